@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli: one file per verb; what several verbs need stands here. In this release the launcher is the supervisor of its run.
+ *  1. sandbox_options(), sandbox_make()   from the words of the command line to policy and plan
+ *  2. explain.c                           print them
+ *  3. supervise.c                         start, forward signals, time out, report
+ */
+#ifndef BAILEY_CLI_H
+#define BAILEY_CLI_H
+
+#include "init/init.h"
+#include "jail/jail.h"
+#include "policy/policy.h"
+#include "util/util.h"
+
+struct command {
+	const char *name;
+	int (*run)(char **argv); /* words after the verb; Return: exit status */
+	const char *usage;
+	const char *summary;
+};
+
+extern const struct command commands[];
+
+/* What options say, unchecked. */
+struct sandbox_options {
+	struct opt_list files;    /* --workspace, --allow-write …: in the order given */
+	struct opt_list env;      /* --env, --pass-env */
+	struct opt_list degraded;
+	const char *timeout;
+	const char *explain;
+	bool dry_run;
+};
+
+/** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
+void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
+
+/** sandbox_options_done() - free the lists. */
+void sandbox_options_done(struct sandbox_options *o);
+
+#define SANDBOX_OPTIONS 24
+
+struct removed_env {
+	const char *name; /* owned by the arena */
+	const char *why;
+};
+
+/* A sandbox that is described, not started. */
+struct sandbox {
+	struct arena arena;
+	struct policy policy;
+	struct jail_host host;
+	struct jail_host_ctx host_ctx;
+	struct jail_plan plan;
+	struct jail_identity id;
+	const char *cwd;  /* inside */
+	const char *home; /* normalised and resolved, or NULL */
+	const char **workspaces;
+	size_t n_workspaces;
+	char **env;       /* of the command */
+	struct removed_env *removed;
+	size_t n_removed;
+	unsigned int allow_degraded;
+	long timeout_ms;  /* 0: none */
+};
+
+/**
+ * sandbox_make() - check the options and make policy, environment and plan of them.
+ * @owner: as root, use the workspace owner's id instead of a block of ids
+ * Return: 0 or negative errno with @e naming the option. sandbox_done() in both cases.
+ */
+int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
+
+/** sandbox_done() - free everything, release the ids. */
+void sandbox_done(struct sandbox *s);
+
+/** sandbox_env() - fill s->env and s->removed from the environment and the options. Return: 0 or negative errno with @e. */
+int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
+/** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
+int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
+
+/**
+ * supervise() - run @argv in the sandbox, to the end.
+ * Return: exit status of bailey; or -EOPNOTSUPP, when nothing has run and sandbox_make() should be tried with @owner; other negative
+ * errno with @e, when nothing has run.
+ */
+int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e);
+
+/** cli_fail() - print "bailey: message". Return: the exit status of @e. */
+int cli_fail(const struct err *e);
+
+/** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
+int cli_print(const struct buf *b);
+
+int run_main(char **argv);
+int check_main(char **argv);
+int help_main(char **argv);
+int version_main(char **argv);
+
+/** run_help(), check_help() - append the help of the verb. */
+void run_help(struct buf *b);
+void check_help(struct buf *b);
+
+#endif

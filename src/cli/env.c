@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command's environment: the caller's, minus secrets, minus pointers to what is private inside, plus what was asked for. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+extern char **environ;
+
+static bool is_var(const char *entry, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(entry, name, n) == 0 && entry[n] == '=';
+}
+
+/* Set or replace; @entry is "NAME=VALUE" and outlives the sandbox. */
+static void put(struct sandbox *s, size_t *n, const char *entry)
+{
+	size_t len = strcspn(entry, "="), i;
+
+	for (i = 0; i < *n; i++) {
+		if (strncmp(s->env[i], entry, len + 1) == 0)
+			break;
+	}
+	s->env[i] = (char *)(uintptr_t)entry;
+	if (i == *n)
+		(*n)++;
+}
+
+static bool passed(const struct sandbox_options *o, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < o->env.n; i++) {
+		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 && strcmp(o->env.v[i].value, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Copy the caller's variables; note what stays outside. */
+static int copy(struct sandbox *s, const struct sandbox_options *o, size_t *n, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; environ[i]; i++) {
+		const char *eq = strchr(environ[i], '='), *why;
+		char name[4096];
+		size_t len;
+
+		if (!eq || eq == environ[i])
+			continue;
+		len = (size_t)(eq - environ[i]);
+		if (len >= sizeof(name))
+			continue;
+		memcpy(name, environ[i], len);
+		name[len] = '\0';
+		why = passed(o, name) ? NULL : policy_env_secret(name, eq + 1);
+		if (why) {
+			s->removed[s->n_removed].name = arena_strdup(&s->arena, name);
+			s->removed[s->n_removed].why = why;
+			if (!s->removed[s->n_removed++].name)
+				return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+			continue;
+		}
+		s->env[(*n)++] = environ[i];
+	}
+	return 0;
+}
+
+static int put_fmt(struct sandbox *s, size_t *n, struct err *e, const char *name, const char *value)
+{
+	const char *entry = arena_printf(&s->arena, "%s=%s", name, value);
+
+	if (!entry)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	put(s, n, entry);
+	return 0;
+}
+
+/* Variables whose old value would be wrong inside. */
+static int adjust(struct sandbox *s, size_t *n, struct err *e)
+{
+	const struct passwd *pw;
+	char runtime_dir[64];
+	size_t i;
+	int r = put_fmt(s, n, e, "PWD", s->cwd);
+
+	(void)snprintf(runtime_dir, sizeof(runtime_dir), "/run/user/%u", (unsigned int)s->id.uid);
+	for (i = 0; r == 0 && i < *n; i++) {
+		if (is_var(s->env[i], "XDG_RUNTIME_DIR"))
+			r = put_fmt(s, n, e, "XDG_RUNTIME_DIR", runtime_dir);
+		else if (is_var(s->env[i], "TMPDIR") || is_var(s->env[i], "TMP") || is_var(s->env[i], "TEMP")) {
+			char name[8];
+
+			/* wherever it was, only /tmp is surely writable */
+			(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(s->env[i], "="), s->env[i]);
+			r = put_fmt(s, n, e, name, "/tmp");
+		}
+	}
+	if (r == 0 && s->id.mode == JAIL_IDS_OWNER && s->id.uid != geteuid()) {
+		pw = getpwuid(s->id.uid);
+		if (pw && pw->pw_dir && pw->pw_dir[0] == '/') {
+			r = put_fmt(s, n, e, "HOME", pw->pw_dir);
+			if (r == 0)
+				r = put_fmt(s, n, e, "USER", pw->pw_name);
+			if (r == 0)
+				r = put_fmt(s, n, e, "LOGNAME", pw->pw_name);
+		}
+	}
+	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
+}
+
+int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	size_t n = 0, count = 0, i;
+	const char *value;
+	int r;
+
+	for (; environ[count]; count++)
+		;
+	if (count + o->env.n > LIMIT_ENV)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
+	s->env = arena_alloc(&s->arena, (count + o->env.n + 16) * sizeof(*s->env));
+	s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
+	if (!s->env || !s->removed)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	for (i = 0; i < o->env.n; i++) {
+		value = o->env.v[i].value;
+		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 ? strchr(value, '=') || !*value :
+								      value[0] == '=' || !strchr(value, '='))
+			return err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s", o->env.v[i].opt->name, value,
+				       o->env.v[i].opt->arg);
+	}
+	r = copy(s, o, &n, e);
+	if (r == 0)
+		r = adjust(s, &n, e);
+	for (i = 0; r == 0 && i < o->env.n; i++) {
+		if (strcmp(o->env.v[i].opt->name, "env") == 0)
+			put(s, &n, o->env.v[i].value);
+	}
+	s->env[n] = NULL;
+	return r;
+}

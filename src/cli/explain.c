@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const char *op_note(const struct jail_op *op)
+{
+	if (op->type == JAIL_OP_BIND)
+		return op->flags & JAIL_OP_WRITABLE ? "writable" : "read-only";
+	if (op->type == JAIL_OP_MASK && (op->flags & JAIL_OP_NAMED))
+		return "unreadable; its name stays visible, because no overlay is there";
+	if (op->type == JAIL_OP_MASK)
+		return "unreadable";
+	if (op->type == JAIL_OP_HOST && (op->flags & JAIL_OP_SHALLOW))
+		return "has mounts below: its children are shown one by one; sockets in it are masked when one is first needed";
+	switch (op->type) {
+	case JAIL_OP_ROOT:
+		return "everything read-only, nosuid, nodev";
+	case JAIL_OP_OVERLAY:
+		return "read-only; its sockets are dead";
+	case JAIL_OP_UPPER:
+		return "shown without the names below that are hidden";
+	case JAIL_OP_WHITEOUT:
+		return "absent";
+	case JAIL_OP_HOST:
+		return "stays a read-only bind (mounts below); sockets in it are masked when one is first needed";
+	case JAIL_OP_PROC:
+		return "fresh: only the sandbox's processes";
+	case JAIL_OP_DEV:
+		return "fresh: null zero full random urandom tty pts shm";
+	case JAIL_OP_PRIVATE:
+		return "empty, writable, gone with the run";
+	default:
+		return "";
+	}
+}
+
+static const char *ids_mode(const struct jail_identity *id)
+{
+	switch (id->mode) {
+	case JAIL_IDS_CALLER:
+		return "caller";
+	case JAIL_IDS_BLOCK:
+		return "block";
+	case JAIL_IDS_OWNER:
+		break;
+	}
+	return "owner";
+}
+
+/* Parameters that a layer has on this machine. */
+static const char *layer_detail(enum jail_layer l, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (l == JAIL_LAYER_LANDLOCK)
+		(void)snprintf(out, size, "ABI %d", jail_landlock_abi());
+	return out;
+}
+
+static void layers_json(const struct sandbox *s, struct json *j)
+{
+	char detail[64];
+	size_t i;
+
+	json_open(j, "layers", '{');
+	for (i = 0; i < JAIL_LAYER_NUM; i++) {
+		const struct jail_layer_info *info = jail_layer_info((enum jail_layer)i);
+
+		json_open(j, info->name, '{');
+		json_str(j, "state", s->allow_degraded & (1u << i) ? "optional" : "required");
+		json_str(j, "what", info->what);
+		if (*layer_detail((enum jail_layer)i, detail, sizeof(detail)))
+			json_str(j, "detail", detail);
+		json_close(j, '}');
+	}
+	json_close(j, '}');
+}
+
+static void explain_json(const struct sandbox *s, char *const *argv, struct buf *b)
+{
+	struct json j = { .out = b };
+	size_t i;
+
+	json_open(&j, NULL, '{');
+	json_int(&j, "version", 1);
+	json_open(&j, "command", '[');
+	for (; *argv; argv++)
+		json_str(&j, NULL, *argv);
+	json_close(&j, ']');
+	json_str(&j, "cwd", s->cwd);
+	json_open(&j, "workspaces", '[');
+	for (i = 0; i < s->n_workspaces; i++)
+		json_str(&j, NULL, s->workspaces[i]);
+	json_close(&j, ']');
+	json_open(&j, "identity", '{');
+	json_str(&j, "mode", ids_mode(&s->id));
+	json_int(&j, "uid", s->id.uid);
+	json_int(&j, "gid", s->id.gid);
+	json_close(&j, '}');
+	json_str(&j, "network", "none");
+	json_int(&j, "timeout_ms", s->timeout_ms);
+	json_open(&j, "policy", '[');
+	for (i = 0; i < s->policy.n; i++) {
+		const struct policy_rule *r = &s->policy.rules[i];
+
+		json_open(&j, NULL, '{');
+		json_str(&j, "rule", policy_kind_name(r->kind));
+		json_str(&j, "path", r->path);
+		json_str(&j, "layer", policy_layer_name(r->layer));
+		json_str(&j, "origin", r->origin);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_open(&j, "environment_removed", '[');
+	for (i = 0; i < s->n_removed; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "name", s->removed[i].name);
+		json_str(&j, "why", s->removed[i].why);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_open(&j, "plan", '[');
+	for (i = 0; i < s->plan.n; i++) {
+		const struct jail_op *op = &s->plan.ops[i];
+
+		json_open(&j, NULL, '{');
+		json_str(&j, "op", jail_op_type_name(op->type));
+		json_str(&j, "path", op->path);
+		json_bool(&j, "writable", op->flags & JAIL_OP_WRITABLE);
+		json_str(&j, "note", op_note(op));
+		json_str(&j, "origin", op->rule ? op->rule->origin : "built-in: frame of every sandbox");
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	layers_json(s, &j);
+	json_close(&j, '}');
+	buf_puts(b, "\n");
+}
+
+static void explain_text(const struct sandbox *s, char *const *argv, struct buf *b)
+{
+	char detail[64];
+	size_t i;
+
+	buf_puts(b, "command  ");
+	for (; *argv; argv++) {
+		buf_puts(b, " ");
+		buf_quote(b, *argv);
+	}
+	buf_puts(b, "\ndirectory ");
+	buf_quote(b, s->cwd);
+	buf_printf(b, "\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\n\npolicy (default: everything is readable, nothing writable)\n",
+		   (unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id));
+	for (i = 0; i < s->policy.n; i++) {
+		const struct policy_rule *r = &s->policy.rules[i];
+
+		buf_printf(b, "  %-11s ", policy_kind_name(r->kind));
+		buf_quote(b, r->path);
+		buf_printf(b, "  [%s]\n", r->origin);
+	}
+	buf_puts(b, "\nenvironment: removed\n");
+	for (i = 0; i < s->n_removed; i++) {
+		buf_puts(b, "  ");
+		buf_quote(b, s->removed[i].name);
+		buf_printf(b, "  [looks like: %s; --pass-env lets it through]\n", s->removed[i].why);
+	}
+	buf_puts(b, "\nmount plan, in order\n");
+	for (i = 0; i < s->plan.n; i++) {
+		const struct jail_op *op = &s->plan.ops[i];
+
+		buf_printf(b, "  %-9s ", jail_op_type_name(op->type));
+		buf_quote(b, op->path);
+		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "", op->rule ? op->rule->origin : "", op->rule ? "]" : "");
+	}
+	buf_puts(b, "\nlayers (a missing one is a refusal, unless accepted)\n");
+	for (i = 0; i < JAIL_LAYER_NUM; i++) {
+		const struct jail_layer_info *info = jail_layer_info((enum jail_layer)i);
+
+		buf_printf(b, "  %-9s %s", info->name, info->what);
+		if (*layer_detail((enum jail_layer)i, detail, sizeof(detail)))
+			buf_printf(b, " (%s)", detail);
+		buf_puts(b, s->allow_degraded & (1u << i) ? "  [may be missing: --allow-degraded]\n" : "\n");
+	}
+}
+
+int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e)
+{
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	int r;
+
+	if (json)
+		explain_json(s, argv, &b);
+	else
+		explain_text(s, argv, &b);
+	if (b.failed) {
+		buf_done(&b);
+		return err_set(e, ERR_SYSTEM, -E2BIG, "the explanation is longer than %u bytes", LIMIT_OUTPUT);
+	}
+	r = cli_print(&b);
+	buf_done(&b);
+	return r;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+#ifndef BAILEY_VERSION
+#define BAILEY_VERSION "0"
+#endif
+
+const struct command commands[] = {
+	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]", "run a command in a sandbox of its own" },
+	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...", "say whether a sandbox could read or write PATH, and why" },
+	{ "help", help_main, "bailey help [VERB]", "show help" },
+	{ "version", version_main, "bailey version", "show the version" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+int cli_fail(const struct err *e)
+{
+	struct buf b = BUF_INIT(4096);
+
+	buf_puts(&b, "bailey: ");
+	buf_quote(&b, e->msg);
+	buf_puts(&b, "\n");
+	(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
+	buf_done(&b);
+	return err_exit_code(e);
+}
+
+int cli_print(const struct buf *b)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (b->failed) {
+		(void)err_set(&e, ERR_SYSTEM, -ENOMEM, "the output does not fit");
+		return cli_fail(&e);
+	}
+	r = fd_write_all(1, b->data, b->len);
+	if (r < 0) {
+		(void)err_sys(&e, r, "stdout");
+		return cli_fail(&e);
+	}
+	return 0;
+}
+
+int help_main(char **argv)
+{
+	struct buf b = BUF_INIT(65536);
+	const struct command *c;
+	int r;
+
+	if (argv[0] && strcmp(argv[0], "run") == 0) {
+		run_help(&b);
+	} else if (argv[0] && strcmp(argv[0], "check") == 0) {
+		check_help(&b);
+	} else {
+		buf_puts(&b, "bailey: run programs in sandboxes\n\n");
+		for (c = commands; c->name; c++)
+			buf_printf(&b, "  %-10s %s\n", c->name, c->summary);
+		buf_puts(&b, "\nTry: bailey run -- make test\n     bailey help run\n");
+	}
+	r = cli_print(&b);
+	buf_done(&b);
+	return r;
+}
+
+int version_main(char **argv)
+{
+	struct buf b = BUF_INIT(256);
+	int r;
+
+	(void)argv;
+	buf_puts(&b, "bailey " BAILEY_VERSION "\n");
+	r = cli_print(&b);
+	buf_done(&b);
+	return r;
+}
+
+/* 0-2 must be files: the first file that is opened must not become somebody's stderr. */
+static int open_streams(void)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &st) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = ERR_INIT;
+	const struct command *c;
+	const char *verb;
+
+	if (argc < 1 || open_streams() < 0 || sys_close_range(3, ~0u) < 0)
+		return 125;
+	verb = argc > 1 ? argv[1] : "help";
+	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
+		verb = "help";
+	if (strcmp(verb, "--version") == 0)
+		verb = "version";
+	for (c = commands; c->name; c++) {
+		if (strcmp(c->name, verb) == 0)
+			return c->run(argc > 1 ? argv + 2 : argv + argc);
+	}
+	(void)err_set(&e, ERR_USAGE, -EINVAL, "there is no verb '%.100s'; try: bailey run -- COMMAND, or bailey help", verb);
+	return cli_fail(&e);
+}

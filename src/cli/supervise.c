@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor of a one-shot run. One poll loop: reports of PID 1, signals to pass on, notifications about unix sockets, the time-out.
+ * PID 1 dies with this process (its death signal), and with PID 1 everything in the sandbox.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
+
+struct run {
+	const struct sandbox *s;
+	struct init_command cmd;
+	struct jail jail;
+	int signals;
+	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
+	bool timed_out;
+	bool ready;
+};
+
+static int enter(void *arg, int *ret_status, struct err *e)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
+	return init_run(arg, ret_status, e);
+}
+
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		(void)fd_write_all(2, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1); /* a notice */
+}
+
+static void say_lost(unsigned int lost)
+{
+	const struct jail_layer_info *info;
+	size_t i;
+
+	for (i = 0; i < JAIL_LAYER_NUM; i++) {
+		info = jail_layer_info((enum jail_layer)i);
+		if (lost & (1u << i))
+			say("bailey: running without the layer '%s': %s\n", info->name, info->lost);
+	}
+}
+
+/* The time-out has come: first ask, then end. Return: whether it is over. */
+static bool time_out(struct run *run)
+{
+	if (!run->timed_out) {
+		run->timed_out = true;
+		run->deadline = now_ms() + KILL_AFTER_MS;
+		(void)kill(run->jail.pid, SIGTERM); /* PID 1 passes it on */
+		return false;
+	}
+	(void)kill(run->jail.pid, SIGKILL);
+	return true;
+}
+
+static void pass_signal(struct run *run)
+{
+	struct signalfd_siginfo si;
+
+	/* the kernel's own (Ctrl-C at a terminal) went to the command's process group as well */
+	if (read(run->signals, &si, sizeof(si)) == (ssize_t)sizeof(si) && si.ssi_code <= 0)
+		(void)kill(run->jail.pid, (int)si.ssi_signo);
+}
+
+static int exit_status(const struct run *run, int status)
+{
+	if (run->timed_out)
+		return 124;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Return: -EAGAIN: go on; an exit status; or negative errno with @e. */
+static int take_message(struct run *run, bool dry_run, struct err *e)
+{
+	struct jail_msg msg;
+	int r = jail_recv(&run->jail, &msg);
+
+	if (r == -EAGAIN)
+		return r;
+	if (r < 0)
+		return err_sys(e, r, "report of the sandbox");
+	if (r == 0) {
+		if (run->timed_out)
+			return 124;
+		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox ended without a report (PID 1 was killed)");
+	}
+	switch (msg.type) {
+	case JAIL_MSG_READY:
+		run->ready = true;
+		say_lost(msg.lost);
+		return -EAGAIN;
+	case JAIL_MSG_ENDED:
+		if (dry_run)
+			say("bailey: the sandbox was built and verified; nothing was run\n");
+		return dry_run ? 0 : exit_status(run, msg.status);
+	case JAIL_MSG_FAILED:
+		*e = msg.err;
+		return e->sys ? -e->sys : -EIO;
+	default:
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: unknown type %u", msg.type);
+	}
+}
+
+static int loop(struct run *run, bool dry_run, struct err *e)
+{
+	struct err notify_err = ERR_INIT;
+	int r;
+
+	for (;;) {
+		struct pollfd p[3] = { { .fd = run->jail.sock, .events = POLLIN },
+				       { .fd = run->signals, .events = POLLIN },
+				       { .fd = run->jail.notify, .events = POLLIN } };
+		long wait = -1;
+
+		if (run->deadline) {
+			wait = run->deadline - now_ms();
+			if (wait <= 0 && time_out(run))
+				return 124;
+			if (wait < 0)
+				wait = 0;
+		}
+		if (poll(p, 3, (int)wait) < 0 && errno != EINTR)
+			return err_sys(e, -errno, "poll");
+		if (p[2].revents & POLLIN) {
+			if (jail_sockets_serve(&run->jail, &run->s->plan, &notify_err) < 0)
+				say("bailey: %s\n", notify_err.msg);
+		} else if (p[2].revents) {
+			(void)close(run->jail.notify); /* the last filtered process is gone */
+			run->jail.notify = -1;
+		}
+		if (p[1].revents & POLLIN)
+			pass_signal(run);
+		if (p[0].revents) {
+			r = take_message(run, dry_run, e);
+			if (r != -EAGAIN)
+				return r;
+		}
+	}
+}
+
+static void say_identity(const struct sandbox *s)
+{
+	if (s->id.mode != JAIL_IDS_OWNER)
+		return;
+	say("bailey: notice: the command runs as the workspace's owner, uid %u of the host, without capabilities%s\n",
+	    (unsigned int)s->id.uid, s->id.host_uid == 0 ? " (the workspace's file system has no idmapped mounts)" : "");
+}
+
+/* Forwarded to the command. SIGTSTP and its like are left alone: job control works on the whole process group. */
+static int open_signals(void)
+{
+	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
+	sigset_t set;
+	size_t i;
+	int fd;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(forwarded); i++)
+		sigaddset(&set, forwarded[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+static const char *path_of(char *const *env)
+{
+	for (; *env; env++) {
+		if (strncmp(*env, "PATH=", 5) == 0)
+			return *env + 5;
+	}
+	return NULL;
+}
+
+int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e)
+{
+	struct run run = { .s = s, .jail = JAIL_INIT, .signals = -1 };
+	struct jail_spec spec = { .plan = &s->plan,
+				  .host = &s->host,
+				  .id = &s->id,
+				  .home = s->home,
+				  .cwd = s->cwd,
+				  .allow_degraded = s->allow_degraded,
+				  .dry_run = dry_run,
+				  .entry = enter,
+				  .arg = &run.cmd };
+	int r;
+
+	run.cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
+	run.signals = open_signals();
+	if (run.signals < 0)
+		return err_sys(e, run.signals, "signals");
+	r = jail_start(&run.jail, &spec, e);
+	if (r == 0) {
+		if (s->timeout_ms)
+			run.deadline = now_ms() + s->timeout_ms;
+		say_identity(s);
+		r = loop(&run, dry_run, e);
+		if (r < 0)
+			(void)kill(run.jail.pid, SIGKILL); /* whatever is there, it is not what was asked for */
+		while (waitpid(run.jail.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	jail_done(&run.jail);
+	(void)close(run.signals);
+	return r;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CHILDREN_MAX 256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
+
+static enum jail_type host_type(void *ctx, const char *path)
+{
+	struct stat st;
+
+	(void)ctx;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? JAIL_ABSENT : JAIL_UNREACHABLE;
+	if (S_ISDIR(st.st_mode))
+		return JAIL_DIR;
+	return S_ISLNK(st.st_mode) ? JAIL_SYMLINK : JAIL_FILE;
+}
+
+static mode_t host_mode(void *ctx, const char *path)
+{
+	struct stat st;
+
+	(void)ctx;
+	return lstat(path, &st) < 0 ? 0 : st.st_mode & 07777;
+}
+
+/*
+ * Judged by the id that the command will have, not by the launcher's. Group and other bits are both looked at (supplementary groups),
+ * so that the answer errs towards "searchable", which costs one overlay.
+ */
+static bool host_searchable(void *vctx, const char *path)
+{
+	const struct jail_host_ctx *ctx = vctx;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return false;
+	if (st.st_uid == ctx->uid || (ctx->home && strcmp(path, ctx->home) == 0))
+		return true;
+	return st.st_mode & (S_IXGRP | S_IXOTH);
+}
+
+/* Undo the octal escapes of mountinfo, in place. */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	while (*s) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
+/* Field 5 of each line: proc_pid_mountinfo(5). */
+static void read_mounts(struct jail_host_ctx *ctx)
+{
+	struct buf b = BUF_INIT(LIMIT_MOUNTINFO);
+	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	char *line, *next;
+	size_t lines = 0;
+
+	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data) {
+		for (line = b.data; (line = strchr(line, '\n')); line++)
+			lines++;
+		if (lines <= LIMIT_MOUNTS)
+			ctx->mounts = arena_alloc(ctx->arena, (lines + 1) * sizeof(*ctx->mounts));
+	}
+	for (line = b.data; ctx->mounts && line && *line; line = next) {
+		char *field = line, *end;
+		int i;
+
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		for (i = 0; i < 4 && field; i++) {
+			field = strchr(field, ' ');
+			if (field)
+				field++;
+		}
+		if (!field)
+			continue;
+		end = strchr(field, ' ');
+		if (end)
+			*end = '\0';
+		unescape(field);
+		field = arena_strdup(ctx->arena, field);
+		if (!field) {
+			ctx->mounts = NULL;
+			break;
+		}
+		ctx->mounts[ctx->n_mounts++] = field;
+		if (!next)
+			break;
+	}
+	buf_done(&b);
+	ctx->mounts_known = true;
+}
+
+static bool host_mounts_below(void *vctx, const char *path)
+{
+	struct jail_host_ctx *ctx = vctx;
+	size_t i, n = strlen(path);
+
+	if (!ctx->mounts_known)
+		read_mounts(ctx);
+	if (!ctx->mounts)
+		return true; /* unknown: the overlay would fail, or must not be relied on */
+	for (i = 0; i < ctx->n_mounts; i++) {
+		if (path_covers(path, ctx->mounts[i]) && ctx->mounts[i][n])
+			return true;
+	}
+	return false;
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char *const *host_children(void *vctx, const char *path)
+{
+	struct jail_host_ctx *ctx = vctx;
+	const char **names = arena_alloc(ctx->arena, (CHILDREN_MAX + 1) * sizeof(*names));
+	struct dirent *d;
+	size_t n = 0;
+	DIR *dir;
+
+	dir = names ? opendir(path) : NULL;
+	if (!dir)
+		return NULL;
+	while ((d = readdir(dir))) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (n == CHILDREN_MAX || !(names[n] = arena_strdup(ctx->arena, d->d_name))) {
+			n = CHILDREN_MAX + 1;
+			break;
+		}
+		n++;
+	}
+	(void)closedir(dir);
+	if (n > CHILDREN_MAX)
+		return NULL;
+	qsort(names, n, sizeof(*names), name_compare);
+	names[n] = NULL;
+	return names;
+}
+
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, gid_t gid)
+{
+	*ctx = (struct jail_host_ctx){ .arena = arena, .uid = uid, .gid = gid };
+	*host = (struct jail_host){ .ctx = ctx,
+				    .type = host_type,
+				    .mode = host_mode,
+				    .mounts_below = host_mounts_below,
+				    .searchable = host_searchable,
+				    .children = host_children };
+}
+
+int jail_host_resolve(const char *path, bool follow, char *out)
+{
+	char head[LIMIT_PATH], real[PATH_MAX], tail[LIMIT_PATH];
+	char *slash;
+	size_t n;
+
+	n = strlen(path);
+	memcpy(head, path, n + 1);
+	tail[0] = '\0';
+	/* Resolve the longest part that exists, and put what does not back behind it. */
+	if (!follow && n > 1) {
+		slash = strrchr(head, '/');
+		memcpy(tail, slash, strlen(slash) + 1);
+		*(slash == head ? slash + 1 : slash) = '\0';
+	}
+	while (!realpath(head, real)) {
+		struct stat st;
+		char more[LIMIT_PATH];
+
+		if (errno != ENOENT && errno != ENOTDIR)
+			return -errno;
+		if (!head[1])
+			return -errno;
+		/* a dangling symlink names a place that can't be judged */
+		if (errno == ENOENT && lstat(head, &st) == 0 && S_ISLNK(st.st_mode))
+			return -ELOOP;
+		slash = strrchr(head, '/');
+		if (strlen(slash) + strlen(tail) >= sizeof(more))
+			return -ENAMETOOLONG;
+		memcpy(more, slash, strlen(slash));
+		memcpy(more + strlen(slash), tail, strlen(tail) + 1);
+		memcpy(tail, more, strlen(more) + 1);
+		*(slash == head ? slash + 1 : slash) = '\0';
+	}
+	if (!real[1])
+		real[0] = '\0';
+	if (strlen(real) + strlen(tail) + 1 > LIMIT_PATH)
+		return -ENAMETOOLONG;
+	memcpy(out, real, strlen(real));
+	memcpy(out + strlen(real), tail, strlen(tail) + 1);
+	if (!out[0])
+		memcpy(out, "/", 2);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The planner's questions, answered by the kernel; each answer is kept, so that one plan sees one host. */
+#ifndef BAILEY_JAIL_HOST_H
+#define BAILEY_JAIL_HOST_H
+
+#include <sys/types.h>
+
+#include "plan.h"
+
+struct jail_host_ctx {
+	struct arena *arena; /* borrowed */
+	uid_t uid;           /* whom the command runs as, in host ids */
+	gid_t gid;
+	const char *home;    /* shown with mapped owners, so searchable; or NULL */
+	bool mounts_known;
+	const char **mounts; /* mount points */
+	size_t n_mounts;
+};
+
+/** jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it. */
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, gid_t gid);
+
+/**
+ * jail_host_resolve() - the place a given path names on the host.
+ * @path: normalised
+ * @follow: whether a symlink in the last component is followed
+ * @out: LIMIT_PATH bytes; for a path that does not exist, the resolved part plus the rest
+ * Return: 0 or a negative errno (ELOOP, ENAMETOOLONG, EACCES …).
+ */
+int jail_host_resolve(const char *path, bool follow, char *out);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * jail: the process sandbox. Plan, apply, verify.
+ *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
+ *  2. jail_start()                         clone PID 1, which builds the sandbox, drops everything, verifies, and calls spec->entry
+ *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
+ *  4. jail_sockets_serve()                 answer the notifications about unix sockets (docs/adr/0003)
+ * The order of the privilege steps and their reasons stand in privs.c.
+ */
+#ifndef BAILEY_JAIL_H
+#define BAILEY_JAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host.h"
+#include "plan.h"
+#include "util/util.h"
+
+/* Mechanisms that the promise stands on (docs/adr/0005). */
+enum jail_layer {
+	JAIL_LAYER_USERNS,
+	JAIL_LAYER_MOUNTNS,
+	JAIL_LAYER_PIDNS,
+	JAIL_LAYER_IPCNS,
+	JAIL_LAYER_UTSNS,
+	JAIL_LAYER_CGROUPNS,
+	JAIL_LAYER_NETNS,
+	JAIL_LAYER_IDS,
+	JAIL_LAYER_ROOTFS,
+	JAIL_LAYER_OVERLAY,
+	JAIL_LAYER_PROC,
+	JAIL_LAYER_CAPS,
+	JAIL_LAYER_NNP,
+	JAIL_LAYER_LANDLOCK,
+	JAIL_LAYER_SECCOMP,
+	JAIL_LAYER_SOCKETS,
+	JAIL_LAYER_NUM
+};
+
+struct jail_layer_info {
+	const char *name;
+	const char *what;   /* what it does */
+	const char *lost;   /* what is lost without it; NULL: the run can't do without */
+	const char *mend;   /* how to get it */
+};
+
+/** jail_layer_info() - the row of @l; never NULL for a valid layer. */
+const struct jail_layer_info *jail_layer_info(enum jail_layer l);
+
+/** jail_layer_parse() - layer of that name. Return: the layer, or -ENOENT. */
+int jail_layer_parse(const char *name);
+
+/* How the ids of the sandbox stand to the host's (docs/adr/0002). */
+enum jail_ids {
+	JAIL_IDS_CALLER, /* ordinary user: the caller's uid and gid, one each */
+	JAIL_IDS_BLOCK,  /* root: 0-65535 inside are a block of the host's free ids */
+	JAIL_IDS_OWNER,  /* root, workspace can't be idmapped: one id, the workspace owner's */
+};
+
+#define JAIL_BLOCK_SIZE 65536u
+
+struct jail_identity {
+	enum jail_ids mode;
+	uid_t uid;        /* inside */
+	gid_t gid;
+	uid_t host_uid;   /* the same, in host ids */
+	gid_t host_gid;
+	int lock;         /* fd that holds the block, or -1 */
+};
+
+/**
+ * jail_identity_choose() - whom the command runs as.
+ * @workspace: directory whose owner counts when the caller is root
+ * Takes a block of ids when one is needed; jail_identity_done() gives it back.
+ * Return: 0 or negative errno with @e.
+ */
+int jail_identity_choose(struct jail_identity *id, const char *workspace, struct err *e);
+
+/** jail_identity_owner() - fall back from a block to the owner of @workspace. Return: as jail_identity_choose(). */
+int jail_identity_owner(struct jail_identity *id, const char *workspace, struct err *e);
+
+/** jail_identity_done() - release the block. */
+void jail_identity_done(struct jail_identity *id);
+
+struct jail_spec {
+	const struct jail_plan *plan;    /* borrowed, as everything here */
+	const struct jail_host *host;
+	const struct jail_identity *id;
+	const char *home;                /* in block mode this tree is shown with mapped owners; NULL: none */
+	const char *cwd;                 /* where the command starts; inside a directory of the plan */
+	unsigned int allow_degraded;     /* bits 1 << enum jail_layer */
+	bool dry_run;                    /* build, verify, report, end */
+	/*
+	 * Runs in PID 1 when the sandbox is complete and all privileges are gone. Must not return before every other process of the
+	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.
+	 */
+	int (*entry)(void *arg, int *ret_status, struct err *e);
+	void *arg;
+};
+
+enum jail_msg_type { JAIL_MSG_READY = 1, JAIL_MSG_FAILED, JAIL_MSG_ENDED };
+
+/* What PID 1 says, one datagram each. The receiver trusts nothing in it but its own kernel's fds. */
+struct jail_msg {
+	uint32_t type;
+	uint32_t lost;   /* layers that are missing, as bits */
+	int32_t status;  /* JAIL_MSG_ENDED: wait status of the command */
+	struct err err;  /* JAIL_MSG_FAILED */
+};
+
+struct jail {
+	pid_t pid;       /* PID 1, as the host sees it; reap it */
+	int sock;        /* to PID 1 */
+	int notify;      /* seccomp listener, or -1 */
+	int userns, mntns;
+	bool searched;   /* the direct trees were searched for sockets */
+};
+
+#define JAIL_INIT { .pid = -1, .sock = -1, .notify = -1, .userns = -1, .mntns = -1 }
+
+/**
+ * jail_start() - clone PID 1 and let it go.
+ * The caller must have no threads. On success the caller supervises: jail_recv() on jail->sock until it ended, then waits for jail->pid.
+ * Return: 0; -EOPNOTSUPP when the ids of @spec can't be had for its mounts (try jail_identity_owner()); other negative errno with @e.
+ */
+int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e);
+
+/** jail_recv() - the next message. Return: 1, 0 when PID 1 has gone, or negative errno. */
+int jail_recv(struct jail *jail, struct jail_msg *msg);
+
+/** jail_done() - close the fds; kills nothing. */
+void jail_done(struct jail *jail);
+
+/**
+ * jail_sockets_serve() - answer one notification on jail->notify: before the first unix socket of the sandbox exists, the trees that show
+ * the host's live files are searched for sockets, and those are masked.
+ * Return: 0, or negative errno with @e; then the notified call was refused.
+ */
+int jail_sockets_serve(struct jail *jail, const struct jail_plan *plan, struct err *e);
+
+/** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
+int jail_landlock_abi(void);
+
+#endif

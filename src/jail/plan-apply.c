@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. Everything that comes from the host is opened first, as detached mounts, while the tree is still the host's. Then
+ * the whole tree turns read-only in place. One tmpfs, the stage, is mounted over /tmp: it holds every private directory, mask, device
+ * directory and whiteout layer; they are cloned from it to their places, so one superblock pays for all. The operations are
+ * attached in the order of the plan; the last one covers /tmp itself, and with it the stage.
+ *
+ * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd.
+ */
+#include "plan-apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define STAGE "/tmp"
+
+static const char *const dev_nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
+
+int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e)
+{
+	const struct jail_layer_info *info = jail_layer_info(l);
+	char cause[sizeof(e->msg)];
+
+	if (allowed & (1u << l)) {
+		*lost |= 1u << l;
+		*e = (struct err)ERR_INIT;
+		return 0;
+	}
+	memcpy(cause, e->msg, sizeof(cause));
+	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
+	if (info->lost)
+		return err_set(e, ERR_LAYER, -EPERM,
+			       "layer '%s' is missing: %.160s. Mend: %s. Or accept the loss (%s): --allow-degraded=%s", info->name,
+			       cause, info->mend, info->lost, info->name);
+	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' is missing: %.200s. %s%s", info->name, cause,
+		       *info->mend ? "Mend: " : "", info->mend);
+}
+
+static int set_attr(int fd, uint64_t set, uint64_t clear, unsigned int flags)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
+
+	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | flags, &attr);
+}
+
+/* The inode at @path, no symlink followed on the way: the only way a path of the plan is looked up. */
+static int resolve(int root, const char *path)
+{
+	return sys_openat2(root, path[1] ? path + 1 : ".", O_PATH | O_NOFOLLOW,
+			   RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+}
+
+int jail_source(const struct jail_op *op, int userns, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, tree = -1;
+	int r;
+
+	if (root < 0)
+		return err_sys(e, -errno, "/");
+	fd = resolve(root, op->path);
+	if (fd < 0)
+		return err_sys(e, fd, "'%s'", op->path);
+	tree = sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return err_sys(e, tree, "'%s': copy of the mount", op->path);
+	if (!(op->flags & JAIL_OP_WRITABLE))
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	if (userns >= 0) {
+		attr.attr_set |= MOUNT_ATTR_IDMAP;
+		attr.userns_fd = (uint64_t)userns;
+	}
+	attr.propagation = MS_PRIVATE;
+	r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr);
+	if (r < 0)
+		return err_sys(e, r, "'%s': %s", op->path, userns >= 0 ? "idmapped mount" : "mount attributes");
+	return TAKE_FD(tree);
+}
+
+static int open_sources(struct jail_apply *a, struct err *e)
+{
+	const struct jail_plan *p = a->spec->plan;
+	size_t i;
+	char path[32];
+
+	for (i = 0; i < ARRAY_SIZE(dev_nodes); i++) {
+		(void)snprintf(path, sizeof(path), "/dev/%s", dev_nodes[i]);
+		a->dev[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (a->dev[i] < 0 && a->dev[i] != -ENOENT)
+			return err_sys(e, a->dev[i], "%s", path);
+	}
+	for (i = 0; i < p->n; i++) {
+		if (p->ops[i].type != JAIL_OP_BIND || a->src[i] >= 0)
+			continue;
+		a->src[i] = jail_source(&p->ops[i], -1, e);
+		if (a->src[i] < 0)
+			return a->src[i];
+	}
+	return 0;
+}
+
+static int root_in_place(struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				   .propagation = MS_PRIVATE };
+	int r = sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr);
+
+	if (r == -EINVAL)
+		return err_set(e, ERR_LAYER, r, "'/' is not a mount point (a chroot?)");
+	if (r < 0)
+		return err_sys(e, r, "mount_setattr '/'");
+	return 0;
+}
+
+static int make_file(int dfd, const char *path, mode_t mode)
+{
+	int fd = openat(dfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : -errno;
+	(void)close(fd);
+	return 0;
+}
+
+static int make_dir(int dfd, const char *path, mode_t mode)
+{
+	return mkdirat(dfd, path, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* The entries of the new /dev that are no mounts. */
+static int stage_dev(int stage)
+{
+	static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },     { "/proc/self/fd/0", "dev/stdin" },
+						{ "/proc/self/fd/1", "dev/stdout" }, { "/proc/self/fd/2", "dev/stderr" },
+						{ "pts/ptmx", "dev/ptmx" } };
+	char path[32];
+	size_t i;
+	int r;
+
+	r = make_dir(stage, "dev", 0755);
+	if (r == 0)
+		r = make_dir(stage, "dev/shm", 0755);
+	if (r == 0)
+		r = make_dir(stage, "dev/pts", 0755);
+	for (i = 0; r == 0 && i < ARRAY_SIZE(dev_nodes); i++) {
+		(void)snprintf(path, sizeof(path), "dev/%s", dev_nodes[i]);
+		r = make_file(stage, path, 0644);
+	}
+	for (i = 0; r == 0 && i < ARRAY_SIZE(links); i++) {
+		if (symlinkat(links[i][0], stage, links[i][1]) < 0)
+			r = -errno;
+	}
+	return r;
+}
+
+static int make_stage(struct jail_apply *a, struct err *e)
+{
+	_cleanup_close_ int fs = sys_fsopen("tmpfs"), target = -1;
+	int r = fs;
+
+	if (r >= 0)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "bailey");
+	if (r >= 0)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755");
+	if (r >= 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	if (r >= 0)
+		r = a->stage = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (r < 0)
+		return err_sys(e, r, "private tmpfs");
+	target = resolve(a->root, STAGE);
+	r = target < 0 ? target : sys_move_mount(a->stage, target, "");
+	if (r < 0)
+		return err_sys(e, r, "private tmpfs on " STAGE);
+	r = make_dir(a->stage, "e", 0755);
+	if (r == 0)
+		r = make_dir(a->stage, "m", 0);
+	if (r == 0)
+		r = make_file(a->stage, "f", 0);
+	if (r == 0)
+		r = make_dir(a->stage, "shm", 01777);
+	if (r == 0)
+		r = stage_dev(a->stage);
+	return r < 0 ? err_sys(e, r, "private tmpfs: fill") : 0;
+}
+
+/* Make the parents of @rel below the stage's directory @base; @rel has no leading slash. */
+static int make_parents(int stage, const char *base, const char *rel, mode_t mode)
+{
+	char path[LIMIT_PATH];
+	const char *slash = rel;
+	int r;
+
+	for (; (slash = strchr(slash, '/')); slash++) {
+		if (snprintf(path, sizeof(path), "%s/%.*s", base, (int)(slash - rel), rel) >= (int)sizeof(path))
+			return -ENAMETOOLONG;
+		r = make_dir(stage, path, mode);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Clone the stage's @rel to @path. */
+static int attach_stage(struct jail_apply *a, const char *rel, const char *path, bool writable, struct err *e)
+{
+	_cleanup_close_ int tree = -1, target = -1;
+	int r;
+
+	tree = sys_open_tree(a->stage, rel, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return err_sys(e, tree, "'%s': copy of the stage", path);
+	r = writable ? 0 : set_attr(tree, MOUNT_ATTR_RDONLY, 0, 0);
+	if (r < 0)
+		return err_sys(e, r, "'%s': read-only", path);
+	target = resolve(a->root, path);
+	if (target < 0)
+		return err_sys(e, target, "'%s'", path);
+	r = sys_move_mount(tree, target, "");
+	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
+}
+
+static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err *e)
+{
+	_cleanup_close_ int target = resolve(a->root, path);
+	int r;
+
+	if (target < 0)
+		return err_sys(e, target, "'%s'", path);
+	r = sys_move_mount(fd, target, "");
+	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
+}
+
+static int mount_new(struct jail_apply *a, const char *type, const char *key, const char *value, const char *path,
+		     struct err *e)
+{
+	_cleanup_close_ int fs = sys_fsopen(type), mnt = -1;
+	int r = fs;
+
+	if (r >= 0 && key)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value);
+	if (r >= 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	if (r >= 0)
+		r = mnt = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (type[0] == 'p' ? MOUNT_ATTR_NODEV : 0));
+	if (r < 0)
+		return err_sys(e, r, "%s: %s", path, type);
+	return attach_fd(a, mnt, path, e);
+}
+
+static int apply_dev(struct jail_apply *a, const char *path, struct err *e)
+{
+	char sub[LIMIT_PATH];
+	size_t i;
+	int r;
+
+	r = attach_stage(a, "dev", path, false, e);
+	for (i = 0; r == 0 && i < ARRAY_SIZE(dev_nodes); i++) {
+		if (a->dev[i] < 0)
+			continue;
+		(void)snprintf(sub, sizeof(sub), "/dev/%s", dev_nodes[i]);
+		r = attach_fd(a, a->dev[i], sub, e);
+	}
+	if (r == 0)
+		r = attach_stage(a, "shm", "/dev/shm", true, e);
+	if (r == 0)
+		r = mount_new(a, "devpts", "ptmxmode", "0666", "/dev/pts", e);
+	return r;
+}
+
+static int apply_proc(struct jail_apply *a, struct err *e)
+{
+	/* what changes the machine, not a process */
+	static const char *const fixed[] = { "sys", "sysrq-trigger", "irq", "bus", "fs" };
+	char path[32];
+	size_t i;
+	int r;
+
+	r = mount_new(a, "proc", NULL, NULL, "/proc", e);
+	if (r == -EPERM) {
+		/* the outer /proc has mounts over parts of it: the kernel shows no fresh one to a user namespace */
+		(void)err_set(e, ERR_LAYER, r, "the kernel refuses a fresh /proc, because the outer one is masked");
+		r = jail_layer_lost(JAIL_LAYER_PROC, a->spec->allow_degraded, &a->lost, e);
+		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
+	}
+	for (i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++) {
+		_cleanup_close_ int tree = -1;
+
+		(void)snprintf(path, sizeof(path), "/proc/%s", fixed[i]);
+		tree = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (tree == -ENOENT)
+			continue;
+		r = tree < 0 ? tree : set_attr(tree, MOUNT_ATTR_RDONLY, 0, 0);
+		if (r < 0)
+			return err_sys(e, r, "%s: read-only", path);
+		r = attach_fd(a, tree, path, e);
+	}
+	return r;
+}
+
+/* In a lowerdir list ':' separates, ',' ends the option, '\\' escapes. */
+static int escape_lower(char *out, size_t size, const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++) {
+		if (n + 3 > size)
+			return -ENAMETOOLONG;
+		if (*path == ':' || *path == ',' || *path == '\\')
+			out[n++] = '\\';
+		out[n++] = *path;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+/* The layer that hides names: directories on the way with the modes of the real ones, and whiteouts. */
+static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir, struct err *e)
+{
+	const struct jail_plan *p = a->spec->plan;
+	const char *top = p->ops[index].path;
+	char path[LIMIT_PATH];
+	size_t i;
+	int r;
+
+	r = make_dir(a->stage, dir, p->ops[index].mode);
+	for (i = index + 1; r == 0 && i < p->n; i++) {
+		const struct jail_op *op = &p->ops[i];
+
+		if ((op->type != JAIL_OP_WHITEOUT && op->type != JAIL_OP_UPPER) || op->region != index)
+			continue;
+		if (snprintf(path, sizeof(path), "%s%s", dir, op->path + strlen(top)) >= (int)sizeof(path))
+			r = -ENAMETOOLONG;
+		else if (op->type == JAIL_OP_UPPER)
+			r = make_dir(a->stage, path, op->mode);
+		else if (mknodat(a->stage, path, S_IFCHR, makedev(0, 0)) < 0)
+			r = -errno;
+	}
+	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
+}
+
+static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	char opts[3 * LIMIT_PATH], lower[2 * LIMIT_PATH], dir[32];
+	int r;
+
+	(void)snprintf(dir, sizeof(dir), "h%zu", index);
+	r = escape_lower(lower, sizeof(lower), op->path);
+	if (r < 0)
+		return err_sys(e, r, "'%s'", op->path);
+	if (a->src[index] >= 0) {
+		/* the caller's home with mapped owners: it needs a place in the tree to be a layer */
+		r = make_dir(a->stage, "i", 0700);
+		if (r == 0)
+			r = attach_fd(a, a->src[index], STAGE "/i", e);
+		if (r < 0)
+			return r;
+		memcpy(lower, STAGE "/i", sizeof(STAGE "/i"));
+	}
+	if (op->flags & JAIL_OP_LOWERED) {
+		r = fill_hiding_layer(a, index, dir, e);
+		if (r < 0)
+			return r;
+		(void)snprintf(opts, sizeof(opts), "lowerdir=" STAGE "/%s:%s", dir, lower);
+	} else {
+		/* a lower-only overlay needs two layers; the host's first, so that its owner and mode show */
+		(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
+	}
+	if (mount("overlay", op->path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0) {
+		(void)err_sys(e, -errno, "overlay over '%s'", op->path);
+		return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
+	}
+	return 0;
+}
+
+/* Where the mount point of an operation must be made: name below the stage of the directory that covers it. */
+static int make_mount_point(struct jail_apply *a, const struct jail_op *op, bool file, struct err *e)
+{
+	const struct jail_op *in = &a->spec->plan->ops[op->region];
+	const char *rel = op->path + strlen(in->path) + 1;
+	char base[32], path[LIMIT_PATH];
+	int r;
+
+	(void)snprintf(base, sizeof(base), "p%zu", op->region);
+	r = make_parents(a->stage, base, rel, in->type == JAIL_OP_MASK ? 0111 : 0755);
+	if (r == 0 && snprintf(path, sizeof(path), "%s/%s", base, rel) >= (int)sizeof(path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = file ? make_file(a->stage, path, 0) : make_dir(a->stage, path, 0755);
+	return r < 0 ? err_sys(e, r, "mount point '%s'", op->path) : 0;
+}
+
+static bool has_inside(const struct jail_plan *p, size_t index)
+{
+	size_t i;
+
+	for (i = index + 1; i < p->n; i++) {
+		if (p->ops[i].region == index && (p->ops[i].flags & JAIL_OP_INSIDE))
+			return true;
+	}
+	return false;
+}
+
+static int apply_private(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	char dir[32], sub[64];
+	int r;
+
+	(void)snprintf(dir, sizeof(dir), "p%zu", index);
+	r = make_dir(a->stage, dir, op->mode);
+	if (r == 0 && strcmp(op->path, "/run") == 0) {
+		/* /var/lock is a link to /run/lock, $XDG_RUNTIME_DIR is /run/user/UID */
+		(void)snprintf(sub, sizeof(sub), "%s/lock", dir);
+		r = make_dir(a->stage, sub, 01777);
+		(void)snprintf(sub, sizeof(sub), "%s/user", dir);
+		if (r == 0)
+			r = make_dir(a->stage, sub, 0755);
+		(void)snprintf(sub, sizeof(sub), "%s/user/%u", dir, (unsigned int)a->spec->id->uid);
+		if (r == 0)
+			r = make_dir(a->stage, sub, 0700);
+	}
+	if (r < 0)
+		return err_sys(e, r, "'%s'", op->path);
+	return attach_stage(a, dir, op->path, true, e);
+}
+
+static int apply_mask(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	char dir[32];
+	int r;
+
+	if ((a->lost & (1u << JAIL_LAYER_PROC)) && path_covers("/proc", op->path))
+		return 0; /* there is nothing to mask */
+	if (op->flags & JAIL_OP_FILE)
+		return attach_stage(a, "f", op->path, false, e);
+	if (!has_inside(a->spec->plan, index))
+		return attach_stage(a, "m", op->path, false, e);
+	/* something below is shown again: its own directory, which can be gone through but not listed */
+	(void)snprintf(dir, sizeof(dir), "p%zu", index);
+	r = make_dir(a->stage, dir, 0111);
+	if (r < 0)
+		return err_sys(e, r, "'%s'", op->path);
+	return attach_stage(a, dir, op->path, false, e);
+}
+
+static int apply_op(struct jail_apply *a, size_t i, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[i];
+	int r = 0;
+
+	if (op->flags & JAIL_OP_INSIDE) {
+		r = make_mount_point(a, op, op->flags & JAIL_OP_FILE, e);
+		if (r < 0)
+			return r;
+	}
+	switch (op->type) {
+	case JAIL_OP_ROOT:
+		return root_in_place(e);
+	case JAIL_OP_OVERLAY:
+		return apply_overlay(a, i, e);
+	case JAIL_OP_PROC:
+		return apply_proc(a, e);
+	case JAIL_OP_DEV:
+		return apply_dev(a, op->path, e);
+	case JAIL_OP_PRIVATE:
+		return apply_private(a, i, e);
+	case JAIL_OP_BIND:
+		return attach_fd(a, a->src[i], op->path, e);
+	case JAIL_OP_MASK:
+		return apply_mask(a, i, e);
+	case JAIL_OP_WHITEOUT: /* made with the overlay */
+		if (!(a->lost & (1u << JAIL_LAYER_OVERLAY)))
+			return 0;
+		r = a->spec->host->type(a->spec->host->ctx, op->path);
+		return r == JAIL_ABSENT ? 0 : attach_stage(a, r == JAIL_DIR ? "m" : "f", op->path, false, e);
+	case JAIL_OP_UPPER: /* made with the overlay */
+	case JAIL_OP_HOST:  /* stays as it is */
+	case JAIL_OP_NUM:
+		break;
+	}
+	return 0;
+}
+
+/* "/a/b" or what lies at it is mounted over only once everything that needs the stage is done. */
+static bool covers_stage(const struct jail_op *op)
+{
+	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND || op->type == JAIL_OP_MASK) &&
+	       path_covers(STAGE, op->path);
+}
+
+int jail_plan_apply(struct jail_apply *a, struct err *e)
+{
+	const struct jail_plan *p = a->spec->plan;
+	bool covered = false;
+	size_t i;
+	int r;
+
+	a->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (a->root < 0)
+		return err_sys(e, -errno, "/");
+	r = open_sources(a, e);
+	if (r == 0)
+		r = apply_op(a, 0, e); /* JAIL_OP_ROOT is always the first */
+	if (r == 0)
+		r = jail_stdin_reopen(e);
+	if (r == 0)
+		r = make_stage(a, e);
+	for (i = 1; r == 0 && i < p->n; i++) {
+		if (!covers_stage(&p->ops[i]))
+			r = apply_op(a, i, e);
+	}
+	for (i = 1; r == 0 && i < p->n; i++) {
+		if (!covers_stage(&p->ops[i]))
+			continue;
+		covered = covered || strcmp(p->ops[i].path, STAGE) == 0;
+		r = apply_op(a, i, e);
+	}
+	if (r == 0 && !covered)
+		r = err_set(e, ERR_POLICY, -EINVAL, STAGE " must be private, or given with --allow-read or --allow-write");
+	return r;
+}
+
+int jail_stdin_reopen(struct err *e)
+{
+	struct stat old, new;
+	_cleanup_close_ int fd = -1;
+	char path[LIMIT_PATH];
+	off_t offset;
+	ssize_t n;
+	int flags;
+
+	if (fstat(0, &old) < 0 || !S_ISREG(old.st_mode))
+		return 0;
+	flags = fcntl(0, F_GETFL);
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY)
+		return 0;
+	n = readlink("/proc/self/fd/0", path, sizeof(path) - 1);
+	if (n <= 0)
+		return 0; /* /proc is not there: Landlock alone covers it */
+	path[n] = '\0';
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &new) < 0 || new.st_dev != old.st_dev || new.st_ino != old.st_ino)
+		return 0; /* deleted, renamed or not openable by this id: Landlock alone covers it */
+	offset = lseek(0, 0, SEEK_CUR);
+	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 || dup2(fd, 0) < 0)
+		return err_sys(e, -errno, "stdin");
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BAILEY_JAIL_PLAN_APPLY_H
+#define BAILEY_JAIL_PLAN_APPLY_H
+
+#include "jail.h"
+
+/* State of one application of a plan; lives in PID 1 until the command exists. */
+struct jail_apply {
+	const struct jail_spec *spec;
+	int *src;           /* per operation: a detached mount, or -1 */
+	unsigned int lost;  /* layers, as bits */
+	int root;           /* O_PATH of "/" */
+	int stage;          /* the tmpfs that holds everything private */
+	int dev[8];
+};
+
+/**
+ * jail_layer_lost() - a layer can't be had.
+ * Return: 0 when the user accepted that (then *lost has its bit), else -EPERM with @e turned into the refusal; the cause that @e held stays.
+ */
+int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e);
+
+/**
+ * jail_plan_apply() - make the file system view of @a->spec->plan in this mount namespace.
+ * Should run in a fresh mount namespace with capabilities over it. Mustn't run anywhere else: it changes "/" in place.
+ * @a: spec and src filled by the caller
+ * Return: 0 or negative errno with @e.
+ */
+int jail_plan_apply(struct jail_apply *a, struct err *e);
+
+/**
+ * jail_source() - detached copy of the host's tree at @op, with the attributes it will have inside.
+ * @userns: owners are mapped by this namespace, or -1
+ * Return: fd or negative errno with @e.
+ */
+int jail_source(const struct jail_op *op, int userns, struct err *e);
+
+/**
+ * jail_stdin_reopen() - when stdin is a regular file opened for reading, open it anew through this (read-only) mount namespace, so
+ * that nothing inside can change the file through /proc/self/fd/0. Return: 0 or negative errno with @e.
+ */
+int jail_stdin_reopen(struct err *e);
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. First the frame that every sandbox has (root in place, proc, dev, overlays over the host's trees), then one
+ * operation for each rule that changes the state of its path against its surroundings, parents before children. An operation covers its
+ * path until a later, deeper one; the deepest that covers a path is its region, and decides how the path can be changed: in an overlay
+ * a name is hidden by a whiteout, in a private or masked directory a mount point must be made first, elsewhere the host's is used.
+ */
+#include "plan.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct planner {
+	struct jail_plan *plan;
+	const struct policy *policy;
+	const struct jail_host *host;
+	struct err *e;
+};
+
+static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags, size_t region,
+	       const struct policy_rule *rule)
+{
+	struct jail_plan *p = pl->plan;
+	struct jail_op *ops;
+	size_t size;
+
+	if (p->n == LIMIT_OPS)
+		return err_set(pl->e, ERR_POLICY, -E2BIG, "the mount plan has more than %d operations", LIMIT_OPS);
+	if (p->n == p->size) {
+		size = p->size ? p->size * 2 : 64;
+		ops = arena_alloc(p->arena, size * sizeof(*ops));
+		if (!ops)
+			return err_set(pl->e, ERR_SYSTEM, -ENOMEM, "out of memory for the mount plan");
+		if (p->n)
+			memcpy(ops, p->ops, p->n * sizeof(*ops));
+		p->ops = ops;
+		p->size = size;
+	}
+	path = arena_strdup(p->arena, path);
+	if (!path)
+		return err_set(pl->e, ERR_SYSTEM, -ENOMEM, "out of memory for the mount plan");
+	p->ops[p->n++] = (struct jail_op){ .type = type, .flags = flags, .path = path, .region = region, .rule = rule };
+	return 0;
+}
+
+/* The same, with the permission bits of the host's directory. */
+static int add_moded(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags, size_t region,
+		     const struct policy_rule *rule)
+{
+	int r = add(pl, type, path, flags, region, rule);
+
+	if (r == 0)
+		pl->plan->ops[pl->plan->n - 1].mode = pl->host->mode(pl->host->ctx, path);
+	return r;
+}
+
+/* The deepest operation that covers @path; of equals the last. */
+static size_t region_of(const struct jail_plan *p, const char *path)
+{
+	size_t best = JAIL_NO_REGION, best_len = 0, i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct jail_op *op = &p->ops[i];
+		size_t len = strlen(op->path);
+
+		if (op->type == JAIL_OP_WHITEOUT || op->type == JAIL_OP_UPPER || op->type == JAIL_OP_HOST || !path_covers(op->path, path))
+			continue;
+		if (best == JAIL_NO_REGION || len >= best_len) {
+			best = i;
+			best_len = len;
+		}
+	}
+	return best;
+}
+
+static void parent_of(const char *path, char *out)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == path ? 1 : (size_t)(slash - path);
+
+	memcpy(out, path, n);
+	out[n] = '\0';
+}
+
+/* Whether some rule below @path shows the host's files again, so that @path can't just be absent. */
+static bool shown_below(const struct planner *pl, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < pl->policy->n; i++) {
+		const struct policy_rule *r = &pl->policy->rules[i];
+		enum policy_state s;
+
+		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) || !path_covers(path, r->path) ||
+		    strcmp(path, r->path) == 0)
+			continue;
+		s = policy_eval(pl->policy, r->path).state;
+		if (s == POLICY_SHOW_RO || s == POLICY_SHOW_RW)
+			return true;
+	}
+	return false;
+}
+
+/* Whether some rule wants a name absent below @path; then /usr and /etc need an overlay, too. */
+static bool hides_below(const struct planner *pl, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < pl->policy->n; i++) {
+		const struct policy_rule *r = &pl->policy->rules[i];
+
+		if (r->kind == POLICY_HIDE && path_covers(path, r->path) && r->path[strlen(path)])
+			return true;
+	}
+	return false;
+}
+
+/* Show the host directory @path with dead sockets. */
+static int plan_show(struct planner *pl, const char *path, int depth)
+{
+	const struct jail_host *h = pl->host;
+	struct policy_verdict v = policy_eval(pl->policy, path);
+	const char *const *names;
+	int r;
+
+	if (v.state != POLICY_SHOW_RO || !h->searchable(h->ctx, path))
+		return 0; /* a rule of its own covers it, or nobody can reach what is in it */
+	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
+		pl->plan->overlays++;
+		return add_moded(pl, JAIL_OP_OVERLAY, path, 0, JAIL_NO_REGION, NULL);
+	}
+	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ? h->children(h->ctx, path) : NULL;
+	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
+	for (; r == 0 && names && *names; names++) {
+		char child[LIMIT_PATH];
+
+		if (strlen(path) + strlen(*names) + 2 > sizeof(child))
+			continue;
+		memcpy(child, path, strlen(path));
+		child[strlen(path)] = '/';
+		memcpy(child + strlen(path) + 1, *names, strlen(*names) + 1);
+		if (h->type(h->ctx, child) == JAIL_DIR)
+			r = plan_show(pl, child, depth + 1);
+	}
+	return r;
+}
+
+static int plan_frame(struct planner *pl)
+{
+	/* what holds programs and settings stays as it is: no sockets live there, and an overlay would cost */
+	static const char *const plain[] = { "usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "sys" };
+	const struct jail_host *h = pl->host;
+	const char *const *names = h->children(h->ctx, "/");
+	char path[LIMIT_PATH] = "/";
+	size_t i;
+	int r;
+
+	r = add(pl, JAIL_OP_ROOT, "/", 0, JAIL_NO_REGION, NULL);
+	if (r < 0)
+		return r;
+	if (!names)
+		return err_set(pl->e, ERR_SYSTEM, -EIO, "the root directory can't be listed");
+	for (; r == 0 && *names; names++) {
+		if (strlen(*names) + 2 > sizeof(path))
+			continue;
+		memcpy(path + 1, *names, strlen(*names) + 1);
+		if (h->type(h->ctx, path) != JAIL_DIR)
+			continue;
+		if (strcmp(*names, "proc") == 0) {
+			r = add(pl, JAIL_OP_PROC, path, 0, JAIL_NO_REGION, NULL);
+			continue;
+		}
+		if (strcmp(*names, "dev") == 0) {
+			r = add(pl, JAIL_OP_DEV, path, 0, JAIL_NO_REGION, NULL);
+			continue;
+		}
+		for (i = 0; i < ARRAY_SIZE(plain) && strcmp(plain[i], *names) != 0; i++)
+			;
+		if (i == ARRAY_SIZE(plain) || (hides_below(pl, path) && !h->mounts_below(h->ctx, path)))
+			r = plan_show(pl, path, 1);
+	}
+	return r;
+}
+
+/* Adds an operation of a rule. On a private or masked directory the mount point must be made first. */
+static int add_ruled(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
+		     const struct policy_rule *rule)
+{
+	size_t region = region_of(pl->plan, path);
+	enum jail_op_type on = region == JAIL_NO_REGION ? JAIL_OP_ROOT : pl->plan->ops[region].type;
+
+	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK)
+		flags |= JAIL_OP_INSIDE;
+	if (type == JAIL_OP_BIND && (on == JAIL_OP_DEV || on == JAIL_OP_PROC))
+		return err_set(pl->e, ERR_POLICY, -EINVAL, "%s '%s': nothing of the host's %s can be shown inside",
+			       rule->origin, path, pl->plan->ops[region].path);
+	return type == JAIL_OP_PRIVATE ? add_moded(pl, type, path, flags, region, rule) :
+					 add(pl, type, path, flags, region, rule);
+}
+
+static bool has_op(const struct jail_plan *p, enum jail_op_type type, const char *path)
+{
+	size_t i;
+
+	for (i = p->n; i-- > 0;) {
+		if (p->ops[i].type == type && strcmp(p->ops[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The directories between the overlay @region and @path, as the hiding layer needs them. */
+static int plan_uppers(struct planner *pl, size_t region, const char *path, const struct policy_rule *rule)
+{
+	size_t top = strlen(pl->plan->ops[region].path);
+	const char *slash = path + top;
+	char dir[LIMIT_PATH];
+	int r = 0;
+
+	while (r == 0 && (slash = strchr(slash + 1, '/'))) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		if (!has_op(pl->plan, JAIL_OP_UPPER, dir))
+			r = add_moded(pl, JAIL_OP_UPPER, dir, 0, region, rule);
+	}
+	return r;
+}
+
+static int plan_hide(struct planner *pl, const char *name, const struct policy_rule *rule)
+{
+	const struct jail_host *h = pl->host;
+	size_t region = region_of(pl->plan, name);
+	char path[LIMIT_PATH], parent[LIMIT_PATH];
+	struct jail_op *over;
+	int r;
+
+	if (region == JAIL_NO_REGION || pl->plan->ops[region].type != JAIL_OP_OVERLAY ||
+	    strcmp(pl->plan->ops[region].path, name) == 0 || shown_below(pl, name)) {
+		enum jail_type type = h->type(h->ctx, name);
+
+		if (type == JAIL_ABSENT || type == JAIL_UNREACHABLE)
+			return 0;
+		return add_ruled(pl, JAIL_OP_MASK, name, (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
+	}
+	/* where the parent is missing, its missing name is kept missing */
+	memcpy(path, name, strlen(name) + 1);
+	over = &pl->plan->ops[region];
+	for (;;) {
+		parent_of(path, parent);
+		if (strlen(parent) <= strlen(over->path) || h->type(h->ctx, parent) == JAIL_DIR)
+			break;
+		memcpy(path, parent, strlen(parent) + 1);
+	}
+	if (has_op(pl->plan, JAIL_OP_WHITEOUT, path))
+		return 0;
+	over->flags |= JAIL_OP_LOWERED;
+	r = plan_uppers(pl, region, path, rule);
+	return r < 0 ? r : add(pl, JAIL_OP_WHITEOUT, path, 0, region, rule);
+}
+
+static bool withheld(enum policy_state s)
+{
+	return s == POLICY_IS_DENIED || s == POLICY_IS_HIDDEN;
+}
+
+/* One path that rules name: what must be mounted so that it has its state? */
+static int plan_path(struct planner *pl, const char *path)
+{
+	const struct jail_host *h = pl->host;
+	struct policy_verdict v = policy_eval(pl->policy, path), around;
+	char parent[LIMIT_PATH];
+	enum jail_type type;
+	bool absent;
+
+	if (!path[1]) {
+		if (v.state == POLICY_SHOW_RO)
+			return 0;
+		return err_set(pl->e, ERR_POLICY, -EINVAL, "%s '/': the root directory itself can only be read-only",
+			       (v.write_rule ? v.write_rule : v.read_rule)->origin);
+	}
+	parent_of(path, parent);
+	around = policy_eval(pl->policy, parent);
+	if (v.state == around.state ||
+	    (withheld(v.state) && around.state != POLICY_SHOW_RO && around.state != POLICY_SHOW_RW))
+		return 0;
+	if (v.state == POLICY_IS_HIDDEN)
+		return plan_hide(pl, path, v.read_rule);
+	type = h->type(h->ctx, path);
+	absent = type == JAIL_ABSENT || type == JAIL_UNREACHABLE;
+	switch (v.state) {
+	case POLICY_SHOW_RO:
+		if (absent && around.state == POLICY_SHOW_RW)
+			return err_set(pl->e, ERR_POLICY, -ENOENT,
+				       "%s '%s': it does not exist, so the command could create it; only what exists can be "
+				       "protected: create it first, or leave the rule out",
+				       v.write_rule->origin, path);
+		if (absent)
+			return 0;
+		return add_ruled(pl, JAIL_OP_BIND, path, type == JAIL_FILE ? JAIL_OP_FILE : 0,
+				 v.write_rule ? v.write_rule : v.read_rule);
+	case POLICY_SHOW_RW:
+		if (absent)
+			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s", v.write_rule->origin, path,
+				       type == JAIL_ABSENT ? "no such file or directory" : "permission denied");
+		return add_ruled(pl, JAIL_OP_BIND, path, JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0),
+				 v.write_rule);
+	case POLICY_IS_DENIED:
+		if (absent)
+			return 0;
+		return add_ruled(pl, JAIL_OP_MASK, path, type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
+	case POLICY_IS_PRIVATE:
+		return type == JAIL_DIR ? add_ruled(pl, JAIL_OP_PRIVATE, path, JAIL_OP_WRITABLE, v.read_rule) : 0;
+	case POLICY_IS_HIDDEN:
+	case POLICY_STATE_NUM:
+		break;
+	}
+	return err_set(pl->e, ERR_POLICY, -EINVAL, "'%s' has no state", path);
+}
+
+int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
+		   const struct jail_host *host, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+	size_t i;
+	int r;
+
+	*plan = (struct jail_plan){ .arena = arena };
+	r = plan_frame(&pl);
+	for (i = 0; r == 0 && i < policy->n; i++) {
+		if (i > 0 && strcmp(policy->rules[i].path, policy->rules[i - 1].path) == 0)
+			continue;
+		r = plan_path(&pl, policy->rules[i].path);
+	}
+	return r;
+}
+
+const char *jail_op_type_name(enum jail_op_type t)
+{
+	static const char *const names[JAIL_OP_NUM] = { "root", "overlay", "upper", "whiteout", "host", "proc",
+							"dev",  "private", "bind",  "mask" };
+
+	return t < JAIL_OP_NUM ? names[t] : "?";
+}
+
+bool jail_op_shows_host(const struct jail_op *op)
+{
+	return op->type == JAIL_OP_BIND || op->type == JAIL_OP_HOST;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mount plan: data between policy and kernel. plan.c computes it without touching anything, plan-apply.c executes it,
+ * --explain prints it, unit tests compare it.
+ */
+#ifndef BAILEY_JAIL_PLAN_H
+#define BAILEY_JAIL_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "policy/policy.h"
+
+enum jail_type { JAIL_ABSENT, JAIL_FILE, JAIL_DIR, JAIL_SYMLINK, JAIL_UNREACHABLE };
+
+/* What the planner asks about the host. host.c answers from the kernel, tests from a table. */
+struct jail_host {
+	void *ctx;
+	/* type of @path, symlinks not followed */
+	enum jail_type (*type)(void *ctx, const char *path);
+	/* permission bits of a directory, for the layer that hides names in it */
+	mode_t (*mode)(void *ctx, const char *path);
+	/* whether a mount stands strictly below @path */
+	bool (*mounts_below)(void *ctx, const char *path);
+	/* whether the sandboxed id could go through the directory @path */
+	bool (*searchable)(void *ctx, const char *path);
+	/* names of @path in a stable order, NULL-terminated, owned by ctx; NULL when it can't be read or is too long */
+	const char *const *(*children)(void *ctx, const char *path);
+};
+
+enum jail_op_type {
+	JAIL_OP_ROOT,     /* the whole tree read-only, nosuid, nodev, private, in place */
+	JAIL_OP_OVERLAY,  /* a host directory through a lower-only overlay: its sockets are dead */
+	JAIL_OP_UPPER,    /* a directory on the way to a whiteout: merged with the host's of the same name */
+	JAIL_OP_WHITEOUT, /* a name that is absent in the overlay `region` */
+	JAIL_OP_HOST,     /* a host directory that stays as it is, because no overlay can be made there */
+	JAIL_OP_PROC,
+	JAIL_OP_DEV,
+	JAIL_OP_PRIVATE,  /* an empty writable directory */
+	JAIL_OP_BIND,     /* the host's own file or directory; writable or not */
+	JAIL_OP_MASK,     /* an unreadable, empty file or directory */
+	JAIL_OP_NUM
+};
+
+#define JAIL_OP_WRITABLE 1u
+#define JAIL_OP_FILE 2u    /* path is not a directory */
+#define JAIL_OP_INSIDE 4u  /* the mount point is not the host's: it is made in the staged directory `region` */
+#define JAIL_OP_LOWERED 8u /* an overlay with whiteouts */
+#define JAIL_OP_NAMED 16u  /* hidden, but the name stays visible (no overlay there) */
+#define JAIL_OP_SHALLOW 32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
+
+#define JAIL_NO_REGION ((size_t)-1)
+
+struct jail_op {
+	enum jail_op_type type;
+	unsigned int flags;
+	const char *path;
+	mode_t mode;                    /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
+	size_t region;                  /* index of the operation that this one stands on, or JAIL_NO_REGION */
+	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
+};
+
+struct jail_plan {
+	struct arena *arena; /* borrowed */
+	struct jail_op *ops;
+	size_t n, size;
+	size_t overlays;
+};
+
+/**
+ * jail_plan_make() - compute the operations.
+ * @policy: sealed; must outlive the plan
+ * Return: 0; -EINVAL with ERR_POLICY when a rule can't be enforced; -ENOMEM; -E2BIG.
+ */
+int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
+		   const struct jail_host *host, struct err *e);
+
+/** jail_op_type_name() - "overlay", "bind" … */
+const char *jail_op_type_name(enum jail_op_type t);
+
+/** jail_op_shows_host() - whether the host's live files are behind @op, so that its sockets must be looked for. */
+bool jail_op_shows_host(const struct jail_op *op);
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation: every privilege step of a sandbox, in order, with its reason. The launcher clones PID 1 into new namespaces;
+ * PID 1 does the rest alone. It ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
+ *
+ *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
+ *            2  clone3, six namespaces      the network namespace follows in 5, beside the mounts
+ *  PID 1     3  die with the launcher       before anything exists that could outlive it
+ *            4  ids                         a mount namespace can be changed only by an id that is mapped
+ *            5  network namespace           in a helper thread, joined in 7
+ *            6  mounts (plan-apply.c)       needs capabilities in the user namespace; nothing hostile runs yet
+ *            7  join the network namespace  the last use of CAP_SYS_ADMIN
+ *            8  Landlock ruleset, fds       opened while all paths are still open
+ *            9  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
+ *           10  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
+ *           11  Landlock                    before seccomp, whose filter needs not know its calls then
+ *           12  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
+ *           13  seccomp                     last: everything before needs calls that it refuses
+ *           14  verify (verify.c)           retry what must now fail
+ */
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jail.h"
+#include "landlock.h"
+#include "netns.h"
+#include "plan-apply.h"
+#include "filter.h"
+#include "verify.h"
+
+#define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+
+/* From the launcher, root only: a detached mount for operation `op`, or "go" when it is JAIL_NO_REGION. */
+struct hand_over {
+	uint64_t op;
+};
+
+struct child {
+	const struct jail_spec *spec;
+	int sock;
+	struct jail_apply apply;
+	struct netns net;
+	int ruleset;
+	int service[3]; /* listener, user and mount namespace, for the launcher's socket service */
+};
+
+/* 3. The death signal is armed first, then the launcher is asked whether it still lives: no gap between. */
+static int stage_die_with_parent(int sock)
+{
+	char c;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return -errno;
+	if (recv(sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		return -ESRCH;
+	return 0;
+}
+
+/* 4, ordinary user: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
+static int stage_ids_self(const struct jail_identity *id, struct err *e)
+{
+	char map[64];
+	int r;
+
+	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)id->uid, (unsigned int)id->host_uid);
+	r = fd_write_file(AT_FDCWD, "/proc/self/uid_map", map);
+	if (r == 0)
+		r = fd_write_file(AT_FDCWD, "/proc/self/setgroups", "deny\n");
+	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)id->gid, (unsigned int)id->host_gid);
+	if (r == 0)
+		r = fd_write_file(AT_FDCWD, "/proc/self/gid_map", map);
+	return r < 0 ? err_sys(e, r, "id maps of the user namespace") : 0;
+}
+
+/* 4, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
+static int stage_ids_given(struct child *c, struct err *e)
+{
+	const struct jail_identity *id = c->spec->id;
+	struct hand_over m;
+	int fds[8], r;
+	ssize_t n;
+
+	for (;;) {
+		n = fd_recv(c->sock, &m, sizeof(m), fds, 0);
+		if (n != (ssize_t)sizeof(m))
+			return err_set(e, ERR_SYSTEM, n < 0 ? (int)n : -EPIPE, "the launcher has gone");
+		if (m.op == JAIL_NO_REGION)
+			break;
+		if (m.op >= c->spec->plan->n)
+			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
+		c->apply.src[m.op] = fds[0];
+	}
+	if (setgroups(0, NULL) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
+		return err_sys(e, -errno, "become uid %u", (unsigned int)id->uid);
+	/* a change of ids clears the death signal */
+	r = stage_die_with_parent(c->sock);
+	return r < 0 ? err_sys(e, r, "launcher") : 0;
+}
+
+/* 8. What must be opened while it still can be. */
+static int stage_open(struct child *c, struct err *e)
+{
+	int r;
+
+	c->ruleset = landlock_prepare(c->spec->plan, e);
+	if (c->ruleset == -EOPNOTSUPP) {
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost, e);
+		if (r < 0)
+			return r;
+	} else if (c->ruleset < 0) {
+		return c->ruleset;
+	}
+	return 0;
+}
+
+/* The ends of the namespaces, for the socket service; opened by ourselves, because we will not be dumpable. */
+static int stage_open_namespaces(struct child *c)
+{
+	c->service[1] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[2] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return c->service[1] < 0 || c->service[2] < 0 ? -errno : 0;
+}
+
+/*
+ * Without Landlock a file that is open for writing on 0-2 could be opened again with more rights, through the launcher's mounts.
+ */
+static int stage_check_stdio(const struct child *c, struct err *e)
+{
+	struct stat st;
+	int fd, flags;
+
+	if (!(c->apply.lost & (1u << JAIL_LAYER_LANDLOCK)))
+		return 0;
+	for (fd = 0; fd <= 2; fd++) {
+		flags = fcntl(fd, F_GETFL);
+		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			return err_set(e, ERR_LAYER, -EPERM,
+				       "fd %d is a regular file, which only Landlock protects from being opened again; use a pipe: "
+				       "… | cat >FILE",
+				       fd);
+	}
+	return 0;
+}
+
+/* 9. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
+static int stage_drop_capabilities(struct err *e)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2];
+	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
+			     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	long cap;
+
+	for (cap = 0; cap < 64; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+			if (errno == EINVAL)
+				break; /* past the last capability of this kernel */
+			return err_sys(e, -errno, "bounding set");
+		}
+	}
+	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "securebits");
+	memset(none, 0, sizeof(none));
+	if (syscall(SYS_capset, &h, none) < 0)
+		return err_sys(e, -errno, "capset");
+	return 0;
+}
+
+/* 9-13. After this, PID 1 can do no more than the command will be able to. */
+static int stage_confine(struct child *c, struct err *e)
+{
+	const struct jail_spec *spec = c->spec;
+	unsigned int *lost = &c->apply.lost;
+	bool notify;
+	int r;
+
+	r = stage_drop_capabilities(e);
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "no_new_privs");
+	if (chdir(spec->cwd) < 0)
+		return err_sys(e, -errno, "working directory '%s'", spec->cwd);
+	if (c->ruleset >= 0) {
+		r = landlock_enforce(c->ruleset);
+		if (r < 0)
+			return err_sys(e, r, "landlock_restrict_self");
+	}
+	r = stage_check_stdio(c, e);
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "dumpable");
+	notify = c->service[1] >= 0;
+	r = seccomp_install(notify);
+	if (r < 0 && notify) {
+		(void)err_sys(e, r, "seccomp listener");
+		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded | (spec->allow_degraded & (1u << JAIL_LAYER_SECCOMP)
+										 ? 1u << JAIL_LAYER_SOCKETS : 0), lost, e);
+		if (r < 0) {
+			/* no filter at all is the larger loss: name that one */
+			if (seccomp_install(false) == 0)
+				return r;
+			(void)err_set(e, ERR_LAYER, -ENOSYS, "the kernel refuses seccomp filters");
+			return jail_layer_lost(JAIL_LAYER_SECCOMP, 0, lost, e);
+		}
+		notify = false;
+		r = seccomp_install(false);
+	}
+	if (r < 0) {
+		(void)err_sys(e, r, "seccomp");
+		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
+	}
+	c->service[0] = notify ? r : -1;
+	return 0;
+}
+
+static int build(struct child *c, struct err *e)
+{
+	const struct jail_spec *spec = c->spec;
+	mode_t mask;
+	int r;
+
+	r = stage_die_with_parent(c->sock);
+	if (r < 0)
+		return err_sys(e, r, "launcher");
+	r = spec->id->mode == JAIL_IDS_CALLER ? stage_ids_self(spec->id, e) : stage_ids_given(c, e);
+	if (r < 0)
+		return r;
+	r = netns_begin(&c->net);
+	if (r < 0)
+		return err_sys(e, r, "helper thread");
+	mask = umask(0);
+	r = stage_open_namespaces(c);
+	if (r < 0) {
+		(void)err_sys(e, r, "/proc/self/ns");
+		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &c->apply.lost, e);
+	}
+	if (r == 0)
+		r = jail_plan_apply(&c->apply, e);
+	(void)umask(mask);
+	if (r < 0) {
+		(void)netns_join(&c->net); /* the mounts' error is the one to tell */
+		return r;
+	}
+	r = netns_join(&c->net);
+	if (r < 0) {
+		(void)err_sys(e, r, "network namespace: %s", c->net.step);
+		return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
+	}
+	r = stage_open(c, e);
+	if (r == 0)
+		r = stage_confine(c, e);
+	if (r == 0)
+		r = jail_verify(spec, c->apply.lost, e);
+	return r;
+}
+
+/* The block of ids stays locked while PID 1 lives, also when the launcher was killed. */
+static int close_all_but(int sock, int lock)
+{
+	int a = sock < lock || lock < 0 ? sock : lock, b = sock < lock || lock < 0 ? lock : sock, r = 0;
+
+	if (a > 3)
+		r = sys_close_range(3, (unsigned int)a - 1);
+	if (r == 0 && b > a + 1)
+		r = sys_close_range((unsigned int)a + 1, (unsigned int)b - 1);
+	if (r == 0)
+		r = sys_close_range((unsigned int)(b > a ? b : a) + 1, ~0u);
+	return r;
+}
+
+/* PID 1. Only 0-2, the report socket and the service's fds are open in it when the entry runs; all of them close on exec. */
+static void __attribute__((noreturn)) child_main(const struct jail_spec *spec, int sock)
+{
+	struct jail_msg msg = { .type = JAIL_MSG_FAILED };
+	struct child *c = calloc(1, sizeof(*c)); /* holds the helper's stack: not on ours */
+	size_t i, n_fds = 0;
+	int r = -ENOMEM;
+
+	if (c) {
+		c->spec = spec;
+		c->sock = sock;
+		c->ruleset = -1;
+		c->service[0] = c->service[1] = c->service[2] = -1;
+		c->apply.spec = spec;
+		c->apply.root = c->apply.stage = -1;
+		c->apply.src = malloc((spec->plan->n + 1) * sizeof(int));
+		for (i = 0; c->apply.src && i < spec->plan->n; i++)
+			c->apply.src[i] = -1;
+		r = c->apply.src ? build(c, &msg.err) : -ENOMEM;
+	}
+	if (r < 0) {
+		(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* a launcher that is gone needs no report */
+		_exit(125);
+	}
+	if (c->service[0] >= 0)
+		n_fds = 3;
+	msg.lost = c->apply.lost;
+	msg.type = JAIL_MSG_READY;
+	r = fd_send(sock, &msg, sizeof(msg), c->service, n_fds);
+	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
+	if (r == 0)
+		r = close_all_but(sock, spec->id->lock);
+	if (r == 0 && !spec->dry_run)
+		r = spec->entry(spec->arg, &msg.status, &msg.err);
+	msg.type = r < 0 ? JAIL_MSG_FAILED : JAIL_MSG_ENDED;
+	(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* as above */
+	_exit(r < 0 ? 125 : 0);
+}
+
+/* Write one id map of @pid; the launcher is root here. */
+static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host, unsigned int count, struct err *e)
+{
+	char path[64], map[64];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	(void)snprintf(map, sizeof(map), "%u %u %u\n", inside, host, count);
+	r = fd_write_file(AT_FDCWD, path, map);
+	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
+}
+
+/* The launcher's half of stage 4 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
+static int give_ids(const struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	const struct jail_identity *id = spec->id;
+	const struct jail_plan *p = spec->plan;
+	_cleanup_close_ int userns = -1;
+	bool block = id->mode == JAIL_IDS_BLOCK;
+	unsigned int count = block ? JAIL_BLOCK_SIZE : 1;
+	struct hand_over m;
+	char path[64];
+	size_t i;
+	int r, fd;
+
+	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
+	if (r == 0)
+		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	if (r < 0)
+		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
+	userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return err_sys(e, -errno, "%s", path);
+	for (i = 0; block && i < p->n; i++) {
+		const struct jail_op *op = &p->ops[i];
+
+		if (op->type != JAIL_OP_BIND &&
+		    !(op->type == JAIL_OP_OVERLAY && spec->home && strcmp(op->path, spec->home) == 0))
+			continue;
+		fd = jail_source(op, userns, e);
+		if (fd < 0)
+			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP : fd;
+		m.op = i;
+		r = fd_send(jail->sock, &m, sizeof(m), &fd, 1);
+		(void)close(fd);
+		if (r < 0)
+			return err_sys(e, r, "PID 1");
+	}
+	m.op = JAIL_NO_REGION;
+	r = fd_send(jail->sock, &m, sizeof(m), NULL, 0);
+	return r < 0 ? err_sys(e, r, "PID 1") : 0;
+}
+
+int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
+	int pair[2], r;
+	long pid;
+
+	*jail = (struct jail)JAIL_INIT;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, -errno, "socketpair");
+	pid = sys_clone3(&args);
+	if (pid == -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
+		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		(void)close(pair[0]);
+		child_main(spec, pair[1]);
+	}
+	(void)close(pair[1]);
+	jail->sock = pair[0];
+	if (pid < 0) {
+		unsigned int lost = 0;
+
+		(void)err_sys(e, (int)pid, "clone into new namespaces");
+		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+	}
+	jail->pid = (pid_t)pid;
+	if (spec->id->mode == JAIL_IDS_CALLER)
+		return 0;
+	r = give_ids(jail, spec, e);
+	if (r < 0) {
+		(void)kill(jail->pid, SIGKILL);
+		(void)waitpid(jail->pid, NULL, 0);
+		jail_done(jail);
+	}
+	return r;
+}
+
+int jail_recv(struct jail *jail, struct jail_msg *msg)
+{
+	int fds[8];
+	ssize_t n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
+	size_t i;
+
+	if (n <= 0)
+		return n == -ECONNRESET ? 0 : (int)n;
+	if (n != (ssize_t)sizeof(*msg)) {
+		for (i = 0; i < ARRAY_SIZE(fds); i++)
+			cleanup_close(&fds[i]);
+		return -EBADMSG;
+	}
+	msg->err.msg[sizeof(msg->err.msg) - 1] = '\0';
+	msg->err.where[sizeof(msg->err.where) - 1] = '\0';
+	if (msg->type == JAIL_MSG_READY && jail->notify < 0) {
+		jail->notify = TAKE_FD(fds[0]);
+		jail->userns = TAKE_FD(fds[1]);
+		jail->mntns = TAKE_FD(fds[2]);
+	}
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		cleanup_close(&fds[i]);
+	return 1;
+}
+
+void jail_done(struct jail *jail)
+{
+	int *fds[] = { &jail->sock, &jail->notify, &jail->userns, &jail->mntns };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		cleanup_close(fds[i]);
+		*fds[i] = -1;
+	}
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. A rule covers a path when it names the path or a parent of it. To judge a path, all rules that cover it are
+ * collected; a deny-kind rule holds unless some covering allow-kind rule lifts it (lifts()). Of the denials that hold, the most
+ * specific decides what the path looks like. There is no other order: not of options, not of files.
+ */
+#include "policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A path has at most LIMIT_PATH / 2 components, but rules that nest deeper than this are a mistake: they are judged as denied. */
+#define COVER_MAX 256
+
+struct cover {
+	const struct policy_rule *rule[COVER_MAX];
+	size_t n;
+	bool overflow;
+};
+
+void policy_init(struct policy *p, struct arena *arena)
+{
+	*p = (struct policy){ .arena = arena };
+}
+
+int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
+	       const char *origin, struct err *e)
+{
+	char norm[LIMIT_PATH];
+	struct policy_rule *rules;
+	size_t size;
+	int r;
+
+	if (path[0] != '/')
+		return err_set(e, ERR_POLICY, -EINVAL, "'%s' is not absolute", path);
+	r = path_normalize(path, "/", NULL, norm, e);
+	if (r < 0)
+		return r;
+	if (p->n == LIMIT_RULES)
+		return err_set(e, ERR_POLICY, -E2BIG, "more than %d rules", LIMIT_RULES);
+	if (p->n == p->size) {
+		size = p->size ? p->size * 2 : 128;
+		rules = arena_alloc(p->arena, size * sizeof(*rules));
+		if (!rules)
+			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for rules");
+		if (p->n)
+			memcpy(rules, p->rules, p->n * sizeof(*rules));
+		p->rules = rules;
+		p->size = size;
+	}
+	rules = &p->rules[p->n];
+	*rules = (struct policy_rule){ .kind = kind,
+				       .layer = layer,
+				       .path = arena_strdup(p->arena, norm),
+				       .origin = arena_strdup(p->arena, origin) };
+	if (!rules->path || !rules->origin)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for rules");
+	p->n++;
+	return 0;
+}
+
+static int rule_compare(const void *va, const void *vb)
+{
+	const struct policy_rule *a = va, *b = vb;
+	int r = path_compare(a->path, b->path);
+
+	if (r)
+		return r;
+	if (a->layer != b->layer)
+		return a->layer < b->layer ? -1 : 1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return strcmp(a->origin, b->origin);
+}
+
+void policy_seal(struct policy *p)
+{
+	if (p->n > 1)
+		qsort(p->rules, p->n, sizeof(*p->rules), rule_compare);
+}
+
+/* Whether @allow wins over @deny for a path that both cover. */
+static bool lifts(const struct policy_rule *allow, const struct policy_rule *deny)
+{
+	bool builtin = deny->layer == POLICY_BUILTIN;
+	size_t la = strlen(allow->path), ld = strlen(deny->path);
+
+	/* A later layer's deny tightens; an earlier layer's deny is final; only built-ins can be lifted from above. */
+	if (!builtin && allow->layer != deny->layer)
+		return false;
+	switch (deny->kind) {
+	case POLICY_DENY_WRITE:
+		return allow->kind == POLICY_ALLOW_WRITE && builtin && allow->layer != POLICY_BUILTIN && la >= ld;
+	case POLICY_HIDE:
+		if (allow->kind == POLICY_ALLOW_READ && !builtin)
+			return la == ld;
+		break;
+	case POLICY_DENY_READ:
+	case POLICY_PRIVATE:
+		break;
+	case POLICY_ALLOW_READ:
+	case POLICY_ALLOW_WRITE:
+	case POLICY_KIND_NUM:
+		return false;
+	}
+	/* Asking to write below a built-in denial asks to read there, too; a denial that somebody wrote is not undone so. */
+	if (allow->kind == POLICY_ALLOW_READ || (allow->kind == POLICY_ALLOW_WRITE && builtin))
+		return la >= ld;
+	return false;
+}
+
+static bool lifted(const struct cover *c, const struct policy_rule *deny)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		if (lifts(c->rule[i], deny))
+			return true;
+	}
+	return false;
+}
+
+/* The most specific rule of @kind that holds (denials) or covers (allows). */
+static const struct policy_rule *strongest(const struct cover *c, enum policy_kind kind)
+{
+	bool deny = kind != POLICY_ALLOW_READ && kind != POLICY_ALLOW_WRITE;
+	const struct policy_rule *best = NULL;
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		const struct policy_rule *r = c->rule[i];
+
+		if (r->kind != kind || (deny && lifted(c, r)))
+			continue;
+		if (!best || strlen(r->path) >= strlen(best->path))
+			best = r;
+	}
+	return best;
+}
+
+static void collect(const struct policy *p, const char *path, struct cover *c)
+{
+	size_t i;
+
+	c->n = 0;
+	c->overflow = false;
+	for (i = 0; i < p->n; i++) {
+		if (!path_covers(p->rules[i].path, path))
+			continue;
+		if (c->n == COVER_MAX) {
+			c->overflow = true;
+			return;
+		}
+		c->rule[c->n++] = &p->rules[i];
+	}
+}
+
+struct policy_verdict policy_eval(const struct policy *p, const char *path)
+{
+	static const struct {
+		enum policy_kind kind;
+		enum policy_state state;
+	} denials[] = { { POLICY_HIDE, POLICY_IS_HIDDEN },
+			{ POLICY_DENY_READ, POLICY_IS_DENIED },
+			{ POLICY_PRIVATE, POLICY_IS_PRIVATE } };
+	struct policy_verdict v = { .state = POLICY_SHOW_RO };
+	const struct policy_rule *r;
+	struct cover c;
+	size_t i;
+
+	collect(p, path, &c);
+	if (c.overflow) {
+		v.state = POLICY_IS_DENIED;
+		return v;
+	}
+	/* of equally specific denials the first of the table wins */
+	for (i = 0; i < ARRAY_SIZE(denials); i++) {
+		r = strongest(&c, denials[i].kind);
+		if (r && (!v.read_rule || strlen(r->path) > strlen(v.read_rule->path))) {
+			v.read_rule = v.write_rule = r;
+			v.state = denials[i].state;
+		}
+	}
+	if (v.read_rule)
+		return v;
+	v.read_rule = strongest(&c, POLICY_ALLOW_READ);
+	v.write_rule = strongest(&c, POLICY_DENY_WRITE);
+	if (v.write_rule)
+		return v;
+	v.write_rule = strongest(&c, POLICY_ALLOW_WRITE);
+	if (v.write_rule)
+		v.state = POLICY_SHOW_RW;
+	return v;
+}
+
+const char *policy_kind_name(enum policy_kind k)
+{
+	static const char *const names[POLICY_KIND_NUM] = { "allow-read", "deny-read", "allow-write",
+							    "deny-write", "hide",      "private" };
+
+	return k < POLICY_KIND_NUM ? names[k] : "?";
+}
+
+const char *policy_layer_name(enum policy_layer l)
+{
+	static const char *const names[POLICY_LAYER_NUM] = { "built-in", "managed", "user",
+							     "project",  "command", "live" };
+
+	return l < POLICY_LAYER_NUM ? names[l] : "?";
+}
+
+const char *policy_state_name(enum policy_state s)
+{
+	static const char *const names[POLICY_STATE_NUM] = { "read-only", "writable", "denied", "hidden",
+							     "private" };
+
+	return s < POLICY_STATE_NUM ? names[s] : "?";
+}

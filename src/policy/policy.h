@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy: what a sandbox may reach, as a value. Pure: no I/O, no globals; paths come in normalised (util path_normalize()).
+ *  1. policy_init(), policy_builtin(), policy_add() …   collect rules, each with its layer and origin
+ *  2. policy_eval()                                     the state of one path, and the rule that made it
+ *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
+ * Precedence and layers: docs/adr/0004-policy-layers.md.
+ */
+#ifndef BAILEY_POLICY_H
+#define BAILEY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "util/util.h"
+
+enum policy_kind {
+	POLICY_ALLOW_READ,
+	POLICY_DENY_READ,
+	POLICY_ALLOW_WRITE,
+	POLICY_DENY_WRITE,
+	POLICY_HIDE,
+	POLICY_PRIVATE, /* an empty writable directory of the run's own */
+	POLICY_KIND_NUM
+};
+
+/* Lowest first. */
+enum policy_layer {
+	POLICY_BUILTIN,
+	POLICY_MANAGED,
+	POLICY_USER,
+	POLICY_PROJECT,
+	POLICY_COMMAND,
+	POLICY_LIVE,
+	POLICY_LAYER_NUM
+};
+
+struct policy_rule {
+	enum policy_kind kind;
+	enum policy_layer layer;
+	const char *path;   /* absolute, normalised */
+	const char *origin; /* "built-in: SSH keys", "--hide", "file:line" */
+};
+
+struct policy {
+	struct arena *arena;       /* borrowed; owns rules and strings */
+	struct policy_rule *rules; /* sorted by path after policy_seal() */
+	size_t n, size;
+};
+
+/* What a path is in the sandbox. */
+enum policy_state {
+	POLICY_SHOW_RO,
+	POLICY_SHOW_RW,
+	POLICY_IS_DENIED,  /* there, unreadable (EACCES) */
+	POLICY_IS_HIDDEN,  /* not there (ENOENT) */
+	POLICY_IS_PRIVATE, /* replaced by an empty place that dies with the run */
+	POLICY_STATE_NUM
+};
+
+struct policy_verdict {
+	enum policy_state state;
+	const struct policy_rule *read_rule;  /* NULL: the default (reads are allowed) */
+	const struct policy_rule *write_rule; /* NULL: the default (writes are denied) */
+};
+
+/* Facts about the caller that the built-in rules depend on. */
+struct policy_caller {
+	const char *home;         /* normalised, or NULL */
+	const char *runtime_dir;  /* $XDG_RUNTIME_DIR normalised, or NULL */
+	const char *state_dir;    /* bailey's own state, normalised, or NULL */
+	bool host_root;           /* the command runs with the host's uid 0 */
+};
+
+/** policy_init() - an empty policy whose memory is @arena's. */
+void policy_init(struct policy *p, struct arena *arena);
+
+/**
+ * policy_add() - add a rule; strings are copied.
+ * Return: 0, -EINVAL when @path is not normalised, -E2BIG past LIMIT_RULES, -ENOMEM.
+ */
+int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
+	       const char *origin, struct err *e);
+
+/** policy_builtin() - add the native built-in rules. Return: as policy_add(). */
+int policy_builtin(struct policy *p, const struct policy_caller *caller, struct err *e);
+
+/** policy_seal() - sort the rules, parents first, after the last policy_add(). */
+void policy_seal(struct policy *p);
+
+/** policy_eval() - the state of @path (normalised) in a sealed policy. Never fails: what is in doubt is denied. */
+struct policy_verdict policy_eval(const struct policy *p, const char *path);
+
+/** policy_kind_name() - as in options and policy files: "allow-read" … */
+const char *policy_kind_name(enum policy_kind k);
+
+/** policy_layer_name() - "built-in", "managed" … */
+const char *policy_layer_name(enum policy_layer l);
+
+/** policy_state_name() - "read-only", "writable" … */
+const char *policy_state_name(enum policy_state s);
+
+/**
+ * policy_env_secret() - whether a variable looks like a secret, by its name or its value.
+ * Return: what it looks like, for --explain; NULL when it may pass.
+ */
+const char *policy_env_secret(const char *name, const char *value);
+
+#endif

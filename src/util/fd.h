@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BAILEY_UTIL_FD_H
+#define BAILEY_UTIL_FD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct buf;
+
+/** fd_write_all() - write @n bytes, over EINTR and short writes. Return: 0 or negative errno. */
+int fd_write_all(int fd, const void *p, size_t n);
+
+/** fd_read_all() - append everything until end of file to @b, at most its cap. Return: 0, -EFBIG or negative errno. */
+int fd_read_all(int fd, struct buf *b);
+
+/** fd_write_file() - write @s to the existing file @dfd/@path in one write (for /proc). Return: 0 or negative errno. */
+int fd_write_file(int dfd, const char *path, const char *s);
+
+/** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. Return: 0 or negative errno. */
+int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds);
+
+/**
+ * fd_recv() - receive one datagram with its fds (close-on-exec).
+ * @fds: 8 places; unused ones become -1; the caller owns what it gets
+ * @flags: MSG_DONTWAIT or 0
+ * Return: bytes, 0 when the peer has closed, or negative errno; -EBADMSG when data or fds were cut (fds are closed then).
+ */
+ssize_t fd_recv(int sock, void *p, size_t n, int fds[8], int flags);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json.h"
+
+#include <string.h>
+
+/* Length of the valid UTF-8 sequence at @s (RFC 3629), 0 when there is none. */
+static size_t utf8_len(const unsigned char *s)
+{
+	unsigned char lo = 0x80, hi = 0xbf;
+	size_t n, i;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	if (s[0] == 0xe0)
+		lo = 0xa0;
+	else if (s[0] == 0xed)
+		hi = 0x9f;
+	else if (s[0] == 0xf0)
+		lo = 0x90;
+	else if (s[0] == 0xf4)
+		hi = 0x8f;
+	if (s[1] < lo || s[1] > hi)
+		return 0;
+	for (i = 2; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
+static void put_string(struct buf *b, const char *str)
+{
+	const unsigned char *s = (const unsigned char *)str;
+	size_t n;
+
+	buf_puts(b, "\"");
+	while (*s) {
+		n = utf8_len(s);
+		if (n == 0) {
+			buf_puts(b, "\\ufffd");
+			n = 1;
+		} else if (*s == '"' || *s == '\\') {
+			buf_printf(b, "\\%c", *s);
+		} else if (*s < 0x20 || *s == 0x7f) {
+			buf_printf(b, "\\u%04x", *s);
+		} else {
+			buf_add(b, s, n);
+		}
+		s += n;
+	}
+	buf_puts(b, "\"");
+}
+
+static void put_key(struct json *j, const char *key)
+{
+	if (j->comma)
+		buf_puts(j->out, ",");
+	j->comma = true;
+	if (key) {
+		put_string(j->out, key);
+		buf_puts(j->out, ":");
+	}
+}
+
+void json_open(struct json *j, const char *key, char bracket)
+{
+	put_key(j, key);
+	buf_add(j->out, &bracket, 1);
+	j->comma = false;
+}
+
+void json_close(struct json *j, char bracket)
+{
+	buf_add(j->out, &bracket, 1);
+	j->comma = true;
+}
+
+void json_str(struct json *j, const char *key, const char *s)
+{
+	put_key(j, key);
+	if (s)
+		put_string(j->out, s);
+	else
+		buf_puts(j->out, "null");
+}
+
+void json_int(struct json *j, const char *key, long long v)
+{
+	put_key(j, key);
+	buf_printf(j->out, "%lld", v);
+}
+
+void json_bool(struct json *j, const char *key, bool v)
+{
+	put_key(j, key);
+	buf_puts(j->out, v ? "true" : "false");
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Option tables: one row makes the parser, the help (and, later, policy keys, completion and the man page).
+ *
+ *	static const struct opt opts[] = {
+ *		OPT_GROUP("Files"),
+ *		OPT_LIST("hide", &o.hide, "PATH", "Make PATH absent"),
+ *		OPT_END };
+ */
+#ifndef BAILEY_UTIL_OPT_H
+#define BAILEY_UTIL_OPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct err;
+
+enum opt_type { OPT_TYPE_END, OPT_TYPE_GROUP, OPT_TYPE_FLAG, OPT_TYPE_STRING, OPT_TYPE_OPTIONAL, OPT_TYPE_LIST };
+
+/* Values of one repeatable option, or of several that share the list so that their order is kept. */
+struct opt_value {
+	const struct opt *opt;
+	const char *value; /* borrowed from argv */
+};
+
+struct opt_list {
+	struct opt_value *v; /* owned; free with opt_list_done() */
+	size_t n;
+};
+
+struct opt {
+	enum opt_type type;
+	const char *name;  /* long name, without dashes; title of a group */
+	void *target;      /* bool *, const char **, struct opt_list * */
+	const char *arg;   /* name of the value in the help */
+	const char *help;
+};
+
+#define OPT_GROUP(title) { OPT_TYPE_GROUP, (title), NULL, NULL, NULL }
+#define OPT_FLAG(name, target, help) \
+	{ OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), NULL, (help) }
+#define OPT_STRING(name, target, arg, help) \
+	{ OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (arg), (help) }
+/* "--name" sets "", "--name=value" sets value */
+#define OPT_OPTIONAL(name, target, arg, help) \
+	{ OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (arg), (help) }
+#define OPT_LIST(name, target, arg, help) \
+	{ OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (arg), (help) }
+#define OPT_END { OPT_TYPE_END, NULL, NULL, NULL, NULL }
+
+/* A target of the wrong type is a compile error, not a memory error. */
+#define OPT_CHECK(p, type) \
+	__builtin_choose_expr(__builtin_types_compatible_p(__typeof__(p), type), (p), (void)0)
+
+/**
+ * opt_parse() - read options up to "--" or the first word that is not an option.
+ * @argv: words after the verb, NULL-terminated; values are borrowed
+ * @ret_rest: index of the first word that is left
+ * @ret_dashes: whether "--" ended the options
+ * Return: 0, or -EINVAL with @e naming the option.
+ */
+int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes, struct err *e);
+
+/** opt_help() - append the options as a screen of help. */
+void opt_help(const struct opt *opts, struct buf *b);
+
+/** opt_list_done() - free the list's own memory. */
+void opt_list_done(struct opt_list *l);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * util: what every other room stands on. Include this, not the parts.
+ *  1. err.h, cleanup.h, limits.h   errors, scope-bound cleanup, the one table of caps
+ *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
+ *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
+ *  4. opt.h                        option tables
+ */
+#ifndef BAILEY_UTIL_H
+#define BAILEY_UTIL_H
+
+#include "arena.h"
+#include "buf.h"
+#include "cleanup.h"
+#include "err.h"
+#include "fd.h"
+#include "json.h"
+#include "limits.h"
+#include "opt.h"
+#include "path.h"
+#include "sys.h"
+
+#endif

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environment is cleaned of secrets by name; single variables can be set or let through."""
+import pytest
+
+SECRETS = [
+    "GITHUB_TOKEN",
+    "NPM_TOKEN",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "CLIENT_SECRET",
+    "DB_PASSWORD",
+    "PGPASSWORD",
+    "SSH_AUTH_SOCK",
+]
+PLAIN = ["FOO", "EDITOR", "TERM", "LC_ALL", "CFLAGS", "TOKENIZERS_PARALLELISM", "_UNDERSCORE", "KEYBOARD_LAYOUT"]
+VALUE = "canary-value-93b1"
+
+
+def environment(text):
+    return dict(e.split("=", 1) for e in text.split("\0") if e)
+
+
+def test_secrets_are_cleaned(run):
+    r = run(["env", "-0"], env={name: VALUE for name in SECRETS})
+    assert r.rc == 0
+    assert not set(SECRETS) & set(environment(r.out))
+    assert VALUE not in r.out + r.err
+
+
+def test_plain_variables_stay(run, user):
+    given = {name: f"v-{name}" for name in PLAIN}
+    seen = environment(run(["env", "-0"], env=given).out)
+    assert {k: seen.get(k) for k in given} == given
+    assert seen["HOME"] == str(user.home)
+    assert seen["PATH"] == user.environ()["PATH"]
+
+
+def test_values_are_untouched(run):
+    odd = {"ODD": "a=b\n c\t\"'\\$", "EMPTY": ""}
+    seen = environment(run(["env", "-0"], env=odd).out)
+    assert {k: seen.get(k) for k in odd} == odd
+
+
+def test_pass_env(run):
+    env = {"GITHUB_TOKEN": "t1", "NPM_TOKEN": "t2", "AWS_PROFILE": "t3"}
+    seen = environment(run(["env", "-0"], "--pass-env", "GITHUB_TOKEN", "--pass-env=AWS_PROFILE", env=env).out)
+    assert seen.get("GITHUB_TOKEN") == "t1"
+    assert seen.get("AWS_PROFILE") == "t3"
+    assert "NPM_TOKEN" not in seen
+
+
+def test_pass_env_of_an_unset_name(run):
+    r = run(["env", "-0"], "--pass-env", "NOT_SET_TOKEN")
+    assert r.rc in (0, 2)
+    assert "NOT_SET_TOKEN" not in environment(r.out)
+
+
+def test_env_sets(run):
+    opts = ["--env", "A=1", "--env", "B=x=y z", "--env", "C=", "--env=HOME=/elsewhere", "--env", "MY_TOKEN=wanted"]
+    seen = environment(run(["env", "-0"], *opts, env={"A": "0"}).out)
+    assert seen["A"] == "1"
+    assert seen["B"] == "x=y z"
+    assert seen["C"] == ""
+    assert seen["HOME"] == "/elsewhere"
+    assert seen["MY_TOKEN"] == "wanted", "a value given by hand is no leak"
+
+
+def test_env_last_wins_and_is_single(run):
+    r = run(["env", "-0"], "--env", "A=1", "--env", "A=2", env={"A": "0"})
+    assert [e for e in r.out.split("\0") if e.startswith("A=")] == ["A=2"]
+
+
+def test_a_name_given_twice_is_not_a_way_in(user, ws, bailey):
+    # envp may hold a name twice: the copy must not survive the cleaning of the first.
+    code = (
+        "import ctypes, os, sys\n"
+        "libc = ctypes.CDLL(None)\n"
+        "argv = (ctypes.c_char_p * 6)(b'bailey', b'run', b'--', b'env', b'-0', None)\n"
+        "envp = (ctypes.c_char_p * 5)(b'PATH=/usr/bin:/bin', b'GITHUB_TOKEN=c1', b'GITHUB_TOKEN=c2', ('HOME=' + sys.argv[2]).encode(), None)\n"
+        "libc.execve(os.fsencode(sys.argv[1]), argv, envp)\n"
+    )
+    from conftest import BAILEY, PYTHON
+
+    r = user.exec([PYTHON, "-c", code, BAILEY, user.home], cwd=ws)
+    assert r.rc == 0, r
+    assert "GITHUB_TOKEN" not in r.out
+
+
+@pytest.mark.parametrize("pid", ["1", "$PPID"])
+def test_secrets_are_not_in_another_process(run, pid):
+    # PID 1 is a copy of the launcher: its environment must be out of reach.
+    r = run(f"cat /proc/{pid}/environ; cat /proc/{pid}/mem; true", env={"GITHUB_TOKEN": VALUE})
+    assert VALUE not in r.out + r.err
+    assert "denied" in r.err or "not permitted" in r.err or "No such" in r.err
+
+
+def test_secrets_are_not_in_explain(bailey, ws):
+    for fmt in ("--explain", "--explain=json"):
+        r = bailey(["run", fmt, "--", "true"], cwd=ws, env={"GITHUB_TOKEN": VALUE})
+        assert r.rc == 0
+        assert VALUE not in r.out + r.err

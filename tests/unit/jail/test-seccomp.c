@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seccomp programs that gen-seccomp made: every answer in an interpreter, a few for real.
+ *
+ * 1. A small interpreter of the BPF that seccomp knows runs a text table of calls (verdicts[]),
+ *    then every row of the profile's table, then every number.
+ * 2. A child installs the program and makes calls. Each refusal has a control: the same call
+ *    without the program gives something else. So a refusal is the program's doing.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jail/seccomp-table.h"
+#include "seccomp-prog.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define INSN_BUDGET 300
+#define RET_BROKEN 0xdeadbeefu /* the interpreter met what the kernel would refuse */
+
+static int n_tests, n_failed;
+
+__attribute__((format(printf, 2, 3))) static void check(int good, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!good)
+		n_failed++;
+	printf("%s %d - ", good ? "ok" : "not ok", ++n_tests);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+	fflush(stdout); /* children must not print it a second time */
+}
+
+struct program {
+	const char *name;
+	const struct sock_filter *filter;
+	size_t n;
+};
+
+static const struct program plain = { "seccomp_run", seccomp_run, ARRAY_SIZE(seccomp_run) };
+static const struct program notify = { "seccomp_run_notify", seccomp_run_notify,
+				       ARRAY_SIZE(seccomp_run_notify) };
+
+/* --- the interpreter --- */
+
+static uint32_t jump_of(const struct sock_filter *f, uint32_t a, int *bad)
+{
+	int yes;
+
+	switch (f->code) {
+	case BPF_JMP | BPF_JA:
+		return f->k;
+	case BPF_JMP | BPF_JEQ | BPF_K:
+		yes = a == f->k;
+		break;
+	case BPF_JMP | BPF_JGT | BPF_K:
+		yes = a > f->k;
+		break;
+	case BPF_JMP | BPF_JGE | BPF_K:
+		yes = a >= f->k;
+		break;
+	case BPF_JMP | BPF_JSET | BPF_K:
+		yes = (a & f->k) != 0;
+		break;
+	default:
+		*bad = 1;
+		return 0;
+	}
+	return yes ? f->jt : f->jf;
+}
+
+static uint32_t evaluate(const struct program *p, const struct seccomp_data *d, unsigned int *steps)
+{
+	uint32_t a = 0;
+	int bad = 0;
+
+	*steps = 0;
+	for (size_t pc = 0; pc < p->n && !bad; pc++) {
+		const struct sock_filter *f = &p->filter[pc];
+
+		++*steps;
+		if (f->code == (BPF_RET | BPF_K))
+			return f->k;
+		if (f->code == (BPF_LD | BPF_W | BPF_ABS)) {
+			if (f->k % 4 != 0 || f->k > sizeof(*d) - 4)
+				return RET_BROKEN;
+			memcpy(&a, (const char *)d + f->k, 4);
+		} else if (f->code == (BPF_ALU | BPF_AND | BPF_K)) {
+			a &= f->k;
+		} else {
+			pc += jump_of(f, a, &bad);
+		}
+	}
+	return RET_BROKEN;
+}
+
+static uint32_t verdict_of(const struct program *p, uint32_t arch, uint32_t nr,
+			   const uint64_t *args)
+{
+	struct seccomp_data d = { .nr = (int)nr, .arch = arch };
+	unsigned int steps;
+
+	if (args)
+		memcpy(d.args, args, sizeof(d.args));
+	return evaluate(p, &d, &steps);
+}
+
+/* --- names --- */
+
+struct named {
+	const char *name;
+	uint32_t value;
+};
+
+static const struct named calls[] = {
+#define X(name, nr, ...) { #name, nr },
+	SECCOMP_DENY(X) SECCOMP_DENY_BITS(X) SECCOMP_DENY_OTHER_BITS(X) SECCOMP_DENY_CREATE(X)
+		SECCOMP_ALLOW_ON_PURPOSE(X)
+#undef X
+			{ "read", SYS_read },
+	{ "ioctl", SYS_ioctl },
+	{ "socket", SYS_socket },
+	{ "socketpair", SYS_socketpair },
+	{ "execve", SYS_execve },
+	{ "fork", SYS_fork },
+};
+
+static const struct named answers[] = {
+	{ "allow", SECCOMP_RET_ALLOW },
+	{ "notify", SECCOMP_RET_USER_NOTIF },
+	{ "EPERM", SECCOMP_RET_ERRNO | EPERM },
+	{ "ENOSYS", SECCOMP_RET_ERRNO | ENOSYS },
+	{ "EAFNOSUPPORT", SECCOMP_RET_ERRNO | EAFNOSUPPORT },
+	{ "EPROTONOSUPPORT", SECCOMP_RET_ERRNO | EPROTONOSUPPORT },
+};
+
+static int look_up(const struct named *t, size_t n, const char *name, uint32_t *ret_value)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(t[i].name, name) == 0) {
+			*ret_value = t[i].value;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+/*
+ * One line: call, arguments (C numbers; `|` and other arguments), `=`, answer of the plain program,
+ * and after `/` the answer of the variant if it is another. The call may be a number, after `i386:`
+ * if of that ABI.
+ */
+static const char *const verdicts[] = {
+	/* ordinary life */
+	"read 0 0 100 = allow",
+	"execve 0 0 0 = allow",
+	"fork = allow",
+	"ptrace 0 = allow",
+	"memfd_secret 0 = allow",
+
+	/* ABI and range: 0xffffffff is a call that a tracer skipped */
+	"469 = allow",
+	"470 = ENOSYS",
+	"0x3fffffff = ENOSYS",
+	"0x40000000 = ENOSYS",
+	"0x80000000 = ENOSYS",
+	"0xfffffffe = ENOSYS",
+	"0xffffffff = allow",
+	"336 = allow",
+	"337 = ENOSYS",
+	"423 = ENOSYS",
+	"424 = allow",
+	"i386:20 = ENOSYS",
+	"i386:0xffffffff = ENOSYS",
+	"i386:102 1 0 = ENOSYS",
+
+	/* namespaces */
+	"clone 0x01200011 0 0 0 0 | 0x003d0f00 0 0 0 0 | 0x4111 | 0x80000011 = allow",
+	"clone 0xffffffff80000011 | 0x100000011 | 0x1000000000000011 | 0x11 0x10000000 = allow",
+	"clone 0x00020011 | 0x02000011 | 0x04000011 | 0x08000011 | 0x10000011 = EPERM",
+	"clone 0x20000011 | 0x40000011 | 0x7e020011 | 0x110000011 | 0xffffffff10000011 = EPERM",
+	"clone3 0 88 = ENOSYS",
+	"unshare 0 | 0x600 | 0x50f00 = allow",
+	"unshare 0x10000000 | 0x10000200 | 0x00020000 | 0x80 | 1 | 0x80000000 = EPERM",
+	"unshare 0x02000000 | 0x40000000 | 0x00100000 | 0x100000000 | 0x110000000 = EPERM",
+	"setns 3 0 = EPERM",
+
+	/* mounts */
+	"mount 0 0 0 4096 0 = EPERM",
+	"umount2 0 2 = EPERM",
+	"open_tree -100 0 1 = EPERM",
+	"open_tree_attr = EPERM",
+	"mount_setattr = EPERM",
+	"chroot 0 = EPERM",
+	"statmount = allow",
+
+	/* set-id modes */
+	"chmod 0 0755 | 0 01777 | 04755 0755 | 0 0x1000001ed | 0 0xfffffffff00001ed = allow",
+	"chmod 0 04755 | 0 02755 | 0 06755 | 0 04000 | 0 0x1000009ed = EPERM",
+	"chmod 0 0xffffffffffff09ed = EPERM",
+	"fchmod 3 04755 = EPERM",
+	"fchmod 3 0644 | 06000 0644 = allow",
+	"fchmodat -100 0 02755 = EPERM",
+	"fchmodat -100 0 0755 | -100 06000 0755 06000 = allow",
+	"fchmodat2 -100 0 04755 0x100 | 3 0 04000 0x1000 = EPERM",
+	"fchmodat2 -100 0 0755 0x100 | -100 0 0755 06000 = allow",
+	"creat 0 04755 = EPERM",
+	"creat 0 0644 = allow",
+	"mknod 0 0104755 0 | 0 0102755 0 = EPERM",
+	"mknod 0 0100644 0 | 0 0010644 06000 = allow",
+	"mknodat -100 0 0104755 0 = EPERM",
+	"mknodat -100 0 0100644 06000 = allow",
+	"mkdir 0 06755 = allow",
+	"open 0 0 | 0 0 06000 | 0 0x1 0xffffffffffffffff | 0 0x241 0644 = allow",
+	"open 0 0x100000001 04755 | 0 0x4000000000 04755 = allow",
+	"open 0 0x241 04644 | 0 0x41 02644 | 0 0x100000041 04755 | 0 0x40 0x100000800 = EPERM",
+	"openat -100 0 0 04755 | -100 0 0x80000 0xffffffffffffffff | -100 0 0x241 0644 = allow",
+	"openat -100 0 0x410002 0600 | -100 0 0x10000 04755 | -100 06000 0x41 0644 06000 = allow",
+	"openat -100 0 0x241 04755 | -100 0 0x41 02755 | -100 0 0xc1 06755 = EPERM",
+	"openat -100 0 0x410002 04600 | -100 0 0x400002 04600 | -100 0 0x41 0x100000fff = EPERM",
+	"openat2 -100 0 0 24 = ENOSYS",
+
+	/* only the bits of the masks count */
+	"openat -100 0 0x3f 04755 | -100 0 0xffbfffbf 04755 | -100 0 0x40 0xfffff3ff = allow",
+	"openat -100 0 0x40 04000 | -100 0 0x400000 02000 = EPERM",
+	"open 0 0xffbfffbf 04755 | 0 0x40 0xfffff3ff = allow",
+	"open 0 0x40 02000 = EPERM",
+	"chmod 0 0xfffff3ff = allow",
+	"fchmod 3 0xfffff3ff = allow",
+	"fchmodat -100 0 0xfffff3ff = allow",
+	"fchmodat2 -100 0 0xfffff3ff = allow",
+	"creat 0 0xfffff3ff = allow",
+	"mknod 0 0xfffff3ff = allow",
+	"mknodat -100 0 0xfffff3ff = allow",
+	"clone 0x81fdffff = allow",
+
+	/* ioctl */
+	"ioctl 0 0x5412 0 | 0 0x541c 0 | 0 0x5423 0 | 0 0x100005412 0 = EPERM",
+	"ioctl 0 0xffffffff00005412 0 | 0 0x800000000000541c 0 = EPERM",
+	"ioctl 0 0x5413 0 | 0 0x5401 0 | 0 0x15412 0 | 0x5412 0x5401 0x5412 = allow",
+
+	/* sockets: families */
+	"socket 0 1 0 | 3 2 0 | 9 1 0 | 11 1 0 | 15 3 2 | 17 3 0 | 17 2 0x300 = EAFNOSUPPORT",
+	"socket 21 5 0 | 29 3 1 | 30 5 0 | 31 3 1 | 38 5 0 | 40 1 0 | 43 1 0 = EAFNOSUPPORT",
+	"socket 44 3 0 | 45 1 0 | 46 1 0 | 0xffffffff 1 0 | -1 1 0 = EAFNOSUPPORT",
+	"socket 0x100000011 3 0 | 0x100000000 1 0 = EAFNOSUPPORT",
+	"socket 1 1 0 | 1 2 0 | 1 0x80005 0 | 1 3 0 | 0x100000001 1 0 = allow / notify",
+	"socket 0x1100000001 3 0 = allow / notify",
+	"socket 2 1 0 | 2 0x80801 6 | 2 2 17 | 2 2 1 | 2 1 262 | 10 1 0 | 10 2 58 = allow",
+
+	/* sockets: types and protocols. 10 is SOCK_PACKET */
+	"socket 2 3 1 | 2 3 255 | 2 0x80003 255 | 2 0x803 1 | 2 0x100000003 1 = EAFNOSUPPORT",
+	"socket 0x100000002 3 1 | 10 3 58 | 10 0xffffffff00080003 58 | 2 10 0x300 = EAFNOSUPPORT",
+	"socket 2 0x8000a 0 | 2 4 0 | 2 5 132 | 2 6 33 | 2 0 0 | 2 15 0 = EAFNOSUPPORT",
+	"socket 2 0x300000001 0 | 2 1 0x100000006 = allow",
+	"socket 2 1 132 | 2 2 115 | 2 1 256 | 10 1 256 | 2 1 0x100000084 = EPROTONOSUPPORT",
+	"socket 2 1 -1 = EPROTONOSUPPORT",
+
+	/* netlink: route and sock_diag */
+	"socket 16 3 0 | 16 0x80003 0 | 16 2 4 | 16 3 0x100000000 = allow",
+	"socket 16 3 1 | 16 3 5 | 16 3 6 | 16 3 9 | 16 3 12 | 16 3 15 | 16 3 16 = EAFNOSUPPORT",
+	"socket 16 3 21 | 16 3 0x10000000c | 0x100000010 3 12 = EAFNOSUPPORT",
+
+	/* pairs: stream and seqpacket can't send anywhere else */
+	"socketpair 1 1 0 | 1 0x80801 0 | 1 5 0 | 1 0x80005 0 | 1 0x200000001 0 = allow",
+	"socketpair 1 2 0 | 1 0x80802 0 | 1 3 0 | 1 0x100000002 0 = allow / notify",
+	"socketpair 0x100000001 2 0 | 1 0xf 0 = allow / notify",
+	"socketpair 2 1 0 | 30 5 0 | 0x10000001e 5 0 = EAFNOSUPPORT",
+
+	/* the rest */
+	"io_uring_setup 8 0 = ENOSYS",
+	"keyctl 0 = ENOSYS",
+	"bpf 0 = EPERM",
+	"perf_event_open = EPERM",
+	"userfaultfd = EPERM",
+	"open_by_handle_at = EPERM",
+	"name_to_handle_at = allow",
+	"syslog 3 = EPERM",
+};
+
+struct line {
+	uint32_t arch, nr, want, want_notify;
+	uint64_t args[6];
+};
+
+static int parse_number(const char *s, uint64_t *ret_value)
+{
+	char *end;
+
+	errno = 0;
+	*ret_value = strtoull(s, &end, 0); /* takes a minus sign, wraps like a register */
+	return *s == '\0' || *end != '\0' || errno != 0 ? -EINVAL : 0;
+}
+
+static int parse_call(const char *call, struct line *l)
+{
+	uint64_t v;
+
+	l->arch = AUDIT_ARCH_X86_64;
+	if (strncmp(call, "i386:", 5) == 0) {
+		l->arch = AUDIT_ARCH_I386;
+		call += 5;
+	}
+	if (look_up(calls, ARRAY_SIZE(calls), call, &l->nr) == 0)
+		return 0;
+	if (parse_number(call, &v) < 0 || v > UINT32_MAX)
+		return -EINVAL;
+	l->nr = (uint32_t)v;
+	return 0;
+}
+
+/* `EPERM` or `allow / notify`. */
+static int parse_answers(char *text, struct line *l)
+{
+	char *second = strstr(text, " / ");
+
+	if (second)
+		*second = '\0';
+	if (look_up(answers, ARRAY_SIZE(answers), text, &l->want) < 0)
+		return -EINVAL;
+	l->want_notify = l->want;
+	return second ? look_up(answers, ARRAY_SIZE(answers), second + 3, &l->want_notify) : 0;
+}
+
+static void judge(const struct line *l, const char *call, const char *args, const char *want)
+{
+	uint32_t got = verdict_of(&plain, l->arch, l->nr, l->args);
+	uint32_t got_notify = verdict_of(&notify, l->arch, l->nr, l->args);
+
+	check(got == l->want && got_notify == l->want_notify, "%s%s = %s", call, args, want);
+	if (got != l->want || got_notify != l->want_notify)
+		printf("# got %08x, with notification %08x\n", got, got_notify);
+}
+
+/* Return: 0, or -EINVAL when the line can't be read. */
+static int test_line(const char *text)
+{
+	struct line l = { 0 };
+	char copy[128], shown[128] = "", *save = NULL, *word, *want;
+	size_t n = 0;
+
+	if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+		return -EINVAL;
+	want = strstr(copy, " = ");
+	if (!want)
+		return -EINVAL;
+	*want = '\0';
+	want += 3;
+	word = strtok_r(copy, " ", &save);
+	if (!word || parse_call(word, &l) < 0 || parse_answers(want, &l) < 0)
+		return -EINVAL;
+	while ((word = strtok_r(NULL, " ", &save))) {
+		size_t used = strlen(shown);
+
+		if (strcmp(word, "|") == 0) {
+			judge(&l, copy, shown, strstr(text, " = ") + 3);
+			memset(l.args, 0, sizeof(l.args));
+			shown[0] = '\0';
+			n = 0;
+			continue;
+		}
+		if (n == ARRAY_SIZE(l.args) || parse_number(word, &l.args[n++]) < 0)
+			return -EINVAL;
+		(void)snprintf(shown + used, sizeof(shown) - used, " %s", word);
+	}
+	judge(&l, copy, shown, strstr(text, " = ") + 3);
+	return 0;
+}
+
+static void test_verdicts(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++)
+		if (test_line(verdicts[i]) < 0)
+			check(0, "can't read the line: %s", verdicts[i]);
+}
+
+/* --- all rows, all numbers --- */
+
+struct expect {
+	char known; /* in a list that decides */
+	uint32_t want;
+};
+
+static void test_every_number(const struct program *p)
+{
+	static const uint64_t zero[6], ones[6] = { ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull };
+	static const uint32_t kernel_abis[] = { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64 | 1u, 0,
+						0xffffffffu };
+	static struct expect want[SECCOMP_NR_MAX + 1];
+	int bad_rows = 0, bad_others = 0, bad_above = 0, bad_arch = 0;
+
+	memset(want, 0, sizeof(want));
+#define X(name, nr, err, reason) want[nr] = (struct expect){ 1, SECCOMP_RET_ERRNO | (err) };
+	SECCOMP_DENY(X)
+#undef X
+	for (uint32_t nr = SECCOMP_NR_GAP_FIRST; nr <= SECCOMP_NR_GAP_LAST; nr++)
+		want[nr] = (struct expect){ 1, SECCOMP_RET_ERRNO | ENOSYS };
+	for (uint32_t nr = 0; nr <= SECCOMP_NR_MAX; nr++) {
+		uint32_t got = verdict_of(p, AUDIT_ARCH_X86_64, nr, zero);
+
+		if (want[nr].known)
+			bad_rows += got != want[nr].want ||
+				    verdict_of(p, AUDIT_ARCH_X86_64, nr, ones) != got;
+		else if (nr != SECCOMP_SOCKET_NR && nr != SECCOMP_SOCKETPAIR_NR)
+			bad_others += got != SECCOMP_RET_ALLOW;
+	}
+	for (uint32_t nr = SECCOMP_NR_MAX + 1; nr < 0x10000; nr++) {
+		static const uint32_t high[] = { 0, 0x40000000u, 0x80000000u, 0xc0000000u };
+
+		for (size_t i = 0; i < ARRAY_SIZE(high); i++)
+			bad_above += verdict_of(p, AUDIT_ARCH_X86_64, nr | high[i], zero) !=
+				     (SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	for (uint32_t nr = 0; nr <= SECCOMP_NR_MAX; nr++)
+		bad_above += verdict_of(p, AUDIT_ARCH_X86_64, nr | 0x40000000u, zero) !=
+			     (SECCOMP_RET_ERRNO | ENOSYS);
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_abis); i++)
+		for (uint32_t nr = 0; nr < 1024; nr++)
+			bad_arch += verdict_of(p, kernel_abis[i], nr, zero) !=
+				    (SECCOMP_RET_ERRNO | ENOSYS);
+	check(!bad_rows, "%s: refused rows answer their errno for any argument", p->name);
+	check(!bad_others, "%s: all other known numbers are allowed", p->name);
+	check(!bad_above, "%s: unknown and x32 numbers answer ENOSYS", p->name);
+	check(!bad_arch, "%s: every other ABI answers ENOSYS", p->name);
+}
+
+/* The table's constants must be the kernel's, whichever libc compiled them. */
+static void test_constants(void)
+{
+	check(SECCOMP_CREATE_FLAGS == 020000100u, "O_CREAT and the bit of O_TMPFILE");
+	check(SECCOMP_CLONE_NEW == 0x7e020000u, "flags of clone that make a namespace");
+	check(SECCOMP_UNSHARE_OK == 0x00050f00u, "flags of unshare that make none");
+#define X(name, nr, ...) \
+	_Static_assert((nr) >= 0 && (nr) <= SECCOMP_NR_MAX, #name " is above SECCOMP_NR_MAX");
+	SECCOMP_DENY(X)
+	SECCOMP_DENY_BITS(X) SECCOMP_DENY_OTHER_BITS(X) SECCOMP_DENY_CREATE(X)
+#undef X
+}
+
+static void test_shape(const struct program *p)
+{
+	unsigned int steps, most = 0;
+	unsigned long sum = 0;
+	int bad = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct sock_filter *f = &p->filter[i];
+		size_t far = f->code == (BPF_JMP | BPF_JA) ? f->k : f->jt > f->jf ? f->jt : f->jf;
+
+		if (BPF_CLASS(f->code) == BPF_JMP)
+			bad += far >= p->n - i - 1;
+		if (f->code == (BPF_RET | BPF_K))
+			/* Nothing is ever killed. */
+			bad += (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ALLOW &&
+			       (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO &&
+			       (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_USER_NOTIF;
+	}
+	check(!bad, "%s: jumps stay inside, nothing kills", p->name);
+	check(p->n < INSN_BUDGET, "%s: %zu instructions", p->name, p->n);
+	for (int nr = 0; nr <= SECCOMP_NR_MAX; nr++) {
+		struct seccomp_data d = { .nr = nr, .arch = AUDIT_ARCH_X86_64 };
+
+		bad += evaluate(p, &d, &steps) == RET_BROKEN;
+		sum += steps;
+		if (steps > most)
+			most = steps;
+	}
+	check(!bad, "%s: ends for every number (mean %lu steps, at most %u)", p->name,
+	      sum / (SECCOMP_NR_MAX + 1), most);
+}
+
+/* --- for real --- */
+
+static int install(const struct program *p, unsigned int flags)
+{
+	struct sock_fprog prog = { .len = (unsigned short)p->n,
+				   .filter = (struct sock_filter *)p->filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	int r = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	return r < 0 ? -errno : r;
+}
+
+/* getpid through the 32-bit entry. Return: as the kernel does. */
+static long int80_getpid(void)
+{
+	long r = 20; /* getpid of i386 */
+
+	__asm__ volatile("int $0x80" : "+a"(r) : : "memory", "r8", "r9", "r10", "r11");
+	return (int)r;
+}
+
+#define INT80 (-2) /* a number for int80_getpid(); -1 is a real test */
+
+struct probe {
+	const char *what;
+	long nr;
+	uint64_t args[6];
+	int want;    /* 0: must succeed or fail otherwise than by a refusal; else the errno */
+	int control; /* without the program the answer must be another one */
+};
+
+static char file[64];
+
+#define P(p) ((uint64_t)(uintptr_t)(p))
+#define AT ((uint64_t)AT_FDCWD)
+
+static size_t make_probes(struct probe *pr, size_t max)
+{
+	static uint64_t how[3] = { O_RDONLY, 0, 0 };
+	static char params[120];
+	const struct probe all[] = {
+		{ "unshare(NEWUSER)", SYS_unshare, { CLONE_NEWUSER }, EPERM, 0 },
+		{ "unshare(FILES)", SYS_unshare, { CLONE_FILES }, 0, 0 },
+		{ "clone3", SYS_clone3, { 0, 0 }, ENOSYS, 1 },
+		{ "setns of no fd", SYS_setns, { (uint64_t)-1, 0 }, EPERM, 1 },
+		{ "mount", SYS_mount, { 0, 0, 0, 0, 0 }, EPERM, 0 },
+		{ "open_tree of no path", SYS_open_tree, { AT, 0, 0 }, EPERM, 1 },
+		{ "open_tree_attr (467)", 467, { AT, 0, 0, 0, 0 }, EPERM, 1 },
+		{ "io_uring_setup", SYS_io_uring_setup, { 2, P(params) }, ENOSYS, 0 },
+		{ "keyctl", SYS_keyctl, { 0, (uint64_t)-3, 0 }, ENOSYS, 1 },
+		{ "bpf", SYS_bpf, { 9999, 0, 0 }, EPERM, 0 },
+		{ "openat2", SYS_openat2, { AT, P(file), P(how), sizeof(how) }, ENOSYS, 1 },
+		{ "chmod 0755", SYS_chmod, { P(file), 0755 }, 0, 0 },
+		{ "chmod 04755", SYS_chmod, { P(file), 04755 }, EPERM, 1 },
+		{ "chmod 04755, upper bits", SYS_chmod, { P(file), 0x1000009edull }, EPERM, 1 },
+		{ "fchmodat 02755", SYS_fchmodat, { AT, P(file), 02755 }, EPERM, 1 },
+		{ "fchmodat2 04755", 452, { AT, P(file), 04755, 0 }, EPERM, 1 },
+		{ "openat creates 04755", SYS_openat, { AT, P(file), O_CREAT, 04755 }, EPERM, 1 },
+		{ "openat creates 0755", SYS_openat, { AT, P(file), O_CREAT, 0755 }, 0, 0 },
+		{ "openat reads, odd mode", SYS_openat, { AT, P(file), 0, ~0ull }, 0, 0 },
+		{ "open creates 02755", SYS_open, { P(file), O_CREAT, 02755 }, EPERM, 1 },
+		{ "creat 04755", SYS_creat, { P(file), 04755 }, EPERM, 1 },
+		{ "mknod 0104755", SYS_mknod, { P(file), S_IFREG | 04755, 0 }, EPERM, 1 },
+		{ "TIOCSTI", SYS_ioctl, { (uint64_t)-1, TIOCSTI, 0 }, EPERM, 1 },
+		{ "TIOCSTI, upper bits", SYS_ioctl, { (uint64_t)-1, 0x100005412ull }, EPERM, 1 },
+		{ "FIONREAD of no fd", SYS_ioctl, { (uint64_t)-1, FIONREAD, 0 }, EBADF, 0 },
+		{ "AF_UNIX", SYS_socket, { AF_UNIX, SOCK_STREAM, 0 }, 0, 0 },
+		{ "AF_INET", SYS_socket, { AF_INET, SOCK_STREAM, 0 }, 0, 0 },
+		{ "AF_INET raw", SYS_socket, { AF_INET, SOCK_RAW, 1 }, EAFNOSUPPORT, 1 },
+		{ "AF_INET SOCK_PACKET", SYS_socket, { AF_INET, 10, 0 }, EAFNOSUPPORT, 1 },
+		{ "AF_PACKET", SYS_socket, { AF_PACKET, SOCK_RAW, 0 }, EAFNOSUPPORT, 1 },
+		{ "AF_PACKET, upper bits",
+		  SYS_socket,
+		  { 0x100000011ull, SOCK_RAW, 0 },
+		  EAFNOSUPPORT,
+		  1 },
+		{ "netlink route", SYS_socket, { AF_NETLINK, SOCK_RAW, NETLINK_ROUTE }, 0, 0 },
+		{ "netlink netfilter",
+		  SYS_socket,
+		  { AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER },
+		  EAFNOSUPPORT,
+		  0 },
+		{ "netlink generic",
+		  SYS_socket,
+		  { AF_NETLINK, SOCK_RAW, NETLINK_GENERIC },
+		  EAFNOSUPPORT,
+		  1 },
+		{ "number 470", 470, { 0 }, ENOSYS, 0 },
+		{ "number -1", -1, { 0 }, ENOSYS, 0 },
+		{ "x32 getpid", 0x40000000 + SYS_getpid, { 0 }, ENOSYS, 0 },
+		{ "int 0x80 getpid", INT80, { 0 }, ENOSYS, 1 },
+		{ "getpid", SYS_getpid, { 0 }, 0, 0 },
+	};
+
+	if (ARRAY_SIZE(all) > max)
+		return 0;
+	memcpy(pr, all, sizeof(all));
+	return ARRAY_SIZE(all);
+}
+
+/* Return: the errno, 0 for success. */
+static int run_probe(const struct probe *p)
+{
+	const uint64_t *a = p->args;
+	long r;
+
+	if (p->nr == SYS_mknod || p->nr == SYS_mknodat)
+		(void)unlink(file); /* may be absent */
+	if (p->nr == INT80) {
+		r = int80_getpid();
+		return r < 0 ? (int)-r : 0;
+	}
+	r = syscall(p->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return r < 0 ? errno : 0;
+}
+
+#define PROBES_MAX 64
+
+/* Runs all probes in a child. Return: 0 when ret_errnos is filled. */
+static int run_probes(const struct program *p, const struct probe *pr, size_t n, int *ret_errnos)
+{
+	int fds[2], status;
+	size_t bytes = n * sizeof(int);
+	ssize_t got;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		int out[PROBES_MAX];
+
+		if (p && install(p, 0) < 0)
+			_exit(3);
+		for (size_t i = 0; i < n; i++)
+			out[i] = run_probe(&pr[i]);
+		_exit(write(fds[1], out, bytes) == (ssize_t)bytes ? 0 : 4);
+	}
+	close(fds[1]);
+	got = read(fds[0], ret_errnos, bytes);
+	close(fds[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -ECHILD;
+	return got == (ssize_t)bytes && status == 0 ? 0 : -EIO;
+}
+
+static void test_for_real(void)
+{
+	static struct probe pr[PROBES_MAX];
+	int inside[PROBES_MAX] = { 0 }, outside[PROBES_MAX] = { 0 };
+	size_t n = make_probes(pr, PROBES_MAX);
+	int fd, r;
+
+	snprintf(file, sizeof(file), "/tmp/test-seccomp-XXXXXX");
+	fd = mkstemp(file);
+	if (fd < 0 || n == 0) {
+		check(0, "a file to test with");
+		return;
+	}
+	close(fd);
+	r = run_probes(NULL, pr, n, outside);
+	check(r == 0, "controls run without the program");
+	if (r == 0)
+		r = run_probes(&plain, pr, n, inside);
+	check(r == 0, "the kernel takes the program");
+	(void)unlink(file); /* a probe may have removed it */
+	if (r < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		int good = inside[i] == pr[i].want;
+
+		if (pr[i].control && outside[i] == pr[i].want)
+			good = 0;
+		check(good, "real: %s: %s", pr[i].what,
+		      pr[i].want ? strerror(pr[i].want) : "works");
+		if (!good)
+			printf("# inside errno %d, without the program %d\n", inside[i],
+			       outside[i]);
+	}
+}
+
+/* A tracer skips a call and gives a result of its own, which must arrive. */
+static void test_tracer_skip(void)
+{
+	struct user_regs_struct regs = { 0 };
+	int status, good = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (install(&plain, 0) < 0 || ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+			_exit(3);
+		(void)kill(getpid(), SIGSTOP);
+		_exit(syscall(SYS_getppid) == 4711 ? 0 : 1);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		goto out;
+	/* Up to the entry of getppid; the kill itself is past its entry. */
+	for (int i = 0; i < 20 && WIFSTOPPED(status); i++) {
+		if (ptrace(PTRACE_GETREGS, pid, 0, &regs) == 0 && regs.orig_rax == SYS_getppid) {
+			regs.orig_rax = (unsigned long long)-1;
+			regs.rax = 4711;
+			if (ptrace(PTRACE_SETREGS, pid, 0, &regs) < 0 ||
+			    ptrace(PTRACE_CONT, pid, 0, 0) < 0)
+				break;
+		} else if (ptrace(PTRACE_SYSCALL, pid, 0, 0) < 0) {
+			break;
+		}
+		if (waitpid(pid, &status, 0) != pid)
+			goto out;
+	}
+	good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (WIFSTOPPED(status)) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+out:
+	check(good, "real: a tracer of the sandbox can skip a call and set its result");
+}
+
+/* Lets notified calls go on until the child ends. Return: how many there were, -1 on failure. */
+static int serve(int listener, pid_t child)
+{
+	struct pollfd pfd = { .fd = listener, .events = POLLIN };
+	int n = 0, status;
+
+	for (;;) {
+		struct seccomp_notif req = { 0 };
+		struct seccomp_notif_resp resp = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+
+		int r = poll(&pfd, 1, 20);
+
+		if (r < 0)
+			return -1;
+		if (r == 0 || !(pfd.revents & POLLIN)) {
+			if (waitpid(child, &status, WNOHANG) != child)
+				continue;
+			return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? n : -1;
+		}
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &req) < 0)
+			return -1;
+		resp.id = req.id;
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0)
+			return -1;
+		n++;
+	}
+}
+
+/* The whole takes place in a child, which is its own listener. Return: notifications, or -1. */
+static int count_notifications(int pair, int family, int type)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int listener, n;
+		pid_t child;
+
+		alarm(10);
+		listener = install(&notify, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+		if (listener < 0)
+			_exit(100);
+		child = fork();
+		if (child == 0) {
+			int fds[2];
+			int r = pair ? socketpair(family, type, 0, fds) : socket(family, type, 0);
+
+			_exit(r < 0 ? 1 : 0);
+		}
+		n = child < 0 ? -1 : serve(listener, child);
+		_exit(n < 0 ? 101 : n);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static void test_notifications(void)
+{
+	check(count_notifications(0, AF_UNIX, SOCK_STREAM) == 1, "real: AF_UNIX notifies");
+	check(count_notifications(1, AF_UNIX, SOCK_DGRAM) == 1, "real: a datagram pair notifies");
+	check(count_notifications(1, AF_UNIX, SOCK_RAW) == 1, "real: a raw pair notifies");
+	check(count_notifications(1, AF_UNIX, SOCK_STREAM) == 0, "real: a stream pair doesn't");
+	check(count_notifications(0, AF_INET, SOCK_STREAM) == 0, "real: AF_INET doesn't");
+}
+
+int main(void)
+{
+	test_constants();
+	test_shape(&plain);
+	test_shape(&notify);
+	test_verdicts();
+	test_every_number(&plain);
+	test_every_number(&notify);
+	test_for_real();
+	test_tracer_skip();
+	test_notifications();
+	printf("1..%d\n", n_tests);
+	return n_failed ? 1 : 0;
+}
