@@ -20,6 +20,8 @@ static const char *op_note(const struct jail_op *op)
 		return "everything read-only, nosuid, nodev";
 	case JAIL_OP_OVERLAY:
 		return "read-only; its sockets are dead";
+	case JAIL_OP_EMPTY:
+		return "read-only; empty, and stays empty";
 	case JAIL_OP_UPPER:
 		return "shown without the names below that are hidden";
 	case JAIL_OP_WHITEOUT:

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -199,47 +200,90 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 	return r;
 }
 
+/* The entries of the home directory: most built-in names are not there, and one listing is cheaper than asking for each. */
+struct listing {
+	char names[32768]; /* one after the other, each with its NUL */
+	size_t used;
+	bool whole;
+};
+
+static void list_home(const char *home, struct listing *l)
+{
+	DIR *dir = opendir(home);
+	struct dirent *d;
+
+	l->used = 0;
+	l->whole = dir != NULL;
+	while (dir && (d = readdir(dir))) {
+		size_t n = strlen(d->d_name) + 1;
+
+		if (l->used + n > sizeof(l->names)) {
+			l->whole = false;
+			break;
+		}
+		memcpy(l->names + l->used, d->d_name, n);
+		l->used += n;
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* Whether the first component of @rel is in the listing; true when in doubt. */
+static bool listed(const struct listing *l, const char *rel)
+{
+	size_t n = strcspn(rel, "/"), i;
+
+	for (i = 0; l->whole && i < l->used; i += strlen(l->names + i) + 1) {
+		if (strncmp(l->names + i, rel, n) == 0 && !l->names[i + n])
+			return true;
+	}
+	return !l->whole;
+}
+
 /*
- * Built-in rules name places below the home directory; where such a name, or a directory on the way, is a symlink, the place it leads to is
- * what must be hidden.
+ * A built-in rule names a place below the home directory. Where that name, or a directory on the way, is a symlink, the place it leads to
+ * is what must be hidden.
  */
+static int resolve_builtin(struct sandbox *s, size_t index, struct err *e)
+{
+	struct policy_rule *rule = &s->policy.rules[index];
+	char parent[LIMIT_PATH], real[LIMIT_PATH];
+	const char *slash = strrchr(rule->path, '/');
+	size_t len = (size_t)(slash - rule->path);
+	struct stat st;
+
+	memcpy(parent, rule->path, len);
+	parent[len] = '\0';
+	if (len > strlen(s->home) && jail_host_resolve(parent, true, real) == 0 && strcmp(parent, real) != 0) {
+		rule->path = arena_printf(&s->arena, "%s%s", real, slash);
+		if (!rule->path)
+			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+		rule->len = strlen(rule->path);
+	}
+	if (lstat(rule->path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	if (jail_host_resolve(rule->path, true, real) < 0 || path_covers(real, s->home))
+		return 0; /* dangling; or a link to the home itself, which can't be hidden */
+	return policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, real, rule->origin, e);
+}
+
 static int resolve_builtins(struct sandbox *s, struct err *e)
 {
-	char parent[LIMIT_PATH] = "", real[LIMIT_PATH] = "", target[LIMIT_PATH];
-	size_t i, n = s->policy.n;
-	struct stat st;
-	int r;
+	size_t i, n = s->policy.n, home_len = s->home ? strlen(s->home) : 0;
+	struct listing l;
+	int r = 0;
 
-	for (i = 0; i < n; i++) {
-		struct policy_rule *rule = &s->policy.rules[i];
-		const char *slash = strrchr(rule->path, '/');
-		size_t len = (size_t)(slash - rule->path);
+	if (!s->home || !s->home[1])
+		return 0;
+	list_home(s->home, &l);
+	for (i = 0; r == 0 && i < n; i++) {
+		const struct policy_rule *rule = &s->policy.rules[i];
 
-		if (rule->kind != POLICY_HIDE || !s->home || !path_covers(s->home, rule->path))
-			continue;
-		if (len > strlen(s->home)) {
-			if (strncmp(parent, rule->path, len) != 0 || parent[len]) {
-				memcpy(parent, rule->path, len);
-				parent[len] = '\0';
-				if (lstat(parent, &st) < 0 || jail_host_resolve(parent, true, real) < 0)
-					memcpy(real, parent, len + 1);
-			}
-			if (strcmp(parent, real) != 0) {
-				rule->path = arena_printf(&s->arena, "%s%s", real, slash);
-				if (!rule->path)
-					return oom(e);
-			}
-		}
-		if (lstat(rule->path, &st) < 0 || !S_ISLNK(st.st_mode))
-			continue;
-		r = jail_host_resolve(rule->path, true, target);
-		if (r < 0 || path_covers(target, s->home))
-			continue; /* dangling; or a link to the home itself, which can't be hidden */
-		r = policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, target, rule->origin, e);
-		if (r < 0)
-			return r;
+		if (rule->kind == POLICY_HIDE && rule->len > home_len && path_covers(s->home, rule->path) &&
+		    listed(&l, rule->path + home_len + 1))
+			r = resolve_builtin(s, i, e);
 	}
-	return 0;
+	return r;
 }
 
 static int make_builtin(struct sandbox *s, struct err *e)

@@ -123,6 +123,20 @@ static bool host_mounts_below(void *vctx, const char *path)
 	return false;
 }
 
+static bool host_empty(void *ctx, const char *path)
+{
+	/* one system call's worth of entries: "." and ".." come in 48 bytes */
+	_Alignas(8) char room[512];
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	long n;
+
+	(void)ctx;
+	if (fd < 0)
+		return false;
+	n = sys_call(SYS_getdents64, fd, room, sizeof(room), 0, 0);
+	return n == 48 && sys_call(SYS_getdents64, fd, room, sizeof(room), 0, 0) == 0;
+}
+
 static int name_compare(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -164,6 +178,7 @@ void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct ar
 				    .mode = host_mode,
 				    .mounts_below = host_mounts_below,
 				    .searchable = host_searchable,
+				    .empty = host_empty,
 				    .children = host_children };
 }
 

@@ -466,6 +466,8 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		return root_in_place(e);
 	case JAIL_OP_OVERLAY:
 		return apply_overlay(a, i, e);
+	case JAIL_OP_EMPTY:
+		return attach_stage(a, "e", op->path, false, e);
 	case JAIL_OP_PROC:
 		return apply_proc(a, e);
 	case JAIL_OP_DEV:

@@ -15,7 +15,18 @@ struct planner {
 	const struct policy *policy;
 	const struct jail_host *host;
 	struct err *e;
+	char dir[LIMIT_PATH]; /* the last directory that was asked for, and the answer: rules are sorted, so it is often the next, too */
+	bool dir_is;
 };
+
+static bool is_dir(struct planner *pl, const char *path)
+{
+	if (strcmp(pl->dir, path) != 0) {
+		memcpy(pl->dir, path, strlen(path) + 1);
+		pl->dir_is = pl->host->type(pl->host->ctx, path) == JAIL_DIR;
+	}
+	return pl->dir_is;
+}
 
 static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags, size_t region,
 	       const struct policy_rule *rule)
@@ -39,7 +50,7 @@ static int add(struct planner *pl, enum jail_op_type type, const char *path, uns
 	path = arena_strdup(p->arena, path);
 	if (!path)
 		return err_set(pl->e, ERR_SYSTEM, -ENOMEM, "out of memory for the mount plan");
-	p->ops[p->n++] = (struct jail_op){ .type = type, .flags = flags, .path = path, .region = region, .rule = rule };
+	p->ops[p->n++] = (struct jail_op){ .type = type, .flags = flags, .path = path, .len = strlen(path), .region = region, .rule = rule };
 	return 0;
 }
 
@@ -54,21 +65,25 @@ static int add_moded(struct planner *pl, enum jail_op_type type, const char *pat
 	return r;
 }
 
+static bool covers(const char *dir, size_t dir_len, const char *path, size_t len)
+{
+	if (dir_len == 1)
+		return true;
+	return dir_len <= len && (path[dir_len] == '/' || !path[dir_len]) && memcmp(dir, path, dir_len) == 0;
+}
+
 /* The deepest operation that covers @path; of equals the last. */
 static size_t region_of(const struct jail_plan *p, const char *path)
 {
-	size_t best = JAIL_NO_REGION, best_len = 0, i;
+	size_t best = JAIL_NO_REGION, best_len = 0, i, len = strlen(path);
 
 	for (i = 0; i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
-		size_t len = strlen(op->path);
 
-		if (op->type == JAIL_OP_WHITEOUT || op->type == JAIL_OP_UPPER || op->type == JAIL_OP_HOST || !path_covers(op->path, path))
+		if (op->len < best_len || op->type == JAIL_OP_WHITEOUT || op->type == JAIL_OP_UPPER || op->type == JAIL_OP_HOST || !covers(op->path, op->len, path, len))
 			continue;
-		if (best == JAIL_NO_REGION || len >= best_len) {
-			best = i;
-			best_len = len;
-		}
+		best = i;
+		best_len = op->len;
 	}
 	return best;
 }
@@ -104,12 +119,12 @@ static bool shown_below(const struct planner *pl, const char *path)
 /* Whether some rule wants a name absent below @path; then /usr and /etc need an overlay, too. */
 static bool hides_below(const struct planner *pl, const char *path)
 {
-	size_t i;
+	size_t i, len = strlen(path);
 
 	for (i = 0; i < pl->policy->n; i++) {
 		const struct policy_rule *r = &pl->policy->rules[i];
 
-		if (r->kind == POLICY_HIDE && path_covers(path, r->path) && r->path[strlen(path)])
+		if (r->kind == POLICY_HIDE && r->len > len && covers(path, len, r->path, r->len))
 			return true;
 	}
 	return false;
@@ -125,6 +140,8 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 
 	if (v.state != POLICY_SHOW_RO || !h->searchable(h->ctx, path))
 		return 0; /* a rule of its own covers it, or nobody can reach what is in it */
+	if (h->empty(h->ctx, path))
+		return add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
 	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
 		pl->plan->overlays++;
 		return add_moded(pl, JAIL_OP_OVERLAY, path, 0, JAIL_NO_REGION, NULL);
@@ -189,7 +206,7 @@ static int add_ruled(struct planner *pl, enum jail_op_type type, const char *pat
 	size_t region = region_of(pl->plan, path);
 	enum jail_op_type on = region == JAIL_NO_REGION ? JAIL_OP_ROOT : pl->plan->ops[region].type;
 
-	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK)
+	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK || on == JAIL_OP_EMPTY)
 		flags |= JAIL_OP_INSIDE;
 	if (type == JAIL_OP_BIND && (on == JAIL_OP_DEV || on == JAIL_OP_PROC))
 		return err_set(pl->e, ERR_POLICY, -EINVAL, "%s '%s': nothing of the host's %s can be shown inside",
@@ -200,10 +217,10 @@ static int add_ruled(struct planner *pl, enum jail_op_type type, const char *pat
 
 static bool has_op(const struct jail_plan *p, enum jail_op_type type, const char *path)
 {
-	size_t i;
+	size_t i, len = strlen(path);
 
 	for (i = p->n; i-- > 0;) {
-		if (p->ops[i].type == type && strcmp(p->ops[i].path, path) == 0)
+		if (p->ops[i].type == type && p->ops[i].len == len && memcmp(p->ops[i].path, path, len) == 0)
 			return true;
 	}
 	return false;
@@ -247,7 +264,7 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 	over = &pl->plan->ops[region];
 	for (;;) {
 		parent_of(path, parent);
-		if (strlen(parent) <= strlen(over->path) || h->type(h->ctx, parent) == JAIL_DIR)
+		if (strlen(parent) <= over->len || is_dir(pl, parent))
 			break;
 		memcpy(path, parent, strlen(parent) + 1);
 	}
@@ -336,8 +353,8 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 
 const char *jail_op_type_name(enum jail_op_type t)
 {
-	static const char *const names[JAIL_OP_NUM] = { "root", "overlay", "upper", "whiteout", "host", "proc",
-							"dev",  "private", "bind",  "mask" };
+	static const char *const names[JAIL_OP_NUM] = { "root", "overlay", "empty", "upper", "whiteout", "host",
+							"proc", "dev",  "private", "bind",  "mask" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

@@ -25,6 +25,8 @@ struct jail_host {
 	bool (*mounts_below)(void *ctx, const char *path);
 	/* whether the sandboxed id could go through the directory @path */
 	bool (*searchable)(void *ctx, const char *path);
+	/* whether the directory @path has no entries; false when in doubt */
+	bool (*empty)(void *ctx, const char *path);
 	/* names of @path in a stable order, NULL-terminated, owned by ctx; NULL when it can't be read or is too long */
 	const char *const *(*children)(void *ctx, const char *path);
 };
@@ -32,6 +34,7 @@ struct jail_host {
 enum jail_op_type {
 	JAIL_OP_ROOT,     /* the whole tree read-only, nosuid, nodev, private, in place */
 	JAIL_OP_OVERLAY,  /* a host directory through a lower-only overlay: its sockets are dead */
+	JAIL_OP_EMPTY,    /* an empty host directory, shown as another empty one: cheaper than an overlay, as dead */
 	JAIL_OP_UPPER,    /* a directory on the way to a whiteout: merged with the host's of the same name */
 	JAIL_OP_WHITEOUT, /* a name that is absent in the overlay `region` */
 	JAIL_OP_HOST,     /* a host directory that stays as it is, because no overlay can be made there */
@@ -56,6 +59,7 @@ struct jail_op {
 	enum jail_op_type type;
 	unsigned int flags;
 	const char *path;
+	size_t len;                     /* of path */
 	mode_t mode;                    /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
 	size_t region;                  /* index of the operation that this one stands on, or JAIL_NO_REGION */
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */

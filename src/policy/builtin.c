@@ -5,145 +5,153 @@
  */
 #include "policy.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 struct builtin {
 	const char *path;
-	const char *what;
+	const char *origin;
 };
+
+#define B(path, what) { (path), "built-in: " what }
 
 /* Below the home directory; hidden. */
 static const struct builtin home_hidden[] = {
-	{ ".config/bailey", "bailey's own policy" },
-	{ ".local/state/bailey", "bailey's own state" },
-	{ ".ssh", "SSH keys" },
-	{ ".gnupg", "GnuPG keys" },
-	{ ".aws", "AWS credentials" },
-	{ ".azure", "Azure credentials" },
-	{ ".config/gcloud", "Google Cloud credentials" },
-	{ ".boto", "Google Cloud credentials" },
-	{ ".s3cfg", "S3 credentials" },
-	{ ".oci", "Oracle Cloud credentials" },
-	{ ".config/doctl", "DigitalOcean credentials" },
-	{ ".fly", "Fly.io credentials" },
-	{ ".config/heroku", "Heroku credentials" },
-	{ ".wrangler", "Cloudflare credentials" },
-	{ ".config/.wrangler", "Cloudflare credentials" },
-	{ ".local/share/com.vercel.cli", "Vercel credentials" },
-	{ ".config/netlify", "Netlify credentials" },
-	{ ".terraform.d", "Terraform credentials" },
-	{ ".config/rclone", "rclone credentials" },
-	{ ".kube", "Kubernetes credentials" },
-	{ ".docker", "Docker credentials" },
-	{ ".config/containers/auth.json", "container registry credentials" },
-	{ ".vault-token", "Vault token" },
-	{ ".netrc", "network credentials" },
-	{ ".git-credentials", "git credentials" },
-	{ ".config/git/credentials", "git credentials" },
-	{ ".config/gh", "GitHub CLI credentials" },
-	{ ".config/glab-cli", "GitLab CLI credentials" },
-	{ ".config/hub", "GitHub CLI credentials" },
-	{ ".npmrc", "npm tokens" },
-	{ ".yarnrc.yml", "yarn tokens" },
-	{ ".pypirc", "PyPI tokens" },
-	{ ".config/pip", "pip index credentials" },
-	{ ".cargo/credentials", "crates tokens" },
-	{ ".cargo/credentials.toml", "crates tokens" },
-	{ ".gem/credentials", "RubyGems tokens" },
-	{ ".m2/settings.xml", "Maven credentials" },
-	{ ".gradle/gradle.properties", "Gradle credentials" },
-	{ ".pgpass", "PostgreSQL passwords" },
-	{ ".my.cnf", "MySQL passwords" },
-	{ ".mylogin.cnf", "MySQL passwords" },
-	{ ".password-store", "password store" },
-	{ ".config/op", "1Password" },
-	{ ".config/sops", "sops keys" },
-	{ ".local/share/keyrings", "desktop keyring" },
-	{ ".local/share/kwalletd", "desktop keyring" },
-	{ ".pki", "certificate store" },
-	{ ".Xauthority", "X11 cookie" },
-	{ ".ICEauthority", "session cookie" },
-	{ ".mozilla", "browser profile" },
-	{ ".thunderbird", "mail profile" },
-	{ ".config/google-chrome", "browser profile" },
-	{ ".config/chromium", "browser profile" },
-	{ ".config/BraveSoftware", "browser profile" },
-	{ ".config/microsoft-edge", "browser profile" },
-	{ ".var/app", "desktop applications' data" },
-	{ "snap", "desktop applications' data" },
-	{ ".claude/.credentials.json", "Claude Code credentials" },
-	{ ".codex/auth.json", "Codex credentials" },
-	{ ".gemini/oauth_creds.json", "Gemini credentials" },
-	{ ".bash_history", "shell history" },
-	{ ".zsh_history", "shell history" },
-	{ ".local/share/fish/fish_history", "shell history" },
-	{ ".history", "shell history" },
-	{ ".python_history", "shell history" },
-	{ ".node_repl_history", "shell history" },
-	{ ".psql_history", "shell history" },
-	{ ".mysql_history", "shell history" },
-	{ ".sqlite_history", "shell history" },
-	{ ".lesshst", "shell history" },
-	{ ".viminfo", "editor history" },
+	B(".config/bailey", "bailey's own policy"),
+	B(".local/state/bailey", "bailey's own state"),
+	B(".ssh", "SSH keys"),
+	B(".gnupg", "GnuPG keys"),
+	B(".aws", "AWS credentials"),
+	B(".azure", "Azure credentials"),
+	B(".config/gcloud", "Google Cloud credentials"),
+	B(".boto", "Google Cloud credentials"),
+	B(".s3cfg", "S3 credentials"),
+	B(".oci", "Oracle Cloud credentials"),
+	B(".config/doctl", "DigitalOcean credentials"),
+	B(".fly", "Fly.io credentials"),
+	B(".config/heroku", "Heroku credentials"),
+	B(".wrangler", "Cloudflare credentials"),
+	B(".config/.wrangler", "Cloudflare credentials"),
+	B(".local/share/com.vercel.cli", "Vercel credentials"),
+	B(".config/netlify", "Netlify credentials"),
+	B(".terraform.d", "Terraform credentials"),
+	B(".config/rclone", "rclone credentials"),
+	B(".kube", "Kubernetes credentials"),
+	B(".docker", "Docker credentials"),
+	B(".config/containers/auth.json", "container registry credentials"),
+	B(".vault-token", "Vault token"),
+	B(".netrc", "network credentials"),
+	B(".git-credentials", "git credentials"),
+	B(".config/git/credentials", "git credentials"),
+	B(".config/gh", "GitHub CLI credentials"),
+	B(".config/glab-cli", "GitLab CLI credentials"),
+	B(".config/hub", "GitHub CLI credentials"),
+	B(".npmrc", "npm tokens"),
+	B(".yarnrc.yml", "yarn tokens"),
+	B(".pypirc", "PyPI tokens"),
+	B(".config/pip", "pip index credentials"),
+	B(".cargo/credentials", "crates tokens"),
+	B(".cargo/credentials.toml", "crates tokens"),
+	B(".gem/credentials", "RubyGems tokens"),
+	B(".m2/settings.xml", "Maven credentials"),
+	B(".gradle/gradle.properties", "Gradle credentials"),
+	B(".pgpass", "PostgreSQL passwords"),
+	B(".my.cnf", "MySQL passwords"),
+	B(".mylogin.cnf", "MySQL passwords"),
+	B(".password-store", "password store"),
+	B(".config/op", "1Password"),
+	B(".config/sops", "sops keys"),
+	B(".local/share/keyrings", "desktop keyring"),
+	B(".local/share/kwalletd", "desktop keyring"),
+	B(".pki", "certificate store"),
+	B(".Xauthority", "X11 cookie"),
+	B(".ICEauthority", "session cookie"),
+	B(".mozilla", "browser profile"),
+	B(".thunderbird", "mail profile"),
+	B(".config/google-chrome", "browser profile"),
+	B(".config/chromium", "browser profile"),
+	B(".config/BraveSoftware", "browser profile"),
+	B(".config/microsoft-edge", "browser profile"),
+	B(".var/app", "desktop applications' data"),
+	B("snap", "desktop applications' data"),
+	B(".claude/.credentials.json", "Claude Code credentials"),
+	B(".codex/auth.json", "Codex credentials"),
+	B(".gemini/oauth_creds.json", "Gemini credentials"),
+	B(".bash_history", "shell history"),
+	B(".zsh_history", "shell history"),
+	B(".local/share/fish/fish_history", "shell history"),
+	B(".history", "shell history"),
+	B(".python_history", "shell history"),
+	B(".node_repl_history", "shell history"),
+	B(".psql_history", "shell history"),
+	B(".mysql_history", "shell history"),
+	B(".sqlite_history", "shell history"),
+	B(".lesshst", "shell history"),
+	B(".viminfo", "editor history"),
 };
 
 /* Empty, writable, gone with the run. */
 static const struct builtin private_dirs[] = {
-	{ "/tmp", "private temporary files" },
-	{ "/var/tmp", "private temporary files" },
-	{ "/run", "private run-time files; services' sockets are there" },
+	B("/tmp", "private temporary files"),
+	B("/var/tmp", "private temporary files"),
+	B("/run", "private run-time files; services' sockets are there"),
 };
 
 /* Denied when the command runs as the host's uid 0: file modes don't protect them from it. */
 static const struct builtin root_denied[] = {
-	{ "/etc/shadow", "password hashes" },
-	{ "/etc/shadow-", "password hashes" },
-	{ "/etc/gshadow", "password hashes" },
-	{ "/etc/gshadow-", "password hashes" },
-	{ "/etc/sudoers", "privilege rules" },
-	{ "/etc/sudoers.d", "privilege rules" },
-	{ "/etc/ssh/ssh_host_rsa_key", "host key" },
-	{ "/etc/ssh/ssh_host_ecdsa_key", "host key" },
-	{ "/etc/ssh/ssh_host_ed25519_key", "host key" },
-	{ "/etc/ssl/private", "host keys" },
-	{ "/etc/krb5.keytab", "host key" },
-	{ "/etc/wireguard", "VPN keys" },
-	{ "/etc/NetworkManager/system-connections", "network passwords" },
-	{ "/etc/machine-id", "host identity" },
-	{ "/boot", "kernel and boot files" },
-	{ "/lost+found", "file system" },
-	{ "/sys/firmware", "firmware" },
-	{ "/sys/kernel/debug", "kernel debugging" },
-	{ "/sys/kernel/tracing", "kernel tracing" },
-	{ "/sys/kernel/security", "security modules" },
-	{ "/proc/kcore", "kernel memory" },
-	{ "/proc/kallsyms", "kernel addresses" },
-	{ "/proc/kmsg", "kernel log" },
-	{ "/proc/keys", "kernel keyrings" },
-	{ "/proc/timer_list", "kernel state" },
-	{ "/proc/sched_debug", "kernel state" },
-	{ "/proc/scsi", "devices" },
-	{ "/proc/acpi", "devices" },
+	B("/etc/shadow", "password hashes"),
+	B("/etc/shadow-", "password hashes"),
+	B("/etc/gshadow", "password hashes"),
+	B("/etc/gshadow-", "password hashes"),
+	B("/etc/sudoers", "privilege rules"),
+	B("/etc/sudoers.d", "privilege rules"),
+	B("/etc/ssh/ssh_host_rsa_key", "host key"),
+	B("/etc/ssh/ssh_host_ecdsa_key", "host key"),
+	B("/etc/ssh/ssh_host_ed25519_key", "host key"),
+	B("/etc/ssl/private", "host keys"),
+	B("/etc/krb5.keytab", "host key"),
+	B("/etc/wireguard", "VPN keys"),
+	B("/etc/NetworkManager/system-connections", "network passwords"),
+	B("/etc/machine-id", "host identity"),
+	B("/boot", "kernel and boot files"),
+	B("/lost+found", "file system"),
+	B("/sys/firmware", "firmware"),
+	B("/sys/kernel/debug", "kernel debugging"),
+	B("/sys/kernel/tracing", "kernel tracing"),
+	B("/sys/kernel/security", "security modules"),
+	B("/proc/kcore", "kernel memory"),
+	B("/proc/kallsyms", "kernel addresses"),
+	B("/proc/kmsg", "kernel log"),
+	B("/proc/keys", "kernel keyrings"),
+	B("/proc/timer_list", "kernel state"),
+	B("/proc/sched_debug", "kernel state"),
+	B("/proc/scsi", "devices"),
+	B("/proc/acpi", "devices"),
 };
 
 static int add_table(struct policy *p, const struct builtin *t, size_t n, enum policy_kind kind,
 		     const char *base, struct err *e)
 {
-	char path[LIMIT_PATH], origin[128];
-	size_t i;
-	int r;
+	size_t i, base_len = strlen(base);
+	int r = 0;
 
-	if (strlen(base) >= sizeof(path) - 128)
-		return 0; /* such a home can't exist: PATH_MAX */
-	for (i = 0; i < n; i++) {
-		(void)snprintf(path, sizeof(path), "%s%s%s", base, *base ? "/" : "", t[i].path);
-		(void)snprintf(origin, sizeof(origin), "built-in: %s", t[i].what);
-		r = policy_add(p, kind, POLICY_BUILTIN, path, origin, e);
-		if (r < 0)
-			return r;
+	for (i = 0; r == 0 && i < n; i++) {
+		const char *path = t[i].path;
+
+		if (base_len) {
+			size_t len = strlen(path);
+			char *s = arena_alloc(p->arena, base_len + len + 2);
+
+			if (!s)
+				return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for rules");
+			memcpy(s, base, base_len);
+			s[base_len] = '/';
+			memcpy(s + base_len + 1, path, len + 1);
+			path = s;
+		}
+		r = policy_add_static(p, kind, POLICY_BUILTIN, path, t[i].origin, e);
 	}
-	return 0;
+	return r;
 }
 
 int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *e)

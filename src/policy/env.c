@@ -66,21 +66,21 @@ static const struct {
 	{ "ya29.", "Google token" },  { "-----BEGIN ", "key" },
 };
 
-static bool name_matches(enum env_match how, const char *upper, const char *text)
+static bool name_matches(enum env_match how, const char *upper, size_t n, const char *text)
 {
-	size_t n = strlen(upper), t = strlen(text);
+	size_t t = strlen(text);
 
 	switch (how) {
 	case ENV_EXACT:
-		return strcmp(upper, text) == 0;
+		return n == t && memcmp(upper, text, t) == 0;
 	case ENV_PREFIX:
-		return strncmp(upper, text, t) == 0;
+		return n >= t && memcmp(upper, text, t) == 0;
 	case ENV_SUFFIX:
-		return n >= t && strcmp(upper + n - t, text) == 0;
+		return n >= t && memcmp(upper + n - t, text, t) == 0;
 	case ENV_PART:
 		break;
 	}
-	return strstr(upper, text) != NULL;
+	return n >= t && strstr(upper, text) != NULL;
 }
 
 /* scheme://user:password@host */
@@ -102,7 +102,7 @@ static bool url_with_password(const char *v)
 const char *policy_env_secret(const char *name, const char *value)
 {
 	char upper[256];
-	size_t i;
+	size_t i, n;
 
 	for (i = 0; name[i]; i++) {
 		if (i == sizeof(upper) - 1)
@@ -112,8 +112,9 @@ const char *policy_env_secret(const char *name, const char *value)
 			upper[i] = (char)(name[i] - 'a' + 'A');
 	}
 	upper[i] = '\0';
+	n = i;
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (name_matches(names[i].how, upper, names[i].text))
+		if (name_matches(names[i].how, upper, n, names[i].text))
 			return names[i].what;
 	}
 	for (i = 0; i < ARRAY_SIZE(values); i++) {

@@ -24,19 +24,12 @@ void policy_init(struct policy *p, struct arena *arena)
 	*p = (struct policy){ .arena = arena };
 }
 
-int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
-	       const char *origin, struct err *e)
+int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
+		      const char *origin, struct err *e)
 {
-	char norm[LIMIT_PATH];
 	struct policy_rule *rules;
 	size_t size;
-	int r;
 
-	if (path[0] != '/')
-		return err_set(e, ERR_POLICY, -EINVAL, "'%s' is not absolute", path);
-	r = path_normalize(path, "/", NULL, norm, e);
-	if (r < 0)
-		return r;
 	if (p->n == LIMIT_RULES)
 		return err_set(e, ERR_POLICY, -E2BIG, "more than %d rules", LIMIT_RULES);
 	if (p->n == p->size) {
@@ -49,15 +42,28 @@ int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer,
 		p->rules = rules;
 		p->size = size;
 	}
-	rules = &p->rules[p->n];
-	*rules = (struct policy_rule){ .kind = kind,
-				       .layer = layer,
-				       .path = arena_strdup(p->arena, norm),
-				       .origin = arena_strdup(p->arena, origin) };
-	if (!rules->path || !rules->origin)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for rules");
-	p->n++;
+	p->rules[p->n++] = (struct policy_rule){
+		.kind = kind, .layer = layer, .path = path, .len = strlen(path), .origin = origin
+	};
 	return 0;
+}
+
+int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
+	       const char *origin, struct err *e)
+{
+	char norm[LIMIT_PATH];
+	int r;
+
+	if (path[0] != '/')
+		return err_set(e, ERR_POLICY, -EINVAL, "'%s' is not absolute", path);
+	r = path_normalize(path, "/", NULL, norm, e);
+	if (r < 0)
+		return r;
+	path = arena_strdup(p->arena, norm);
+	origin = arena_strdup(p->arena, origin);
+	if (!path || !origin)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for rules");
+	return policy_add_static(p, kind, layer, path, origin, e);
 }
 
 static int rule_compare(const void *va, const void *vb)
@@ -84,7 +90,7 @@ void policy_seal(struct policy *p)
 static bool lifts(const struct policy_rule *allow, const struct policy_rule *deny)
 {
 	bool builtin = deny->layer == POLICY_BUILTIN;
-	size_t la = strlen(allow->path), ld = strlen(deny->path);
+	size_t la = allow->len, ld = deny->len;
 
 	/* A later layer's deny tightens; an earlier layer's deny is final; only built-ins can be lifted from above. */
 	if (!builtin && allow->layer != deny->layer)
@@ -133,7 +139,7 @@ static const struct policy_rule *strongest(const struct cover *c, enum policy_ki
 
 		if (r->kind != kind || (deny && lifted(c, r)))
 			continue;
-		if (!best || strlen(r->path) >= strlen(best->path))
+		if (!best || r->len >= best->len)
 			best = r;
 	}
 	return best;
@@ -141,12 +147,12 @@ static const struct policy_rule *strongest(const struct cover *c, enum policy_ki
 
 static void collect(const struct policy *p, const char *path, struct cover *c)
 {
-	size_t i;
+	size_t i, len = strlen(path);
 
 	c->n = 0;
 	c->overflow = false;
 	for (i = 0; i < p->n; i++) {
-		if (!path_covers(p->rules[i].path, path))
+		if (!policy_rule_covers(&p->rules[i], path, len))
 			continue;
 		if (c->n == COVER_MAX) {
 			c->overflow = true;
@@ -177,7 +183,7 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 	/* of equally specific denials the first of the table wins */
 	for (i = 0; i < ARRAY_SIZE(denials); i++) {
 		r = strongest(&c, denials[i].kind);
-		if (r && (!v.read_rule || strlen(r->path) > strlen(v.read_rule->path))) {
+		if (r && (!v.read_rule || r->len > v.read_rule->len)) {
 			v.read_rule = v.write_rule = r;
 			v.state = denials[i].state;
 		}

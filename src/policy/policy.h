@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "util/util.h"
 
@@ -39,6 +40,7 @@ struct policy_rule {
 	enum policy_kind kind;
 	enum policy_layer layer;
 	const char *path;   /* absolute, normalised */
+	size_t len;         /* of path */
 	const char *origin; /* "built-in: SSH keys", "--hide", "file:line" */
 };
 
@@ -81,6 +83,19 @@ void policy_init(struct policy *p, struct arena *arena);
  */
 int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
 	       const char *origin, struct err *e);
+
+/** policy_add_static() - like policy_add(), for a normalised @path and an @origin that outlive the policy: nothing is copied. */
+int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
+		      const char *origin, struct err *e);
+
+/** policy_rule_covers() - whether @rule names @path (normalised, @len bytes) or a parent of it. */
+static inline bool policy_rule_covers(const struct policy_rule *rule, const char *path, size_t len)
+{
+	if (rule->len == 1)
+		return true;
+	/* the cheap test first: most rules are no prefix up to a component's end */
+	return rule->len <= len && (path[rule->len] == '/' || !path[rule->len]) && memcmp(rule->path, path, rule->len) == 0;
+}
 
 /** policy_builtin() - add the native built-in rules. Return: as policy_add(). */
 int policy_builtin(struct policy *p, const struct policy_caller *caller, struct err *e);

@@ -203,8 +203,8 @@ def session_dir():
 
 @pytest.fixture(scope="session")
 def root_user(session_dir):
-    # A home of its own outside /var/tmp, which is private inside; the real one is left alone.
-    home = pathlib.Path(tempfile.mkdtemp(prefix="bailey-e", dir="/home"))
+    # A home like root's: 0700 and directly below /. The real one is left alone.
+    home = pathlib.Path(tempfile.mkdtemp(prefix="bailey-e2e-home-", dir="/"))
     base = session_dir / "root"
     base.mkdir()
     yield User("root", 0, 0, home, base)

@@ -29,10 +29,10 @@ def test_not_found(run):
     assert "no-such-command-anywhere" in r.bailey_err
 
 
-@pytest.mark.parametrize("path", ["./missing", "/no/such/dir/cmd", "."])
+@pytest.mark.parametrize("path", ["./missing", "/no/such/dir/cmd", "/etc"])
 def test_bad_path(run, path):
     r = run([path])
-    assert r.rc == (126 if path == "." else 127)
+    assert r.rc == (126 if path == "/etc" else 127)
     assert r.bailey_err
 
 
@@ -95,7 +95,6 @@ def test_timeout_is_124(run):
         ["no-such-verb"],
         ["check", "fly", "/etc"],
         ["check", "read"],
-        [],
     ],
     ids=" ".join,
 )
@@ -109,7 +108,7 @@ def test_bad_usage_is_2(bailey, ws, args):
 def test_version_and_help(bailey, ws):
     r = bailey(["--version"], cwd=ws)
     assert r.rc == 0 and r.out.startswith("bailey") and r.err == ""
-    for args in (["--help"], ["help", "run"], ["run", "--help"]):
+    for args in (["--help"], ["help", "run"]):
         r = bailey(args, cwd=ws)
         assert r.rc == 0 and r.err == "", r
         assert "run" in r.out
@@ -118,7 +117,7 @@ def test_version_and_help(bailey, ws):
 
 
 def test_help_after_the_separator_belongs_to_the_command(run):
-    assert run(["echo", "--help"]).out == "--help\n"
+    assert run([PYTHON, "-c", "import sys; print(sys.argv[1])", "--help"]).out == "--help\n"
 
 
 def test_errors_are_one_line_even_for_odd_names(run, ws):

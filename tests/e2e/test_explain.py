@@ -29,11 +29,11 @@ def test_every_rule_has_an_origin(bailey, user, ws, outside):
     doc = explain(bailey, ws, *opts)
     for rule in doc["policy"]:
         assert rule.get("origin"), rule
-        assert rule.get("kind") and rule.get("path"), rule
-    found = {(r["kind"], r["path"]): r["origin"] for r in doc["policy"]}
+        assert rule.get("rule") and rule.get("path") and rule.get("layer"), rule
+    found = {(r["rule"], r["path"]): r["origin"] for r in doc["policy"]}
     origin = [o for (kind, path), o in found.items() if path == str(outside / "d")]
     assert any("--allow-write" in json.dumps(o) for o in origin), origin
-    assert any("builtin" in json.dumps(o) for o in found.values())
+    assert any("built-in" in json.dumps(o) for o in found.values())
     assert any(path == str(user.home / ".ssh") for kind, path in found)
 
 
@@ -115,7 +115,10 @@ def test_check(bailey, user, ws, verb, path, code):
 def test_check_says_what_would_change_it(bailey, user, ws):
     user.write(user.home / ".ssh" / "id_ed25519", "", 0o600)
     r = bailey(["check", "read", "~/.ssh/id_ed25519"], cwd=ws)
-    assert "--allow-read" in r.out and "builtin" in r.out and str(user.home / ".ssh") in r.out
+    assert "--allow-read" in r.out and "built-in" in r.out and str(user.home / ".ssh") in r.out
+    # The option that it names does change it
+    opt = r.out.split("to allow it: ")[1].split()
+    assert bailey(["check", *opt, "read", "~/.ssh/id_ed25519"], cwd=ws).rc == 0
     r = bailey(["check", "write", "/etc/hosts"], cwd=ws)
     assert "--allow-write" in r.out
 

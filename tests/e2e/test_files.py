@@ -257,6 +257,23 @@ def test_credential_stores_are_hidden(run, user, name):
     assert path.read_text() == "canary-secret\n"
 
 
+def test_private_home_of_root_below_another_directory(user, ws, bailey):
+    # sudo -E, or a service: HOME is 0700 and not directly below /.
+    if not user.is_root:
+        return  # the ordinary user's home is such a one already
+    home = user.mkdir(user.base / "nested" / "home", 0o700)
+    user.write(home / "f", "fine\n", 0o600)
+    user.write(home / ".ssh" / "id", "canary\n", 0o600)
+    # not below /var/tmp, which is private
+    top = pathlib.Path(tempfile.mkdtemp(prefix="bailey-e2e-", dir="/srv"))
+    try:
+        shutil.move(home, top / "home")
+        r = bailey(["run", "--", "sh", "-c", "cat ~/f; cat ~/.ssh/id; true"], cwd=ws, env={"HOME": str(top / "home")})
+        assert r.out == "fine\n", r
+    finally:
+        shutil.rmtree(top)
+
+
 def test_built_in_is_lifted_by_the_same_path(run, user):
     path = user.write(user.home / ".ssh" / "id_ed25519", "canary-secret\n", 0o600)
     r = run(f"cat {path}; echo x > {path}", "--allow-read", "~/.ssh")
@@ -393,7 +410,7 @@ def test_deny_read_directory(run, user, outside):
     for cmd in ("cat {}/d/sub/f", "ls {}/d", "cp -r {}/d copy", "cd {}/d && ls sub"):
         r = run(cmd.format(outside), "--deny-read", outside / "d")
         assert "canary" not in r.out and r.rc != 0
-        assert "Permission denied" in r.err or "No such file" in r.err, r
+        assert "Permission denied" in r.err or "No such file" in r.err or "can't cd" in r.err, r
     assert "Permission denied" in run(f"ls {outside}/d", "--deny-read", outside / "d").err
 
 

@@ -136,9 +136,17 @@ def test_append_only_stdout_stays_append_only(run, user, outside):
     assert target.read_text() == "precious\nline\n"
 
 
-def test_directory_as_stdin_is_refused(user, ws, bailey):
-    r = user.exec(["sh", "-c", f"exec '{BAILEY}' run -- touch witness < /etc"], cwd=ws)
-    assert r.rc in (2, 125) and r.bailey_err, r
+@pytest.mark.parametrize("fd", [0, 1, 2])
+@pytest.mark.parametrize("flags", [os.O_DIRECTORY, os.O_PATH], ids=["directory", "o_path"])
+def test_directory_as_a_stream_is_refused(user, ws, outside, bailey, flags, fd):
+    # A directory of the host is a way past every mount: /proc/self/fd/0/../.ssh
+    user.write(user.home / ".ssh" / "id_ed25519", "canary\n", 0o600)
+    code = f"import os, sys; os.dup2(os.open(sys.argv[1], {flags}), {fd}); os.execv(sys.argv[2], sys.argv[2:])"
+    script = f"echo x > witness; cat /proc/self/fd/{fd}/../.ssh/id_ed25519 > got"
+    r = user.exec([PYTHON, "-c", code, outside, BAILEY, "run", "--", "sh", "-c", script], cwd=ws)
+    assert not (ws / "got").exists() or (ws / "got").read_text() == ""
+    assert r.rc in (2, 125), r
+    assert fd == 2 or r.bailey_err, r
     assert not (ws / "witness").exists()
 
 

@@ -69,7 +69,7 @@ class Caller:
             os.chown(path, self.other if name == "suid" else self.uid, self.other if name == "sgid" else self.gid)
             os.chmod(path, mode)
         os.chown(f"{place}/capped", 0, 0)
-        os.setxattr(f"{place}/capped", "security.capability", struct.pack("<5I", 0x02000001, 0xFFFFFFFF, 0, 0x1FF, 0))
+        os.setxattr(f"{place}/capped", "security.capability", struct.pack("<5I", 0x02000001, 0x81, 0, 0, 0))  # CHOWN, SETUID
         os.mknod(f"{place}/node-zero", 0o20666, os.makedev(1, 5))
         os.chmod(f"{place}/node-zero", 0o666)
 
@@ -82,6 +82,7 @@ class Caller:
                 put(path)
             os.chown(path, self.uid, self.gid)
 
+        shutil.rmtree(f"{self.ws}/anc", ignore_errors=True)
         for name in ("ws/dir", "ws/dir2", "ws/prot", "ws/anc", "ws/anc/prot", "out/empty"):
             make(f"{self.home}/{name}", directory=True)
         for name in ("ws/file", "ws/dir/a", "ws/dir/b", "ws/dir/c", "ws/prot/file", "ws/anc/prot/file", "out/file"):
@@ -203,7 +204,8 @@ def made_in_child(make) -> socket.socket:  # type: ignore[no-untyped-def]
     if pid == 0:
         code = 1
         try:
-            socket.send_fds(theirs, [b"x"], [make().fileno()])
+            sock = make()
+            socket.send_fds(theirs, [b"x"], [sock.fileno()])
             code = 0
         finally:
             os._exit(code)
@@ -286,10 +288,9 @@ class World:
         self.base = self.directory(f"/srv/{self.name}")
         self.bailey = f"{self.base}/bin/bailey"
         os.makedirs(f"{self.base}/bin")
-        if bailey:
-            # A copy, because the build directory may lie where the ordinary user can't go.
-            shutil.copy(bailey, self.bailey)
-            os.chmod(self.bailey, 0o755)
+        # A copy, because the build directory may lie where the ordinary user can't go.
+        shutil.copy(bailey or probe, self.bailey)
+        os.chmod(self.bailey, 0o755)
         self.places = {k: self.directory(f"{v}/{self.name}") for k, v in
                        {"var": "/var/lib", "opt": "/opt", "run": "/run", "tmp": "/tmp"}.items()}  # fmt: skip
         put(f"{self.places['tmp']}/file")

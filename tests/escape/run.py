@@ -1,0 +1,417 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the escape suite: every row of manifest.txt outside (control) and inside `bailey run`, as several callers. Prints TAP.
+
+Usage: run.py [--only-controls] [--caller NAME] [--match TEXT] [--verbose]
+Environment: BAILEY (default build/bailey), PROBE (default: compiled here), MUST_WORK=1 (no sandbox is a failure, not a skip).
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+
+import fixtures  # noqa: E402
+import scenarios  # noqa: E402
+
+LEAKED_FD = 9  # left open in every run: attack 15
+LIMIT = 20.0  # seconds until a run counts as hung
+
+
+@dataclasses.dataclass
+class Row:
+    attack: str
+    name: str
+    probe: list[str]
+    options: list[str]
+    inside: list[str]
+    controls: list[tuple[str, list[str], bool, list[str]]]  # who, wanted, may be lacking, probe
+    twin: str
+    reason: str
+    label: str = ""
+
+    def option(self, key: str) -> str | None:
+        for o in self.options:
+            if o.startswith(key + "="):
+                return o[len(key) + 1 :]
+        return None
+
+
+@dataclasses.dataclass
+class Outcome:
+    verdict: str  # ok, an errno name, signal=…, exit=N, hung
+    stderr: str = ""
+    remark: str = ""
+
+    def __str__(self) -> str:
+        text = " ".join(x for x in (self.verdict, self.remark) if x)
+        first = self.stderr.strip().split("\n")[0]
+        return f"{text} [{first}]" if first else text
+
+
+class Tap:
+    def __init__(self) -> None:
+        self.n = self.failed = 0
+        self.failures: list[str] = []
+
+    def result(self, good: bool, text: str, detail: str = "", todo: str = "") -> None:
+        self.n += 1
+        text = text.replace("#", "\\#")
+        print(f"{'ok' if good else 'not ok'} {self.n} - {text}{' # TODO ' + todo.replace('_', ' ') if todo else ''}", flush=True)
+        if not good:
+            if not todo:
+                self.failed += 1
+                self.failures.append(f"{text}: {detail}")
+            for line in detail.split("\n"):
+                print(f"# {line}")
+
+
+def parse_control(text: str, probe: list[str]) -> list[tuple[str, list[str], bool, list[str]]]:
+    text, _, via = text.partition(" via ")
+    found = []
+    for word in text.split():
+        if word in ("unreached", "-"):
+            found.append(("unreached", [], True, probe))
+            continue
+        who, _, what = word.partition("=")
+        if who not in ("root", "user", "self") or not what:
+            raise ValueError(f"control '{word}'")
+        lacking = "?" in what
+        found.append((who, what.replace("?", "").split(","), lacking, via.split() if via else probe))
+    return found
+
+
+def expand(probe: str) -> list[tuple[str, str]]:
+    """(probe, suffix) for each choice of the <a,b> lists; equal lists vary together."""
+    groups = list(dict.fromkeys(re.findall(r"<([^<>]*)>", probe)))
+    rows = []
+    for values in itertools.product(*(g.split(",") for g in groups)):
+        text = probe
+        for group, value in zip(groups, values):
+            text = text.replace(f"<{group}>", value)
+        rows.append((text, "".join(f" {v}" for v in values)))
+    return rows
+
+
+def parse_manifest(path: str) -> list[Row]:
+    rows: list[Row] = []
+    with open(path, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            cells = [c.strip() for c in line.split("|")]
+            if len(cells) != 8:
+                raise ValueError(f"{path}:{number}: {len(cells)} columns, 8 wanted")
+            for probe, suffix in expand(cells[2]):
+                words = probe.split()
+                rows.append(
+                    Row(cells[0], cells[1], words, cells[3].split(), cells[4].split(","), parse_control(cells[5], words),
+                        cells[6], cells[7], f"{cells[0]} {cells[1]}{suffix}"))  # fmt: skip
+    names = {r.name: r for r in rows}
+    for r in rows:
+        if r.twin != "-" and (r.twin not in names or names[r.twin].inside != ["ok"]):
+            raise ValueError(f"{path}: {r.name}: no twin is named '{r.twin}'")
+    return rows
+
+
+class Suite:
+    def __init__(self, world: fixtures.World, args: argparse.Namespace) -> None:
+        self.world, self.args, self.tap = world, args, Tap()
+        self.unreached: dict[str, list[str]] = {}  # row -> what was answered outside
+        self.twins: dict[tuple[str, str], bool] = {}
+        self.leak = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+
+    # -- starting programs
+
+    def fill(self, words: list[str], c: fixtures.Caller) -> list[str]:
+        fresh = c.fresh()
+        out = []
+        for word in words:
+            for key, value in {**c.vars, "new": fresh}.items():
+                word = word.replace("{" + key + "}", value)
+            out.append(word)
+        return out
+
+    def bailey(self, c: fixtures.Caller, options: list[str]) -> list[str]:
+        if "--workspace" not in options:
+            options = ["--workspace", c.ws, *options]
+        return [self.world.bailey, "run", *options, "--"]
+
+    def spawn(self, c: fixtures.Caller, argv: list[str], *, stdin: int | None = None, tty: bool = False, cwd: str = "",
+              netns: bool = False, outside: bool = False, close: str = "") -> "subprocess.Popen[bytes]":  # fmt: skip
+        def child() -> None:
+            os.setsid()
+            if tty:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            if netns:
+                self.world.net.enter()
+            os.dup2(self.leak, LEAKED_FD)
+            os.setgroups([])
+            os.setgid(c.gid)
+            os.setuid(c.uid)
+            os.chdir(cwd or c.ws)
+            for digit in close:
+                os.close(int(digit))
+
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": c.home, "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": c.vars["xdg"]}
+        if outside:
+            env["PROBE_OUTSIDE"] = "1"
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=env, preexec_fn=child, pass_fds=(LEAKED_FD,))  # fmt: skip
+
+    def finish(self, process: "subprocess.Popen[bytes]", file: str = "") -> Outcome:
+        try:
+            out, err = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return Outcome("hung")
+        text = out.decode(errors="replace")
+        if file and os.path.exists(file):
+            with open(file, encoding="utf-8") as f:
+                text = f.read()
+        for line in text.split("\n"):
+            if line.startswith("PROBE "):
+                verdict, _, remark = line[6:].partition(" ")
+                return Outcome(verdict.removeprefix("errno="), err.decode(errors="replace"), remark)
+        return Outcome(f"exit={process.returncode}", err.decode(errors="replace"))
+
+    def run(self, c: fixtures.Caller, row: Row, words: list[str], *, outside: bool) -> Outcome:
+        argv = [c.probe, *self.fill(words, c)]
+        if not outside:
+            argv = self.bailey(c, self.fill([o for o in self.bailey_options(row)], c)) + argv
+        if "with-key" in row.options:
+            argv = [c.probe, "with-key", "bailey-probe-key", *argv]
+        with contextlib.ExitStack() as stack:
+            stdin, tty = self.stdin_of(row, c, stack)
+            cwd = self.fill([row.option("cwd") or ""], c)[0]
+            process = self.spawn(c, argv, stdin=stdin, tty=tty, cwd=cwd, netns=row.option("netns") == "test", outside=outside)
+            return self.finish(process)
+
+    def bailey_options(self, row: Row) -> list[str]:
+        return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|netns|cwd|only|todo)=", o)]
+
+    def stdin_of(self, row: Row, c: fixtures.Caller, stack: contextlib.ExitStack) -> tuple[int | None, bool]:
+        text = row.option("stdin")
+        if not text:
+            return None, False
+        kind, _, path = self.fill([text], c)[0].partition(":")
+        if kind in ("ro", "opath"):
+            fd = os.open(path, os.O_RDONLY if kind == "ro" else os.O_PATH)
+            stack.callback(os.close, fd)
+            return fd, False
+        if kind == "tty":
+            master, slave = os.openpty()
+            stack.callback(os.close, master)
+            stack.callback(os.close, slave)
+            return slave, True
+        return stack.enter_context(self.stdin_socket(kind, stack)).fileno(), False
+
+    def stdin_socket(self, kind: str, stack: contextlib.ExitStack) -> socket.socket:
+        if kind == "unixpair":
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            stack.enter_context(ours)
+            return theirs
+        family = socket.AF_UNIX if kind.startswith("unix") else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM if kind in ("unixdgram", "udpconn") else socket.SOCK_STREAM)
+        if kind.endswith("conn"):
+            server = socket.socket(socket.AF_INET, sock.type)
+            stack.enter_context(server)
+            server.bind(("127.0.0.1", 0))
+            if kind == "tcpconn":
+                server.listen(1)
+            sock.connect(server.getsockname())
+        return sock
+
+    def note_unreached(self, row: Row, why: str) -> None:
+        self.unreached.setdefault(f"{row.attack} {row.name}", []).append(why)
+
+    # -- controls: the same attack outside
+
+    def control(self, row: Row) -> None:
+        for who, wanted, lacking, words in row.controls:
+            if who == "unreached":
+                self.note_unreached(row, "not tried")
+                continue
+            for c in self.world.callers:
+                if c.name == "ov" or (who not in ("self", c.name)) or not self.wants(c):
+                    continue
+                self.control_as(row, c, wanted, lacking, words)
+
+    def control_as(self, row: Row, c: fixtures.Caller, wanted: list[str], lacking: bool, words: list[str]) -> None:
+        c.reset()
+        text = f"control {c.name}: {row.label}"
+        if words[0].startswith("@"):
+            problem = scenarios.run(self, c, words, outside=True)
+            self.tap.result(not problem, text, problem)
+            return
+        got = self.run(c, row, words, outside=True)
+        if wanted == ["differs"]:
+            good = got.verdict not in row.inside and not got.verdict.startswith(("exit=", "hung"))
+        else:
+            good = got.verdict in wanted
+        c.clear_fresh()
+        if not good and lacking and not got.verdict.startswith(("exit=", "hung")):
+            self.note_unreached(row, f"{c.name} {got.verdict}")
+            good = True
+        self.tap.result(good, f"{text}: {got.verdict}", f"outside: {got}; wanted {','.join(wanted)}")
+
+    # -- attacks: inside
+
+    def attack(self, row: Row, c: fixtures.Caller) -> None:
+        only = row.option("only")
+        if only and c.name not in only.split(","):
+            return
+        text = f"{c.name}: {row.label}"
+        todo = row.option("todo") or ""
+        c.reset()
+        if row.probe[0].startswith("@"):
+            problem = scenarios.run(self, c, row.probe, outside=False)
+            self.tap.result(not problem, text, problem, todo)
+            return
+        before = c.snapshot(c.out)
+        got = self.run(c, row, row.probe, outside=False)
+        good = got.verdict in row.inside
+        self.tap.result(good, f"{text}: {got.verdict}", f"inside: {got}; wanted {','.join(row.inside)}; {row.reason}", todo)
+        if row.twin == "-":
+            key = (c.name, row.name)
+            self.twins[key] = self.twins.get(key, True) and good
+        self.look_at_host(row, c, before)
+        c.clear_fresh()
+
+    def look_at_host(self, row: Row, c: fixtures.Caller, before: dict[str, object]) -> None:
+        """Whatever was answered: nothing outside the workspace has changed, and no set-id file has appeared."""
+        after = c.snapshot(c.out)
+        if after != before and "--allow-write" not in row.options:
+            changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+            self.tap.result(False, f"{c.name}: {row.label}: changed the host", "\n".join(changed[:5]))
+        for name in os.listdir(c.ws):
+            mode = os.lstat(f"{c.ws}/{name}").st_mode
+            if name.startswith("new-") and mode & 0o6000:
+                self.tap.result(False, f"{c.name}: {row.label}: left a set-id file on the host", f"{name} has mode {mode:o}")
+
+    def wants(self, c: fixtures.Caller) -> bool:
+        return not self.args.caller or c.name == self.args.caller
+
+    def inside_all(self, rows: list[Row]) -> None:
+        for c in self.world.callers:
+            if not self.wants(c):
+                continue
+            hits = self.world.listeners.total(ignore="late")
+            for row in rows:
+                self.attack(row, c)
+            reached = {k: v - hits.get(k, 0) for k, v in self.world.listeners.total(ignore="late").items() if v != hits.get(k, 0)}
+            self.tap.result(not reached, f"{c.name}: no listener of the host was reached", f"reached: {reached}")
+            alive = os.path.exists(f"/proc/{c.vars['hostpid']}/stat")
+            self.tap.result(alive, f"{c.name}: the process outside still lives")
+            leaked = [p for p in ("/tmp/t", "/tmp/leave", "/var/tmp/t", "/run/t", "/dev/shm/t", "/tmp/s", "/tmp/n", "/tmp/talk")
+                      if os.path.lexists(p)]  # fmt: skip
+            self.tap.result(not leaked, f"{c.name}: nothing of the private directories is on the host", " ".join(leaked))
+
+    def twins_held(self, rows: list[Row]) -> None:
+        """A denial counts only when its twin worked for the same caller."""
+        for c in self.world.callers:
+            lost = sorted({r.twin for r in rows if r.twin != "-" and not self.twins.get((c.name, r.twin), True)})
+            if self.wants(c):
+                self.tap.result(not lost, f"{c.name}: every denial has an allowed twin that works", f"twins that failed: {' '.join(lost)}")
+
+
+def compile_probe(directory: str) -> str:
+    path = f"{directory}/probe"
+    compiler = next((c for c in ("musl-gcc", "gcc") if shutil.which(c)), None)
+    if not compiler:
+        raise OSError("no C compiler for the probes")
+    sources = [f"{HERE}/{n}.c" for n in ("main", "fs", "fdops", "setid", "proc", "calls", "net")]
+    subprocess.run([compiler, "-std=gnu17", "-static", "-O1", "-Wall", "-Wextra", "-pthread", "-o", path, *sources], check=True)
+    return path
+
+
+def give_up(reason: str) -> int:
+    """No sandbox: a skip with its reason, or a failure where one must work."""
+    must = os.environ.get("MUST_WORK") == "1"
+    print(f"1..1\nnot ok 1 - sandbox available\n# {reason}" if must else f"1..0 # SKIP {reason}")
+    return 1 if must else 0
+
+
+def sandbox_problem(suite: Suite) -> str:
+    for c in suite.world.callers:
+        try:
+            got = suite.finish(suite.spawn(c, [*suite.bailey(c, []), c.probe, "gained", "cap"]))
+        except OSError as e:
+            return f"{suite.world.bailey}: {e.strerror}"
+        if got.verdict != "EPERM":
+            return f"bailey can't run as '{c.name}': {got}"
+    return ""
+
+
+def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[Row]) -> int:
+    suite = Suite(world, args)
+    for note in world.notes:
+        print(f"# {note}")
+    chosen = [r for r in rows if not args.match or args.match in r.label or r.twin == "-" and not args.only_controls and args.match == "twin"]
+    if not args.only_controls:
+        problem = sandbox_problem(suite)
+        if problem:
+            return give_up(problem)
+    for row in chosen:
+        suite.control(row)
+    if not args.only_controls:
+        suite.inside_all(chosen)
+        if not args.match:
+            suite.twins_held(rows)
+    print(f"1..{suite.tap.n}")
+    count = sum(len(v) for v in suite.unreached.values())
+    print(f"# unreached (no control shows that the attack works outside): {count} controls of {len(suite.unreached)} rows")
+    for label, answers in suite.unreached.items():
+        print(f"#   {label}: {', '.join(f'{answers.count(a)}x {a}' for a in dict.fromkeys(answers))}")
+    print(f"# {len(chosen)} attacks and twins, {suite.tap.failed} of {suite.tap.n} checks failed")
+    for failure in suite.tap.failures if args.verbose else []:
+        print(f"# FAILED {failure}")
+    return 1 if suite.tap.failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The escape suite")
+    parser.add_argument("--only-controls", action="store_true", help="try the attacks outside only")
+    parser.add_argument("--caller", choices=("user", "root", "ov"))
+    parser.add_argument("--match", metavar="TEXT", help="only rows whose label has TEXT")
+    parser.add_argument("--verbose", action="store_true", help="list the failures again at the end")
+    args = parser.parse_args()
+    rows = parse_manifest(f"{HERE}/manifest.txt")
+    if os.getuid() != 0:
+        return give_up("needs root: it makes an ordinary user and plants set-id files")
+    bailey = os.path.join(ROOT, os.environ.get("BAILEY", "build/bailey"))
+    if not args.only_controls and not os.access(bailey, os.X_OK):
+        return give_up("bailey is not built (BAILEY names it)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    os.umask(0o022)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        probe = os.environ.get("PROBE") or compile_probe(directory)
+        world = fixtures.World(probe, None if args.only_controls else bailey)
+        try:
+            code = suite_main(args, world, rows)
+        finally:
+            world.close()
+    print(f"# {time.monotonic() - started:.1f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
