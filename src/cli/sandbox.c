@@ -359,9 +359,7 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	if (r < 0)
 		return r;
 	policy_seal(&s->policy);
-	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->id.host_uid, s->id.host_gid);
-	if (s->id.mode == JAIL_IDS_BLOCK)
-		s->host_ctx.home = s->home;
+	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
 	return jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
 }
 

@@ -208,7 +208,6 @@ int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct e
 	struct jail_spec spec = { .plan = &s->plan,
 				  .host = &s->host,
 				  .id = &s->id,
-				  .home = s->home,
 				  .cwd = s->cwd,
 				  .allow_degraded = s->allow_degraded,
 				  .dry_run = dry_run,

@@ -41,7 +41,7 @@ static bool host_searchable(void *vctx, const char *path)
 
 	if (lstat(path, &st) < 0)
 		return false;
-	if (st.st_uid == ctx->uid || (ctx->home && strcmp(path, ctx->home) == 0))
+	if (st.st_uid == ctx->uid)
 		return true;
 	return st.st_mode & (S_IXGRP | S_IXOTH);
 }
@@ -170,10 +170,11 @@ static const char *const *host_children(void *vctx, const char *path)
 	return names;
 }
 
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, gid_t gid)
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, bool block)
 {
-	*ctx = (struct jail_host_ctx){ .arena = arena, .uid = uid, .gid = gid };
+	*ctx = (struct jail_host_ctx){ .arena = arena, .uid = uid };
 	*host = (struct jail_host){ .ctx = ctx,
+				    .block = block,
 				    .type = host_type,
 				    .mode = host_mode,
 				    .mounts_below = host_mounts_below,

@@ -10,15 +10,13 @@
 struct jail_host_ctx {
 	struct arena *arena; /* borrowed */
 	uid_t uid;           /* whom the command runs as, in host ids */
-	gid_t gid;
-	const char *home;    /* shown with mapped owners, so searchable; or NULL */
 	bool mounts_known;
 	const char **mounts; /* mount points */
 	size_t n_mounts;
 };
 
-/** jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it. */
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, gid_t gid);
+/** jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it. @block: see struct jail_host. */
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, bool block);
 
 /**
  * jail_host_resolve() - the place a given path names on the host.

@@ -88,7 +88,6 @@ struct jail_spec {
 	const struct jail_plan *plan;    /* borrowed, as everything here */
 	const struct jail_host *host;
 	const struct jail_identity *id;
-	const char *home;                /* in block mode this tree is shown with mapped owners; NULL: none */
 	const char *cwd;                 /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded;     /* bits 1 << enum jail_layer */
 	bool dry_run;                    /* build, verify, report, end */

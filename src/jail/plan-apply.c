@@ -355,13 +355,14 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "'%s'", op->path);
 	if (a->src[index] >= 0) {
-		/* the caller's home with mapped owners: it needs a place in the tree to be a layer */
-		r = make_dir(a->stage, "i", 0700);
-		if (r == 0)
-			r = attach_fd(a, a->src[index], STAGE "/i", e);
+		/* a tree with mapped owners: it needs a place of its own to be a layer */
+		(void)snprintf(lower, sizeof(lower), STAGE "/i%zu", index);
+		r = make_dir(a->stage, lower + sizeof(STAGE), 0700);
+		if (r < 0)
+			return err_sys(e, r, "'%s': mapped", op->path);
+		r = attach_fd(a, a->src[index], lower, e);
 		if (r < 0)
 			return r;
-		memcpy(lower, STAGE "/i", sizeof(STAGE "/i"));
 	}
 	if (op->flags & JAIL_OP_LOWERED) {
 		r = fill_hiding_layer(a, index, dir, e);

@@ -130,6 +130,30 @@ static bool hides_below(const struct planner *pl, const char *path)
 	return false;
 }
 
+/* Whether the command would be stopped by a directory on the way from @path to something that a rule shows. */
+static bool stopped_below(const struct planner *pl, const char *path)
+{
+	const struct jail_host *h = pl->host;
+	size_t i, len = strlen(path), n;
+	char dir[LIMIT_PATH];
+
+	for (i = 0; i < pl->policy->n; i++) {
+		const struct policy_rule *r = &pl->policy->rules[i];
+
+		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) || !covers(path, len, r->path, r->len))
+			continue;
+		for (n = len; n <= r->len; n++) {
+			if (r->path[n] && r->path[n] != '/')
+				continue;
+			memcpy(dir, r->path, n);
+			dir[n] = '\0';
+			if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Show the host directory @path with dead sockets. */
 static int plan_show(struct planner *pl, const char *path, int depth)
 {
@@ -138,13 +162,18 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 	const char *const *names;
 	int r;
 
-	if (v.state != POLICY_SHOW_RO || !h->searchable(h->ctx, path))
-		return 0; /* a rule of its own covers it, or nobody can reach what is in it */
+	bool map;
+
+	if (v.state != POLICY_SHOW_RO)
+		return 0; /* a rule of its own covers it */
+	map = h->block && stopped_below(pl, path);
+	if (!map && !h->searchable(h->ctx, path))
+		return 0; /* nobody can reach what is in it */
 	if (h->empty(h->ctx, path))
 		return add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
 	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
 		pl->plan->overlays++;
-		return add_moded(pl, JAIL_OP_OVERLAY, path, 0, JAIL_NO_REGION, NULL);
+		return add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0, JAIL_NO_REGION, NULL);
 	}
 	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ? h->children(h->ctx, path) : NULL;
 	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);

@@ -17,6 +17,7 @@ enum jail_type { JAIL_ABSENT, JAIL_FILE, JAIL_DIR, JAIL_SYMLINK, JAIL_UNREACHABL
 /* What the planner asks about the host. host.c answers from the kernel, tests from a table. */
 struct jail_host {
 	void *ctx;
+	bool block; /* the command has ids of its own, so it is "other" to every file that is not mapped */
 	/* type of @path, symlinks not followed */
 	enum jail_type (*type)(void *ctx, const char *path);
 	/* permission bits of a directory, for the layer that hides names in it */
@@ -51,6 +52,7 @@ enum jail_op_type {
 #define JAIL_OP_INSIDE 4u  /* the mount point is not the host's: it is made in the staged directory `region` */
 #define JAIL_OP_LOWERED 8u /* an overlay with whiteouts */
 #define JAIL_OP_NAMED 16u  /* hidden, but the name stays visible (no overlay there) */
+#define JAIL_OP_MAPPED 64u /* an overlay whose owners are mapped into the sandbox's block of ids */
 #define JAIL_OP_SHALLOW 32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
 
 #define JAIL_NO_REGION ((size_t)-1)

@@ -357,8 +357,7 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 	for (i = 0; block && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 
-		if (op->type != JAIL_OP_BIND &&
-		    !(op->type == JAIL_OP_OVERLAY && spec->home && strcmp(op->path, spec->home) == 0))
+		if (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))
 			continue;
 		fd = jail_source(op, userns, e);
 		if (fd < 0)

@@ -154,6 +154,17 @@ static int add_table(struct policy *p, const struct builtin *t, size_t n, enum p
 	return r;
 }
 
+static bool is_private(const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(private_dirs); i++) {
+		if (strcmp(private_dirs[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
 int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *e)
 {
 	int r;
@@ -165,6 +176,9 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 			       "built-in: $XDG_RUNTIME_DIR, services' sockets are there", e);
 	if (r == 0 && c->state_dir)
 		r = policy_add(p, POLICY_HIDE, POLICY_BUILTIN, c->state_dir, "built-in: bailey's own state", e);
+	/* the home stays visible also where it lies below a private directory; a home that is one itself does not */
+	if (r == 0 && c->home && c->home[1] && !is_private(c->home))
+		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home, "built-in: the home directory", e);
 	if (r == 0 && c->home && c->home[1])
 		r = add_table(p, home_hidden, ARRAY_SIZE(home_hidden), POLICY_HIDE, c->home, e);
 	if (r == 0 && c->host_root)

@@ -268,9 +268,6 @@ def test_root_on_overlayfs_runs_as_the_owner(user, ws, bailey):
 
 
 def test_root_in_a_user_namespace(user, ws, bailey):
-    # Root of an outer namespace has no block of ids to give: it works as one id, or it refuses.
+    # Root of an outer namespace (a rootless container) has no block of ids to give: it works as one id.
     r = user.exec(["unshare", "-U", "-r", BAILEY, "run", "--", PYTHON, "-c", WHOLE], cwd=ws)
-    if r.rc == 0:
-        assert r.out == "bad\n", r
-    else:
-        assert r.rc == 125 and r.bailey_err and not (ws / "ok").exists(), r
+    assert (r.rc, r.out) == (0, "bad\n"), r

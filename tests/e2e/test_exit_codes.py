@@ -44,8 +44,12 @@ def test_not_executable(run, user, ws):
 
 
 def test_not_a_program(run, user, ws):
+    # Like execvp(3): what the kernel can't execute is given to the shell, which runs a script without "#!".
+    user.write(ws / "script", "echo ran\n", 0o755)
     user.write(ws / "garbage", "\x01\x02 no format\n", 0o755)
-    assert run(["./garbage"]).rc == 126
+    r = run(["./script"])
+    assert r.rc == 126 or r.out == "ran\n", r
+    assert run(["./garbage"]).rc in (126, 127)
 
 
 def test_missing_interpreter(run, user, ws):

@@ -85,7 +85,7 @@ class Caller:
         shutil.rmtree(f"{self.ws}/anc", ignore_errors=True)
         for name in ("ws/dir", "ws/dir2", "ws/prot", "ws/anc", "ws/anc/prot", "out/empty"):
             make(f"{self.home}/{name}", directory=True)
-        for name in ("ws/file", "ws/dir/a", "ws/dir/b", "ws/dir/c", "ws/prot/file", "ws/anc/prot/file", "out/file"):
+        for name in ("ws/file", "ws/dir/a", "ws/dir/b", "ws/dir/c", "ws/prot/file", "ws/anc/prot/file", "out/file", "out/log"):
             make(f"{self.home}/{name}")
         for name in ("out/n", "out/b", "out/file2", "ws/dir2/a"):
             path = f"{self.home}/{name}"
@@ -96,9 +96,9 @@ class Caller:
         for target, name in ((self.out, "to-out"), (self.home, "to-home")):
             if not os.path.lexists(f"{self.ws}/{name}"):
                 os.symlink(target, f"{self.ws}/{name}")
-        attributes = [n for n in os.listxattr(f"{self.out}/file") if n.startswith("user.")]
-        for attribute in attributes:
-            os.removexattr(f"{self.out}/file", attribute)
+        for path in (f"{self.out}/file", f"{self.out}/log"):
+            for attribute in [n for n in os.listxattr(path) if n.startswith("user.")]:
+                os.removexattr(path, attribute)
 
     def fresh(self) -> str:
         self.count += 1
@@ -382,6 +382,7 @@ class World:
         sleeper = self.spawn_sleeper(c)
         c.vars = {
             "ws": c.ws, "home": c.home, "out": c.out, "xdg": xdg, "bailey": self.bailey, "probe": c.probe, "hostpid": str(sleeper),
+            "tag": f"{self.name}-private-{c.name}",
             "port": str(self.port), "port6": str(self.port6), "testport": str(self.net.port), "abstract": self.abstract, **self.places,
         }  # fmt: skip
 

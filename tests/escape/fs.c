@@ -32,10 +32,10 @@ static int open_close(const char *path, int flags, mode_t mode)
 	return 0;
 }
 
-/* Reads one byte; a file that opens and then refuses to be read is refused. */
+/* Reads a word (some files of the kernel give no less); a file that opens and then refuses to be read is refused. */
 static int p_read(int argc, char **argv)
 {
-	char byte;
+	char word[8];
 	ssize_t n;
 	int r = 0;
 	int fd = open(argv[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -43,7 +43,7 @@ static int p_read(int argc, char **argv)
 	(void)argc;
 	if (fd < 0)
 		return -errno;
-	n = read(fd, &byte, 1);
+	n = read(fd, word, sizeof(word));
 	if (n < 0)
 		r = -errno;
 	else if (n == 0)

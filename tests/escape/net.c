@@ -232,6 +232,37 @@ static int p_unix_pair_send(int argc, char **argv)
 	return reach(sv[0], SOCK_DGRAM, argv[0]);
 }
 
+/* unix-raw socket|pair FAMILY TYPE PATH: odd numbers for the same kind of socket, in all their 64 bits; one datagram to PATH. */
+static int p_unix_raw(int argc, char **argv)
+{
+	int sv[2] = { -1, -1 };
+	long r;
+
+	(void)argc;
+	if (argv[0][0] == 's')
+		r = sv[0] = (int)syscall(SYS_socket, num(argv[1]), num(argv[2]), 0L);
+	else
+		r = syscall(SYS_socketpair, num(argv[1]), num(argv[2]), 0L, sv);
+	if (r < 0)
+		return -errno;
+	return reach(sv[0], SOCK_DGRAM, argv[3]);
+}
+
+/* unix-chmod TYPE DIR NAME: makes the directory unlistable before the first socket; the name is known. */
+static int p_unix_chmod(int argc, char **argv)
+{
+	char path[512];
+	int r;
+
+	(void)argc;
+	if (chmod(argv[1], 0111) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "%s/%s", argv[1], argv[2]);
+	r = reach_new(type_of(argv[0]), path);
+	(void)chmod(argv[1], 0755);
+	return r;
+}
+
 /* unix-opath TYPE PATH: pins the inode before the first socket is made, then connects to the descriptor's name. */
 static int p_unix_opath(int argc, char **argv)
 {
@@ -465,6 +496,8 @@ const struct probe net_probes[] = {
 	{ "unix", 2, p_unix },
 	{ "unix-cd", 3, p_unix_cd },
 	{ "unix-pair-send", 1, p_unix_pair_send },
+	{ "unix-raw", 4, p_unix_raw },
+	{ "unix-chmod", 3, p_unix_chmod },
 	{ "unix-opath", 2, p_unix_opath },
 	{ "unix-relink", 3, p_unix_relink },
 	{ "unix-link", 3, p_unix_link },

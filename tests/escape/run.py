@@ -31,6 +31,7 @@ import fixtures  # noqa: E402
 import scenarios  # noqa: E402
 
 LEAKED_FD = 9  # left open in every run: attack 15
+OPEN_FLAGS = {"ro": os.O_RDONLY, "rw": os.O_RDWR, "gone": os.O_RDONLY, "opath": os.O_PATH}
 LIMIT = 20.0  # seconds until a run counts as hung
 
 
@@ -86,7 +87,9 @@ def parse_control(text: str, probe: list[str]) -> list[tuple[str, list[str], boo
     text, _, via = text.partition(" via ")
     found = []
     for word in text.split():
-        if word in ("unreached", "-"):
+        if word == "-":
+            continue
+        if word == "unreached":
             found.append(("unreached", [], True, probe))
             continue
         who, _, what = word.partition("=")
@@ -153,7 +156,7 @@ class Suite:
             options = ["--workspace", c.ws, *options]
         return [self.world.bailey, "run", *options, "--"]
 
-    def spawn(self, c: fixtures.Caller, argv: list[str], *, stdin: int | None = None, tty: bool = False, cwd: str = "",
+    def spawn(self, c: fixtures.Caller, argv: list[str], *, stdin: int | None = None, stdout: int = subprocess.PIPE, tty: bool = False, cwd: str = "",
               netns: bool = False, outside: bool = False, close: str = "") -> "subprocess.Popen[bytes]":  # fmt: skip
         def child() -> None:
             os.setsid()
@@ -162,6 +165,8 @@ class Suite:
             if netns:
                 self.world.net.enter()
             os.dup2(self.leak, LEAKED_FD)
+            for mine in (*([0] if tty else []), *([1] if stdout == subprocess.PIPE else [])):
+                os.fchown(mine, c.uid, c.gid)  # as if the caller had made them
             os.setgroups([])
             os.setgid(c.gid)
             os.setuid(c.uid)
@@ -172,7 +177,7 @@ class Suite:
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": c.home, "LANG": "C.UTF-8", "XDG_RUNTIME_DIR": c.vars["xdg"]}
         if outside:
             env["PROBE_OUTSIDE"] = "1"
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=subprocess.PIPE,
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL if stdin is None else stdin, stdout=stdout,
                                 stderr=subprocess.PIPE, env=env, preexec_fn=child, pass_fds=(LEAKED_FD,))  # fmt: skip
 
     def finish(self, process: "subprocess.Popen[bytes]", file: str = "") -> Outcome:
@@ -182,7 +187,7 @@ class Suite:
             process.kill()
             process.communicate()
             return Outcome("hung")
-        text = out.decode(errors="replace")
+        text = (out or b"").decode(errors="replace")
         if file and os.path.exists(file):
             with open(file, encoding="utf-8") as f:
                 text = f.read()
@@ -193,28 +198,39 @@ class Suite:
         return Outcome(f"exit={process.returncode}", err.decode(errors="replace"))
 
     def run(self, c: fixtures.Caller, row: Row, words: list[str], *, outside: bool) -> Outcome:
-        argv = [c.probe, *self.fill(words, c)]
+        report = c.fresh() if row.option("stdout") else ""
+        argv = [c.probe, *(["-o", report] if report else []), *self.fill(words, c)]
         if not outside:
             argv = self.bailey(c, self.fill([o for o in self.bailey_options(row)], c)) + argv
         if "with-key" in row.options:
             argv = [c.probe, "with-key", "bailey-probe-key", *argv]
         with contextlib.ExitStack() as stack:
             stdin, tty = self.stdin_of(row, c, stack)
-            cwd = self.fill([row.option("cwd") or ""], c)[0]
-            process = self.spawn(c, argv, stdin=stdin, tty=tty, cwd=cwd, netns=row.option("netns") == "test", outside=outside)
-            return self.finish(process)
+            cwd, out = self.fill([row.option("cwd") or "", row.option("stdout") or ""], c)
+            stdout = subprocess.PIPE
+            if out:
+                stdout = os.open(out, os.O_WRONLY | os.O_APPEND)
+                stack.callback(os.close, stdout)
+            process = self.spawn(c, argv, stdin=stdin, stdout=stdout, tty=tty, cwd=cwd, netns=row.option("netns") == "test",
+                                 outside=outside)  # fmt: skip
+            return self.finish(process, report)
 
     def bailey_options(self, row: Row) -> list[str]:
-        return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|netns|cwd|only|todo)=", o)]
+        return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|stdout|netns|cwd|only|todo)=", o)]
 
     def stdin_of(self, row: Row, c: fixtures.Caller, stack: contextlib.ExitStack) -> tuple[int | None, bool]:
         text = row.option("stdin")
         if not text:
             return None, False
         kind, _, path = self.fill([text], c)[0].partition(":")
-        if kind in ("ro", "opath"):
-            fd = os.open(path, os.O_RDONLY if kind == "ro" else os.O_PATH)
+        if kind == "gone":
+            fixtures.put(path)
+            os.chown(path, c.uid, c.gid)
+        if kind in OPEN_FLAGS:
+            fd = os.open(path, OPEN_FLAGS[kind])
             stack.callback(os.close, fd)
+            if kind == "gone":
+                os.unlink(path)
             return fd, False
         if kind == "tty":
             master, slave = os.openpty()
@@ -320,8 +336,7 @@ class Suite:
             self.tap.result(not reached, f"{c.name}: no listener of the host was reached", f"reached: {reached}")
             alive = os.path.exists(f"/proc/{c.vars['hostpid']}/stat")
             self.tap.result(alive, f"{c.name}: the process outside still lives")
-            leaked = [p for p in ("/tmp/t", "/tmp/leave", "/var/tmp/t", "/run/t", "/dev/shm/t", "/tmp/s", "/tmp/n", "/tmp/talk")
-                      if os.path.lexists(p)]  # fmt: skip
+            leaked = [f"{d}/{n}" for d in ("/tmp", "/var/tmp", "/run", "/dev/shm") for n in os.listdir(d) if n.startswith(c.vars["tag"])]
             self.tap.result(not leaked, f"{c.name}: nothing of the private directories is on the host", " ".join(leaked))
 
     def twins_held(self, rows: list[Row]) -> None:
@@ -364,7 +379,7 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[Row])
     suite = Suite(world, args)
     for note in world.notes:
         print(f"# {note}")
-    chosen = [r for r in rows if not args.match or args.match in r.label or r.twin == "-" and not args.only_controls and args.match == "twin"]
+    chosen = [r for r in rows if not args.match or args.match in r.label]
     if not args.only_controls:
         problem = sandbox_problem(suite)
         if problem:

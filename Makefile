@@ -1,0 +1,68 @@
+# bailey's front door. Everything is built below build/; meson and ninja do the work.
+#   make deps demo      all that a newcomer needs (root, or a user with sudo)
+#   make test           what CI runs
+.DEFAULT_GOAL := all
+.PHONY: all deps deps-test demo test test-full bench fuzz install clean
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PREFIX ?= /usr/local
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
+
+# What building needs. Debian 12 names; docs/dependencies.md says why each is here.
+BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev git
+# What demo, tests and checks need beyond that.
+DEMO_DEPS := make python3
+TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest \
+	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr
+BENCH_DEPS := bubblewrap firejail crun
+
+# apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
+define install-packages
+	@missing=$$(for p in $(1); do dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
+
+all: build/bailey
+
+deps:
+	$(call install-packages,$(BUILD_DEPS))
+
+deps-test: deps
+	$(call install-packages,$(TEST_DEPS))
+
+build/musl/build.ninja: | meson.build
+	meson setup build/musl --cross-file tools/musl.ini -Dstatic_libc=true >/dev/null
+
+build/bailey: build/musl/build.ninja FORCE
+	@ninja -C build/musl --quiet src/cli/bailey
+	@cmp -s build/musl/src/cli/bailey $@ || install -m 755 build/musl/src/cli/bailey $@
+
+FORCE:
+
+demo: deps
+	$(call install-packages,$(DEMO_DEPS))
+	@$(MAKE) --no-print-directory build/bailey
+	@BAILEY=$(CURDIR)/build/bailey tools/demo
+
+test: deps-test
+	@$(MAKE) --no-print-directory build/bailey
+	@tools/test quick
+
+test-full: deps-test
+	$(call install-packages,$(BENCH_DEPS))
+	@$(MAKE) --no-print-directory build/bailey
+	@tools/test full
+
+bench: deps
+	$(call install-packages,$(BENCH_DEPS) python3)
+	@$(MAKE) --no-print-directory build/bailey
+	@/usr/bin/python3 bench/start.py
+
+fuzz: deps-test
+	@fuzz/run $${SECONDS_EACH:-60}
+
+install: build/bailey
+	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey
+
+clean:
+	rm -rf build
