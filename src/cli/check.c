@@ -81,6 +81,8 @@ int check_main(char **argv)
 	size_t rest;
 	int r;
 
+	if (argv[0] && strcmp(argv[0], "--help") == 0)
+		return help_main((char *[]){ (char *)(uintptr_t)"check", NULL });
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0)

@@ -87,6 +87,21 @@ int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e
  */
 int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e);
 
+/* Copies between the files of 0-2 and pipes, by a process each; for runs without Landlock. */
+struct relay {
+	pid_t pid[3]; /* 0: none */
+};
+
+/**
+ * relay_start() - put a pipe in the place of each regular file on 0-2. PID 1 gets the pipes.
+ * Should be called only when Landlock is missing: with it, nothing inside can open those files again.
+ * Return: 0 or negative errno with @e.
+ */
+int relay_start(struct relay *relay, struct err *e);
+
+/** relay_finish() - when the run is over: wait until its output is written. */
+void relay_finish(struct relay *relay);
+
 /** cli_fail() - print "bailey: message". Return: the exit status of @e. */
 int cli_fail(const struct err *e);
 

@@ -7,6 +7,8 @@
 
 static const char *op_note(const struct jail_op *op)
 {
+	if (op->flags & JAIL_OP_PIN)
+		return "writable; can't be renamed";
 	if (op->type == JAIL_OP_BIND)
 		return op->flags & JAIL_OP_WRITABLE ? "writable" : "read-only";
 	if (op->type == JAIL_OP_MASK && (op->flags & JAIL_OP_NAMED))

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cli.h"
@@ -81,17 +82,49 @@ int version_main(char **argv)
 	return r;
 }
 
-/* 0-2 must be files: the first file that is opened must not become somebody's stderr. */
-static int open_streams(void)
+/*
+ * What stands on 0-2 goes into the sandbox. A directory is a way round every mount (openat, /proc/self/fd/0/..), and a socket that can be
+ * connected anew is a way into the host's network: both are refused.
+ */
+static int check_stream(int fd, const struct stat *st, struct err *e)
+{
+	int flags = fcntl(fd, F_GETFL), domain = 0, type = 0;
+	socklen_t n = sizeof(int);
+
+	if (S_ISDIR(st->st_mode))
+		return err_set(e, ERR_LAYER, -EISDIR, "fd %d is a directory, through which the sandbox could be left; use </dev/null", fd);
+	if (flags < 0 || (flags & O_PATH))
+		return err_set(e, ERR_LAYER, -EBADF, "fd %d is open by path only (O_PATH); use </dev/null", fd);
+	if (S_ISBLK(st->st_mode))
+		return err_set(e, ERR_LAYER, -EPERM, "fd %d is a block device; use a pipe: cat DEVICE | bailey run …", fd);
+	if (!S_ISSOCK(st->st_mode))
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+		return err_sys(e, -errno, "fd %d", fd);
+	if (domain != AF_UNIX || (type != SOCK_STREAM && type != SOCK_SEQPACKET))
+		return err_set(e, ERR_LAYER, -EPERM,
+			       "fd %d is a socket that could be connected to something else; use a pipe, or a unix stream socket", fd);
+	return 0;
+}
+
+/* 0-2 must be files: the first file that is opened must not become somebody's stderr. Nothing above 2 comes in. */
+static int open_streams(struct err *e)
 {
 	struct stat st;
-	int fd;
+	int fd, r;
 
 	for (fd = 0; fd <= 2; fd++) {
-		if (fstat(fd, &st) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
-			return -EBADF;
+		if (fstat(fd, &st) < 0) {
+			if (open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+				return err_sys(e, -errno, "/dev/null");
+			continue;
+		}
+		r = check_stream(fd, &st, e);
+		if (r < 0)
+			return r;
 	}
-	return 0;
+	r = sys_close_range(3, ~0u);
+	return r < 0 ? err_sys(e, r, "inherited files can't be closed (close_range; Linux 5.12 or newer is needed)") : 0;
 }
 
 int main(int argc, char **argv)
@@ -100,8 +133,10 @@ int main(int argc, char **argv)
 	const struct command *c;
 	const char *verb;
 
-	if (argc < 1 || open_streams() < 0 || sys_close_range(3, ~0u) < 0)
+	if (argc < 1)
 		return 125;
+	if (open_streams(&e) < 0)
+		return cli_fail(&e);
 	verb = argc > 1 ? argv[1] : "help";
 	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
 		verb = "help";

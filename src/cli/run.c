@@ -46,6 +46,8 @@ int run_main(char **argv)
 	size_t rest;
 	int r;
 
+	if (argv[0] && strcmp(argv[0], "--help") == 0)
+		return help_main((char *[]){ (char *)(uintptr_t)"run", NULL });
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0 && !argv[rest] && !o.explain && !o.dry_run)

@@ -165,6 +165,34 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 	return r;
 }
 
+/*
+ * A read-only workspace inside a writable one is a denial. One that is not, is none: a writable workspace may lie below it.
+ */
+static int protect_read_only(struct sandbox *s, struct err *e)
+{
+	size_t i, n = s->policy.n;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < s->n_workspaces; i++) {
+		bool below = false, writable = false;
+		size_t k;
+
+		for (k = 0; k < n; k++) {
+			const struct policy_rule *rule = &s->policy.rules[k];
+
+			if (rule->kind != POLICY_ALLOW_WRITE || !path_covers(rule->path, s->workspaces[i]))
+				continue;
+			if (strcmp(rule->path, s->workspaces[i]) == 0)
+				writable = true;
+			else
+				below = true;
+		}
+		if (below && !writable)
+			r = policy_add(&s->policy, POLICY_DENY_WRITE, POLICY_COMMAND, s->workspaces[i], "--workspace …:ro", e);
+	}
+	return r;
+}
+
 static int kind_of_option(const char *name)
 {
 	int k;
@@ -348,6 +376,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	}
 	if (r == 0 && s->n_workspaces == 0)
 		r = add_workspace(s, cwd, cwd, "workspace: the current directory", e);
+	if (r == 0)
+		r = protect_read_only(s, e);
 	if (r == 0)
 		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) : jail_identity_choose(&s->id, s->workspaces[0], e);
 	if (r == 0)

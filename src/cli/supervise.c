@@ -34,6 +34,7 @@ static int enter(void *arg, int *ret_status, struct err *e)
 
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
+	(void)setsid(); /* out of the launcher's process group, so that a signal to that comes once; can't fail in a new process */
 	return init_run(arg, ret_status, e);
 }
 
@@ -87,9 +88,14 @@ static void pass_signal(struct run *run)
 {
 	struct signalfd_siginfo si;
 
-	/* the kernel's own (Ctrl-C at a terminal) went to the command's process group as well */
-	if (read(run->signals, &si, sizeof(si)) == (ssize_t)sizeof(si) && si.ssi_code <= 0)
-		(void)kill(run->jail.pid, (int)si.ssi_signo);
+	union sigval to = { .sival_int = 0 };
+
+	if (read(run->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return;
+	/* the kernel's own (Ctrl-C at a terminal) are meant for a whole process group; PID 1 may be gone this moment */
+	if (si.ssi_code > 0)
+		to.sival_int = INIT_SIGNAL_GROUP;
+	(void)sigqueue(run->jail.pid, (int)si.ssi_signo, to);
 }
 
 static int exit_status(const struct run *run, int status)
@@ -173,7 +179,7 @@ static void say_identity(const struct sandbox *s)
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
 	say("bailey: notice: the command runs as the workspace's owner, uid %u of the host, without capabilities%s\n",
-	    (unsigned int)s->id.uid, s->id.host_uid == 0 ? " (the workspace's file system has no idmapped mounts)" : "");
+	    (unsigned int)s->id.uid, s->id.host_uid == 0 ? " (ids of its own can't be used here: the file system has no idmapped mounts, or root is a container's)" : "");
 }
 
 /* Forwarded to the command. SIGTSTP and its like are left alone: job control works on the whole process group. */
@@ -204,6 +210,8 @@ static const char *path_of(char *const *env)
 
 int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e)
 {
+	const bool relayed = (s->allow_degraded & (1u << JAIL_LAYER_LANDLOCK)) && jail_landlock_abi() < 2;
+	struct relay relay = { .pid = { 0, 0, 0 } };
 	struct run run = { .s = s, .jail = JAIL_INIT, .signals = -1 };
 	struct jail_spec spec = { .plan = &s->plan,
 				  .host = &s->host,
@@ -219,7 +227,9 @@ int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct e
 	run.signals = open_signals();
 	if (run.signals < 0)
 		return err_sys(e, run.signals, "signals");
-	r = jail_start(&run.jail, &spec, e);
+	r = relayed ? relay_start(&relay, e) : 0;
+	if (r == 0)
+		r = jail_start(&run.jail, &spec, e);
 	if (r == 0) {
 		if (s->timeout_ms)
 			run.deadline = now_ms() + s->timeout_ms;
@@ -232,5 +242,7 @@ int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct e
 	}
 	jail_done(&run.jail);
 	(void)close(run.signals);
+	if (relayed)
+		relay_finish(&relay);
 	return r;
 }

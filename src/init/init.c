@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. All signals are blocked; the loop takes them one by one with sigwaitinfo, so nothing is asynchronous. The kernel
- * protects PID 1 from signals it has no handler for, but a blocked signal is queued, whoever sent it. Signals that a process sent (to
- * bailey, or to PID 1 from inside) go on to the command. Signals of the terminal don't: the kernel gives them to the whole
- * foreground group, to the command too. When the command ends, everything else is killed and reaped before its status is told.
+ * protects PID 1 from signals it has no handler for, but a blocked signal is queued, whoever sent it. Signals from
+ * outside (the supervisor's) go on to the command, those from inside are dropped. The command has a session of its own: a signal to its process
+ * group reaches nobody outside, nor us. When the command ends, everything else is killed and reaped before its status is told.
  */
 #include "init.h"
 
@@ -77,6 +77,7 @@ static int spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)
 	if (pid < 0)
 		return err_sys(e, -errno, "fork");
 	if (pid == 0) {
+		(void)setsid(); /* can't fail: a new process leads no group */
 		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
 		failed = exec_search(cmd);
 		_exit(127);
@@ -128,8 +129,9 @@ int init_run(const struct init_command *cmd, int *ret_status, struct err *e)
 			r = reap(pid, &done, ret_status);
 			if (done)
 				break;
-		} else if (sig > 0 && si.si_code <= 0) {
-			(void)kill(pid, sig); /* it may have ended this moment */
+		} else if (sig > 0 && si.si_pid == 0 && si.si_code <= 0) {
+			/* it may have ended this moment */
+			(void)kill(si.si_code == SI_QUEUE && si.si_value.sival_int == INIT_SIGNAL_GROUP ? -pid : pid, sig);
 		}
 	}
 	while (r != -ECHILD) {

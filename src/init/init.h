@@ -14,8 +14,12 @@ struct init_command {
 	const char *path;  /* PATH for the search of argv[0]; NULL: the default */
 };
 
+/* Value of a queued signal (sigqueue) that is meant for the command's whole process group, as a terminal's are. */
+#define INIT_SIGNAL_GROUP 1
+
 /**
- * init_run() - run the command to its end. All signals must be blocked; the command gets none blocked.
+ * init_run() - run the command to its end. All signals must be blocked; the command gets none blocked,
+ * and a session of its own.
  * @ret_status: wait status
  * Return: 0; -ENOENT with ERR_NOTFOUND, other errno with ERR_NOEXEC when it can't be executed; negative errno with @e.
  */

@@ -74,7 +74,8 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 		return jail_identity_owner(id, workspace, e);
 	id->mode = JAIL_IDS_BLOCK;
 	id->uid = id->gid = 0;
-	return block_take(id, e);
+	/* root without a place for the lock is root of some container: it has no ids to give either */
+	return block_take(id, e) < 0 ? jail_identity_owner(id, workspace, e) : 0;
 }
 
 void jail_identity_done(struct jail_identity *id)

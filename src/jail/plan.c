@@ -272,6 +272,29 @@ static int plan_uppers(struct planner *pl, size_t region, const char *path, cons
 	return r;
 }
 
+/*
+ * What is taken away inside a writable tree stays in its place only if no directory on the way to it can be renamed: each is mounted on
+ * itself, and a mount point can't be moved (EBUSY).
+ */
+static int plan_pins(struct planner *pl, const char *path, const struct policy_rule *rule)
+{
+	size_t region = region_of(pl->plan, path);
+	const struct jail_op *op = region == JAIL_NO_REGION ? NULL : &pl->plan->ops[region];
+	const char *slash;
+	char dir[LIMIT_PATH];
+	int r = 0;
+
+	if (!op || op->type != JAIL_OP_BIND || !(op->flags & JAIL_OP_WRITABLE))
+		return 0;
+	slash = path + op->len;
+	while (r == 0 && (slash = strchr(slash + 1, '/'))) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		r = add_ruled(pl, JAIL_OP_BIND, dir, JAIL_OP_WRITABLE | JAIL_OP_PIN, rule);
+	}
+	return r;
+}
+
 static int plan_hide(struct planner *pl, const char *name, const struct policy_rule *rule)
 {
 	const struct jail_host *h = pl->host;
@@ -286,6 +309,9 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 
 		if (type == JAIL_ABSENT || type == JAIL_UNREACHABLE)
 			return 0;
+		r = plan_pins(pl, name, rule);
+		if (r < 0)
+			return r;
 		return add_ruled(pl, JAIL_OP_MASK, name, (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
 	}
 	/* where the parent is missing, its missing name is kept missing */
@@ -317,6 +343,7 @@ static int plan_path(struct planner *pl, const char *path)
 	char parent[LIMIT_PATH];
 	enum jail_type type;
 	bool absent;
+	int r;
 
 	if (!path[1]) {
 		if (v.state == POLICY_SHOW_RO)
@@ -342,8 +369,9 @@ static int plan_path(struct planner *pl, const char *path)
 				       v.write_rule->origin, path);
 		if (absent)
 			return 0;
-		return add_ruled(pl, JAIL_OP_BIND, path, type == JAIL_FILE ? JAIL_OP_FILE : 0,
-				 v.write_rule ? v.write_rule : v.read_rule);
+		r = plan_pins(pl, path, v.write_rule);
+		return r < 0 ? r : add_ruled(pl, JAIL_OP_BIND, path, type == JAIL_FILE ? JAIL_OP_FILE : 0,
+					     v.write_rule ? v.write_rule : v.read_rule);
 	case POLICY_SHOW_RW:
 		if (absent)
 			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s", v.write_rule->origin, path,
@@ -353,7 +381,8 @@ static int plan_path(struct planner *pl, const char *path)
 	case POLICY_IS_DENIED:
 		if (absent)
 			return 0;
-		return add_ruled(pl, JAIL_OP_MASK, path, type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
+		r = plan_pins(pl, path, v.read_rule);
+		return r < 0 ? r : add_ruled(pl, JAIL_OP_MASK, path, type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
 	case POLICY_IS_PRIVATE:
 		return type == JAIL_DIR ? add_ruled(pl, JAIL_OP_PRIVATE, path, JAIL_OP_WRITABLE, v.read_rule) : 0;
 	case POLICY_IS_HIDDEN:

@@ -55,6 +55,8 @@ enum jail_op_type {
 #define JAIL_OP_MAPPED 64u /* an overlay whose owners are mapped into the sandbox's block of ids */
 #define JAIL_OP_SHALLOW 32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
 
+#define JAIL_OP_PIN 128u /* mounted on itself, so that it can't be renamed */
+
 #define JAIL_NO_REGION ((size_t)-1)
 
 struct jail_op {

@@ -29,6 +29,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@
 #include "filter.h"
 #include "verify.h"
 
+#define PIPEFS_MAGIC 0x50495045
 #define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /* From the launcher, root only: a detached mount for operation `op`, or "go" when it is JAIL_NO_REGION. */
@@ -83,6 +85,27 @@ static int stage_ids_self(const struct jail_identity *id, struct err *e)
 	return r < 0 ? err_sys(e, r, "id maps of the user namespace") : 0;
 }
 
+/*
+ * Supplementary groups go. In a user namespace whose maker gave up setgroups (user_namespaces(7)) nobody can, and they are no groups of
+ * this namespace either.
+ */
+static int drop_groups(void)
+{
+	char answer[8] = "";
+	int fd;
+
+	if (setgroups(0, NULL) == 0)
+		return 0;
+	fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, answer, sizeof(answer) - 1) < 0)
+			answer[0] = '\0';
+		(void)close(fd);
+	}
+	errno = EPERM;
+	return strncmp(answer, "deny", 4) == 0 ? 0 : -1;
+}
+
 /* 4, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
 static int stage_ids_given(struct child *c, struct err *e)
 {
@@ -101,7 +124,7 @@ static int stage_ids_given(struct child *c, struct err *e)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
 		c->apply.src[m.op] = fds[0];
 	}
-	if (setgroups(0, NULL) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
+	if (drop_groups() < 0 || setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
 		return err_sys(e, -errno, "become uid %u", (unsigned int)id->uid);
 	/* a change of ids clears the death signal */
 	r = stage_die_with_parent(c->sock);
@@ -187,15 +210,21 @@ static int stage_confine(struct child *c, struct err *e)
 
 	r = stage_drop_capabilities(e);
 	if (r < 0)
-		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(e, -errno, "no_new_privs");
+		return jail_layer_lost(JAIL_LAYER_CAPS, 0, lost, e);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		(void)err_sys(e, -errno, "no_new_privs");
+		return jail_layer_lost(JAIL_LAYER_NNP, 0, lost, e);
+	}
 	if (chdir(spec->cwd) < 0)
 		return err_sys(e, -errno, "working directory '%s'", spec->cwd);
 	if (c->ruleset >= 0) {
 		r = landlock_enforce(c->ruleset);
-		if (r < 0)
-			return err_sys(e, r, "landlock_restrict_self");
+		if (r < 0) {
+			(void)err_sys(e, r, "landlock_restrict_self");
+			r = jail_layer_lost(JAIL_LAYER_LANDLOCK, spec->allow_degraded, lost, e);
+			if (r < 0)
+				return r;
+		}
 	}
 	r = stage_check_stdio(c, e);
 	if (r < 0)
@@ -252,6 +281,9 @@ static int build(struct child *c, struct err *e)
 	(void)umask(mask);
 	if (r < 0) {
 		(void)netns_join(&c->net); /* the mounts' error is the one to tell */
+		/* a call that this kernel lacks, or that a container engine refuses, is a missing layer */
+		if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
+			r = jail_layer_lost(JAIL_LAYER_ROOTFS, 0, &c->apply.lost, e);
 		return r;
 	}
 	r = netns_join(&c->net);
@@ -332,6 +364,22 @@ static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned 
 	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
 }
 
+/*
+ * Anonymous pipes on 0-2 belong to whoever made them; the command has other ids, and could not open them again as /dev/stdout does. As with
+ * every pipe, who has the fd can use it: the owner only matters to that.
+ */
+static void give_pipes(const struct jail_identity *id)
+{
+	struct statfs sfs;
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fstatfs(fd, &sfs) == 0 && sfs.f_type == PIPEFS_MAGIC &&
+			    fchown(fd, id->host_uid, id->host_gid) < 0)
+				continue; /* only a convenience */
+	}
+}
+
 /* The launcher's half of stage 4 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_ids(const struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
@@ -349,11 +397,12 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
 	if (r < 0)
-		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
+		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r; /* root of an outer user namespace */
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
 	userns = open(path, O_RDONLY | O_CLOEXEC);
 	if (userns < 0)
 		return err_sys(e, -errno, "%s", path);
+	give_pipes(id);
 	for (i = 0; block && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 

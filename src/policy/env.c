@@ -113,6 +113,8 @@ const char *policy_env_secret(const char *name, const char *value)
 	}
 	upper[i] = '\0';
 	n = i;
+	if (strncmp(upper, "TOKENIZERS_", 11) == 0)
+		return NULL; /* settings of a library */
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		if (name_matches(names[i].how, upper, n, names[i].text))
 			return names[i].what;

@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BAD  8L /* an address that no process has */
+#define BAD 8L /* an address that no process has */
 #define NOFD (-1L)
 
 /* By number: libc's headers are older than some. */
@@ -82,8 +82,8 @@ static int p_call(int argc, char **argv)
 		const struct call *c = &calls[i];
 
 		if (strcmp(c->name, argv[0]) == 0)
-			return result(
-				syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]));
+			return result(syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4],
+					      c->a[5]));
 	}
 	fprintf(stderr, "probe: no call is named '%s'\n", argv[0]);
 	exit(2);
@@ -199,8 +199,8 @@ static int p_perf(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	attr[0] = 1 | (uint64_t)sizeof(attr) << 32; /* type software, size */
-	attr[1] = 1; /* task clock */
-	attr[5] = 1 | 1 << 5 | 1 << 6; /* disabled, exclude kernel and hypervisor */
+	attr[1] = 1;                                /* task clock */
+	attr[5] = 1 | 1 << 5 | 1 << 6;              /* disabled, exclude kernel and hypervisor */
 	return opened(syscall(298, attr, 0L, -1L, -1L, 0L));
 }
 
@@ -229,7 +229,8 @@ static int p_add_key(int argc, char **argv)
 static int p_keyctl(int argc, char **argv)
 {
 	(void)argc;
-	return result(syscall(250, 0L, (long)num(argv[0]), 0L, 0L, 0L)); /* id of keyring -N given as unsigned */
+	return result(syscall(250, 0L, (long)num(argv[0]), 0L, 0L,
+			      0L)); /* id of keyring -N given as unsigned */
 }
 
 /* with-key NAME COMMAND...: a new session keyring with one key, kept through exec. */

@@ -14,7 +14,7 @@
 
 #define FS_IOC_GETFLAGS 0x80086601UL
 #define FS_IOC_SETFLAGS 0x40086602UL
-#define FLAG_NODUMP	0x40L
+#define FLAG_NODUMP 0x40L
 
 static const char *fd_name(const char *n)
 {
@@ -210,24 +210,14 @@ static int p_tty_ioctl(int argc, char **argv)
 }
 
 const struct probe fdops_probes[] = {
-	{ "leaked-fd", 0, p_leaked_fd },
-	{ "fd-file", 2, p_fd_file },
-	{ "fd-reopen", 1, p_fd_reopen },
-	{ "fd-reopen-trunc", 1, p_fd_reopen_trunc },
-	{ "fd-truncate", 1, p_fd_truncate },
-	{ "fd-ftruncate", 1, p_fd_ftruncate },
-	{ "fd-fchmod", 2, p_fd_fchmod },
-	{ "fd-chmod", 2, p_fd_chmod },
-	{ "fd-fchown", 1, p_fd_fchown },
-	{ "fd-utimes", 1, p_fd_utimes },
-	{ "fd-setxattr", 1, p_fd_setxattr },
-	{ "fd-setflags", 1, p_fd_setflags },
-	{ "fd-link", 2, p_fd_link },
-	{ "fd-above", 1, p_fd_above },
-	{ "fd-odd", 1, p_fd_odd },
-	{ "fd-read", 1, p_fd_read },
-	{ "fd-write", 2, p_fd_write },
-	{ "fd-ioctl", 2, p_fd_ioctl },
-	{ "tty-ioctl", 1, p_tty_ioctl },
-	{ NULL, 0, NULL },
+	{ "leaked-fd", 0, p_leaked_fd },     { "fd-file", 2, p_fd_file },
+	{ "fd-reopen", 1, p_fd_reopen },     { "fd-reopen-trunc", 1, p_fd_reopen_trunc },
+	{ "fd-truncate", 1, p_fd_truncate }, { "fd-ftruncate", 1, p_fd_ftruncate },
+	{ "fd-fchmod", 2, p_fd_fchmod },     { "fd-chmod", 2, p_fd_chmod },
+	{ "fd-fchown", 1, p_fd_fchown },     { "fd-utimes", 1, p_fd_utimes },
+	{ "fd-setxattr", 1, p_fd_setxattr }, { "fd-setflags", 1, p_fd_setflags },
+	{ "fd-link", 2, p_fd_link },         { "fd-above", 1, p_fd_above },
+	{ "fd-odd", 1, p_fd_odd },           { "fd-read", 1, p_fd_read },
+	{ "fd-write", 2, p_fd_write },       { "fd-ioctl", 2, p_fd_ioctl },
+	{ "tty-ioctl", 1, p_tty_ioctl },     { NULL, 0, NULL },
 };

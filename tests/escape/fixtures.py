@@ -330,7 +330,7 @@ class World:
         if subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, top], capture_output=True, check=False).returncode:
             self.notes.append("no overlayfs here: caller 'ov' is left out (as on a machine whose root is an overlay, where 'root' is that case)")
             return None
-        self.undo.callback(subprocess.run, ["umount", "-l", top], capture_output=True, check=False)
+        self.undo.callback(lambda: subprocess.run(["umount", "-l", top], capture_output=True, check=False))
         return top
 
     def inet(self) -> None:

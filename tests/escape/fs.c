@@ -230,7 +230,8 @@ static int p_rename(int argc, char **argv)
 static int p_exchange(int argc, char **argv)
 {
 	(void)argc;
-	return result(syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], RENAME_EXCHANGE));
+	return result(
+		syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], RENAME_EXCHANGE));
 }
 
 static int p_symlink(int argc, char **argv)

@@ -16,29 +16,31 @@
 static const char *remark_text;
 static int out_fd = 1;
 
-#define E(name)                                                                                    \
-	{                                                                                          \
-		name, #name                                                                        \
+#define E(name)             \
+	{                   \
+		name, #name \
 	}
 
 static const struct {
 	int value;
 	const char *name;
 } errnos[] = {
-	E(EPERM),	 E(ENOENT),	  E(ESRCH),	    E(EINTR),	     E(EIO),	     E(ENXIO),
-	E(E2BIG),	 E(ENOEXEC),	  E(EBADF),	    E(ECHILD),	     E(EAGAIN),	     E(ENOMEM),
-	E(EACCES),	 E(EFAULT),	  E(ENOTBLK),	    E(EBUSY),	     E(EEXIST),	     E(EXDEV),
-	E(ENODEV),	 E(ENOTDIR),	  E(EISDIR),	    E(EINVAL),	     E(ENFILE),	     E(EMFILE),
-	E(ENOTTY),	 E(ETXTBSY),	  E(EFBIG),	    E(ENOSPC),	     E(ESPIPE),	     E(EROFS),
-	E(EMLINK),	 E(EPIPE),	  E(ENAMETOOLONG),  E(ENOSYS),	     E(ENOTEMPTY),   E(ELOOP),
-	E(ENODATA),	 E(EPROTO),	  E(ENOTSOCK),	    E(EDESTADDRREQ), E(EMSGSIZE),    E(EPROTOTYPE),
-	E(EOPNOTSUPP),	 E(ENOPROTOOPT),  E(EPROTONOSUPPORT), E(ESOCKTNOSUPPORT), E(EAFNOSUPPORT), E(EADDRINUSE),
-	E(EADDRNOTAVAIL), E(ENETUNREACH), E(ECONNRESET),    E(EISCONN),	     E(ENOTCONN),    E(ETIMEDOUT),
-	E(ECONNREFUSED), E(EHOSTUNREACH), E(EINPROGRESS),   E(ESTALE),	     E(EDQUOT),	     E(ENOKEY),
+	E(EPERM),           E(ENOENT),       E(ESRCH),        E(EINTR),         E(EIO),
+	E(ENXIO),           E(E2BIG),        E(ENOEXEC),      E(EBADF),         E(ECHILD),
+	E(EAGAIN),          E(ENOMEM),       E(EACCES),       E(EFAULT),        E(ENOTBLK),
+	E(EBUSY),           E(EEXIST),       E(EXDEV),        E(ENODEV),        E(ENOTDIR),
+	E(EISDIR),          E(EINVAL),       E(ENFILE),       E(EMFILE),        E(ENOTTY),
+	E(ETXTBSY),         E(EFBIG),        E(ENOSPC),       E(ESPIPE),        E(EROFS),
+	E(EMLINK),          E(EPIPE),        E(ENAMETOOLONG), E(ENOSYS),        E(ENOTEMPTY),
+	E(ELOOP),           E(ENODATA),      E(EPROTO),       E(ENOTSOCK),      E(EDESTADDRREQ),
+	E(EMSGSIZE),        E(EPROTOTYPE),   E(EOPNOTSUPP),   E(ENOPROTOOPT),   E(EPROTONOSUPPORT),
+	E(ESOCKTNOSUPPORT), E(EAFNOSUPPORT), E(EADDRINUSE),   E(EADDRNOTAVAIL), E(ENETUNREACH),
+	E(ECONNRESET),      E(EISCONN),      E(ENOTCONN),     E(ETIMEDOUT),     E(ECONNREFUSED),
+	E(EHOSTUNREACH),    E(EINPROGRESS),  E(ESTALE),       E(EDQUOT),        E(ENOKEY),
 };
 
 static const struct probe *const tables[] = { fs_probes,   fdops_probes, setid_probes,
-					      proc_probes, call_probes,	 net_probes };
+					      proc_probes, call_probes,  net_probes };
 
 unsigned long num(const char *s)
 {

@@ -159,7 +159,7 @@ static int p_inet_fd(int argc, char **argv)
 
 static int type_of(const char *s)
 {
-	return strcmp(s, "dgram") == 0 ? SOCK_DGRAM :
+	return strcmp(s, "dgram") == 0     ? SOCK_DGRAM :
 	       strcmp(s, "seqpacket") == 0 ? SOCK_SEQPACKET :
 					     SOCK_STREAM;
 }

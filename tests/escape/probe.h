@@ -15,7 +15,7 @@
 
 struct probe {
 	const char *name;
-	int args; /* fewest arguments after the name */
+	int args;                          /* fewest arguments after the name */
 	int (*run)(int argc, char **argv); /* argv[0] is the first argument after the name */
 };
 

@@ -406,9 +406,13 @@ static int p_unconfined(int argc, char **argv)
 	ssize_t n;
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	static const char *const want[] = {
-		"\nCapInh:\t0000000000000000\n", "\nCapPrm:\t0000000000000000\n",
-		"\nCapEff:\t0000000000000000\n", "\nCapBnd:\t0000000000000000\n",
-		"\nCapAmb:\t0000000000000000\n", "\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n",
+		"\nCapInh:\t0000000000000000\n",
+		"\nCapPrm:\t0000000000000000\n",
+		"\nCapEff:\t0000000000000000\n",
+		"\nCapBnd:\t0000000000000000\n",
+		"\nCapAmb:\t0000000000000000\n",
+		"\nNoNewPrivs:\t1\n",
+		"\nSeccomp:\t2\n",
 	};
 
 	(void)argc;

@@ -85,7 +85,7 @@ class Tap:
 
 def parse_control(text: str, probe: list[str]) -> list[tuple[str, list[str], bool, list[str]]]:
     text, _, via = text.partition(" via ")
-    found = []
+    found: list[tuple[str, list[str], bool, list[str]]] = []
     for word in text.split():
         if word == "-":
             continue
@@ -213,7 +213,8 @@ class Suite:
                 stack.callback(os.close, stdout)
             process = self.spawn(c, argv, stdin=stdin, stdout=stdout, tty=tty, cwd=cwd, netns=row.option("netns") == "test",
                                  outside=outside)  # fmt: skip
-            return self.finish(process, report)
+            got = self.finish(process, report)
+        return got
 
     def bailey_options(self, row: Row) -> list[str]:
         return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|stdout|netns|cwd|only|todo)=", o)]

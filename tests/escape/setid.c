@@ -135,7 +135,8 @@ static int p_tmpfile_mode(int argc, char **argv)
 
 static int p_tmpfileat_mode(int argc, char **argv)
 {
-	long fd = syscall(SYS_openat, AT_FDCWD, argv[0], (long)(O_WRONLY | O_TMPFILE), num(argv[1]));
+	long fd =
+		syscall(SYS_openat, AT_FDCWD, argv[0], (long)(O_WRONLY | O_TMPFILE), num(argv[1]));
 
 	(void)argc;
 	return opened(fd);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Without Landlock, a regular file on 0-2 could be opened again inside, through /proc/self/fd and the launcher's own mounts, with more rights
+ * than it was given with. So the sandbox gets pipes, and processes outside copy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static void __attribute__((noreturn)) copy(int from, int to)
+{
+	char buf[65536];
+	ssize_t n;
+
+	for (;;) {
+		n = read(from, buf, sizeof(buf));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0 || fd_write_all(to, buf, (size_t)n) < 0)
+			_exit(n == 0 ? 0 : 1);
+	}
+}
+
+/* One stream: fd 0 is read by the sandbox, 1 and 2 are written by it. */
+static int start_one(struct relay *relay, int fd, struct err *e)
+{
+	int p[2], inside = fd == 0 ? 0 : 1;
+	pid_t launcher = getpid(), pid;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "pipe");
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, -errno, "fork");
+	if (pid == 0) {
+		(void)signal(SIGPIPE, SIG_DFL);
+		(void)close(p[inside]);
+		/* a reader of the sandbox's input ends with the launcher; a writer of its output must first drain the pipe */
+		if (fd == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher))
+			_exit(1);
+		copy(fd == 0 ? 0 : p[0], fd == 0 ? p[1] : fd);
+	}
+	relay->pid[fd] = pid;
+	if (dup2(p[inside], fd) < 0)
+		return err_sys(e, -errno, "fd %d", fd);
+	(void)close(p[0]);
+	(void)close(p[1]);
+	return 0;
+}
+
+int relay_start(struct relay *relay, struct err *e)
+{
+	struct stat st;
+	int fd, r;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		r = start_one(relay, fd, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void relay_finish(struct relay *relay)
+{
+	int fd;
+
+	/* our own ends of the pipes are what the copiers still wait for */
+	for (fd = 0; fd <= 2; fd++) {
+		if (relay->pid[fd] > 0 && close(fd) < 0)
+			return;
+	}
+	if (relay->pid[0] > 0)
+		(void)kill(relay->pid[0], SIGKILL); /* nobody reads any more; it is our child, not reaped yet */
+	for (fd = 0; fd <= 2; fd++) {
+		if (relay->pid[fd] > 0)
+			while (waitpid(relay->pid[fd], NULL, 0) < 0 && errno == EINTR)
+				;
+		relay->pid[fd] = 0;
+	}
+}

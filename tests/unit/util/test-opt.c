@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tap.h"
+#include "util/util.h"
+
+#include <errno.h>
+
+static bool flag;
+static const char *string, *optional;
+static struct opt_list list;
+
+static const struct opt opts[] = {
+	OPT_GROUP("Files"),
+	OPT_LIST("allow-write", &list, "PATH", "Let the command write PATH"),
+	OPT_LIST("hide", &list, "PATH", "Make PATH absent"),
+	OPT_GROUP("Run"),
+	OPT_STRING("timeout", &string, "DURATION", "End the run"),
+	OPT_OPTIONAL("explain", &optional, "json", "Print the policy"),
+	OPT_FLAG("dry-run", &flag, "Run nothing"),
+	OPT_END,
+};
+
+static size_t rest;
+static bool dashes;
+static struct err e;
+
+#define PARSE(...) opt_parse(opts, (char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL }, &rest, &dashes, &e)
+#define W(s) ((char *)(s))
+
+TEST(nothing)
+{
+	CHECK(PARSE() == 0);
+	CHECK(rest == 0 && !dashes);
+}
+
+TEST(every_type)
+{
+	CHECK(PARSE(W("--hide"), W("/a"), W("--dry-run"), W("--timeout=5s"), W("--explain"), W("--allow-write=/b"),
+		    W("--hide"), W("--odd"), W("--"), W("--hide")) == 0);
+	CHECK(rest == 9 && dashes);
+	CHECK(flag);
+	CHECK_STR(string, "5s");
+	CHECK_STR(optional, "");
+	REQUIRE(list.n == 3);
+	CHECK_STR(list.v[0].opt->name, "hide");
+	CHECK_STR(list.v[0].value, "/a");
+	CHECK_STR(list.v[1].opt->name, "allow-write");
+	CHECK_STR(list.v[1].value, "/b");
+	CHECK_STR(list.v[2].value, "--odd");
+	opt_list_done(&list);
+	CHECK(!list.v && list.n == 0);
+}
+
+TEST(values)
+{
+	CHECK(PARSE(W("--timeout="), W("--explain=json"), W("--timeout"), W("a=b")) == 0);
+	CHECK_STR(string, "a=b"); /* the last one counts */
+	CHECK_STR(optional, "json");
+	CHECK(PARSE(W("--timeout=a=b")) == 0);
+	CHECK_STR(string, "a=b");
+	CHECK(PARSE(W("--explain"), W("json")) == 0);
+	CHECK(rest == 1); /* an optional value is never the next word */
+	CHECK_STR(optional, "");
+	CHECK(PARSE(W("--timeout=")) == 0);
+	CHECK_STR(string, "");
+}
+
+TEST(ends_at_the_first_word)
+{
+	CHECK(PARSE(W("--dry-run"), W("ls"), W("--hide")) == 0);
+	CHECK(rest == 1 && !dashes);
+	CHECK(PARSE(W("-"), W("--dry-run")) == 0);
+	CHECK(rest == 0 && !dashes);
+	CHECK(PARSE(W(""), W("--dry-run")) == 0);
+	CHECK(rest == 0);
+	CHECK(PARSE(W("--"), W("--nonsense")) == 0);
+	CHECK(rest == 1 && dashes);
+}
+
+static void says(int r, const char *text)
+{
+	CHECK(r == -EINVAL);
+	CHECK(e.code == ERR_USAGE);
+	CHECK_STR(e.msg, text);
+}
+
+TEST(errors_name_option_and_value)
+{
+	rest = 77;
+	says(PARSE(W("--dry-run=yes")), "--dry-run takes no value");
+	says(PARSE(W("--timeout")), "--timeout needs a value: --timeout DURATION");
+	says(PARSE(W("--hide")), "--hide needs a value: --hide PATH");
+	says(PARSE(W("-x")), "unknown option '-x' (options are long: --name)");
+	says(PARSE(W("--completely-different")), "unknown option '--completely-different' (put '--' before the command)");
+	says(PARSE(W("--=x")), "unknown option '--=x' (put '--' before the command)");
+	says(PARSE(W("--Files")), "unknown option '--Files' (put '--' before the command)"); /* a group is no option */
+	CHECK(rest == 77); /* outputs are written on success only */
+}
+
+TEST(suggestions)
+{
+	says(PARSE(W("--hied"), W("x")), "unknown option '--hied'; did you mean '--hide'?");
+	says(PARSE(W("--time-out"), W("x")), "unknown option '--time-out'; did you mean '--timeout'?");
+	says(PARSE(W("--dryrun")), "unknown option '--dryrun'; did you mean '--dry-run'?");
+	says(PARSE(W("--allow-writ")), "unknown option '--allow-writ'; did you mean '--allow-write'?");
+	says(PARSE(W("--allow-write-everything-everywhere-and-a-name-that-is-far-too-long")),
+	     "unknown option '--allow-write-everything-everywhere-and-a-name-that-is-far-too-long' (put '--' before the command)");
+}
+
+TEST(the_cap_of_a_list)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < LIMIT_RULES && r == 0; i++)
+		r = PARSE(W("--hide=/x"));
+	CHECK(r == 0 && list.n == LIMIT_RULES);
+	CHECK(PARSE(W("--hide=/x")) == -E2BIG);
+	CHECK(e.code == ERR_USAGE);
+	CHECK(list.n == LIMIT_RULES);
+	opt_list_done(&list);
+}
+
+TEST(help_lists_every_option_once)
+{
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+
+	opt_help(opts, &b);
+	CHECK_STR(b.data, "\nFiles:\n"
+			  "  --allow-write PATH         Let the command write PATH\n"
+			  "  --hide PATH                Make PATH absent\n"
+			  "\nRun:\n"
+			  "  --timeout DURATION         End the run\n"
+			  "  --explain[=json]           Print the policy\n"
+			  "  --dry-run                  Run nothing\n");
+	buf_done(&b);
+}
