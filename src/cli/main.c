@@ -89,7 +89,8 @@ int version_main(char **argv)
 static int check_stream(int fd, const struct stat *st, struct err *e)
 {
 	int flags = fcntl(fd, F_GETFL), domain = 0, type = 0;
-	socklen_t n = sizeof(int);
+	socklen_t n = sizeof(int), peer_len = sizeof(struct sockaddr_storage);
+	struct sockaddr_storage peer;
 
 	if (S_ISDIR(st->st_mode))
 		return err_set(e, ERR_LAYER, -EISDIR, "fd %d is a directory, through which the sandbox could be left; use </dev/null", fd);
@@ -101,9 +102,10 @@ static int check_stream(int fd, const struct stat *st, struct err *e)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
 		return err_sys(e, -errno, "fd %d", fd);
-	if (domain != AF_UNIX || (type != SOCK_STREAM && type != SOCK_SEQPACKET))
+	if (domain != AF_UNIX || (type != SOCK_STREAM && type != SOCK_SEQPACKET) ||
+	    (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 && errno == ENOTCONN))
 		return err_set(e, ERR_LAYER, -EPERM,
-			       "fd %d is a socket that could be connected to something else; use a pipe, or a unix stream socket", fd);
+			       "fd %d is a socket that could be connected to something else; use a pipe, or a connected unix stream socket", fd);
 	return 0;
 }
 

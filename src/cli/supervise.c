@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor of a one-shot run. One poll loop: reports of PID 1, signals to pass on, notifications about unix sockets, the time-out.
+ * The supervisor of a one-shot run. One poll loop: reports of PID 1, signals to pass on, the time-out.
  * PID 1 dies with this process (its death signal), and with PID 1 everything in the sandbox.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@ struct run {
 	int signals;
 	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
 	bool timed_out;
-	bool ready;
+	pid_t late; /* searches a large workspace; 0: none */
 };
 
 static int enter(void *arg, int *ret_status, struct err *e)
@@ -122,12 +122,15 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 	}
 	switch (msg.type) {
 	case JAIL_MSG_READY:
-		run->ready = true;
 		say_lost(msg.lost);
+		if (!run->jail.searched && !dry_run)
+			run->late = jail_sockets_late(&run->jail, &run->s->plan);
 		return -EAGAIN;
 	case JAIL_MSG_ENDED:
 		if (dry_run)
 			say("bailey: the sandbox was built and verified; nothing was run\n");
+		if (msg.offset >= 0)
+			(void)lseek(0, msg.offset, SEEK_SET); /* stdin may have been closed on us */
 		return dry_run ? 0 : exit_status(run, msg.status);
 	case JAIL_MSG_FAILED:
 		*e = msg.err;
@@ -139,13 +142,11 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 
 static int loop(struct run *run, bool dry_run, struct err *e)
 {
-	struct err notify_err = ERR_INIT;
 	int r;
 
 	for (;;) {
-		struct pollfd p[3] = { { .fd = run->jail.sock, .events = POLLIN },
-				       { .fd = run->signals, .events = POLLIN },
-				       { .fd = run->jail.notify, .events = POLLIN } };
+		struct pollfd p[2] = { { .fd = run->jail.sock, .events = POLLIN },
+				       { .fd = run->signals, .events = POLLIN } };
 		long wait = -1;
 
 		if (run->deadline) {
@@ -155,15 +156,8 @@ static int loop(struct run *run, bool dry_run, struct err *e)
 			if (wait < 0)
 				wait = 0;
 		}
-		if (poll(p, 3, (int)wait) < 0 && errno != EINTR)
+		if (poll(p, 2, (int)wait) < 0 && errno != EINTR)
 			return err_sys(e, -errno, "poll");
-		if (p[2].revents & POLLIN) {
-			if (jail_sockets_serve(&run->jail, &run->s->plan, &notify_err) < 0)
-				say("bailey: %s\n", notify_err.msg);
-		} else if (p[2].revents) {
-			(void)close(run->jail.notify); /* the last filtered process is gone */
-			run->jail.notify = -1;
-		}
 		if (p[1].revents & POLLIN)
 			pass_signal(run);
 		if (p[0].revents) {
@@ -239,6 +233,11 @@ int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct e
 			(void)kill(run.jail.pid, SIGKILL); /* whatever is there, it is not what was asked for */
 		while (waitpid(run.jail.pid, NULL, 0) < 0 && errno == EINTR)
 			;
+		if (run.late > 0) {
+			(void)kill(run.late, SIGKILL); /* our child, not reaped yet */
+			while (waitpid(run.late, NULL, 0) < 0 && errno == EINTR)
+				;
+		}
 	}
 	jail_done(&run.jail);
 	(void)close(run.signals);

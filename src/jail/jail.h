@@ -4,7 +4,7 @@
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
  *  2. jail_start()                         clone PID 1, which builds the sandbox, drops everything, verifies, and calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
- *  4. jail_sockets_serve()                 answer the notifications about unix sockets (docs/adr/0003)
+ *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
  * The order of the privilege steps and their reasons stand in privs.c.
  */
 #ifndef BAILEY_JAIL_H
@@ -106,18 +106,18 @@ struct jail_msg {
 	uint32_t type;
 	uint32_t lost;   /* layers that are missing, as bits */
 	int32_t status;  /* JAIL_MSG_ENDED: wait status of the command */
+	int64_t offset;  /* JAIL_MSG_ENDED: where stdin was read up to, when it is a regular file; else -1 */
 	struct err err;  /* JAIL_MSG_FAILED */
 };
 
 struct jail {
 	pid_t pid;       /* PID 1, as the host sees it; reap it */
 	int sock;        /* to PID 1 */
-	int notify;      /* seccomp listener, or -1 */
-	int userns, mntns;
-	bool searched;   /* the direct trees were searched for sockets */
+	int userns, mntns; /* after JAIL_MSG_READY */
+	bool searched;     /* all direct trees were searched for sockets before the start */
 };
 
-#define JAIL_INIT { .pid = -1, .sock = -1, .notify = -1, .userns = -1, .mntns = -1 }
+#define JAIL_INIT { .pid = -1, .sock = -1, .userns = -1, .mntns = -1 }
 
 /**
  * jail_start() - clone PID 1 and let it go.
@@ -133,11 +133,10 @@ int jail_recv(struct jail *jail, struct jail_msg *msg);
 void jail_done(struct jail *jail);
 
 /**
- * jail_sockets_serve() - answer one notification on jail->notify: before the first unix socket of the sandbox exists, the trees that show
- * the host's live files are searched for sockets, and those are masked.
- * Return: 0, or negative errno with @e; then the notified call was refused.
+ * jail_sockets_late() - start a process that searches the direct trees to their end and masks the sockets it finds.
+ * Should be called after JAIL_MSG_READY when !jail->searched. Return: its pid, to be reaped; or negative errno.
  */
-int jail_sockets_serve(struct jail *jail, const struct jail_plan *plan, struct err *e);
+int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan);
 
 /** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
 int jail_landlock_abi(void);

@@ -46,6 +46,23 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 	return (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0, 0);
 }
 
+/* A terminal or null device on 0-2 may be opened again, as /dev/stdout and /dev/stderr do; it is a device of the host's /dev. */
+static int allow_streams(int ruleset, uint64_t rights)
+{
+	struct landlock_path_beneath_attr attr = { .allowed_access = rights };
+	struct stat st;
+	int fd, flags, r = 0;
+
+	for (fd = 0; r == 0 && fd <= 2; fd++) {
+		flags = fcntl(fd, F_GETFL);
+		if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+			continue;
+		attr.parent_fd = fd;
+		r = (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0, 0);
+	}
+	return r;
+}
+
 int landlock_prepare(const struct jail_plan *plan, struct err *e)
 {
 	struct ruleset_attr attr = { .handled_access_fs = DIR_RIGHTS };
@@ -76,7 +93,8 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 		if (r < 0 && op->type != JAIL_OP_PROC)
 			return err_sys(e, r, "landlock_add_rule '%s'", op->path);
 	}
-	return TAKE_FD(fd);
+	r = allow_streams(fd, FILE_RIGHTS & attr.handled_access_fs);
+	return r < 0 ? err_sys(e, r, "landlock_add_rule for 0-2") : TAKE_FD(fd);
 }
 
 int landlock_enforce(int ruleset)

@@ -35,9 +35,8 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 	[JAIL_LAYER_SECCOMP] = { "seccomp", "system calls that a sandbox has no use for are refused",
 				 "kernel attack surface; terminal injection; set-id bits in the workspace",
 				 "a kernel with CONFIG_SECCOMP_FILTER" },
-	[JAIL_LAYER_SOCKETS] = { "sockets", "sockets of the host in the workspace are masked before the first unix socket is made",
-				 "sockets of the host in the workspace may be reachable",
-				 "Linux 5.5 or newer; no other seccomp listener around bailey" },
+	[JAIL_LAYER_SOCKETS] = { "sockets", "the host's sockets in directly shown trees are found and masked before the command exists",
+				 "sockets of the host in the workspace may be reachable", "" },
 };
 
 const struct jail_layer_info *jail_layer_info(enum jail_layer l)

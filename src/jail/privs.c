@@ -9,7 +9,7 @@
  *            4  ids                         a mount namespace can be changed only by an id that is mapped
  *            5  network namespace           in a helper thread, joined in 7
  *            6  mounts (plan-apply.c)       needs capabilities in the user namespace; nothing hostile runs yet
- *            7  join the network namespace  the last use of CAP_SYS_ADMIN
+ *            7  mask live sockets, join the network namespace   the last uses of CAP_SYS_ADMIN
  *            8  Landlock ruleset, fds       opened while all paths are still open
  *            9  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
  *           10  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
@@ -24,6 +24,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -38,15 +39,24 @@
 #include "netns.h"
 #include "plan-apply.h"
 #include "filter.h"
+#include "sockets.h"
+
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
 #define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
-/* From the launcher, root only: a detached mount for operation `op`, or "go" when it is JAIL_NO_REGION. */
+/*
+ * From the launcher, in this order: for root, a detached mount for each of some operations `op`, and GO. Then, for everybody, the path of each
+ * socket to be masked, and GO.
+ */
 struct hand_over {
 	uint64_t op;
+	char path[LIMIT_PATH]; /* sent as long as it is */
 };
+
+#define HAND_OVER_GO ((uint64_t)-1)
+#define HAND_OVER_SOCKET ((uint64_t)-2)
 
 struct child {
 	const struct jail_spec *spec;
@@ -54,7 +64,7 @@ struct child {
 	struct jail_apply apply;
 	struct netns net;
 	int ruleset;
-	int service[3]; /* listener, user and mount namespace, for the launcher's socket service */
+	int service[2]; /* user and mount namespace, for jail_sockets_late() */
 };
 
 /* 3. The death signal is armed first, then the launcher is asked whether it still lives: no gap between. */
@@ -106,19 +116,29 @@ static int drop_groups(void)
 	return strncmp(answer, "deny", 4) == 0 ? 0 : -1;
 }
 
+/* The next thing that the launcher hands over. Return: 0 or negative errno with @e. */
+static int take(int sock, struct hand_over *m, int fds[8], struct err *e)
+{
+	ssize_t n = fd_recv(sock, m, sizeof(*m), fds, 0);
+
+	if (n < (ssize_t)sizeof(m->op))
+		return err_set(e, ERR_SYSTEM, n < 0 ? (int)n : -EPIPE, "the launcher has gone");
+	m->path[sizeof(m->path) - 1] = '\0';
+	return 0;
+}
+
 /* 4, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
 static int stage_ids_given(struct child *c, struct err *e)
 {
 	const struct jail_identity *id = c->spec->id;
 	struct hand_over m;
 	int fds[8], r;
-	ssize_t n;
 
 	for (;;) {
-		n = fd_recv(c->sock, &m, sizeof(m), fds, 0);
-		if (n != (ssize_t)sizeof(m))
-			return err_set(e, ERR_SYSTEM, n < 0 ? (int)n : -EPIPE, "the launcher has gone");
-		if (m.op == JAIL_NO_REGION)
+		r = take(c->sock, &m, fds, e);
+		if (r < 0)
+			return r;
+		if (m.op == HAND_OVER_GO)
 			break;
 		if (m.op >= c->spec->plan->n)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
@@ -129,6 +149,22 @@ static int stage_ids_given(struct child *c, struct err *e)
 	/* a change of ids clears the death signal */
 	r = stage_die_with_parent(c->sock);
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
+}
+
+/* 7. The launcher has searched the direct trees meanwhile. */
+static int stage_sockets(struct child *c, struct err *e)
+{
+	struct hand_over m;
+	int fds[8], r;
+
+	for (;;) {
+		r = take(c->sock, &m, fds, e);
+		if (r < 0 || m.op == HAND_OVER_GO)
+			return r;
+		r = jail_socket_cover(c->apply.root, m.path);
+		if (r < 0)
+			return err_sys(e, r, "mask the socket '%s'", m.path);
+	}
 }
 
 /* 8. What must be opened while it still can be. */
@@ -147,12 +183,11 @@ static int stage_open(struct child *c, struct err *e)
 	return 0;
 }
 
-/* The ends of the namespaces, for the socket service; opened by ourselves, because we will not be dumpable. */
-static int stage_open_namespaces(struct child *c)
+/* For jail_sockets_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
+static void stage_open_namespaces(struct child *c)
 {
-	c->service[1] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	c->service[2] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	return c->service[1] < 0 || c->service[2] < 0 ? -errno : 0;
+	c->service[0] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 /*
@@ -205,7 +240,6 @@ static int stage_confine(struct child *c, struct err *e)
 {
 	const struct jail_spec *spec = c->spec;
 	unsigned int *lost = &c->apply.lost;
-	bool notify;
 	int r;
 
 	r = stage_drop_capabilities(e);
@@ -231,27 +265,11 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
-	notify = c->service[1] >= 0;
-	r = seccomp_install(notify);
-	if (r < 0 && notify) {
-		(void)err_sys(e, r, "seccomp listener");
-		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded | (spec->allow_degraded & (1u << JAIL_LAYER_SECCOMP)
-										 ? 1u << JAIL_LAYER_SOCKETS : 0), lost, e);
-		if (r < 0) {
-			/* no filter at all is the larger loss: name that one */
-			if (seccomp_install(false) == 0)
-				return r;
-			(void)err_set(e, ERR_LAYER, -ENOSYS, "the kernel refuses seccomp filters");
-			return jail_layer_lost(JAIL_LAYER_SECCOMP, 0, lost, e);
-		}
-		notify = false;
-		r = seccomp_install(false);
-	}
+	r = seccomp_install();
 	if (r < 0) {
-		(void)err_sys(e, r, "seccomp");
+		(void)err_sys(e, r, "seccomp filter");
 		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}
-	c->service[0] = notify ? r : -1;
 	return 0;
 }
 
@@ -271,13 +289,8 @@ static int build(struct child *c, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "helper thread");
 	mask = umask(0);
-	r = stage_open_namespaces(c);
-	if (r < 0) {
-		(void)err_sys(e, r, "/proc/self/ns");
-		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &c->apply.lost, e);
-	}
-	if (r == 0)
-		r = jail_plan_apply(&c->apply, e);
+	stage_open_namespaces(c);
+	r = jail_plan_apply(&c->apply, e);
 	(void)umask(mask);
 	if (r < 0) {
 		(void)netns_join(&c->net); /* the mounts' error is the one to tell */
@@ -291,7 +304,9 @@ static int build(struct child *c, struct err *e)
 		(void)err_sys(e, r, "network namespace: %s", c->net.step);
 		return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
 	}
-	r = stage_open(c, e);
+	r = stage_sockets(c, e);
+	if (r == 0)
+		r = stage_open(c, e);
 	if (r == 0)
 		r = stage_confine(c, e);
 	if (r == 0)
@@ -313,19 +328,27 @@ static int close_all_but(int sock, int lock)
 	return r;
 }
 
+/* stdin was opened anew when it is a regular file (jail_stdin_reopen()): whoever reads on after the run must go on where it ended. */
+static int copy_of_stdin(void)
+{
+	struct stat st;
+
+	return fstat(0, &st) == 0 && S_ISREG(st.st_mode) ? fcntl(0, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
 /* PID 1. Only 0-2, the report socket and the service's fds are open in it when the entry runs; all of them close on exec. */
 static void __attribute__((noreturn)) child_main(const struct jail_spec *spec, int sock)
 {
-	struct jail_msg msg = { .type = JAIL_MSG_FAILED };
+	struct jail_msg msg = { .type = JAIL_MSG_FAILED, .offset = -1 };
 	struct child *c = calloc(1, sizeof(*c)); /* holds the helper's stack: not on ours */
-	size_t i, n_fds = 0;
-	int r = -ENOMEM;
+	int r = -ENOMEM, copy = -1;
+	size_t i;
 
 	if (c) {
 		c->spec = spec;
 		c->sock = sock;
 		c->ruleset = -1;
-		c->service[0] = c->service[1] = c->service[2] = -1;
+		c->service[0] = c->service[1] = -1;
 		c->apply.spec = spec;
 		c->apply.root = c->apply.stage = -1;
 		c->apply.src = malloc((spec->plan->n + 1) * sizeof(int));
@@ -337,16 +360,18 @@ static void __attribute__((noreturn)) child_main(const struct jail_spec *spec, i
 		(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* a launcher that is gone needs no report */
 		_exit(125);
 	}
-	if (c->service[0] >= 0)
-		n_fds = 3;
 	msg.lost = c->apply.lost;
 	msg.type = JAIL_MSG_READY;
-	r = fd_send(sock, &msg, sizeof(msg), c->service, n_fds);
+	r = fd_send(sock, &msg, sizeof(msg), c->service, c->service[0] >= 0 && c->service[1] >= 0 ? 2 : 0);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(sock, spec->id->lock);
+	if (r == 0)
+		copy = copy_of_stdin();
 	if (r == 0 && !spec->dry_run)
 		r = spec->entry(spec->arg, &msg.status, &msg.err);
+	if (copy >= 0)
+		msg.offset = lseek(copy, 0, SEEK_CUR);
 	msg.type = r < 0 ? JAIL_MSG_FAILED : JAIL_MSG_ENDED;
 	(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* as above */
 	_exit(r < 0 ? 125 : 0);
@@ -412,14 +437,38 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 		if (fd < 0)
 			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP : fd;
 		m.op = i;
-		r = fd_send(jail->sock, &m, sizeof(m), &fd, 1);
+		r = fd_send(jail->sock, &m, sizeof(m.op), &fd, 1);
 		(void)close(fd);
 		if (r < 0)
 			return err_sys(e, r, "PID 1");
 	}
-	m.op = JAIL_NO_REGION;
-	r = fd_send(jail->sock, &m, sizeof(m), NULL, 0);
+	m.op = HAND_OVER_GO;
+	r = fd_send(jail->sock, &m, sizeof(m.op), NULL, 0);
 	return r < 0 ? err_sys(e, r, "PID 1") : 0;
+}
+
+/* The launcher's half of stage 7, while PID 1 is at stage 6. A PID 1 that is gone has sent its reason. */
+static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	struct jail_sockets found = { .paths = NULL, .n = 0 };
+	struct hand_over m = { .op = HAND_OVER_SOCKET };
+	int r = 0;
+	size_t i;
+
+	jail->searched = true;
+	if (!(spec->allow_degraded & (1u << JAIL_LAYER_SOCKETS)))
+		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	for (i = 0; r == 0 && i < found.n; i++) {
+		size_t n = strlen(found.paths[i]) + 1;
+
+		memcpy(m.path, found.paths[i], n);
+		(void)fd_send(jail->sock, &m, offsetof(struct hand_over, path) + n, NULL, 0); /* see above */
+	}
+	jail_sockets_done(&found);
+	m.op = HAND_OVER_GO;
+	if (r == 0)
+		(void)fd_send(jail->sock, &m, sizeof(m.op), NULL, 0); /* see above */
+	return r;
 }
 
 int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e)
@@ -447,9 +496,9 @@ int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e)
 		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 	}
 	jail->pid = (pid_t)pid;
-	if (spec->id->mode == JAIL_IDS_CALLER)
-		return 0;
-	r = give_ids(jail, spec, e);
+	r = spec->id->mode == JAIL_IDS_CALLER ? 0 : give_ids(jail, spec, e);
+	if (r == 0)
+		r = give_sockets(jail, spec, e);
 	if (r < 0) {
 		(void)kill(jail->pid, SIGKILL);
 		(void)waitpid(jail->pid, NULL, 0);
@@ -473,10 +522,9 @@ int jail_recv(struct jail *jail, struct jail_msg *msg)
 	}
 	msg->err.msg[sizeof(msg->err.msg) - 1] = '\0';
 	msg->err.where[sizeof(msg->err.where) - 1] = '\0';
-	if (msg->type == JAIL_MSG_READY && jail->notify < 0) {
-		jail->notify = TAKE_FD(fds[0]);
-		jail->userns = TAKE_FD(fds[1]);
-		jail->mntns = TAKE_FD(fds[2]);
+	if (msg->type == JAIL_MSG_READY && jail->userns < 0) {
+		jail->userns = TAKE_FD(fds[0]);
+		jail->mntns = TAKE_FD(fds[1]);
 	}
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
 		cleanup_close(&fds[i]);
@@ -485,7 +533,7 @@ int jail_recv(struct jail *jail, struct jail_msg *msg)
 
 void jail_done(struct jail *jail)
 {
-	int *fds[] = { &jail->sock, &jail->notify, &jail->userns, &jail->mntns };
+	int *fds[] = { &jail->sock, &jail->userns, &jail->mntns };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {

@@ -1,31 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation (docs/adr/0003). The seccomp program notifies before a process of the sandbox makes its first unix socket. Until the
- * launcher answers, no process of the sandbox has one, so none can have connected. The launcher searches every tree that shows the host's
- * live files, and a helper process enters the sandbox's user and mount namespaces and mounts an inert file over each socket found. Then the
- * call goes on (CONTINUE: the decision used no memory of the caller's, so nothing can be swapped). All later calls are answered at once.
- * What fails on the way refuses the call: EACCES.
+ * Theory of operation (docs/adr/0003). Trees that show the host's live files (workspaces, writable paths) may hold live unix sockets. While PID
+ * 1 builds the sandbox, the launcher searches them, and PID 1 masks what was found before the command exists. The search has a budget
+ * of time. A tree that is larger is not searched to its end: then the kernel's list of bound sockets is asked (sock_diag), which is complete
+ * for this network namespace; when an entry of it can't be placed, the search goes on without a budget after all. What can be left over,
+ * sockets that were bound in another network namespace, in a large tree, is masked by a helper process soon after the start.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <linux/seccomp.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "jail.h"
+#include "sockets.h"
 
-struct found {
-	char **paths; /* owned */
-	size_t n;
+struct search {
+	struct jail_sockets *found;
+	long deadline; /* us of CLOCK_MONOTONIC; 0: none */
 };
 
-static int remember(struct found *f, const char *path)
+static long now_us(void)
 {
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int remember(struct jail_sockets *f, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (strcmp(f->paths[i], path) == 0)
+			return 0;
+	}
 	if (f->n == LIMIT_SCAN_SOCKETS)
 		return -E2BIG;
 	if (!f->paths)
@@ -36,8 +55,8 @@ static int remember(struct found *f, const char *path)
 	return f->paths[f->n++] ? 0 : -ENOMEM;
 }
 
-/* Search the directory @dfd (taken) named @path (LIMIT_PATH bytes, changed and restored). */
-static int search(int dfd, char *path, int depth, bool deep, struct found *f)
+/* Search the directory @dfd (taken) named @path (LIMIT_PATH bytes, changed and restored). -ETIME: the budget is used up. */
+static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 {
 	size_t len = strlen(path);
 	struct dirent *d;
@@ -49,6 +68,8 @@ static int search(int dfd, char *path, int depth, bool deep, struct found *f)
 		(void)close(dfd);
 		return -errno;
 	}
+	if (s->deadline && now_us() > s->deadline)
+		r = -ETIME;
 	while (r == 0 && (d = readdir(dir))) {
 		unsigned char type = d->d_type;
 		struct stat st;
@@ -67,14 +88,14 @@ static int search(int dfd, char *path, int depth, bool deep, struct found *f)
 		path[len] = '/';
 		memcpy(path + len + 1, d->d_name, strlen(d->d_name) + 1);
 		if (type == DT_SOCK) {
-			r = remember(f, path);
+			r = remember(s->found, path);
 		} else if (depth == LIMIT_SCAN_DEPTH) {
 			r = -ELOOP;
 		} else {
 			fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			/* what the launcher's user can't read, the same user inside can't list either; gone is gone */
+			/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
 			if (fd >= 0)
-				r = search(fd, path, depth + 1, true, f);
+				r = search(s, fd, path, depth + 1, true);
 		}
 		path[len] = '\0';
 	}
@@ -82,7 +103,7 @@ static int search(int dfd, char *path, int depth, bool deep, struct found *f)
 	return r;
 }
 
-static int search_plan(const struct jail_plan *plan, struct found *f)
+static int search_plan(const struct jail_plan *plan, struct search *s)
 {
 	char path[LIMIT_PATH];
 	struct stat st;
@@ -92,26 +113,145 @@ static int search_plan(const struct jail_plan *plan, struct found *f)
 	for (i = 0; r == 0 && i < plan->n; i++) {
 		const struct jail_op *op = &plan->ops[i];
 
-		if (!jail_op_shows_host(op) || lstat(op->path, &st) < 0)
+		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) || lstat(op->path, &st) < 0)
 			continue;
 		if (S_ISSOCK(st.st_mode))
-			r = remember(f, op->path);
+			r = remember(s->found, op->path);
 		if (!S_ISDIR(st.st_mode))
 			continue;
 		fd = open(op->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		memcpy(path, op->path, strlen(op->path) + 1);
-		r = search(fd, path, 0, !(op->flags & JAIL_OP_SHALLOW), f);
+		memcpy(path, op->path, op->len + 1);
+		r = search(s, fd, path, 0, !(op->flags & JAIL_OP_SHALLOW));
 	}
 	return r;
 }
 
-/*
- * In the helper: cover one socket by the sandbox's own /dev/null, which nothing can connect to. A name that is gone or is no socket any
- * more needs no cover.
- */
-static int cover(int root, const char *path)
+static bool in_plan(const struct jail_plan *plan, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n; i++) {
+		if (jail_op_shows_host(&plan->ops[i]) && path_covers(plan->ops[i].path, path))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a file on the kernel's device @dev could lie in a direct tree; true when in doubt. */
+static bool on_device(const struct jail_plan *plan, uint32_t dev)
+{
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < plan->n; i++) {
+		if (!jail_op_shows_host(&plan->ops[i]) || lstat(plan->ops[i].path, &st) < 0)
+			continue;
+		/* btrfs and others show another (anonymous, major 0) device in stat than the super block has */
+		if (major(st.st_dev) == 0 || dev >> 20 == 0 || (major(st.st_dev) == dev >> 20 && minor(st.st_dev) == (dev & 0xfffff)))
+			return true;
+	}
+	return false;
+}
+
+/* One bound socket of the kernel's list. -EAGAIN: it can't be placed, only a search can tell. */
+static int place(const struct jail_plan *plan, struct jail_sockets *f, const char *name, uint32_t dev)
+{
+	char real[LIMIT_PATH];
+	struct stat st;
+
+	if (name[0] == '/' && strlen(name) < sizeof(real) && jail_host_resolve(name, false, real) == 0 &&
+	    lstat(real, &st) == 0 && S_ISSOCK(st.st_mode))
+		return in_plan(plan, real) ? remember(f, real) : 0;
+	/* a relative name, or one that was renamed */
+	return on_device(plan, dev) ? -EAGAIN : 0;
+}
+
+static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan, struct jail_sockets *f)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	const char *p = (const char *)(m + 1), *end = (const char *)h + h->nlmsg_len;
+	const struct unix_diag_vfs *vfs = NULL;
+	char name[128] = "";
+
+	while (end - p >= (long)sizeof(struct nlattr)) {
+		const struct nlattr *a = (const void *)p;
+		size_t n = a->nla_len - sizeof(*a);
+
+		if (a->nla_len < sizeof(*a) || p + a->nla_len > end)
+			return -EBADMSG;
+		if (a->nla_type == UNIX_DIAG_NAME && n < sizeof(name))
+			memcpy(name, a + 1, n); /* not NUL-terminated; an abstract name begins with NUL */
+		if (a->nla_type == UNIX_DIAG_VFS && n >= sizeof(*vfs))
+			vfs = (const void *)(a + 1);
+		p += NLA_ALIGN(a->nla_len);
+	}
+	return vfs && name[0] ? place(plan, f, name, vfs->udiag_vfs_dev) : 0;
+}
+
+/* All bound unix sockets of this network namespace: sock_diag(7). */
+static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
+{
+	struct {
+		struct nlmsghdr h;
+		struct unix_diag_req r;
+	} req = { .h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		  .r = { .sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS } };
+	_Alignas(struct nlmsghdr) char buf[32768];
+	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	const struct nlmsghdr *h;
+	ssize_t n;
+	int r;
+
+	if (sock < 0)
+		return -errno;
+	if (send(sock, &req, sizeof(req), 0) < 0)
+		return -errno;
+	for (;;) {
+		n = recv(sock, buf, sizeof(buf), 0);
+		if (n < 0)
+			return -errno;
+		for (h = (const void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			if (h->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
+				return -EBADMSG;
+			r = parse_diag(h, plan, f);
+			if (r < 0)
+				return r;
+		}
+	}
+}
+
+int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole, struct err *e)
+{
+	struct search s = { .found = found, .deadline = now_us() + JAIL_SEARCH_BUDGET_US };
+	int r = search_plan(plan, &s);
+
+	*ret_whole = r != -ETIME;
+	if (r == -ETIME)
+		r = list_bound(plan, found);
+	if (!*ret_whole && r < 0) {
+		/* no list, or one that leaves a doubt */
+		s.deadline = 0;
+		r = search_plan(plan, &s);
+		*ret_whole = true;
+	}
+	return r < 0 ? err_sys(e, r, "search for the host's sockets in the workspace") : 0;
+}
+
+void jail_sockets_done(struct jail_sockets *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++)
+		free(f->paths[i]);
+	free(f->paths);
+	*f = (struct jail_sockets){ .paths = NULL, .n = 0 };
+}
+
+int jail_socket_cover(int root, const char *path)
 {
 	_cleanup_close_ int fd = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
 					     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
@@ -124,79 +264,42 @@ static int cover(int root, const char *path)
 		return -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return 0;
+	/* the sandbox's own /dev/null: nothing can connect to it, and it is there as long as the sandbox is */
 	tree = sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	return tree < 0 ? tree : sys_move_mount(tree, fd, "");
 }
 
 /* The helper: has capabilities in the sandbox's user namespace, works on names that the sandbox can change; follows no link. */
-static int helper(const struct jail *jail, const struct found *f)
+static int helper(const struct jail *jail, const struct jail_plan *plan)
 {
-	int root, r = 0;
+	struct jail_sockets f = { .paths = NULL, .n = 0 };
+	struct search s = { .found = &f, .deadline = 0 };
+	int root, r = search_plan(plan, &s);
 	size_t i;
 
+	if (r < 0)
+		return r;
 	if (setns(jail->userns, CLONE_NEWUSER) < 0 || setns(jail->mntns, CLONE_NEWNS) < 0)
 		return -errno;
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -errno;
-	for (i = 0; r == 0 && i < f->n; i++)
-		r = cover(root, f->paths[i]);
-	return r;
+	for (i = 0; i < f.n; i++)
+		(void)jail_socket_cover(root, f.paths[i]); /* one that can't be covered is no reason to leave the others */
+	return 0;
 }
 
-static int cover_all(const struct jail *jail, const struct found *f)
+int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
 {
-	int status;
-	pid_t pid;
+	pid_t launcher = getpid(), pid;
 
-	if (f->n == 0)
-		return 0;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
-		_exit(helper(jail, f) < 0 ? 1 : 0);
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
+	if (pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
+			_exit(1);
+		_exit(helper(jail, plan) < 0 ? 1 : 0);
 	}
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
-}
-
-int jail_sockets_serve(struct jail *jail, const struct jail_plan *plan, struct err *e)
-{
-	/* the kernel's structures may be longer than the ones we were built with (SECCOMP_GET_NOTIF_SIZES) */
-	union {
-		struct seccomp_notif n;
-		char room[1024];
-	} req;
-	union {
-		struct seccomp_notif_resp r;
-		char room[1024];
-	} resp;
-	struct found f = { .paths = NULL, .n = 0 };
-	int r = 0;
-	size_t i;
-
-	memset(&req, 0, sizeof(req));
-	memset(&resp, 0, sizeof(resp));
-	if (ioctl(jail->notify, SECCOMP_IOCTL_NOTIF_RECV, &req) < 0)
-		return errno == ENOENT || errno == EINTR || errno == EAGAIN ? 0 : err_sys(e, -errno, "seccomp notification");
-	if (!jail->searched) {
-		r = search_plan(plan, &f);
-		if (r == 0)
-			r = cover_all(jail, &f);
-		jail->searched = r == 0;
-		for (i = 0; i < f.n; i++)
-			free(f.paths[i]);
-		free(f.paths);
-	}
-	resp.r.id = req.n.id;
-	if (r < 0)
-		resp.r.error = -EACCES;
-	else
-		resp.r.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(jail->notify, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno != ENOENT)
-		return err_sys(e, -errno, "seccomp notification");
-	return r < 0 ? err_sys(e, r, "the host's sockets in the workspace could not be masked, so unix sockets are refused") : 0;
+	return pid;
 }

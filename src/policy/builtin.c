@@ -97,6 +97,12 @@ static const struct builtin private_dirs[] = {
 	B("/run", "private run-time files; services' sockets are there"),
 };
 
+/* Denied to everybody: the kernel shows the caller's keyrings there, whatever namespace asks. */
+static const struct builtin always_denied[] = {
+	B("/proc/keys", "kernel keyrings"),
+	B("/proc/key-users", "kernel keyrings"),
+};
+
 /* Denied when the command runs as the host's uid 0: file modes don't protect them from it. */
 static const struct builtin root_denied[] = {
 	B("/etc/shadow", "password hashes"),
@@ -122,8 +128,13 @@ static const struct builtin root_denied[] = {
 	B("/proc/kcore", "kernel memory"),
 	B("/proc/kallsyms", "kernel addresses"),
 	B("/proc/kmsg", "kernel log"),
-	B("/proc/keys", "kernel keyrings"),
 	B("/proc/timer_list", "kernel state"),
+	B("/proc/slabinfo", "kernel state"),
+	B("/proc/vmallocinfo", "kernel state"),
+	B("/proc/pagetypeinfo", "kernel state"),
+	B("/proc/kpagecount", "kernel memory"),
+	B("/proc/kpageflags", "kernel memory"),
+	B("/proc/kpagecgroup", "kernel memory"),
 	B("/proc/sched_debug", "kernel state"),
 	B("/proc/scsi", "devices"),
 	B("/proc/acpi", "devices"),
@@ -181,6 +192,8 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home, "built-in: the home directory", e);
 	if (r == 0 && c->home && c->home[1])
 		r = add_table(p, home_hidden, ARRAY_SIZE(home_hidden), POLICY_HIDE, c->home, e);
+	if (r == 0)
+		r = add_table(p, always_denied, ARRAY_SIZE(always_denied), POLICY_DENY_READ, "", e);
 	if (r == 0 && c->host_root)
 		r = add_table(p, root_denied, ARRAY_SIZE(root_denied), POLICY_DENY_READ, "", e);
 	return r;

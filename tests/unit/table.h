@@ -10,38 +10,42 @@
 #include "policy/policy.h"
 
 struct table {
-	FILE *f;
 	const char *name; /* without directories */
+	char *all, *next; /* read at once: a child's exit() would move the offset of an open file */
+	char *text;       /* the line */
 	int line;
-	char text[1024];
 };
 
 static inline void table_die(const struct table *t, const char *what)
 {
-	printf("Bail out! %s:%d: %s: %s\n", t->name, t->line, what, t->text);
+	printf("Bail out! %s:%d: %s: %s\n", t->name, t->line, what, t->text ? t->text : "");
 	exit(1);
 }
 
 static inline void table_open(struct table *t, const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
+	struct buf b = BUF_INIT(1 << 20);
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	*t = (struct table){ .name = slash ? slash + 1 : path };
-	t->f = path ? fopen(path, "re") : NULL;
-	if (!t->f)
+	if (fd < 0 || fd_read_all(fd, &b) < 0 || !b.data)
 		table_die(t, "the table can't be read");
+	close(fd);
+	t->all = t->next = b.data;
 }
 
-/* The next line that says something, trimmed; NULL at the end. */
+/* The next line that says something, trimmed; NULL at the end, and everything is freed. */
 static inline char *table_next(struct table *t)
 {
-	while (fgets(t->text, sizeof(t->text), t->f)) {
-		char *s, *end;
+	while (*t->next) {
+		char *s = t->next, *end = s + strcspn(s, "\n");
 
 		t->line++;
-		if (!strchr(t->text, '\n'))
-			table_die(t, "line too long");
-		for (s = t->text; (s = strchr(s, '#')); s++) {
+		t->next = end + (*end != '\0');
+		*end = '\0';
+		t->text = s;
+		for (; (s = strchr(s, '#')); s++) {
 			if (s == t->text || s[-1] == ' ' || s[-1] == '\t') {
 				*s = '\0';
 				break;
@@ -49,12 +53,13 @@ static inline char *table_next(struct table *t)
 		}
 		s = t->text + strspn(t->text, " \t");
 		end = s + strlen(s);
-		while (end > s && strchr(" \t\n", end[-1]))
+		while (end > s && (end[-1] == ' ' || end[-1] == '\t'))
 			*--end = '\0';
 		if (*s)
-			return s;
+			return t->text = s;
 	}
-	fclose(t->f);
+	free(t->all);
+	t->all = t->next = t->text = NULL;
 	return NULL;
 }
 

@@ -24,7 +24,7 @@ struct tap_test {
 	struct tap_test *next;
 };
 
-static struct tap_test *tap_first, **tap_end = &tap_first;
+__attribute__((unused)) static struct tap_test *tap_first, **tap_end = &tap_first;
 static int tap_count, tap_failures;
 static bool tap_bad; /* of the test that runs */
 
@@ -78,7 +78,9 @@ tap_run(void (*fn)(const void *), const void *arg, const char *todo, const char 
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
-	printf(todo ? " # TODO %s\n" : "\n", todo);
+	if (todo)
+		printf(" # TODO %s", todo);
+	putchar('\n');
 }
 
 __attribute__((unused)) static int tap_done(void)

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BAILEY_JAIL_SOCKETS_H
+#define BAILEY_JAIL_SOCKETS_H
+
+#include "jail.h"
+
+/* The search runs beside the building of the sandbox, which takes about 1.5 ms; a start may become this much longer, not more. */
+#define JAIL_SEARCH_BUDGET_US 2500
+
+struct jail_sockets {
+	char **paths; /* owned */
+	size_t n;
+};
+
+/**
+ * jail_sockets_find() - the host's sockets in the trees that show live files.
+ * @ret_whole: whether everything was searched; if not, jail_sockets_late() should follow
+ * Return: 0 or negative errno with @e. jail_sockets_done() in both cases.
+ */
+int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole, struct err *e);
+
+/** jail_sockets_done() - free. */
+void jail_sockets_done(struct jail_sockets *f);
+
+/**
+ * jail_socket_cover() - mount an inert file over the socket @path below @root (O_PATH of "/" of the sandbox).
+ * Return: 0, also when there is no socket any more; or negative errno.
+ */
+int jail_socket_cover(int root, const char *path);
+
+#endif
