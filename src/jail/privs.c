@@ -452,12 +452,15 @@ static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct 
 {
 	struct jail_sockets found = { .paths = NULL, .n = 0 };
 	struct hand_over m = { .op = HAND_OVER_SOCKET };
-	int r = 0;
+	unsigned int lost = 0;
 	size_t i;
+	int r = 0;
 
 	jail->searched = true;
 	if (!(spec->allow_degraded & (1u << JAIL_LAYER_SOCKETS)))
 		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	if (r < 0)
+		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &lost, e);
 	for (i = 0; r == 0 && i < found.n; i++) {
 		size_t n = strlen(found.paths[i]) + 1;
 

@@ -43,7 +43,6 @@ OPTIONAL = [
     ("seccomp", "seccomp=EINVAL,prctl@0:22=EINVAL"),
     ("overlay", "mount=EINVAL"),
     ("overlay", "mount=ENODEV"),
-    ("sockets", "seccomp@1&8=EINVAL"),
 ]
 # The boundary stands on these: bailey finds another way that is whole, or refuses.
 NEEDED = [
