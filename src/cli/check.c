@@ -49,7 +49,7 @@ static int check(char *const *words, const struct sandbox_options *o, struct err
 	char cwd[LIMIT_PATH], path[LIMIT_PATH], real[LIMIT_PATH];
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 	bool write, all = true;
-	struct sandbox s;
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
 	int r;
 
 	if (!words[0] || !words[1] || (strcmp(words[0], "read") != 0 && strcmp(words[0], "write") != 0))

@@ -45,7 +45,7 @@ struct removed_env {
 	const char *why;
 };
 
-/* A sandbox that is described, not started. */
+/* A sandbox that is described, not started. Lives in memory that PID 1 shares, with all it points to. */
 struct sandbox {
 	struct arena arena;
 	struct policy policy;
@@ -66,6 +66,7 @@ struct sandbox {
 
 /**
  * sandbox_make() - check the options and make policy, environment and plan of them.
+ * @s: zeroed, but for s->arena
  * @owner: as root, use the workspace owner's id instead of a block of ids
  * Return: 0 or negative errno with @e naming the option. sandbox_done() in both cases.
  */
@@ -80,17 +81,42 @@ int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
 
+/* Copies between the files of 0-2 and pipes, by a process each; for runs without Landlock. */
+struct relay {
+	pid_t pid[3]; /* 0: none */
+	int file[3];  /* what was there before */
+};
+
+/* A run under supervision. */
+struct run {
+	struct jail jail;
+	struct relay relay;
+	int signals;
+	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
+	bool timed_out;
+	pid_t late;    /* searches a large workspace; 0: none */
+	struct shared *shared;
+};
+
+/**
+ * supervise_begin() - begin a run before it is described, so that the kernel works while we plan.
+ * @relay: without Landlock regular files on 0-2 travel through pipes
+ * Return: 0, then supervise() or supervise_abort() must follow; or negative errno with @e.
+ */
+int supervise_begin(struct run *run, bool relay, struct err *e);
+
+/** supervise_sandbox() - where the description of the run must be made. */
+struct sandbox *supervise_sandbox(struct run *run);
+
 /**
  * supervise() - run @argv in the sandbox, to the end.
  * Return: exit status of bailey; or -EOPNOTSUPP, when nothing has run and sandbox_make() should be tried with @owner; other negative
  * errno with @e, when nothing has run.
  */
-int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e);
+int supervise(struct run *run, char *const *argv, bool dry_run, struct err *e);
 
-/* Copies between the files of 0-2 and pipes, by a process each; for runs without Landlock. */
-struct relay {
-	pid_t pid[3]; /* 0: none */
-};
+/** supervise_abort() - end what supervise_begin() began; nothing has run. */
+void supervise_abort(struct run *run);
 
 /**
  * relay_start() - put a pipe in the place of each regular file on 0-2. PID 1 gets the pipes.

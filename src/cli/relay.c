@@ -47,7 +47,8 @@ static int start_one(struct relay *relay, int fd, struct err *e)
 		copy(fd == 0 ? 0 : p[0], fd == 0 ? p[1] : fd);
 	}
 	relay->pid[fd] = pid;
-	if (dup2(p[inside], fd) < 0)
+	relay->file[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (relay->file[fd] < 0 || dup2(p[inside], fd) < 0)
 		return err_sys(e, -errno, "fd %d", fd);
 	(void)close(p[0]);
 	(void)close(p[1]);
@@ -73,10 +74,12 @@ void relay_finish(struct relay *relay)
 {
 	int fd;
 
-	/* our own ends of the pipes are what the copiers still wait for */
+	/* with the files back in their places our own ends of the pipes are closed: what the copiers still wait for */
 	for (fd = 0; fd <= 2; fd++) {
-		if (relay->pid[fd] > 0 && close(fd) < 0)
-			return;
+		if (relay->pid[fd] > 0 && relay->file[fd] >= 0) {
+			(void)dup2(relay->file[fd], fd); /* can't fail on open descriptors */
+			(void)close(relay->file[fd]);
+		}
 	}
 	if (relay->pid[0] > 0)
 		(void)kill(relay->pid[0], SIGKILL); /* nobody reads any more; it is our child, not reaped yet */

@@ -23,17 +23,48 @@ void run_help(struct buf *b)
 		    "  bailey run --explain -- true\n");
 }
 
-static int start(struct sandbox *s, const struct sandbox_options *o, char *const *argv, bool owner, struct err *e)
+static int explain_only(const struct sandbox_options *o, char *const *argv, struct err *e)
 {
-	int r = sandbox_make(s, o, owner, e);
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!o->explain)
-		return supervise(s, argv, o->dry_run, e);
 	if (*o->explain && strcmp(o->explain, "json") != 0 && strcmp(o->explain, "text") != 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "--explain=%s: there are only 'text' and 'json'", o->explain);
-	return explain(s, argv, strcmp(o->explain, "json") == 0, e);
+	r = sandbox_make(&s, o, false, e);
+	if (r == 0)
+		r = explain(&s, argv, strcmp(o->explain, "json") == 0, e);
+	sandbox_done(&s);
+	return r;
+}
+
+static bool may_lose_landlock(const struct sandbox_options *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->degraded.n; i++) {
+		if (strcmp(o->degraded.v[i].value, jail_layer_info(JAIL_LAYER_LANDLOCK)->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int run(const struct sandbox_options *o, char *const *argv, bool owner, struct err *e)
+{
+	struct sandbox *s;
+	struct run run;
+	int r;
+
+	r = supervise_begin(&run, may_lose_landlock(o) && jail_landlock_abi() < 2, e);
+	if (r < 0)
+		return r;
+	s = supervise_sandbox(&run);
+	r = sandbox_make(s, o, owner, e);
+	if (r < 0)
+		supervise_abort(&run);
+	else
+		r = supervise(&run, argv, o->dry_run, e);
+	sandbox_done(s);
+	return r;
 }
 
 int run_main(char **argv)
@@ -41,7 +72,6 @@ int run_main(char **argv)
 	struct sandbox_options o;
 	struct opt table[SANDBOX_OPTIONS];
 	struct err e = ERR_INIT;
-	struct sandbox s;
 	bool dashes;
 	size_t rest;
 	int r;
@@ -54,14 +84,14 @@ int run_main(char **argv)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "there is no command: bailey run [OPTIONS] -- COMMAND");
 	if (r == 0 && argv[rest] && !dashes)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "put '--' before the command: bailey run [OPTIONS] -- %.200s", argv[rest]);
-	if (r == 0) {
-		r = start(&s, &o, argv + rest, false, &e);
+	if (r == 0 && o.explain) {
+		r = explain_only(&o, argv + rest, &e);
+	} else if (r == 0) {
+		r = run(&o, argv + rest, false, &e);
 		if (r == -EOPNOTSUPP) {
-			sandbox_done(&s);
 			e = (struct err)ERR_INIT;
-			r = start(&s, &o, argv + rest, true, &e);
+			r = run(&o, argv + rest, true, &e);
 		}
-		sandbox_done(&s);
 	}
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;

@@ -357,8 +357,6 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	size_t i;
 	int r;
 
-	memset(s, 0, sizeof(*s));
-	s->arena.max = LIMIT_ARENA;
 	s->id.lock = -1;
 	policy_init(&s->policy, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')

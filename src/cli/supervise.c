@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,15 +19,15 @@
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
 
-struct run {
-	const struct sandbox *s;
+/* What PID 1 reads, written before it is told to go on. The description's memory follows. */
+struct shared {
+	struct sandbox sandbox;
+	struct jail_spec spec;
 	struct init_command cmd;
-	struct jail jail;
-	int signals;
-	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
-	bool timed_out;
-	pid_t late; /* searches a large workspace; 0: none */
+	_Alignas(16) unsigned char memory[];
 };
+
+#define SHARED_SIZE (sizeof(struct shared) + LIMIT_ARENA)
 
 static int enter(void *arg, int *ret_status, struct err *e)
 {
@@ -124,7 +125,7 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 	case JAIL_MSG_READY:
 		say_lost(msg.lost);
 		if (!run->jail.searched && !dry_run)
-			run->late = jail_sockets_late(&run->jail, &run->s->plan);
+			run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
 		return -EAGAIN;
 	case JAIL_MSG_ENDED:
 		if (dry_run)
@@ -202,46 +203,77 @@ static const char *path_of(char *const *env)
 	return NULL;
 }
 
-int supervise(const struct sandbox *s, char *const *argv, bool dry_run, struct err *e)
+int supervise_begin(struct run *run, bool relay, struct err *e)
 {
-	const bool relayed = (s->allow_degraded & (1u << JAIL_LAYER_LANDLOCK)) && jail_landlock_abi() < 2;
-	struct relay relay = { .pid = { 0, 0, 0 } };
-	struct run run = { .s = s, .jail = JAIL_INIT, .signals = -1 };
-	struct jail_spec spec = { .plan = &s->plan,
-				  .host = &s->host,
-				  .id = &s->id,
-				  .cwd = s->cwd,
-				  .allow_degraded = s->allow_degraded,
-				  .dry_run = dry_run,
-				  .entry = enter,
-				  .arg = &run.cmd };
+	int r = 0;
+
+	*run = (struct run){ .jail = JAIL_INIT, .signals = -1 };
+	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (run->shared == MAP_FAILED)
+		return err_sys(e, -errno, "shared memory");
+	run->shared->sandbox.arena = (struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
+	run->signals = open_signals();
+	if (run->signals < 0)
+		r = err_sys(e, run->signals, "signals");
+	if (r == 0 && relay)
+		r = relay_start(&run->relay, e);
+	if (r == 0)
+		r = jail_begin(&run->jail, run->shared, SHARED_SIZE, e);
+	if (r < 0)
+		supervise_abort(run);
+	return r;
+}
+
+struct sandbox *supervise_sandbox(struct run *run)
+{
+	return &run->shared->sandbox;
+}
+
+/* PID 1 and its helpers are gone after this. */
+static void finish(struct run *run)
+{
+	jail_abort(&run->jail);
+	if (run->late > 0) {
+		(void)kill(run->late, SIGKILL); /* our child, not reaped yet */
+		while (waitpid(run->late, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	relay_finish(&run->relay);
+	cleanup_close(&run->signals);
+}
+
+int supervise(struct run *run, char *const *argv, bool dry_run, struct err *e)
+{
+	struct shared *sh = run->shared;
+	const struct sandbox *s = &sh->sandbox;
 	int r;
 
-	run.cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
-	run.signals = open_signals();
-	if (run.signals < 0)
-		return err_sys(e, run.signals, "signals");
-	r = relayed ? relay_start(&relay, e) : 0;
-	if (r == 0)
-		r = jail_start(&run.jail, &spec, e);
+	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
+	sh->spec = (struct jail_spec){ .plan = &s->plan,
+				       .host = &s->host,
+				       .id = &s->id,
+				       .cwd = s->cwd,
+				       .allow_degraded = s->allow_degraded,
+				       .dry_run = dry_run,
+				       .entry = enter,
+				       .arg = &sh->cmd };
+	r = jail_continue(&run->jail, &sh->spec, e);
 	if (r == 0) {
 		if (s->timeout_ms)
-			run.deadline = now_ms() + s->timeout_ms;
+			run->deadline = now_ms() + s->timeout_ms;
 		say_identity(s);
-		r = loop(&run, dry_run, e);
-		if (r < 0)
-			(void)kill(run.jail.pid, SIGKILL); /* whatever is there, it is not what was asked for */
-		while (waitpid(run.jail.pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		if (run.late > 0) {
-			(void)kill(run.late, SIGKILL); /* our child, not reaped yet */
-			while (waitpid(run.late, NULL, 0) < 0 && errno == EINTR)
+		r = loop(run, dry_run, e);
+		if (r >= 0)
+			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
 				;
-		}
+		if (r >= 0)
+			run->jail.pid = -1;
 	}
-	jail_done(&run.jail);
-	(void)close(run.signals);
-	if (relayed)
-		relay_finish(&relay);
+	finish(run);
 	return r;
+}
+
+void supervise_abort(struct run *run)
+{
+	finish(run);
 }

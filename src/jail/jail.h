@@ -2,7 +2,7 @@
 /*
  * jail: the process sandbox. Plan, apply, verify.
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
- *  2. jail_start()                         clone PID 1, which builds the sandbox, drops everything, verifies, and calls spec->entry
+ *  2. jail_begin(), jail_continue()        clone PID 1; tell it what to build: it builds, drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
  *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
  * The order of the privilege steps and their reasons stand in privs.c.
@@ -120,11 +120,23 @@ struct jail {
 #define JAIL_INIT { .pid = -1, .sock = -1, .userns = -1, .mntns = -1 }
 
 /**
- * jail_start() - clone PID 1 and let it go.
- * The caller must have no threads. On success the caller supervises: jail_recv() on jail->sock until it ended, then waits for jail->pid.
+ * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.
+ * The caller must have no threads. 0-2 and the environment are those of the sandbox from here on.
+ * @shared, @size: memory mapped MAP_SHARED, where the spec and everything it points to will be; PID 1 only reads it
+ * Return: 0; then jail_continue() or jail_abort() must follow. Or negative errno with @e.
+ */
+int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e);
+
+/**
+ * jail_continue() - let PID 1 build and run.
+ * @spec: in the shared memory, with all it points to (but for what was there before jail_begin()); unchanged while the jail lives
+ * On success the caller supervises: jail_recv() on jail->sock until it ended, then waits for jail->pid.
  * Return: 0; -EOPNOTSUPP when the ids of @spec can't be had for its mounts (try jail_identity_owner()); other negative errno with @e.
  */
-int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e);
+int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e);
+
+/** jail_abort() - kill and reap PID 1, and with it everything in the sandbox; close the fds. */
+void jail_abort(struct jail *jail);
 
 /** jail_recv() - the next message. Return: 1, 0 when PID 1 has gone, or negative errno. */
 int jail_recv(struct jail *jail, struct jail_msg *msg);

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation: every privilege step of a sandbox, in order, with its reason. The launcher clones PID 1 into new namespaces;
- * PID 1 does the rest alone. It ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
+ * Theory of operation: every privilege step of a sandbox, in order, with its reason. The launcher clones PID 1 into new namespaces before it
+ * knows the plan, because a network namespace takes the kernel longer than everything else; then it plans, and hands over. PID 1
+ * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, six namespaces      the network namespace follows in 5, beside the mounts
+ *            2  clone3, six namespaces      the network namespace follows in 5, beside everything else
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
- *            4  ids                         a mount namespace can be changed only by an id that is mapped
- *            5  network namespace           in a helper thread, joined in 7
- *            6  mounts (plan-apply.c)       needs capabilities in the user namespace; nothing hostile runs yet
- *            7  mask live sockets, join the network namespace   the last uses of CAP_SYS_ADMIN
- *            8  Landlock ruleset, fds       opened while all paths are still open
- *            9  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
- *           10  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
- *           11  Landlock                    before seccomp, whose filter needs not know its calls then
- *           12  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
- *           13  seccomp                     last: everything before needs calls that it refuses
- *           14  verify (verify.c)           retry what must now fail
+ *            4  ids, ordinary user          a mount namespace can be changed only by an id that is mapped
+ *            5  network namespace           in a helper thread, joined in 8
+ *            6  take the plan; ids, root    the launcher writes the maps and makes the mounts with mapped owners
+ *            7  mounts (plan-apply.c)       needs capabilities in the user namespace; nothing hostile runs yet
+ *            8  mask live sockets, join the network namespace   the last uses of CAP_SYS_ADMIN
+ *            9  Landlock ruleset, fds       opened while all paths are still open
+ *           10  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
+ *           11  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
+ *           12  Landlock                    before seccomp, whose filter needs not know its calls then
+ *           13  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
+ *           14  seccomp                     last: everything before needs calls that it refuses
+ *           15  verify (verify.c)           retry what must now fail
  */
 #include <errno.h>
 #include <grp.h>
@@ -27,6 +29,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -47,11 +50,14 @@
 #define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /*
- * From the launcher, in this order: for root, a detached mount for each of some operations `op`, and GO. Then, for everybody, the path of each
+ * From the launcher, in this order: the spec, with the lock on the block of ids. For root, a detached mount for each of some operations `op`, and GO. Then, for everybody, the path of each
  * socket to be masked, and GO.
  */
 struct hand_over {
-	uint64_t op;
+	union {
+		uint64_t op;
+		const struct jail_spec *spec;
+	};
 	char path[LIMIT_PATH]; /* sent as long as it is */
 };
 
@@ -61,9 +67,12 @@ struct hand_over {
 struct child {
 	const struct jail_spec *spec;
 	int sock;
+	int lock; /* holds the block of ids as long as PID 1 lives */
 	struct jail_apply apply;
 	struct netns net;
 	int ruleset;
+	uid_t uid; /* the caller's, before the clone */
+	gid_t gid;
 	int service[2]; /* user and mount namespace, for jail_sockets_late() */
 };
 
@@ -79,17 +88,17 @@ static int stage_die_with_parent(int sock)
 	return 0;
 }
 
-/* 4, ordinary user: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
-static int stage_ids_self(const struct jail_identity *id, struct err *e)
+/* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
+static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
 	char map[64];
 	int r;
 
-	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)id->uid, (unsigned int)id->host_uid);
+	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)uid, (unsigned int)uid);
 	r = fd_write_file(AT_FDCWD, "/proc/self/uid_map", map);
 	if (r == 0)
 		r = fd_write_file(AT_FDCWD, "/proc/self/setgroups", "deny\n");
-	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)id->gid, (unsigned int)id->host_gid);
+	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)gid, (unsigned int)gid);
 	if (r == 0)
 		r = fd_write_file(AT_FDCWD, "/proc/self/gid_map", map);
 	return r < 0 ? err_sys(e, r, "id maps of the user namespace") : 0;
@@ -127,7 +136,7 @@ static int take(int sock, struct hand_over *m, int fds[8], struct err *e)
 	return 0;
 }
 
-/* 4, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
+/* 6, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
 static int stage_ids_given(struct child *c, struct err *e)
 {
 	const struct jail_identity *id = c->spec->id;
@@ -151,7 +160,7 @@ static int stage_ids_given(struct child *c, struct err *e)
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
 }
 
-/* 7. The launcher has searched the direct trees meanwhile. */
+/* 8. The launcher has searched the direct trees meanwhile. */
 static int stage_sockets(struct child *c, struct err *e)
 {
 	struct hand_over m;
@@ -167,7 +176,7 @@ static int stage_sockets(struct child *c, struct err *e)
 	}
 }
 
-/* 8. What must be opened while it still can be. */
+/* 9. What must be opened while it still can be. */
 static int stage_open(struct child *c, struct err *e)
 {
 	int r;
@@ -211,7 +220,7 @@ static int stage_check_stdio(const struct child *c, struct err *e)
 	return 0;
 }
 
-/* 9. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
+/* 10. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
 static int stage_drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -235,7 +244,7 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
-/* 9-13. After this, PID 1 can do no more than the command will be able to. */
+/* 10-14. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
 	const struct jail_spec *spec = c->spec;
@@ -273,44 +282,72 @@ static int stage_confine(struct child *c, struct err *e)
 	return 0;
 }
 
-static int build(struct child *c, struct err *e)
+/* 6. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
+static int stage_take_spec(struct child *c, void *shared, size_t size, struct err *e)
 {
-	const struct jail_spec *spec = c->spec;
-	mode_t mask;
+	struct hand_over m;
+	int fds[8], r;
+	size_t i;
+
+	r = take(c->sock, &m, fds, e);
+	if (r < 0)
+		return r;
+	if (mprotect(shared, size, PROT_READ) < 0)
+		return err_sys(e, -errno, "shared memory");
+	c->lock = fds[0];
+	c->spec = c->apply.spec = m.spec;
+	c->apply.src = malloc((m.spec->plan->n + 1) * sizeof(int));
+	if (!c->apply.src)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	for (i = 0; i < m.spec->plan->n; i++)
+		c->apply.src[i] = -1;
+	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_ids_given(c, e);
+}
+
+static int stage_mounts(struct child *c, struct err *e)
+{
+	mode_t mask = umask(0);
 	int r;
+
+	stage_open_namespaces(c);
+	r = jail_plan_apply(&c->apply, e);
+	(void)umask(mask);
+	/* a call that this kernel lacks, or that a container engine refuses, is a missing layer */
+	if (r < 0 && e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
+		r = jail_layer_lost(JAIL_LAYER_ROOTFS, 0, &c->apply.lost, e);
+	return r;
+}
+
+static int build(struct child *c, void *shared, size_t size, struct err *e)
+{
+	uid_t uid = c->uid;
+	int joined, r;
 
 	r = stage_die_with_parent(c->sock);
 	if (r < 0)
 		return err_sys(e, r, "launcher");
-	r = spec->id->mode == JAIL_IDS_CALLER ? stage_ids_self(spec->id, e) : stage_ids_given(c, e);
+	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
 	if (r < 0)
 		return r;
 	r = netns_begin(&c->net);
 	if (r < 0)
 		return err_sys(e, r, "helper thread");
-	mask = umask(0);
-	stage_open_namespaces(c);
-	r = jail_plan_apply(&c->apply, e);
-	(void)umask(mask);
-	if (r < 0) {
-		(void)netns_join(&c->net); /* the mounts' error is the one to tell */
-		/* a call that this kernel lacks, or that a container engine refuses, is a missing layer */
-		if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
-			r = jail_layer_lost(JAIL_LAYER_ROOTFS, 0, &c->apply.lost, e);
-		return r;
+	r = stage_take_spec(c, shared, size, e);
+	if (r == 0)
+		r = stage_mounts(c, e);
+	if (r == 0)
+		r = stage_sockets(c, e);
+	joined = netns_join(&c->net);
+	if (r == 0 && joined < 0) {
+		(void)err_sys(e, joined, "network namespace: %s", c->net.step);
+		r = jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
 	}
-	r = netns_join(&c->net);
-	if (r < 0) {
-		(void)err_sys(e, r, "network namespace: %s", c->net.step);
-		return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
-	}
-	r = stage_sockets(c, e);
 	if (r == 0)
 		r = stage_open(c, e);
 	if (r == 0)
 		r = stage_confine(c, e);
 	if (r == 0)
-		r = jail_verify(spec, c->apply.lost, e);
+		r = jail_verify(c->spec, c->apply.lost, e);
 	return r;
 }
 
@@ -336,44 +373,33 @@ static int copy_of_stdin(void)
 	return fstat(0, &st) == 0 && S_ISREG(st.st_mode) ? fcntl(0, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
-/* PID 1. Only 0-2, the report socket and the service's fds are open in it when the entry runs; all of them close on exec. */
-static void __attribute__((noreturn)) child_main(const struct jail_spec *spec, int sock)
+/* PID 1. Only 0-2, the report socket and the lock are open in it when the entry runs; all but 0-2 close on exec. */
+static void __attribute__((noreturn)) child_main(struct child *c, void *shared, size_t size)
 {
 	struct jail_msg msg = { .type = JAIL_MSG_FAILED, .offset = -1 };
-	struct child *c = calloc(1, sizeof(*c)); /* holds the helper's stack: not on ours */
-	int r = -ENOMEM, copy = -1;
-	size_t i;
+	bool namespaces;
+	int r, copy = -1;
 
-	if (c) {
-		c->spec = spec;
-		c->sock = sock;
-		c->ruleset = -1;
-		c->service[0] = c->service[1] = -1;
-		c->apply.spec = spec;
-		c->apply.root = c->apply.stage = -1;
-		c->apply.src = malloc((spec->plan->n + 1) * sizeof(int));
-		for (i = 0; c->apply.src && i < spec->plan->n; i++)
-			c->apply.src[i] = -1;
-		r = c->apply.src ? build(c, &msg.err) : -ENOMEM;
-	}
+	r = build(c, shared, size, &msg.err);
 	if (r < 0) {
-		(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* a launcher that is gone needs no report */
+		(void)fd_send(c->sock, &msg, sizeof(msg), NULL, 0); /* a launcher that is gone needs no report */
 		_exit(125);
 	}
 	msg.lost = c->apply.lost;
 	msg.type = JAIL_MSG_READY;
-	r = fd_send(sock, &msg, sizeof(msg), c->service, c->service[0] >= 0 && c->service[1] >= 0 ? 2 : 0);
+	namespaces = c->service[0] >= 0 && c->service[1] >= 0;
+	r = fd_send(c->sock, &msg, sizeof(msg), c->service, namespaces ? 2 : 0);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
-		r = close_all_but(sock, spec->id->lock);
+		r = close_all_but(c->sock, c->lock);
 	if (r == 0)
 		copy = copy_of_stdin();
-	if (r == 0 && !spec->dry_run)
-		r = spec->entry(spec->arg, &msg.status, &msg.err);
+	if (r == 0 && !c->spec->dry_run)
+		r = c->spec->entry(c->spec->arg, &msg.status, &msg.err);
 	if (copy >= 0)
 		msg.offset = lseek(copy, 0, SEEK_CUR);
 	msg.type = r < 0 ? JAIL_MSG_FAILED : JAIL_MSG_ENDED;
-	(void)fd_send(sock, &msg, sizeof(msg), NULL, 0); /* as above */
+	(void)fd_send(c->sock, &msg, sizeof(msg), NULL, 0); /* as above */
 	_exit(r < 0 ? 125 : 0);
 }
 
@@ -474,40 +500,64 @@ static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct 
 	return r;
 }
 
-int jail_start(struct jail *jail, const struct jail_spec *spec, struct err *e)
+int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
-	int pair[2], r;
+	struct child *c = calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
+	unsigned int lost = 0;
+	int pair[2];
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (!c)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		free(c);
 		return err_sys(e, -errno, "socketpair");
+	}
+	c->sock = pair[1];
+	c->lock = c->ruleset = c->service[0] = c->service[1] = c->apply.root = c->apply.stage = -1;
+	c->uid = geteuid();
+	c->gid = getegid();
 	pid = sys_clone3(&args);
 	if (pid == -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
 		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0) {
 		(void)close(pair[0]);
-		child_main(spec, pair[1]);
+		child_main(c, shared, size);
 	}
+	free(c);
 	(void)close(pair[1]);
 	jail->sock = pair[0];
 	if (pid < 0) {
-		unsigned int lost = 0;
-
+		jail_done(jail);
 		(void)err_sys(e, (int)pid, "clone into new namespaces");
 		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 	}
 	jail->pid = (pid_t)pid;
+	return 0;
+}
+
+int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	struct hand_over m = { .spec = spec };
+	int r;
+
+	/* a PID 1 that is gone has sent its reason: jail_recv() */
+	(void)fd_send(jail->sock, &m, sizeof(m.spec), &spec->id->lock, spec->id->lock >= 0);
 	r = spec->id->mode == JAIL_IDS_CALLER ? 0 : give_ids(jail, spec, e);
-	if (r == 0)
-		r = give_sockets(jail, spec, e);
-	if (r < 0) {
-		(void)kill(jail->pid, SIGKILL);
-		(void)waitpid(jail->pid, NULL, 0);
-		jail_done(jail);
+	return r < 0 ? r : give_sockets(jail, spec, e);
+}
+
+void jail_abort(struct jail *jail)
+{
+	if (jail->pid > 0) {
+		(void)kill(jail->pid, SIGKILL); /* our child, not reaped yet */
+		while (waitpid(jail->pid, NULL, 0) < 0 && errno == EINTR)
+			;
 	}
-	return r;
+	jail_done(jail);
+	jail->pid = -1;
 }
 
 int jail_recv(struct jail *jail, struct jail_msg *msg)

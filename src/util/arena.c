@@ -23,6 +23,12 @@ void *arena_alloc(struct arena *a, size_t n)
 	if (n > a->max)
 		return NULL;
 	n = (n + align - 1) & ~(align - 1);
+	if (a->fixed) {
+		if (n > a->max - a->total)
+			return NULL;
+		a->total += n;
+		return a->fixed + a->total - n;
+	}
 	if (!b || b->size - b->used < n) {
 		size_t size = n > ARENA_BLOCK ? n : ARENA_BLOCK;
 

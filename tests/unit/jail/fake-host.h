@@ -53,8 +53,12 @@ static inline struct fake_entry *fake_put(struct fake_host *f, const char *path)
 		return en;
 	if (path[1]) {
 		snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
-		if (!fake_put(f, parent))
+		en = fake_put(f, parent);
+		if (!en)
 			return NULL;
+		/* what has something in it is a directory and not empty */
+		en->type = JAIL_DIR;
+		en->empty = false;
 	}
 	if (f->n == FAKE_MAX)
 		return NULL;
