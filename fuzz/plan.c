@@ -34,18 +34,20 @@ static void dump(const struct fake_host *f, const struct policy *p, const struct
 	for (i = 0; i < f->n; i++) {
 		const struct fake_entry *en = &f->entries[i];
 
-		fprintf(stderr, "host %s type %d%s%s%s%s\n", en->path, (int)en->type, en->mount ? " mount" : "",
-			en->empty ? " empty" : "", en->closed ? " closed" : "", en->unlisted ? " unlisted" : "");
+		fprintf(stderr, "host %s type %d%s%s%s%s\n", en->path, (int)en->type,
+			en->mount ? " mount" : "", en->empty ? " empty" : "",
+			en->closed ? " closed" : "", en->unlisted ? " unlisted" : "");
 	}
 	for (i = 0; i < p->n; i++)
-		fprintf(stderr, "%s %s %s\n", policy_layer_name(p->rules[i].layer), policy_kind_name(p->rules[i].kind),
-			p->rules[i].path);
+		fprintf(stderr, "%s %s %s\n", policy_layer_name(p->rules[i].layer),
+			policy_kind_name(p->rules[i].kind), p->rules[i].path);
 	for (i = 0; i < plan->n; i++)
-		fprintf(stderr, "> %s %s flags %#x\n", jail_op_type_name(plan->ops[i].type), plan->ops[i].path,
-			plan->ops[i].flags);
+		fprintf(stderr, "> %s %s flags %#x\n", jail_op_type_name(plan->ops[i].type),
+			plan->ops[i].path, plan->ops[i].flags);
 }
 
-static void check_path(struct fake_host *f, const struct policy *p, const struct jail_plan *plan, const char *path)
+static void check_path(struct fake_host *f, const struct policy *p, const struct jail_plan *plan,
+		       const char *path)
 {
 	enum policy_state want = ref_eval(p, path);
 	const struct jail_op *op = shown_by(plan, path);
@@ -53,18 +55,21 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 
 	FUZZ_REQUIRE(op != NULL);
 	/* only a directory can be replaced by a private one */
-	if (want == POLICY_IS_PRIVATE && fake_type(f, policy_eval(p, path).read_rule->path) != JAIL_DIR)
+	if (want == POLICY_IS_PRIVATE &&
+	    fake_type(f, policy_eval(p, path).read_rule->path) != JAIL_DIR)
 		return;
 	switch (op->type) {
 	case JAIL_OP_WHITEOUT:
-		good = want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED;
+		good = want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED ||
+		       (!PLAN_KEEPS_FILES && fake_type(f, op->path) != JAIL_DIR);
 		break;
 	case JAIL_OP_MASK:
 		good = want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED;
 		break;
 	case JAIL_OP_PRIVATE:
 		/* what is denied there is not there: the host's is out of sight */
-		good = want == POLICY_IS_PRIVATE || want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED;
+		good = want == POLICY_IS_PRIVATE || want == POLICY_IS_HIDDEN ||
+		       want == POLICY_IS_DENIED;
 		break;
 	case JAIL_OP_BIND:
 		good = want == (op->flags & JAIL_OP_WRITABLE ? POLICY_SHOW_RW : POLICY_SHOW_RO);
@@ -75,8 +80,8 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 	}
 	if (!good) {
 		dump(f, p, plan);
-		fprintf(stderr, "%s is %s by the policy, but shown by %s %s\n", path, policy_state_name(want),
-			jail_op_type_name(op->type), op->path);
+		fprintf(stderr, "%s is %s by the policy, but shown by %s %s\n", path,
+			policy_state_name(want), jail_op_type_name(op->type), op->path);
 		abort();
 	}
 }
@@ -87,19 +92,23 @@ static void check_shape(const struct jail_plan *p)
 
 	for (i = 0; i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
-		const struct jail_op *on = op->region == JAIL_NO_REGION ? NULL : &p->ops[op->region];
+		const struct jail_op *on =
+			op->region == JAIL_NO_REGION ? NULL : &p->ops[op->region];
 
 		FUZZ_REQUIRE(op->len == strlen(op->path));
 		FUZZ_REQUIRE(!on || (op->region < i && ref_reach(on->path, op->path) >= 0));
 		FUZZ_REQUIRE(op->type != JAIL_OP_WHITEOUT ||
-			     (on && on->type == JAIL_OP_OVERLAY && on->flags & JAIL_OP_LOWERED && op->len > on->len));
+			     (on && on->type == JAIL_OP_OVERLAY && on->flags & JAIL_OP_LOWERED &&
+			      op->len > on->len));
 		FUZZ_REQUIRE(!(op->flags & JAIL_OP_INSIDE) || (on && op->len > on->len));
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const types[] = { "dir", "file", "dir mount", "dir empty", "dir closed", "unreachable", "symlink", "dir unlisted" };
+	static const char *const types[] = { "dir",       "file",        "dir mount",
+					     "dir empty", "dir closed",  "unreachable",
+					     "symlink",   "dir unlisted" };
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
 	static struct fake_host fake;
 	struct jail_host host;

@@ -6,10 +6,8 @@
 #ifndef FUZZ_POLICY_REFERENCE_H
 #define FUZZ_POLICY_REFERENCE_H
 
+#include "known.h"
 #include "policy/policy.h"
-
-/* FIXME: 1 ("hide beats everything") once policy_eval() does so; today the deepest denial decides between hide and the others. */
-#define HIDE_BEATS_EVERYTHING 0
 
 /* Number of components of @dir when @path is it or lies below it; -1 when not. */
 static inline int ref_reach(const char *dir, const char *path)
@@ -36,7 +34,8 @@ static inline int ref_reach(const char *dir, const char *path)
 }
 
 /* "a built-in is lifted by a rule from a higher layer"; any other denial only by its own layer; how deep the lifting rule must be: */
-static inline bool ref_lifted(const struct policy *p, const char *path, const struct policy_rule *deny)
+static inline bool ref_lifted(const struct policy *p, const char *path,
+			      const struct policy_rule *deny)
 {
 	int depth = ref_reach(deny->path, path);
 	size_t i;
@@ -92,7 +91,8 @@ static inline enum policy_state ref_eval(const struct policy *p, const char *pat
 		return POLICY_IS_DENIED;
 	if (priv >= 0)
 		return POLICY_IS_PRIVATE;
-	if (ref_deepest(p, path, POLICY_DENY_WRITE) >= 0 || ref_deepest(p, path, POLICY_ALLOW_WRITE) < 0)
+	if (ref_deepest(p, path, POLICY_DENY_WRITE) >= 0 ||
+	    ref_deepest(p, path, POLICY_ALLOW_WRITE) < 0)
 		return POLICY_SHOW_RO;
 	return POLICY_SHOW_RW;
 }

@@ -12,7 +12,8 @@ static void check(const struct policy *p, const char *path)
 	enum policy_state want = ref_eval(p, path);
 
 	if (v.state != want) {
-		fprintf(stderr, "%s is %s, by the reference %s\n", path, policy_state_name(v.state), policy_state_name(want));
+		fprintf(stderr, "%s is %s, by the reference %s\n", path, policy_state_name(v.state),
+			policy_state_name(want));
 		abort();
 	}
 	FUZZ_REQUIRE(!v.read_rule || ref_reach(v.read_rule->path, path) >= 0);

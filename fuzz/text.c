@@ -4,6 +4,7 @@
  * control bytes. The first byte of a line says what is written with the rest of it.
  */
 #include "fuzz.h"
+#include "known.h"
 
 /* By the table of RFC 3629, sequence by sequence. Return: length, or 0. */
 static size_t utf8(const unsigned char *s)
@@ -20,8 +21,10 @@ static size_t utf8(const unsigned char *s)
 		c = (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
 		return c >= 0x800 && (c < 0xd800 || c > 0xdfff) ? 3 : 0;
 	}
-	if ((s[0] & 0xf8) == 0xf0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 && (s[3] & 0xc0) == 0x80) {
-		c = (s[0] & 0x07u) << 18 | (s[1] & 0x3fu) << 12 | (s[2] & 0x3fu) << 6 | (s[3] & 0x3fu);
+	if ((s[0] & 0xf8) == 0xf0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
+	    (s[3] & 0xc0) == 0x80) {
+		c = (s[0] & 0x07u) << 18 | (s[1] & 0x3fu) << 12 | (s[2] & 0x3fu) << 6 |
+		    (s[3] & 0x3fu);
 		return c >= 0x10000 && c <= 0x10ffff ? 4 : 0;
 	}
 	return 0;
@@ -122,6 +125,13 @@ static void check_quote(const char *s)
 	FUZZ_REQUIRE(!b.failed && strlen(b.data) == b.len);
 	for (i = 0; i < b.len; i++)
 		FUZZ_REQUIRE((unsigned char)b.data[i] >= 0x20 && b.data[i] != 0x7f);
+	for (i = 0; QUOTE_IS_UTF8 && i < b.len;) {
+		size_t n = utf8((const unsigned char *)b.data + i);
+
+		FUZZ_REQUIRE(n > 0 && !((unsigned char)b.data[i] == 0xc2 &&
+					(unsigned char)b.data[i + 1] < 0xa0));
+		i += n;
+	}
 	buf_done(&b);
 }
 

@@ -63,7 +63,8 @@ static inline char *table_next(struct table *t)
 	return NULL;
 }
 
-static inline int table_word(const struct table *t, const char *word, const char *(*name)(int), int n)
+static inline int table_word(const struct table *t, const char *word, const char *(*name)(int),
+			     int n)
 {
 	int i;
 
@@ -100,7 +101,8 @@ static inline void table_rule(const struct table *t, const char *text, struct po
 		table_die(t, "expected LAYER KIND PATH");
 	snprintf(origin, sizeof(origin), "%s:%d", t->name, t->line);
 	if (policy_add(p, (enum policy_kind)table_word(t, kind, table_kind, POLICY_KIND_NUM),
-		       (enum policy_layer)table_word(t, layer, table_layer, POLICY_LAYER_NUM), path, origin, &e) < 0)
+		       (enum policy_layer)table_word(t, layer, table_layer, POLICY_LAYER_NUM), path,
+		       origin, &e) < 0)
 		table_die(t, e.msg);
 }
 

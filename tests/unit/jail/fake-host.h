@@ -52,7 +52,8 @@ static inline struct fake_entry *fake_put(struct fake_host *f, const char *path)
 	if (en)
 		return en;
 	if (path[1]) {
-		snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+		snprintf(parent, sizeof(parent), "%.*s", slash == path ? 1 : (int)(slash - path),
+			 path);
 		en = fake_put(f, parent);
 		if (!en)
 			return NULL;
@@ -119,7 +120,8 @@ static inline bool fake_mounts_below(void *ctx, const char *path)
 	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		if (f->entries[i].mount && strcmp(path, f->entries[i].path) != 0 && path_covers(path, f->entries[i].path))
+		if (f->entries[i].mount && strcmp(path, f->entries[i].path) != 0 &&
+		    path_covers(path, f->entries[i].path))
 			return true;
 	}
 	return false;
@@ -158,8 +160,9 @@ static inline const char *const *fake_children(void *ctx, const char *path)
 	for (i = 0; i < f->n; i++) {
 		const char *p = f->entries[i].path;
 
-		if (strncmp(p, path, len) == 0 && p[len] == '/' && p[len + 1] && !strchr(p + len + 1, '/') &&
-		    f->entries[i].type != JAIL_ABSENT && f->entries[i].type != JAIL_UNREACHABLE)
+		if (strncmp(p, path, len) == 0 && p[len] == '/' && p[len + 1] &&
+		    !strchr(p + len + 1, '/') && f->entries[i].type != JAIL_ABSENT &&
+		    f->entries[i].type != JAIL_UNREACHABLE)
 			list[n++] = p + len + 1;
 	}
 	qsort(list, n, sizeof(*list), fake_order);

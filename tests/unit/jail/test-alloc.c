@@ -70,7 +70,8 @@ static void torture(int (*work)(struct err *e))
 			if (!failed)
 				break;
 			if (r != -ENOMEM || (e.msg[0] && e.sys != ENOMEM))
-				FAIL("allocation %ld fails, and the answer is %d \"%s\"", n, r, e.msg);
+				FAIL("allocation %ld fails, and the answer is %d \"%s\"", n, r,
+				     e.msg);
 		}
 		REQUIRE(r == 0);
 		CHECK(n > 0); /* something was allocated */
@@ -193,10 +194,12 @@ static int work_small_plan(struct err *e)
 	policy_init(&p, &a);
 	for (i = 0; r == 0 && i < 40; i++) {
 		snprintf(path, sizeof(path), "/home/u/some/directory/file%d", i);
-		r = policy_add(&p, (enum policy_kind)(1 + i % 4), POLICY_COMMAND, path, "an origin", e);
+		r = policy_add(&p, (enum policy_kind)(1 + i % 4), POLICY_COMMAND, path, "an origin",
+			       e);
 	}
 	if (r == 0)
-		r = policy_builtin(&p, &(struct policy_caller){ .home = "/home/u", .host_root = true }, e);
+		r = policy_builtin(
+			&p, &(struct policy_caller){ .home = "/home/u", .host_root = true }, e);
 	policy_seal(&p);
 	fake_host(&fake, &host);
 	if (r == 0)

@@ -14,8 +14,8 @@ struct block {
 	struct fake_host host;
 	struct arena arena;
 	struct policy policy;
-	struct buf want;  /* operations, one a line */
-	char error[300];  /* or "ERRNO words of the message" */
+	struct buf want; /* operations, one a line */
+	char error[300]; /* or "ERRNO words of the message" */
 };
 
 static void print_op(struct buf *b, const struct jail_plan *p, const struct jail_op *op)
@@ -23,9 +23,10 @@ static void print_op(struct buf *b, const struct jail_plan *p, const struct jail
 	static const struct {
 		unsigned int flag;
 		const char *name;
-	} flags[] = { { JAIL_OP_WRITABLE, "writable" }, { JAIL_OP_FILE, "file" },   { JAIL_OP_INSIDE, "inside" },
-		      { JAIL_OP_LOWERED, "lowered" },	{ JAIL_OP_NAMED, "named" }, { JAIL_OP_SHALLOW, "shallow" },
-		      { JAIL_OP_MAPPED, "mapped" },	{ JAIL_OP_PIN, "pin" } };
+	} flags[] = { { JAIL_OP_WRITABLE, "writable" }, { JAIL_OP_FILE, "file" },
+		      { JAIL_OP_INSIDE, "inside" },     { JAIL_OP_LOWERED, "lowered" },
+		      { JAIL_OP_NAMED, "named" },       { JAIL_OP_SHALLOW, "shallow" },
+		      { JAIL_OP_MAPPED, "mapped" },     { JAIL_OP_PIN, "pin" } };
 	unsigned int left = op->flags;
 	size_t i;
 
@@ -51,7 +52,9 @@ static int error_number(const char *name)
 	static const struct {
 		const char *name;
 		int number;
-	} errors[] = { { "EINVAL", EINVAL }, { "ENOENT", ENOENT }, { "E2BIG", E2BIG }, { "EIO", EIO } };
+	} errors[] = {
+		{ "EINVAL", EINVAL }, { "ENOENT", ENOENT }, { "E2BIG", E2BIG }, { "EIO", EIO }
+	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(errors); i++) {
@@ -78,7 +81,8 @@ static void run_block(const void *arg)
 	if (b->error[0]) {
 		const char *words = strchr(b->error, ' ');
 
-		if (r != -error_number(b->error) || !words || !strstr(e.msg, words + 1) || e.sys != -r)
+		if (r != -error_number(b->error) || !words || !strstr(e.msg, words + 1) ||
+		    e.sys != -r)
 			FAIL("the plan gives %d \"%s\", not %s", r, e.msg, b->error);
 	} else if (r < 0) {
 		FAIL("the plan fails: %s", e.msg);
@@ -107,7 +111,8 @@ static void finish(const struct table *t)
 		return;
 	if (!block.want.len && !block.error[0])
 		table_die(t, "a block expects nothing");
-	tap_run(run_block, &block, block.todo[0] ? block.todo : NULL, "%s:%d %s", t->name, block.line, block.title);
+	tap_run(run_block, &block, block.todo[0] ? block.todo : NULL, "%s:%d %s", t->name,
+		block.line, block.title);
 	buf_done(&block.want);
 	arena_done(&block.arena);
 }
@@ -201,7 +206,8 @@ static void test_names(__attribute__((unused)) const void *arg)
 
 	for (i = 0; i < JAIL_OP_NUM; i++) {
 		for (k = 0; k < i; k++)
-			CHECK(strcmp(jail_op_type_name((enum jail_op_type)i), jail_op_type_name((enum jail_op_type)k)) != 0);
+			CHECK(strcmp(jail_op_type_name((enum jail_op_type)i),
+				     jail_op_type_name((enum jail_op_type)k)) != 0);
 		CHECK(jail_op_shows_host(&(struct jail_op){ .type = (enum jail_op_type)i }) ==
 		      (i == JAIL_OP_BIND || i == JAIL_OP_HOST));
 	}
@@ -211,7 +217,8 @@ static void test_names(__attribute__((unused)) const void *arg)
 int main(int argc, char **argv)
 {
 	run_table(argc > 1 ? argv[1] : NULL);
-	tap_run(test_overlays_are_capped, NULL, NULL, "the number of overlays is capped, the rest stays as it is");
+	tap_run(test_overlays_are_capped, NULL, NULL,
+		"the number of overlays is capped, the rest stays as it is");
 	tap_run(test_operations_are_capped, NULL, NULL, "the number of operations is capped");
 	tap_run(test_names, NULL, NULL, "operations have names of their own");
 	return tap_done();

@@ -64,8 +64,10 @@ static const struct row {
 	{ "X", "redis://:p@host:6379/0", true, NULL },
 	{ "X", "postgres://u:p@ss@host/db", true, NULL },
 	{ "HTTPS_PROXY", "http://u:p@proxy:3128", true, NULL },
-	{ "PIP_EXTRA_INDEX_URL", "https://a/simple https://u:p@b/simple", true, "only the first URL of a value is looked at" },
-	{ "REPO", "https://ghp_abc@github.com/x", true, "a token before the @ of a URL, without a colon" },
+	{ "PIP_EXTRA_INDEX_URL", "https://a/simple https://u:p@b/simple", true,
+	  "only the first URL of a value is looked at" },
+	{ "REPO", "https://ghp_abc@github.com/x", true,
+	  "a token before the @ of a URL, without a colon" },
 	/* may pass */
 	{ "PATH", "/usr/bin:/bin", false, NULL },
 	{ "HOME", "/home/u", false, NULL },
@@ -127,8 +129,10 @@ int main(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		tap_run(check_row, &rows[i], rows[i].todo, "env: %s %s", *rows[i].name ? rows[i].name : "(no name)",
+		tap_run(check_row, &rows[i], rows[i].todo, "env: %s %s",
+			*rows[i].name ? rows[i].name : "(no name)",
 			rows[i].secret ? "is a secret" : "may pass");
-	tap_run(check_long_name, NULL, NULL, "env: a name that is too long to be judged is a secret");
+	tap_run(check_long_name, NULL, NULL,
+		"env: a name that is too long to be judged is a secret");
 	return tap_done();
 }

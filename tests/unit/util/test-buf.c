@@ -100,7 +100,8 @@ TEST(quote_leaves_text_alone)
 {
 	quotes_as("", "");
 	quotes_as("/home/u/a b\"'$", "/home/u/a b\"'$");
-	quotes_as("/h\xc3\xa4user/\xe2\x82\xac/\xf0\x9f\x90\xb3", "/h\xc3\xa4user/\xe2\x82\xac/\xf0\x9f\x90\xb3");
+	quotes_as("/h\xc3\xa4user/\xe2\x82\xac/\xf0\x9f\x90\xb3",
+		  "/h\xc3\xa4user/\xe2\x82\xac/\xf0\x9f\x90\xb3");
 }
 
 TEST(quote_escapes_controls)
@@ -108,4 +109,12 @@ TEST(quote_escapes_controls)
 	quotes_as("a\nb\tc\r", "a\\x0ab\\x09c\\x0d");
 	quotes_as("\x1b[2J\x7f\x01", "\\x1b[2J\\x7f\\x01");
 	quotes_as("a\\x41", "a\\x5cx41");
+}
+
+TEST_TODO(quote_escapes_what_is_not_utf8_and_c1_controls, "buf_quote() passes all bytes from 0x80")
+{
+	quotes_as("a\x80z", "a\\x80z");
+	quotes_as("\xc3", "\\xc3");
+	quotes_as("\x9b[2J", "\\x9b[2J"); /* CSI of terminals without UTF-8 */
+	quotes_as("\xc2\x9b[2J\xc2\xa0", "\\xc2\\x9b[2J\xc2\xa0"); /* and of those with it */
 }

@@ -34,7 +34,9 @@ TEST(structure_and_commas)
 	json_bool(&j, "t", true);
 	json_bool(&j, "f\n", false);
 	json_close(&j, '}');
-	CHECK_STR(b.data, "{\"a\":\"x\",\"none\":null,\"list\":[-9223372036854775808,0,{},[]],\"t\":true,\"f\\u000a\":false}");
+	CHECK_STR(
+		b.data,
+		"{\"a\":\"x\",\"none\":null,\"list\":[-9223372036854775808,0,{},[]],\"t\":true,\"f\\u000a\":false}");
 	buf_done(&b);
 }
 
@@ -60,25 +62,26 @@ TEST(every_control_is_escaped)
 TEST(valid_utf8_stays)
 {
 	writes("\xc2\x80\xdf\xbf", "\"\xc2\x80\xdf\xbf\"");
-	writes("\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf", "\"\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\"");
+	writes("\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf",
+	       "\"\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\"");
 	writes("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"");
 }
 
 TEST(invalid_utf8_is_replaced_byte_by_byte)
 {
-	writes("a\x80z", "\"a\\ufffdz\"");                          /* lone continuation */
-	writes("\xc0\xaf", "\"\\ufffd\\ufffd\"");                   /* overlong '/' */
+	writes("a\x80z", "\"a\\ufffdz\"");        /* lone continuation */
+	writes("\xc0\xaf", "\"\\ufffd\\ufffd\""); /* overlong '/' */
 	writes("\xc1\xbf", "\"\\ufffd\\ufffd\"");
-	writes("\xe0\x9f\xbf", "\"\\ufffd\\ufffd\\ufffd\"");        /* overlong, three bytes */
+	writes("\xe0\x9f\xbf", "\"\\ufffd\\ufffd\\ufffd\""); /* overlong, three bytes */
 	writes("\xf0\x8f\xbf\xbf", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
-	writes("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"");        /* surrogate */
+	writes("\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"");            /* surrogate */
 	writes("\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""); /* above U+10FFFF */
 	writes("\xf5\xff\xfe", "\"\\ufffd\\ufffd\\ufffd\"");
-	writes("\xc3", "\"\\ufffd\"");                              /* cut at the end of the string */
+	writes("\xc3", "\"\\ufffd\""); /* cut at the end of the string */
 	writes("\xe2\x82", "\"\\ufffd\\ufffd\"");
 	writes("\xf0\x9f\x90", "\"\\ufffd\\ufffd\\ufffd\"");
-	writes("\xc3\xc3\xa4", "\"\\ufffd\xc3\xa4\"");              /* the good one after the bad one stays */
-	writes("\xe2\x82\"", "\"\\ufffd\\ufffd\\\"\"");             /* a quote is never swallowed */
+	writes("\xc3\xc3\xa4", "\"\\ufffd\xc3\xa4\"");  /* the good one after the bad one stays */
+	writes("\xe2\x82\"", "\"\\ufffd\\ufffd\\\"\""); /* a quote is never swallowed */
 }
 
 TEST(cap_is_an_error_not_a_cut)
