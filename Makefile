@@ -59,7 +59,7 @@ bench: deps
 	@/usr/bin/python3 bench/start.py
 
 fuzz: deps-test
-	@fuzz/run $${SECONDS_EACH:-60}
+	@fuzz/run $${FUZZ_SECONDS:-300}
 
 install: build/bailey
 	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey

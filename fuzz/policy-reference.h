@@ -6,7 +6,6 @@
 #ifndef FUZZ_POLICY_REFERENCE_H
 #define FUZZ_POLICY_REFERENCE_H
 
-#include "known.h"
 #include "policy/policy.h"
 
 /* Number of components of @dir when @path is it or lies below it; -1 when not. */
@@ -85,7 +84,7 @@ static inline enum policy_state ref_eval(const struct policy *p, const char *pat
 	int hide = ref_deepest(p, path, POLICY_HIDE), deny = ref_deepest(p, path, POLICY_DENY_READ);
 	int priv = ref_deepest(p, path, POLICY_PRIVATE);
 
-	if (hide >= 0 && (HIDE_BEATS_EVERYTHING || (hide >= deny && hide >= priv)))
+	if (hide >= 0)
 		return POLICY_IS_HIDDEN;
 	if (deny >= 0 && deny >= priv)
 		return POLICY_IS_DENIED;

@@ -11,9 +11,11 @@ void check_help(struct buf *b)
 	struct opt table[SANDBOX_OPTIONS];
 
 	sandbox_options(&o, table, ARRAY_SIZE(table));
-	buf_puts(b, "bailey check [OPTIONS] read|write PATH...\n\n"
-		    "Says whether a sandbox with these options could read or write PATH, which rule says so, and which option would\n"
-		    "change that. Runs nothing. Exit status: 0 all allowed, 1 something denied, 2 wrong options.\n");
+	buf_puts(
+		b,
+		"bailey check [OPTIONS] read|write PATH...\n\n"
+		"Says whether a sandbox with these options could read or write PATH, which rule says so, and which option would\n"
+		"change that. Runs nothing. Exit status: 0 all allowed, 1 something denied, 2 wrong options.\n");
 	opt_help(table, b);
 }
 
@@ -22,7 +24,8 @@ static bool answer(const struct sandbox *s, bool write, const char *path, struct
 {
 	struct policy_verdict v = policy_eval(&s->policy, path);
 	const struct policy_rule *rule = write ? v.write_rule : v.read_rule;
-	bool ok = v.state == POLICY_SHOW_RW || v.state == POLICY_IS_PRIVATE || (!write && v.state == POLICY_SHOW_RO);
+	bool ok = v.state == POLICY_SHOW_RW || v.state == POLICY_IS_PRIVATE ||
+		  (!write && v.state == POLICY_SHOW_RO);
 
 	buf_puts(b, write ? "write " : "read ");
 	buf_quote(b, path);
@@ -32,7 +35,8 @@ static bool answer(const struct sandbox *s, bool write, const char *path, struct
 		buf_quote(b, rule->path);
 		buf_printf(b, " (%s, %s)", policy_layer_name(rule->layer), rule->origin);
 	} else {
-		buf_puts(b, write ? "; by default only the workspace is writable" : "; by default everything is readable");
+		buf_puts(b, write ? "; by default only the workspace is writable" :
+				    "; by default everything is readable");
 	}
 	if (!ok && rule && rule->layer != POLICY_BUILTIN) {
 		buf_puts(b, "; to allow it, leave that rule out");
@@ -52,8 +56,10 @@ static int check(char *const *words, const struct sandbox_options *o, struct err
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
 	int r;
 
-	if (!words[0] || !words[1] || (strcmp(words[0], "read") != 0 && strcmp(words[0], "write") != 0))
-		return err_set(e, ERR_USAGE, -EINVAL, "say what to check: bailey check [OPTIONS] read|write PATH...");
+	if (!words[0] || !words[1] ||
+	    (strcmp(words[0], "read") != 0 && strcmp(words[0], "write") != 0))
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "say what to check: bailey check [OPTIONS] read|write PATH...");
 	write = strcmp(words[0], "write") == 0;
 	r = sandbox_make(&s, o, false, e);
 	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
@@ -61,7 +67,8 @@ static int check(char *const *words, const struct sandbox_options *o, struct err
 	for (words++; r == 0 && *words; words++) {
 		r = path_normalize(*words, cwd, s.home, path, e);
 		if (r == 0 && jail_host_resolve(path, true, real) < 0)
-			memcpy(real, path, sizeof(real)); /* unreadable parents: judge the name as it is */
+			memcpy(real, path,
+			       sizeof(real)); /* unreadable parents: judge the name as it is */
 		if (r == 0 && !answer(&s, write, real, &b))
 			all = false;
 	}
@@ -82,7 +89,7 @@ int check_main(char **argv)
 	int r;
 
 	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t)"check", NULL });
+		return help_main((char *[]){ (char *)(uintptr_t) "check", NULL });
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0)

@@ -24,8 +24,8 @@ extern const struct command commands[];
 
 /* What options say, unchecked. */
 struct sandbox_options {
-	struct opt_list files;    /* --workspace, --allow-write …: in the order given */
-	struct opt_list env;      /* --env, --pass-env */
+	struct opt_list files; /* --workspace, --allow-write …: in the order given */
+	struct opt_list env;   /* --env, --pass-env */
 	struct opt_list degraded;
 	const char *timeout;
 	const char *explain;
@@ -57,11 +57,11 @@ struct sandbox {
 	const char *home; /* normalised and resolved, or NULL */
 	const char **workspaces;
 	size_t n_workspaces;
-	char **env;       /* of the command */
+	char **env; /* of the command */
 	struct removed_env *removed;
 	size_t n_removed;
 	unsigned int allow_degraded;
-	long timeout_ms;  /* 0: none */
+	long timeout_ms; /* 0: none */
 };
 
 /**
@@ -94,7 +94,7 @@ struct run {
 	int signals;
 	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
 	bool timed_out;
-	pid_t late;    /* searches a large workspace; 0: none */
+	pid_t late; /* searches a large workspace; 0: none */
 	struct shared *shared;
 };
 

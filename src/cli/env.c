@@ -36,7 +36,8 @@ static bool passed(const struct sandbox_options *o, const char *name)
 	size_t i;
 
 	for (i = 0; i < o->env.n; i++) {
-		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 && strcmp(o->env.v[i].value, name) == 0)
+		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 &&
+		    strcmp(o->env.v[i].value, name) == 0)
 			return true;
 	}
 	return false;
@@ -94,11 +95,13 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	for (i = 0; r == 0 && i < *n; i++) {
 		if (is_var(s->env[i], "XDG_RUNTIME_DIR"))
 			r = put_fmt(s, n, e, "XDG_RUNTIME_DIR", runtime_dir);
-		else if (is_var(s->env[i], "TMPDIR") || is_var(s->env[i], "TMP") || is_var(s->env[i], "TEMP")) {
+		else if (is_var(s->env[i], "TMPDIR") || is_var(s->env[i], "TMP") ||
+			 is_var(s->env[i], "TEMP")) {
 			char name[8];
 
 			/* wherever it was, only /tmp is surely writable */
-			(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(s->env[i], "="), s->env[i]);
+			(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(s->env[i], "="),
+				       s->env[i]);
 			r = put_fmt(s, n, e, name, "/tmp");
 		}
 	}
@@ -124,17 +127,19 @@ int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *
 	for (; environ[count]; count++)
 		;
 	if (count + o->env.n > LIMIT_ENV)
-		return err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables",
+			       LIMIT_ENV);
 	s->env = arena_alloc(&s->arena, (count + o->env.n + 16) * sizeof(*s->env));
 	s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
 	if (!s->env || !s->removed)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < o->env.n; i++) {
 		value = o->env.v[i].value;
-		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 ? strchr(value, '=') || !*value :
-								      value[0] == '=' || !strchr(value, '='))
-			return err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s", o->env.v[i].opt->name, value,
-				       o->env.v[i].opt->arg);
+		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 ?
+			    strchr(value, '=') || !*value :
+			    value[0] == '=' || !strchr(value, '='))
+			return err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s",
+				       o->env.v[i].opt->name, value, o->env.v[i].opt->arg);
 	}
 	r = copy(s, o, &n, e);
 	if (r == 0)

@@ -134,7 +134,8 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 		json_str(&j, "path", op->path);
 		json_bool(&j, "writable", op->flags & JAIL_OP_WRITABLE);
 		json_str(&j, "note", op_note(op));
-		json_str(&j, "origin", op->rule ? op->rule->origin : "built-in: frame of every sandbox");
+		json_str(&j, "origin",
+			 op->rule ? op->rule->origin : "built-in: frame of every sandbox");
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
@@ -155,8 +156,10 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 	}
 	buf_puts(b, "\ndirectory ");
 	buf_quote(b, s->cwd);
-	buf_printf(b, "\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\n\npolicy (default: everything is readable, nothing writable)\n",
-		   (unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id));
+	buf_printf(
+		b,
+		"\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\n\npolicy (default: everything is readable, nothing writable)\n",
+		(unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id));
 	for (i = 0; i < s->policy.n; i++) {
 		const struct policy_rule *r = &s->policy.rules[i];
 
@@ -168,7 +171,8 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 	for (i = 0; i < s->n_removed; i++) {
 		buf_puts(b, "  ");
 		buf_quote(b, s->removed[i].name);
-		buf_printf(b, "  [looks like: %s; --pass-env lets it through]\n", s->removed[i].why);
+		buf_printf(b, "  [looks like: %s; --pass-env lets it through]\n",
+			   s->removed[i].why);
 	}
 	buf_puts(b, "\nmount plan, in order\n");
 	for (i = 0; i < s->plan.n; i++) {
@@ -176,7 +180,8 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 
 		buf_printf(b, "  %-9s ", jail_op_type_name(op->type));
 		buf_quote(b, op->path);
-		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "", op->rule ? op->rule->origin : "", op->rule ? "]" : "");
+		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "",
+			   op->rule ? op->rule->origin : "", op->rule ? "]" : "");
 	}
 	buf_puts(b, "\nlayers (a missing one is a refusal, unless accepted)\n");
 	for (i = 0; i < JAIL_LAYER_NUM; i++) {
@@ -185,7 +190,9 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		buf_printf(b, "  %-9s %s", info->name, info->what);
 		if (*layer_detail((enum jail_layer)i, detail, sizeof(detail)))
 			buf_printf(b, " (%s)", detail);
-		buf_puts(b, s->allow_degraded & (1u << i) ? "  [may be missing: --allow-degraded]\n" : "\n");
+		buf_puts(b, s->allow_degraded & (1u << i) ?
+				    "  [may be missing: --allow-degraded]\n" :
+				    "\n");
 	}
 }
 
@@ -200,7 +207,8 @@ int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e
 		explain_text(s, argv, &b);
 	if (b.failed) {
 		buf_done(&b);
-		return err_set(e, ERR_SYSTEM, -E2BIG, "the explanation is longer than %u bytes", LIMIT_OUTPUT);
+		return err_set(e, ERR_SYSTEM, -E2BIG, "the explanation is longer than %u bytes",
+			       LIMIT_OUTPUT);
 	}
 	r = cli_print(&b);
 	buf_done(&b);

@@ -13,8 +13,10 @@
 #endif
 
 const struct command commands[] = {
-	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]", "run a command in a sandbox of its own" },
-	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...", "say whether a sandbox could read or write PATH, and why" },
+	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
+	  "run a command in a sandbox of its own" },
+	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...",
+	  "say whether a sandbox could read or write PATH, and why" },
 	{ "help", help_main, "bailey help [VERB]", "show help" },
 	{ "version", version_main, "bailey version", "show the version" },
 	{ NULL, NULL, NULL, NULL },
@@ -93,19 +95,28 @@ static int check_stream(int fd, const struct stat *st, struct err *e)
 	struct sockaddr_storage peer;
 
 	if (S_ISDIR(st->st_mode))
-		return err_set(e, ERR_LAYER, -EISDIR, "fd %d is a directory, through which the sandbox could be left; use </dev/null", fd);
+		return err_set(
+			e, ERR_LAYER, -EISDIR,
+			"fd %d is a directory, through which the sandbox could be left; use </dev/null",
+			fd);
 	if (flags < 0 || (flags & O_PATH))
-		return err_set(e, ERR_LAYER, -EBADF, "fd %d is open by path only (O_PATH); use </dev/null", fd);
+		return err_set(e, ERR_LAYER, -EBADF,
+			       "fd %d is open by path only (O_PATH); use </dev/null", fd);
 	if (S_ISBLK(st->st_mode))
-		return err_set(e, ERR_LAYER, -EPERM, "fd %d is a block device; use a pipe: cat DEVICE | bailey run …", fd);
+		return err_set(e, ERR_LAYER, -EPERM,
+			       "fd %d is a block device; use a pipe: cat DEVICE | bailey run …",
+			       fd);
 	if (!S_ISSOCK(st->st_mode))
 		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
 		return err_sys(e, -errno, "fd %d", fd);
 	if (domain != AF_UNIX || (type != SOCK_STREAM && type != SOCK_SEQPACKET) ||
 	    (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 && errno == ENOTCONN))
-		return err_set(e, ERR_LAYER, -EPERM,
-			       "fd %d is a socket that could be connected to something else; use a pipe, or a connected unix stream socket", fd);
+		return err_set(
+			e, ERR_LAYER, -EPERM,
+			"fd %d is a socket that could be connected to something else; use a pipe, or a connected unix stream socket",
+			fd);
 	return 0;
 }
 
@@ -126,7 +137,9 @@ static int open_streams(struct err *e)
 			return r;
 	}
 	r = sys_close_range(3, ~0u);
-	return r < 0 ? err_sys(e, r, "inherited files can't be closed (close_range; Linux 5.12 or newer is needed)") : 0;
+	return r < 0 ? err_sys(e, r,
+			       "inherited files can't be closed (close_range; Linux 5.12 or newer is needed)") :
+		       0;
 }
 
 int main(int argc, char **argv)
@@ -148,6 +161,8 @@ int main(int argc, char **argv)
 		if (strcmp(c->name, verb) == 0)
 			return c->run(argc > 1 ? argv + 2 : argv + argc);
 	}
-	(void)err_set(&e, ERR_USAGE, -EINVAL, "there is no verb '%.100s'; try: bailey run -- COMMAND, or bailey help", verb);
+	(void)err_set(&e, ERR_USAGE, -EINVAL,
+		      "there is no verb '%.100s'; try: bailey run -- COMMAND, or bailey help",
+		      verb);
 	return cli_fail(&e);
 }

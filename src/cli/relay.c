@@ -82,7 +82,8 @@ void relay_finish(struct relay *relay)
 		}
 	}
 	if (relay->pid[0] > 0)
-		(void)kill(relay->pid[0], SIGKILL); /* nobody reads any more; it is our child, not reaped yet */
+		(void)kill(relay->pid[0],
+			   SIGKILL); /* nobody reads any more; it is our child, not reaped yet */
 	for (fd = 0; fd <= 2; fd++) {
 		if (relay->pid[fd] > 0)
 			while (waitpid(relay->pid[fd], NULL, 0) < 0 && errno == EINTR)

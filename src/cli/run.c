@@ -11,16 +11,20 @@ void run_help(struct buf *b)
 	struct opt table[SANDBOX_OPTIONS];
 
 	sandbox_options(&o, table, ARRAY_SIZE(table));
-	buf_puts(b, "bailey run [OPTIONS] -- COMMAND [ARG...]\n\n"
-		    "Runs COMMAND so that it reads what it needs, writes only its workspace, and reaches nothing else.\n");
+	buf_puts(
+		b,
+		"bailey run [OPTIONS] -- COMMAND [ARG...]\n\n"
+		"Runs COMMAND so that it reads what it needs, writes only its workspace, and reaches nothing else.\n");
 	opt_help(table, b);
-	buf_puts(b, "\nExit status: the command's; 128+n when signal n ended it; 124 after --timeout; 125 when there is no sandbox;\n"
-		    "126 and 127 when the command can't be executed or found; 2 for wrong options.\n\n"
-		    "Examples:\n"
-		    "  bailey run -- make test\n"
-		    "  bailey run --allow-write ~/.npm --pass-env NPM_TOKEN -- npm ci\n"
-		    "  bailey run --workspace . --workspace ../lib:ro -- cargo build --offline\n"
-		    "  bailey run --explain -- true\n");
+	buf_puts(
+		b,
+		"\nExit status: the command's; 128+n when signal n ended it; 124 after --timeout; 125 when there is no sandbox;\n"
+		"126 and 127 when the command can't be executed or found; 2 for wrong options.\n\n"
+		"Examples:\n"
+		"  bailey run -- make test\n"
+		"  bailey run --allow-write ~/.npm --pass-env NPM_TOKEN -- npm ci\n"
+		"  bailey run --workspace . --workspace ../lib:ro -- cargo build --offline\n"
+		"  bailey run --explain -- true\n");
 }
 
 static int explain_only(const struct sandbox_options *o, char *const *argv, struct err *e)
@@ -29,7 +33,8 @@ static int explain_only(const struct sandbox_options *o, char *const *argv, stru
 	int r;
 
 	if (*o->explain && strcmp(o->explain, "json") != 0 && strcmp(o->explain, "text") != 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "--explain=%s: there are only 'text' and 'json'", o->explain);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--explain=%s: there are only 'text' and 'json'", o->explain);
 	r = sandbox_make(&s, o, false, e);
 	if (r == 0)
 		r = explain(&s, argv, strcmp(o->explain, "json") == 0, e);
@@ -77,13 +82,16 @@ int run_main(char **argv)
 	int r;
 
 	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t)"run", NULL });
+		return help_main((char *[]){ (char *)(uintptr_t) "run", NULL });
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0 && !argv[rest] && !o.explain && !o.dry_run)
-		r = err_set(&e, ERR_USAGE, -EINVAL, "there is no command: bailey run [OPTIONS] -- COMMAND");
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "there is no command: bailey run [OPTIONS] -- COMMAND");
 	if (r == 0 && argv[rest] && !dashes)
-		r = err_set(&e, ERR_USAGE, -EINVAL, "put '--' before the command: bailey run [OPTIONS] -- %.200s", argv[rest]);
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "put '--' before the command: bailey run [OPTIONS] -- %.200s",
+			    argv[rest]);
 	if (r == 0 && o.explain) {
 		r = explain_only(&o, argv + rest, &e);
 	} else if (r == 0) {

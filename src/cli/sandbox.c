@@ -13,9 +13,11 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 {
 	const struct opt rows[] = {
 		OPT_GROUP("Files"),
-		OPT_LIST("workspace", &o->files, "DIR[:ro]", "Give DIR, at the same path; default: the current directory"),
+		OPT_LIST("workspace", &o->files, "DIR[:ro]",
+			 "Give DIR, at the same path; default: the current directory"),
 		OPT_LIST("allow-write", &o->files, "PATH", "Let the command write PATH"),
-		OPT_LIST("deny-write", &o->files, "PATH", "Keep PATH read-only in what is writable"),
+		OPT_LIST("deny-write", &o->files, "PATH",
+			 "Keep PATH read-only in what is writable"),
 		OPT_LIST("allow-read", &o->files, "PATH", "Show PATH although something hides it"),
 		OPT_LIST("deny-read", &o->files, "PATH", "Make PATH unreadable"),
 		OPT_LIST("hide", &o->files, "PATH", "Make PATH absent"),
@@ -23,9 +25,12 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST("env", &o->env, "NAME=VALUE", "Set a variable"),
 		OPT_LIST("pass-env", &o->env, "NAME", "Pass a variable that looks like a secret"),
 		OPT_GROUP("Run"),
-		OPT_STRING("timeout", &o->timeout, "DURATION", "End the run after 500ms, 10s, 5m, 1h; exit status 124"),
-		OPT_LIST("allow-degraded", &o->degraded, "LAYER", "Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets"),
-		OPT_OPTIONAL("explain", &o->explain, "json", "Print policy, mount plan and layers; run nothing"),
+		OPT_STRING("timeout", &o->timeout, "DURATION",
+			   "End the run after 500ms, 10s, 5m, 1h; exit status 124"),
+		OPT_LIST("allow-degraded", &o->degraded, "LAYER",
+			 "Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets"),
+		OPT_OPTIONAL("explain", &o->explain, "json",
+			     "Print policy, mount plan and layers; run nothing"),
 		OPT_FLAG("dry-run", &o->dry_run, "Build and verify the sandbox; run nothing"),
 		OPT_END,
 	};
@@ -61,7 +66,10 @@ static int parse_duration(const char *s, long *ret_ms, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_USAGE, -EINVAL, "--timeout '%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)", s);
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"--timeout '%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)",
+		s);
 }
 
 static int parse_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
@@ -72,10 +80,15 @@ static int parse_degraded(const struct opt_list *l, unsigned int *ret, struct er
 	for (i = 0; i < l->n; i++) {
 		layer = jail_layer_parse(l->v[i].value);
 		if (layer < 0)
-			return err_set(e, ERR_USAGE, layer, "--allow-degraded '%.100s': there is no such layer (bailey run --explain lists them)",
-				       l->v[i].value);
+			return err_set(
+				e, ERR_USAGE, layer,
+				"--allow-degraded '%.100s': there is no such layer (bailey run --explain lists them)",
+				l->v[i].value);
 		if (!jail_layer_info((enum jail_layer)layer)->lost)
-			return err_set(e, ERR_USAGE, -EPERM, "--allow-degraded '%s': no sandbox is left without this layer", l->v[i].value);
+			return err_set(
+				e, ERR_USAGE, -EPERM,
+				"--allow-degraded '%s': no sandbox is left without this layer",
+				l->v[i].value);
 		*ret |= 1u << layer;
 	}
 	return 0;
@@ -122,7 +135,8 @@ static int split_mode(const char *value, char *path, struct err *e)
 	struct stat st;
 
 	if (n >= LIMIT_PATH)
-		return err_set(e, ERR_USAGE, -ENAMETOOLONG, "--workspace: the path is longer than %d bytes", LIMIT_PATH - 1);
+		return err_set(e, ERR_USAGE, -ENAMETOOLONG,
+			       "--workspace: the path is longer than %d bytes", LIMIT_PATH - 1);
 	memcpy(path, value, n + 1);
 	if (!colon || lstat(value, &st) == 0)
 		return 0;
@@ -131,11 +145,15 @@ static int split_mode(const char *value, char *path, struct err *e)
 		return colon[2] == 'o';
 	}
 	if (strcmp(colon, ":overlay") == 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "--workspace '%s': overlay workspaces are not in this release; use :ro", value);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--workspace '%s': overlay workspaces are not in this release; use :ro",
+			value);
 	return 0;
 }
 
-static int add_workspace(struct sandbox *s, const char *value, const char *cwd, const char *origin, struct err *e)
+static int add_workspace(struct sandbox *s, const char *value, const char *cwd, const char *origin,
+			 struct err *e)
 {
 	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
 	struct stat st;
@@ -149,11 +167,13 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 		return err_wrap(e, r, "%s", origin);
 	r = jail_host_resolve(norm, true, real);
 	if (r < 0 || stat(real, &st) < 0)
-		return err_set(e, ERR_USAGE, -ENOENT, "%s '%s': %s", origin, norm, strerror(r < 0 ? -r : errno));
+		return err_set(e, ERR_USAGE, -ENOENT, "%s '%s': %s", origin, norm,
+			       strerror(r < 0 ? -r : errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_USAGE, -ENOTDIR, "%s '%s': not a directory", origin, norm);
 	if (s->n_workspaces == LIMIT_WORKSPACES)
-		return err_set(e, ERR_USAGE, -E2BIG, "--workspace is given more than %d times", LIMIT_WORKSPACES);
+		return err_set(e, ERR_USAGE, -E2BIG, "--workspace is given more than %d times",
+			       LIMIT_WORKSPACES);
 	if (!s->workspaces)
 		s->workspaces = arena_alloc(&s->arena, LIMIT_WORKSPACES * sizeof(*s->workspaces));
 	if (!s->workspaces || !(s->workspaces[s->n_workspaces] = keep(s, real)))
@@ -180,7 +200,8 @@ static int protect_read_only(struct sandbox *s, struct err *e)
 		for (k = 0; k < n; k++) {
 			const struct policy_rule *rule = &s->policy.rules[k];
 
-			if (rule->kind != POLICY_ALLOW_WRITE || !path_covers(rule->path, s->workspaces[i]))
+			if (rule->kind != POLICY_ALLOW_WRITE ||
+			    !path_covers(rule->path, s->workspaces[i]))
 				continue;
 			if (strcmp(rule->path, s->workspaces[i]) == 0)
 				writable = true;
@@ -188,7 +209,8 @@ static int protect_read_only(struct sandbox *s, struct err *e)
 				below = true;
 		}
 		if (below && !writable)
-			r = policy_add(&s->policy, POLICY_DENY_WRITE, POLICY_COMMAND, s->workspaces[i], "--workspace …:ro", e);
+			r = policy_add(&s->policy, POLICY_DENY_WRITE, POLICY_COMMAND,
+				       s->workspaces[i], "--workspace …:ro", e);
 	}
 	return r;
 }
@@ -282,7 +304,8 @@ static int resolve_builtin(struct sandbox *s, size_t index, struct err *e)
 
 	memcpy(parent, rule->path, len);
 	parent[len] = '\0';
-	if (len > strlen(s->home) && jail_host_resolve(parent, true, real) == 0 && strcmp(parent, real) != 0) {
+	if (len > strlen(s->home) && jail_host_resolve(parent, true, real) == 0 &&
+	    strcmp(parent, real) != 0) {
 		rule->path = arena_printf(&s->arena, "%s%s", real, slash);
 		if (!rule->path)
 			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
@@ -307,8 +330,8 @@ static int resolve_builtins(struct sandbox *s, struct err *e)
 	for (i = 0; r == 0 && i < n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i];
 
-		if (rule->kind == POLICY_HIDE && rule->len > home_len && path_covers(s->home, rule->path) &&
-		    listed(&l, rule->path + home_len + 1))
+		if (rule->kind == POLICY_HIDE && rule->len > home_len &&
+		    path_covers(s->home, rule->path) && listed(&l, rule->path + home_len + 1))
 			r = resolve_builtin(s, i, e);
 	}
 	return r;
@@ -327,7 +350,8 @@ static int make_builtin(struct sandbox *s, struct err *e)
 	if (c.host_root) /* of any other id its mode keeps it away */
 		c.state_dir = "/var/lib/bailey";
 	else if (state && state[0] == '/' && strlen(state) < LIMIT_PATH - 16 &&
-		 path_normalize(state, "/", NULL, norm, e) == 0 && jail_host_resolve(norm, true, state_dir) == 0) {
+		 path_normalize(state, "/", NULL, norm, e) == 0 &&
+		 jail_host_resolve(norm, true, state_dir) == 0) {
 		size_t n = strlen(state_dir);
 
 		(void)snprintf(state_dir + n, sizeof(state_dir) - n, "/bailey");
@@ -360,7 +384,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	s->id.lock = -1;
 	policy_init(&s->policy, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
-		return err_set(e, ERR_USAGE, -ENOENT, "the current directory has no path (was it removed?)");
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       "the current directory has no path (was it removed?)");
 	r = o->timeout ? parse_duration(o->timeout, &s->timeout_ms, e) : 0;
 	if (r == 0)
 		r = parse_degraded(&o->degraded, &s->allow_degraded, e);
@@ -377,7 +402,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	if (r == 0)
 		r = protect_read_only(s, e);
 	if (r == 0)
-		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) : jail_identity_choose(&s->id, s->workspaces[0], e);
+		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
+			    jail_identity_choose(&s->id, s->workspaces[0], e);
 	if (r == 0)
 		r = make_builtin(s, e);
 	if (r == 0)
@@ -387,7 +413,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	if (r < 0)
 		return r;
 	policy_seal(&s->policy);
-	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
+	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->id.host_uid,
+		       s->id.mode == JAIL_IDS_BLOCK);
 	return jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
 }
 

@@ -57,7 +57,9 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		(void)fd_write_all(2, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1); /* a notice */
+		(void)fd_write_all(2, line,
+				   (size_t)n < sizeof(line) ? (size_t)n :
+							      sizeof(line) - 1); /* a notice */
 }
 
 static void say_lost(unsigned int lost)
@@ -119,7 +121,8 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 	if (r == 0) {
 		if (run->timed_out)
 			return 124;
-		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox ended without a report (PID 1 was killed)");
+		return err_set(e, ERR_SYSTEM, -EPIPE,
+			       "the sandbox ended without a report (PID 1 was killed)");
 	}
 	switch (msg.type) {
 	case JAIL_MSG_READY:
@@ -137,7 +140,8 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 		*e = msg.err;
 		return e->sys ? -e->sys : -EIO;
 	default:
-		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: unknown type %u", msg.type);
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: unknown type %u",
+			       msg.type);
 	}
 }
 
@@ -174,7 +178,10 @@ static void say_identity(const struct sandbox *s)
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
 	say("bailey: notice: the command runs as the workspace's owner, uid %u of the host, without capabilities%s\n",
-	    (unsigned int)s->id.uid, s->id.host_uid == 0 ? " (ids of its own can't be used here: the file system has no idmapped mounts, or root is a container's)" : "");
+	    (unsigned int)s->id.uid,
+	    s->id.host_uid == 0 ?
+		    " (ids of its own can't be used here: the file system has no idmapped mounts, or root is a container's)" :
+		    "");
 }
 
 /* Forwarded to the command. SIGTSTP and its like are left alone: job control works on the whole process group. */
@@ -208,10 +215,12 @@ int supervise_begin(struct run *run, bool relay, struct err *e)
 	int r = 0;
 
 	*run = (struct run){ .jail = JAIL_INIT, .signals = -1 };
-	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
 		return err_sys(e, -errno, "shared memory");
-	run->shared->sandbox.arena = (struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
+	run->shared->sandbox.arena =
+		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
 	run->signals = open_signals();
 	if (run->signals < 0)
 		r = err_sys(e, run->signals, "signals");

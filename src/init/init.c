@@ -30,7 +30,7 @@ static int exec_file(const char *file, const struct init_command *cmd)
 		argv[n + 1] = cmd->argv[n];
 	if (cmd->argv[n])
 		return -ENOEXEC;
-	argv[0] = (char *)(uintptr_t)"sh";
+	argv[0] = (char *)(uintptr_t) "sh";
 	argv[1] = (char *)(uintptr_t)file;
 	argv[n + 1] = NULL;
 	(void)execve("/bin/sh", argv, cmd->envp);
@@ -52,7 +52,8 @@ static int exec_search(const struct init_command *cmd)
 		size_t n = strcspn(dir, ":");
 
 		/* an empty element is the current directory */
-		if (snprintf(file, sizeof(file), "%.*s%s%s", (int)n, dir, n ? "/" : "./", name) < (int)sizeof(file)) {
+		if (snprintf(file, sizeof(file), "%.*s%s%s", (int)n, dir, n ? "/" : "./", name) <
+		    (int)sizeof(file)) {
 			r = exec_file(file, cmd);
 			if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
 				return r;
@@ -85,7 +86,8 @@ static int spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)
 	if (failed) {
 		(void)waitpid(pid, NULL, 0);
 		if (failed == -ENOENT || failed == -ENOTDIR)
-			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found", cmd->argv[0]);
+			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found",
+				       cmd->argv[0]);
 		return err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
 	}
 	*ret_pid = pid;
@@ -131,7 +133,11 @@ int init_run(const struct init_command *cmd, int *ret_status, struct err *e)
 				break;
 		} else if (sig > 0 && si.si_pid == 0 && si.si_code <= 0) {
 			/* it may have ended this moment */
-			(void)kill(si.si_code == SI_QUEUE && si.si_value.sival_int == INIT_SIGNAL_GROUP ? -pid : pid, sig);
+			(void)kill(si.si_code == SI_QUEUE &&
+						   si.si_value.sival_int == INIT_SIGNAL_GROUP ?
+					   -pid :
+					   pid,
+				   sig);
 		}
 	}
 	while (r != -ECHILD) {

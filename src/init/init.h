@@ -11,7 +11,7 @@
 struct init_command {
 	char *const *argv; /* NULL-terminated, at least one word */
 	char *const *envp;
-	const char *path;  /* PATH for the search of argv[0]; NULL: the default */
+	const char *path; /* PATH for the search of argv[0]; NULL: the default */
 };
 
 /* Value of a queued signal (sigqueue) that is meant for the command's whole process group, as a terminal's are. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filter.h"
 
-
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 

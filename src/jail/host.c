@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CHILDREN_MAX 256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
+#define CHILDREN_MAX \
+	256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
 
 static enum jail_type host_type(void *ctx, const char *path)
 {
@@ -52,7 +53,8 @@ static void unescape(char *s)
 	char *out = s;
 
 	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
 			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
 			s += 4;
 		} else {
@@ -170,7 +172,8 @@ static const char *const *host_children(void *vctx, const char *path)
 	return names;
 }
 
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, bool block)
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
+		    uid_t uid, bool block)
 {
 	*ctx = (struct jail_host_ctx){ .arena = arena, .uid = uid };
 	*host = (struct jail_host){ .ctx = ctx,

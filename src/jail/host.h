@@ -16,7 +16,8 @@ struct jail_host_ctx {
 };
 
 /** jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it. @block: see struct jail_host. */
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena, uid_t uid, bool block);
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
+		    uid_t uid, bool block);
 
 /**
  * jail_host_resolve() - the place a given path names on the host.

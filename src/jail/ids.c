@@ -28,7 +28,9 @@ static int block_take(struct jail_identity *id, struct err *e)
 		return err_sys(e, -errno, "%s", BLOCK_FILE);
 	for (i = 0; i < BLOCK_COUNT; i++) {
 		unsigned int n = (start + i) % BLOCK_COUNT;
-		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1 };
+		struct flock fl = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1
+		};
 
 		if (fcntl(fd, F_OFD_SETLK, &fl) == 0) {
 			id->host_uid = id->host_gid = BLOCK_FIRST + n * JAIL_BLOCK_SIZE;
@@ -62,7 +64,9 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 	struct statfs sfs;
 	struct stat st;
 
-	*id = (struct jail_identity){ .mode = JAIL_IDS_CALLER, .uid = geteuid(), .gid = getegid(), .lock = -1 };
+	*id = (struct jail_identity){
+		.mode = JAIL_IDS_CALLER, .uid = geteuid(), .gid = getegid(), .lock = -1
+	};
 	id->host_uid = id->uid;
 	id->host_gid = id->gid;
 	if (id->uid != 0)

@@ -41,9 +41,9 @@ enum jail_layer {
 
 struct jail_layer_info {
 	const char *name;
-	const char *what;   /* what it does */
-	const char *lost;   /* what is lost without it; NULL: the run can't do without */
-	const char *mend;   /* how to get it */
+	const char *what; /* what it does */
+	const char *lost; /* what is lost without it; NULL: the run can't do without */
+	const char *mend; /* how to get it */
 };
 
 /** jail_layer_info() - the row of @l; never NULL for a valid layer. */
@@ -63,11 +63,11 @@ enum jail_ids {
 
 struct jail_identity {
 	enum jail_ids mode;
-	uid_t uid;        /* inside */
+	uid_t uid; /* inside */
 	gid_t gid;
-	uid_t host_uid;   /* the same, in host ids */
+	uid_t host_uid; /* the same, in host ids */
 	gid_t host_gid;
-	int lock;         /* fd that holds the block, or -1 */
+	int lock; /* fd that holds the block, or -1 */
 };
 
 /**
@@ -85,12 +85,12 @@ int jail_identity_owner(struct jail_identity *id, const char *workspace, struct 
 void jail_identity_done(struct jail_identity *id);
 
 struct jail_spec {
-	const struct jail_plan *plan;    /* borrowed, as everything here */
+	const struct jail_plan *plan; /* borrowed, as everything here */
 	const struct jail_host *host;
 	const struct jail_identity *id;
-	const char *cwd;                 /* where the command starts; inside a directory of the plan */
-	unsigned int allow_degraded;     /* bits 1 << enum jail_layer */
-	bool dry_run;                    /* build, verify, report, end */
+	const char *cwd;             /* where the command starts; inside a directory of the plan */
+	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
+	bool dry_run;                /* build, verify, report, end */
 	/*
 	 * Runs in PID 1 when the sandbox is complete and all privileges are gone. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.
@@ -104,20 +104,23 @@ enum jail_msg_type { JAIL_MSG_READY = 1, JAIL_MSG_FAILED, JAIL_MSG_ENDED };
 /* What PID 1 says, one datagram each. The receiver trusts nothing in it but its own kernel's fds. */
 struct jail_msg {
 	uint32_t type;
-	uint32_t lost;   /* layers that are missing, as bits */
-	int32_t status;  /* JAIL_MSG_ENDED: wait status of the command */
-	int64_t offset;  /* JAIL_MSG_ENDED: where stdin was read up to, when it is a regular file; else -1 */
-	struct err err;  /* JAIL_MSG_FAILED */
+	uint32_t lost;  /* layers that are missing, as bits */
+	int32_t status; /* JAIL_MSG_ENDED: wait status of the command */
+	int64_t offset; /* JAIL_MSG_ENDED: where stdin was read up to, when it is a regular file; else -1 */
+	struct err err; /* JAIL_MSG_FAILED */
 };
 
 struct jail {
-	pid_t pid;       /* PID 1, as the host sees it; reap it */
-	int sock;        /* to PID 1 */
+	pid_t pid;         /* PID 1, as the host sees it; reap it */
+	int sock;          /* to PID 1 */
 	int userns, mntns; /* after JAIL_MSG_READY */
 	bool searched;     /* all direct trees were searched for sockets before the start */
 };
 
-#define JAIL_INIT { .pid = -1, .sock = -1, .userns = -1, .mntns = -1 }
+#define JAIL_INIT                                                \
+	{                                                        \
+		.pid = -1, .sock = -1, .userns = -1, .mntns = -1 \
+	}
 
 /**
  * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.

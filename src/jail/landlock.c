@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* linux-libc-dev 6.1 ends at ABI 2: the rest by value, from include/uapi/linux/landlock.h of 6.12 */
-#define FS_TRUNCATE (1ULL << 14) /* ABI 3 */
+#define FS_TRUNCATE (1ULL << 14)               /* ABI 3 */
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* ABI 6 */
 #define SCOPE_SIGNAL (1ULL << 1)
 
@@ -22,11 +22,12 @@ struct ruleset_attr {
 };
 
 #define FILE_RIGHTS (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
-#define DIR_RIGHTS                                                                                                    \
-	(FILE_RIGHTS | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | \
-	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                    \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM |                  \
-	 LANDLOCK_ACCESS_FS_REFER)
+#define DIR_RIGHTS                                                                      \
+	(FILE_RIGHTS | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+	 LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |                   \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                   \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                 \
+	 LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 
 int jail_landlock_abi(void)
 {
@@ -43,7 +44,8 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 	if (fd < 0)
 		return -errno;
 	attr.parent_fd = fd;
-	return (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0, 0);
+	return (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0,
+			     0);
 }
 
 /* A terminal or null device on 0-2 may be opened again, as /dev/stdout and /dev/stderr do; it is a device of the host's /dev. */
@@ -55,10 +57,12 @@ static int allow_streams(int ruleset, uint64_t rights)
 
 	for (fd = 0; r == 0 && fd <= 2; fd++) {
 		flags = fcntl(fd, F_GETFL);
-		if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+		if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 ||
+		    !S_ISCHR(st.st_mode))
 			continue;
 		attr.parent_fd = fd;
-		r = (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0, 0);
+		r = (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr,
+				  0, 0);
 	}
 	return r;
 }
@@ -71,8 +75,10 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 	size_t i, size;
 	int r;
 
-	if (abi < 2) /* 1 has no REFER: it refuses every rename between directories, also in the workspace */
-		return err_set(e, ERR_LAYER, -EOPNOTSUPP, "the kernel has %s", abi ? "only Landlock ABI 1" : "no Landlock");
+	if (abi <
+	    2) /* 1 has no REFER: it refuses every rename between directories, also in the workspace */
+		return err_set(e, ERR_LAYER, -EOPNOTSUPP, "the kernel has %s",
+			       abi ? "only Landlock ABI 1" : "no Landlock");
 	if (abi < 3)
 		attr.handled_access_fs &= ~FS_TRUNCATE;
 	if (abi >= 6)
@@ -86,7 +92,8 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 		uint64_t rights = op->flags & JAIL_OP_FILE ? FILE_RIGHTS : DIR_RIGHTS;
 
 		if (op->type == JAIL_OP_PROC)
-			rights = FILE_RIGHTS; /* /proc/self/oom_score_adj, comm …; the rest is a read-only mount */
+			rights =
+				FILE_RIGHTS; /* /proc/self/oom_score_adj, comm …; the rest is a read-only mount */
 		else if (op->type != JAIL_OP_DEV && !(op->flags & JAIL_OP_WRITABLE))
 			continue;
 		r = allow(fd, op->path, rights & attr.handled_access_fs);

@@ -53,8 +53,8 @@ static int thread(void *arg)
 
 int netns_begin(struct netns *n)
 {
-	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-			  CLONE_CHILD_CLEARTID;
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			  CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 
 	n->running = 1;
 	n->fd = -EINPROGRESS;
@@ -69,7 +69,8 @@ int netns_join(struct netns *n)
 	int r;
 
 	while (__atomic_load_n(&n->running, __ATOMIC_ACQUIRE))
-		(void)sys_call6(SYS_futex, (long)&n->running, FUTEX_WAIT, 1, 0, 0, 0); /* any return: look again */
+		(void)sys_call6(SYS_futex, (long)&n->running, FUTEX_WAIT, 1, 0, 0,
+				0); /* any return: look again */
 	if (n->fd < 0)
 		return n->fd;
 	n->step = "setns";

@@ -34,11 +34,12 @@ int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost,
 	memcpy(cause, e->msg, sizeof(cause));
 	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
 	if (info->lost)
-		return err_set(e, ERR_LAYER, -EPERM,
-			       "layer '%s' is missing: %.160s. Mend: %s. Or accept the loss (%s): --allow-degraded=%s", info->name,
-			       cause, info->mend, info->lost, info->name);
-	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' is missing: %.200s. %s%s", info->name, cause,
-		       *info->mend ? "Mend: " : "", info->mend);
+		return err_set(
+			e, ERR_LAYER, -EPERM,
+			"layer '%s' is missing: %.160s. Mend: %s. Or accept the loss (%s): --allow-degraded=%s",
+			info->name, cause, info->mend, info->lost, info->name);
+	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' is missing: %.200s. %s%s", info->name,
+		       cause, *info->mend ? "Mend: " : "", info->mend);
 }
 
 static int set_attr(int fd, uint64_t set, uint64_t clear, unsigned int flags)
@@ -66,7 +67,8 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 	fd = resolve(root, op->path);
 	if (fd < 0)
 		return err_sys(e, fd, "'%s'", op->path);
-	tree = sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	tree = sys_open_tree(fd, "",
+			     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return err_sys(e, tree, "'%s': copy of the mount", op->path);
 	if (!(op->flags & JAIL_OP_WRITABLE))
@@ -78,7 +80,8 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 	attr.propagation = MS_PRIVATE;
 	r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr);
 	if (r < 0)
-		return err_sys(e, r, "'%s': %s", op->path, userns >= 0 ? "idmapped mount" : "mount attributes");
+		return err_sys(e, r, "'%s': %s", op->path,
+			       userns >= 0 ? "idmapped mount" : "mount attributes");
 	return TAKE_FD(tree);
 }
 
@@ -106,7 +109,8 @@ static int open_sources(struct jail_apply *a, struct err *e)
 
 static int root_in_place(struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+	struct mount_attr attr = { .attr_set =
+					   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
 				   .propagation = MS_PRIVATE };
 	int r = sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr);
 
@@ -135,8 +139,10 @@ static int make_dir(int dfd, const char *path, mode_t mode)
 /* The entries of the new /dev that are no mounts. */
 static int stage_dev(int stage)
 {
-	static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },     { "/proc/self/fd/0", "dev/stdin" },
-						{ "/proc/self/fd/1", "dev/stdout" }, { "/proc/self/fd/2", "dev/stderr" },
+	static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
+						{ "/proc/self/fd/0", "dev/stdin" },
+						{ "/proc/self/fd/1", "dev/stdout" },
+						{ "/proc/self/fd/2", "dev/stderr" },
 						{ "pts/ptmx", "dev/ptmx" } };
 	char path[32];
 	size_t i;
@@ -197,7 +203,8 @@ static int make_parents(int stage, const char *base, const char *rel, mode_t mod
 	int r;
 
 	for (; (slash = strchr(slash, '/')); slash++) {
-		if (snprintf(path, sizeof(path), "%s/%.*s", base, (int)(slash - rel), rel) >= (int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%s/%.*s", base, (int)(slash - rel), rel) >=
+		    (int)sizeof(path))
 			return -ENAMETOOLONG;
 		r = make_dir(stage, path, mode);
 		if (r < 0)
@@ -207,7 +214,8 @@ static int make_parents(int stage, const char *base, const char *rel, mode_t mod
 }
 
 /* Clone the stage's @rel to @path. */
-static int attach_stage(struct jail_apply *a, const char *rel, const char *path, bool writable, struct err *e)
+static int attach_stage(struct jail_apply *a, const char *rel, const char *path, bool writable,
+			struct err *e)
 {
 	_cleanup_close_ int tree = -1, target = -1;
 	int r;
@@ -236,8 +244,8 @@ static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err 
 	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
 }
 
-static int mount_new(struct jail_apply *a, const char *type, const char *key, const char *value, const char *path,
-		     struct err *e)
+static int mount_new(struct jail_apply *a, const char *type, const char *key, const char *value,
+		     const char *path, struct err *e)
 {
 	_cleanup_close_ int fs = sys_fsopen(type), mnt = -1;
 	int r = fs;
@@ -247,7 +255,8 @@ static int mount_new(struct jail_apply *a, const char *type, const char *key, co
 	if (r >= 0)
 		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
 	if (r >= 0)
-		r = mnt = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (type[0] == 'p' ? MOUNT_ATTR_NODEV : 0));
+		r = mnt = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
+						  (type[0] == 'p' ? MOUNT_ATTR_NODEV : 0));
 	if (r < 0)
 		return err_sys(e, r, "%s: %s", path, type);
 	return attach_fd(a, mnt, path, e);
@@ -284,7 +293,8 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 	r = mount_new(a, "proc", NULL, NULL, "/proc", e);
 	if (r == -EPERM) {
 		/* the outer /proc has mounts over parts of it: the kernel shows no fresh one to a user namespace */
-		(void)err_set(e, ERR_LAYER, r, "the kernel refuses a fresh /proc, because the outer one is masked");
+		(void)err_set(e, ERR_LAYER, r,
+			      "the kernel refuses a fresh /proc, because the outer one is masked");
 		r = jail_layer_lost(JAIL_LAYER_PROC, a->spec->allow_degraded, &a->lost, e);
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
@@ -332,9 +342,11 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 	for (i = index + 1; r == 0 && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 
-		if ((op->type != JAIL_OP_WHITEOUT && op->type != JAIL_OP_UPPER) || op->region != index)
+		if ((op->type != JAIL_OP_WHITEOUT && op->type != JAIL_OP_UPPER) ||
+		    op->region != index)
 			continue;
-		if (snprintf(path, sizeof(path), "%s%s", dir, op->path + strlen(top)) >= (int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%s%s", dir, op->path + strlen(top)) >=
+		    (int)sizeof(path))
 			r = -ENAMETOOLONG;
 		else if (op->type == JAIL_OP_UPPER)
 			r = make_dir(a->stage, path, op->mode);
@@ -381,7 +393,8 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 }
 
 /* Where the mount point of an operation must be made: name below the stage of the directory that covers it. */
-static int make_mount_point(struct jail_apply *a, const struct jail_op *op, bool file, struct err *e)
+static int make_mount_point(struct jail_apply *a, const struct jail_op *op, bool file,
+			    struct err *e)
 {
 	const struct jail_op *in = &a->spec->plan->ops[op->region];
 	const char *rel = op->path + strlen(in->path) + 1;
@@ -483,7 +496,9 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		if (!(a->lost & (1u << JAIL_LAYER_OVERLAY)))
 			return 0;
 		r = a->spec->host->type(a->spec->host->ctx, op->path);
-		return r == JAIL_ABSENT ? 0 : attach_stage(a, r == JAIL_DIR ? "m" : "f", op->path, false, e);
+		return r == JAIL_ABSENT ?
+			       0 :
+			       attach_stage(a, r == JAIL_DIR ? "m" : "f", op->path, false, e);
 	case JAIL_OP_UPPER: /* made with the overlay */
 	case JAIL_OP_HOST:  /* stays as it is */
 	case JAIL_OP_NUM:
@@ -495,7 +510,8 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 /* "/a/b" or what lies at it is mounted over only once everything that needs the stage is done. */
 static bool covers_stage(const struct jail_op *op)
 {
-	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND || op->type == JAIL_OP_MASK) &&
+	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND ||
+		op->type == JAIL_OP_MASK) &&
 	       path_covers(STAGE, op->path);
 }
 
@@ -527,7 +543,8 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 		r = apply_op(a, i, e);
 	}
 	if (r == 0 && !covered)
-		r = err_set(e, ERR_POLICY, -EINVAL, STAGE " must be private, or given with --allow-read or --allow-write");
+		r = err_set(e, ERR_POLICY, -EINVAL,
+			    STAGE " must be private, or given with --allow-read or --allow-write");
 	return r;
 }
 
@@ -553,7 +570,8 @@ int jail_stdin_reopen(struct err *e)
 	if (fd < 0 || fstat(fd, &new) < 0 || new.st_dev != old.st_dev || new.st_ino != old.st_ino)
 		return 0; /* deleted, renamed or not openable by this id: Landlock alone covers it */
 	offset = lseek(0, 0, SEEK_CUR);
-	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 || dup2(fd, 0) < 0)
+	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 ||
+	    dup2(fd, 0) < 0)
 		return err_sys(e, -errno, "stdin");
 	return 0;
 }

@@ -7,10 +7,10 @@
 /* State of one application of a plan; lives in PID 1 until the command exists. */
 struct jail_apply {
 	const struct jail_spec *spec;
-	int *src;           /* per operation: a detached mount, or -1 */
-	unsigned int lost;  /* layers, as bits */
-	int root;           /* O_PATH of "/" */
-	int stage;          /* the tmpfs that holds everything private */
+	int *src;          /* per operation: a detached mount, or -1 */
+	unsigned int lost; /* layers, as bits */
+	int root;          /* O_PATH of "/" */
+	int stage;         /* the tmpfs that holds everything private */
 	int dev[8];
 };
 

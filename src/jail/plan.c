@@ -28,20 +28,22 @@ static bool is_dir(struct planner *pl, const char *path)
 	return pl->dir_is;
 }
 
-static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags, size_t region,
-	       const struct policy_rule *rule)
+static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
+	       size_t region, const struct policy_rule *rule)
 {
 	struct jail_plan *p = pl->plan;
 	struct jail_op *ops;
 	size_t size;
 
 	if (p->n == LIMIT_OPS)
-		return err_set(pl->e, ERR_POLICY, -E2BIG, "the mount plan has more than %d operations", LIMIT_OPS);
+		return err_set(pl->e, ERR_POLICY, -E2BIG,
+			       "the mount plan has more than %d operations", LIMIT_OPS);
 	if (p->n == p->size) {
 		size = p->size ? p->size * 2 : 64;
 		ops = arena_alloc(p->arena, size * sizeof(*ops));
 		if (!ops)
-			return err_set(pl->e, ERR_SYSTEM, -ENOMEM, "out of memory for the mount plan");
+			return err_set(pl->e, ERR_SYSTEM, -ENOMEM,
+				       "out of memory for the mount plan");
 		if (p->n)
 			memcpy(ops, p->ops, p->n * sizeof(*ops));
 		p->ops = ops;
@@ -50,13 +52,18 @@ static int add(struct planner *pl, enum jail_op_type type, const char *path, uns
 	path = arena_strdup(p->arena, path);
 	if (!path)
 		return err_set(pl->e, ERR_SYSTEM, -ENOMEM, "out of memory for the mount plan");
-	p->ops[p->n++] = (struct jail_op){ .type = type, .flags = flags, .path = path, .len = strlen(path), .region = region, .rule = rule };
+	p->ops[p->n++] = (struct jail_op){ .type = type,
+					   .flags = flags,
+					   .path = path,
+					   .len = strlen(path),
+					   .region = region,
+					   .rule = rule };
 	return 0;
 }
 
 /* The same, with the permission bits of the host's directory. */
-static int add_moded(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags, size_t region,
-		     const struct policy_rule *rule)
+static int add_moded(struct planner *pl, enum jail_op_type type, const char *path,
+		     unsigned int flags, size_t region, const struct policy_rule *rule)
 {
 	int r = add(pl, type, path, flags, region, rule);
 
@@ -69,7 +76,8 @@ static bool covers(const char *dir, size_t dir_len, const char *path, size_t len
 {
 	if (dir_len == 1)
 		return true;
-	return dir_len <= len && (path[dir_len] == '/' || !path[dir_len]) && memcmp(dir, path, dir_len) == 0;
+	return dir_len <= len && (path[dir_len] == '/' || !path[dir_len]) &&
+	       memcmp(dir, path, dir_len) == 0;
 }
 
 /* The deepest operation that covers @path; of equals the last. */
@@ -80,7 +88,9 @@ static size_t region_of(const struct jail_plan *p, const char *path)
 	for (i = 0; i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 
-		if (op->len < best_len || op->type == JAIL_OP_WHITEOUT || op->type == JAIL_OP_UPPER || op->type == JAIL_OP_HOST || !covers(op->path, op->len, path, len))
+		if (op->len < best_len || op->type == JAIL_OP_WHITEOUT ||
+		    op->type == JAIL_OP_UPPER || op->type == JAIL_OP_HOST ||
+		    !covers(op->path, op->len, path, len))
 			continue;
 		best = i;
 		best_len = op->len;
@@ -106,8 +116,8 @@ static bool shown_below(const struct planner *pl, const char *path)
 		const struct policy_rule *r = &pl->policy->rules[i];
 		enum policy_state s;
 
-		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) || !path_covers(path, r->path) ||
-		    strcmp(path, r->path) == 0)
+		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) ||
+		    !path_covers(path, r->path) || strcmp(path, r->path) == 0)
 			continue;
 		s = policy_eval(pl->policy, r->path).state;
 		if (s == POLICY_SHOW_RO || s == POLICY_SHOW_RW)
@@ -140,7 +150,8 @@ static bool stopped_below(const struct planner *pl, const char *path)
 	for (i = 0; i < pl->policy->n; i++) {
 		const struct policy_rule *r = &pl->policy->rules[i];
 
-		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) || !covers(path, len, r->path, r->len))
+		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) ||
+		    !covers(path, len, r->path, r->len))
 			continue;
 		for (n = len; n <= r->len; n++) {
 			if (r->path[n] && r->path[n] != '/')
@@ -173,9 +184,12 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 		return add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
 	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
 		pl->plan->overlays++;
-		return add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0, JAIL_NO_REGION, NULL);
+		return add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0,
+				 JAIL_NO_REGION, NULL);
 	}
-	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ? h->children(h->ctx, path) : NULL;
+	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
+			h->children(h->ctx, path) :
+			NULL;
 	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
 	for (; r == 0 && names && *names; names++) {
 		char child[LIMIT_PATH];
@@ -194,7 +208,8 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 static int plan_frame(struct planner *pl)
 {
 	/* what holds programs and settings stays as it is: no sockets live there, and an overlay would cost */
-	static const char *const plain[] = { "usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "sys" };
+	static const char *const plain[] = { "usr",   "etc",   "bin",    "sbin", "lib",
+					     "lib32", "lib64", "libx32", "sys" };
 	const struct jail_host *h = pl->host;
 	const char *const *names = h->children(h->ctx, "/");
 	char path[LIMIT_PATH] = "/";
@@ -222,24 +237,27 @@ static int plan_frame(struct planner *pl)
 		}
 		for (i = 0; i < ARRAY_SIZE(plain) && strcmp(plain[i], *names) != 0; i++)
 			;
-		if (i == ARRAY_SIZE(plain) || (hides_below(pl, path) && !h->mounts_below(h->ctx, path)))
+		if (i == ARRAY_SIZE(plain) ||
+		    (hides_below(pl, path) && !h->mounts_below(h->ctx, path)))
 			r = plan_show(pl, path, 1);
 	}
 	return r;
 }
 
 /* Adds an operation of a rule. On a private or masked directory the mount point must be made first. */
-static int add_ruled(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
-		     const struct policy_rule *rule)
+static int add_ruled(struct planner *pl, enum jail_op_type type, const char *path,
+		     unsigned int flags, const struct policy_rule *rule)
 {
 	size_t region = region_of(pl->plan, path);
 	enum jail_op_type on = region == JAIL_NO_REGION ? JAIL_OP_ROOT : pl->plan->ops[region].type;
 
 	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK || on == JAIL_OP_EMPTY)
 		flags |= JAIL_OP_INSIDE;
-	if (type == JAIL_OP_BIND && (on == JAIL_OP_DEV || on == JAIL_OP_PROC))
-		return err_set(pl->e, ERR_POLICY, -EINVAL, "%s '%s': nothing of the host's %s can be shown inside",
-			       rule->origin, path, pl->plan->ops[region].path);
+	/* also where a mask or a private directory stands between */
+	if (type == JAIL_OP_BIND && (path_covers("/proc", path) || path_covers("/dev", path)))
+		return err_set(pl->e, ERR_POLICY, -EINVAL,
+			       "%s '%s': nothing of the host's %s can be shown inside",
+			       rule->origin, path, path_covers("/proc", path) ? "/proc" : "/dev");
 	return type == JAIL_OP_PRIVATE ? add_moded(pl, type, path, flags, region, rule) :
 					 add(pl, type, path, flags, region, rule);
 }
@@ -249,14 +267,16 @@ static bool has_op(const struct jail_plan *p, enum jail_op_type type, const char
 	size_t i, len = strlen(path);
 
 	for (i = p->n; i-- > 0;) {
-		if (p->ops[i].type == type && p->ops[i].len == len && memcmp(p->ops[i].path, path, len) == 0)
+		if (p->ops[i].type == type && p->ops[i].len == len &&
+		    memcmp(p->ops[i].path, path, len) == 0)
 			return true;
 	}
 	return false;
 }
 
 /* The directories between the overlay @region and @path, as the hiding layer needs them. */
-static int plan_uppers(struct planner *pl, size_t region, const char *path, const struct policy_rule *rule)
+static int plan_uppers(struct planner *pl, size_t region, const char *path,
+		       const struct policy_rule *rule)
 {
 	size_t top = strlen(pl->plan->ops[region].path);
 	const char *slash = path + top;
@@ -301,18 +321,19 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 	size_t region = region_of(pl->plan, name);
 	char path[LIMIT_PATH], parent[LIMIT_PATH];
 	struct jail_op *over;
+	enum jail_type type;
 	int r;
 
 	if (region == JAIL_NO_REGION || pl->plan->ops[region].type != JAIL_OP_OVERLAY ||
 	    strcmp(pl->plan->ops[region].path, name) == 0 || shown_below(pl, name)) {
-		enum jail_type type = h->type(h->ctx, name);
-
+		type = h->type(h->ctx, name);
 		if (type == JAIL_ABSENT || type == JAIL_UNREACHABLE)
 			return 0;
 		r = plan_pins(pl, name, rule);
 		if (r < 0)
 			return r;
-		return add_ruled(pl, JAIL_OP_MASK, name, (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
+		return add_ruled(pl, JAIL_OP_MASK, name,
+				 (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
 	}
 	/* where the parent is missing, its missing name is kept missing */
 	memcpy(path, name, strlen(name) + 1);
@@ -321,6 +342,10 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 		parent_of(path, parent);
 		if (strlen(parent) <= over->len || is_dir(pl, parent))
 			break;
+		/* there is nothing below a file, and its own name stays */
+		type = h->type(h->ctx, parent);
+		if (type == JAIL_FILE || type == JAIL_SYMLINK)
+			return 0;
 		memcpy(path, parent, strlen(parent) + 1);
 	}
 	if (has_op(pl->plan, JAIL_OP_WHITEOUT, path))
@@ -348,7 +373,8 @@ static int plan_path(struct planner *pl, const char *path)
 	if (!path[1]) {
 		if (v.state == POLICY_SHOW_RO)
 			return 0;
-		return err_set(pl->e, ERR_POLICY, -EINVAL, "%s '/': the root directory itself can only be read-only",
+		return err_set(pl->e, ERR_POLICY, -EINVAL,
+			       "%s '/': the root directory itself can only be read-only",
 			       (v.write_rule ? v.write_rule : v.read_rule)->origin);
 	}
 	parent_of(path, parent);
@@ -363,28 +389,38 @@ static int plan_path(struct planner *pl, const char *path)
 	switch (v.state) {
 	case POLICY_SHOW_RO:
 		if (absent && around.state == POLICY_SHOW_RW)
-			return err_set(pl->e, ERR_POLICY, -ENOENT,
-				       "%s '%s': it does not exist, so the command could create it; only what exists can be "
-				       "protected: create it first, or leave the rule out",
-				       v.write_rule->origin, path);
+			return err_set(
+				pl->e, ERR_POLICY, -ENOENT,
+				"%s '%s': it does not exist, so the command could create it; only what exists can be "
+				"protected: create it first, or leave the rule out",
+				v.write_rule->origin, path);
 		if (absent)
 			return 0;
 		r = plan_pins(pl, path, v.write_rule);
-		return r < 0 ? r : add_ruled(pl, JAIL_OP_BIND, path, type == JAIL_FILE ? JAIL_OP_FILE : 0,
-					     v.write_rule ? v.write_rule : v.read_rule);
+		return r < 0 ? r :
+			       add_ruled(pl, JAIL_OP_BIND, path,
+					 type == JAIL_FILE ? JAIL_OP_FILE : 0,
+					 v.write_rule ? v.write_rule : v.read_rule);
 	case POLICY_SHOW_RW:
 		if (absent)
-			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s", v.write_rule->origin, path,
-				       type == JAIL_ABSENT ? "no such file or directory" : "permission denied");
-		return add_ruled(pl, JAIL_OP_BIND, path, JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0),
+			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s",
+				       v.write_rule->origin, path,
+				       type == JAIL_ABSENT ? "no such file or directory" :
+							     "permission denied");
+		return add_ruled(pl, JAIL_OP_BIND, path,
+				 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0),
 				 v.write_rule);
 	case POLICY_IS_DENIED:
 		if (absent)
 			return 0;
 		r = plan_pins(pl, path, v.read_rule);
-		return r < 0 ? r : add_ruled(pl, JAIL_OP_MASK, path, type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
+		return r < 0 ? r :
+			       add_ruled(pl, JAIL_OP_MASK, path,
+					 type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
 	case POLICY_IS_PRIVATE:
-		return type == JAIL_DIR ? add_ruled(pl, JAIL_OP_PRIVATE, path, JAIL_OP_WRITABLE, v.read_rule) : 0;
+		return type == JAIL_DIR ?
+			       add_ruled(pl, JAIL_OP_PRIVATE, path, JAIL_OP_WRITABLE, v.read_rule) :
+			       0;
 	case POLICY_IS_HIDDEN:
 	case POLICY_STATE_NUM:
 		break;
@@ -411,8 +447,9 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 
 const char *jail_op_type_name(enum jail_op_type t)
 {
-	static const char *const names[JAIL_OP_NUM] = { "root", "overlay", "empty", "upper", "whiteout", "host",
-							"proc", "dev",  "private", "bind",  "mask" };
+	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",
+							"whiteout", "host",    "proc",  "dev",
+							"private",  "bind",    "mask" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

@@ -33,27 +33,29 @@ struct jail_host {
 };
 
 enum jail_op_type {
-	JAIL_OP_ROOT,     /* the whole tree read-only, nosuid, nodev, private, in place */
-	JAIL_OP_OVERLAY,  /* a host directory through a lower-only overlay: its sockets are dead */
-	JAIL_OP_EMPTY,    /* an empty host directory, shown as another empty one: cheaper than an overlay, as dead */
-	JAIL_OP_UPPER,    /* a directory on the way to a whiteout: merged with the host's of the same name */
+	JAIL_OP_ROOT,    /* the whole tree read-only, nosuid, nodev, private, in place */
+	JAIL_OP_OVERLAY, /* a host directory through a lower-only overlay: its sockets are dead */
+	JAIL_OP_EMPTY, /* an empty host directory, shown as another empty one: cheaper than an overlay, as dead */
+	JAIL_OP_UPPER, /* a directory on the way to a whiteout: merged with the host's of the same name */
 	JAIL_OP_WHITEOUT, /* a name that is absent in the overlay `region` */
-	JAIL_OP_HOST,     /* a host directory that stays as it is, because no overlay can be made there */
+	JAIL_OP_HOST, /* a host directory that stays as it is, because no overlay can be made there */
 	JAIL_OP_PROC,
 	JAIL_OP_DEV,
-	JAIL_OP_PRIVATE,  /* an empty writable directory */
-	JAIL_OP_BIND,     /* the host's own file or directory; writable or not */
-	JAIL_OP_MASK,     /* an unreadable, empty file or directory */
+	JAIL_OP_PRIVATE, /* an empty writable directory */
+	JAIL_OP_BIND,    /* the host's own file or directory; writable or not */
+	JAIL_OP_MASK,    /* an unreadable, empty file or directory */
 	JAIL_OP_NUM
 };
 
 #define JAIL_OP_WRITABLE 1u
-#define JAIL_OP_FILE 2u    /* path is not a directory */
-#define JAIL_OP_INSIDE 4u  /* the mount point is not the host's: it is made in the staged directory `region` */
+#define JAIL_OP_FILE 2u /* path is not a directory */
+#define JAIL_OP_INSIDE \
+	4u /* the mount point is not the host's: it is made in the staged directory `region` */
 #define JAIL_OP_LOWERED 8u /* an overlay with whiteouts */
 #define JAIL_OP_NAMED 16u  /* hidden, but the name stays visible (no overlay there) */
 #define JAIL_OP_MAPPED 64u /* an overlay whose owners are mapped into the sandbox's block of ids */
-#define JAIL_OP_SHALLOW 32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
+#define JAIL_OP_SHALLOW \
+	32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
 
 #define JAIL_OP_PIN 128u /* mounted on itself, so that it can't be renamed */
 
@@ -63,9 +65,9 @@ struct jail_op {
 	enum jail_op_type type;
 	unsigned int flags;
 	const char *path;
-	size_t len;                     /* of path */
-	mode_t mode;                    /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
-	size_t region;                  /* index of the operation that this one stands on, or JAIL_NO_REGION */
+	size_t len;    /* of path */
+	mode_t mode;   /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
+	size_t region; /* index of the operation that this one stands on, or JAIL_NO_REGION */
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
 };
 

@@ -37,17 +37,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "filter.h"
 #include "jail.h"
 #include "landlock.h"
 #include "netns.h"
 #include "plan-apply.h"
-#include "filter.h"
 #include "sockets.h"
 
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
-#define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define CLONE_FLAGS \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /*
  * From the launcher, in this order: the spec, with the lock on the block of ids. For root, a detached mount for each of some operations `op`, and GO. Then, for everybody, the path of each
@@ -153,7 +154,8 @@ static int stage_ids_given(struct child *c, struct err *e)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
 		c->apply.src[m.op] = fds[0];
 	}
-	if (drop_groups() < 0 || setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
+	if (drop_groups() < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
+	    setresuid(id->uid, id->uid, id->uid) < 0)
 		return err_sys(e, -errno, "become uid %u", (unsigned int)id->uid);
 	/* a change of ids clears the death signal */
 	r = stage_die_with_parent(c->sock);
@@ -183,7 +185,8 @@ static int stage_open(struct child *c, struct err *e)
 
 	c->ruleset = landlock_prepare(c->spec->plan, e);
 	if (c->ruleset == -EOPNOTSUPP) {
-		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost, e);
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
+				    e);
 		if (r < 0)
 			return r;
 	} else if (c->ruleset < 0) {
@@ -211,11 +214,13 @@ static int stage_check_stdio(const struct child *c, struct err *e)
 		return 0;
 	for (fd = 0; fd <= 2; fd++) {
 		flags = fcntl(fd, F_GETFL);
-		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-			return err_set(e, ERR_LAYER, -EPERM,
-				       "fd %d is a regular file, which only Landlock protects from being opened again; use a pipe: "
-				       "… | cat >FILE",
-				       fd);
+		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
+		    S_ISREG(st.st_mode))
+			return err_set(
+				e, ERR_LAYER, -EPERM,
+				"fd %d is a regular file, which only Landlock protects from being opened again; use a pipe: "
+				"… | cat >FILE",
+				fd);
 	}
 	return 0;
 }
@@ -225,8 +230,9 @@ static int stage_drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2];
-	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-			     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+			     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+			     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	long cap;
 
 	for (cap = 0; cap < 64; cap++) {
@@ -332,6 +338,9 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 	r = netns_begin(&c->net);
 	if (r < 0)
 		return err_sys(e, r, "helper thread");
+	/* the launcher waits for this: until now it would only have kept us from the CPU */
+	if (send(c->sock, "", 1, MSG_NOSIGNAL) != 1)
+		return err_sys(e, -errno, "launcher");
 	r = stage_take_spec(c, shared, size, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
@@ -354,7 +363,8 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 /* The block of ids stays locked while PID 1 lives, also when the launcher was killed. */
 static int close_all_but(int sock, int lock)
 {
-	int a = sock < lock || lock < 0 ? sock : lock, b = sock < lock || lock < 0 ? lock : sock, r = 0;
+	int a = sock < lock || lock < 0 ? sock : lock, b = sock < lock || lock < 0 ? lock : sock,
+	    r = 0;
 
 	if (a > 3)
 		r = sys_close_range(3, (unsigned int)a - 1);
@@ -382,7 +392,8 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 
 	r = build(c, shared, size, &msg.err);
 	if (r < 0) {
-		(void)fd_send(c->sock, &msg, sizeof(msg), NULL, 0); /* a launcher that is gone needs no report */
+		(void)fd_send(c->sock, &msg, sizeof(msg), NULL,
+			      0); /* a launcher that is gone needs no report */
 		_exit(125);
 	}
 	msg.lost = c->apply.lost;
@@ -404,7 +415,8 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 }
 
 /* Write one id map of @pid; the launcher is root here. */
-static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host, unsigned int count, struct err *e)
+static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host,
+		     unsigned int count, struct err *e)
 {
 	char path[64], map[64];
 	int r;
@@ -426,8 +438,8 @@ static void give_pipes(const struct jail_identity *id)
 
 	for (fd = 0; fd <= 2; fd++) {
 		if (fstatfs(fd, &sfs) == 0 && sfs.f_type == PIPEFS_MAGIC &&
-			    fchown(fd, id->host_uid, id->host_gid) < 0)
-				continue; /* only a convenience */
+		    fchown(fd, id->host_uid, id->host_gid) < 0)
+			continue; /* only a convenience */
 	}
 }
 
@@ -448,7 +460,9 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
 	if (r < 0)
-		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r; /* root of an outer user namespace */
+		return block && (r == -EPERM || r == -EINVAL) ?
+			       -EOPNOTSUPP :
+			       r; /* root of an outer user namespace */
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
 	userns = open(path, O_RDONLY | O_CLOEXEC);
 	if (userns < 0)
@@ -491,7 +505,8 @@ static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct 
 		size_t n = strlen(found.paths[i]) + 1;
 
 		memcpy(m.path, found.paths[i], n);
-		(void)fd_send(jail->sock, &m, offsetof(struct hand_over, path) + n, NULL, 0); /* see above */
+		(void)fd_send(jail->sock, &m, offsetof(struct hand_over, path) + n, NULL,
+			      0); /* see above */
 	}
 	jail_sockets_done(&found);
 	m.op = HAND_OVER_GO;
@@ -503,9 +518,11 @@ static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct 
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
-	struct child *c = calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
+	struct child *c =
+		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
 	unsigned int lost = 0;
 	int pair[2];
+	char begun;
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
@@ -520,7 +537,8 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	c->uid = geteuid();
 	c->gid = getegid();
 	pid = sys_clone3(&args);
-	if (pid == -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
+	if (pid ==
+	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
 		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0) {
 		(void)close(pair[0]);
@@ -535,6 +553,8 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 	}
 	jail->pid = (pid_t)pid;
+	/* not waited for the byte's sake: a failed PID 1 has sent its reason, which jail_recv() gets */
+	(void)recv(jail->sock, &begun, 1, MSG_PEEK);
 	return 0;
 }
 
@@ -563,9 +583,12 @@ void jail_abort(struct jail *jail)
 int jail_recv(struct jail *jail, struct jail_msg *msg)
 {
 	int fds[8];
-	ssize_t n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
+	ssize_t n;
 	size_t i;
 
+	do {
+		n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
+	} while (n == 1); /* "begun" */
 	if (n <= 0)
 		return n == -ECONNRESET ? 0 : (int)n;
 	if (n != (ssize_t)sizeof(*msg)) {

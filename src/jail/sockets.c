@@ -77,7 +77,8 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
-		if (type == DT_UNKNOWN && fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (type == DT_UNKNOWN &&
+		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			type = (unsigned char)IFTODT(st.st_mode);
 		if (type != DT_SOCK && !(type == DT_DIR && deep))
 			continue;
@@ -92,7 +93,8 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 		} else if (depth == LIMIT_SCAN_DEPTH) {
 			r = -ELOOP;
 		} else {
-			fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			fd = openat(dirfd(dir), d->d_name,
+				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
 			if (fd >= 0)
 				r = search(s, fd, path, depth + 1, true);
@@ -113,7 +115,8 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 	for (i = 0; r == 0 && i < plan->n; i++) {
 		const struct jail_op *op = &plan->ops[i];
 
-		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) || lstat(op->path, &st) < 0)
+		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) ||
+		    lstat(op->path, &st) < 0)
 			continue;
 		if (S_ISSOCK(st.st_mode))
 			r = remember(s->found, op->path);
@@ -149,26 +152,30 @@ static bool on_device(const struct jail_plan *plan, uint32_t dev)
 		if (!jail_op_shows_host(&plan->ops[i]) || lstat(plan->ops[i].path, &st) < 0)
 			continue;
 		/* btrfs and others show another (anonymous, major 0) device in stat than the super block has */
-		if (major(st.st_dev) == 0 || dev >> 20 == 0 || (major(st.st_dev) == dev >> 20 && minor(st.st_dev) == (dev & 0xfffff)))
+		if (major(st.st_dev) == 0 || dev >> 20 == 0 ||
+		    (major(st.st_dev) == dev >> 20 && minor(st.st_dev) == (dev & 0xfffff)))
 			return true;
 	}
 	return false;
 }
 
 /* One bound socket of the kernel's list. -EAGAIN: it can't be placed, only a search can tell. */
-static int place(const struct jail_plan *plan, struct jail_sockets *f, const char *name, uint32_t dev)
+static int place(const struct jail_plan *plan, struct jail_sockets *f, const char *name,
+		 uint32_t dev)
 {
 	char real[LIMIT_PATH];
 	struct stat st;
 
-	if (name[0] == '/' && strlen(name) < sizeof(real) && jail_host_resolve(name, false, real) == 0 &&
-	    lstat(real, &st) == 0 && S_ISSOCK(st.st_mode))
+	if (name[0] == '/' && strlen(name) < sizeof(real) &&
+	    jail_host_resolve(name, false, real) == 0 && lstat(real, &st) == 0 &&
+	    S_ISSOCK(st.st_mode))
 		return in_plan(plan, real) ? remember(f, real) : 0;
 	/* a relative name, or one that was renamed */
 	return on_device(plan, dev) ? -EAGAIN : 0;
 }
 
-static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan, struct jail_sockets *f)
+static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan,
+		      struct jail_sockets *f)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	const char *p = (const char *)(m + 1), *end = (const char *)h + h->nlmsg_len;
@@ -182,7 +189,8 @@ static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan, st
 		if (a->nla_len < sizeof(*a) || p + a->nla_len > end)
 			return -EBADMSG;
 		if (a->nla_type == UNIX_DIAG_NAME && n < sizeof(name))
-			memcpy(name, a + 1, n); /* not NUL-terminated; an abstract name begins with NUL */
+			memcpy(name, a + 1,
+			       n); /* not NUL-terminated; an abstract name begins with NUL */
 		if (a->nla_type == UNIX_DIAG_VFS && n >= sizeof(*vfs))
 			vfs = (const void *)(a + 1);
 		p += NLA_ALIGN(a->nla_len);
@@ -196,8 +204,12 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 	struct {
 		struct nlmsghdr h;
 		struct unix_diag_req r;
-	} req = { .h = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		  .r = { .sdiag_family = AF_UNIX, .udiag_states = ~0u, .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS } };
+	} req = { .h = { .nlmsg_len = sizeof(req),
+			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		  .r = { .sdiag_family = AF_UNIX,
+			 .udiag_states = ~0u,
+			 .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS } };
 	_Alignas(struct nlmsghdr) char buf[32768];
 	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	const struct nlmsghdr *h;
@@ -215,7 +227,8 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 		for (h = (const void *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
 			if (h->nlmsg_type == NLMSG_DONE)
 				return 0;
-			if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
+			if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+			    h->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
 				return -EBADMSG;
 			r = parse_diag(h, plan, f);
 			if (r < 0)
@@ -224,7 +237,8 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 	}
 }
 
-int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole, struct err *e)
+int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole,
+		      struct err *e)
 {
 	struct search s = { .found = found, .deadline = now_us() + JAIL_SEARCH_BUDGET_US };
 	int r = search_plan(plan, &s);
@@ -253,8 +267,9 @@ void jail_sockets_done(struct jail_sockets *f)
 
 int jail_socket_cover(int root, const char *path)
 {
-	_cleanup_close_ int fd = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
-					     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+	_cleanup_close_ int fd =
+		sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
+			    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 	_cleanup_close_ int tree = -1;
 	struct stat st;
 
@@ -285,7 +300,9 @@ static int helper(const struct jail *jail, const struct jail_plan *plan)
 	if (root < 0)
 		return -errno;
 	for (i = 0; i < f.n; i++)
-		(void)jail_socket_cover(root, f.paths[i]); /* one that can't be covered is no reason to leave the others */
+		(void)jail_socket_cover(
+			root,
+			f.paths[i]); /* one that can't be covered is no reason to leave the others */
 	return 0;
 }
 

@@ -17,7 +17,8 @@ struct jail_sockets {
  * @ret_whole: whether everything was searched; if not, jail_sockets_late() should follow
  * Return: 0 or negative errno with @e. jail_sockets_done() in both cases.
  */
-int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole, struct err *e);
+int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole,
+		      struct err *e);
 
 /** jail_sockets_done() - free. */
 void jail_sockets_done(struct jail_sockets *f);

@@ -19,7 +19,8 @@
 static int broken(enum jail_layer l, const char *what, struct err *e)
 {
 	(void)snprintf(e->where, sizeof(e->where), "%s", jail_layer_info(l)->name);
-	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' does not hold: %s. Nothing was run", jail_layer_info(l)->name, what);
+	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' does not hold: %s. Nothing was run",
+		       jail_layer_info(l)->name, what);
 }
 
 static bool capless(void)
@@ -29,8 +30,10 @@ static bool capless(void)
 
 	if (syscall(SYS_capget, &h, d) < 0)
 		return false;
-	return !(d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective | d[1].permitted | d[1].inheritable) &&
-	       prctl(PR_CAPBSET_READ, 0) == 0 && prctl(PR_CAPBSET_READ, 21) == 0; /* CHOWN and SYS_ADMIN stand for all */
+	return !(d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective |
+		 d[1].permitted | d[1].inheritable) &&
+	       prctl(PR_CAPBSET_READ, 0) == 0 &&
+	       prctl(PR_CAPBSET_READ, 21) == 0; /* CHOWN and SYS_ADMIN stand for all */
 }
 
 int jail_verify(const struct jail_spec *spec, unsigned int lost, struct err *e)
@@ -53,7 +56,8 @@ int jail_verify(const struct jail_spec *spec, unsigned int lost, struct err *e)
 	}
 	if (statfs("/", &sfs) < 0 || !(sfs.f_flags & ST_RDONLY))
 		return broken(JAIL_LAYER_ROOTFS, "the root file system is not read-only", e);
-	if (!(lost & (1u << JAIL_LAYER_PROC)) && (statfs("/proc", &sfs) < 0 || sfs.f_type != PROC_MAGIC))
+	if (!(lost & (1u << JAIL_LAYER_PROC)) &&
+	    (statfs("/proc", &sfs) < 0 || sfs.f_type != PROC_MAGIC))
 		return broken(JAIL_LAYER_PROC, "/proc is not a proc file system", e);
 	if (unshare(CLONE_NEWNS) == 0 || (filtered && errno != EPERM))
 		return broken(JAIL_LAYER_SECCOMP, "a mount namespace can be made", e);

@@ -13,7 +13,10 @@ struct builtin {
 	const char *origin;
 };
 
-#define B(path, what) { (path), "built-in: " what }
+#define B(path, what)                     \
+	{                                 \
+		(path), "built-in: " what \
+	}
 
 /* Below the home directory; hidden. */
 static const struct builtin home_hidden[] = {
@@ -186,10 +189,12 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 		r = policy_add(p, POLICY_PRIVATE, POLICY_BUILTIN, c->runtime_dir,
 			       "built-in: $XDG_RUNTIME_DIR, services' sockets are there", e);
 	if (r == 0 && c->state_dir)
-		r = policy_add(p, POLICY_HIDE, POLICY_BUILTIN, c->state_dir, "built-in: bailey's own state", e);
+		r = policy_add(p, POLICY_HIDE, POLICY_BUILTIN, c->state_dir,
+			       "built-in: bailey's own state", e);
 	/* the home stays visible also where it lies below a private directory; a home that is one itself does not */
 	if (r == 0 && c->home && c->home[1] && !is_private(c->home))
-		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home, "built-in: the home directory", e);
+		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home,
+			       "built-in: the home directory", e);
 	if (r == 0 && c->home && c->home[1])
 		r = add_table(p, home_hidden, ARRAY_SIZE(home_hidden), POLICY_HIDE, c->home, e);
 	if (r == 0)

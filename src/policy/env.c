@@ -58,11 +58,11 @@ static const struct {
 	const char *prefix;
 	const char *what;
 } values[] = {
-	{ "sk-", "API key" },         { "ghp_", "GitHub token" },    { "gho_", "GitHub token" },
-	{ "ghs_", "GitHub token" },   { "ghu_", "GitHub token" },    { "github_pat_", "GitHub token" },
-	{ "glpat-", "GitLab token" }, { "xoxb-", "Slack token" },    { "xoxp-", "Slack token" },
-	{ "AKIA", "AWS key" },        { "ASIA", "AWS key" },         { "AIza", "Google key" },
-	{ "npm_", "npm token" },      { "pypi-", "PyPI token" },     { "hf_", "Hugging Face token" },
+	{ "sk-", "API key" },         { "ghp_", "GitHub token" }, { "gho_", "GitHub token" },
+	{ "ghs_", "GitHub token" },   { "ghu_", "GitHub token" }, { "github_pat_", "GitHub token" },
+	{ "glpat-", "GitLab token" }, { "xoxb-", "Slack token" }, { "xoxp-", "Slack token" },
+	{ "AKIA", "AWS key" },        { "ASIA", "AWS key" },      { "AIza", "Google key" },
+	{ "npm_", "npm token" },      { "pypi-", "PyPI token" },  { "hf_", "Hugging Face token" },
 	{ "ya29.", "Google token" },  { "-----BEGIN ", "key" },
 };
 
@@ -83,20 +83,33 @@ static bool name_matches(enum env_match how, const char *upper, size_t n, const 
 	return n >= t && strstr(upper, text) != NULL;
 }
 
-/* scheme://user:password@host */
+static bool token(const char *v)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		if (strncmp(v, values[i].prefix, strlen(values[i].prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* scheme://user:password@host or scheme://token@host, anywhere in the value: some variables hold several URLs */
 static bool url_with_password(const char *v)
 {
-	const char *p = strstr(v, "://"), *at, *colon, *end;
+	const char *p = v, *at, *colon, *end;
 
-	if (!p)
-		return false;
-	p += 3;
-	end = p + strcspn(p, "/?# ");
-	at = memchr(p, '@', (size_t)(end - p));
-	if (!at)
-		return false;
-	colon = memchr(p, ':', (size_t)(at - p));
-	return colon && colon + 1 < at;
+	while ((p = strstr(p, "://"))) {
+		p += 3;
+		end = p + strcspn(p, "/?# ,");
+		at = memchr(p, '@', (size_t)(end - p));
+		if (!at)
+			continue;
+		colon = memchr(p, ':', (size_t)(at - p));
+		if ((colon && colon + 1 < at) || token(p))
+			return true;
+	}
+	return false;
 }
 
 const char *policy_env_secret(const char *name, const char *value)

@@ -24,8 +24,8 @@ void policy_init(struct policy *p, struct arena *arena)
 	*p = (struct policy){ .arena = arena };
 }
 
-int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
-		      const char *origin, struct err *e)
+int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer,
+		      const char *path, const char *origin, struct err *e)
 {
 	struct policy_rule *rules;
 	size_t size;
@@ -97,7 +97,8 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 		return false;
 	switch (deny->kind) {
 	case POLICY_DENY_WRITE:
-		return allow->kind == POLICY_ALLOW_WRITE && builtin && allow->layer != POLICY_BUILTIN && la >= ld;
+		return allow->kind == POLICY_ALLOW_WRITE && builtin &&
+		       allow->layer != POLICY_BUILTIN && la >= ld;
 	case POLICY_HIDE:
 		if (allow->kind == POLICY_ALLOW_READ && !builtin)
 			return la == ld;
@@ -178,10 +179,11 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 	collect(p, path, &c);
 	if (c.overflow) {
 		v.state = POLICY_IS_DENIED;
+		v.read_rule = v.write_rule = c.rule[COVER_MAX - 1];
 		return v;
 	}
-	/* of equally specific denials the first of the table wins */
-	for (i = 0; i < ARRAY_SIZE(denials); i++) {
+	/* of equally specific denials the first of the table wins; nothing is left below what is hidden */
+	for (i = 0; i < ARRAY_SIZE(denials) && v.state != POLICY_IS_HIDDEN; i++) {
 		r = strongest(&c, denials[i].kind);
 		if (r && (!v.read_rule || r->len > v.read_rule->len)) {
 			v.read_rule = v.write_rule = r;
@@ -202,8 +204,9 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 
 const char *policy_kind_name(enum policy_kind k)
 {
-	static const char *const names[POLICY_KIND_NUM] = { "allow-read", "deny-read", "allow-write",
-							    "deny-write", "hide",      "private" };
+	static const char *const names[POLICY_KIND_NUM] = { "allow-read",  "deny-read",
+							    "allow-write", "deny-write",
+							    "hide",        "private" };
 
 	return k < POLICY_KIND_NUM ? names[k] : "?";
 }
@@ -218,8 +221,8 @@ const char *policy_layer_name(enum policy_layer l)
 
 const char *policy_state_name(enum policy_state s)
 {
-	static const char *const names[POLICY_STATE_NUM] = { "read-only", "writable", "denied", "hidden",
-							     "private" };
+	static const char *const names[POLICY_STATE_NUM] = { "read-only", "writable", "denied",
+							     "hidden", "private" };
 
 	return s < POLICY_STATE_NUM ? names[s] : "?";
 }

@@ -68,10 +68,10 @@ struct policy_verdict {
 
 /* Facts about the caller that the built-in rules depend on. */
 struct policy_caller {
-	const char *home;         /* normalised, or NULL */
-	const char *runtime_dir;  /* $XDG_RUNTIME_DIR normalised, or NULL */
-	const char *state_dir;    /* bailey's own state, normalised, or NULL */
-	bool host_root;           /* the command runs with the host's uid 0 */
+	const char *home;        /* normalised, or NULL */
+	const char *runtime_dir; /* $XDG_RUNTIME_DIR normalised, or NULL */
+	const char *state_dir;   /* bailey's own state, normalised, or NULL */
+	bool host_root;          /* the command runs with the host's uid 0 */
 };
 
 /** policy_init() - an empty policy whose memory is @arena's. */
@@ -85,8 +85,8 @@ int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer,
 	       const char *origin, struct err *e);
 
 /** policy_add_static() - like policy_add(), for a normalised @path and an @origin that outlive the policy: nothing is copied. */
-int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
-		      const char *origin, struct err *e);
+int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer,
+		      const char *path, const char *origin, struct err *e);
 
 /** policy_rule_covers() - whether @rule names @path (normalised, @len bytes) or a parent of it. */
 static inline bool policy_rule_covers(const struct policy_rule *rule, const char *path, size_t len)
@@ -94,7 +94,8 @@ static inline bool policy_rule_covers(const struct policy_rule *rule, const char
 	if (rule->len == 1)
 		return true;
 	/* the cheap test first: most rules are no prefix up to a component's end */
-	return rule->len <= len && (path[rule->len] == '/' || !path[rule->len]) && memcmp(rule->path, path, rule->len) == 0;
+	return rule->len <= len && (path[rule->len] == '/' || !path[rule->len]) &&
+	       memcmp(rule->path, path, rule->len) == 0;
 }
 
 /** policy_builtin() - add the native built-in rules. Return: as policy_add(). */

@@ -10,10 +10,14 @@ struct arena_block;
 struct arena {
 	struct arena_block *head;
 	size_t total, max;
-	unsigned char *fixed; /* when not NULL: memory comes from here, max bytes, zeroed, aligned, borrowed */
+	unsigned char *
+		fixed; /* when not NULL: memory comes from here, max bytes, zeroed, aligned, borrowed */
 };
 
-#define ARENA_INIT(limit) { .head = NULL, .total = 0, .max = (limit), .fixed = NULL }
+#define ARENA_INIT(limit)                                               \
+	{                                                               \
+		.head = NULL, .total = 0, .max = (limit), .fixed = NULL \
+	}
 
 /** arena_alloc() - @n zeroed bytes, aligned for any type; owned by @a. Return: NULL when the cap or memory is exhausted. */
 void *arena_alloc(struct arena *a, size_t n);

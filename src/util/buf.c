@@ -60,16 +60,54 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 		buf_add(b, tmp, (size_t)n);
 }
 
-void buf_quote(struct buf *b, const char *s)
+size_t buf_utf8_len(const unsigned char *s)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	unsigned char lo = 0x80, hi = 0xbf;
+	size_t n, i;
 
-		/* Bytes from 0x80 stay: names in UTF-8 must stay readable, and C1 controls can't be told from them. */
-		if (c < 0x20 || c == 0x7f || c == '\\')
-			buf_printf(b, "\\x%02x", c);
-		else
-			buf_add(b, &c, 1);
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	if (s[0] == 0xe0)
+		lo = 0xa0;
+	else if (s[0] == 0xed)
+		hi = 0x9f;
+	else if (s[0] == 0xf0)
+		lo = 0x90;
+	else if (s[0] == 0xf4)
+		hi = 0x8f;
+	if (s[1] < lo || s[1] > hi)
+		return 0;
+	for (i = 2; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
+void buf_quote(struct buf *b, const char *str)
+{
+	const unsigned char *s = (const unsigned char *)str;
+	size_t n, i;
+
+	for (; *s; s += n) {
+		n = buf_utf8_len(s);
+		/* names in UTF-8 stay readable; C0, C1 and loose bytes could be commands of a terminal */
+		if (n == 0 || *s < 0x20 || *s == 0x7f || *s == '\\' ||
+		    (*s == 0xc2 && s[1] < 0xa0)) {
+			n = n ? n : 1;
+			for (i = 0; i < n; i++)
+				buf_printf(b, "\\x%02x", s[i]);
+		} else {
+			buf_add(b, s, n);
+		}
 	}
 }
 

@@ -12,7 +12,10 @@ struct buf {
 	bool failed;
 };
 
-#define BUF_INIT(limit) { .data = NULL, .len = 0, .size = 0, .max = (limit), .failed = false }
+#define BUF_INIT(limit)                                                            \
+	{                                                                          \
+		.data = NULL, .len = 0, .size = 0, .max = (limit), .failed = false \
+	}
 
 /** buf_add() - append @n bytes. */
 void buf_add(struct buf *b, const void *p, size_t n);
@@ -23,7 +26,10 @@ void buf_puts(struct buf *b, const char *s);
 /** buf_printf() - append formatted text (at most 8 KiB a call). */
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *fmt, ...);
 
-/** buf_quote() - append @s with control and non-UTF-8-safe bytes escaped, for terminals and logs. */
+/** buf_utf8_len() - length of the valid UTF-8 sequence at @s (RFC 3629). Return: 1-4, or 0 when there is none. */
+size_t buf_utf8_len(const unsigned char *s);
+
+/** buf_quote() - append @s with backslashes, control characters and bytes that are not UTF-8 escaped, for terminals and logs. */
 void buf_quote(struct buf *b, const char *s);
 
 /** buf_done() - free. */

@@ -24,17 +24,17 @@ static inline void cleanup_free(void *p)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 #define _cleanup_free_ _cleanup_(cleanup_free)
 
-#define TAKE_FD(fd)                                \
-	({                                         \
-		int *fdp_ = &(fd), fd_ = *fdp_;    \
-		*fdp_ = -1;                        \
-		fd_;                               \
+#define TAKE_FD(fd)                             \
+	({                                      \
+		int *fdp_ = &(fd), fd_ = *fdp_; \
+		*fdp_ = -1;                     \
+		fd_;                            \
 	})
-#define TAKE_PTR(p)                                \
-	({                                         \
+#define TAKE_PTR(p)                                   \
+	({                                            \
 		__typeof__(p) *pp_ = &(p), p_ = *pp_; \
-		*pp_ = NULL;                       \
-		p_;                                \
+		*pp_ = NULL;                          \
+		p_;                                   \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -13,7 +13,8 @@ int err_set(struct err *e, enum err_code code, int ret, const char *fmt, ...)
 		e->sys = ret < 0 ? -ret : 0;
 		e->code = code;
 		va_start(ap, fmt);
-		(void)vsnprintf(e->msg, sizeof(e->msg), fmt, ap); /* a long message is cut, never lost */
+		(void)vsnprintf(e->msg, sizeof(e->msg), fmt,
+				ap); /* a long message is cut, never lost */
 		va_end(ap);
 	}
 	return ret;

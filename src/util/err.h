@@ -14,23 +14,26 @@
 /** enum err_code - what kind of failure, and so which exit code (err_exit_code()). */
 enum err_code {
 	ERR_NONE,
-	ERR_USAGE,     /* the command line is wrong */
-	ERR_POLICY,    /* the policy can't be enforced, or contradicts itself */
-	ERR_LAYER,     /* a layer of the sandbox is missing: refusal */
-	ERR_SYSTEM,    /* a system call failed */
-	ERR_NOEXEC,    /* the command can't be executed */
-	ERR_NOTFOUND,  /* the command was not found */
+	ERR_USAGE,    /* the command line is wrong */
+	ERR_POLICY,   /* the policy can't be enforced, or contradicts itself */
+	ERR_LAYER,    /* a layer of the sandbox is missing: refusal */
+	ERR_SYSTEM,   /* a system call failed */
+	ERR_NOEXEC,   /* the command can't be executed */
+	ERR_NOTFOUND, /* the command was not found */
 	ERR_NUM
 };
 
 struct err {
-	int sys;                /* errno, positive; 0 when none applies */
+	int sys; /* errno, positive; 0 when none applies */
 	enum err_code code;
-	char where[24];         /* stage or layer that failed */
-	char msg[480];          /* one line, for people */
+	char where[24]; /* stage or layer that failed */
+	char msg[480];  /* one line, for people */
 };
 
-#define ERR_INIT { .sys = 0 }
+#define ERR_INIT         \
+	{                \
+		.sys = 0 \
+	}
 
 /**
  * err_set() - describe a failure.

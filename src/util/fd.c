@@ -118,8 +118,10 @@ ssize_t fd_recv(int sock, void *p, size_t n, int fds[8], int flags)
 		memcpy(fds, CMSG_DATA(cm), (got > 8 ? 8 : got) * sizeof(int));
 	}
 	if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		for (i = 0; i < 8; i++)
+		for (i = 0; i < 8; i++) {
 			cleanup_close(&fds[i]);
+			fds[i] = -1;
+		}
 		return -EBADMSG;
 	}
 	return r;

@@ -3,39 +3,6 @@
 
 #include <string.h>
 
-/* Length of the valid UTF-8 sequence at @s (RFC 3629), 0 when there is none. */
-static size_t utf8_len(const unsigned char *s)
-{
-	unsigned char lo = 0x80, hi = 0xbf;
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		lo = 0xa0;
-	else if (s[0] == 0xed)
-		hi = 0x9f;
-	else if (s[0] == 0xf0)
-		lo = 0x90;
-	else if (s[0] == 0xf4)
-		hi = 0x8f;
-	if (s[1] < lo || s[1] > hi)
-		return 0;
-	for (i = 2; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
 static void put_string(struct buf *b, const char *str)
 {
 	const unsigned char *s = (const unsigned char *)str;
@@ -43,7 +10,7 @@ static void put_string(struct buf *b, const char *str)
 
 	buf_puts(b, "\"");
 	while (*s) {
-		n = utf8_len(s);
+		n = buf_utf8_len(s);
 		if (n == 0) {
 			buf_puts(b, "\\ufffd");
 			n = 1;

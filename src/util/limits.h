@@ -3,18 +3,18 @@
 #ifndef BAILEY_UTIL_LIMITS_H
 #define BAILEY_UTIL_LIMITS_H
 
-#define LIMIT_PATH 4096           /* bytes of a path, with the NUL (PATH_MAX) */
-#define LIMIT_RULES 4096          /* rules of one policy */
-#define LIMIT_OPS 4096            /* operations of one mount plan */
+#define LIMIT_PATH 4096  /* bytes of a path, with the NUL (PATH_MAX) */
+#define LIMIT_RULES 4096 /* rules of one policy */
+#define LIMIT_OPS 4096   /* operations of one mount plan */
 #define LIMIT_WORKSPACES 64
-#define LIMIT_OVERLAYS 64         /* overlays that show host trees; what is left stays a bind */
-#define LIMIT_OVERLAY_DEPTH 4     /* how deep a directory with mounts below is taken apart */
-#define LIMIT_MOUNTS 8192         /* lines of /proc/self/mountinfo that are read */
+#define LIMIT_OVERLAYS 64     /* overlays that show host trees; what is left stays a bind */
+#define LIMIT_OVERLAY_DEPTH 4 /* how deep a directory with mounts below is taken apart */
+#define LIMIT_MOUNTS 8192     /* lines of /proc/self/mountinfo that are read */
 #define LIMIT_MOUNTINFO (4u << 20)
-#define LIMIT_ARENA (16u << 20)   /* bytes of policy and plan together */
-#define LIMIT_OUTPUT (16u << 20)  /* bytes of one --explain */
-#define LIMIT_ENV 65536           /* variables given to the command */
-#define LIMIT_SCAN_DEPTH 256      /* depth of a tree that is searched for sockets */
-#define LIMIT_SCAN_SOCKETS 4096   /* sockets masked in direct trees of one run */
+#define LIMIT_ARENA (16u << 20)  /* bytes of policy and plan together */
+#define LIMIT_OUTPUT (16u << 20) /* bytes of one --explain */
+#define LIMIT_ENV 65536          /* variables given to the command */
+#define LIMIT_SCAN_DEPTH 256     /* depth of a tree that is searched for sockets */
+#define LIMIT_SCAN_SOCKETS 4096  /* sockets masked in direct trees of one run */
 
 #endif

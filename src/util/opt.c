@@ -13,22 +13,23 @@
 static const struct opt *find(const struct opt *opts, const char *name, size_t n)
 {
 	for (; opts->type != OPT_TYPE_END; opts++) {
-		if (opts->type != OPT_TYPE_GROUP && strlen(opts->name) == n && strncmp(opts->name, name, n) == 0)
+		if (opts->type != OPT_TYPE_GROUP && strlen(opts->name) == n &&
+		    strncmp(opts->name, name, n) == 0)
 			return opts;
 	}
 	return NULL;
 }
 
 /* Edit distance, cut off early; names are short. */
-static size_t distance(const char *a, const char *b)
+static size_t distance(const char *a, size_t len, const char *b)
 {
 	size_t row[64], i, j, n = strlen(b);
 
-	if (n >= sizeof(row) / sizeof(row[0]) || strlen(a) >= sizeof(row) / sizeof(row[0]))
+	if (n >= sizeof(row) / sizeof(row[0]) || len >= sizeof(row) / sizeof(row[0]))
 		return 99;
 	for (j = 0; j <= n; j++)
 		row[j] = j;
-	for (i = 1; a[i - 1]; i++) {
+	for (i = 1; i <= len; i++) {
 		size_t diag = row[0];
 
 		row[0] = i;
@@ -49,20 +50,26 @@ static size_t distance(const char *a, const char *b)
 static int unknown(const struct opt *opts, const char *word, struct err *e)
 {
 	const struct opt *best = NULL;
-	size_t best_d = 4, d;
+	size_t len = strcspn(word + 2, "="), best_d = len / 2 + 1,
+	       d; /* at most half of the letters differ */
+
+	if (best_d > 4)
+		best_d = 4;
 
 	for (; opts->type != OPT_TYPE_END; opts++) {
 		if (opts->type == OPT_TYPE_GROUP)
 			continue;
-		d = distance(word + 2, opts->name);
+		d = distance(word + 2, len, opts->name);
 		if (d < best_d) {
 			best_d = d;
 			best = opts;
 		}
 	}
 	if (best)
-		return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s'; did you mean '--%s'?", word, best->name);
-	return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s' (put '--' before the command)", word);
+		return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s'; did you mean '--%s'?",
+			       word, best->name);
+	return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s' (put '--' before the command)",
+		       word);
 }
 
 static int list_add(struct opt_list *l, const struct opt *o, const char *value)
@@ -93,13 +100,15 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	case OPT_TYPE_STRING:
 	case OPT_TYPE_LIST:
 		if (!value)
-			return err_set(e, ERR_USAGE, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->arg);
+			return err_set(e, ERR_USAGE, -EINVAL, "--%s needs a value: --%s %s",
+				       o->name, o->name, o->arg);
 		if (o->type == OPT_TYPE_STRING) {
 			*(const char **)o->target = value;
 			return 0;
 		}
 		if (((struct opt_list *)o->target)->n >= LIMIT_RULES)
-			return err_set(e, ERR_USAGE, -E2BIG, "--%s is given more than %d times", o->name, LIMIT_RULES);
+			return err_set(e, ERR_USAGE, -E2BIG, "--%s is given more than %d times",
+				       o->name, LIMIT_RULES);
 		if (list_add(o->target, o, value) < 0)
 			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 		return 0;
@@ -110,7 +119,8 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	return err_set(e, ERR_USAGE, -EINVAL, "--%s is not an option", o->name);
 }
 
-int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes, struct err *e)
+int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
+	      struct err *e)
 {
 	size_t i;
 	int r;
@@ -127,7 +137,8 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 		if (word[0] != '-' || !word[1])
 			break;
 		if (word[1] != '-')
-			return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s' (options are long: --name)", word);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "unknown option '%s' (options are long: --name)", word);
 		eq = strchr(word, '=');
 		o = find(opts, word + 2, eq ? (size_t)(eq - word - 2) : strlen(word + 2));
 		if (!o)

@@ -16,7 +16,14 @@
 struct buf;
 struct err;
 
-enum opt_type { OPT_TYPE_END, OPT_TYPE_GROUP, OPT_TYPE_FLAG, OPT_TYPE_STRING, OPT_TYPE_OPTIONAL, OPT_TYPE_LIST };
+enum opt_type {
+	OPT_TYPE_END,
+	OPT_TYPE_GROUP,
+	OPT_TYPE_FLAG,
+	OPT_TYPE_STRING,
+	OPT_TYPE_OPTIONAL,
+	OPT_TYPE_LIST
+};
 
 /* Values of one repeatable option, or of several that share the list so that their order is kept. */
 struct opt_value {
@@ -31,23 +38,37 @@ struct opt_list {
 
 struct opt {
 	enum opt_type type;
-	const char *name;  /* long name, without dashes; title of a group */
-	void *target;      /* bool *, const char **, struct opt_list * */
-	const char *arg;   /* name of the value in the help */
+	const char *name; /* long name, without dashes; title of a group */
+	void *target;     /* bool *, const char **, struct opt_list * */
+	const char *arg;  /* name of the value in the help */
 	const char *help;
 };
 
-#define OPT_GROUP(title) { OPT_TYPE_GROUP, (title), NULL, NULL, NULL }
-#define OPT_FLAG(name, target, help) \
-	{ OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), NULL, (help) }
-#define OPT_STRING(name, target, arg, help) \
-	{ OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (arg), (help) }
+#define OPT_GROUP(title)                                  \
+	{                                                 \
+		OPT_TYPE_GROUP, (title), NULL, NULL, NULL \
+	}
+#define OPT_FLAG(name, target, help)                                             \
+	{                                                                        \
+		OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), NULL, (help) \
+	}
+#define OPT_STRING(name, target, arg, help)                                                \
+	{                                                                                  \
+		OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (arg), (help) \
+	}
 /* "--name" sets "", "--name=value" sets value */
-#define OPT_OPTIONAL(name, target, arg, help) \
-	{ OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (arg), (help) }
-#define OPT_LIST(name, target, arg, help) \
-	{ OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (arg), (help) }
-#define OPT_END { OPT_TYPE_END, NULL, NULL, NULL, NULL }
+#define OPT_OPTIONAL(name, target, arg, help)                                                \
+	{                                                                                    \
+		OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (arg), (help) \
+	}
+#define OPT_LIST(name, target, arg, help)                                                    \
+	{                                                                                    \
+		OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (arg), (help) \
+	}
+#define OPT_END                                      \
+	{                                            \
+		OPT_TYPE_END, NULL, NULL, NULL, NULL \
+	}
 
 /* A target of the wrong type is a compile error, not a memory error. */
 #define OPT_CHECK(p, type) \
@@ -60,7 +81,8 @@ struct opt {
  * @ret_dashes: whether "--" ended the options
  * Return: 0, or -EINVAL with @e naming the option.
  */
-int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes, struct err *e);
+int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
+	      struct err *e);
 
 /** opt_help() - append the options as a screen of help. */
 void opt_help(const struct opt *opts, struct buf *b);

@@ -39,7 +39,8 @@ int path_normalize(const char *path, const char *cwd, const char *home, char *ou
 		return err_set(e, ERR_USAGE, -EINVAL, "the path is empty");
 	if (path[0] == '~' && (path[1] == '/' || !path[1])) {
 		if (!home || home[0] != '/')
-			return err_set(e, ERR_USAGE, -EINVAL, "'%s': HOME is not set to an absolute path", path);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "'%s': HOME is not set to an absolute path", path);
 		r = append(out, &len, home);
 		path++;
 	} else if (path[0] != '/') {
