@@ -17,8 +17,9 @@ TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev 
 BENCH_DEPS := bubblewrap firejail crun
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
+# npm may have come with a newer nodejs, which Debian's npm conflicts with.
 define install-packages
-	@missing=$$(for p in $(1); do dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
+	@missing=$$(for p in $(1); do [ $$p = npm ] && command -v npm >/dev/null && continue; dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 

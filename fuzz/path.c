@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *slash;
 	int r;
 
-	if (size > 8 * LIMIT_PATH)
+	if (size > 8UL * LIMIT_PATH)
 		return 0;
 	(void)fuzz_line(&data, &size, path, sizeof(path)); /* what is missing stays empty */
 	(void)fuzz_line(&data, &size, cwd + 1, sizeof(cwd) - 1);

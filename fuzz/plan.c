@@ -60,8 +60,6 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 		return;
 	switch (op->type) {
 	case JAIL_OP_WHITEOUT:
-		good = want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED;
-		break;
 	case JAIL_OP_MASK:
 		good = want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED;
 		break;

@@ -8,8 +8,6 @@
 
 #include "cli.h"
 
-extern char **environ;
-
 static bool is_var(const char *entry, const char *name)
 {
 	size_t n = strlen(name);

@@ -128,7 +128,9 @@ static int open_streams(struct err *e)
 
 	for (fd = 0; fd <= 2; fd++) {
 		if (fstat(fd, &st) < 0) {
-			if (open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			int null = open("/dev/null", fd ? O_WRONLY : O_RDONLY);
+
+			if (null != fd)
 				return err_sys(e, -errno, "/dev/null");
 			continue;
 		}

@@ -64,49 +64,55 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-/* Field 5 of each line: proc_pid_mountinfo(5). */
+/* The mount point in a line of mountinfo, field 5 (proc_pid_mountinfo(5)); cuts the line. NULL: a line of another form. */
+static char *mount_point(char *line)
+{
+	char *field = line, *end;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		field = strchr(field, ' ');
+		if (!field)
+			return NULL;
+		field++;
+	}
+	end = strchr(field, ' ');
+	if (!end)
+		return NULL;
+	*end = '\0';
+	unescape(field);
+	return field;
+}
+
+/* Leaves ctx->mounts NULL when the mounts can't be known. */
 static void read_mounts(struct jail_host_ctx *ctx)
 {
 	struct buf b = BUF_INIT(LIMIT_MOUNTINFO);
 	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	char *line, *next;
-	size_t lines = 0;
+	const char **mounts = NULL;
+	char *text = NULL, *line, *next;
+	size_t n = 0;
 
+	ctx->mounts_known = true;
 	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data) {
+		text = arena_strdup(ctx->arena, b.data);
 		for (line = b.data; (line = strchr(line, '\n')); line++)
-			lines++;
-		if (lines <= LIMIT_MOUNTS)
-			ctx->mounts = arena_alloc(ctx->arena, (lines + 1) * sizeof(*ctx->mounts));
-	}
-	for (line = b.data; ctx->mounts && line && *line; line = next) {
-		char *field = line, *end;
-		int i;
-
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		for (i = 0; i < 4 && field; i++) {
-			field = strchr(field, ' ');
-			if (field)
-				field++;
-		}
-		if (!field)
-			continue;
-		end = strchr(field, ' ');
-		if (end)
-			*end = '\0';
-		unescape(field);
-		field = arena_strdup(ctx->arena, field);
-		if (!field) {
-			ctx->mounts = NULL;
-			break;
-		}
-		ctx->mounts[ctx->n_mounts++] = field;
-		if (!next)
-			break;
+			n++;
+		if (text && n <= LIMIT_MOUNTS)
+			mounts = arena_alloc(ctx->arena, (n + 1) * sizeof(*mounts));
 	}
 	buf_done(&b);
-	ctx->mounts_known = true;
+	if (!mounts)
+		return;
+	n = 0;
+	for (line = text; (next = strchr(line, '\n')); line = next + 1) {
+		*next = '\0';
+		mounts[n] = mount_point(line);
+		if (mounts[n])
+			n++;
+	}
+	ctx->mounts = mounts;
+	ctx->n_mounts = n;
 }
 
 static bool host_mounts_below(void *vctx, const char *path)

@@ -564,7 +564,7 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	int r;
 
 	/* a PID 1 that is gone has sent its reason: jail_recv() */
-	(void)fd_send(jail->sock, &m, sizeof(m.spec), &spec->id->lock, spec->id->lock >= 0);
+	(void)fd_send(jail->sock, &m, sizeof(m.op), &spec->id->lock, spec->id->lock >= 0);
 	r = spec->id->mode == JAIL_IDS_CALLER ? 0 : give_ids(jail, spec, e);
 	return r < 0 ? r : give_sockets(jail, spec, e);
 }
@@ -586,11 +586,12 @@ int jail_recv(struct jail *jail, struct jail_msg *msg)
 	ssize_t n;
 	size_t i;
 
+	/* 1: "begun". ECONNRESET: PID 1 ended with something unread, it comes before what PID 1 said last. */
 	do {
 		n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
-	} while (n == 1); /* "begun" */
+	} while (n == 1 || n == -ECONNRESET);
 	if (n <= 0)
-		return n == -ECONNRESET ? 0 : (int)n;
+		return (int)n;
 	if (n != (ssize_t)sizeof(*msg)) {
 		for (i = 0; i < ARRAY_SIZE(fds); i++)
 			cleanup_close(&fds[i]);

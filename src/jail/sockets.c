@@ -285,10 +285,9 @@ int jail_socket_cover(int root, const char *path)
 }
 
 /* The helper: has capabilities in the sandbox's user namespace, works on names that the sandbox can change; follows no link. */
-static int helper(const struct jail *jail, const struct jail_plan *plan)
+static int helper(const struct jail *jail, const struct jail_plan *plan, struct jail_sockets *f)
 {
-	struct jail_sockets f = { .paths = NULL, .n = 0 };
-	struct search s = { .found = &f, .deadline = 0 };
+	struct search s = { .found = f, .deadline = 0 };
 	int root, r = search_plan(plan, &s);
 	size_t i;
 
@@ -299,16 +298,17 @@ static int helper(const struct jail *jail, const struct jail_plan *plan)
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -errno;
-	for (i = 0; i < f.n; i++)
-		(void)jail_socket_cover(
-			root,
-			f.paths[i]); /* one that can't be covered is no reason to leave the others */
+	/* one that can't be covered is no reason to leave the others */
+	for (i = 0; i < f->n; i++)
+		(void)jail_socket_cover(root, f->paths[i]);
 	return 0;
 }
 
 int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
 {
+	struct jail_sockets f = { .paths = NULL, .n = 0 };
 	pid_t launcher = getpid(), pid;
+	int r;
 
 	pid = fork();
 	if (pid < 0)
@@ -316,7 +316,9 @@ int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
 	if (pid == 0) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
 			_exit(1);
-		_exit(helper(jail, plan) < 0 ? 1 : 0);
+		r = helper(jail, plan, &f);
+		jail_sockets_done(&f);
+		_exit(r < 0 ? 1 : 0);
 	}
 	return pid;
 }

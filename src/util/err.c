@@ -39,7 +39,7 @@ int err_sys(struct err *e, int ret, const char *fmt, ...)
 
 int err_wrap(struct err *e, int ret, const char *fmt, ...)
 {
-	char old[sizeof(e->msg)];
+	char old[sizeof(((struct err *)0)->msg)];
 	va_list ap;
 	size_t n;
 
@@ -51,13 +51,6 @@ int err_wrap(struct err *e, int ret, const char *fmt, ...)
 		n = strlen(e->msg);
 		(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %.*s", (int)sizeof(old) - 1, old);
 	}
-	return ret;
-}
-
-int err_at(struct err *e, int ret, const char *where)
-{
-	if (e && !e->where[0])
-		(void)snprintf(e->where, sizeof(e->where), "%s", where);
 	return ret;
 }
 

@@ -51,9 +51,6 @@ __attribute__((format(printf, 3, 4))) int err_sys(struct err *e, int ret, const 
 /** err_wrap() - put "context: " before the message that is there. Return: @ret. */
 __attribute__((format(printf, 3, 4))) int err_wrap(struct err *e, int ret, const char *fmt, ...);
 
-/** err_at() - name the stage, unless one is named already. Return: @ret. */
-int err_at(struct err *e, int ret, const char *where);
-
 /** err_exit_code() - the exit status of bailey for @e (see docs/adr/0005). */
 int err_exit_code(const struct err *e);
 

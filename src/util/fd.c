@@ -80,6 +80,8 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds)
 		mh.msg_control = c.buf;
 		mh.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
 		cm = CMSG_FIRSTHDR(&mh);
+		if (!cm)
+			return -EINVAL; /* can't be: msg_controllen is large enough */
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
 		cm->cmsg_len = CMSG_LEN(n_fds * sizeof(int));

@@ -10,6 +10,8 @@ import shutil
 import tarfile
 import threading
 
+from typing import Any
+
 import pytest
 
 from conftest import PYTHON, skip
@@ -92,7 +94,7 @@ def test_make(run, user, ws):
 
 # ---- node ----
 
-PACKAGES = {
+PACKAGES: dict[str, dict[str, Any]] = {
     "e2e-twice": {"index.js": "module.exports = (x) => require('e2e-add')(x, x);\n", "dependencies": {"e2e-add": "^1.0.0"}},
     "e2e-add": {"index.js": "module.exports = (a, b) => a + b;\n"},
 }

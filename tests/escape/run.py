@@ -309,15 +309,15 @@ class Suite:
         if row.twin == "-":
             key = (c.name, row.name)
             self.twins[key] = self.twins.get(key, True) and good
-        self.look_at_host(row, c, before)
+        self.look_at_host(row, c, before, todo)
         c.clear_fresh()
 
-    def look_at_host(self, row: Row, c: fixtures.Caller, before: dict[str, object]) -> None:
+    def look_at_host(self, row: Row, c: fixtures.Caller, before: dict[str, object], todo: str) -> None:
         """Whatever was answered: nothing outside the workspace has changed, and no set-id file has appeared."""
         after = c.snapshot(c.out)
         if after != before and "--allow-write" not in row.options:
             changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
-            self.tap.result(False, f"{c.name}: {row.label}: changed the host", "\n".join(changed[:5]))
+            self.tap.result(False, f"{c.name}: {row.label}: changed the host", "\n".join(changed[:5]), todo)
         for name in os.listdir(c.ws):
             mode = os.lstat(f"{c.ws}/{name}").st_mode
             if name.startswith("new-") and mode & 0o6000:

@@ -20,7 +20,6 @@ TEST(no_error_struct_is_fine)
 	CHECK(err_set(NULL, ERR_USAGE, -EINVAL, "x") == -EINVAL);
 	CHECK(err_sys(NULL, -EIO, "x") == -EIO);
 	CHECK(err_wrap(NULL, -EIO, "x") == -EIO);
-	CHECK(err_at(NULL, -EIO, "x") == -EIO);
 }
 
 TEST(sys_appends_the_text_of_errno)
@@ -63,16 +62,6 @@ TEST(long_messages_are_cut_inside_the_struct)
 	for (n = 0; e.msg[n] == 'a'; n++)
 		;
 	CHECK(n == sizeof(e.msg) - 1);
-}
-
-TEST(the_first_stage_stays)
-{
-	struct err e = ERR_INIT;
-
-	CHECK(err_at(&e, -EIO, "a stage whose name is longer than its place") == -EIO);
-	CHECK_STR(e.where, "a stage whose name is l");
-	(void)err_at(&e, -EIO, "later");
-	CHECK_STR(e.where, "a stage whose name is l");
 }
 
 TEST(every_code_has_an_exit_status)

@@ -100,6 +100,7 @@ static void send_raw(const void *p, size_t n, int n_fds)
 
 	mh.msg_controllen = CMSG_SPACE((size_t)n_fds * sizeof(int));
 	cm = CMSG_FIRSTHDR(&mh);
+	REQUIRE(cm);
 	*cm = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
 				.cmsg_type = SCM_RIGHTS,
 				.cmsg_len = CMSG_LEN((size_t)n_fds * sizeof(int)) };
