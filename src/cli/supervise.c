@@ -177,11 +177,8 @@ static void say_identity(const struct sandbox *s)
 {
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
-	say("bailey: notice: the command runs as the workspace's owner, uid %u of the host, without capabilities%s\n",
-	    (unsigned int)s->id.uid,
-	    s->id.host_uid == 0 ?
-		    " (ids of its own can't be used here: the file system has no idmapped mounts, or root is a container's)" :
-		    "");
+	say("bailey: notice: running as uid %u of the host, without capabilities%s\n", (unsigned int)s->id.uid,
+	    s->id.host_uid == 0 ? " (no idmapped mounts here)" : ", the workspace's owner");
 }
 
 /* Forwarded to the command. SIGTSTP and its like are left alone: job control works on the whole process group. */
