@@ -33,7 +33,7 @@ static bool answer(const struct sandbox *s, bool write, const char *path, struct
 	if (rule) {
 		buf_printf(b, "; %s ", policy_kind_name(rule->kind));
 		buf_quote(b, rule->path);
-buf_printf(b, " (%s)", rule->origin);
+		buf_printf(b, " (%s)", rule->origin);
 	} else {
 		buf_puts(b, write ? "; by default only the workspace is writable" :
 				    "; by default everything is readable");

@@ -252,7 +252,7 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 
 /* The entries of the home directory: most built-in names are not there, and one listing is cheaper than asking for each. */
 struct listing {
-	char names[32768]; /* one after the other, each with its NUL */
+	unsigned char names[32768]; /* a length, the name, a length … */
 	size_t used;
 	bool whole;
 };
@@ -265,14 +265,15 @@ static void list_home(const char *home, struct listing *l)
 	l->used = 0;
 	l->whole = dir != NULL;
 	while (dir && (d = readdir(dir))) {
-		size_t n = strlen(d->d_name) + 1;
+		size_t n = strlen(d->d_name);
 
-		if (l->used + n > sizeof(l->names)) {
+		if (n > 255 || l->used + n + 1 > sizeof(l->names)) {
 			l->whole = false;
 			break;
 		}
-		memcpy(l->names + l->used, d->d_name, n);
-		l->used += n;
+		l->names[l->used] = (unsigned char)n;
+		memcpy(l->names + l->used + 1, d->d_name, n);
+		l->used += n + 1;
 	}
 	if (dir)
 		(void)closedir(dir);
@@ -283,8 +284,8 @@ static bool listed(const struct listing *l, const char *rel)
 {
 	size_t n = strcspn(rel, "/"), i;
 
-	for (i = 0; l->whole && i < l->used; i += strlen(l->names + i) + 1) {
-		if (strncmp(l->names + i, rel, n) == 0 && !l->names[i + n])
+	for (i = 0; l->whole && i < l->used; i += l->names[i] + 1u) {
+		if (l->names[i] == n && memcmp(l->names + i + 1, rel, n) == 0)
 			return true;
 	}
 	return !l->whole;

@@ -11,40 +11,47 @@
 #define CHILDREN_MAX \
 	256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
 
+/* NULL: errno says why. */
+static const struct stat *look(struct jail_host_ctx *ctx, const char *path)
+{
+	if (strcmp(ctx->last, path) != 0) {
+		memcpy(ctx->last, path, strlen(path) + 1);
+		ctx->error = lstat(path, &ctx->st) < 0 ? errno : 0;
+	}
+	errno = ctx->error;
+	return ctx->error ? NULL : &ctx->st;
+}
+
 static enum jail_type host_type(void *ctx, const char *path)
 {
-	struct stat st;
+	const struct stat *st = look(ctx, path);
 
-	(void)ctx;
-	if (lstat(path, &st) < 0)
+	if (!st)
 		return errno == ENOENT || errno == ENOTDIR ? JAIL_ABSENT : JAIL_UNREACHABLE;
-	if (S_ISDIR(st.st_mode))
+	if (S_ISDIR(st->st_mode))
 		return JAIL_DIR;
-	return S_ISLNK(st.st_mode) ? JAIL_SYMLINK : JAIL_FILE;
+	return S_ISLNK(st->st_mode) ? JAIL_SYMLINK : JAIL_FILE;
 }
 
 static mode_t host_mode(void *ctx, const char *path)
 {
-	struct stat st;
+	const struct stat *st = look(ctx, path);
 
-	(void)ctx;
-	return lstat(path, &st) < 0 ? 0 : st.st_mode & 07777;
+	return st ? st->st_mode & 07777 : 0;
 }
 
 /*
- * Judged by the id that the command will have, not by the launcher's. Group and other bits are both looked at (supplementary groups),
- * so that the answer errs towards "searchable", which costs one overlay.
+ * Judged by the id that the command will have, not by the launcher's. Group and other bits are both looked at (supplementary groups), so that
+ * the answer errs towards "searchable", which costs one overlay.
  */
 static bool host_searchable(void *vctx, const char *path)
 {
-	const struct jail_host_ctx *ctx = vctx;
-	struct stat st;
+	struct jail_host_ctx *ctx = vctx;
+	const struct stat *st = look(ctx, path);
 
-	if (lstat(path, &st) < 0)
+	if (!st)
 		return false;
-	if (st.st_uid == ctx->uid)
-		return true;
-	return st.st_mode & (S_IXGRP | S_IXOTH);
+	return st->st_uid == ctx->uid || (st->st_mode & (S_IXGRP | S_IXOTH));
 }
 
 /* Undo the octal escapes of mountinfo, in place. */
@@ -133,12 +140,15 @@ static bool host_mounts_below(void *vctx, const char *path)
 
 static bool host_empty(void *ctx, const char *path)
 {
-	/* one system call's worth of entries: "." and ".." come in 48 bytes */
+	/* "." and ".." come in 48 bytes */
 	_Alignas(8) char room[512];
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct stat *st = look(ctx, path);
+	_cleanup_close_ int fd = -1;
 	long n;
 
-	(void)ctx;
+	if (!st || st->st_nlink > 2)
+		return false; /* a directory has a link from each of its subdirectories, where it has such links at all */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	n = sys_call(SYS_getdents64, fd, room, sizeof(room), 0, 0);

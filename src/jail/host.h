@@ -3,6 +3,7 @@
 #ifndef BAILEY_JAIL_HOST_H
 #define BAILEY_JAIL_HOST_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "plan.h"
@@ -10,6 +11,9 @@
 struct jail_host_ctx {
 	struct arena *arena; /* borrowed */
 	uid_t uid;           /* whom the command runs as, in host ids */
+	char last[LIMIT_PATH]; /* the path that was looked at last, and what was seen: questions come in groups */
+	struct stat st;
+	int error; /* errno of that lstat, 0: st is valid */
 	bool mounts_known;
 	const char **mounts; /* mount points */
 	size_t n_mounts;

@@ -86,7 +86,6 @@ void jail_identity_done(struct jail_identity *id);
 
 struct jail_spec {
 	const struct jail_plan *plan; /* borrowed, as everything here */
-	const struct jail_host *host;
 	const struct jail_identity *id;
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */

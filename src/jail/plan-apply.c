@@ -298,7 +298,8 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 		r = jail_layer_lost(JAIL_LAYER_PROC, a->spec->allow_degraded, &a->lost, e);
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
-	for (i = 0; r == 0 && i < ARRAY_SIZE(fixed); i++) {
+	/* all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for */
+	for (i = 0; r == 0 && i < (a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed)); i++) {
 		_cleanup_close_ int tree = -1;
 
 		(void)snprintf(path, sizeof(path), "/proc/%s", fixed[i]);
@@ -465,6 +466,16 @@ static int apply_mask(struct jail_apply *a, size_t index, struct err *e)
 	return attach_stage(a, dir, op->path, false, e);
 }
 
+/* There is no overlay to hide the name in: it is made unreadable, when it is there. */
+static int mask_instead(struct jail_apply *a, const struct jail_op *op, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(op->path, &st) < 0)
+		return 0;
+	return attach_stage(a, S_ISDIR(st.st_mode) ? "m" : "f", op->path, false, e);
+}
+
 static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[i];
@@ -493,12 +504,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 	case JAIL_OP_MASK:
 		return apply_mask(a, i, e);
 	case JAIL_OP_WHITEOUT: /* made with the overlay */
-		if (!(a->lost & (1u << JAIL_LAYER_OVERLAY)))
-			return 0;
-		r = a->spec->host->type(a->spec->host->ctx, op->path);
-		return r == JAIL_ABSENT ?
-			       0 :
-			       attach_stage(a, r == JAIL_DIR ? "m" : "f", op->path, false, e);
+		return a->lost & (1u << JAIL_LAYER_OVERLAY) ? mask_instead(a, op, e) : 0;
 	case JAIL_OP_UPPER: /* made with the overlay */
 	case JAIL_OP_HOST:  /* stays as it is */
 	case JAIL_OP_NUM:

@@ -17,6 +17,8 @@ struct planner {
 	struct err *e;
 	char dir[LIMIT_PATH]; /* the last directory that was asked for, and the answer: rules are sorted, so it is often the next, too */
 	bool dir_is;
+	char around[LIMIT_PATH]; /* the same for the state of the surroundings */
+	struct policy_verdict around_is;
 };
 
 static bool is_dir(struct planner *pl, const char *path)
@@ -378,7 +380,11 @@ static int plan_path(struct planner *pl, const char *path)
 			       (v.write_rule ? v.write_rule : v.read_rule)->origin);
 	}
 	parent_of(path, parent);
-	around = policy_eval(pl->policy, parent);
+	if (strcmp(pl->around, parent) != 0) {
+		memcpy(pl->around, parent, strlen(parent) + 1);
+		pl->around_is = policy_eval(pl->policy, parent);
+	}
+	around = pl->around_is;
 	if (v.state == around.state ||
 	    (withheld(v.state) && around.state != POLICY_SHOW_RO && around.state != POLICY_SHOW_RW))
 		return 0;

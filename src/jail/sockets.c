@@ -55,53 +55,70 @@ static int remember(struct jail_sockets *f, const char *path)
 	return f->paths[f->n++] ? 0 : -ENOMEM;
 }
 
-/* Search the directory @dfd (taken) named @path (LIMIT_PATH bytes, changed and restored). -ETIME: the budget is used up. */
+/* As the kernel writes it: getdents64(2). */
+struct entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	unsigned char type;
+	char name[];
+};
+
+static int search(struct search *s, int dfd, char *path, int depth, bool deep);
+
+/* One entry of the directory @dfd named @path. */
+static int search_entry(struct search *s, int dfd, char *path, const struct entry *d, int depth,
+			bool deep)
+{
+	unsigned char type = d->type;
+	size_t len = strlen(path), n;
+	struct stat st;
+	int r, fd;
+
+	if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
+		return 0;
+	if (type == DT_UNKNOWN && fstatat(dfd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		type = (unsigned char)IFTODT(st.st_mode);
+	if (type != DT_SOCK && !(type == DT_DIR && deep))
+		return 0;
+	n = strlen(d->name);
+	if (len + n + 2 > LIMIT_PATH)
+		return -ENAMETOOLONG;
+	path[len] = '/';
+	memcpy(path + len + 1, d->name, n + 1);
+	if (type == DT_SOCK) {
+		r = remember(s->found, path);
+	} else {
+		fd = openat(dfd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
+		r = fd < 0 ? 0 : search(s, fd, path, depth + 1, true);
+	}
+	path[len] = '\0';
+	return r;
+}
+
+/*
+ * Search the directory @dfd (taken) named @path (LIMIT_PATH bytes, changed and restored). -ETIME: the budget is used up.
+ */
 static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 {
-	size_t len = strlen(path);
-	struct dirent *d;
+	_Alignas(struct entry) char buf[8192];
+	_cleanup_close_ int fd = dfd;
+	long n, o;
 	int r = 0;
-	DIR *dir;
 
-	dir = fdopendir(dfd);
-	if (!dir) {
-		(void)close(dfd);
-		return -errno;
-	}
+	if (depth == LIMIT_SCAN_DEPTH)
+		return -ELOOP;
 	if (s->deadline && now_us() > s->deadline)
-		r = -ETIME;
-	while (r == 0 && (d = readdir(dir))) {
-		unsigned char type = d->d_type;
-		struct stat st;
-		int fd;
-
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (type == DT_UNKNOWN &&
-		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			type = (unsigned char)IFTODT(st.st_mode);
-		if (type != DT_SOCK && !(type == DT_DIR && deep))
-			continue;
-		if (len + strlen(d->d_name) + 2 > LIMIT_PATH) {
-			r = -ENAMETOOLONG;
-			break;
-		}
-		path[len] = '/';
-		memcpy(path + len + 1, d->d_name, strlen(d->d_name) + 1);
-		if (type == DT_SOCK) {
-			r = remember(s->found, path);
-		} else if (depth == LIMIT_SCAN_DEPTH) {
-			r = -ELOOP;
-		} else {
-			fd = openat(dirfd(dir), d->d_name,
-				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
-			if (fd >= 0)
-				r = search(s, fd, path, depth + 1, true);
-		}
-		path[len] = '\0';
+		return -ETIME;
+	while (r == 0) {
+		n = sys_call(SYS_getdents64, fd, buf, sizeof(buf), 0, 0);
+		if (n <= 0)
+			return (int)n;
+		for (o = 0; r == 0 && o < n;
+		     o += ((const struct entry *)(const void *)(buf + o))->len)
+			r = search_entry(s, fd, path, (const void *)(buf + o), depth, deep);
 	}
-	(void)closedir(dir);
 	return r;
 }
 

@@ -80,7 +80,11 @@ static bool name_matches(enum env_match how, const char *upper, size_t n, const 
 	case ENV_PART:
 		break;
 	}
-	return n >= t && strstr(upper, text) != NULL;
+	for (; n >= t; upper++, n--) {
+		if (upper[0] == text[0] && memcmp(upper, text, t) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool token(const char *v)

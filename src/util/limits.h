@@ -14,7 +14,7 @@
 #define LIMIT_ARENA (16u << 20)  /* bytes of policy and plan together */
 #define LIMIT_OUTPUT (16u << 20) /* bytes of one --explain */
 #define LIMIT_ENV 65536          /* variables given to the command */
-#define LIMIT_SCAN_DEPTH 256     /* depth of a tree that is searched for sockets */
+#define LIMIT_SCAN_DEPTH 128     /* depth of a tree that is searched for sockets */
 #define LIMIT_SCAN_SOCKETS 4096  /* sockets masked in direct trees of one run */
 
 #endif
