@@ -70,7 +70,8 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep);
 static int search_entry(struct search *s, int dfd, char *path, const struct entry *d, int depth,
 			bool deep)
 {
-	unsigned char type = d->type;
+	unsigned char type =
+		d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): the kernel filled it */
 	size_t len = strlen(path), n;
 	struct stat st;
 	int r, fd;

@@ -118,7 +118,7 @@ static bool url_with_password(const char *v)
 
 const char *policy_env_secret(const char *name, const char *value)
 {
-	char upper[256];
+	char upper[256] = "";
 	size_t i, n;
 
 	for (i = 0; name[i]; i++) {

@@ -39,6 +39,10 @@ def own(top: str, uid: int, gid: int) -> None:
             os.lchown(os.path.join(base, name), uid, gid)
 
 
+def filesystem(path: str) -> str:
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True, capture_output=True, text=True).stdout.strip()
+
+
 class Caller:
     """One identity that runs bailey, with a home and a workspace of its own."""
 
@@ -314,10 +318,9 @@ class World:
     def mappable(self, path: str) -> str:
         """Root gets ids of its own only where mounts can be idmapped: not on overlayfs, where this suite may run."""
         os.makedirs(path)
-        kind = subprocess.run(["stat", "-f", "-c", "%T", path], check=True, capture_output=True, text=True).stdout.strip()
-        if kind == "overlayfs":
+        if filesystem(path) == "overlayfs":
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path], check=True)
-            self.undo.callback(subprocess.run, ["umount", "-l", path], check=False)
+            self.undo.callback(lambda: subprocess.run(["umount", "-l", path], capture_output=True, check=False))
         return f"{path}/home"
 
     def make_home(self, path: str) -> str:
@@ -337,7 +340,9 @@ class World:
             os.mkdir(d)
         options = f"lowerdir={lower},upperdir={upper},workdir={work}"
         if subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, top], capture_output=True, check=False).returncode:
-            self.notes.append("no overlayfs here: caller 'ov' is left out (as on a machine whose root is an overlay, where 'root' is that case)")
+            if filesystem(top) == "overlayfs":
+                return top  # the machine's root is one already, and can't be stacked on
+            self.notes.append("no overlayfs here: caller 'ov' is left out")
             return None
         self.undo.callback(lambda: subprocess.run(["umount", "-l", top], capture_output=True, check=False))
         return top
