@@ -70,12 +70,12 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep);
 static int search_entry(struct search *s, int dfd, char *path, const struct entry *d, int depth,
 			bool deep)
 {
-	unsigned char type =
-		d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): the kernel filled it */
+	unsigned char type;
 	size_t len = strlen(path), n;
 	struct stat st;
 	int r, fd;
 
+	type = d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
 	if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
 		return 0;
 	if (type == DT_UNKNOWN && fstatat(dfd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
