@@ -27,10 +27,6 @@ struct shared {
 	_Alignas(16) unsigned char memory[];
 };
 
-#define SHARED_WARM 98304 /* what a usual run needs */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #define SHARED_SIZE (sizeof(struct shared) + LIMIT_ARENA)
 
 static int enter(void *arg, int *ret_status, struct err *e)
@@ -221,8 +217,6 @@ int supervise_begin(struct run *run, bool relay, struct err *e)
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
 		return err_sys(e, -errno, "shared memory");
-	/* one call instead of a page fault each; an old kernel (before 5.14) just takes the faults */
-	(void)madvise(run->shared, SHARED_WARM, MADV_POPULATE_WRITE);
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
 	run->signals = open_signals();

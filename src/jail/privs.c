@@ -338,9 +338,6 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 	r = netns_begin(&c->net);
 	if (r < 0)
 		return err_sys(e, r, "helper thread");
-	/* the launcher waits for this: until now it would only have kept us from the CPU */
-	if (send(c->sock, "", 1, MSG_NOSIGNAL) != 1)
-		return err_sys(e, -errno, "launcher");
 	r = stage_take_spec(c, shared, size, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
@@ -522,7 +519,6 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
 	unsigned int lost = 0;
 	int pair[2];
-	char begun;
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
@@ -553,8 +549,6 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 	}
 	jail->pid = (pid_t)pid;
-	/* not waited for the byte's sake: a failed PID 1 has sent its reason, which jail_recv() gets */
-	(void)recv(jail->sock, &begun, 1, MSG_PEEK);
 	return 0;
 }
 
@@ -586,10 +580,10 @@ int jail_recv(struct jail *jail, struct jail_msg *msg)
 	ssize_t n;
 	size_t i;
 
-	/* 1: "begun". ECONNRESET: PID 1 ended with something unread, it comes before what PID 1 said last. */
+	/* ECONNRESET: PID 1 ended with something unread; it comes before what PID 1 said last */
 	do {
 		n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
-	} while (n == 1 || n == -ECONNRESET);
+	} while (n == -ECONNRESET);
 	if (n <= 0)
 		return (int)n;
 	if (n != (ssize_t)sizeof(*msg)) {
