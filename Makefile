@@ -32,11 +32,11 @@ deps-test: deps
 	$(call install-packages,$(TEST_DEPS))
 
 build/musl/build.ninja: | meson.build
-	meson setup build/musl --cross-file tools/musl.ini -Dstatic_libc=true >/dev/null
+	@meson setup build/musl --cross-file tools/musl.ini -Dstatic_libc=true >/dev/null
 
 build/bailey: build/musl/build.ninja FORCE
-	@ninja -C build/musl --quiet src/cli/bailey
-	@cmp -s build/musl/src/cli/bailey $@ || install -m 755 build/musl/src/cli/bailey $@
+	@ninja -C build/musl --quiet src/cli/bailey >/dev/null || ninja -C build/musl src/cli/bailey
+	@cmp -s build/musl/src/cli/bailey $@ || { install -m 755 build/musl/src/cli/bailey $@ && echo "built $@"; }
 
 FORCE:
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gen-seccomp OUTPUT.h: makes the seccomp programs of the profile `run`, at build time.
+ * gen-seccomp OUTPUT.h: makes the seccomp program of the profile `run`, at build time.
  *
  * Theory of operation
  *
- * OUTPUT.h gets two arrays of struct sock_filter: seccomp_run[] and seccomp_run_notify[], which
- * differ in the answer for AF_UNIX sockets only. Each program is made of two parts:
+ * OUTPUT.h gets an array of struct sock_filter, seccomp_run[]. The program is made of two parts:
  *
  * 1. Written by hand here (struct prog): the wrong ABI, numbers that nobody has looked at, and the
  *    calls that depend on arguments. libseccomp can't say "any of these bits" (one rule per bit)
@@ -245,13 +244,13 @@ static void emit_ioctl(struct prog *p)
 	label_here(p, end);
 }
 
-static void emit_socket(struct prog *p, unsigned int unix_answer)
+static void emit_socket(struct prog *p)
 {
 	int end = block(p, SECCOMP_SOCKET_NR, "socket");
 	int inet = label_new(p), inet_proto = label_new(p), netlink = label_new(p);
 
 	load(p, OFF_ARG_LOW(0));
-	jump(p, BPF_JEQ, AF_UNIX, ret(p, unix_answer), NEXT);
+	jump(p, BPF_JEQ, AF_UNIX, ret_allow(p), NEXT);
 	jump(p, BPF_JEQ, AF_INET, inet, NEXT);
 	jump(p, BPF_JEQ, AF_INET6, inet, NEXT);
 	jump(p, BPF_JEQ, AF_NETLINK, netlink, ret_errno(p, EAFNOSUPPORT));
@@ -277,7 +276,7 @@ static void emit_socket(struct prog *p, unsigned int unix_answer)
 	label_here(p, end);
 }
 
-static void emit_socketpair(struct prog *p, unsigned int unix_answer)
+static void emit_socketpair(struct prog *p)
 {
 	int end = block(p, SECCOMP_SOCKETPAIR_NR, "socketpair");
 
@@ -286,7 +285,7 @@ static void emit_socketpair(struct prog *p, unsigned int unix_answer)
 	load(p, OFF_ARG_LOW(1));
 	emit(p, BPF_ALU | BPF_AND | BPF_K, SECCOMP_SOCK_TYPE_MASK, NEXT, NEXT);
 	jump(p, BPF_JEQ, SOCK_STREAM, ret_allow(p), NEXT);
-	jump(p, BPF_JEQ, SOCK_SEQPACKET, ret_allow(p), ret(p, unix_answer));
+	jump(p, BPF_JEQ, SOCK_SEQPACKET, ret_allow(p), ret_allow(p));
 	label_here(p, end);
 }
 
@@ -294,7 +293,7 @@ static void emit_socketpair(struct prog *p, unsigned int unix_answer)
  * One side of the gap. Both sides expand the same lists, so that a row stays a row; which ones
  * belong here is known when the generator runs.
  */
-static void emit_blocks(struct prog *p, int high, unsigned int unix_answer)
+static void emit_blocks(struct prog *p, int high)
 {
 #define HERE(nr) (((nr) > SECCOMP_NR_GAP_LAST) == high)
 	/* The kernel can't cache calls that depend on arguments: the frequent ones first. */
@@ -316,23 +315,23 @@ static void emit_blocks(struct prog *p, int high, unsigned int unix_answer)
 	SECCOMP_DENY_OTHER_BITS(X)
 #undef X
 	if (!high) {
-		emit_socket(p, unix_answer);
-		emit_socketpair(p, unix_answer);
+		emit_socket(p);
+		emit_socketpair(p);
 	}
 #undef HERE
 }
 
 /* The first part; it ends where the second begins. */
-static void make_first_part(struct prog *p, unsigned int unix_answer)
+static void make_first_part(struct prog *p)
 {
 	int low = label_new(p), second = label_new(p);
 
 	emit_start(p);
 	emit_gap(p, low);
-	emit_blocks(p, 1, unix_answer);
+	emit_blocks(p, 1);
 	emit(p, BPF_JMP | BPF_JA, 0, second, NEXT);
 	label_here(p, low);
-	emit_blocks(p, 0, unix_answer);
+	emit_blocks(p, 0);
 	emit(p, BPF_JMP | BPF_JA, 0, second, NEXT);
 	emit_rets(p);
 	label_here(p, second);
@@ -416,12 +415,12 @@ static size_t make_second_part(struct sock_filter *filter, size_t max)
 
 /* --- the header --- */
 
-static void print_program(FILE *f, const char *name, unsigned int unix_answer,
-			  const struct sock_filter *second, size_t n_second)
+static void print_program(FILE *f, const char *name, const struct sock_filter *second,
+			  size_t n_second)
 {
 	struct prog p = { 0 };
 
-	make_first_part(&p, unix_answer);
+	make_first_part(&p);
 	fprintf(f, "/* %zu instructions. */\n", p.n + n_second);
 	fprintf(f, "__attribute__((unused)) static const struct sock_filter %s[] = {\n", name);
 	for (size_t i = 0; i < p.n; i++) {
@@ -468,9 +467,7 @@ int main(int argc, char **argv)
 		   "/* Made by tools/gen-seccomp from src/jail/seccomp-table.h. Don't edit. */\n"
 		   "#ifndef BAILEY_SECCOMP_PROG_H\n#define BAILEY_SECCOMP_PROG_H\n\n"
 		   "#include <linux/filter.h>\n\n");
-	print_program(f, "seccomp_run", SECCOMP_RET_ALLOW, second, n_second);
-	fprintf(f, "/* Raises a notification where an AF_UNIX socket could reach a path. */\n");
-	print_program(f, "seccomp_run_notify", SECCOMP_RET_USER_NOTIF, second, n_second);
+	print_program(f, "seccomp_run", second, n_second);
 	fprintf(f, "#endif\n");
 	bad = ferror(f);
 	if (fclose(f) != 0 || bad) {

@@ -110,10 +110,10 @@ struct sandbox *supervise_sandbox(struct run *run);
 
 /**
  * supervise() - run @argv in the sandbox, to the end.
- * Return: exit status of bailey; or -EOPNOTSUPP, when nothing has run and sandbox_make() should be tried with @owner; other negative
- * errno with @e, when nothing has run.
+ * @ret_no_block: nothing has run, because root's block of ids can't be used for these mounts: try sandbox_make() with @owner
+ * Return: exit status of bailey, or negative errno with @e, when nothing has run.
  */
-int supervise(struct run *run, char *const *argv, bool dry_run, struct err *e);
+int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_block, struct err *e);
 
 /** supervise_abort() - end what supervise_begin() began; nothing has run. */
 void supervise_abort(struct run *run);

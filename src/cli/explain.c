@@ -16,7 +16,7 @@ static const char *op_note(const struct jail_op *op)
 	if (op->type == JAIL_OP_MASK)
 		return "unreadable";
 	if (op->type == JAIL_OP_HOST && (op->flags & JAIL_OP_SHALLOW))
-		return "has mounts below: its children are shown one by one; sockets in it are masked when one is first needed";
+		return "has mounts below: its children are shown one by one; sockets found in it are masked";
 	switch (op->type) {
 	case JAIL_OP_ROOT:
 		return "everything read-only, nosuid, nodev";
@@ -29,7 +29,7 @@ static const char *op_note(const struct jail_op *op)
 	case JAIL_OP_WHITEOUT:
 		return "absent";
 	case JAIL_OP_HOST:
-		return "stays a read-only bind (mounts below); sockets in it are masked when one is first needed";
+		return "stays a read-only bind (mounts below); sockets found in it are masked";
 	case JAIL_OP_PROC:
 		return "fresh: only the sandbox's processes";
 	case JAIL_OP_DEV:

@@ -30,7 +30,7 @@ static void __attribute__((noreturn)) copy(int from, int to)
 /* One stream: fd 0 is read by the sandbox, 1 and 2 are written by it. */
 static int start_one(struct relay *relay, int fd, struct err *e)
 {
-	int p[2], inside = fd == 0 ? 0 : 1;
+	int p[2], inside = fd == 0 ? 0 : 1, r = 0;
 	pid_t launcher = getpid(), pid;
 
 	if (pipe2(p, O_CLOEXEC) < 0)
@@ -49,10 +49,11 @@ static int start_one(struct relay *relay, int fd, struct err *e)
 	relay->pid[fd] = pid;
 	relay->file[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (relay->file[fd] < 0 || dup2(p[inside], fd) < 0)
-		return err_sys(e, -errno, "fd %d", fd);
+		r = err_sys(e, -errno, "fd %d", fd);
+	/* also on failure: the copier waits for the end of the pipe */
 	(void)close(p[0]);
 	(void)close(p[1]);
-	return 0;
+	return r;
 }
 
 int relay_start(struct relay *relay, struct err *e)

@@ -22,7 +22,7 @@ void run_help(struct buf *b)
 		"126 and 127 when the command can't be executed or found; 2 for wrong options.\n\n"
 		"Examples:\n"
 		"  bailey run -- make test\n"
-		"  bailey run --allow-write ~/.npm --pass-env NPM_TOKEN -- npm ci\n"
+		"  bailey run --allow-write ~/.cache --pass-env MY_TOKEN -- ./script\n"
 		"  bailey run --workspace . --workspace ../lib:ro -- cargo build --offline\n"
 		"  bailey run --explain -- true\n");
 }
@@ -53,7 +53,8 @@ static bool may_lose_landlock(const struct sandbox_options *o)
 	return false;
 }
 
-static int run(const struct sandbox_options *o, char *const *argv, bool owner, struct err *e)
+static int run(const struct sandbox_options *o, char *const *argv, bool owner, bool *ret_no_block,
+	       struct err *e)
 {
 	struct sandbox *s;
 	struct run run;
@@ -67,7 +68,7 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, s
 	if (r < 0)
 		supervise_abort(&run);
 	else
-		r = supervise(&run, argv, o->dry_run, e);
+		r = supervise(&run, argv, o->dry_run, ret_no_block, e);
 	sandbox_done(s);
 	return r;
 }
@@ -77,7 +78,7 @@ int run_main(char **argv)
 	struct sandbox_options o;
 	struct opt table[SANDBOX_OPTIONS];
 	struct err e = ERR_INIT;
-	bool dashes;
+	bool dashes, no_block = false;
 	size_t rest;
 	int r;
 
@@ -95,10 +96,10 @@ int run_main(char **argv)
 	if (r == 0 && o.explain) {
 		r = explain_only(&o, argv + rest, &e);
 	} else if (r == 0) {
-		r = run(&o, argv + rest, false, &e);
-		if (r == -EOPNOTSUPP) {
+		r = run(&o, argv + rest, false, &no_block, &e);
+		if (no_block) {
 			e = (struct err)ERR_INIT;
-			r = run(&o, argv + rest, true, &e);
+			r = run(&o, argv + rest, true, &no_block, &e);
 		}
 	}
 	sandbox_options_done(&o);

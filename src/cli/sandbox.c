@@ -215,6 +215,48 @@ static int protect_read_only(struct sandbox *s, struct err *e)
 	return r;
 }
 
+/*
+ * A grant whose name lies in a workspace, or in the current directory, must lead to a place in it: a link that an earlier run left there
+ * must not turn the same words into another grant.
+ */
+static int check_grant(const char *dir, const char *norm, const char *real, const char *origin,
+		       struct err *e)
+{
+	if (!path_covers(dir, norm) || path_covers(dir, real))
+		return 0;
+	return err_set(
+		e, ERR_POLICY, -ELOOP,
+		"%s '%s': a symlink leads out of '%s', to '%s'; if that is meant, name it itself",
+		origin, norm, dir, real);
+}
+
+static int check_grants(const struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+			struct err *e)
+{
+	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
+	size_t i, k;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < o->files.n; i++) {
+		const char *name = o->files.v[i].opt->name, *value = o->files.v[i].value;
+
+		if (strcmp(name, "workspace") == 0) {
+			r = split_mode(value, path, e);
+			value = path;
+		} else if (strncmp(name, "allow-", 6) != 0) {
+			continue;
+		}
+		if (r >= 0)
+			r = path_normalize(value, cwd, s->home, norm, e);
+		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
+			continue; /* what can't be resolved was refused already */
+		r = check_grant(cwd, norm, real, name, e);
+		for (k = 0; r == 0 && k < s->n_workspaces; k++)
+			r = check_grant(s->workspaces[k], norm, real, name, e);
+	}
+	return r;
+}
+
 static int kind_of_option(const char *name)
 {
 	int k;
@@ -295,7 +337,7 @@ static bool listed(const struct listing *l, const char *rel)
  * A built-in rule names a place below the home directory. Where that name, or a directory on the way, is a symlink, the place it leads to
  * is what must be hidden.
  */
-static int resolve_builtin(struct sandbox *s, size_t index, struct err *e)
+static int resolve_builtin(struct sandbox *s, const char *home, size_t index, struct err *e)
 {
 	struct policy_rule *rule = &s->policy.rules[index];
 	char parent[LIMIT_PATH], real[LIMIT_PATH];
@@ -305,7 +347,7 @@ static int resolve_builtin(struct sandbox *s, size_t index, struct err *e)
 
 	memcpy(parent, rule->path, len);
 	parent[len] = '\0';
-	if (len > strlen(s->home) && jail_host_resolve(parent, true, real) == 0 &&
+	if (len > strlen(home) && jail_host_resolve(parent, true, real) == 0 &&
 	    strcmp(parent, real) != 0) {
 		rule->path = arena_printf(&s->arena, "%s%s", real, slash);
 		if (!rule->path)
@@ -314,26 +356,26 @@ static int resolve_builtin(struct sandbox *s, size_t index, struct err *e)
 	}
 	if (lstat(rule->path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
-	if (jail_host_resolve(rule->path, true, real) < 0 || path_covers(real, s->home))
+	if (jail_host_resolve(rule->path, true, real) < 0 || path_covers(real, home))
 		return 0; /* dangling; or a link to the home itself, which can't be hidden */
 	return policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, real, rule->origin, e);
 }
 
-static int resolve_builtins(struct sandbox *s, struct err *e)
+static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 {
-	size_t i, n = s->policy.n, home_len = s->home ? strlen(s->home) : 0;
+	size_t i, n = s->policy.n, home_len = home ? strlen(home) : 0;
 	struct listing l;
 	int r = 0;
 
-	if (!s->home || !s->home[1])
+	if (!home || !home[1])
 		return 0;
-	list_home(s->home, &l);
+	list_home(home, &l);
 	for (i = 0; r == 0 && i < n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i];
 
 		if (rule->kind == POLICY_HIDE && rule->len > home_len &&
-		    path_covers(s->home, rule->path) && listed(&l, rule->path + home_len + 1))
-			r = resolve_builtin(s, i, e);
+		    path_covers(home, rule->path) && listed(&l, rule->path + home_len + 1))
+			r = resolve_builtin(s, home, i, e);
 	}
 	return r;
 }
@@ -342,7 +384,11 @@ static int make_builtin(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
 	const char *dir = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
-	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], norm[LIMIT_PATH];
+	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], norm[LIMIT_PATH],
+		owner_home[LIMIT_PATH];
+	const uid_t who = s->id.mode == JAIL_IDS_OWNER ? s->id.uid : geteuid();
+	const struct passwd *pw;
+	struct stat st;
 	int r;
 
 	if (dir && dir[0] == '/' && path_normalize(dir, "/", NULL, norm, e) == 0 &&
@@ -359,7 +405,19 @@ static int make_builtin(struct sandbox *s, struct err *e)
 		c.state_dir = state_dir;
 	}
 	r = policy_builtin(&s->policy, &c, e);
-	return r < 0 ? r : resolve_builtins(s, e);
+	if (r == 0)
+		r = resolve_builtins(s, s->home, e);
+	/* HOME may not be the home of the one the command acts as: root as the workspace's owner, or a HOME that is made up */
+	if (r == 0 && (!s->home || stat(s->home, &st) < 0 || st.st_uid != who) &&
+	    (pw = getpwuid(who)) && pw->pw_dir && pw->pw_dir[0] == '/' &&
+	    path_normalize(pw->pw_dir, "/", NULL, norm, e) == 0 &&
+	    jail_host_resolve(norm, true, owner_home) == 0 &&
+	    (!s->home || strcmp(owner_home, s->home) != 0)) {
+		r = policy_builtin(&s->policy, &(struct policy_caller){ .home = owner_home }, e);
+		if (r == 0)
+			r = resolve_builtins(s, owner_home, e);
+	}
+	return r;
 }
 
 /* The command starts where the caller is, when a workspace holds that; else in the first workspace. */
@@ -400,6 +458,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	}
 	if (r == 0 && s->n_workspaces == 0)
 		r = add_workspace(s, cwd, cwd, "workspace: the current directory", e);
+	if (r == 0)
+		r = check_grants(s, o, cwd, e);
 	if (r == 0)
 		r = protect_read_only(s, e);
 	if (r == 0)

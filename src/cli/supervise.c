@@ -49,6 +49,7 @@ static long now_ms(void)
 
 __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
+	struct pollfd p = { .fd = 2, .events = POLLOUT };
 	char line[1024];
 	va_list ap;
 	int n;
@@ -56,10 +57,10 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	if (n > 0)
+	/* a notice; whoever does not read must not keep us from the time-out */
+	if (n > 0 && poll(&p, 1, 100) == 1)
 		(void)fd_write_all(2, line,
-				   (size_t)n < sizeof(line) ? (size_t)n :
-							      sizeof(line) - 1); /* a notice */
+				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
 static void say_lost(unsigned int lost)
@@ -126,9 +127,12 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 	}
 	switch (msg.type) {
 	case JAIL_MSG_READY:
-		say_lost(msg.lost);
+		say_lost(msg.lost | run->jail.lost);
 		if (!run->jail.searched && !dry_run)
 			run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
+		if (run->late < 0)
+			say("bailey: the rest of a large workspace can't be searched for sockets: %s\n",
+			    strerror(-run->late));
 		return -EAGAIN;
 	case JAIL_MSG_ENDED:
 		if (dry_run)
@@ -219,6 +223,8 @@ int supervise_begin(struct run *run, bool relay, struct err *e)
 		return err_sys(e, -errno, "shared memory");
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
+	/* a caller that ignores SIGCHLD hands that down: then nobody could be waited for, here and in PID 1 */
+	(void)signal(SIGCHLD, SIG_DFL);
 	run->signals = open_signals();
 	if (run->signals < 0)
 		r = err_sys(e, run->signals, "signals");
@@ -249,7 +255,7 @@ static void finish(struct run *run)
 	cleanup_close(&run->signals);
 }
 
-int supervise(struct run *run, char *const *argv, bool dry_run, struct err *e)
+int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_block, struct err *e)
 {
 	struct shared *sh = run->shared;
 	const struct sandbox *s = &sh->sandbox;
@@ -263,11 +269,12 @@ int supervise(struct run *run, char *const *argv, bool dry_run, struct err *e)
 				       .dry_run = dry_run,
 				       .entry = enter,
 				       .arg = &sh->cmd };
+	say_identity(s);
 	r = jail_continue(&run->jail, &sh->spec, e);
+	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
 	if (r == 0) {
 		if (s->timeout_ms)
 			run->deadline = now_ms() + s->timeout_ms;
-		say_identity(s);
 		r = loop(run, dry_run, e);
 		if (r >= 0)
 			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)

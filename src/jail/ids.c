@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -45,16 +46,21 @@ static int block_take(struct jail_identity *id, struct err *e)
 
 int jail_identity_owner(struct jail_identity *id, const char *workspace, struct err *e)
 {
+	const struct passwd *pw;
 	struct stat st;
+	gid_t gid;
 
 	jail_identity_done(id);
 	if (stat(workspace, &st) < 0)
 		return err_sys(e, -errno, "workspace '%s'", workspace);
+	/* the owner's own group: the directory's may be one that gives rights (docker, disk) */
+	pw = getpwuid(st.st_uid);
+	gid = pw ? pw->pw_gid : st.st_gid;
 	*id = (struct jail_identity){ .mode = JAIL_IDS_OWNER,
 				      .uid = st.st_uid,
-				      .gid = st.st_gid,
+				      .gid = gid,
 				      .host_uid = st.st_uid,
-				      .host_gid = st.st_gid,
+				      .host_gid = gid,
 				      .lock = -1 };
 	return 0;
 }
@@ -63,6 +69,7 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 {
 	struct statfs sfs;
 	struct stat st;
+	int r;
 
 	*id = (struct jail_identity){
 		.mode = JAIL_IDS_CALLER, .uid = geteuid(), .gid = getegid(), .lock = -1
@@ -78,8 +85,12 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 		return jail_identity_owner(id, workspace, e);
 	id->mode = JAIL_IDS_BLOCK;
 	id->uid = id->gid = 0;
+	r = block_take(id, e);
 	/* root without a place for the lock is root of some container: it has no ids to give either */
-	return block_take(id, e) < 0 ? jail_identity_owner(id, workspace, e) : 0;
+	if (r != -EACCES && r != -EPERM && r != -EROFS && r != -ENOENT)
+		return r;
+	*e = (struct err)ERR_INIT;
+	return jail_identity_owner(id, workspace, e);
 }
 
 void jail_identity_done(struct jail_identity *id)

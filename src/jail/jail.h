@@ -113,6 +113,7 @@ struct jail {
 	pid_t pid;         /* PID 1, as the host sees it; reap it */
 	int sock;          /* to PID 1 */
 	int userns, mntns; /* after JAIL_MSG_READY */
+	unsigned int lost; /* layers that the launcher could not have, as bits */
 	bool searched;     /* all direct trees were searched for sockets before the start */
 };
 

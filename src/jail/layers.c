@@ -47,7 +47,8 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				 "a kernel with CONFIG_SECCOMP_FILTER" },
 	[JAIL_LAYER_SOCKETS] = { "sockets",
 				 "the host's sockets in directly shown trees are found and masked before the command exists",
-				 "sockets of the host in the workspace may be reachable", "" },
+				 "sockets of the host in the workspace may be reachable",
+				 "remove sockets that nobody needs (find . -type s)" },
 };
 
 const struct jail_layer_info *jail_layer_info(enum jail_layer l)

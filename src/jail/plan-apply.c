@@ -5,7 +5,8 @@
  * directory and whiteout layer; they are cloned from it to their places, so one superblock pays for all. The operations are
  * attached in the order of the plan; the last one covers /tmp itself, and with it the stage.
  *
- * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd.
+ * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd. Overlays alone are mounted by name,
+ * because their layers are given by name; these names are top-level directories, or below them directories with mounts.
  */
 #include "plan-apply.h"
 
@@ -17,7 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define STAGE "/tmp"
+#define STAGE JAIL_STAGE
 
 static const char *const dev_nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
 
@@ -535,7 +536,7 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	if (r == 0)
 		r = apply_op(a, 0, e); /* JAIL_OP_ROOT is always the first */
 	if (r == 0)
-		r = jail_stdin_reopen(e);
+		r = jail_streams_reopen(e);
 	if (r == 0)
 		r = make_stage(a, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
@@ -554,30 +555,40 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	return r;
 }
 
-int jail_stdin_reopen(struct err *e)
+static int reopen(int stream, struct err *e)
 {
 	struct stat old, new;
 	_cleanup_close_ int fd = -1;
-	char path[LIMIT_PATH];
+	char path[LIMIT_PATH], proc[32];
 	off_t offset;
 	ssize_t n;
 	int flags;
 
-	if (fstat(0, &old) < 0 || !S_ISREG(old.st_mode))
+	if (fstat(stream, &old) < 0 || !S_ISREG(old.st_mode))
 		return 0;
-	flags = fcntl(0, F_GETFL);
+	flags = fcntl(stream, F_GETFL);
 	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY)
 		return 0;
-	n = readlink("/proc/self/fd/0", path, sizeof(path) - 1);
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", stream);
+	n = readlink(proc, path, sizeof(path) - 1);
 	if (n <= 0)
 		return 0; /* /proc is not there: Landlock alone covers it */
 	path[n] = '\0';
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &new) < 0 || new.st_dev != old.st_dev || new.st_ino != old.st_ino)
 		return 0; /* deleted, renamed or not openable by this id: Landlock alone covers it */
-	offset = lseek(0, 0, SEEK_CUR);
+	offset = lseek(stream, 0, SEEK_CUR);
 	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 ||
-	    dup2(fd, 0) < 0)
-		return err_sys(e, -errno, "stdin");
+	    dup2(fd, stream) < 0)
+		return err_sys(e, -errno, "fd %d", stream);
 	return 0;
+}
+
+int jail_streams_reopen(struct err *e)
+{
+	int fd, r = 0;
+
+	for (fd = 0; r == 0 && fd <= 2; fd++)
+		r = reopen(fd, e);
+	return r;
 }

@@ -36,9 +36,9 @@ int jail_plan_apply(struct jail_apply *a, struct err *e);
 int jail_source(const struct jail_op *op, int userns, struct err *e);
 
 /**
- * jail_stdin_reopen() - when stdin is a regular file opened for reading, open it anew through this (read-only) mount namespace, so
- * that nothing inside can change the file through /proc/self/fd/0. Return: 0 or negative errno with @e.
+ * jail_streams_reopen() - open regular files that are on 0-2 for reading only anew, through this (read-only) mount namespace, so that nothing
+ * inside can change the file. Return: 0 or negative errno with @e.
  */
-int jail_stdin_reopen(struct err *e);
+int jail_streams_reopen(struct err *e);
 
 #endif

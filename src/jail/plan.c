@@ -128,7 +128,10 @@ static bool shown_below(const struct planner *pl, const char *path)
 	return false;
 }
 
-/* Whether some rule wants a name absent below @path; then /usr and /etc need an overlay, too. */
+/*
+ * Whether some rule takes something away below @path; then /usr and /etc need an overlay, too: a whiteout needs one, and a mask on the
+ * host's own directory would go when the host replaces the file.
+ */
 static bool hides_below(const struct planner *pl, const char *path)
 {
 	size_t i, len = strlen(path);
@@ -136,7 +139,8 @@ static bool hides_below(const struct planner *pl, const char *path)
 	for (i = 0; i < pl->policy->n; i++) {
 		const struct policy_rule *r = &pl->policy->rules[i];
 
-		if (r->kind == POLICY_HIDE && r->len > len && covers(path, len, r->path, r->len))
+		if ((r->kind == POLICY_HIDE || r->kind == POLICY_DENY_READ) && r->len > len &&
+		    covers(path, len, r->path, r->len))
 			return true;
 	}
 	return false;
@@ -168,7 +172,7 @@ static bool stopped_below(const struct planner *pl, const char *path)
 }
 
 /* Show the host directory @path with dead sockets. */
-static int plan_show(struct planner *pl, const char *path, int depth)
+static int plan_show(struct planner *pl, const char *path, bool plain, int depth)
 {
 	const struct jail_host *h = pl->host;
 	struct policy_verdict v = policy_eval(pl->policy, path);
@@ -179,7 +183,11 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 
 	if (v.state != POLICY_SHOW_RO)
 		return 0; /* a rule of its own covers it */
-	map = h->block && stopped_below(pl, path);
+	if (strcmp(path, JAIL_STAGE) ==
+	    0) /* shown on request: not by an overlay, which would cover the stage too early */
+		return add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
+	/* not what is plain: /etc with mapped owners would show root's secrets */
+	map = h->block && !plain && stopped_below(pl, path);
 	if (!map && !h->searchable(h->ctx, path))
 		return 0; /* nobody can reach what is in it */
 	if (h->empty(h->ctx, path))
@@ -202,7 +210,7 @@ static int plan_show(struct planner *pl, const char *path, int depth)
 		child[strlen(path)] = '/';
 		memcpy(child + strlen(path) + 1, *names, strlen(*names) + 1);
 		if (h->type(h->ctx, child) == JAIL_DIR)
-			r = plan_show(pl, child, depth + 1);
+			r = plan_show(pl, child, plain, depth + 1);
 	}
 	return r;
 }
@@ -241,9 +249,31 @@ static int plan_frame(struct planner *pl)
 			;
 		if (i == ARRAY_SIZE(plain) ||
 		    (hides_below(pl, path) && !h->mounts_below(h->ctx, path)))
-			r = plan_show(pl, path, 1);
+			r = plan_show(pl, path, i < ARRAY_SIZE(plain), 1);
 	}
 	return r;
+}
+
+/* Whether a directory on the way to @path stops the command, so that nothing needs to be taken away there. */
+static bool unreachable(const struct planner *pl, const char *path)
+{
+	const struct jail_host *h = pl->host;
+	const char *slash = path;
+	char dir[LIMIT_PATH];
+	size_t region;
+
+	while ((slash = strchr(slash + 1, '/'))) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		region = region_of(pl->plan, dir);
+		/* what is given, or shown with mapped owners, can be gone through */
+		if (region != JAIL_NO_REGION && ((pl->plan->ops[region].flags & JAIL_OP_MAPPED) ||
+						 pl->plan->ops[region].type == JAIL_OP_BIND))
+			return false;
+		if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir))
+			return true;
+	}
+	return false;
 }
 
 /* Adds an operation of a rule. On a private or masked directory the mount point must be made first. */
@@ -253,7 +283,9 @@ static int add_ruled(struct planner *pl, enum jail_op_type type, const char *pat
 	size_t region = region_of(pl->plan, path);
 	enum jail_op_type on = region == JAIL_NO_REGION ? JAIL_OP_ROOT : pl->plan->ops[region].type;
 
-	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK || on == JAIL_OP_EMPTY)
+	if (type == JAIL_OP_MASK && unreachable(pl, path))
+		return 0;
+	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK)
 		flags |= JAIL_OP_INSIDE;
 	/* also where a mask or a private directory stands between */
 	if (type == JAIL_OP_BIND && (path_covers("/proc", path) || path_covers("/dev", path)))
@@ -462,5 +494,5 @@ const char *jail_op_type_name(enum jail_op_type t)
 
 bool jail_op_shows_host(const struct jail_op *op)
 {
-	return op->type == JAIL_OP_BIND || op->type == JAIL_OP_HOST;
+	return op->type == JAIL_OP_BIND || op->type == JAIL_OP_HOST || op->type == JAIL_OP_ROOT;
 }

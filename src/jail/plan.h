@@ -59,6 +59,9 @@ enum jail_op_type {
 
 #define JAIL_OP_PIN 128u /* mounted on itself, so that it can't be renamed */
 
+#define JAIL_STAGE \
+	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
+
 #define JAIL_NO_REGION ((size_t)-1)
 
 struct jail_op {

@@ -92,6 +92,7 @@ static int stage_die_with_parent(int sock)
 /* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
 static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
+	unsigned int lost = 0;
 	char map[64];
 	int r;
 
@@ -102,7 +103,11 @@ static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 	(void)snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)gid, (unsigned int)gid);
 	if (r == 0)
 		r = fd_write_file(AT_FDCWD, "/proc/self/gid_map", map);
-	return r < 0 ? err_sys(e, r, "id maps of the user namespace") : 0;
+	if (r == 0)
+		return 0;
+	/* made but without rights: AppArmor does that (kernel.apparmor_restrict_unprivileged_userns) */
+	(void)err_sys(e, r, "id maps of the user namespace");
+	return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 }
 
 /*
@@ -372,7 +377,7 @@ static int close_all_but(int sock, int lock)
 	return r;
 }
 
-/* stdin was opened anew when it is a regular file (jail_stdin_reopen()): whoever reads on after the run must go on where it ended. */
+/* stdin was opened anew when it is a regular file (jail_streams_reopen()): whoever reads on after the run must go on where it ended. */
 static int copy_of_stdin(void)
 {
 	struct stat st;
@@ -400,6 +405,8 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(c->sock, c->lock);
+	if (r < 0)
+		(void)err_sys(&msg.err, r, "report to the launcher");
 	if (r == 0)
 		copy = copy_of_stdin();
 	if (r == 0 && !c->spec->dry_run)
@@ -440,7 +447,7 @@ static void give_pipes(const struct jail_identity *id)
 	}
 }
 
-/* The launcher's half of stage 4 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
+/* The launcher's half of stage 6 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_ids(const struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	const struct jail_identity *id = spec->id;
@@ -484,32 +491,35 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 	return r < 0 ? err_sys(e, r, "PID 1") : 0;
 }
 
-/* The launcher's half of stage 7, while PID 1 is at stage 6. A PID 1 that is gone has sent its reason. */
+/* A PID 1 that is gone has sent its reason, which jail_recv() gets. */
+static int give(struct jail *jail, const struct hand_over *m, size_t n, struct err *e)
+{
+	int r = fd_send(jail->sock, m, n, NULL, 0);
+
+	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
+}
+
+/* The launcher's half of stage 8, while PID 1 is at stage 7. */
 static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct jail_sockets found = { .paths = NULL, .n = 0 };
 	struct hand_over m = { .op = HAND_OVER_SOCKET };
-	unsigned int lost = 0;
 	size_t i;
-	int r = 0;
+	int r;
 
 	jail->searched = true;
-	if (!(spec->allow_degraded & (1u << JAIL_LAYER_SOCKETS)))
-		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
 	if (r < 0)
-		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &lost, e);
+		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
 	for (i = 0; r == 0 && i < found.n; i++) {
 		size_t n = strlen(found.paths[i]) + 1;
 
 		memcpy(m.path, found.paths[i], n);
-		(void)fd_send(jail->sock, &m, offsetof(struct hand_over, path) + n, NULL,
-			      0); /* see above */
+		r = give(jail, &m, offsetof(struct hand_over, path) + n, e);
 	}
 	jail_sockets_done(&found);
 	m.op = HAND_OVER_GO;
-	if (r == 0)
-		(void)fd_send(jail->sock, &m, sizeof(m.op), NULL, 0); /* see above */
-	return r;
+	return r == 0 ? give(jail, &m, sizeof(m.op), e) : r;
 }
 
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)

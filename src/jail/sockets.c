@@ -123,6 +123,11 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 	return r;
 }
 
+static bool is_shallow(const struct jail_op *op)
+{
+	return op->type == JAIL_OP_ROOT || (op->flags & JAIL_OP_SHALLOW);
+}
+
 static int search_plan(const struct jail_plan *plan, struct search *s)
 {
 	char path[LIMIT_PATH];
@@ -144,7 +149,9 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 		if (fd < 0)
 			continue;
 		memcpy(path, op->path, op->len + 1);
-		r = search(s, fd, path, 0, !(op->flags & JAIL_OP_SHALLOW));
+		if (op->len == 1)
+			path[0] = '\0'; /* names are put behind a slash */
+		r = search(s, fd, path, 0, !is_shallow(op));
 	}
 	return r;
 }
@@ -154,7 +161,11 @@ static bool in_plan(const struct jail_plan *plan, const char *path)
 	size_t i;
 
 	for (i = 0; i < plan->n; i++) {
-		if (jail_op_shows_host(&plan->ops[i]) && path_covers(plan->ops[i].path, path))
+		const struct jail_op *op = &plan->ops[i];
+
+		if (!jail_op_shows_host(op) || !path_covers(op->path, path))
+			continue;
+		if (!is_shallow(op) || path_depth(path) == path_depth(op->path) + 1)
 			return true;
 	}
 	return false;
@@ -167,7 +178,8 @@ static bool on_device(const struct jail_plan *plan, uint32_t dev)
 	size_t i;
 
 	for (i = 0; i < plan->n; i++) {
-		if (!jail_op_shows_host(&plan->ops[i]) || lstat(plan->ops[i].path, &st) < 0)
+		if (!jail_op_shows_host(&plan->ops[i]) || is_shallow(&plan->ops[i]) ||
+		    lstat(plan->ops[i].path, &st) < 0)
 			continue;
 		/* btrfs and others show another (anonymous, major 0) device in stat than the super block has */
 		if (major(st.st_dev) == 0 || dev >> 20 == 0 ||
@@ -179,17 +191,17 @@ static bool on_device(const struct jail_plan *plan, uint32_t dev)
 
 /* One bound socket of the kernel's list. -EAGAIN: it can't be placed, only a search can tell. */
 static int place(const struct jail_plan *plan, struct jail_sockets *f, const char *name,
-		 uint32_t dev)
+		 const struct unix_diag_vfs *vfs)
 {
 	char real[LIMIT_PATH];
 	struct stat st;
 
 	if (name[0] == '/' && strlen(name) < sizeof(real) &&
 	    jail_host_resolve(name, false, real) == 0 && lstat(real, &st) == 0 &&
-	    S_ISSOCK(st.st_mode))
+	    S_ISSOCK(st.st_mode) && (uint32_t)st.st_ino == vfs->udiag_vfs_ino)
 		return in_plan(plan, real) ? remember(f, real) : 0;
-	/* a relative name, or one that was renamed */
-	return on_device(plan, dev) ? -EAGAIN : 0;
+	/* a relative name, one that was renamed, or one that another socket has now */
+	return on_device(plan, vfs->udiag_vfs_dev) ? -EAGAIN : 0;
 }
 
 static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan,
@@ -213,7 +225,7 @@ static int parse_diag(const struct nlmsghdr *h, const struct jail_plan *plan,
 			vfs = (const void *)(a + 1);
 		p += NLA_ALIGN(a->nla_len);
 	}
-	return vfs && name[0] ? place(plan, f, name, vfs->udiag_vfs_dev) : 0;
+	return vfs && name[0] ? place(plan, f, name, vfs) : 0;
 }
 
 /* All bound unix sockets of this network namespace: sock_diag(7). */
@@ -303,23 +315,25 @@ int jail_socket_cover(int root, const char *path)
 }
 
 /* The helper: has capabilities in the sandbox's user namespace, works on names that the sandbox can change; follows no link. */
-static int helper(const struct jail *jail, const struct jail_plan *plan, struct jail_sockets *f)
+static int helper(const struct jail *jail, const struct jail_plan *plan, struct jail_sockets *f,
+		  pid_t launcher)
 {
 	struct search s = { .found = f, .deadline = 0 };
 	int root, r = search_plan(plan, &s);
 	size_t i;
 
-	if (r < 0)
-		return r;
 	if (setns(jail->userns, CLONE_NEWUSER) < 0 || setns(jail->mntns, CLONE_NEWNS) < 0)
 		return -errno;
+	/* the change of credentials took the death signal away */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
+		return -ESRCH;
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -errno;
-	/* one that can't be covered is no reason to leave the others */
+	/* what was found is covered also when the search failed; one that can't be covered is no reason to leave the others */
 	for (i = 0; i < f->n; i++)
 		(void)jail_socket_cover(root, f->paths[i]);
-	return 0;
+	return r;
 }
 
 int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
@@ -334,7 +348,7 @@ int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
 	if (pid == 0) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
 			_exit(1);
-		r = helper(jail, plan, &f);
+		r = helper(jail, plan, &f, launcher);
 		jail_sockets_done(&f);
 		_exit(r < 0 ? 1 : 0);
 	}

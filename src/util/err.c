@@ -57,8 +57,6 @@ int err_wrap(struct err *e, int ret, const char *fmt, ...)
 int err_exit_code(const struct err *e)
 {
 	switch (e->code) {
-	case ERR_NONE:
-		return 0;
 	case ERR_USAGE:
 	case ERR_POLICY:
 		return 2;
@@ -66,6 +64,7 @@ int err_exit_code(const struct err *e)
 		return 126;
 	case ERR_NOTFOUND:
 		return 127;
+	case ERR_NONE: /* a failure that nobody described is one all the same */
 	case ERR_LAYER:
 	case ERR_SYSTEM:
 	case ERR_NUM:

@@ -52,12 +52,14 @@ int fd_read_all(int fd, struct buf *b)
 int fd_write_file(int dfd, const char *path, const char *s)
 {
 	_cleanup_close_ int fd = openat(dfd, path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, s, strlen(s)) != (ssize_t)strlen(s))
-		return errno ? -errno : -EIO;
-	return 0;
+	n = write(fd, s, strlen(s));
+	if (n < 0)
+		return -errno;
+	return (size_t)n == strlen(s) ? 0 : -EIO;
 }
 
 union ctrl {

@@ -209,7 +209,7 @@ static void test_names(__attribute__((unused)) const void *arg)
 			CHECK(strcmp(jail_op_type_name((enum jail_op_type)i),
 				     jail_op_type_name((enum jail_op_type)k)) != 0);
 		CHECK(jail_op_shows_host(&(struct jail_op){ .type = (enum jail_op_type)i }) ==
-		      (i == JAIL_OP_BIND || i == JAIL_OP_HOST));
+		      (i == JAIL_OP_BIND || i == JAIL_OP_HOST || i == JAIL_OP_ROOT));
 	}
 	CHECK_STR(jail_op_type_name(JAIL_OP_NUM), "?");
 }

@@ -64,8 +64,6 @@ struct program {
 };
 
 static const struct program plain = { "seccomp_run", seccomp_run, ARRAY_SIZE(seccomp_run) };
-static const struct program notify = { "seccomp_run_notify", seccomp_run_notify,
-				       ARRAY_SIZE(seccomp_run_notify) };
 
 /* --- the interpreter --- */
 
@@ -153,7 +151,6 @@ static const struct named calls[] = {
 
 static const struct named answers[] = {
 	{ "allow", SECCOMP_RET_ALLOW },
-	{ "notify", SECCOMP_RET_USER_NOTIF },
 	{ "EPERM", SECCOMP_RET_ERRNO | EPERM },
 	{ "ENOSYS", SECCOMP_RET_ERRNO | ENOSYS },
 	{ "EAFNOSUPPORT", SECCOMP_RET_ERRNO | EAFNOSUPPORT },
@@ -269,8 +266,8 @@ static const char *const verdicts[] = {
 	"socket 21 5 0 | 29 3 1 | 30 5 0 | 31 3 1 | 38 5 0 | 40 1 0 | 43 1 0 = EAFNOSUPPORT",
 	"socket 44 3 0 | 45 1 0 | 46 1 0 | 0xffffffff 1 0 | -1 1 0 = EAFNOSUPPORT",
 	"socket 0x100000011 3 0 | 0x100000000 1 0 = EAFNOSUPPORT",
-	"socket 1 1 0 | 1 2 0 | 1 0x80005 0 | 1 3 0 | 0x100000001 1 0 = allow / notify",
-	"socket 0x1100000001 3 0 = allow / notify",
+	"socket 1 1 0 | 1 2 0 | 1 0x80005 0 | 1 3 0 | 0x100000001 1 0 = allow",
+	"socket 0x1100000001 3 0 = allow",
 	"socket 2 1 0 | 2 0x80801 6 | 2 2 17 | 2 2 1 | 2 1 262 | 10 1 0 | 10 2 58 = allow",
 
 	/* sockets: types and protocols. 10 is SOCK_PACKET */
@@ -288,8 +285,8 @@ static const char *const verdicts[] = {
 
 	/* pairs: stream and seqpacket can't send anywhere else */
 	"socketpair 1 1 0 | 1 0x80801 0 | 1 5 0 | 1 0x80005 0 | 1 0x200000001 0 = allow",
-	"socketpair 1 2 0 | 1 0x80802 0 | 1 3 0 | 1 0x100000002 0 = allow / notify",
-	"socketpair 0x100000001 2 0 | 1 0xf 0 = allow / notify",
+	"socketpair 1 2 0 | 1 0x80802 0 | 1 3 0 | 1 0x100000002 0 = allow",
+	"socketpair 0x100000001 2 0 | 1 0xf 0 = allow",
 	"socketpair 2 1 0 | 30 5 0 | 0x10000001e 5 0 = EAFNOSUPPORT",
 
 	/* the rest */
@@ -304,7 +301,7 @@ static const char *const verdicts[] = {
 };
 
 struct line {
-	uint32_t arch, nr, want, want_notify;
+	uint32_t arch, nr, want;
 	uint64_t args[6];
 };
 
@@ -334,27 +331,13 @@ static int parse_call(const char *call, struct line *l)
 	return 0;
 }
 
-/* `EPERM` or `allow / notify`. */
-static int parse_answers(char *text, struct line *l)
-{
-	char *second = strstr(text, " / ");
-
-	if (second)
-		*second = '\0';
-	if (look_up(answers, ARRAY_SIZE(answers), text, &l->want) < 0)
-		return -EINVAL;
-	l->want_notify = l->want;
-	return second ? look_up(answers, ARRAY_SIZE(answers), second + 3, &l->want_notify) : 0;
-}
-
 static void judge(const struct line *l, const char *call, const char *args, const char *want)
 {
 	uint32_t got = verdict_of(&plain, l->arch, l->nr, l->args);
-	uint32_t got_notify = verdict_of(&notify, l->arch, l->nr, l->args);
 
-	check(got == l->want && got_notify == l->want_notify, "%s%s = %s", call, args, want);
-	if (got != l->want || got_notify != l->want_notify)
-		printf("# got %08x, with notification %08x\n", got, got_notify);
+	check(got == l->want, "%s%s = %s", call, args, want);
+	if (got != l->want)
+		printf("# got %08x\n", got);
 }
 
 /* Return: 0, or -EINVAL when the line can't be read. */
@@ -372,7 +355,8 @@ static int test_line(const char *text)
 	*want = '\0';
 	want += 3;
 	word = strtok_r(copy, " ", &save);
-	if (!word || parse_call(word, &l) < 0 || parse_answers(want, &l) < 0)
+	if (!word || parse_call(word, &l) < 0 ||
+	    look_up(answers, ARRAY_SIZE(answers), want, &l.want) < 0)
 		return -EINVAL;
 	while ((word = strtok_r(NULL, " ", &save))) {
 		size_t used = strlen(shown);
@@ -477,8 +461,7 @@ static void test_shape(const struct program *p)
 		if (f->code == (BPF_RET | BPF_K))
 			/* Nothing is ever killed. */
 			bad += (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ALLOW &&
-			       (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO &&
-			       (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_USER_NOTIF;
+			       (f->k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO;
 	}
 	check(!bad, "%s: jumps stay inside, nothing kills", p->name);
 	check(p->n < INSN_BUDGET, "%s: %zu instructions", p->name, p->n);
@@ -714,83 +697,14 @@ out:
 	check(good, "real: a tracer of the sandbox can skip a call and set its result");
 }
 
-/* Lets notified calls go on until the child ends. Return: how many there were, -1 on failure. */
-static int serve(int listener, pid_t child)
-{
-	struct pollfd pfd = { .fd = listener, .events = POLLIN };
-	int n = 0, status;
-
-	for (;;) {
-		struct seccomp_notif req = { 0 };
-		struct seccomp_notif_resp resp = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
-
-		int r = poll(&pfd, 1, 20);
-
-		if (r < 0)
-			return -1;
-		if (r == 0 || !(pfd.revents & POLLIN)) {
-			if (waitpid(child, &status, WNOHANG) != child)
-				continue;
-			return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? n : -1;
-		}
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &req) < 0)
-			return -1;
-		resp.id = req.id;
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0)
-			return -1;
-		n++;
-	}
-}
-
-/* The whole takes place in a child, which is its own listener. Return: notifications, or -1. */
-static int count_notifications(int pair, int family, int type)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int listener, n;
-		pid_t child;
-
-		alarm(10);
-		listener = install(&notify, SECCOMP_FILTER_FLAG_NEW_LISTENER);
-		if (listener < 0)
-			_exit(100);
-		child = fork();
-		if (child == 0) {
-			int fds[2];
-			int r = pair ? socketpair(family, type, 0, fds) : socket(family, type, 0);
-
-			_exit(r < 0 ? 1 : 0);
-		}
-		n = child < 0 ? -1 : serve(listener, child);
-		_exit(n < 0 ? 101 : n);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
-}
-
-static void test_notifications(void)
-{
-	check(count_notifications(0, AF_UNIX, SOCK_STREAM) == 1, "real: AF_UNIX notifies");
-	check(count_notifications(1, AF_UNIX, SOCK_DGRAM) == 1, "real: a datagram pair notifies");
-	check(count_notifications(1, AF_UNIX, SOCK_RAW) == 1, "real: a raw pair notifies");
-	check(count_notifications(1, AF_UNIX, SOCK_STREAM) == 0, "real: a stream pair doesn't");
-	check(count_notifications(0, AF_INET, SOCK_STREAM) == 0, "real: AF_INET doesn't");
-}
-
 int main(void)
 {
 	test_constants();
 	test_shape(&plain);
-	test_shape(&notify);
 	test_verdicts();
 	test_every_number(&plain);
-	test_every_number(&notify);
 	test_for_real();
 	test_tracer_skip();
-	test_notifications();
 	printf("1..%d\n", n_tests);
 	return n_failed ? 1 : 0;
 }
