@@ -5,7 +5,7 @@
 #include "jail.h"
 
 /* The search runs beside the building of the sandbox, which takes about 1.5 ms; a start may become this much longer, not more. */
-#define JAIL_SEARCH_BUDGET_US 2500
+#define JAIL_SEARCH_BUDGET_US 1500
 
 struct jail_sockets {
 	char **paths; /* owned */
