@@ -242,7 +242,7 @@ def test_ctrl_c_reaches_the_whole_group_of_the_command(user, ws):
             os.setgroups([])
             os.setgid(user.gid)
             os.setuid(user.uid)
-        os.execve(BAILEY, [BAILEY, "run", "--", PYTHON, "-c", script], user.environ())
+        os.execve(BAILEY, [str(BAILEY), "run", "--", str(PYTHON), "-c", script], user.environ())
     out = b""
     try:
         while b"up" not in out:
