@@ -10,11 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *string = NULL, *optional = NULL;
 	bool flag = false, dashes = false;
 	const struct opt opts[] = { OPT_GROUP("Group"),
-				    OPT_LIST("allow-write", &list, "PATH", ""),
-				    OPT_LIST("hide", &list, "PATH", ""),
-				    OPT_STRING("timeout", &string, "DURATION", ""),
-				    OPT_OPTIONAL("explain", &optional, "json", ""),
-				    OPT_FLAG("dry-run", &flag, ""),
+				    OPT_LIST("allow-write", &list, NULL, "PATH", "", ""),
+				    OPT_LIST("hide", &list, NULL, "PATH", "", ""),
+				    OPT_STRING("timeout", &string, NULL, "DURATION", "", ""),
+				    OPT_OPTIONAL("explain", &optional, NULL, "json", "", ""),
+				    OPT_FLAG("dry-run", &flag, NULL, "", ""),
 				    OPT_END };
 	char words[WORDS][512], *argv[WORDS + 1] = { NULL };
 	struct err e = ERR_INIT;

@@ -38,7 +38,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
 /** sandbox_options_done() - free the lists. */
 void sandbox_options_done(struct sandbox_options *o);
 
-#define SANDBOX_OPTIONS 24
+#define SANDBOX_OPTIONS 64
 
 struct removed_env {
 	const char *name; /* owned by the arena */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Option tables: one row makes the parser, the help (and, later, policy keys, completion and the man page).
+ * Option tables: one row makes the parser, the policy key, the help, the completion and the paragraph of the man page.
  *
  *	static const struct opt opts[] = {
  *		OPT_GROUP("Files"),
- *		OPT_LIST("hide", &o.hide, "PATH", "Make PATH absent"),
+ *		OPT_LIST("hide", &o.hide, "filesystem.hide", "PATH", "Make PATH absent", "Opening PATH answers ENOENT."),
  *		OPT_END };
  */
 #ifndef BAILEY_UTIL_OPT_H
@@ -40,34 +40,39 @@ struct opt {
 	enum opt_type type;
 	const char *name; /* long name, without dashes; title of a group */
 	void *target;     /* bool *, const char **, struct opt_list * */
+	const char *key; /* in policy files, "group.key"; NULL: a matter of the command line alone */
 	const char *arg;  /* name of the value in the help */
-	const char *help;
+	const char *help; /* a line */
+	const char *man;  /* what the manual page says beyond that: whole sentences */
 };
 
-#define OPT_GROUP(title)                                  \
-	{                                                 \
-		OPT_TYPE_GROUP, (title), NULL, NULL, NULL \
+#define OPT_GROUP(title)                                              \
+	{                                                             \
+		OPT_TYPE_GROUP, (title), NULL, NULL, NULL, NULL, NULL \
 	}
-#define OPT_FLAG(name, target, help)                                             \
-	{                                                                        \
-		OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), NULL, (help) \
+#define OPT_FLAG(name, target, key, help, man)                                                 \
+	{                                                                                      \
+		OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), (key), NULL, (help), (man) \
 	}
-#define OPT_STRING(name, target, arg, help)                                                \
-	{                                                                                  \
-		OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (arg), (help) \
+#define OPT_STRING(name, target, key, arg, help, man)                                              \
+	{                                                                                          \
+		OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (key), (arg), (help), \
+			(man)                                                                      \
 	}
 /* "--name" sets "", "--name=value" sets value */
-#define OPT_OPTIONAL(name, target, arg, help)                                                \
+#define OPT_OPTIONAL(name, target, key, arg, help, man)                                      \
 	{                                                                                    \
-		OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (arg), (help) \
+		OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (key), (arg), \
+			(help), (man)                                                        \
 	}
-#define OPT_LIST(name, target, arg, help)                                                    \
+#define OPT_LIST(name, target, key, arg, help, man)                                          \
 	{                                                                                    \
-		OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (arg), (help) \
+		OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (key), (arg), \
+			(help), (man)                                                        \
 	}
-#define OPT_END                                      \
-	{                                            \
-		OPT_TYPE_END, NULL, NULL, NULL, NULL \
+#define OPT_END                                                  \
+	{                                                        \
+		OPT_TYPE_END, NULL, NULL, NULL, NULL, NULL, NULL \
 	}
 
 /* A target of the wrong type is a compile error, not a memory error. */

@@ -81,7 +81,7 @@ static void torture(int (*work)(struct err *e))
 static int work_options(struct err *e)
 {
 	struct opt_list list = { 0 };
-	const struct opt opts[] = { OPT_LIST("hide", &list, "PATH", ""), OPT_END };
+	const struct opt opts[] = { OPT_LIST("hide", &list, NULL, "PATH", "", ""), OPT_END };
 	char word[] = "--hide=/x", *argv[40] = { NULL };
 	size_t rest, i;
 	bool dashes;

@@ -10,12 +10,12 @@ static struct opt_list list;
 
 static const struct opt opts[] = {
 	OPT_GROUP("Files"),
-	OPT_LIST("allow-write", &list, "PATH", "Let the command write PATH"),
-	OPT_LIST("hide", &list, "PATH", "Make PATH absent"),
+	OPT_LIST("allow-write", &list, NULL, "PATH", "Let the command write PATH", ""),
+	OPT_LIST("hide", &list, NULL, "PATH", "Make PATH absent", ""),
 	OPT_GROUP("Run"),
-	OPT_STRING("timeout", &string, "DURATION", "End the run"),
-	OPT_OPTIONAL("explain", &optional, "json", "Print the policy"),
-	OPT_FLAG("dry-run", &flag, "Run nothing"),
+	OPT_STRING("timeout", &string, NULL, "DURATION", "End the run", ""),
+	OPT_OPTIONAL("explain", &optional, NULL, "json", "Print the policy", ""),
+	OPT_FLAG("dry-run", &flag, NULL, "Run nothing", ""),
 	OPT_END,
 };
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Home directories: which one is meant, and what the built-in rules hide in it. */
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+
+/* HOME, else the password file's; resolved, because rules compare resolved paths. */
+int sandbox_find_home(struct sandbox *s, struct err *e)
+{
+	const char *home = getenv("HOME");
+	char norm[LIMIT_PATH], real[LIMIT_PATH];
+	const struct passwd *pw;
+	int r;
+
+	if (!home || home[0] != '/') {
+		pw = getpwuid(geteuid());
+		home = pw && pw->pw_dir ? pw->pw_dir : NULL;
+	}
+	if (!home || home[0] != '/')
+		return 0;
+	r = path_normalize(home, "/", NULL, norm, e);
+	if (r < 0)
+		return err_wrap(e, r, "HOME");
+	if (jail_host_resolve(norm, true, real) < 0)
+		return 0; /* a home that can't be resolved holds nothing that must be hidden */
+	s->home = sandbox_keep(s, real);
+	return s->home ? 0 : sandbox_oom(e);
+}
+
+/* The entries of the home directory: most built-in names are not there, and one listing is cheaper than asking for each. */
+struct listing {
+	unsigned char names[32768]; /* a length, the name, a length … */
+	size_t used;
+	bool whole;
+};
+
+static void list_home(const char *home, struct listing *l)
+{
+	DIR *dir = opendir(home);
+	struct dirent *d;
+
+	l->used = 0;
+	l->whole = dir != NULL;
+	while (dir && (d = readdir(dir))) {
+		size_t n = strlen(d->d_name);
+
+		if (n > 255 || l->used + n + 1 > sizeof(l->names)) {
+			l->whole = false;
+			break;
+		}
+		l->names[l->used] = (unsigned char)n;
+		memcpy(l->names + l->used + 1, d->d_name, n);
+		l->used += n + 1;
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* Whether the first component of @rel is in the listing; true when in doubt. */
+static bool listed(const struct listing *l, const char *rel)
+{
+	size_t n = strcspn(rel, "/"), i;
+
+	for (i = 0; l->whole && i < l->used; i += l->names[i] + 1u) {
+		if (l->names[i] == n && memcmp(l->names + i + 1, rel, n) == 0)
+			return true;
+	}
+	return !l->whole;
+}
+
+/*
+ * A built-in rule names a place below the home directory. Where that name, or a directory on the way, is a symlink, the place it leads to
+ * is what must be hidden.
+ */
+static int resolve_builtin(struct sandbox *s, const char *home, size_t index, struct err *e)
+{
+	struct policy_rule *rule = &s->policy.rules[index];
+	char parent[LIMIT_PATH], real[LIMIT_PATH];
+	const char *slash = strrchr(rule->path, '/');
+	size_t len = (size_t)(slash - rule->path);
+	struct stat st;
+
+	memcpy(parent, rule->path, len);
+	parent[len] = '\0';
+	if (len > strlen(home) && jail_host_resolve(parent, true, real) == 0 &&
+	    strcmp(parent, real) != 0) {
+		rule->path = arena_printf(&s->arena, "%s%s", real, slash);
+		if (!rule->path)
+			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+		rule->len = strlen(rule->path);
+	}
+	if (lstat(rule->path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	if (jail_host_resolve(rule->path, true, real) < 0 || path_covers(real, home))
+		return 0; /* dangling; or a link to the home itself, which can't be hidden */
+	return policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, real, rule->origin, e);
+}
+
+static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
+{
+	size_t i, n = s->policy.n, home_len = home ? strlen(home) : 0;
+	struct listing l;
+	int r = 0;
+
+	if (!home || !home[1])
+		return 0;
+	list_home(home, &l);
+	for (i = 0; r == 0 && i < n; i++) {
+		const struct policy_rule *rule = &s->policy.rules[i];
+
+		if (rule->kind == POLICY_HIDE && rule->len > home_len &&
+		    path_covers(home, rule->path) && listed(&l, rule->path + home_len + 1))
+			r = resolve_builtin(s, home, i, e);
+	}
+	return r;
+}
+
+int sandbox_builtins(struct sandbox *s, struct err *e)
+{
+	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
+	const char *dir = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
+	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], norm[LIMIT_PATH],
+		owner_home[LIMIT_PATH];
+	const uid_t who = s->id.mode == JAIL_IDS_OWNER ? s->id.uid : geteuid();
+	const struct passwd *pw;
+	struct stat st;
+	int r;
+
+	if (dir && dir[0] == '/' && path_normalize(dir, "/", NULL, norm, e) == 0 &&
+	    jail_host_resolve(norm, true, runtime_dir) == 0)
+		c.runtime_dir = runtime_dir;
+	if (c.host_root) /* of any other id its mode keeps it away */
+		c.state_dir = "/var/lib/bailey";
+	else if (state && state[0] == '/' && strlen(state) < LIMIT_PATH - 16 &&
+		 path_normalize(state, "/", NULL, norm, e) == 0 &&
+		 jail_host_resolve(norm, true, state_dir) == 0) {
+		size_t n = strlen(state_dir);
+
+		(void)snprintf(state_dir + n, sizeof(state_dir) - n, "/bailey");
+		c.state_dir = state_dir;
+	}
+	r = policy_builtin(&s->policy, &c, e);
+	if (r == 0)
+		r = resolve_builtins(s, s->home, e);
+	/* HOME may not be the home of the one the command acts as: root as the workspace's owner, or a HOME that is made up */
+	if (r == 0 && (!s->home || stat(s->home, &st) < 0 || st.st_uid != who) &&
+	    (pw = getpwuid(who)) && pw->pw_dir && pw->pw_dir[0] == '/' &&
+	    path_normalize(pw->pw_dir, "/", NULL, norm, e) == 0 &&
+	    jail_host_resolve(norm, true, owner_home) == 0 &&
+	    (!s->home || strcmp(owner_home, s->home) != 0)) {
+		r = policy_builtin(&s->policy, &(struct policy_caller){ .home = owner_home }, e);
+		if (r == 0)
+			r = resolve_builtins(s, owner_home, e);
+	}
+	return r;
+}
