@@ -61,7 +61,7 @@ static int check(char *const *words, const struct sandbox_options *o, struct err
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "say what to check: bailey check [OPTIONS] read|write PATH...");
 	write = strcmp(words[0], "write") == 0;
-	r = sandbox_make(&s, o, false, e);
+	r = sandbox_make(&s, o, e);
 	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
 		r = err_sys(e, -errno, "current directory");
 	for (words++; r == 0 && *words; words++) {

@@ -65,12 +65,18 @@ struct sandbox {
 };
 
 /**
- * sandbox_make() - check the options and make policy, environment and plan of them.
+ * sandbox_identify() - check the options, collect the rules of files, and choose the ids of the command.
  * @s: zeroed, but for s->arena
  * @owner: as root, use the workspace owner's id instead of a block of ids
  * Return: 0 or negative errno with @e naming the option. sandbox_done() in both cases.
  */
-int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
+int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
+
+/** sandbox_plan() - after that: built-in rules, environment, mount plan. Return: 0 or negative errno with @e. */
+int sandbox_plan(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
+/** sandbox_make() - both, for verbs that start nothing. Return: as both. */
+int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
 /** sandbox_done() - free everything, release the ids. */
 void sandbox_done(struct sandbox *s);
@@ -105,12 +111,18 @@ struct run {
  */
 int supervise_begin(struct run *run, bool relay, struct err *e);
 
+/**
+ * supervise_identify() - let PID 1 prepare, as soon as the ids of the description are known.
+ * Return: 0 or negative errno with @e; @ret_no_block as in supervise().
+ */
+int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
+
 /** supervise_sandbox() - where the description of the run must be made. */
 struct sandbox *supervise_sandbox(struct run *run);
 
 /**
  * supervise() - run @argv in the sandbox, to the end.
- * @ret_no_block: nothing has run, because root's block of ids can't be used for these mounts: try sandbox_make() with @owner
+ * @ret_no_block: nothing has run, because root's block of ids can't be used for these mounts: try sandbox_identify() with @owner
  * Return: exit status of bailey, or negative errno with @e, when nothing has run.
  */
 int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_block, struct err *e);

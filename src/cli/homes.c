@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Home directories: which one is meant, and what the built-in rules hide in it. */
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,26 +40,36 @@ struct listing {
 	bool whole;
 };
 
+/* Return: false when not all names fit. */
+static bool list_some(struct listing *l, const char *buf, long n)
+{
+	const struct sys_dirent *d;
+	size_t len;
+	long o = 0;
+
+	while ((d = sys_dirent_next(buf, n, &o))) {
+		len = strlen(d->name);
+		if (len > 255 || l->used + len + 1 > sizeof(l->names))
+			return false;
+		l->names[l->used] = (unsigned char)len;
+		memcpy(l->names + l->used + 1, d->name, len);
+		l->used += len + 1;
+	}
+	return true;
+}
+
 static void list_home(const char *home, struct listing *l)
 {
-	DIR *dir = opendir(home);
-	struct dirent *d;
+	_cleanup_close_ int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	SYS_DIRENT_ALIGN char buf[8192];
+	long n = -1;
 
 	l->used = 0;
-	l->whole = dir != NULL;
-	while (dir && (d = readdir(dir))) {
-		size_t n = strlen(d->d_name);
-
-		if (n > 255 || l->used + n + 1 > sizeof(l->names)) {
-			l->whole = false;
-			break;
-		}
-		l->names[l->used] = (unsigned char)n;
-		memcpy(l->names + l->used + 1, d->d_name, n);
-		l->used += n + 1;
-	}
-	if (dir)
-		(void)closedir(dir);
+	l->whole = fd >= 0;
+	while (l->whole && (n = sys_getdents(fd, buf, sizeof(buf))) > 0)
+		l->whole = list_some(l, buf, n);
+	if (n < 0)
+		l->whole = false;
 }
 
 /* Whether the first component of @rel is in the listing; true when in doubt. */

@@ -35,7 +35,7 @@ static int explain_only(const struct sandbox_options *o, char *const *argv, stru
 	if (*o->explain && strcmp(o->explain, "json") != 0 && strcmp(o->explain, "text") != 0)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--explain=%s: there are only 'text' and 'json'", o->explain);
-	r = sandbox_make(&s, o, false, e);
+	r = sandbox_make(&s, o, e);
 	if (r == 0)
 		r = explain(&s, argv, strcmp(o->explain, "json") == 0, e);
 	sandbox_done(&s);
@@ -64,7 +64,11 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r < 0)
 		return r;
 	s = supervise_sandbox(&run);
-	r = sandbox_make(s, o, owner, e);
+	r = sandbox_identify(s, o, owner, e);
+	if (r == 0)
+		r = supervise_identify(&run, ret_no_block, e);
+	if (r == 0)
+		r = sandbox_plan(s, o, e);
 	if (r < 0)
 		supervise_abort(&run);
 	else

@@ -29,12 +29,13 @@ static int choose_cwd(struct sandbox *s, const char *cwd, struct err *e)
 	return s->cwd ? 0 : sandbox_oom(e);
 }
 
-int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e)
+int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e)
 {
 	char cwd[LIMIT_PATH];
 	int r;
 
 	s->id.lock = -1;
+	jail_host_init(&s->host, &s->host_ctx, &s->arena);
 	policy_init(&s->policy, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
@@ -47,20 +48,31 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	if (r == 0)
 		r = sandbox_files(s, o, cwd, e);
 	if (r == 0)
-		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-			    jail_identity_choose(&s->id, s->workspaces[0], e);
-	if (r == 0)
-		r = sandbox_builtins(s, e);
-	if (r == 0)
 		r = choose_cwd(s, cwd, e);
+	if (r < 0)
+		return r;
+	return owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
+		       jail_identity_choose(&s->id, s->workspaces[0], e);
+}
+
+int sandbox_plan(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	int r = sandbox_builtins(s, e);
+
 	if (r == 0)
 		r = sandbox_env(s, o, e);
 	if (r < 0)
 		return r;
 	policy_seal(&s->policy);
-	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->id.host_uid,
-		       s->id.mode == JAIL_IDS_BLOCK);
+	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
 	return jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
+}
+
+int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	int r = sandbox_identify(s, o, false, e);
+
+	return r < 0 ? r : sandbox_plan(s, o, e);
 }
 
 void sandbox_done(struct sandbox *s)

@@ -242,6 +242,15 @@ struct sandbox *supervise_sandbox(struct run *run)
 	return &run->shared->sandbox;
 }
 
+int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
+{
+	const struct jail_identity *id = &run->shared->sandbox.id;
+	int r = jail_identify(&run->jail, id, e);
+
+	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
+	return r;
+}
+
 /* PID 1 and its helpers are gone after this. */
 static void finish(struct run *run)
 {

@@ -100,7 +100,6 @@ static void read_mounts(struct jail_host_ctx *ctx)
 	char *text = NULL, *line, *next;
 	size_t n = 0;
 
-	ctx->mounts_known = true;
 	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data) {
 		text = arena_strdup(ctx->arena, b.data);
 		for (line = b.data; (line = strchr(line, '\n')); line++)
@@ -127,8 +126,6 @@ static bool host_mounts_below(void *vctx, const char *path)
 	struct jail_host_ctx *ctx = vctx;
 	size_t i, n = strlen(path);
 
-	if (!ctx->mounts_known)
-		read_mounts(ctx);
 	if (!ctx->mounts)
 		return true; /* unknown: the overlay would fail, or must not be relied on */
 	for (i = 0; i < ctx->n_mounts; i++) {
@@ -141,7 +138,7 @@ static bool host_mounts_below(void *vctx, const char *path)
 static bool host_empty(void *ctx, const char *path)
 {
 	/* "." and ".." come in 48 bytes */
-	_Alignas(8) char room[512];
+	SYS_DIRENT_ALIGN char room[512];
 	const struct stat *st = look(ctx, path);
 	_cleanup_close_ int fd = -1;
 	long n;
@@ -151,8 +148,8 @@ static bool host_empty(void *ctx, const char *path)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	n = sys_call(SYS_getdents64, fd, room, sizeof(room), 0, 0);
-	return n == 48 && sys_call(SYS_getdents64, fd, room, sizeof(room), 0, 0) == 0;
+	n = sys_getdents(fd, room, sizeof(room));
+	return n == 48 && sys_getdents(fd, room, sizeof(room)) == 0;
 }
 
 static int name_compare(const void *a, const void *b)
@@ -160,46 +157,69 @@ static int name_compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Add the directories among the @n bytes of entries in @buf. Return: false when there are too many. */
+static bool add_children(struct jail_host_ctx *ctx, int fd, const char *buf, long n,
+			 const char **names, size_t *count)
+{
+	const struct sys_dirent *d;
+	struct stat st;
+	long o = 0;
+
+	while ((d = sys_dirent_next(buf, n, &o))) {
+		if (d->type != DT_DIR && d->type != DT_UNKNOWN)
+			continue;
+		if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
+			continue;
+		if (d->type == DT_UNKNOWN &&
+		    (fstatat(fd, d->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)))
+			continue;
+		if (*count == CHILDREN_MAX || !(names[*count] = arena_strdup(ctx->arena, d->name)))
+			return false;
+		(*count)++;
+	}
+	return true;
+}
+
 static const char *const *host_children(void *vctx, const char *path)
 {
 	struct jail_host_ctx *ctx = vctx;
 	const char **names = arena_alloc(ctx->arena, (CHILDREN_MAX + 1) * sizeof(*names));
-	struct dirent *d;
-	size_t n = 0;
-	DIR *dir;
+	SYS_DIRENT_ALIGN char buf[4096];
+	_cleanup_close_ int fd = -1;
+	size_t count = 0;
+	long n;
 
-	dir = names ? opendir(path) : NULL;
-	if (!dir)
+	fd = names ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0)
 		return NULL;
-	while ((d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (n == CHILDREN_MAX || !(names[n] = arena_strdup(ctx->arena, d->d_name))) {
-			n = CHILDREN_MAX + 1;
-			break;
-		}
-		n++;
+	while ((n = sys_getdents(fd, buf, sizeof(buf))) > 0) {
+		if (!add_children(ctx, fd, buf, n, names, &count))
+			return NULL;
 	}
-	(void)closedir(dir);
-	if (n > CHILDREN_MAX)
+	if (n < 0)
 		return NULL;
-	qsort(names, n, sizeof(*names), name_compare);
-	names[n] = NULL;
+	qsort(names, count, sizeof(*names), name_compare);
+	names[count] = NULL;
 	return names;
 }
 
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
-		    uid_t uid, bool block)
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena)
 {
-	*ctx = (struct jail_host_ctx){ .arena = arena, .uid = uid };
+	*ctx = (struct jail_host_ctx){ .arena = arena };
 	*host = (struct jail_host){ .ctx = ctx,
-				    .block = block,
 				    .type = host_type,
 				    .mode = host_mode,
 				    .mounts_below = host_mounts_below,
 				    .searchable = host_searchable,
 				    .empty = host_empty,
 				    .children = host_children };
+	read_mounts(ctx);
+}
+
+void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block)
+{
+	ctx->uid = uid;
+	host->block = block;
 }
 
 int jail_host_resolve(const char *path, bool follow, char *out)

@@ -13,15 +13,19 @@ struct jail_host_ctx {
 	uid_t uid;           /* whom the command runs as, in host ids */
 	char last[LIMIT_PATH]; /* the path that was looked at last, and what was seen: questions come in groups */
 	struct stat st;
-	int error; /* errno of that lstat, 0: st is valid */
-	bool mounts_known;
-	const char **mounts; /* mount points */
+	int error;           /* errno of that lstat, 0: st is valid */
+	const char **mounts; /* mount points; NULL: unknown */
 	size_t n_mounts;
 };
 
-/** jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it. @block: see struct jail_host. */
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
-		    uid_t uid, bool block);
+/**
+ * jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it.
+ * Should come soon after jail_begin(): it reads the mounts, and PID 1, which changes some, would wait for that.
+ */
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena);
+
+/** jail_host_for() - whom the command runs as, in host ids; before the first question. @block: see struct jail_host. */
+void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block);
 
 /**
  * jail_host_resolve() - the place a given path names on the host.

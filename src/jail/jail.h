@@ -2,7 +2,8 @@
 /*
  * jail: the process sandbox. Plan, apply, verify.
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
- *  2. jail_begin(), jail_continue()        clone PID 1; tell it what to build: it builds, drops everything, verifies, calls spec->entry
+ *  2. jail_begin(), jail_identify(), jail_continue()   clone PID 1; give it its ids; tell it what to build: it builds, drops everything,
+ *                                          verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
  *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
  * The order of the privilege steps and their reasons stand in privs.c.
@@ -129,6 +130,13 @@ struct jail {
  * Return: 0; then jail_continue() or jail_abort() must follow. Or negative errno with @e.
  */
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e);
+
+/**
+ * jail_identify() - give PID 1 its ids. Should come as soon as they are known: PID 1 then makes what needs no plan.
+ * @id: in the shared memory
+ * Return: 0; -EOPNOTSUPP when a block of ids can't be had (try jail_identity_owner()); other negative errno with @e.
+ */
+int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e);
 
 /**
  * jail_continue() - let PID 1 build and run.

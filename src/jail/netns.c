@@ -46,21 +46,27 @@ static int make(struct netns *n)
 static int thread(void *arg)
 {
 	struct netns *n = arg;
-
 	n->fd = make(n);
 	return 0;
 }
 
-int netns_begin(struct netns *n)
+int netns_begin(struct netns *n, const struct cpus *cpus, struct err *e)
 {
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 
+	pid_t tid;
+
 	n->running = 1;
 	n->fd = -EINPROGRESS;
 	n->step = "thread";
-	if (clone(thread, n->stack + sizeof(n->stack), flags, n, NULL, NULL, &n->running) < 0)
-		return -errno;
+	tid = clone(thread, n->stack + sizeof(n->stack), flags, n, NULL, NULL, &n->running);
+	if (tid < 0) {
+		n->running = 0;
+		n->fd = -errno;
+		return err_sys(e, n->fd, "helper thread");
+	}
+	cpus_push(tid, cpus);
 	return 0;
 }
 

@@ -20,8 +20,6 @@
 
 #define STAGE JAIL_STAGE
 
-static const char *const dev_nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
-
 int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e)
 {
 	const struct jail_layer_info *info = jail_layer_info(l);
@@ -86,18 +84,22 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 	return TAKE_FD(tree);
 }
 
+static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err *e)
+{
+	_cleanup_close_ int target = resolve(a->root, path);
+	int r;
+
+	if (target < 0)
+		return err_sys(e, target, "'%s'", path);
+	r = sys_move_mount(fd, target, "");
+	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
+}
+
 static int open_sources(struct jail_apply *a, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
 	size_t i;
-	char path[32];
 
-	for (i = 0; i < ARRAY_SIZE(dev_nodes); i++) {
-		(void)snprintf(path, sizeof(path), "/dev/%s", dev_nodes[i]);
-		a->dev[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (a->dev[i] < 0 && a->dev[i] != -ENOENT)
-			return err_sys(e, a->dev[i], "%s", path);
-	}
 	for (i = 0; i < p->n; i++) {
 		if (p->ops[i].type != JAIL_OP_BIND || a->src[i] >= 0)
 			continue;
@@ -122,80 +124,6 @@ static int root_in_place(struct err *e)
 	return 0;
 }
 
-static int make_file(int dfd, const char *path, mode_t mode)
-{
-	int fd = openat(dfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-
-	if (fd < 0)
-		return errno == EEXIST ? 0 : -errno;
-	(void)close(fd);
-	return 0;
-}
-
-static int make_dir(int dfd, const char *path, mode_t mode)
-{
-	return mkdirat(dfd, path, mode) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-/* The entries of the new /dev that are no mounts. */
-static int stage_dev(int stage)
-{
-	static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
-						{ "/proc/self/fd/0", "dev/stdin" },
-						{ "/proc/self/fd/1", "dev/stdout" },
-						{ "/proc/self/fd/2", "dev/stderr" },
-						{ "pts/ptmx", "dev/ptmx" } };
-	char path[32];
-	size_t i;
-	int r;
-
-	r = make_dir(stage, "dev", 0755);
-	if (r == 0)
-		r = make_dir(stage, "dev/shm", 0755);
-	if (r == 0)
-		r = make_dir(stage, "dev/pts", 0755);
-	for (i = 0; r == 0 && i < ARRAY_SIZE(dev_nodes); i++) {
-		(void)snprintf(path, sizeof(path), "dev/%s", dev_nodes[i]);
-		r = make_file(stage, path, 0644);
-	}
-	for (i = 0; r == 0 && i < ARRAY_SIZE(links); i++) {
-		if (symlinkat(links[i][0], stage, links[i][1]) < 0)
-			r = -errno;
-	}
-	return r;
-}
-
-static int make_stage(struct jail_apply *a, struct err *e)
-{
-	_cleanup_close_ int fs = sys_fsopen("tmpfs"), target = -1;
-	int r = fs;
-
-	if (r >= 0)
-		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "bailey");
-	if (r >= 0)
-		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755");
-	if (r >= 0)
-		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
-	if (r >= 0)
-		r = a->stage = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	if (r < 0)
-		return err_sys(e, r, "private tmpfs");
-	target = resolve(a->root, STAGE);
-	r = target < 0 ? target : sys_move_mount(a->stage, target, "");
-	if (r < 0)
-		return err_sys(e, r, "private tmpfs on " STAGE);
-	r = make_dir(a->stage, "e", 0755);
-	if (r == 0)
-		r = make_dir(a->stage, "m", 0);
-	if (r == 0)
-		r = make_file(a->stage, "f", 0);
-	if (r == 0)
-		r = make_dir(a->stage, "shm", 01777);
-	if (r == 0)
-		r = stage_dev(a->stage);
-	return r < 0 ? err_sys(e, r, "private tmpfs: fill") : 0;
-}
-
 /* Make the parents of @rel below the stage's directory @base; @rel has no leading slash. */
 static int make_parents(int stage, const char *base, const char *rel, mode_t mode)
 {
@@ -207,7 +135,7 @@ static int make_parents(int stage, const char *base, const char *rel, mode_t mod
 		if (snprintf(path, sizeof(path), "%s/%.*s", base, (int)(slash - rel), rel) >=
 		    (int)sizeof(path))
 			return -ENAMETOOLONG;
-		r = make_dir(stage, path, mode);
+		r = stage_mkdir(stage, path, mode);
 		if (r < 0)
 			return r;
 	}
@@ -221,7 +149,7 @@ static int attach_stage(struct jail_apply *a, const char *rel, const char *path,
 	_cleanup_close_ int tree = -1, target = -1;
 	int r;
 
-	tree = sys_open_tree(a->stage, rel, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	tree = sys_open_tree(a->stage.dir, rel, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return err_sys(e, tree, "'%s': copy of the stage", path);
 	r = writable ? 0 : set_attr(tree, MOUNT_ATTR_RDONLY, 0, 0);
@@ -234,35 +162,6 @@ static int attach_stage(struct jail_apply *a, const char *rel, const char *path,
 	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
 }
 
-static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err *e)
-{
-	_cleanup_close_ int target = resolve(a->root, path);
-	int r;
-
-	if (target < 0)
-		return err_sys(e, target, "'%s'", path);
-	r = sys_move_mount(fd, target, "");
-	return r < 0 ? err_sys(e, r, "mount on '%s'", path) : 0;
-}
-
-static int mount_new(struct jail_apply *a, const char *type, const char *key, const char *value,
-		     const char *path, struct err *e)
-{
-	_cleanup_close_ int fs = sys_fsopen(type), mnt = -1;
-	int r = fs;
-
-	if (r >= 0 && key)
-		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value);
-	if (r >= 0)
-		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
-	if (r >= 0)
-		r = mnt = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC |
-						  (type[0] == 'p' ? MOUNT_ATTR_NODEV : 0));
-	if (r < 0)
-		return err_sys(e, r, "%s: %s", path, type);
-	return attach_fd(a, mnt, path, e);
-}
-
 static int apply_dev(struct jail_apply *a, const char *path, struct err *e)
 {
 	char sub[LIMIT_PATH];
@@ -270,16 +169,16 @@ static int apply_dev(struct jail_apply *a, const char *path, struct err *e)
 	int r;
 
 	r = attach_stage(a, "dev", path, false, e);
-	for (i = 0; r == 0 && i < ARRAY_SIZE(dev_nodes); i++) {
-		if (a->dev[i] < 0)
+	for (i = 0; r == 0 && i < STAGE_NODES; i++) {
+		if (a->stage.node[i] < 0)
 			continue;
-		(void)snprintf(sub, sizeof(sub), "/dev/%s", dev_nodes[i]);
-		r = attach_fd(a, a->dev[i], sub, e);
+		(void)snprintf(sub, sizeof(sub), "/dev/%s", stage_nodes[i]);
+		r = attach_fd(a, a->stage.node[i], sub, e);
 	}
 	if (r == 0)
 		r = attach_stage(a, "shm", "/dev/shm", true, e);
 	if (r == 0)
-		r = mount_new(a, "devpts", "ptmxmode", "0666", "/dev/pts", e);
+		r = attach_fd(a, a->stage.pts, "/dev/pts", e);
 	return r;
 }
 
@@ -291,7 +190,7 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 	size_t i;
 	int r;
 
-	r = mount_new(a, "proc", NULL, NULL, "/proc", e);
+	r = a->stage.proc;
 	if (r == -EPERM) {
 		/* the outer /proc has mounts over parts of it: the kernel shows no fresh one to a user namespace */
 		(void)err_set(e, ERR_LAYER, r,
@@ -299,6 +198,7 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 		r = jail_layer_lost(JAIL_LAYER_PROC, a->spec->allow_degraded, &a->lost, e);
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
+	r = r < 0 ? err_sys(e, r, "/proc") : attach_fd(a, a->stage.proc, "/proc", e);
 	/* all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for */
 	for (i = 0; r == 0 && i < (a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed)); i++) {
 		_cleanup_close_ int tree = -1;
@@ -340,7 +240,9 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 	size_t i;
 	int r;
 
-	r = make_dir(a->stage, dir, p->ops[index].mode);
+	r = stage_mkdir(a->stage.dir, dir, p->ops[index].mode);
+	if (r == 0 && mknodat(a->stage.dir, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
+		r = -errno;
 	for (i = index + 1; r == 0 && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 
@@ -351,9 +253,9 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 		    (int)sizeof(path))
 			r = -ENAMETOOLONG;
 		else if (op->type == JAIL_OP_UPPER)
-			r = make_dir(a->stage, path, op->mode);
-		else if (mknodat(a->stage, path, S_IFCHR, makedev(0, 0)) < 0)
-			r = -errno;
+			r = stage_mkdir(a->stage.dir, path, op->mode);
+		else if (linkat(a->stage.dir, "w", a->stage.dir, path, 0) < 0)
+			r = -errno; /* a link costs half of a new node */
 	}
 	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
 }
@@ -371,7 +273,7 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	if (a->src[index] >= 0) {
 		/* a tree with mapped owners: it needs a place of its own to be a layer */
 		(void)snprintf(lower, sizeof(lower), STAGE "/i%zu", index);
-		r = make_dir(a->stage, lower + sizeof(STAGE), 0700);
+		r = stage_mkdir(a->stage.dir, lower + sizeof(STAGE), 0700);
 		if (r < 0)
 			return err_sys(e, r, "'%s': mapped", op->path);
 		r = attach_fd(a, a->src[index], lower, e);
@@ -404,11 +306,12 @@ static int make_mount_point(struct jail_apply *a, const struct jail_op *op, bool
 	int r;
 
 	(void)snprintf(base, sizeof(base), "p%zu", op->region);
-	r = make_parents(a->stage, base, rel, in->type == JAIL_OP_MASK ? 0111 : 0755);
+	r = make_parents(a->stage.dir, base, rel, in->type == JAIL_OP_MASK ? 0111 : 0755);
 	if (r == 0 && snprintf(path, sizeof(path), "%s/%s", base, rel) >= (int)sizeof(path))
 		r = -ENAMETOOLONG;
 	if (r == 0)
-		r = file ? make_file(a->stage, path, 0) : make_dir(a->stage, path, 0755);
+		r = file ? stage_mkfile(a->stage.dir, path, 0) :
+			   stage_mkdir(a->stage.dir, path, 0755);
 	return r < 0 ? err_sys(e, r, "mount point '%s'", op->path) : 0;
 }
 
@@ -430,17 +333,17 @@ static int apply_private(struct jail_apply *a, size_t index, struct err *e)
 	int r;
 
 	(void)snprintf(dir, sizeof(dir), "p%zu", index);
-	r = make_dir(a->stage, dir, op->mode);
+	r = stage_mkdir(a->stage.dir, dir, op->mode);
 	if (r == 0 && strcmp(op->path, "/run") == 0) {
 		/* /var/lock is a link to /run/lock, $XDG_RUNTIME_DIR is /run/user/UID */
 		(void)snprintf(sub, sizeof(sub), "%s/lock", dir);
-		r = make_dir(a->stage, sub, 01777);
+		r = stage_mkdir(a->stage.dir, sub, 01777);
 		(void)snprintf(sub, sizeof(sub), "%s/user", dir);
 		if (r == 0)
-			r = make_dir(a->stage, sub, 0755);
+			r = stage_mkdir(a->stage.dir, sub, 0755);
 		(void)snprintf(sub, sizeof(sub), "%s/user/%u", dir, (unsigned int)a->spec->id->uid);
 		if (r == 0)
-			r = make_dir(a->stage, sub, 0700);
+			r = stage_mkdir(a->stage.dir, sub, 0700);
 	}
 	if (r < 0)
 		return err_sys(e, r, "'%s'", op->path);
@@ -461,7 +364,7 @@ static int apply_mask(struct jail_apply *a, size_t index, struct err *e)
 		return attach_stage(a, "m", op->path, false, e);
 	/* something below is shown again: its own directory, which can be gone through but not listed */
 	(void)snprintf(dir, sizeof(dir), "p%zu", index);
-	r = make_dir(a->stage, dir, 0111);
+	r = stage_mkdir(a->stage.dir, dir, 0111);
 	if (r < 0)
 		return err_sys(e, r, "'%s'", op->path);
 	return attach_stage(a, dir, op->path, false, e);
@@ -538,7 +441,7 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	if (r == 0)
 		r = jail_streams_reopen(e);
 	if (r == 0)
-		r = make_stage(a, e);
+		r = attach_fd(a, a->stage.dir, STAGE, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
 		if (!covers_stage(&p->ops[i]))
 			r = apply_op(a, i, e);

@@ -3,6 +3,7 @@
 #define BAILEY_JAIL_PLAN_APPLY_H
 
 #include "jail.h"
+#include "stage.h"
 
 /* State of one application of a plan; lives in PID 1 until the command exists. */
 struct jail_apply {
@@ -10,8 +11,7 @@ struct jail_apply {
 	int *src;          /* per operation: a detached mount, or -1 */
 	unsigned int lost; /* layers, as bits */
 	int root;          /* O_PATH of "/" */
-	int stage;         /* the tmpfs that holds everything private */
-	int dev[8];
+	struct stage stage;
 };
 
 /**

@@ -15,19 +15,26 @@ struct planner {
 	const struct policy *policy;
 	const struct jail_host *host;
 	struct err *e;
-	char dir[LIMIT_PATH]; /* the last directory that was asked for, and the answer: rules are sorted, so it is often the next, too */
-	bool dir_is;
+	/* rules are sorted, so what was asked last is often asked next, too: the last directory that is there, and the last that is not */
+	char dir[LIMIT_PATH], gone[LIMIT_PATH];
 	char around[LIMIT_PATH]; /* the same for the state of the surroundings */
 	struct policy_verdict around_is;
 };
 
-static bool is_dir(struct planner *pl, const char *path)
+static enum jail_type type_of(struct planner *pl, const char *path)
 {
-	if (strcmp(pl->dir, path) != 0) {
+	enum jail_type type;
+
+	if (strcmp(pl->dir, path) == 0)
+		return JAIL_DIR;
+	if (pl->gone[0] && path_covers(pl->gone, path))
+		return JAIL_ABSENT;
+	type = pl->host->type(pl->host->ctx, path);
+	if (type == JAIL_DIR)
 		memcpy(pl->dir, path, strlen(path) + 1);
-		pl->dir_is = pl->host->type(pl->host->ctx, path) == JAIL_DIR;
-	}
-	return pl->dir_is;
+	else if (type == JAIL_ABSENT)
+		memcpy(pl->gone, path, strlen(path) + 1);
+	return type;
 }
 
 static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
@@ -374,10 +381,12 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 	over = &pl->plan->ops[region];
 	for (;;) {
 		parent_of(path, parent);
-		if (strlen(parent) <= over->len || is_dir(pl, parent))
+		if (strlen(parent) <= over->len)
+			break;
+		type = type_of(pl, parent);
+		if (type == JAIL_DIR)
 			break;
 		/* there is nothing below a file, and its own name stays */
-		type = h->type(h->ctx, parent);
 		if (type == JAIL_FILE || type == JAIL_SYMLINK)
 			return 0;
 		memcpy(path, parent, strlen(parent) + 1);

@@ -28,7 +28,7 @@ struct jail_host {
 	bool (*searchable)(void *ctx, const char *path);
 	/* whether the directory @path has no entries; false when in doubt */
 	bool (*empty)(void *ctx, const char *path);
-	/* names of @path in a stable order, NULL-terminated, owned by ctx; NULL when it can't be read or is too long */
+	/* directories in @path in a stable order, NULL-terminated, owned by ctx; NULL when it can't be read or has too many */
 	const char *const *(*children)(void *ctx, const char *path);
 };
 

@@ -7,10 +7,10 @@
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
  *            2  clone3, six namespaces      the network namespace follows in 5, beside everything else
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
- *            4  ids, ordinary user          a mount namespace can be changed only by an id that is mapped
- *            5  network namespace           in a helper thread, joined in 8
- *            6  take the plan; ids, root    the launcher writes the maps and makes the mounts with mapped owners
- *            7  mounts (plan-apply.c)       needs capabilities in the user namespace; nothing hostile runs yet
+ *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
+ *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
+ *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans
+ *            7  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
  *            8  mask live sockets, join the network namespace   the last uses of CAP_SYS_ADMIN
  *            9  Landlock ruleset, fds       opened while all paths are still open
  *           10  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
@@ -37,6 +37,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
@@ -51,12 +52,13 @@
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /*
- * From the launcher, in this order: the spec, with the lock on the block of ids. For root, a detached mount for each of some operations `op`, and GO. Then, for everybody, the path of each
- * socket to be masked, and GO.
+ * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
+ * detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
  */
 struct hand_over {
 	union {
 		uint64_t op;
+		const struct jail_identity *id;
 		const struct jail_spec *spec;
 	};
 	char path[LIMIT_PATH]; /* sent as long as it is */
@@ -75,6 +77,7 @@ struct child {
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
 	int service[2]; /* user and mount namespace, for jail_sockets_late() */
+	struct cpus cpus;
 };
 
 /* 3. The death signal is armed first, then the launcher is asked whether it still lives: no gap between. */
@@ -142,29 +145,38 @@ static int take(int sock, struct hand_over *m, int fds[8], struct err *e)
 	return 0;
 }
 
-/* 6, root: the launcher writes the maps and hands over mounts that only it can make; then become the mapped id. */
+/* 4, root: the launcher writes the maps; then become the mapped id. */
 static int stage_ids_given(struct child *c, struct err *e)
 {
-	const struct jail_identity *id = c->spec->id;
+	struct hand_over m;
+	int fds[8], r;
+
+	r = take(c->sock, &m, fds, e);
+	if (r < 0)
+		return r;
+	c->lock = fds[0];
+	if (drop_groups() < 0 || setresgid(m.id->gid, m.id->gid, m.id->gid) < 0 ||
+	    setresuid(m.id->uid, m.id->uid, m.id->uid) < 0)
+		return err_sys(e, -errno, "become uid %u", (unsigned int)m.id->uid);
+	/* a change of ids clears the death signal */
+	r = stage_die_with_parent(c->sock);
+	return r < 0 ? err_sys(e, r, "launcher") : 0;
+}
+
+/* 7, root: mounts with mapped owners, which only the launcher can make. */
+static int stage_take_mounts(struct child *c, struct err *e)
+{
 	struct hand_over m;
 	int fds[8], r;
 
 	for (;;) {
 		r = take(c->sock, &m, fds, e);
-		if (r < 0)
+		if (r < 0 || m.op == HAND_OVER_GO)
 			return r;
-		if (m.op == HAND_OVER_GO)
-			break;
 		if (m.op >= c->spec->plan->n)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
 		c->apply.src[m.op] = fds[0];
 	}
-	if (drop_groups() < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
-	    setresuid(id->uid, id->uid, id->uid) < 0)
-		return err_sys(e, -errno, "become uid %u", (unsigned int)id->uid);
-	/* a change of ids clears the death signal */
-	r = stage_die_with_parent(c->sock);
-	return r < 0 ? err_sys(e, r, "launcher") : 0;
 }
 
 /* 8. The launcher has searched the direct trees meanwhile. */
@@ -293,7 +305,7 @@ static int stage_confine(struct child *c, struct err *e)
 	return 0;
 }
 
-/* 6. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
+/* 7. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
 static int stage_take_spec(struct child *c, void *shared, size_t size, struct err *e)
 {
 	struct hand_over m;
@@ -305,24 +317,22 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 		return r;
 	if (mprotect(shared, size, PROT_READ) < 0)
 		return err_sys(e, -errno, "shared memory");
-	c->lock = fds[0];
+	cpus_restore(&c->cpus);
 	c->spec = c->apply.spec = m.spec;
 	c->apply.src = malloc((m.spec->plan->n + 1) * sizeof(int));
 	if (!c->apply.src)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < m.spec->plan->n; i++)
 		c->apply.src[i] = -1;
-	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_ids_given(c, e);
+	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
 }
 
 static int stage_mounts(struct child *c, struct err *e)
 {
-	mode_t mask = umask(0);
 	int r;
 
 	stage_open_namespaces(c);
 	r = jail_plan_apply(&c->apply, e);
-	(void)umask(mask);
 	/* a call that this kernel lacks, or that a container engine refuses, is a missing layer */
 	if (r < 0 && e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
 		r = jail_layer_lost(JAIL_LAYER_ROOTFS, 0, &c->apply.lost, e);
@@ -333,6 +343,7 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 {
 	uid_t uid = c->uid;
 	int joined, r;
+	mode_t mask;
 
 	r = stage_die_with_parent(c->sock);
 	if (r < 0)
@@ -340,15 +351,20 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
 	if (r < 0)
 		return r;
-	r = netns_begin(&c->net);
-	if (r < 0)
-		return err_sys(e, r, "helper thread");
-	r = stage_take_spec(c, shared, size, e);
+	mask = umask(0);
+	r = uid ? 0 : stage_ids_given(c, e);
+	if (r == 0)
+		r = stage_make(&c->apply.stage, e);
+	if (r == 0)
+		r = stage_take_spec(c, shared, size, e);
+	if (r == 0)
+		r = netns_begin(&c->net, &c->cpus, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
+	(void)umask(mask);
 	if (r == 0)
 		r = stage_sockets(c, e);
-	joined = netns_join(&c->net);
+	joined = c->net.step ? netns_join(&c->net) : 0;
 	if (r == 0 && joined < 0) {
 		(void)err_sys(e, joined, "network namespace: %s", c->net.step);
 		r = jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
@@ -447,33 +463,49 @@ static void give_pipes(const struct jail_identity *id)
 	}
 }
 
-/* The launcher's half of stage 6 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
-static int give_ids(const struct jail *jail, const struct jail_spec *spec, struct err *e)
+/* A PID 1 that is gone has sent its reason, which jail_recv() gets. */
+static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, struct err *e)
 {
-	const struct jail_identity *id = spec->id;
-	const struct jail_plan *p = spec->plan;
-	_cleanup_close_ int userns = -1;
+	int r = fd_send(jail->sock, m, n, &fd, fd >= 0);
+
+	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
+}
+
+int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
+{
 	bool block = id->mode == JAIL_IDS_BLOCK;
 	unsigned int count = block ? JAIL_BLOCK_SIZE : 1;
-	struct hand_over m;
-	char path[64];
-	size_t i;
-	int r, fd;
+	struct hand_over m = { .id = id };
+	int r;
 
+	if (id->mode == JAIL_IDS_CALLER)
+		return 0;
 	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
-	if (r < 0)
-		return block && (r == -EPERM || r == -EINVAL) ?
-			       -EOPNOTSUPP :
-			       r; /* root of an outer user namespace */
+	if (r < 0) /* root of an outer user namespace */
+		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
+	give_pipes(id);
+	return give(jail, &m, sizeof(m.op), id->lock, e);
+}
+
+/* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
+static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	const struct jail_plan *p = spec->plan;
+	_cleanup_close_ int userns = -1;
+	struct hand_over m;
+	char path[64];
+	size_t i;
+	int r = 0;
+
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
 	userns = open(path, O_RDONLY | O_CLOEXEC);
 	if (userns < 0)
 		return err_sys(e, -errno, "%s", path);
-	give_pipes(id);
-	for (i = 0; block && i < p->n; i++) {
+	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
+		_cleanup_close_ int fd = -1;
 
 		if (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))
 			continue;
@@ -481,22 +513,10 @@ static int give_ids(const struct jail *jail, const struct jail_spec *spec, struc
 		if (fd < 0)
 			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP : fd;
 		m.op = i;
-		r = fd_send(jail->sock, &m, sizeof(m.op), &fd, 1);
-		(void)close(fd);
-		if (r < 0)
-			return err_sys(e, r, "PID 1");
+		r = give(jail, &m, sizeof(m.op), fd, e);
 	}
 	m.op = HAND_OVER_GO;
-	r = fd_send(jail->sock, &m, sizeof(m.op), NULL, 0);
-	return r < 0 ? err_sys(e, r, "PID 1") : 0;
-}
-
-/* A PID 1 that is gone has sent its reason, which jail_recv() gets. */
-static int give(struct jail *jail, const struct hand_over *m, size_t n, struct err *e)
-{
-	int r = fd_send(jail->sock, m, n, NULL, 0);
-
-	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
+	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
 /* The launcher's half of stage 8, while PID 1 is at stage 7. */
@@ -515,11 +535,11 @@ static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct 
 		size_t n = strlen(found.paths[i]) + 1;
 
 		memcpy(m.path, found.paths[i], n);
-		r = give(jail, &m, offsetof(struct hand_over, path) + n, e);
+		r = give(jail, &m, offsetof(struct hand_over, path) + n, -1, e);
 	}
 	jail_sockets_done(&found);
 	m.op = HAND_OVER_GO;
-	return r == 0 ? give(jail, &m, sizeof(m.op), e) : r;
+	return r == 0 ? give(jail, &m, sizeof(m.op), -1, e) : r;
 }
 
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
@@ -539,9 +559,10 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		return err_sys(e, -errno, "socketpair");
 	}
 	c->sock = pair[1];
-	c->lock = c->ruleset = c->service[0] = c->service[1] = c->apply.root = c->apply.stage = -1;
+	c->lock = c->ruleset = c->service[0] = c->service[1] = c->apply.root = -1;
 	c->uid = geteuid();
 	c->gid = getegid();
+	cpus_read(&c->cpus);
 	pid = sys_clone3(&args);
 	if (pid ==
 	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
@@ -550,6 +571,8 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		(void)close(pair[0]);
 		child_main(c, shared, size);
 	}
+	if (pid > 0)
+		cpus_push((pid_t)pid, &c->cpus);
 	free(c);
 	(void)close(pair[1]);
 	jail->sock = pair[0];
@@ -567,9 +590,9 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	struct hand_over m = { .spec = spec };
 	int r;
 
-	/* a PID 1 that is gone has sent its reason: jail_recv() */
-	(void)fd_send(jail->sock, &m, sizeof(m.op), &spec->id->lock, spec->id->lock >= 0);
-	r = spec->id->mode == JAIL_IDS_CALLER ? 0 : give_ids(jail, spec, e);
+	r = give(jail, &m, sizeof(m.op), -1, e);
+	if (r == 0 && spec->id->mode != JAIL_IDS_CALLER)
+		r = give_mounts(jail, spec, e);
 	return r < 0 ? r : give_sockets(jail, spec, e);
 }
 
@@ -612,10 +635,33 @@ int jail_recv(struct jail *jail, struct jail_msg *msg)
 	return 1;
 }
 
+/*
+ * The last reference to a mount namespace unmounts it, and each overlay in it waits for a grace period of RCU: 0.5 ms in all, for nobody. A
+ * file that is reachable from nowhere but its own socket's queue is dropped by the kernel's collector instead, in a worker (unix(7),
+ * Linux 6.9; earlier kernels collect at once, which is no slower than a close).
+ */
+static void drop_later(int *fd)
+{
+	int pair[2], fds[2];
+
+	if (*fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	fds[0] = pair[1];
+	fds[1] = *fd;
+	(void)fd_send(pair[0], "", 1, fds, 2); /* else it is closed below, as usual */
+	cleanup_close(fd);
+	*fd = -1;
+	(void)close(pair[1]);
+	(void)close(pair[0]); /* the last: a close of a socket is what starts the collector */
+}
+
 void jail_done(struct jail *jail)
 {
 	int *fds[] = { &jail->sock, &jail->userns, &jail->mntns };
+
 	size_t i;
+
+	drop_later(&jail->mntns);
 
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		cleanup_close(fds[i]);

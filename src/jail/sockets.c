@@ -55,27 +55,18 @@ static int remember(struct jail_sockets *f, const char *path)
 	return f->paths[f->n++] ? 0 : -ENOMEM;
 }
 
-/* As the kernel writes it: getdents64(2). */
-struct entry {
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	unsigned char type;
-	char name[];
-};
-
 static int search(struct search *s, int dfd, char *path, int depth, bool deep);
 
 /* One entry of the directory @dfd named @path. */
-static int search_entry(struct search *s, int dfd, char *path, const struct entry *d, int depth,
-			bool deep)
+static int search_entry(struct search *s, int dfd, char *path, const struct sys_dirent *d,
+			int depth, bool deep)
 {
 	unsigned char type;
 	size_t len = strlen(path), n;
 	struct stat st;
 	int r, fd;
 
-	type = d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
+	type = d->type;
 	if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
 		return 0;
 	if (type == DT_UNKNOWN && fstatat(dfd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -103,8 +94,9 @@ static int search_entry(struct search *s, int dfd, char *path, const struct entr
  */
 static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 {
-	_Alignas(struct entry) char buf[8192];
+	SYS_DIRENT_ALIGN char buf[8192];
 	_cleanup_close_ int fd = dfd;
+	const struct sys_dirent *d;
 	long n, o;
 	int r = 0;
 
@@ -113,12 +105,12 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 	if (s->deadline && now_us() > s->deadline)
 		return -ETIME;
 	while (r == 0) {
-		n = sys_call(SYS_getdents64, fd, buf, sizeof(buf), 0, 0);
+		n = sys_getdents(fd, buf, sizeof(buf));
 		if (n <= 0)
 			return (int)n;
-		for (o = 0; r == 0 && o < n;
-		     o += ((const struct entry *)(const void *)(buf + o))->len)
-			r = search_entry(s, fd, path, (const void *)(buf + o), depth, deep);
+		o = 0;
+		while (r == 0 && (d = sys_dirent_next(buf, n, &o)))
+			r = search_entry(s, fd, path, d, depth, deep);
 	}
 	return r;
 }

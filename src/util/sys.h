@@ -98,6 +98,33 @@ static inline int sys_openat2(int dfd, const char *path, uint64_t flags, uint64_
 	return (int)sys_call(SYS_openat2, dfd, path, &how, sizeof(how), 0);
 }
 
+/* As the kernel writes directory entries: getdents64(2). */
+struct sys_dirent {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	unsigned char type;
+	char name[];
+};
+
+#define SYS_DIRENT_ALIGN _Alignas(struct sys_dirent)
+
+static inline long sys_getdents(int fd, void *buf, size_t size)
+{
+	return sys_call(SYS_getdents64, fd, (long)buf, (long)size, 0, 0);
+}
+
+/* The next of the @n bytes of entries in @buf; *@o starts at 0. Return: the entry, or NULL at the end. */
+static inline const struct sys_dirent *sys_dirent_next(const char *buf, long n, long *o)
+{
+	const struct sys_dirent *d = (const struct sys_dirent *)(const void *)(buf + *o);
+
+	if (*o >= n)
+		return NULL;
+	*o += d->len; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
+	return d;
+}
+
 static inline long sys_clone3(const struct clone_args *args)
 {
 	return sys_call(SYS_clone3, args, sizeof(*args), 0, 0, 0);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+const char *const stage_nodes[STAGE_NODES] = { "null", "zero", "full", "random", "urandom", "tty" };
+
+int stage_mkfile(int dfd, const char *path, mode_t mode)
+{
+	int fd = openat(dfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : -errno;
+	(void)close(fd);
+	return 0;
+}
+
+int stage_mkdir(int dfd, const char *path, mode_t mode)
+{
+	return mkdirat(dfd, path, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* The entries of the new /dev that are no mounts. */
+static int stage_dev(int stage)
+{
+	static const char *const links[][2] = { { "/proc/self/fd", "dev/fd" },
+						{ "/proc/self/fd/0", "dev/stdin" },
+						{ "/proc/self/fd/1", "dev/stdout" },
+						{ "/proc/self/fd/2", "dev/stderr" },
+						{ "pts/ptmx", "dev/ptmx" } };
+	char path[32];
+	size_t i;
+	int r;
+
+	r = stage_mkdir(stage, "dev", 0755);
+	if (r == 0)
+		r = stage_mkdir(stage, "dev/shm", 0755);
+	if (r == 0)
+		r = stage_mkdir(stage, "dev/pts", 0755);
+	for (i = 0; r == 0 && i < STAGE_NODES; i++) {
+		(void)snprintf(path, sizeof(path), "dev/%s", stage_nodes[i]);
+		r = stage_mkfile(stage, path, 0644);
+	}
+	for (i = 0; r == 0 && i < ARRAY_SIZE(links); i++) {
+		if (symlinkat(links[i][0], stage, links[i][1]) < 0)
+			r = -errno;
+	}
+	return r;
+}
+
+/* A new mount of @type, nowhere attached. */
+static int new_mount(const char *type, const char *key, const char *value, unsigned int attrs)
+{
+	_cleanup_close_ int fs = sys_fsopen(type);
+	int r = fs;
+
+	if (r >= 0 && key)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, key, value);
+	if (r >= 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	return r < 0 ? r : sys_fsmount(fs, MOUNT_ATTR_NOSUID | attrs);
+}
+
+static int open_nodes(struct stage *s, struct err *e)
+{
+	char path[32];
+	size_t i;
+
+	for (i = 0; i < STAGE_NODES; i++) {
+		(void)snprintf(path, sizeof(path), "/dev/%s", stage_nodes[i]);
+		s->node[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (s->node[i] < 0 && s->node[i] != -ENOENT)
+			return err_sys(e, s->node[i], "%s", path);
+	}
+	return 0;
+}
+
+int stage_make(struct stage *s, struct err *e)
+{
+	int r;
+
+	s->dir = new_mount("tmpfs", "mode", "0755", MOUNT_ATTR_NODEV);
+	if (s->dir < 0)
+		return err_sys(e, s->dir, "private tmpfs");
+	r = stage_mkdir(s->dir, "e", 0755);
+	if (r == 0)
+		r = stage_mkdir(s->dir, "m", 0);
+	if (r == 0)
+		r = stage_mkfile(s->dir, "f", 0);
+	if (r == 0)
+		r = stage_mkdir(s->dir, "shm", 01777);
+	if (r == 0)
+		r = stage_dev(s->dir);
+	if (r == 0 && mknodat(s->dir, "w", S_IFCHR, makedev(0, 0)) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, r, "private tmpfs: fill");
+	s->pts = new_mount("devpts", "ptmxmode", "0666", MOUNT_ATTR_NOEXEC);
+	if (s->pts < 0)
+		return err_sys(e, s->pts, "/dev/pts: devpts");
+	s->proc = new_mount("proc", NULL, NULL, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV);
+	return open_nodes(s, e);
+}

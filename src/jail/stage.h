@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts and
+ * proc, all detached. plan-apply.c puts them in their places.
+ */
+#ifndef BAILEY_JAIL_STAGE_H
+#define BAILEY_JAIL_STAGE_H
+
+#include "util/util.h"
+
+#define STAGE_NODES 6
+
+extern const char *const stage_nodes[STAGE_NODES]; /* names in /dev */
+
+struct stage {
+	/*
+	 * root of the tmpfs: "e" an empty directory, "m" and "f" an unreadable directory and file, "w" a whiteout, "shm", and
+	 * "dev" with the names of the new /dev
+	 */
+	int dir;
+	int pts, proc;         /* mounts; proc: or the errno of the kernel's refusal */
+	int node[STAGE_NODES]; /* copies of the host's devices; < 0: the host has none of that name */
+};
+
+/** stage_make() - make all that. Should run when the ids of the sandbox are mapped: they own it. Return: 0 or negative errno with @e. */
+int stage_make(struct stage *s, struct err *e);
+
+/** stage_mkdir(), stage_mkfile() - make a directory or an empty file, unless it is there. Return: 0 or negative errno. */
+int stage_mkdir(int dfd, const char *path, mode_t mode);
+int stage_mkfile(int dfd, const char *path, mode_t mode);
+
+#endif
