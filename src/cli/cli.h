@@ -72,10 +72,10 @@ struct sandbox {
  */
 int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
 
-/** sandbox_plan() - after that: built-in rules, environment, mount plan. Return: 0 or negative errno with @e. */
-int sandbox_plan(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+/** sandbox_plan() - after that: built-in rules and the mount plan. Return: 0 or negative errno with @e. */
+int sandbox_plan(struct sandbox *s, struct err *e);
 
-/** sandbox_make() - both, for verbs that start nothing. Return: as both. */
+/** sandbox_make() - that and sandbox_env(), for verbs that start nothing. Return: as those. */
 int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
 /** sandbox_done() - free everything, release the ids. */
@@ -113,7 +113,7 @@ int supervise_begin(struct run *run, bool relay, struct err *e);
 
 /**
  * supervise_identify() - let PID 1 prepare, as soon as the ids of the description are known.
- * Return: 0 or negative errno with @e; @ret_no_block as in supervise().
+ * Return: 0 or negative errno with @e; @ret_no_block as in supervise_build().
  */
 int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
 
@@ -121,11 +121,17 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
 struct sandbox *supervise_sandbox(struct run *run);
 
 /**
- * supervise() - run @argv in the sandbox, to the end.
+ * supervise_build() - let PID 1 build what the plan says.
  * @ret_no_block: nothing has run, because root's block of ids can't be used for these mounts: try sandbox_identify() with @owner
- * Return: exit status of bailey, or negative errno with @e, when nothing has run.
+ * Return: 0 or negative errno with @e.
  */
-int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_block, struct err *e);
+int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e);
+
+/**
+ * supervise() - run @argv in the sandbox, to the end.
+ * Return: exit status of bailey, or negative errno with @e, when nothing has run. The run is done with in both cases.
+ */
+int supervise(struct run *run, char *const *argv, struct err *e);
 
 /** supervise_abort() - end what supervise_begin() began; nothing has run. */
 void supervise_abort(struct run *run);

@@ -68,11 +68,15 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r == 0)
 		r = supervise_identify(&run, ret_no_block, e);
 	if (r == 0)
-		r = sandbox_plan(s, o, e);
+		r = sandbox_plan(s, e);
+	if (r == 0)
+		r = supervise_build(&run, o->dry_run, ret_no_block, e);
+	if (r == 0) /* PID 1 is busy now: the environment is not on its way */
+		r = sandbox_env(s, o, e);
 	if (r < 0)
 		supervise_abort(&run);
 	else
-		r = supervise(&run, argv, o->dry_run, ret_no_block, e);
+		r = supervise(&run, argv, e);
 	sandbox_done(s);
 	return r;
 }

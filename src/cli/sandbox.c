@@ -55,12 +55,10 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 		       jail_identity_choose(&s->id, s->workspaces[0], e);
 }
 
-int sandbox_plan(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = sandbox_builtins(s, e);
 
-	if (r == 0)
-		r = sandbox_env(s, o, e);
 	if (r < 0)
 		return r;
 	policy_seal(&s->policy);
@@ -72,7 +70,9 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err 
 {
 	int r = sandbox_identify(s, o, false, e);
 
-	return r < 0 ? r : sandbox_plan(s, o, e);
+	if (r == 0)
+		r = sandbox_plan(s, e);
+	return r < 0 ? r : sandbox_env(s, o, e);
 }
 
 void sandbox_done(struct sandbox *s)

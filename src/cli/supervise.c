@@ -264,13 +264,12 @@ static void finish(struct run *run)
 	cleanup_close(&run->signals);
 }
 
-int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_block, struct err *e)
+int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e)
 {
 	struct shared *sh = run->shared;
 	const struct sandbox *s = &sh->sandbox;
 	int r;
 
-	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
 	sh->spec = (struct jail_spec){ .plan = &s->plan,
 				       .id = &s->id,
 				       .cwd = s->cwd,
@@ -281,10 +280,21 @@ int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_blo
 	say_identity(s);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
+	return r;
+}
+
+int supervise(struct run *run, char *const *argv, struct err *e)
+{
+	struct shared *sh = run->shared;
+	const struct sandbox *s = &sh->sandbox;
+	int r;
+
+	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
+	r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {
 		if (s->timeout_ms)
 			run->deadline = now_ms() + s->timeout_ms;
-		r = loop(run, dry_run, e);
+		r = loop(run, sh->spec.dry_run, e);
 		if (r >= 0)
 			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
 				;

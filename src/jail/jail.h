@@ -2,8 +2,8 @@
 /*
  * jail: the process sandbox. Plan, apply, verify.
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
- *  2. jail_begin(), jail_identify(), jail_continue()   clone PID 1; give it its ids; tell it what to build: it builds, drops everything,
- *                                          verifies, calls spec->entry
+ *  2. jail_begin(), jail_identify(), jail_continue(), jail_go()   clone PID 1; give it its ids; tell it what to build; let it go on:
+ *                                          it drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
  *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
  * The order of the privilege steps and their reasons stand in privs.c.
@@ -139,12 +139,18 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e);
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e);
 
 /**
- * jail_continue() - let PID 1 build and run.
- * @spec: in the shared memory, with all it points to (but for what was there before jail_begin()); unchanged while the jail lives
- * On success the caller supervises: jail_recv() on jail->sock until it ended, then waits for jail->pid.
+ * jail_continue() - let PID 1 build the file system view.
+ * @spec: in the shared memory, with all it points to (but for what was there before jail_begin()); plan and ids unchanged while the jail lives
  * Return: 0; -EOPNOTSUPP when the ids of @spec can't be had for its mounts (try jail_identity_owner()); other negative errno with @e.
  */
 int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e);
+
+/**
+ * jail_go() - look for live sockets in what the view shows, meanwhile; then let PID 1 mask them and run the command.
+ * What spec->arg points to must be complete now. On success the caller supervises: jail_recv() on jail->sock until it ended, then waits for jail->pid.
+ * Return: 0 or negative errno with @e.
+ */
+int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e);
 
 /** jail_abort() - kill and reap PID 1, and with it everything in the sandbox; close the fds. */
 void jail_abort(struct jail *jail);

@@ -519,29 +519,6 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-/* The launcher's half of stage 8, while PID 1 is at stage 7. */
-static int give_sockets(struct jail *jail, const struct jail_spec *spec, struct err *e)
-{
-	struct jail_sockets found = { .paths = NULL, .n = 0 };
-	struct hand_over m = { .op = HAND_OVER_SOCKET };
-	size_t i;
-	int r;
-
-	jail->searched = true;
-	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
-	if (r < 0)
-		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
-	for (i = 0; r == 0 && i < found.n; i++) {
-		size_t n = strlen(found.paths[i]) + 1;
-
-		memcpy(m.path, found.paths[i], n);
-		r = give(jail, &m, offsetof(struct hand_over, path) + n, -1, e);
-	}
-	jail_sockets_done(&found);
-	m.op = HAND_OVER_GO;
-	return r == 0 ? give(jail, &m, sizeof(m.op), -1, e) : r;
-}
-
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
@@ -591,9 +568,30 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	int r;
 
 	r = give(jail, &m, sizeof(m.op), -1, e);
-	if (r == 0 && spec->id->mode != JAIL_IDS_CALLER)
-		r = give_mounts(jail, spec, e);
-	return r < 0 ? r : give_sockets(jail, spec, e);
+	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
+}
+
+/* The launcher's half of stage 8, while PID 1 is at stage 7. */
+int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	struct jail_sockets found = { .paths = NULL, .n = 0 };
+	struct hand_over m = { .op = HAND_OVER_SOCKET };
+	size_t i;
+	int r;
+
+	jail->searched = true;
+	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	if (r < 0)
+		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
+	for (i = 0; r == 0 && i < found.n; i++) {
+		size_t n = strlen(found.paths[i]) + 1;
+
+		memcpy(m.path, found.paths[i], n);
+		r = give(jail, &m, offsetof(struct hand_over, path) + n, -1, e);
+	}
+	jail_sockets_done(&found);
+	m.op = HAND_OVER_GO;
+	return r == 0 ? give(jail, &m, sizeof(m.op), -1, e) : r;
 }
 
 void jail_abort(struct jail *jail)
