@@ -14,7 +14,7 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest \
 	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr
-BENCH_DEPS := bubblewrap firejail crun
+BENCH_DEPS := bubblewrap firejail crun runc podman
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
 # npm may have come with a newer nodejs, which Debian's npm conflicts with.
@@ -57,7 +57,7 @@ test-full: deps-test
 bench: deps
 	$(call install-packages,$(BENCH_DEPS) python3)
 	@$(MAKE) --no-print-directory build/bailey
-	@/usr/bin/python3 bench/start.py
+	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py
 
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}

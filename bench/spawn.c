@@ -4,7 +4,7 @@
  *
  *   spawn ROUNDS WARMUP PAUSE_US UID GID ::: DIR COMMAND [ARG...] [::: DIR COMMAND [ARG...]]...
  *
- * COMMAND is an absolute path and starts in DIR, with stdin, stdout and stderr on /dev/null. UID -1 keeps the caller's ids.
+ * COMMAND is an absolute path, with the word 3<FILE before it when FILE shall be open on fd 3. It starts in DIR, with stdin, stdout and stderr on /dev/null. UID -1 keeps the caller's ids.
  * Prints one line per command: its times in nanoseconds, in the order of the rounds. Any exit code but 0 ends the run.
  * A program of its own, so that no interpreter is in the figures; posix_spawn is a vfork, so its own size is not either.
  */
@@ -26,6 +26,7 @@ struct command {
 	char **argv;
 	posix_spawn_file_actions_t fa;
 	long long *ns;
+	char **end; /* behind its last word */
 };
 
 static void die(const char *what, int err)
@@ -80,13 +81,19 @@ static void command_init(struct command *c, char **argv, long rounds)
 {
 	int r = 0;
 
+	const char *file = NULL;
+
 	c->argv = argv + 1;
+	if (strncmp(c->argv[0], "3<", 2) == 0)
+		file = *c->argv++ + 2;
 	c->ns = calloc((size_t)rounds, sizeof(*c->ns));
 	if (!c->ns)
 		die("calloc", ENOMEM);
 	r = posix_spawn_file_actions_init(&c->fa);
 	for (int fd = 0; fd < 3 && !r; fd++)
 		r = posix_spawn_file_actions_addopen(&c->fa, fd, "/dev/null", O_RDWR, 0);
+	if (file && !r)
+		r = posix_spawn_file_actions_addopen(&c->fa, 3, file, O_RDONLY, 0);
 	if (!r)
 		r = posix_spawn_file_actions_addchdir_np(&c->fa, argv[0]);
 	if (r)
@@ -106,11 +113,12 @@ static int commands_read(struct command *cmds, char **argv, long rounds)
 			argv++;
 		if (argv - first < 2 || n == MAX_COMMANDS)
 			die("each ::: needs DIR and COMMAND, at most 16 times", EINVAL);
-		command_init(&cmds[n++], first, rounds);
+		command_init(&cmds[n], first, rounds);
+		cmds[n++].end = argv;
 	}
 	/* Each list ends where the next ":::" stood; only now, because that is how they were found. */
-	for (int i = 1; i < n; i++)
-		cmds[i].argv[-2] = NULL;
+	for (int i = 0; i < n; i++)
+		cmds[i].end[0] = NULL;
 	return n;
 }
 
