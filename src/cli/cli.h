@@ -154,11 +154,22 @@ int cli_print(const struct buf *b);
 
 int run_main(char **argv);
 int check_main(char **argv);
+int doctor_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
 
-/** run_help(), check_help() - append the help of the verb. */
+/** run_help(), check_help(), doctor_help() - append the help of the verb. */
 void run_help(struct buf *b);
 void check_help(struct buf *b);
+void doctor_help(struct buf *b);
+
+struct doctor_options {
+	bool json, quiet;
+};
+
+#define DOCTOR_OPTIONS 8
+
+/** doctor_options() - the option table of `bailey doctor`; targets are in @o. @size: places in @table. */
+void doctor_options(struct doctor_options *o, struct opt *table, size_t size);
 
 #endif

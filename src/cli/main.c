@@ -17,6 +17,8 @@ const struct command commands[] = {
 	  "run a command in a sandbox of its own" },
 	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...",
 	  "say whether a sandbox could read or write PATH, and why" },
+	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [FACT|LAYER|GROUP...]",
+	  "say what is missing here, and how to mend it" },
 	{ "help", help_main, "bailey help [VERB]", "show help" },
 	{ "version", version_main, "bailey version", "show the version" },
 	{ NULL, NULL, NULL, NULL },
@@ -28,6 +30,10 @@ int cli_fail(const struct err *e)
 
 	buf_puts(&b, "bailey: ");
 	buf_quote(&b, e->msg);
+	if (e->code == ERR_LAYER && e->where[0]) {
+		buf_puts(&b, ". See: bailey doctor ");
+		buf_quote(&b, e->where);
+	}
 	buf_puts(&b, "\n");
 	(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
 	buf_done(&b);
@@ -61,6 +67,8 @@ int help_main(char **argv)
 		run_help(&b);
 	} else if (argv[0] && strcmp(argv[0], "check") == 0) {
 		check_help(&b);
+	} else if (argv[0] && strcmp(argv[0], "doctor") == 0) {
+		doctor_help(&b);
 	} else {
 		buf_puts(&b, "bailey: run programs in sandboxes\n\n");
 		for (c = commands; c->name; c++)

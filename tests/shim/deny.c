@@ -7,6 +7,7 @@
  *   RULE = NAME=ERRNO          every call fails
  *        | NAME@N:VALUE=ERRNO  only when argument N (0-5) equals VALUE
  *        | NAME@N&MASK=ERRNO   only when argument N has a bit of MASK
+ *          +NUMBER in the place of ERRNO: the call does nothing and answers NUMBER (one answer for each NAME)
  *
  *   deny landlock_create_ruleset=ENOSYS,seccomp@1&8=EINVAL -- bailey run -- true
  *
@@ -18,12 +19,17 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -74,6 +80,20 @@ static const struct name_value calls[] = {
 	{ "setresuid", SYS_setresuid },
 	{ "setresgid", SYS_setresgid },
 	{ "getppid", SYS_getppid },
+	{ "connect", SYS_connect },
+	{ "accept4", SYS_accept4 },
+	{ "bind", SYS_bind },
+	{ "ioctl", SYS_ioctl },
+	{ "fcntl", SYS_fcntl },
+	{ "prlimit64", SYS_prlimit64 },
+	{ "setsockopt", SYS_setsockopt },
+	{ "getsockopt", SYS_getsockopt },
+	{ "sendto", SYS_sendto },
+	{ "memfd_create", SYS_memfd_create },
+#ifdef SYS_access
+	{ "access", SYS_access },
+	{ "mkdir", SYS_mkdir },
+#endif
 #ifdef SYS_mknod
 	{ "mknod", SYS_mknod },
 #endif
@@ -89,6 +109,13 @@ static const struct name_value errnos[] = {
 
 static struct sock_filter insns[INSNS_MAX];
 static unsigned short n_insns;
+
+/* The calls that are answered by this program, which stays as the parent of the command. */
+static struct {
+	int nr;
+	long value;
+} answers[16];
+static size_t n_answers;
 
 static void die(const char *what, const char *arg)
 {
@@ -131,13 +158,15 @@ static unsigned int number(const char *text)
 static void add_rule(char *rule)
 {
 	char *at, *op = NULL, *eq = strrchr(rule, '=');
-	unsigned int nr, err, arg = 0, value = 0;
+	unsigned int nr, action, arg = 0, value = 0;
 	char kind = 0;
 
 	if (!eq)
 		die("no '=' in rule", rule);
 	*eq = '\0';
-	err = (unsigned int)lookup(errnos, "unknown errno", eq + 1);
+	action = eq[1] == '+' ?
+			 SECCOMP_RET_USER_NOTIF :
+			 SECCOMP_RET_ERRNO | (unsigned int)lookup(errnos, "unknown errno", eq + 1);
 
 	at = strchr(rule, '@');
 	if (at) {
@@ -153,6 +182,12 @@ static void add_rule(char *rule)
 			die("no such argument", at + 1);
 	}
 	nr = (unsigned int)lookup(calls, "unknown call", rule);
+	if (action == SECCOMP_RET_USER_NOTIF) {
+		if (n_answers == sizeof(answers) / sizeof(answers[0]))
+			die("too many answers", rule);
+		answers[n_answers].nr = (int)nr;
+		answers[n_answers++].value = number(eq + 2);
+	}
 
 	/* Each rule is self-contained: load nr, skip when it is another call. */
 	emit(BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr));
@@ -165,20 +200,72 @@ static void add_rule(char *rule)
 		     (unsigned int)(offsetof(struct seccomp_data, args) + 8 * arg));
 		emit(BPF_JMP | (kind == ':' ? BPF_JEQ : BPF_JSET) | BPF_K, 0, 1, value);
 	}
-	emit(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | err);
+	emit(BPF_RET | BPF_K, 0, 0, action);
 }
 
-static void install(void)
+/* Return: the listener, when calls are to be answered. */
+static int install(void)
 {
 	struct sock_fprog prog = { n_insns, insns };
+	unsigned long flags = n_answers ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+	long fd;
 
 	/* As root without no_new_privs: bailey itself must still have to set it. */
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0)
-		return;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	if (fd >= 0)
+		return (int)fd;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		die("no_new_privs", strerror(errno));
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	if (fd < 0)
 		die("seccomp", strerror(errno));
+	return (int)fd;
+}
+
+static void answer(int listener)
+{
+	struct seccomp_notif call;
+	struct seccomp_notif_resp back;
+	size_t i;
+
+	memset(&call, 0, sizeof(call));
+	memset(&back, 0, sizeof(back));
+	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
+		return; /* the caller is gone */
+	back.id = call.id;
+	for (i = 0; i < n_answers; i++)
+		if (answers[i].nr == call.data.nr)
+			back.val = answers[i].value;
+	(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &back);
+}
+
+/* The command is our child and shares its descriptors with us until it executes, so its listener is ours, too. */
+static int supervise(char **argv)
+{
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+	int pipes[2], status = 0;
+	pid_t pid;
+
+	if (pipe(pipes) < 0)
+		die("pipe", strerror(errno));
+	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		int fd = install();
+
+		if (write(pipes[1], &fd, sizeof(fd)) != sizeof(fd))
+			die("pipe", strerror(errno));
+		(void)syscall(SYS_unshare, CLONE_FILES);
+		(void)close(pipes[0]);
+		(void)close(pipes[1]);
+		execvp(argv[0], argv);
+		die(argv[0], strerror(errno));
+	}
+	if (pid < 0 || read(pipes[0], &p.fd, sizeof(p.fd)) != sizeof(p.fd))
+		die("child", strerror(errno));
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		if (poll(&p, 1, 20) == 1 && (p.revents & POLLIN))
+			answer(p.fd);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 int main(int argc, char **argv)
@@ -198,7 +285,9 @@ int main(int argc, char **argv)
 		add_rule(rule);
 	emit(BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
 
-	install();
+	if (n_answers)
+		return supervise(argv + i);
+	(void)install();
 	execvp(argv[i], argv + i);
 	die(argv[i], strerror(errno));
 }

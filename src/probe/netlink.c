@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netlink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/util.h"
+
+#define ALIGN4(n) (((n) + 3) & ~(size_t)3)
+
+/* The messages are ours and short: what does not fit is left out, and the kernel refuses the rest. */
+static void add(struct nl *nl, const void *p, size_t n)
+{
+	if (nl->len + ALIGN4(n) > sizeof(nl->data))
+		return;
+	if (n)
+		memcpy(nl->data + nl->len, p, n);
+	memset(nl->data + nl->len + n, 0, ALIGN4(n) - n);
+	nl->len += ALIGN4(n);
+}
+
+void nl_begin(struct nl *nl, uint16_t type, uint16_t flags, const void *header, size_t n)
+{
+	struct nlmsghdr h = { .nlmsg_type = type, .nlmsg_flags = flags | NLM_F_REQUEST };
+
+	nl->message = nl->len;
+	nl->asked += flags & NLM_F_ACK ? 1 : 0;
+	add(nl, &h, sizeof(h));
+	add(nl, header, n);
+}
+
+void nl_end(struct nl *nl)
+{
+	uint32_t n = (uint32_t)(nl->len - nl->message);
+
+	memcpy(nl->data + nl->message, &n, sizeof(n));
+}
+
+void nl_put(struct nl *nl, uint16_t type, const void *p, size_t n)
+{
+	struct nlattr at = { .nla_len = (uint16_t)(sizeof(at) + n), .nla_type = type };
+
+	add(nl, &at, sizeof(at));
+	add(nl, p, n);
+}
+
+void nl_u32(struct nl *nl, uint16_t type, uint32_t v)
+{
+	nl_put(nl, type, &v, sizeof(v));
+}
+
+void nl_be32(struct nl *nl, uint16_t type, uint32_t v)
+{
+	nl_u32(nl, type, htonl(v));
+}
+
+void nl_str(struct nl *nl, uint16_t type, const char *s)
+{
+	nl_put(nl, type, s, strlen(s) + 1);
+}
+
+size_t nl_nest(struct nl *nl, uint16_t type)
+{
+	size_t start = nl->len;
+
+	nl_put(nl, type | NLA_F_NESTED, NULL, 0);
+	return start;
+}
+
+void nl_nest_end(struct nl *nl, size_t start)
+{
+	uint16_t n = (uint16_t)(nl->len - start);
+
+	memcpy(nl->data + start, &n, sizeof(n));
+}
+
+/* Errors and acknowledgements in one datagram. Return: how many; or the first negative errno. */
+static int read_answers(const unsigned char *p, size_t left)
+{
+	struct nlmsghdr h;
+	int error, n = 0;
+
+	while (left >= sizeof(h)) {
+		memcpy(&h, p, sizeof(h));
+		if (h.nlmsg_len < sizeof(h) || h.nlmsg_len > left)
+			return -EBADMSG;
+		if (h.nlmsg_type == NLMSG_ERROR) {
+			if (h.nlmsg_len < sizeof(h) + sizeof(error))
+				return -EBADMSG;
+			memcpy(&error, p + sizeof(h), sizeof(error));
+			if (error)
+				return error < 0 ? error : -EPROTO;
+			n++;
+		}
+		left -= ALIGN4(h.nlmsg_len) < left ? ALIGN4(h.nlmsg_len) : left;
+		p += ALIGN4(h.nlmsg_len);
+	}
+	return n;
+}
+
+int nl_talk(struct nl *nl, int protocol)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	_Alignas(8) unsigned char in[8192];
+	unsigned int got = 0;
+	ssize_t n;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, nl->data, nl->len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+		return -errno;
+	while (got < nl->asked) {
+		n = recv(fd, in, sizeof(in), 0);
+		if (n < 0)
+			return -errno;
+		r = read_answers(in, (size_t)n);
+		if (r < 0)
+			return r;
+		got += (unsigned int)r;
+	}
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A few netlink messages, written by hand: a try must need no library and no program.
+ *
+ *	struct nl nl = NL_INIT;
+ *	nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE, &rtm, sizeof(rtm)); nl_u32(&nl, RTA_OIF, lo); nl_end(&nl);
+ *	r = nl_talk(&nl, NETLINK_ROUTE);
+ */
+#ifndef BAILEY_PROBE_NETLINK_H
+#define BAILEY_PROBE_NETLINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct nl {
+	_Alignas(8) unsigned char data[2048];
+	size_t len, message;
+	unsigned int asked; /* messages that are to be answered */
+};
+
+#define NL_INIT          \
+	{                \
+		.len = 0 \
+	}
+
+/** nl_begin() - a message of @type with its fixed header; with NLM_F_ACK in @flags it is answered. */
+void nl_begin(struct nl *nl, uint16_t type, uint16_t flags, const void *header, size_t n);
+
+/** nl_end() - end it. */
+void nl_end(struct nl *nl);
+
+/** nl_put() - an attribute. */
+void nl_put(struct nl *nl, uint16_t type, const void *p, size_t n);
+
+/** nl_u32() - an attribute in the machine's order; nl_be32(): in the network's; nl_str(): a string with its NUL. */
+void nl_u32(struct nl *nl, uint16_t type, uint32_t v);
+void nl_be32(struct nl *nl, uint16_t type, uint32_t v);
+void nl_str(struct nl *nl, uint16_t type, const char *s);
+
+/** nl_nest() - begin an attribute that holds others. Return: for nl_nest_end(). */
+size_t nl_nest(struct nl *nl, uint16_t type);
+void nl_nest_end(struct nl *nl, size_t start);
+
+/** nl_talk() - send all messages at once over @protocol, read all answers. Return: 0, or the first negative errno. */
+int nl_talk(struct nl *nl, int protocol);
+
+#endif
