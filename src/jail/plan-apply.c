@@ -282,6 +282,10 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	}
 	if (op->flags & JAIL_OP_LOWERED) {
 		r = fill_hiding_layer(a, index, dir, e);
+		if (r ==
+		    -EPERM) /* mknod: a whiteout is a device, which some filters refuse to make */
+			return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded,
+					       &a->lost, e);
 		if (r < 0)
 			return r;
 		(void)snprintf(opts, sizeof(opts), "lowerdir=" STAGE "/%s:%s", dir, lower);
@@ -439,7 +443,7 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	if (r == 0)
 		r = apply_op(a, 0, e); /* JAIL_OP_ROOT is always the first */
 	if (r == 0)
-		r = jail_streams_reopen(e);
+		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
 		r = attach_fd(a, a->stage.dir, STAGE, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
@@ -458,6 +462,7 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	return r;
 }
 
+/* Return: 1 when the file stays on the launcher's mounts, 0, or negative errno with @e. */
 static int reopen(int stream, struct err *e)
 {
 	struct stat old, new;
@@ -475,11 +480,11 @@ static int reopen(int stream, struct err *e)
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", stream);
 	n = readlink(proc, path, sizeof(path) - 1);
 	if (n <= 0)
-		return 0; /* /proc is not there: Landlock alone covers it */
+		return 1; /* /proc is not there: Landlock alone covers it */
 	path[n] = '\0';
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &new) < 0 || new.st_dev != old.st_dev || new.st_ino != old.st_ino)
-		return 0; /* deleted, renamed or not openable by this id: Landlock alone covers it */
+		return 1; /* deleted, renamed or not openable by this id: Landlock alone covers it */
 	offset = lseek(stream, 0, SEEK_CUR);
 	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 ||
 	    dup2(fd, stream) < 0)
@@ -487,11 +492,16 @@ static int reopen(int stream, struct err *e)
 	return 0;
 }
 
-int jail_streams_reopen(struct err *e)
+int jail_streams_reopen(unsigned int *ret_foreign, struct err *e)
 {
-	int fd, r = 0;
+	int fd, r;
 
-	for (fd = 0; r == 0 && fd <= 2; fd++)
+	*ret_foreign = 0;
+	for (fd = 0; fd <= 2; fd++) {
 		r = reopen(fd, e);
-	return r;
+		if (r < 0)
+			return r;
+		*ret_foreign |= (unsigned int)r << fd;
+	}
+	return 0;
 }

@@ -12,6 +12,8 @@ struct jail_apply {
 	unsigned int lost; /* layers, as bits */
 	int root;          /* O_PATH of "/" */
 	struct stage stage;
+	unsigned int
+		foreign; /* bits 1 << fd: regular files on 0-2 for reading that stay on the launcher's mounts */
 };
 
 /**
@@ -37,8 +39,8 @@ int jail_source(const struct jail_op *op, int userns, struct err *e);
 
 /**
  * jail_streams_reopen() - open regular files that are on 0-2 for reading only anew, through this (read-only) mount namespace, so that nothing
- * inside can change the file. Return: 0 or negative errno with @e.
+ * inside can change the file. @ret_foreign: bits 1 << fd of those that can't be. Return: 0 or negative errno with @e.
  */
-int jail_streams_reopen(struct err *e);
+int jail_streams_reopen(unsigned int *ret_foreign, struct err *e);
 
 #endif

@@ -219,19 +219,36 @@ static void stage_open_namespaces(struct child *c)
 	c->service[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
+/* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
+static bool writable_by_name(int fd)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return access(path, W_OK) == 0;
+}
+
 /*
- * Without Landlock a file that is open for writing on 0-2 could be opened again with more rights, through the launcher's mounts.
+ * Without Landlock a file that is open for writing on 0-2 could be opened again with more rights, through the launcher's mounts. Before
+ * ABI 3 Landlock lets a file be truncated by that way that is open for reading, when it could not be opened anew (docs/landlock.md).
  */
 static int stage_check_stdio(const struct child *c, struct err *e)
 {
+	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK);
 	struct stat st;
 	int fd, flags;
 
-	if (!(c->apply.lost & (1u << JAIL_LAYER_LANDLOCK)))
+	if (!lost && (!c->apply.foreign || jail_landlock_abi() >= 3))
 		return 0;
 	for (fd = 0; fd <= 2; fd++) {
+		if (!lost && (c->apply.foreign & (1u << fd)) && writable_by_name(fd))
+			return err_set(
+				e, ERR_LAYER, -EPERM,
+				"fd %d is a regular file that can't be opened anew by its name, and only Landlock ABI 3 keeps such a file "
+				"from being truncated (the kernel has ABI %d); use a pipe: cat FILE | bailey run ...",
+				fd, jail_landlock_abi());
 		flags = fcntl(fd, F_GETFL);
-		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
+		if (lost && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
 		    S_ISREG(st.st_mode))
 			return err_set(
 				e, ERR_LAYER, -EPERM,
@@ -327,16 +344,21 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
 }
 
+/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
+static int rootfs_lost(unsigned int *lost, int r, struct err *e)
+{
+	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
+		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
+	return r;
+}
+
 static int stage_mounts(struct child *c, struct err *e)
 {
 	int r;
 
 	stage_open_namespaces(c);
 	r = jail_plan_apply(&c->apply, e);
-	/* a call that this kernel lacks, or that a container engine refuses, is a missing layer */
-	if (r < 0 && e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
-		r = jail_layer_lost(JAIL_LAYER_ROOTFS, 0, &c->apply.lost, e);
-	return r;
+	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
 static int build(struct child *c, void *shared, size_t size, struct err *e)
@@ -353,8 +375,11 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 		return r;
 	mask = umask(0);
 	r = uid ? 0 : stage_ids_given(c, e);
-	if (r == 0)
+	if (r == 0) {
 		r = stage_make(&c->apply.stage, e);
+		if (r < 0)
+			r = rootfs_lost(&c->apply.lost, r, e);
+	}
 	if (r == 0)
 		r = stage_take_spec(c, shared, size, e);
 	if (r == 0)
@@ -374,7 +399,7 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 	if (r == 0)
 		r = stage_confine(c, e);
 	if (r == 0)
-		r = jail_verify(c->spec, c->apply.lost, e);
+		r = jail_verify(&c->apply, c->sock, e);
 	return r;
 }
 
@@ -511,7 +536,8 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 			continue;
 		fd = jail_source(op, userns, e);
 		if (fd < 0)
-			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP : fd;
+			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP :
+							       rootfs_lost(&jail->lost, fd, e);
 		m.op = i;
 		r = give(jail, &m, sizeof(m.op), fd, e);
 	}

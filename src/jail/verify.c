@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,10 @@
 #include <unistd.h>
 
 #define PROC_MAGIC 0x9fa0
+#define OVERLAYFS_MAGIC 0x794c7630
+#define NETNS_COOKIE 71 /* SO_NETNS_COOKIE; musl 1.2.3 lacks it */
+#define ELSEWHERE \
+	0xc0000201 /* 192.0.2.1, for documentation (RFC 5737): no network has it of its own */
 
 static int broken(enum jail_layer l, const char *what, struct err *e)
 {
@@ -36,11 +41,93 @@ static bool capless(void)
 	       prctl(PR_CAPBSET_READ, 21) == 0; /* CHOWN and SYS_ADMIN stand for all */
 }
 
-int jail_verify(const struct jail_spec *spec, unsigned int lost, struct err *e)
+/*
+ * Nothing is sent: connect(2) of a datagram socket only looks for a route. A host without one must not be taken for the sandbox: @host is a
+ * socket of its network, where the kernel can tell (Linux 5.14).
+ */
+static int verify_netns(int host, struct err *e)
 {
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t outside = 0, inside = 1;
+	socklen_t n = sizeof(outside);
+
+	if (fd < 0)
+		return broken(JAIL_LAYER_NETNS, "a socket can't be made", e);
+	if (getsockopt(host, SOL_SOCKET, NETNS_COOKIE, &outside, &n) == 0 &&
+	    (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, &inside, &n) < 0 || inside == outside))
+		return broken(JAIL_LAYER_NETNS, "the network is the host's", e);
+	to.sin_addr.s_addr = htonl(ELSEWHERE);
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno != ENETUNREACH)
+		return broken(JAIL_LAYER_NETNS, "there is a route out", e);
+	return 0;
+}
+
+/* The fresh one: we are PID 1 in it. */
+static int verify_proc(struct err *e)
+{
+	struct statfs sfs;
+	char self[16];
+
+	if (statfs("/proc", &sfs) < 0 || sfs.f_type != PROC_MAGIC)
+		return broken(JAIL_LAYER_PROC, "/proc is not a proc file system", e);
+	if (readlink("/proc/self", self, sizeof(self)) != 1 || self[0] != '1')
+		return broken(JAIL_LAYER_PROC, "/proc shows other processes than the sandbox's", e);
+	return 0;
+}
+
+/* The stage is writable, and ours: Landlock alone refuses it. */
+static int verify_landlock(const struct jail_apply *a, struct err *e)
+{
+	if (mkdirat(a->stage.dir, "verify", 0700) == 0 || errno != EACCES)
+		return broken(JAIL_LAYER_LANDLOCK, "a directory that is not granted can be written",
+			      e);
+	return 0;
+}
+
+/* Those that hide names, and one of the others: each costs 2 microseconds. */
+static int verify_overlays(const struct jail_plan *p, struct err *e)
+{
+	struct statfs sfs;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct jail_op *op = &p->ops[i];
+
+		if (op->type != JAIL_OP_OVERLAY || (any && !(op->flags & JAIL_OP_LOWERED)))
+			continue;
+		any = true;
+		/* what can't be reached shows nothing */
+		if (statfs(op->path, &sfs) < 0 ? errno != EACCES : sfs.f_type != OVERLAYFS_MAGIC)
+			return broken(JAIL_LAYER_OVERLAY,
+				      "a host directory is not behind its overlay", e);
+	}
+	return 0;
+}
+
+/* What only the filter refuses, or refuses in its own way. */
+static int verify_filter(struct err *e)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+		return broken(JAIL_LAYER_SECCOMP, "a user namespace can be made", e);
+	fd = socket(AF_PACKET, SOCK_RAW, 0);
+	if (fd >= 0 || errno != EAFNOSUPPORT)
+		return broken(JAIL_LAYER_SECCOMP, "a packet socket is not refused", e);
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
+		return broken(JAIL_LAYER_SECCOMP, "no filter is in force", e);
+	return 0;
+}
+
+int jail_verify(const struct jail_apply *a, int host, struct err *e)
+{
+	const struct jail_spec *spec = a->spec;
+	const unsigned int lost = a->lost;
 	const bool filtered = !(lost & (1u << JAIL_LAYER_SECCOMP));
 	struct statfs sfs;
-	int fd;
+	int r = 0;
 
 	if (getpid() != 1)
 		return broken(JAIL_LAYER_PIDNS, "this is not PID 1", e);
@@ -56,21 +143,21 @@ int jail_verify(const struct jail_spec *spec, unsigned int lost, struct err *e)
 	}
 	if (statfs("/", &sfs) < 0 || !(sfs.f_flags & ST_RDONLY))
 		return broken(JAIL_LAYER_ROOTFS, "the root file system is not read-only", e);
-	if (!(lost & (1u << JAIL_LAYER_PROC)) &&
-	    (statfs("/proc", &sfs) < 0 || sfs.f_type != PROC_MAGIC))
-		return broken(JAIL_LAYER_PROC, "/proc is not a proc file system", e);
+	if (!(lost & (1u << JAIL_LAYER_PROC)))
+		r = verify_proc(e);
+	if (r < 0)
+		return r;
 	if (unshare(CLONE_NEWNS) == 0 || (filtered && errno != EPERM))
 		return broken(JAIL_LAYER_SECCOMP, "a mount namespace can be made", e);
-	if (filtered) {
-		if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
-			return broken(JAIL_LAYER_SECCOMP, "a user namespace can be made", e);
-		fd = socket(AF_PACKET, SOCK_RAW, 0);
-		if (fd >= 0 || errno != EAFNOSUPPORT)
-			return broken(JAIL_LAYER_SECCOMP, "a packet socket is not refused", e);
-		if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
-			return broken(JAIL_LAYER_SECCOMP, "no filter is in force", e);
-	}
 	if (sys_call(SYS_fsopen, "tmpfs", 0, 0, 0, 0) >= 0)
 		return broken(JAIL_LAYER_CAPS, "the mount API works", e);
-	return 0;
+	if (filtered)
+		r = verify_filter(e);
+	if (r == 0)
+		r = verify_netns(host, e);
+	if (r == 0 && !(lost & (1u << JAIL_LAYER_LANDLOCK)))
+		r = verify_landlock(a, e);
+	if (r == 0 && !(lost & (1u << JAIL_LAYER_OVERLAY)))
+		r = verify_overlays(spec->plan, e);
+	return r;
 }

@@ -63,6 +63,15 @@ enum probe_state try_nnp(struct probe_answer *a)
 	return PROBE_OK;
 }
 
+enum probe_state try_undumpable(struct probe_answer *a)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return probe_missing(a, -errno, "PR_SET_DUMPABLE");
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ?
+		       PROBE_OK :
+		       probe_missing(a, 0, "the process is still dumpable");
+}
+
 static int landlock_abi(void)
 {
 	return (int)sys_call(SYS_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION, 0,

@@ -95,6 +95,7 @@ enum probe_state try_overlay_remount(struct probe_answer *a);
 /* confine.c */
 enum probe_state try_caps(struct probe_answer *a);
 enum probe_state try_nnp(struct probe_answer *a);
+enum probe_state try_undumpable(struct probe_answer *a);
 enum probe_state try_landlock(struct probe_answer *a);
 enum probe_state try_landlock_streams(struct probe_answer *a);
 enum probe_state try_seccomp(struct probe_answer *a);
