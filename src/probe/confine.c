@@ -78,6 +78,15 @@ static int landlock_abi(void)
 			     0);
 }
 
+static bool may_write(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0 || errno != EACCES;
+}
+
 /* From here on this process writes nothing by name. Return: 0 or negative errno. */
 static int landlock_lock(uint64_t rights)
 {
@@ -113,7 +122,7 @@ enum probe_state try_landlock(struct probe_answer *a)
 	r = landlock_lock(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REFER);
 	if (r < 0)
 		return probe_missing(a, r, "landlock_restrict_self");
-	if (open("/dev/null", O_WRONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+	if (may_write("/dev/null"))
 		return probe_missing(a, 0, "a ruleset in force refuses nothing");
 	if (abi < 3)
 		return probe_degraded(
@@ -147,7 +156,7 @@ static enum probe_state use_streams(struct probe_answer *a)
 		return probe_missing(a, r, "landlock_restrict_self");
 	if (write(fd, "x", 1) != 1)
 		return probe_missing(a, -errno, "write to a file that was open before");
-	if (open(path, O_WRONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+	if (may_write(path))
 		return probe_missing(a, 0, "a file on 0-2 can be opened again for writing");
 	if (rights & FS_TRUNCATE && (truncate(path, 0) == 0 || errno != EACCES))
 		return probe_missing(a, 0, "a file on 0-2 can be truncated by name");

@@ -192,8 +192,7 @@ enum probe_state try_ids_locks(struct probe_answer *a)
 			(void)pause();
 	if (pid < 0)
 		return probe_missing(a, -errno, "fork");
-	(void)close(first);
-	first = -1;
+	(void)close(TAKE_FD(first));
 	if (fcntl(second, F_OFD_SETLK, &fl) == 0) {
 		end(pid);
 		return probe_missing(a, 0, "the lock is gone although a child holds it");

@@ -104,7 +104,7 @@ enum probe_state probe_inside(struct probe_answer *a, unsigned int flags,
 		_exit((int)(r < 0 ? probe_missing(a, r, "id map of the user namespace") : fn(a)));
 	}
 	/* root of a container has no block to give: one id, as a run then has */
-	mapped = uid == 0 && probe_map_block(pid) == 0;
+	mapped = (char)(uid == 0 && probe_map_block(pid) == 0);
 	if (write(sync[1], &mapped, 1) != 1)
 		(void)kill(pid, SIGKILL); /* our child, not reaped yet */
 	(void)close(sync[0]);

@@ -64,7 +64,7 @@ static int make(struct vm *vm, const char **ret_step)
 	*ret_step = "KVM_CREATE_VCPU";
 	vm->cpu = ioctl(vm->vm, KVM_CREATE_VCPU, 0);
 	size = vm->cpu < 0 ? -1 : ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	if (size < 0)
+	if (size <= 0)
 		return -errno;
 	vm->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->cpu, 0);
 	if (vm->run == MAP_FAILED)
@@ -88,7 +88,7 @@ static enum probe_state judge(struct probe_answer *a, const struct vm *vm, int r
 				      LOOPS, RUN_SECONDS);
 	if (r < 0)
 		return probe_missing(a, r, "KVM_RUN");
-	if (vm->run->exit_reason != KVM_EXIT_HLT)
+	if (vm->run && vm->run->exit_reason != KVM_EXIT_HLT)
 		return probe_missing(a, 0, "the guest stopped for reason %u instead of its end",
 				     vm->run->exit_reason);
 	if (speed < FAST_PER_SECOND)

@@ -204,7 +204,8 @@ static enum probe_state use_redirect(struct probe_answer *a)
 		return probe_missing(a, r, "nftables: table, nat chain, redirect rule");
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		return probe_missing(a, -errno, "a connection that is redirected");
-	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	n = sizeof(target);
+	peer = accept4(listener, (struct sockaddr *)&target, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (peer < 0)
 		return probe_missing(a, -errno, "accept");
 	n = sizeof(target);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -18,26 +17,28 @@
 
 #define OVERLAYFS_MAGIC 0x794c7630
 
-/* On the stage, in /tmp: directories, NULL at the end. */
-static int __attribute__((sentinel)) stage(struct probe_answer *a, ...)
+/* On the stage, in /tmp: @dirs, separated by blanks. */
+static int stage(struct probe_answer *a, const char *dirs)
 {
-	const char *step, *dir;
+	const char *step;
 	int r = probe_stage(&step);
-	va_list ap;
+	char name[16];
+	size_t n;
 
 	if (r < 0) {
 		(void)probe_missing(a, r, "%s", step);
 		return r;
 	}
-	va_start(ap, a);
-	while (r == 0 && (dir = va_arg(ap, const char *))) {
-		if (mkdir(dir, 0755) < 0) {
+	for (; *dirs; dirs += n + (dirs[n] == ' ')) {
+		n = strcspn(dirs, " ");
+		(void)snprintf(name, sizeof(name), "%.*s", (int)n, dirs);
+		if (mkdir(name, 0755) < 0) {
 			r = -errno;
 			(void)probe_missing(a, r, "directory on a tmpfs");
+			return r;
 		}
 	}
-	va_end(ap);
-	return r;
+	return 0;
 }
 
 static int make_file(const char *path)
@@ -73,7 +74,7 @@ static bool mounts_below_usr(void)
 
 static enum probe_state use_overlay(struct probe_answer *a)
 {
-	int r = stage(a, "l", "e", "o", NULL);
+	int r = stage(a, "l e o");
 
 	if (r < 0)
 		return PROBE_MISSING;
@@ -97,7 +98,7 @@ enum probe_state try_overlay(struct probe_answer *a)
 
 static enum probe_state use_whiteout(struct probe_answer *a)
 {
-	int r = stage(a, "l", "h", "o", NULL);
+	int r = stage(a, "l h o");
 
 	if (r < 0)
 		return PROBE_MISSING;
@@ -139,7 +140,7 @@ static enum probe_state use_sockets(struct probe_answer *a)
 	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "/tmp/l/s" };
 	_cleanup_close_ int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), tree = -1;
-	int r = stage(a, "l", "e", "o", "b", NULL);
+	int r = stage(a, "l e o b");
 
 	if (r < 0)
 		return PROBE_MISSING;
@@ -174,7 +175,7 @@ enum probe_state try_overlay_sockets(struct probe_answer *a)
 /* A copy on write: files and directories of the lower layer can be changed, removed and made anew, and the lower one stays. */
 static enum probe_state use_upper(struct probe_answer *a)
 {
-	int r = stage(a, "l", "l/dir", "u", "w", "o", NULL), fd;
+	int r = stage(a, "l l/dir u w o"), fd;
 
 	if (r < 0)
 		return PROBE_MISSING;
@@ -208,7 +209,7 @@ enum probe_state try_overlay_upper(struct probe_answer *a)
 
 static enum probe_state use_remount(struct probe_answer *a)
 {
-	int r = stage(a, "a", "b", "u", "w", "o", NULL);
+	int r = stage(a, "a b u w o");
 
 	if (r < 0)
 		return PROBE_MISSING;
