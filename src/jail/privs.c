@@ -43,6 +43,7 @@
 #include "landlock.h"
 #include "netns.h"
 #include "plan-apply.h"
+#include "probe/probe.h"
 #include "sockets.h"
 
 #include "verify.h"
@@ -545,6 +546,26 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
+/* The clone asks for all namespaces at once; which of them was refused is only asked when it matters. */
+static enum jail_layer layer_refused(void)
+{
+	static const struct {
+		unsigned int flag;
+		enum jail_layer layer;
+	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS },
+		      { CLONE_NEWPID, JAIL_LAYER_PIDNS },
+		      { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
+		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
+		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
+	size_t i;
+
+	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {
+		if (probe_namespace(CLONE_NEWUSER | kinds[i].flag) < 0)
+			return kinds[i].layer;
+	}
+	return JAIL_LAYER_USERNS;
+}
+
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
@@ -582,7 +603,7 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	if (pid < 0) {
 		jail_done(jail);
 		(void)err_sys(e, (int)pid, "clone into new namespaces");
-		return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+		return jail_layer_lost(layer_refused(), 0, &lost, e);
 	}
 	jail->pid = (pid_t)pid;
 	return 0;

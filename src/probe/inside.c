@@ -24,6 +24,18 @@ pid_t probe_clone(unsigned int flags)
 	return (pid_t)pid;
 }
 
+int probe_namespace(unsigned int flags)
+{
+	pid_t pid = probe_clone(flags);
+
+	if (pid == 0)
+		_exit(0);
+	if (pid < 0)
+		return pid;
+	(void)probe_wait(pid); /* it does nothing that could fail */
+	return 0;
+}
+
 int probe_wait(pid_t pid)
 {
 	int status = 0;

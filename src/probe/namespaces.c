@@ -44,16 +44,12 @@ static void explain_userns(struct probe_answer *a, int r)
 
 enum probe_state try_userns(struct probe_answer *a)
 {
-	pid_t pid = probe_clone(CLONE_NEWUSER);
+	int r = probe_namespace(CLONE_NEWUSER);
 
-	if (pid == 0)
-		_exit(0);
-	if (pid < 0) {
-		explain_userns(a, pid);
-		return probe_missing(a, pid, "clone with CLONE_NEWUSER");
-	}
-	(void)probe_wait(pid); /* it does nothing that could fail */
-	return PROBE_OK;
+	if (r == 0)
+		return PROBE_OK;
+	explain_userns(a, r);
+	return probe_missing(a, r, "clone with CLONE_NEWUSER");
 }
 
 /* kernel.apparmor_restrict_unprivileged_userns lets the namespace be made, and takes every right in it. */
@@ -108,19 +104,15 @@ enum probe_state try_userns_rights(struct probe_answer *a)
 /* @flag beside a user namespace. @kind: as in /proc/sys/user/max_KIND_namespaces. */
 static enum probe_state try_flag(struct probe_answer *a, unsigned int flag, const char *kind)
 {
-	pid_t pid = probe_clone(CLONE_NEWUSER | flag);
+	int r = probe_namespace(CLONE_NEWUSER | flag);
 
-	if (pid == 0)
-		_exit(0);
-	if (pid > 0) {
-		(void)probe_wait(pid); /* it does nothing that could fail */
+	if (r == 0)
 		return PROBE_OK;
-	}
-	if (pid == -ENOSPC)
+	if (r == -ENOSPC)
 		probe_mend(a, "sysctl -w user.max_%s_namespaces=10000", kind);
-	else if (pid == -EPERM)
+	else if (r == -EPERM)
 		probe_advise(a, "start the container with --security-opt seccomp=unconfined");
-	return probe_missing(a, pid, "clone with a %s namespace", kind);
+	return probe_missing(a, r, "clone with a %s namespace", kind);
 }
 
 enum probe_state try_ns_mount(struct probe_answer *a)

@@ -67,4 +67,10 @@ const struct probe_answer *probe_ask(struct probe *p, size_t i);
 /** probe_end() - free. */
 void probe_end(struct probe *p);
 
+/**
+ * probe_namespace() - whether a process can be made in the namespaces @flags (CLONE_NEW…). Return: 0 or negative errno.
+ * For the error path of a clone that wanted several: asks for one.
+ */
+int probe_namespace(unsigned int flags);
+
 #endif
