@@ -171,7 +171,7 @@ static void print_fact(struct doctor *d, const struct probe_fact *f, const struc
 	buf_puts(&d->out, "\n");
 	if (a->state == PROBE_OK)
 		return;
-	if (f->feature)
+	if (f->feature && a->state != PROBE_UNKNOWN)
 		print_more(d, "only for: ", f->feature);
 	print_more(d, "mend: ", a->mend);
 	print_more(d, a->mend[0] ? "or: " : "advice: ", a->advice);

@@ -94,6 +94,12 @@ static int become_inside(int sync, uid_t uid, gid_t gid)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+static enum probe_state not_tried(struct probe_answer *a, int r, const char *step)
+{
+	(void)probe_missing(a, r, "%s", step);
+	return PROBE_UNKNOWN;
+}
+
 enum probe_state probe_inside(struct probe_answer *a, unsigned int flags,
 			      enum probe_state (*fn)(struct probe_answer *a))
 {
@@ -107,13 +113,13 @@ enum probe_state probe_inside(struct probe_answer *a, unsigned int flags,
 		return probe_missing(a, -errno, "pipe");
 	pid = probe_clone(CLONE_NEWUSER | flags);
 	if (pid < 0)
-		return probe_missing(a, pid, "clone into new namespaces");
+		return not_tried(a, pid, "clone into new namespaces");
 	if (pid == 0) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 			_exit(PROBE_STATE_NUM);
 		(void)close(sync[1]);
 		r = become_inside(sync[0], uid, gid);
-		_exit((int)(r < 0 ? probe_missing(a, r, "id map of the user namespace") : fn(a)));
+		_exit((int)(r < 0 ? not_tried(a, r, "id map of the user namespace") : fn(a)));
 	}
 	/* root of a container has no block to give: one id, as a run then has */
 	mapped = (char)(uid == 0 && probe_map_block(pid) == 0);

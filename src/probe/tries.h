@@ -43,7 +43,7 @@ int probe_map_block(pid_t pid);
 /**
  * probe_inside() - run @fn in new namespaces, with all capabilities there, as the id that a run would have.
  * @flags: CLONE_NEW… beside CLONE_NEWUSER
- * Return: what @fn returned, or PROBE_MISSING when it can't be had.
+ * Return: what @fn returned; PROBE_UNKNOWN when the namespaces can't be had; PROBE_MISSING when @fn did not come to its end.
  */
 enum probe_state probe_inside(struct probe_answer *a, unsigned int flags,
 			      enum probe_state (*fn)(struct probe_answer *a));
