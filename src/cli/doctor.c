@@ -201,7 +201,8 @@ static void print_facts(struct doctor *d)
 struct count {
 	size_t required, broken, weak,
 		absent; /* weak: required and degraded; absent: optional and not there */
-	const struct probe_fact *first; /* of the broken */
+	const struct probe_fact
+		*first; /* of the broken that says what to do; NULL: none of those chosen */
 	const struct probe_answer *answer;
 };
 
@@ -220,7 +221,8 @@ static struct count count(struct doctor *d)
 		if (!probe_required(&d->facts[i])) {
 			c.absent += a->state != PROBE_OK;
 		} else if (!holds(a)) {
-			if (c.broken++ == 0) {
+			c.broken++;
+			if (!c.first && (a->mend[0] || a->advice[0])) {
 				c.first = &d->facts[i];
 				c.answer = a;
 			}
@@ -240,6 +242,11 @@ static void print_verdict(struct doctor *d, const struct count *c, bool all)
 			&d->out,
 			"\n%s%zu of %zu required facts do not hold%s; bailey run would refuse here (exit status 125).\n",
 			bold, c->broken, c->required, plain);
+		if (!c->first) {
+			buf_puts(&d->out,
+				 "next: bailey doctor: they need another fact that is missing\n");
+			return;
+		}
 		buf_printf(&d->out, "next: %s: ", c->first->id);
 		buf_quote(&d->out, c->answer->mend[0] ? c->answer->mend : c->answer->advice);
 		buf_puts(&d->out, "\n");
