@@ -17,6 +17,8 @@ const struct command commands[] = {
 	  "run a command in a sandbox of its own" },
 	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...",
 	  "say whether a sandbox could read or write PATH, and why" },
+	{ "trust", trust_main, "bailey trust [--list] [--revoke] [--json] [DIR...]",
+	  "let a project's policy file give as well as take" },
 	{ "help", help_main, "bailey help [VERB]", "show help" },
 	{ "version", version_main, "bailey version", "show the version" },
 	{ NULL, NULL, NULL, NULL },
@@ -61,6 +63,8 @@ int help_main(char **argv)
 		run_help(&b);
 	} else if (argv[0] && strcmp(argv[0], "check") == 0) {
 		check_help(&b);
+	} else if (argv[0] && strcmp(argv[0], "trust") == 0) {
+		trust_help(&b);
 	} else {
 		buf_puts(&b, "bailey: run programs in sandboxes\n\n");
 		for (c = commands; c->name; c++)
