@@ -129,6 +129,8 @@ int settings_load(struct sandbox *s, const struct sandbox_options *o, const char
 static int judge_project(struct sandbox *s, struct opt_source *src, const struct buf *text,
 			 struct err *e)
 {
+	const struct opt *last = NULL;
+	unsigned int line = 0;
 	char list[512] = "";
 	size_t i, n = 0, len = 0;
 	int r;
@@ -152,9 +154,12 @@ static int judge_project(struct sandbox *s, struct opt_source *src, const struct
 
 		if (!policy_file_loosens(v))
 			continue;
-		if (len < sizeof(list) - 80)
+		/* a list gives a value for each of its items */
+		if (len < sizeof(list) - 80 && (v->opt != last || v->line != line))
 			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%.50s (line %u)",
 						len ? ", " : "", v->opt->key, v->line);
+		last = v->opt;
+		line = v->line;
 		r = sandbox_ignore(s, v, src->state, e);
 	}
 	sandbox_notice(s, "%s: %s; ignored: %s. To allow what it says now: bailey trust '%s'",
@@ -318,7 +323,7 @@ void sandbox_grants_overruled(struct sandbox *s)
 {
 	size_t i;
 
-	for (i = 0; s->sources && i < s->policy.n; i++) {
+	for (i = 0; (s->sources || s->sockets) && i < s->policy.n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i], *by = NULL;
 		struct policy_verdict v;
 
@@ -332,7 +337,8 @@ void sandbox_grants_overruled(struct sandbox *s)
 		else if (rule->kind == POLICY_ALLOW_READ && v.state != POLICY_SHOW_RW &&
 			 v.state != POLICY_SHOW_RO)
 			by = v.read_rule;
-		if (by && by->layer != POLICY_COMMAND && by->layer != POLICY_BUILTIN)
+		if (by && (rule->kind == POLICY_SOCKET ||
+			   (by->layer != POLICY_COMMAND && by->layer != POLICY_BUILTIN)))
 			sandbox_notice(s, "%s '%s' has no effect: %s '%s' of %s is final",
 				       rule->origin, rule->path, policy_kind_name(by->kind),
 				       by->path, by->origin);

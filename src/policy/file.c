@@ -28,7 +28,7 @@ bad(const struct mapper *m, const struct json_node *v, bool at_key, const char *
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	json_key_path(v, key, sizeof(key));
-	return err_set(m->e, ERR_POLICY, -EINVAL, "%s:%u:%u: %s%s%s", m->name,
+	return err_set(m->e, ERR_POLICY, -EINVAL, "%s:%u:%u: %s%s%s", json_file_name(m->name),
 		       at_key ? v->key_line : v->line, at_key ? v->key_column : v->column, key,
 		       *key ? ": " : "", what);
 }

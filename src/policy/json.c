@@ -31,6 +31,13 @@ const char *json_type_name(enum json_type t)
 	return names[t];
 }
 
+const char *json_file_name(const char *path)
+{
+	size_t n = strlen(path);
+
+	return n > 160 ? path + n - 160 : path;
+}
+
 void json_key_path(const struct json_node *node, char *out, size_t size)
 {
 	char part[80];
@@ -71,8 +78,8 @@ __attribute__((format(printf, 5, 6))) static int fail_at(const struct reader *r,
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	json_key_path(r->in, key, sizeof(key));
-	return err_set(r->e, ERR_POLICY, ret, "%s:%u:%u: %s%s%s", r->name, line, column, key,
-		       *key ? ": " : "", what);
+	return err_set(r->e, ERR_POLICY, ret, "%s:%u:%u: %s%s%s", json_file_name(r->name), line,
+		       column, key, *key ? ": " : "", what);
 }
 
 #define FAIL(r, ret, ...) fail_at((r), (r)->line, (r)->column, (ret), __VA_ARGS__)

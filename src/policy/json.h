@@ -34,6 +34,9 @@ struct json_node {
 int json_read(const char *name, const char *text, size_t len, struct arena *a,
 	      const struct json_node **ret, struct err *e);
 
+/** json_file_name() - the end of a long path: line and cause must fit into the message, too. */
+const char *json_file_name(const char *path);
+
 /** json_type_name() - "a string" … */
 const char *json_type_name(enum json_type t);
 

@@ -219,9 +219,11 @@ const struct policy_rule *policy_eval_socket(const struct policy *p, const struc
 	for (i = 0; i < p->n; i++) {
 		const struct policy_rule *deny = &p->rules[i];
 
-		/* it names one file, so no denial of its own layer is more specific; built-ins are lifted as by any grant */
-		if (!policy_grants(deny->kind) && deny->layer != POLICY_BUILTIN &&
-		    deny->layer != rule->layer && policy_rule_covers(deny, rule->path, rule->len))
+		bool own = deny->layer == rule->layer || deny->layer == POLICY_BUILTIN;
+
+		/* it names one file, so it lifts what built-ins and its own layer say about a directory above; that very path denied is denied */
+		if (!policy_grants(deny->kind) && (!own || deny->len == rule->len) &&
+		    policy_rule_covers(deny, rule->path, rule->len))
 			return deny;
 	}
 	return NULL;
