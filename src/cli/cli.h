@@ -68,7 +68,7 @@ struct sandbox_scan {
 	const char *pattern, *origin, *base;
 	size_t entries, matches;
 	size_t unlisted,
-		links; /* directories that can't be listed; symlinks not gone through, or not given */
+		links; /* directories that can't be listed; symlinks that lead nowhere, or are no grant */
 	struct sandbox_scan *next;
 };
 

@@ -97,7 +97,7 @@ void explain_settings_text(const struct sandbox *s, struct buf *b)
 			buf_printf(b, "; not looked at: %zu directories that can't be listed",
 				   sc->unlisted);
 		if (sc->links)
-			buf_printf(b, "; not given: %zu symlinks", sc->links);
+			buf_printf(b, "; left out: %zu symlinks", sc->links);
 		buf_puts(b, "  [");
 		buf_quote(b, sc->origin);
 		buf_puts(b, "]\n");

@@ -41,6 +41,7 @@ static int scan_entry(struct scan *sc, int dfd, char *path, const char *name, bo
 {
 	bool grant = policy_grants(sc->path->kind);
 	uint64_t next = policy_glob_step(&sc->glob, at, name, link);
+	char real[LIMIT_PATH];
 	int fd;
 
 	if (!next)
@@ -50,9 +51,14 @@ static int scan_entry(struct scan *sc, int dfd, char *path, const char *name, bo
 		return 0;
 	}
 	if (policy_glob_accepts(&sc->glob, next)) {
+		/* what a link leads to is denied, not the link: /bin may be one, and a grant of /bin means /usr/bin */
+		if (link && jail_host_resolve(path, true, real) < 0) {
+			sc->count->links++;
+			return 0;
+		}
 		sc->count->matches++;
-		return sandbox_place(sc->s, sc->path, path,
-				     sc->e); /* a rule covers what is below, too */
+		/* a rule covers what is below, too */
+		return sandbox_place(sc->s, sc->path, link ? real : path, sc->e);
 	}
 	if (!dir && !link)
 		return 0;

@@ -132,6 +132,13 @@ static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 	return r;
 }
 
+static bool absolute(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && value[0] == '/';
+}
+
 int sandbox_builtins(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
@@ -147,10 +154,10 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	    jail_host_resolve(norm, true, runtime_dir) == 0)
 		c.runtime_dir = runtime_dir;
 	/* root's own is kept from any other id by its mode; what is below the home is in the table */
-	if ((c.host_root || getenv("XDG_STATE_HOME")) &&
+	if ((c.host_root || absolute("XDG_STATE_HOME")) &&
 	    settings_state_dir(s->home, state_dir) == 0)
 		c.state_dir = state_dir;
-	if (getenv("XDG_CONFIG_HOME") && settings_config_dir(s->home, config_dir) == 0)
+	if (absolute("XDG_CONFIG_HOME") && settings_config_dir(s->home, true, config_dir) == 0)
 		c.config_dir = config_dir;
 	r = policy_builtin(&s->policy, &c, e);
 	if (r == 0)

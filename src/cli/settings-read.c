@@ -61,7 +61,8 @@ int settings_read(int dfd, const char *path, const char *name, enum settings_own
 }
 
 /* The directory "bailey" in $@variable, else in @below the home. */
-static int own_dir(const char *variable, const char *home, const char *below, char *out)
+static int own_dir(const char *variable, const char *home, const char *below, bool resolve,
+		   char *out)
 {
 	const char *dir = getenv(variable);
 	char path[LIMIT_PATH], norm[LIMIT_PATH];
@@ -75,15 +76,15 @@ static int own_dir(const char *variable, const char *home, const char *below, ch
 		return -ENOENT;
 	if (n >= (int)sizeof(path) || path_normalize(path, "/", NULL, norm, NULL) < 0)
 		return -ENAMETOOLONG;
-	/* rules compare resolved paths; what can't be resolved can't be read either */
-	if (jail_host_resolve(norm, true, out) < 0)
+	/* what can't be resolved can't be read either */
+	if (!resolve || jail_host_resolve(norm, true, out) < 0)
 		memcpy(out, norm, strlen(norm) + 1);
 	return 0;
 }
 
-int settings_config_dir(const char *home, char *out)
+int settings_config_dir(const char *home, bool resolve, char *out)
 {
-	return own_dir("XDG_CONFIG_HOME", home, ".config", out);
+	return own_dir("XDG_CONFIG_HOME", home, ".config", resolve, out);
 }
 
 int settings_state_dir(const char *home, char *out)
@@ -94,7 +95,7 @@ int settings_state_dir(const char *home, char *out)
 		memcpy(out, "/var/lib/bailey", sizeof("/var/lib/bailey"));
 		return 0;
 	}
-	return own_dir("XDG_STATE_HOME", home, ".local/state", out);
+	return own_dir("XDG_STATE_HOME", home, ".local/state", true, out);
 }
 
 int settings_make_dirs(const char *path)

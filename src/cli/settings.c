@@ -106,7 +106,7 @@ int settings_load(struct sandbox *s, const struct sandbox_options *o, const char
 	int r;
 
 	r = load(s, o, SETTINGS_MANAGED, cwd, POLICY_MANAGED, SETTINGS_ROOT, &b, &src, e);
-	if (r >= 0 && settings_config_dir(s->home, dir) == 0 &&
+	if (r >= 0 && settings_config_dir(s->home, false, dir) == 0 &&
 	    snprintf(path, sizeof(path), "%s/policy.json", dir) < (int)sizeof(path)) {
 		b.len = 0;
 		r = load(s, o, path, cwd, POLICY_USER, SETTINGS_CALLER, &b, &src, e);

@@ -29,10 +29,15 @@ enum settings_owner {
 int settings_read(int dfd, const char *path, const char *name, enum settings_owner owner,
 		  struct buf *b, struct err *e);
 
-/** settings_config_dir() - the directory of the caller's policy file; @out: LIMIT_PATH bytes. Return: 0, or -ENOENT without a home. */
-int settings_config_dir(const char *home, char *out);
+/**
+ * settings_config_dir() - the directory of the caller's policy file.
+ * @resolve: symlinks, because rules compare resolved paths; to open it, the kernel does that
+ * @out: LIMIT_PATH bytes
+ * Return: 0; -ENOENT without a home, -ENAMETOOLONG.
+ */
+int settings_config_dir(const char *home, bool resolve, char *out);
 
-/** settings_state_dir() - the directory of bailey's own state; as settings_config_dir(). */
+/** settings_state_dir() - the directory of bailey's own state, resolved; as settings_config_dir(). */
 int settings_state_dir(const char *home, char *out);
 
 /** settings_load() - the managed file, the caller's, and those of --policy. Return: 0 or negative errno with @e. */

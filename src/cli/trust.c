@@ -28,33 +28,31 @@ void trust_help(struct buf *b)
 		"--list prints what is trusted, --revoke ends it. Exit status: 0; 2 when DIR has no policy file or a bad one.\n");
 }
 
-/* The store, opened; -1 when there is none. @make: create it. Nobody else may write it: what is in it is believed. */
-static int open_store(const char *home, bool make, char *name, struct err *e)
+/*
+ * The store, opened; *ret_fd is -1 when there is none. @make: create it. Nobody else may write it: what is in it is believed.
+ * @name: LIMIT_PATH bytes, for messages. Return: 0 or negative errno with @e.
+ */
+static int open_store(const char *home, bool make, char *name, int *ret_fd, struct err *e)
 {
+	_cleanup_close_ int fd = -1;
 	char dir[LIMIT_PATH];
 	struct stat st;
-	size_t n;
-	int fd;
 
+	*ret_fd = -1;
 	if (settings_state_dir(home, dir) < 0)
 		return err_set(e, ERR_USAGE, -ENOENT, "HOME is not set to an absolute path");
-	n = strlen(dir);
-	if (n + sizeof("/trust") > LIMIT_PATH)
+	if (snprintf(name, LIMIT_PATH, "%s/trust", dir) >= LIMIT_PATH)
 		return err_set(e, ERR_USAGE, -ENAMETOOLONG, "the path of the state is too long");
-	memcpy(name, dir, n);
-	memcpy(name + n, "/trust", sizeof("/trust"));
 	if (make && settings_make_dirs(name) < 0)
 		return err_sys(e, -errno, "%s", name);
 	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno == ENOENT ? -1 : err_sys(e, -errno, "%s", name);
-	if (fstat(fd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0) ||
-	    (st.st_mode & 022)) {
-		(void)close(fd);
+		return errno == ENOENT && !make ? 0 : err_sys(e, -errno, "%s", name);
+	if (fstat(fd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022))
 		return err_set(e, ERR_POLICY, -EPERM,
 			       "%s: others could write it: it must be yours, with mode 700", name);
-	}
-	return fd;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }
 
 /* The copy of the file of @dir, as a path below the store. */
@@ -93,11 +91,12 @@ static int compare(int store, const char *store_name, const char *dir, const str
 int trust_look(const char *home, const char *dir, const struct buf *text, struct err *e)
 {
 	char name[LIMIT_PATH];
-	_cleanup_close_ int store = open_store(home, false, name, e);
+	_cleanup_close_ int store = -1;
+	int r = open_store(home, false, name, &store, e);
 
-	if (store == -1)
-		return TRUST_NONE;
-	return store < 0 ? store : compare(store, name, dir, text, e);
+	if (r < 0)
+		return r;
+	return store < 0 ? TRUST_NONE : compare(store, name, dir, text, e);
 }
 
 /* Make the directories of @path (below @dfd), and open the last. */
@@ -198,10 +197,12 @@ static int add(struct verb *v, const char *dir, struct err *e)
 	if (r == 0)
 		r = copy_name(dir, name, e);
 	if (r == 0) {
-		store = open_store(v->s.home, true, store_name, e);
-		r = store < 0 ? store : write_copy(store, name, &text);
-		if (r < 0 && store >= 0)
-			r = err_sys(e, r, "%s/%s", store_name, name);
+		r = open_store(v->s.home, true, store_name, &store, e);
+		if (r == 0) {
+			r = write_copy(store, name, &text);
+			if (r < 0)
+				r = err_sys(e, r, "%s/%s", store_name, name);
+		}
 	}
 	buf_done(&text);
 	if (r < 0)
@@ -218,11 +219,11 @@ static int add(struct verb *v, const char *dir, struct err *e)
 static int end_trust(struct verb *v, const char *dir, struct err *e)
 {
 	char name[LIMIT_PATH], store_name[LIMIT_PATH], *slash;
-	_cleanup_close_ int store = open_store(v->s.home, false, store_name, e);
-	int r = copy_name(dir, name, e);
+	_cleanup_close_ int store = -1;
+	int r = open_store(v->s.home, false, store_name, &store, e);
 
-	if (store < -1)
-		return store;
+	if (r == 0)
+		r = copy_name(dir, name, e);
 	if (r == 0 && (store < 0 || unlinkat(store, name, 0) < 0))
 		return err_set(e, ERR_USAGE, -ENOENT, "'%s' is not trusted (bailey trust --list)",
 			       dir);
@@ -298,11 +299,11 @@ static int walk(struct verb *v, int store, const char *store_name, int dfd, char
 static int list(struct verb *v, struct err *e)
 {
 	char store_name[LIMIT_PATH], dir[LIMIT_PATH] = "";
-	_cleanup_close_ int store = open_store(v->s.home, false, store_name, e);
-	int fd;
+	_cleanup_close_ int store = -1;
+	int fd, r = open_store(v->s.home, false, store_name, &store, e);
 
-	if (store < 0)
-		return store == -1 ? 0 : store;
+	if (r < 0 || store < 0)
+		return r;
 	fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, -errno, "%s", store_name) :
 			walk(v, store, store_name, fd, dir, 0, e);
