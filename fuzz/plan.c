@@ -54,6 +54,11 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 	bool good = false;
 
 	FUZZ_REQUIRE(op != NULL);
+	if (op->flags & JAIL_OP_SOCKET) {
+		FUZZ_REQUIRE(op->rule->kind == POLICY_SOCKET && ref_socket(p, op->rule) &&
+			     strcmp(op->rule->path, op->path) == 0);
+		return;
+	}
 	/* only a directory can be replaced by a private one */
 	if (want == POLICY_IS_PRIVATE &&
 	    fake_type(f, policy_eval(p, path).read_rule->path) != JAIL_DIR)

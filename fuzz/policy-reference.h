@@ -96,4 +96,22 @@ static inline enum policy_state ref_eval(const struct policy *p, const char *pat
 	return POLICY_SHOW_RW;
 }
 
+/* A socket is given unless a denial of another layer covers it, or any denial names it. */
+static inline bool ref_socket(const struct policy *p, const struct policy_rule *socket)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct policy_rule *r = &p->rules[i];
+		bool deny = r->kind == POLICY_DENY_READ || r->kind == POLICY_DENY_WRITE ||
+			    r->kind == POLICY_HIDE || r->kind == POLICY_PRIVATE;
+		bool there = strcmp(r->path, socket->path) == 0;
+		bool liftable = r->layer == POLICY_BUILTIN || r->layer == socket->layer;
+
+		if (deny && ref_reach(r->path, socket->path) >= 0 && (there || !liftable))
+			return false;
+	}
+	return true;
+}
+
 #endif

@@ -37,6 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(&p, p.rules[i].path);
 		snprintf(below, sizeof(below), "%s/x/y", p.rules[i].path[1] ? p.rules[i].path : "");
 		check(&p, below);
+		FUZZ_REQUIRE(p.rules[i].kind != POLICY_SOCKET ||
+			     !policy_eval_socket(&p, &p.rules[i]) == ref_socket(&p, &p.rules[i]));
 	}
 	arena_done(&a);
 	return 0;

@@ -34,9 +34,9 @@ static inline void fuzz_path(unsigned int n, char *out)
 /* What no layer has today is left out: nothing is written down about it. */
 static inline bool fuzz_sensible(enum policy_layer layer, enum policy_kind kind)
 {
-	bool allow = kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE;
-
-	return layer == POLICY_BUILTIN ? !allow : kind != POLICY_PRIVATE;
+	if (layer == POLICY_BUILTIN || layer == POLICY_UNTRUSTED)
+		return !policy_grants(kind) && (kind != POLICY_PRIVATE || layer == POLICY_BUILTIN);
+	return kind != POLICY_PRIVATE;
 }
 
 static inline void fuzz_rules(struct policy *p, struct arena *a, const uint8_t *data, size_t size)
@@ -46,9 +46,14 @@ static inline void fuzz_rules(struct policy *p, struct arena *a, const uint8_t *
 
 	policy_init(p, a);
 	for (i = 0; i + 1 < size && i < 64; i += 2) {
-		enum policy_kind kind = (enum policy_kind)(data[i] % POLICY_KIND_NUM);
+		/* below 36 a kind and a layer each; then the kind, and the layer, that came later */
+		static const enum policy_layer layers[] = { POLICY_BUILTIN, POLICY_MANAGED,
+							    POLICY_USER,    POLICY_PROJECT,
+							    POLICY_COMMAND, POLICY_LIVE };
+		enum policy_kind kind =
+			data[i] / 36 == 4 ? POLICY_SOCKET : (enum policy_kind)(data[i] % 6);
 		enum policy_layer layer =
-			(enum policy_layer)(data[i] / POLICY_KIND_NUM % POLICY_LAYER_NUM);
+			data[i] / 36 == 3 ? POLICY_UNTRUSTED : layers[data[i] / 6 % 6];
 
 		if (!fuzz_sensible(layer, kind))
 			continue;

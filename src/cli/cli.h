@@ -24,9 +24,11 @@ extern const struct command commands[];
 
 /* What options say, unchecked. */
 struct sandbox_options {
-	struct opt_list files; /* --workspace, --allow-write …: in the order given */
-	struct opt_list env;   /* --env, --pass-env */
+	const struct opt *table; /* whose targets are here */
+	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
+	struct opt_list env;     /* --env, --pass-env, --env-file */
 	struct opt_list degraded;
+	struct opt_list policies; /* --policy */
 	const char *timeout;
 	const char *explain;
 	bool dry_run;
@@ -45,6 +47,40 @@ struct removed_env {
 	const char *why;
 };
 
+/* Where option values come from that are no words of the command line: a policy file. */
+struct opt_source {
+	const char *path;
+	const char *base;        /* relative paths in it begin here */
+	const char *state;       /* for --explain */
+	enum policy_layer layer; /* of its denials; grants of POLICY_UNTRUSTED are left out */
+	struct policy_file file;
+	struct opt_source *next;
+};
+
+/* A setting of a file that has no effect. */
+struct sandbox_ignored {
+	const char *key, *origin, *why;
+	struct sandbox_ignored *next;
+};
+
+/* A pattern, and what was looked at for it. */
+struct sandbox_scan {
+	const char *pattern, *origin, *base;
+	size_t entries, matches;
+	size_t unlisted,
+		links; /* directories that can't be listed; symlinks that lead nowhere, or are no grant */
+	struct sandbox_scan *next;
+};
+
+/* A socket that was judged; the open fd keeps its inode number from being used again. */
+struct sandbox_socket {
+	const char *path;
+	dev_t dev;
+	ino_t ino;
+	int fd;
+	struct sandbox_socket *next;
+};
+
 /* A sandbox that is described, not started. Lives in memory that PID 1 shares, with all it points to. */
 struct sandbox {
 	struct arena arena;
@@ -61,7 +97,17 @@ struct sandbox {
 	struct removed_env *removed;
 	size_t n_removed;
 	unsigned int allow_degraded;
-	long timeout_ms; /* 0: none */
+	long timeout_ms;            /* 0: none */
+	struct opt_source *sources; /* policy files, lowest layer first */
+	struct sandbox_ignored *ignored;
+	struct sandbox_scan *scans;
+	struct sandbox_socket *sockets;
+	const struct sandbox_options
+		*options; /* of the command line; merged with those of files, when there are any */
+	bool merged;      /* options are our own */
+	size_t scanned;   /* names that all patterns looked at */
+	const char **notices; /* lines to print when the run starts */
+	size_t n_notices;
 };
 
 /**
@@ -81,8 +127,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err 
 /** sandbox_done() - free everything, release the ids. */
 void sandbox_done(struct sandbox *s);
 
-/** sandbox_env() - fill s->env and s->removed from the environment and the options. Return: 0 or negative errno with @e. */
-int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+/** sandbox_env() - fill s->env and s->removed from the environment and s->options. Return: 0 or negative errno with @e. */
+int sandbox_env(struct sandbox *s, struct err *e);
 
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
@@ -157,11 +203,13 @@ int check_main(char **argv);
 int doctor_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
+int trust_main(char **argv);
 
-/** run_help(), check_help(), doctor_help() - append the help of the verb. */
+/** run_help(), check_help(), doctor_help(), trust_help() - append the help of the verb. */
 void run_help(struct buf *b);
 void check_help(struct buf *b);
 void doctor_help(struct buf *b);
+void trust_help(struct buf *b);
 
 struct doctor_options {
 	bool json, quiet;

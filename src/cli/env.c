@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "sandbox.h"
+#include "settings.h"
 
 static bool is_var(const char *entry, const char *name)
 {
@@ -29,20 +30,25 @@ static void put(struct sandbox *s, size_t *n, const char *entry)
 		(*n)++;
 }
 
-static bool passed(const struct sandbox_options *o, const char *name)
+static bool is_option(const struct opt_value *v, const char *name)
+{
+	return strcmp(v->opt->name, name) == 0;
+}
+
+/* Whether a variable that may look like a secret was named: by --pass-env, or alone in a line of --env-file. */
+static bool passed(const struct opt_list *l, const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < o->env.n; i++) {
-		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 &&
-		    strcmp(o->env.v[i].value, name) == 0)
+	for (i = 0; i < l->n; i++) {
+		if (!is_option(&l->v[i], "env") && strcmp(l->v[i].value, name) == 0)
 			return true;
 	}
 	return false;
 }
 
 /* Copy the caller's variables; note what stays outside. */
-static int copy(struct sandbox *s, const struct sandbox_options *o, size_t *n, struct err *e)
+static int copy(struct sandbox *s, const struct opt_list *vars, size_t *n, struct err *e)
 {
 	size_t i;
 
@@ -58,7 +64,7 @@ static int copy(struct sandbox *s, const struct sandbox_options *o, size_t *n, s
 			continue;
 		memcpy(name, environ[i], len);
 		name[len] = '\0';
-		why = passed(o, name) ? NULL : policy_env_secret(name, eq + 1);
+		why = passed(vars, name) ? NULL : policy_env_secret(name, eq + 1);
 		if (why) {
 			s->removed[s->n_removed].name = arena_strdup(&s->arena, name);
 			s->removed[s->n_removed].why = why;
@@ -116,36 +122,58 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 
-int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+/* The variables that options and files name: those of files of variables first, since --env wins over them. */
+static int collect(struct sandbox *s, const struct sandbox_options *o, struct opt_list *vars,
+		   struct err *e)
 {
+	char where[LIMIT_WHERE];
+	int r = 0, late;
+	size_t i;
+
+	for (late = 0; late < 2; late++) {
+		for (i = 0; r == 0 && i < o->env.n; i++) {
+			const struct opt_value *v = &o->env.v[i];
+
+			/* a setting of a policy file comes before any word of the command line */
+			if (late != (!v->source && !is_option(v, "env-file")))
+				continue;
+			if (is_option(v, "env-file"))
+				r = env_file(s, v, vars, e);
+			else if (is_option(v, "pass-env") ?
+					 strchr(v->value, '=') || !*v->value :
+					 v->value[0] == '=' || !strchr(v->value, '='))
+				r = err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected %s",
+					    sandbox_where(v, where), v->value, v->opt->arg);
+			else if (opt_list_add(vars, v) < 0)
+				r = sandbox_oom(e);
+		}
+	}
+	return r;
+}
+
+int sandbox_env(struct sandbox *s, struct err *e)
+{
+	struct opt_list vars = { .n = 0 };
 	size_t n = 0, count = 0, i;
-	const char *value;
-	int r;
+	int r = collect(s, s->options, &vars, e);
 
 	for (; environ[count]; count++)
 		;
-	if (count + o->env.n > LIMIT_ENV)
-		return err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables",
-			       LIMIT_ENV);
-	s->env = arena_alloc(&s->arena, (count + o->env.n + 16) * sizeof(*s->env));
-	s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
-	if (!s->env || !s->removed)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	for (i = 0; i < o->env.n; i++) {
-		value = o->env.v[i].value;
-		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 ?
-			    strchr(value, '=') || !*value :
-			    value[0] == '=' || !strchr(value, '='))
-			return err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s",
-				       o->env.v[i].opt->name, value, o->env.v[i].opt->arg);
+	if (r == 0 && count + vars.n > LIMIT_ENV)
+		r = err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
+	if (r == 0) {
+		s->env = arena_alloc(&s->arena, (count + vars.n + 16) * sizeof(*s->env));
+		s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
+		r = s->env && s->removed ? copy(s, &vars, &n, e) : sandbox_oom(e);
 	}
-	r = copy(s, o, &n, e);
 	if (r == 0)
 		r = adjust(s, &n, e);
-	for (i = 0; r == 0 && i < o->env.n; i++) {
-		if (strcmp(o->env.v[i].opt->name, "env") == 0)
-			put(s, &n, o->env.v[i].value);
+	for (i = 0; r == 0 && i < vars.n; i++) {
+		if (!is_option(&vars.v[i], "pass-env") && strchr(vars.v[i].value, '='))
+			put(s, &n, vars.v[i].value);
 	}
-	s->env[n] = NULL;
+	if (r == 0)
+		s->env[n] = NULL;
+	opt_list_done(&vars);
 	return r;
 }

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
+#include "explain-settings.h"
 
 static const char *op_note(const struct jail_op *op)
 {
 	if (op->flags & JAIL_OP_PIN)
 		return "writable; can't be renamed";
+	if (op->flags & JAIL_OP_SOCKET)
+		return "one socket of the host, as it is now";
 	if (op->type == JAIL_OP_BIND)
 		return op->flags & JAIL_OP_WRITABLE ? "writable" : "read-only";
 	if (op->type == JAIL_OP_MASK && (op->flags & JAIL_OP_NAMED))
@@ -117,6 +119,7 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
+	explain_settings_json(s, &j);
 	json_open(&j, "environment_removed", '[');
 	for (i = 0; i < s->n_removed; i++) {
 		json_open(&j, NULL, '{');
@@ -167,6 +170,7 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		buf_quote(b, r->path);
 		buf_printf(b, "  [%s]\n", r->origin);
 	}
+	explain_settings_text(s, b);
 	buf_puts(b, "\nenvironment: removed\n");
 	for (i = 0; i < s->n_removed; i++) {
 		buf_puts(b, "  ");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the path options to rules: workspaces, grants and denials, each judged by the place that its name leads to. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,11 +94,7 @@ static int protect_read_only(struct sandbox *s, struct err *e)
 	return r;
 }
 
-/*
- * A grant whose name lies in a workspace, or in the current directory, must lead to a place in it: a link that an earlier run left there
- * must not turn the same words into another grant.
- */
-static int check_grant(const char *dir, const char *norm, const char *real, const char *origin,
+static int check_grant(const char *dir, const char *norm, const char *real, const char *where,
 		       struct err *e)
 {
 	if (!path_covers(dir, norm) || path_covers(dir, real))
@@ -107,32 +102,36 @@ static int check_grant(const char *dir, const char *norm, const char *real, cons
 	return err_set(
 		e, ERR_POLICY, -ELOOP,
 		"%s '%s': a symlink leads out of '%s', to '%s'; if that is meant, name it itself",
-		origin, norm, dir, real);
+		where, norm, dir, real);
 }
 
-static int check_grants(const struct sandbox *s, const struct sandbox_options *o, const char *cwd,
-			struct err *e)
+int sandbox_check_grant(const struct sandbox *s, const char *cwd, const char *norm,
+			const char *real, const char *where, struct err *e)
+{
+	int r = check_grant(cwd, norm, real, where, e);
+	size_t i;
+
+	for (i = 0; r == 0 && i < s->n_workspaces; i++)
+		r = check_grant(s->workspaces[i], norm, real, where, e);
+	return r;
+}
+
+/* Workspaces are grants, too; judged when all are known. */
+static int check_workspaces(const struct sandbox *s, const struct sandbox_options *o,
+			    const char *cwd, struct err *e)
 {
 	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
-	size_t i, k;
+	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < o->files.n; i++) {
-		const char *name = o->files.v[i].opt->name, *value = o->files.v[i].value;
-
-		if (strcmp(name, "workspace") == 0) {
-			r = split_mode(value, path, e);
-			value = path;
-		} else if (strncmp(name, "allow-", 6) != 0) {
+		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
 			continue;
-		}
+		r = split_mode(o->files.v[i].value, path, e);
 		if (r >= 0)
-			r = path_normalize(value, cwd, s->home, norm, e);
-		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
-			continue; /* what can't be resolved was refused already */
-		r = check_grant(cwd, norm, real, name, e);
-		for (k = 0; r == 0 && k < s->n_workspaces; k++)
-			r = check_grant(s->workspaces[k], norm, real, name, e);
+			r = path_normalize(path, cwd, s->home, norm, e);
+		if (r == 0 && jail_host_resolve(norm, true, real) == 0)
+			r = sandbox_check_grant(s, cwd, norm, real, "workspace", e);
 	}
 	return r;
 }
@@ -148,32 +147,60 @@ static int kind_of_option(const char *name)
 	return -ENOENT;
 }
 
-/* One path option. A rule names the place that the path leads to; a denial also the link that leads there. */
-static int add_path(struct sandbox *s, const struct opt_value *v, const char *cwd, struct err *e)
+int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *norm, struct err *e)
 {
-	enum policy_kind kind = (enum policy_kind)kind_of_option(v->opt->name);
-	bool deny = kind == POLICY_DENY_READ || kind == POLICY_DENY_WRITE || kind == POLICY_HIDE;
-	char norm[LIMIT_PATH], real[LIMIT_PATH], link[LIMIT_PATH], origin[64];
+	char real[LIMIT_PATH], link[LIMIT_PATH], where[LIMIT_WHERE];
+	bool grant = policy_grants(p->kind);
 	struct stat st;
 	int r;
 
-	(void)snprintf(origin, sizeof(origin), "--%s", v->opt->name);
-	r = path_normalize(v->value, cwd, s->home, norm, e);
-	if (r < 0)
-		return err_wrap(e, r, "%s", origin);
+	(void)sandbox_where(p->value, where);
 	r = jail_host_resolve(norm, true, real);
+	if (r == 0 && grant)
+		r = sandbox_check_grant(s, p->cwd, norm, real, where, e);
+	else if (r < 0)
+		(void)err_set(e, ERR_USAGE, r, "%s '%s': %s", where, norm, strerror(-r));
 	if (r < 0)
-		return err_set(e, ERR_USAGE, r, "%s '%s': %s", origin, norm, strerror(-r));
-	if (kind == POLICY_ALLOW_READ && lstat(real, &st) < 0)
-		return err_set(e, ERR_USAGE, -errno, "%s '%s': %s", origin, norm, strerror(errno));
-	r = policy_add(&s->policy, kind, POLICY_COMMAND, real, origin, e);
-	if (r == 0 && deny && jail_host_resolve(norm, false, link) == 0 && strcmp(link, real) != 0)
-		r = policy_add(&s->policy, kind, POLICY_COMMAND, link, origin, e);
+		return r;
+	if (grant && (p->kind == POLICY_ALLOW_READ || !p->required) && lstat(real, &st) < 0) {
+		if (!p->required && errno == ENOENT)
+			return sandbox_ignore(s, p->value, "there is nothing of that name", e);
+		return err_set(e, ERR_USAGE, -errno, "%s '%s': %s", where, norm, strerror(errno));
+	}
+	r = policy_add(&s->policy, p->kind, p->layer, real, p->origin, e);
+	if (r == 0 && !grant && jail_host_resolve(norm, false, link) == 0 &&
+	    strcmp(link, real) != 0)
+		r = policy_add(&s->policy, p->kind, p->layer, link, p->origin, e);
 	return r;
 }
 
-int sandbox_files(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
-		  struct err *e)
+/* One path option, or one path of a file. */
+static int add_path(struct sandbox *s, const struct opt_value *v, const char *cwd, struct err *e)
+{
+	struct sandbox_path p = { .value = v,
+				  .kind = (enum policy_kind)kind_of_option(v->opt->name),
+				  .layer = v->source ? v->source->layer : POLICY_COMMAND,
+				  .base = v->source ? v->source->base : cwd,
+				  .cwd = cwd,
+				  .origin = sandbox_origin(s, v),
+				  .required = !v->source };
+	char norm[LIMIT_PATH], where[LIMIT_WHERE];
+	int r;
+
+	if (!p.origin)
+		return sandbox_oom(e);
+	if (p.kind == POLICY_SOCKET)
+		return sandbox_socket(s, &p, e);
+	if (!v->literal && policy_glob_special(v->value))
+		return sandbox_pattern(s, &p, e);
+	r = path_normalize(v->value, p.base, s->home, norm, e);
+	if (r < 0)
+		return err_wrap(e, r, "%s", sandbox_where(v, where));
+	return sandbox_place(s, &p, norm, e);
+}
+
+int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+		       struct err *e)
 {
 	size_t i;
 	int r = 0;
@@ -181,12 +208,21 @@ int sandbox_files(struct sandbox *s, const struct sandbox_options *o, const char
 	for (i = 0; r == 0 && i < o->files.n; i++) {
 		if (strcmp(o->files.v[i].opt->name, "workspace") == 0)
 			r = add_workspace(s, o->files.v[i].value, cwd, "--workspace", e);
-		else
-			r = add_path(s, &o->files.v[i], cwd, e);
 	}
 	if (r == 0 && s->n_workspaces == 0)
 		r = add_workspace(s, cwd, cwd, "workspace: the current directory", e);
-	if (r == 0)
-		r = check_grants(s, o, cwd, e);
+	return r == 0 ? check_workspaces(s, o, cwd, e) : r;
+}
+
+int sandbox_paths(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+		  struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < o->files.n; i++) {
+		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
+			r = add_path(s, &o->files.v[i], cwd, e);
+	}
 	return r == 0 ? protect_read_only(s, e) : r;
 }

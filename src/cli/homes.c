@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sandbox.h"
+#include "settings.h"
 
 /* HOME, else the password file's; resolved, because rules compare resolved paths. */
 int sandbox_find_home(struct sandbox *s, struct err *e)
@@ -131,12 +132,19 @@ static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 	return r;
 }
 
+static bool absolute(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && value[0] == '/';
+}
+
 int sandbox_builtins(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
-	const char *dir = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
-	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], norm[LIMIT_PATH],
-		owner_home[LIMIT_PATH];
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], config_dir[LIMIT_PATH],
+		norm[LIMIT_PATH], owner_home[LIMIT_PATH];
 	const uid_t who = s->id.mode == JAIL_IDS_OWNER ? s->id.uid : geteuid();
 	const struct passwd *pw;
 	struct stat st;
@@ -145,16 +153,12 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	if (dir && dir[0] == '/' && path_normalize(dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, runtime_dir) == 0)
 		c.runtime_dir = runtime_dir;
-	if (c.host_root) /* of any other id its mode keeps it away */
-		c.state_dir = "/var/lib/bailey";
-	else if (state && state[0] == '/' && strlen(state) < LIMIT_PATH - 16 &&
-		 path_normalize(state, "/", NULL, norm, e) == 0 &&
-		 jail_host_resolve(norm, true, state_dir) == 0) {
-		size_t n = strlen(state_dir);
-
-		(void)snprintf(state_dir + n, sizeof(state_dir) - n, "/bailey");
+	/* root's own is kept from any other id by its mode; what is below the home is in the table */
+	if ((c.host_root || absolute("XDG_STATE_HOME")) &&
+	    settings_state_dir(s->home, state_dir) == 0)
 		c.state_dir = state_dir;
-	}
+	if (absolute("XDG_CONFIG_HOME") && settings_config_dir(s->home, true, config_dir) == 0)
+		c.config_dir = config_dir;
 	r = policy_builtin(&s->policy, &c, e);
 	if (r == 0)
 		r = resolve_builtins(s, s->home, e);

@@ -19,6 +19,8 @@ const struct command commands[] = {
 	  "say whether a sandbox could read or write PATH, and why" },
 	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [FACT|LAYER|GROUP...]",
 	  "say what is missing here, and how to mend it" },
+	{ "trust", trust_main, "bailey trust [--list] [--revoke] [--json] [DIR...]",
+	  "let a project's policy file give as well as take" },
 	{ "help", help_main, "bailey help [VERB]", "show help" },
 	{ "version", version_main, "bailey version", "show the version" },
 	{ NULL, NULL, NULL, NULL },
@@ -69,6 +71,8 @@ int help_main(char **argv)
 		check_help(&b);
 	} else if (argv[0] && strcmp(argv[0], "doctor") == 0) {
 		doctor_help(&b);
+	} else if (argv[0] && strcmp(argv[0], "trust") == 0) {
+		trust_help(&b);
 	} else {
 		buf_puts(&b, "bailey: run programs in sandboxes\n\n");
 		for (c = commands; c->name; c++)

@@ -17,33 +17,54 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST(
 			"allow-write", &o->files, "filesystem.allowWrite", "PATH",
 			"Let the command write PATH",
-			"PATH must exist. It also lifts built-in denials of PATH and of what lies below."),
+			"PATH must exist. It also lifts built-in denials of PATH and of what lies below.",
+			OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"deny-write", &o->files, "filesystem.denyWrite", "PATH",
 			"Keep PATH read-only in what is writable",
-			"Wins over every --allow-write. PATH must exist; the directories on the way to it can't be renamed during the run."),
+			"Wins over every --allow-write. PATH must exist; the directories on the way to it can't be renamed during the run.",
+			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"allow-read", &o->files, "filesystem.allowRead", "PATH",
 			"Show PATH although something hides it",
-			"Everything is readable by default but what a rule hides or denies; this shows PATH all the same. PATH must exist."),
+			"Everything is readable by default but what a rule hides or denies; this shows PATH all the same. PATH must exist.",
+			OPT_PATHS | OPT_GLOBS),
 		OPT_LIST("deny-read", &o->files, "filesystem.denyRead", "PATH",
 			 "Make PATH unreadable",
-			 "PATH stays visible; opening it is refused (EACCES)."),
+			 "PATH stays visible; opening it is refused (EACCES).",
+			 OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"hide", &o->files, "filesystem.hide", "PATH", "Make PATH absent",
-			"Opening PATH answers ENOENT; where no overlay can be made it stays visible and unreadable."),
+			"Opening PATH answers ENOENT; where no overlay can be made it stays visible and unreadable.",
+			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
+		OPT_LIST(
+			"allow-socket", &o->files, "network.allowUnixSockets", "PATH",
+			"Let the command connect to the unix socket PATH of the host",
+			"PATH must be a socket now, and belong to you, to root, or to the owner of its directory. No other socket comes with it. "
+			"It is the socket that is there at the start: when its server makes a new one, only the next run has that. "
+			"For an ssh agent: --allow-socket \"$SSH_AUTH_SOCK\" --pass-env SSH_AUTH_SOCK.",
+			OPT_PATHS),
+		OPT_LIST(
+			"policy", &o->policies, NULL, "FILE",
+			"Read more of these settings from a policy file",
+			"FILE has the form of bailey-policy(5) and counts as if its settings were options. May be given several times."),
 		OPT_GROUP("Environment"),
 		OPT_LIST("env", &o->env, "environment.set", "NAME=VALUE", "Set a variable",
-			 "Wins over the caller's variable of that name."),
+			 "Wins over the caller's variable of that name.", OPT_MAP),
 		OPT_LIST(
 			"pass-env", &o->env, "environment.pass", "NAME",
 			"Pass a variable that looks like a secret",
-			"Variables whose name or value looks like a secret stay outside; this one comes in."),
+			"Variables whose name or value looks like a secret stay outside; this one comes in.",
+			OPT_NAMES),
+		OPT_LIST("env-file", &o->env, NULL, "FILE", "Set the variables of FILE",
+			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
+			 "Values are taken as they are, quotes included. --env wins over it."),
 		OPT_GROUP("Run"),
 		OPT_STRING(
 			"timeout", &o->timeout, "limits.timeout", "DURATION",
 			"End the run after 500ms, 10s, 5m, 1h; exit status 124",
-			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds."),
+			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds.",
+			OPT_TIGHTENS, sandbox_duration),
 		OPT_LIST(
 			"allow-degraded", &o->degraded, NULL, "LAYER",
 			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets",
@@ -57,7 +78,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 	};
 
 	_Static_assert(ARRAY_SIZE(rows) <= SANDBOX_OPTIONS, "raise SANDBOX_OPTIONS");
-	*o = (struct sandbox_options){ .dry_run = false };
+	*o = (struct sandbox_options){ .table = table };
 	memcpy(table, rows, (ARRAY_SIZE(rows) < size ? ARRAY_SIZE(rows) : size) * sizeof(rows[0]));
 }
 
@@ -66,6 +87,7 @@ void sandbox_options_done(struct sandbox_options *o)
 	opt_list_done(&o->files);
 	opt_list_done(&o->env);
 	opt_list_done(&o->degraded);
+	opt_list_done(&o->policies);
 }
 
 /* "10s" … in milliseconds. A number without a unit is seconds. */
@@ -87,10 +109,9 @@ int sandbox_duration(const char *s, long *ret_ms, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(
-		e, ERR_USAGE, -EINVAL,
-		"--timeout '%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)",
-		s);
+	return err_set(e, ERR_USAGE, -EINVAL,
+		       "'%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)",
+		       s);
 }
 
 int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)

@@ -72,7 +72,7 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r == 0)
 		r = supervise_build(&run, o->dry_run, ret_no_block, e);
 	if (r == 0) /* PID 1 is busy now: the environment is not on its way */
-		r = sandbox_env(s, o, e);
+		r = sandbox_env(s, e);
 	if (r < 0)
 		supervise_abort(&run);
 	else

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "sandbox.h"
+#include "settings.h"
 
 char *sandbox_keep(struct sandbox *s, const char *str)
 {
@@ -29,6 +30,20 @@ static int choose_cwd(struct sandbox *s, const char *cwd, struct err *e)
 	return s->cwd ? 0 : sandbox_oom(e);
 }
 
+/* What options and files say together. */
+static int collect(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+		   struct err *e)
+{
+	int r = o->timeout ? sandbox_duration(o->timeout, &s->timeout_ms, e) : 0;
+
+	if (r < 0)
+		return err_wrap(e, r, "--timeout");
+	r = sandbox_degraded(&o->degraded, &s->allow_degraded, e);
+	if (r == 0)
+		r = sandbox_paths(s, o, cwd, e);
+	return r < 0 ? r : choose_cwd(s, cwd, e);
+}
+
 int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e)
 {
 	char cwd[LIMIT_PATH];
@@ -40,15 +55,18 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "the current directory has no path (was it removed?)");
-	r = o->timeout ? sandbox_duration(o->timeout, &s->timeout_ms, e) : 0;
+	r = sandbox_find_home(s, e);
 	if (r == 0)
-		r = sandbox_degraded(&o->degraded, &s->allow_degraded, e);
+		r = settings_load(s, o, cwd, e);
 	if (r == 0)
-		r = sandbox_find_home(s, e);
+		r = sandbox_workspaces(s, o, cwd, e);
 	if (r == 0)
-		r = sandbox_files(s, o, cwd, e);
+		r = settings_projects(s, o, e);
+	s->options = o;
+	if (r == 0 && s->sources)
+		r = settings_merge(s, o, e);
 	if (r == 0)
-		r = choose_cwd(s, cwd, e);
+		r = collect(s, s->options, cwd, e);
 	if (r < 0)
 		return r;
 	return owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
@@ -59,11 +77,16 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = sandbox_builtins(s, e);
 
+	if (r == 0)
+		r = settings_keep(s, e);
 	if (r < 0)
 		return r;
 	policy_seal(&s->policy);
+	sandbox_grants_overruled(s);
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
-	return jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
+	r = jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
+	sandbox_socket_ops(s);
+	return r;
 }
 
 int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err *e)
@@ -72,11 +95,16 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err 
 
 	if (r == 0)
 		r = sandbox_plan(s, e);
-	return r < 0 ? r : sandbox_env(s, o, e);
+	return r < 0 ? r : sandbox_env(s, e);
 }
 
 void sandbox_done(struct sandbox *s)
 {
+	const struct sandbox_socket *sock;
+
+	for (sock = s->sockets; sock; sock = sock->next)
+		cleanup_close(&sock->fd);
+	settings_done(s);
 	jail_identity_done(&s->id);
 	arena_done(&s->arena);
 }

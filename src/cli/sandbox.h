@@ -20,9 +20,63 @@ int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
 /** sandbox_find_home() - s->home: HOME, else the password file's; resolved, because rules compare resolved paths. */
 int sandbox_find_home(struct sandbox *s, struct err *e);
 
-/** sandbox_files() - workspaces and the rules of the path options; @cwd is absolute. Return: 0 or negative errno with @e. */
-int sandbox_files(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+/** sandbox_workspaces() - the workspaces, and their rules; @cwd is absolute. Return: 0 or negative errno with @e. */
+int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+		       struct err *e);
+
+/** sandbox_paths() - the rules of the path options, after the workspaces. Return: 0 or negative errno with @e. */
+int sandbox_paths(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 		  struct err *e);
+
+/* A path option or a path of a policy file, on its way to rules. */
+struct sandbox_path {
+	const struct opt_value *value;
+	enum policy_kind kind;
+	enum policy_layer layer;
+	const char *base;   /* relative paths begin here */
+	const char *cwd;    /* where the caller is */
+	const char *origin; /* of its rules */
+	bool required;      /* a grant of what is not there is an error */
+};
+
+/**
+ * sandbox_place() - add the rules of one place. A rule names the place that the path leads to; a denial also the link that leads there.
+ * @norm: normalised
+ * Return: 0 or negative errno with @e.
+ */
+int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *norm, struct err *e);
+
+/**
+ * sandbox_check_grant() - a grant whose name lies in a workspace, or in the current directory, must lead to a place in it: a link that an
+ * earlier run left there must not turn the same words into another grant.
+ * Return: 0, or -ELOOP with @e.
+ */
+int sandbox_check_grant(const struct sandbox *s, const char *cwd, const char *norm,
+			const char *real, const char *where, struct err *e);
+
+/** sandbox_pattern() - add the rules of a path with special characters (globs.c). Return: 0 or negative errno with @e. */
+int sandbox_pattern(struct sandbox *s, const struct sandbox_path *p, struct err *e);
+
+/** sandbox_socket() - add the rule of a socket that is given (socket.c). Return: 0 or negative errno with @e. */
+int sandbox_socket(struct sandbox *s, const struct sandbox_path *p, struct err *e);
+
+/** sandbox_socket_ops() - write into the plan which inodes were judged. */
+void sandbox_socket_ops(struct sandbox *s);
+
+/** sandbox_notice() - a line that the run prints at its start. */
+__attribute__((format(printf, 2, 3))) void sandbox_notice(struct sandbox *s, const char *fmt, ...);
+
+/** sandbox_ignore() - note a setting that has no effect. Return: 0 or -ENOMEM with @e. */
+int sandbox_ignore(struct sandbox *s, const struct opt_value *v, const char *why, struct err *e);
+
+/** sandbox_where() - "--name", or "FILE:LINE:COLUMN: key", for messages about @v; @out: LIMIT_WHERE bytes. Return: @out. */
+const char *sandbox_where(const struct opt_value *v, char *out);
+
+/** sandbox_origin() - "--name", or "FILE:LINE", for rules. Return: a string of the arena; or NULL. */
+const char *sandbox_origin(struct sandbox *s, const struct opt_value *v);
+
+/** sandbox_grants_overruled() - a notice for each grant of the command line that a file's denial takes away. */
+void sandbox_grants_overruled(struct sandbox *s);
 
 /** sandbox_builtins() - the built-in rules, for every home that counts. Return: 0 or negative errno with @e. */
 int sandbox_builtins(struct sandbox *s, struct err *e);

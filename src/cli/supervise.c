@@ -287,8 +287,11 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 {
 	struct shared *sh = run->shared;
 	const struct sandbox *s = &sh->sandbox;
+	size_t i;
 	int r;
 
+	for (i = 0; i < s->n_notices; i++)
+		say("bailey: notice: %s\n", s->notices[i]);
 	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
 	r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {

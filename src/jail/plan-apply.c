@@ -59,6 +59,7 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, tree = -1;
+	struct stat st;
 	int r;
 
 	if (root < 0)
@@ -66,6 +67,11 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 	fd = resolve(root, op->path);
 	if (fd < 0)
 		return err_sys(e, fd, "'%s'", op->path);
+	if ((op->flags & JAIL_OP_SOCKET) && (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
+					     st.st_dev != op->dev || st.st_ino != op->ino))
+		return err_set(e, ERR_POLICY, -ESTALE,
+			       "%s '%s': it is not the socket any more that was there a moment ago",
+			       op->rule->origin, op->path);
 	tree = sys_open_tree(fd, "",
 			     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)

@@ -125,9 +125,14 @@ static bool shown_below(const struct planner *pl, const char *path)
 		const struct policy_rule *r = &pl->policy->rules[i];
 		enum policy_state s;
 
-		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) ||
-		    !path_covers(path, r->path) || strcmp(path, r->path) == 0)
+		if (!policy_grants(r->kind) || !path_covers(path, r->path) ||
+		    strcmp(path, r->path) == 0)
 			continue;
+		if (r->kind == POLICY_SOCKET) {
+			if (!policy_eval_socket(pl->policy, r))
+				return true;
+			continue;
+		}
 		s = policy_eval(pl->policy, r->path).state;
 		if (s == POLICY_SHOW_RO || s == POLICY_SHOW_RW)
 			return true;
@@ -163,8 +168,7 @@ static bool stopped_below(const struct planner *pl, const char *path)
 	for (i = 0; i < pl->policy->n; i++) {
 		const struct policy_rule *r = &pl->policy->rules[i];
 
-		if ((r->kind != POLICY_ALLOW_READ && r->kind != POLICY_ALLOW_WRITE) ||
-		    !covers(path, len, r->path, r->len))
+		if (!policy_grants(r->kind) || !covers(path, len, r->path, r->len))
 			continue;
 		for (n = len; n <= r->len; n++) {
 			if (r->path[n] && r->path[n] != '/')
@@ -475,6 +479,23 @@ static int plan_path(struct planner *pl, const char *path)
 	return err_set(pl->e, ERR_POLICY, -EINVAL, "'%s' has no state", path);
 }
 
+/* Sockets that are given: files over whatever stands at their places, so they come last. */
+static int plan_sockets(struct planner *pl)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < pl->policy->n; i++) {
+		const struct policy_rule *rule = &pl->policy->rules[i];
+
+		if (rule->kind == POLICY_SOCKET && !policy_eval_socket(pl->policy, rule) &&
+		    !jail_plan_socket(pl->plan, rule->path))
+			r = add_ruled(pl, JAIL_OP_BIND, rule->path, JAIL_OP_FILE | JAIL_OP_SOCKET,
+				      rule);
+	}
+	return r;
+}
+
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e)
 {
@@ -489,7 +510,18 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 			continue;
 		r = plan_path(&pl, policy->rules[i].path);
 	}
-	return r;
+	return r == 0 ? plan_sockets(&pl) : r;
+}
+
+bool jail_plan_socket(const struct jail_plan *plan, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n; i++) {
+		if ((plan->ops[i].flags & JAIL_OP_SOCKET) && strcmp(plan->ops[i].path, path) == 0)
+			return true;
+	}
+	return false;
 }
 
 const char *jail_op_type_name(enum jail_op_type t)
@@ -503,5 +535,6 @@ const char *jail_op_type_name(enum jail_op_type t)
 
 bool jail_op_shows_host(const struct jail_op *op)
 {
-	return op->type == JAIL_OP_BIND || op->type == JAIL_OP_HOST || op->type == JAIL_OP_ROOT;
+	return (op->type == JAIL_OP_BIND && !(op->flags & JAIL_OP_SOCKET)) ||
+	       op->type == JAIL_OP_HOST || op->type == JAIL_OP_ROOT;
 }

@@ -59,6 +59,8 @@ enum jail_op_type {
 
 #define JAIL_OP_PIN 128u /* mounted on itself, so that it can't be renamed */
 
+#define JAIL_OP_SOCKET 256u /* BIND of a unix socket: this very inode, to connect to */
+
 #define JAIL_STAGE \
 	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
 
@@ -72,6 +74,8 @@ struct jail_op {
 	mode_t mode;   /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
 	size_t region; /* index of the operation that this one stands on, or JAIL_NO_REGION */
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
+	dev_t dev;                      /* JAIL_OP_SOCKET: what was judged */
+	ino_t ino;
 };
 
 struct jail_plan {
@@ -88,6 +92,9 @@ struct jail_plan {
  */
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e);
+
+/** jail_plan_socket() - whether the socket @path is given by @plan, and so must stay alive. */
+bool jail_plan_socket(const struct jail_plan *plan, const char *path);
 
 /** jail_op_type_name() - "overlay", "bind" … */
 const char *jail_op_type_name(enum jail_op_type t);

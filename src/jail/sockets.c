@@ -25,6 +25,7 @@
 #include "sockets.h"
 
 struct search {
+	const struct jail_plan *plan;
 	struct jail_sockets *found;
 	long deadline; /* us of CLOCK_MONOTONIC; 0: none */
 };
@@ -37,9 +38,12 @@ static long now_us(void)
 	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static int remember(struct jail_sockets *f, const char *path)
+static int remember(const struct jail_plan *plan, struct jail_sockets *f, const char *path)
 {
 	size_t i;
+
+	if (jail_plan_socket(plan, path))
+		return 0; /* --allow-socket */
 
 	for (i = 0; i < f->n; i++) {
 		if (strcmp(f->paths[i], path) == 0)
@@ -79,7 +83,7 @@ static int search_entry(struct search *s, int dfd, char *path, const struct sys_
 	path[len] = '/';
 	memcpy(path + len + 1, d->name, n + 1);
 	if (type == DT_SOCK) {
-		r = remember(s->found, path);
+		r = remember(s->plan, s->found, path);
 	} else {
 		fd = openat(dfd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
@@ -134,7 +138,7 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 		    lstat(op->path, &st) < 0)
 			continue;
 		if (S_ISSOCK(st.st_mode))
-			r = remember(s->found, op->path);
+			r = remember(s->plan, s->found, op->path);
 		if (!S_ISDIR(st.st_mode))
 			continue;
 		fd = open(op->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -191,7 +195,7 @@ static int place(const struct jail_plan *plan, struct jail_sockets *f, const cha
 	if (name[0] == '/' && strlen(name) < sizeof(real) &&
 	    jail_host_resolve(name, false, real) == 0 && lstat(real, &st) == 0 &&
 	    S_ISSOCK(st.st_mode) && (uint32_t)st.st_ino == vfs->udiag_vfs_ino)
-		return in_plan(plan, real) ? remember(f, real) : 0;
+		return in_plan(plan, real) ? remember(plan, f, real) : 0;
 	/* a relative name, one that was renamed, or one that another socket has now */
 	return on_device(plan, vfs->udiag_vfs_dev) ? -EAGAIN : 0;
 }
@@ -262,7 +266,9 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole,
 		      struct err *e)
 {
-	struct search s = { .found = found, .deadline = now_us() + JAIL_SEARCH_BUDGET_US };
+	struct search s = { .plan = plan,
+			    .found = found,
+			    .deadline = now_us() + JAIL_SEARCH_BUDGET_US };
 	int r = search_plan(plan, &s);
 
 	*ret_whole = r != -ETIME;
@@ -310,7 +316,7 @@ int jail_socket_cover(int root, const char *path)
 static int helper(const struct jail *jail, const struct jail_plan *plan, struct jail_sockets *f,
 		  pid_t launcher)
 {
-	struct search s = { .found = f, .deadline = 0 };
+	struct search s = { .plan = plan, .found = f, .deadline = 0 };
 	int root, r = search_plan(plan, &s);
 	size_t i;
 

@@ -18,6 +18,14 @@ struct builtin {
 		(path), "built-in: " what \
 	}
 
+#define OWN "built-in: bailey's own "
+
+bool policy_rule_is_own(const struct policy_rule *rule)
+{
+	return rule->layer == POLICY_BUILTIN && rule->kind == POLICY_HIDE &&
+	       strncmp(rule->origin, OWN, sizeof(OWN) - 1) == 0;
+}
+
 /* Below the home directory; hidden. */
 static const struct builtin home_hidden[] = {
 	B(".config/bailey", "bailey's own policy"),
@@ -191,6 +199,9 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 	if (r == 0 && c->state_dir)
 		r = policy_add(p, POLICY_HIDE, POLICY_BUILTIN, c->state_dir,
 			       "built-in: bailey's own state", e);
+	if (r == 0 && c->config_dir)
+		r = policy_add(p, POLICY_HIDE, POLICY_BUILTIN, c->config_dir,
+			       "built-in: bailey's own policy", e);
 	/* the home stays visible also where it lies below a private directory; a home that is one itself does not */
 	if (r == 0 && c->home && c->home[1] && !is_private(c->home))
 		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home,

@@ -30,6 +30,10 @@ int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer
 	struct policy_rule *rules;
 	size_t size;
 
+	/* here, too, whatever the caller has checked: no rule of an untrusted project can loosen anything */
+	if (layer == POLICY_UNTRUSTED && policy_grants(kind))
+		return err_set(e, ERR_POLICY, -EPERM,
+			       "%s: a project that is not trusted can't give '%s'", origin, path);
 	if (p->n == LIMIT_RULES)
 		return err_set(e, ERR_POLICY, -E2BIG, "more than %d rules", LIMIT_RULES);
 	if (p->n == p->size) {
@@ -108,6 +112,7 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 		break;
 	case POLICY_ALLOW_READ:
 	case POLICY_ALLOW_WRITE:
+	case POLICY_SOCKET:
 	case POLICY_KIND_NUM:
 		return false;
 	}
@@ -202,19 +207,43 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 	return v;
 }
 
+bool policy_grants(enum policy_kind kind)
+{
+	return kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE || kind == POLICY_SOCKET;
+}
+
+const struct policy_rule *policy_eval_socket(const struct policy *p, const struct policy_rule *rule)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct policy_rule *deny = &p->rules[i];
+
+		bool own = deny->layer == rule->layer || deny->layer == POLICY_BUILTIN;
+
+		/* it names one file, so it lifts what built-ins and its own layer say about a directory above; that very path denied is denied */
+		if (!policy_grants(deny->kind) && (!own || deny->len == rule->len) &&
+		    policy_rule_covers(deny, rule->path, rule->len))
+			return deny;
+	}
+	return NULL;
+}
+
 const char *policy_kind_name(enum policy_kind k)
 {
 	static const char *const names[POLICY_KIND_NUM] = { "allow-read",  "deny-read",
 							    "allow-write", "deny-write",
-							    "hide",        "private" };
+							    "hide",        "private",
+							    "allow-socket" };
 
 	return k < POLICY_KIND_NUM ? names[k] : "?";
 }
 
 const char *policy_layer_name(enum policy_layer l)
 {
-	static const char *const names[POLICY_LAYER_NUM] = { "built-in", "managed", "user",
-							     "project",  "command", "live" };
+	static const char *const names[POLICY_LAYER_NUM] = { "built-in", "managed",   "user",
+							     "project",  "untrusted", "command",
+							     "live" };
 
 	return l < POLICY_LAYER_NUM ? names[l] : "?";
 }

@@ -4,6 +4,7 @@
  *  1. policy_init(), policy_builtin(), policy_add() …   collect rules, each with its layer and origin
  *  2. policy_eval()                                     the state of one path, and the rule that made it
  *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
+ *  4. file.h, glob.h                                    policy files and path patterns
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -13,6 +14,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "file.h"
+#include "glob.h"
 #include "util/util.h"
 
 enum policy_kind {
@@ -22,6 +25,7 @@ enum policy_kind {
 	POLICY_DENY_WRITE,
 	POLICY_HIDE,
 	POLICY_PRIVATE, /* an empty writable directory of the run's own */
+	POLICY_SOCKET,  /* one unix socket of the host, to connect to */
 	POLICY_KIND_NUM
 };
 
@@ -31,6 +35,7 @@ enum policy_layer {
 	POLICY_MANAGED,
 	POLICY_USER,
 	POLICY_PROJECT,
+	POLICY_UNTRUSTED, /* a project that nobody has trusted: its denials count as a project's, grants it has none */
 	POLICY_COMMAND,
 	POLICY_LIVE,
 	POLICY_LAYER_NUM
@@ -71,6 +76,7 @@ struct policy_caller {
 	const char *home;        /* normalised, or NULL */
 	const char *runtime_dir; /* $XDG_RUNTIME_DIR normalised, or NULL */
 	const char *state_dir;   /* bailey's own state, normalised, or NULL */
+	const char *config_dir;  /* the caller's policy file is there, normalised, or NULL */
 	bool host_root;          /* the command runs with the host's uid 0 */
 };
 
@@ -79,7 +85,7 @@ void policy_init(struct policy *p, struct arena *arena);
 
 /**
  * policy_add() - add a rule; strings are copied.
- * Return: 0, -EINVAL when @path is not normalised, -E2BIG past LIMIT_RULES, -ENOMEM.
+ * Return: 0, -EINVAL when @path is not normalised, -EPERM for a grant of an untrusted layer, -E2BIG past LIMIT_RULES, -ENOMEM.
  */
 int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
 	       const char *origin, struct err *e);
@@ -101,11 +107,24 @@ static inline bool policy_rule_covers(const struct policy_rule *rule, const char
 /** policy_builtin() - add the native built-in rules. Return: as policy_add(). */
 int policy_builtin(struct policy *p, const struct policy_caller *caller, struct err *e);
 
+/** policy_rule_is_own() - whether @rule is the built-in one that hides bailey's own files. */
+bool policy_rule_is_own(const struct policy_rule *rule);
+
 /** policy_seal() - sort the rules, parents first, after the last policy_add(). */
 void policy_seal(struct policy *p);
 
 /** policy_eval() - the state of @path (normalised) in a sealed policy. Never fails: what is in doubt is denied. */
 struct policy_verdict policy_eval(const struct policy *p, const char *path);
+
+/**
+ * policy_eval_socket() - whether the socket that @rule (of kind POLICY_SOCKET) names may be given.
+ * Return: NULL, or the denial that stands against it.
+ */
+const struct policy_rule *policy_eval_socket(const struct policy *p,
+					     const struct policy_rule *rule);
+
+/** policy_grants() - whether rules of @kind give something. */
+bool policy_grants(enum policy_kind kind);
 
 /** policy_kind_name() - as in options and policy files: "allow-read" … */
 const char *policy_kind_name(enum policy_kind k);

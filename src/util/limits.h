@@ -11,10 +11,20 @@
 #define LIMIT_OVERLAY_DEPTH 4 /* how deep a directory with mounts below is taken apart */
 #define LIMIT_MOUNTS 8192     /* lines of /proc/self/mountinfo that are read */
 #define LIMIT_MOUNTINFO (4u << 20)
-#define LIMIT_ARENA (16u << 20)  /* bytes of policy and plan together */
-#define LIMIT_OUTPUT (16u << 20) /* bytes of one --explain */
-#define LIMIT_ENV 65536          /* variables given to the command */
-#define LIMIT_SCAN_DEPTH 128     /* depth of a tree that is searched for sockets */
-#define LIMIT_SCAN_SOCKETS 4096  /* sockets masked in direct trees of one run */
+#define LIMIT_ARENA (16u << 20)        /* bytes of policy and plan together */
+#define LIMIT_OUTPUT (16u << 20)       /* bytes of one --explain */
+#define LIMIT_ENV 65536                /* variables given to the command */
+#define LIMIT_SCAN_DEPTH 128           /* depth of a tree that is searched for sockets */
+#define LIMIT_SCAN_SOCKETS 4096        /* sockets masked in direct trees of one run */
+#define LIMIT_POLICY_FILE (256u << 10) /* bytes of a policy file or a file of variables */
+#define LIMIT_POLICY_STRING 32767      /* bytes of one string in it */
+#define LIMIT_POLICY_DEPTH 8           /* lists and objects inside each other */
+#define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
+#define LIMIT_POLICY_VALUES 16384      /* values of one file */
+#define LIMIT_POLICY_FILES 80          /* of one run */
+#define LIMIT_GLOB_PARTS 32            /* names and patterns between the slashes of one pattern */
+#define LIMIT_GLOB_ENTRIES 500000      /* names that the patterns of one run look at */
+#define LIMIT_WHERE 4352               /* bytes of "FILE:LINE:COLUMN: key" */
+#define LIMIT_NOTICES 64               /* lines that one run prints about its policy */
 
 #endif

@@ -20,8 +20,7 @@ static const struct opt *find(const struct opt *opts, const char *name, size_t n
 	return NULL;
 }
 
-/* Edit distance, cut off early; names are short. */
-static size_t distance(const char *a, size_t len, const char *b)
+size_t opt_distance(const char *a, size_t len, const char *b)
 {
 	size_t row[64], i, j, n = strlen(b);
 
@@ -59,7 +58,7 @@ static int unknown(const struct opt *opts, const char *word, struct err *e)
 	for (; opts->type != OPT_TYPE_END; opts++) {
 		if (opts->type == OPT_TYPE_GROUP)
 			continue;
-		d = distance(word + 2, len, opts->name);
+		d = opt_distance(word + 2, len, opts->name);
 		if (d < best_d) {
 			best_d = d;
 			best = opts;
@@ -72,7 +71,7 @@ static int unknown(const struct opt *opts, const char *word, struct err *e)
 		       word);
 }
 
-static int list_add(struct opt_list *l, const struct opt *o, const char *value)
+int opt_list_add(struct opt_list *l, const struct opt_value *value)
 {
 	/* grows by doubling at the powers of two */
 	if ((l->n & (l->n - 1)) == 0) {
@@ -82,7 +81,7 @@ static int list_add(struct opt_list *l, const struct opt *o, const char *value)
 			return -ENOMEM;
 		l->v = v;
 	}
-	l->v[l->n++] = (struct opt_value){ .opt = o, .value = value };
+	l->v[l->n++] = *value;
 	return 0;
 }
 
@@ -109,7 +108,7 @@ static int take(const struct opt *o, const char *value, struct err *e)
 		if (((struct opt_list *)o->target)->n >= LIMIT_RULES)
 			return err_set(e, ERR_USAGE, -E2BIG, "--%s is given more than %d times",
 				       o->name, LIMIT_RULES);
-		if (list_add(o->target, o, value) < 0)
+		if (opt_list_add(o->target, &(struct opt_value){ .opt = o, .value = value }) < 0)
 			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 		return 0;
 	case OPT_TYPE_END:

@@ -25,10 +25,22 @@ enum opt_type {
 	OPT_TYPE_LIST
 };
 
+/* What a row says beyond its type, for policy files. A row with none of them is a grant of one string or of a list of strings. */
+#define OPT_TIGHTENS 1u /* takes something away: whoever may not loosen may set it */
+#define OPT_PATHS 2u    /* values are paths */
+#define OPT_GLOBS 4u    /* … or patterns */
+#define OPT_MAP 8u      /* "NAME=VALUE" here, an object of names and values in a file */
+#define OPT_NAMES 16u   /* names of variables */
+
+struct opt_source; /* of a value that is no word of the command line; owned by who reads files */
+
 /* Values of one repeatable option, or of several that share the list so that their order is kept. */
 struct opt_value {
 	const struct opt *opt;
-	const char *value; /* borrowed from argv */
+	const char *value;               /* borrowed from argv, or from who reads files */
+	const struct opt_source *source; /* NULL: the command line */
+	unsigned int line, column;       /* in the source */
+	bool literal;                    /* no character of a path is special */
 };
 
 struct opt_list {
@@ -41,38 +53,46 @@ struct opt {
 	const char *name; /* long name, without dashes; title of a group */
 	void *target;     /* bool *, const char **, struct opt_list * */
 	const char *key; /* in policy files, "group.key"; NULL: a matter of the command line alone */
-	const char *arg;  /* name of the value in the help */
-	const char *help; /* a line */
-	const char *man;  /* what the manual page says beyond that: whole sentences */
+	const char *arg;    /* name of the value in the help */
+	const char *help;   /* a line */
+	const char *man;    /* what the manual page says beyond that: whole sentences */
+	unsigned int flags; /* OPT_TIGHTENS … */
+	/* a limit: of several values the smallest counts. Return: 0 or -EINVAL with @e; or NULL */
+	int (*number)(const char *text, long *ret, struct err *e);
 };
 
-#define OPT_GROUP(title)                                              \
-	{                                                             \
-		OPT_TYPE_GROUP, (title), NULL, NULL, NULL, NULL, NULL \
+/* "man" or "man, flags" or "man, flags, number" at the end of a row. */
+#define OPT_TAIL(...) OPT_TAIL_(__VA_ARGS__, 0, NULL, )
+#define OPT_TAIL_(man, flags, number, ...) (man), (flags), (number)
+
+#define OPT_GROUP(title)                                                       \
+	{                                                                      \
+		OPT_TYPE_GROUP, (title), NULL, NULL, NULL, NULL, NULL, 0, NULL \
 	}
-#define OPT_FLAG(name, target, key, help, man)                                                 \
-	{                                                                                      \
-		OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), (key), NULL, (help), (man) \
+#define OPT_FLAG(name, target, key, help, ...)                                           \
+	{                                                                                \
+		OPT_TYPE_FLAG, (name), OPT_CHECK((target), bool *), (key), NULL, (help), \
+			OPT_TAIL(__VA_ARGS__)                                            \
 	}
-#define OPT_STRING(name, target, key, arg, help, man)                                              \
+#define OPT_STRING(name, target, key, arg, help, ...)                                              \
 	{                                                                                          \
 		OPT_TYPE_STRING, (name), OPT_CHECK((target), const char **), (key), (arg), (help), \
-			(man)                                                                      \
+			OPT_TAIL(__VA_ARGS__)                                                      \
 	}
 /* "--name" sets "", "--name=value" sets value */
-#define OPT_OPTIONAL(name, target, key, arg, help, man)                                      \
+#define OPT_OPTIONAL(name, target, key, arg, help, ...)                                      \
 	{                                                                                    \
 		OPT_TYPE_OPTIONAL, (name), OPT_CHECK((target), const char **), (key), (arg), \
-			(help), (man)                                                        \
+			(help), OPT_TAIL(__VA_ARGS__)                                        \
 	}
-#define OPT_LIST(name, target, key, arg, help, man)                                          \
+#define OPT_LIST(name, target, key, arg, help, ...)                                          \
 	{                                                                                    \
 		OPT_TYPE_LIST, (name), OPT_CHECK((target), struct opt_list *), (key), (arg), \
-			(help), (man)                                                        \
+			(help), OPT_TAIL(__VA_ARGS__)                                        \
 	}
-#define OPT_END                                                  \
-	{                                                        \
-		OPT_TYPE_END, NULL, NULL, NULL, NULL, NULL, NULL \
+#define OPT_END                                                           \
+	{                                                                 \
+		OPT_TYPE_END, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL \
 	}
 
 /* A target of the wrong type is a compile error, not a memory error. */
@@ -91,6 +111,12 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 
 /** opt_help() - append the options as a screen of help. */
 void opt_help(const struct opt *opts, struct buf *b);
+
+/** opt_list_add() - append a copy of @v. Return: 0 or -ENOMEM. */
+int opt_list_add(struct opt_list *l, const struct opt_value *v);
+
+/** opt_distance() - how many letters must change between @a (@len bytes) and @b; for "did you mean". 99: too many. */
+size_t opt_distance(const char *a, size_t len, const char *b);
 
 /** opt_list_done() - free the list's own memory. */
 void opt_list_done(struct opt_list *l);

@@ -103,3 +103,34 @@ def test_secrets_are_not_in_explain(bailey, ws):
         r = bailey(["run", fmt, "--", "true"], cwd=ws, env={"GITHUB_TOKEN": VALUE})
         assert r.rc == 0
         assert VALUE not in r.out + r.err
+
+
+def test_env_file(run, user, ws):
+    f = user.write(ws / "vars", "# comment\nA=1\n\nB=x = y \"z\"\nMY_TOKEN\nC=\nD=#no comment\nÜ=ü\nLAST=no newline")
+    seen = environment(run(["env", "-0"], "--env-file", f, env={"MY_TOKEN": "t", "OTHER_TOKEN": "o"}).out)
+    want = {"A": "1", "B": 'x = y "z"', "MY_TOKEN": "t", "C": "", "D": "#no comment", "Ü": "ü", "LAST": "no newline"}
+    assert {k: seen.get(k) for k in want} == want
+    assert "OTHER_TOKEN" not in seen
+
+
+def test_env_file_and_its_order(run, user, ws, outside):
+    one, two = user.write(outside / "1", "A=one\nB=one\n"), user.write(outside / "2", "B=two\n")
+    r = run(["env", "-0"], "--env", "A=word", "--env-file", one, "--env-file", two)
+    assert environment(r.out)["A"] == "word" and environment(r.out)["B"] == "two"
+    policy = user.write(outside / "p.json", '{"environment": {"set": {"A": "policy", "C": "policy"}}}')
+    seen = environment(run(["env", "-0"], "--env-file", one, "--policy", policy).out)
+    assert seen["A"] == "one" and seen["C"] == "policy"
+
+
+@pytest.mark.parametrize(
+    "text,want",
+    [("A=1\nB C=2\n", ":2: expected NAME=VALUE"), ("=x\n", ":1: expected"), ("A=1\r\n", ":1: the line ends with CR"), ("A=\0\n", ":1: the line has a NUL"),
+     ("\ufeffA=1", ":1: the file begins with a byte order mark"), ("A=1\n B=2", ":2: expected"), ("x" * 300, ":1: expected"), ("A=" + "x" * 40000, ":1: the line is longer")],
+)  # fmt: skip
+def test_bad_env_file(run, user, ws, text, want):
+    f = user.write(ws / "vars", text)
+    r = run("touch witness", "--env-file", f)
+    assert r.rc == 2 and "--env-file" in r.err and f"vars{want}" in r.err, r
+    assert not (ws / "witness").exists()
+    assert run("true", "--env-file", ws / "none").rc == 2
+    assert run("true", "--env-file", ws).rc == 2

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--allow-socket gives exactly one unix socket of the host; its neighbours stay dead."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+import threading
+
+import pytest
+
+from conftest import PYTHON
+
+CONNECT = (
+    "import socket, sys\n"
+    "for p in sys.argv[1:]:\n"
+    "    s = socket.socket(socket.AF_UNIX)\n"
+    "    try: s.connect(p); print(s.recv(100).decode())\n"
+    "    except OSError as e: print('no')\n"
+)
+
+
+@contextlib.contextmanager
+def servers(user, *paths):
+    """A server on each path, which says its name."""
+    socks = []
+    for path in paths:
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(str(path))
+        os.chmod(path, 0o600)
+        user.own(path)
+        s.listen(16)
+        socks.append(s)
+
+        def serve(s=s, path=path):
+            with contextlib.suppress(OSError):
+                while True:
+                    c, _ = s.accept()
+                    c.sendall(pathlib.Path(path).name.encode())
+                    c.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield
+    finally:
+        for s, path in zip(socks, paths):
+            s.shutdown(socket.SHUT_RDWR)
+            s.close()
+            pathlib.Path(path).unlink(missing_ok=True)
+
+
+@pytest.fixture(params=["workspace", "home", "hidden", "tmp", "run", "var"])
+def place(request, user, ws):
+    """A directory of the caller in each kind of tree: live, an overlay, hidden, private."""
+    top = {"tmp": "/tmp", "run": "/run", "var": "/var/lib"}.get(request.param)
+    if request.param == "workspace":
+        path = user.mkdir(ws / "s")
+    elif top:
+        path = pathlib.Path(tempfile.mkdtemp(prefix="bailey-e2e-", dir=top))
+        user.own(path)
+    else:
+        path = user.mkdir(user.home / (".gnupg" if request.param == "hidden" else "s"), 0o700)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_exactly_one(run, user, ws, place):
+    a, b = place / "a.sock", place / "b.sock"
+    with servers(user, a, b):
+        assert user.exec([PYTHON, "-c", CONNECT, a, b], cwd=ws).out == "a.sock\nb.sock\n", "control: outside both live"
+        assert run([PYTHON, "-c", CONNECT, a, b]).out == "no\nno\n", "without the option both are dead"
+        r = run([PYTHON, "-c", CONNECT, a, b], "--allow-socket", a)
+        assert r.out == "a.sock\nno\n", r
+
+
+def test_in_a_policy_file(run, bailey, user, ws, outside):
+    a, b = outside / "a.sock", outside / "b.sock"
+    f = user.write(outside / "p.json", json.dumps({"network": {"allowUnixSockets": [str(a)]}}))
+    with servers(user, a, b):
+        assert run([PYTHON, "-c", CONNECT, a, b], "--policy", f).out == "a.sock\nno\n"
+        # a project that is not trusted gives none
+        user.write(ws / ".bailey.json", f.read_text())
+        r = run([PYTHON, "-c", CONNECT, a, b])
+        assert r.out == "no\nno\n" and "network.allowUnixSockets" in r.err, r
+        os.unlink(ws / ".bailey.json")
+        doc = json.loads(bailey(["run", "--explain=json", "--policy", f, "--", "true"], cwd=ws).out)
+        assert [(x["path"], x["origin"]) for x in doc["policy"] if x["rule"] == "allow-socket"] == [(str(a), f"{f}:1")]
+
+
+def test_a_denial_of_a_file_is_final(run, user, outside):
+    a = outside / "s" / "a.sock"
+    user.mkdir(outside / "s")
+    conf = user.home / ".config" / "bailey"
+    user.write(conf / "policy.json", json.dumps({"filesystem": {"denyRead": [str(outside / "s")]}}))
+    try:
+        with servers(user, a):
+            r = run([PYTHON, "-c", CONNECT, a], "--allow-socket", a)
+            assert r.out == "no\n" and "has no effect" in r.err, r
+    finally:
+        shutil.rmtree(conf)
+
+
+def test_a_socket_that_is_itself_denied(run, user, ws, outside):
+    for place in (ws, outside):
+        a = place / "a.sock"
+        with servers(user, a):
+            for option in ("--deny-read", "--hide"):
+                r = run([PYTHON, "-c", CONNECT, a], "--allow-socket", a, option, a)
+                assert r.out == "no\n" and "has no effect" in r.err, r
+            r = run([PYTHON, "-c", CONNECT, a], "--allow-socket", a, "--deny-read", a.parent / "*.pem")
+            assert r.out == "a.sock\n", r
+
+
+def test_what_is_no_socket(run, user, ws, outside):
+    user.write(outside / "file")
+    for path, why in ((outside / "file", "no unix socket"), (outside, "no unix socket"), (outside / "none", "No such file")):
+        r = run("touch witness", "--allow-socket", path)
+        assert r.rc == 2 and why in r.err and "--allow-socket" in r.err, r
+    assert not (ws / "witness").exists()
+
+
+def test_a_planted_link(run, user, ws, outside):
+    a = outside / "a.sock"
+    with servers(user, a):
+        user.symlink(a, ws / "mine.sock")
+        r = run("touch witness", "--allow-socket", "mine.sock")
+        assert r.rc == 2 and "symlink leads out" in r.err and not (ws / "witness").exists(), r
+
+
+def test_another_ones_socket(run, user, plain_user, root_user, ws):
+    """A name that anybody could make in /tmp is not believed; a service's own directory is."""
+    if not user.is_root and os.geteuid() != 0:
+        return
+    other = 65533
+    base = pathlib.Path(tempfile.mkdtemp(prefix="bailey-e2e-", dir="/tmp"))
+    path = base / "a.sock"
+    try:
+        with servers(user, path):
+            os.chown(path, other, other)
+            path.chmod(0o666)
+            base.chmod(0o1777)
+            os.chown(base, 0, 0)
+            r = run([PYTHON, "-c", CONNECT, path], "--allow-socket", path)
+            assert r.rc == 2 and "65533" in r.err, r
+            base.chmod(0o755)
+            os.chown(base, other, other)
+            assert run([PYTHON, "-c", CONNECT, path], "--allow-socket", path).out == "a.sock\n"
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def test_a_new_socket_of_that_name_is_another(start, user, ws, outside):
+    """Staleness is stated: the socket that was there at the start is given, not the name."""
+    a = outside / "a.sock"
+    code = "import sys\n" + CONNECT.replace("for p in sys.argv[1:]:", "for p in [sys.argv[1]] * 2:\n    sys.stdin.readline()").replace("'no')", "'no', flush=True)").replace(".decode())", ".decode(), flush=True)")
+    with servers(user, a):
+        p = start([PYTHON, "-c", code, a], "--allow-socket", a, stdin=-1)
+        p.stdin.write(b"\n")
+        p.stdin.flush()
+        assert p.stdout.readline() == b"a.sock\n"
+    with servers(user, a):
+        p.stdin.write(b"\n")
+        p.stdin.flush()
+        assert p.stdout.readline() == b"no\n"
+
+
+def test_an_agent(run, user, outside):
+    """The words of the manual: an ssh agent and its variable."""
+    a = outside / "agent"
+    with servers(user, a):
+        code = "import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['SSH_AUTH_SOCK']); print(s.recv(9).decode())"
+        env = {"SSH_AUTH_SOCK": str(a)}
+        assert run([PYTHON, "-c", code], env=env).rc != 0
+        assert run([PYTHON, "-c", code], "--allow-socket", a, "--pass-env", "SSH_AUTH_SOCK", env=env).out == "agent\n"
