@@ -32,6 +32,7 @@ struct sandbox_options {
 	const char *timeout;
 	const char *explain;
 	bool dry_run;
+	bool tty, no_tty;
 };
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
@@ -81,6 +82,9 @@ struct sandbox_socket {
 	struct sandbox_socket *next;
 };
 
+/* Whether the command gets a terminal of its own: where the caller has one, in any case, or never (then it sees pipes). */
+enum sandbox_tty { SANDBOX_TTY_AUTO, SANDBOX_TTY, SANDBOX_NO_TTY };
+
 /* A sandbox that is described, not started. Lives in memory that PID 1 shares, with all it points to. */
 struct sandbox {
 	struct arena arena;
@@ -108,6 +112,7 @@ struct sandbox {
 	size_t scanned;   /* names that all patterns looked at */
 	const char **notices; /* lines to print when the run starts */
 	size_t n_notices;
+	enum sandbox_tty tty;
 };
 
 /**
@@ -133,7 +138,11 @@ int sandbox_env(struct sandbox *s, struct err *e);
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
 
-/* Copies between the files of 0-2 and pipes, by a process each; for runs without Landlock. */
+#define RELAY_FILES \
+	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
+#define RELAY_TERMINALS 2u /* a command that must see no terminal */
+
+/* Copies between what stands on 0-2 and pipes, by a process each. */
 struct relay {
 	pid_t pid[3]; /* 0: none */
 	int file[3];  /* what was there before */
@@ -143,19 +152,26 @@ struct relay {
 struct run {
 	struct jail jail;
 	struct relay relay;
+	struct loop loop;
+	struct loop_source *reports; /* of PID 1 */
+	struct terminal *terminal;   /* of the command, or NULL */
 	int signals;
 	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
 	bool timed_out;
-	pid_t late; /* searches a large workspace; 0: none */
+	bool dry_run;
+	bool stopped; /* the command has no terminal, and we stopped it with us */
+	bool ended;   /* the command; only its output is left */
+	int status;   /* exit status then */
+	pid_t late;   /* searches a large workspace; 0: none */
 	struct shared *shared;
 };
 
 /**
  * supervise_begin() - begin a run before it is described, so that the kernel works while we plan.
- * @relay: without Landlock regular files on 0-2 travel through pipes
+ * @relay: RELAY_*: what on 0-2 travels through pipes
  * Return: 0, then supervise() or supervise_abort() must follow; or negative errno with @e.
  */
-int supervise_begin(struct run *run, bool relay, struct err *e);
+int supervise_begin(struct run *run, unsigned int relay, struct err *e);
 
 /**
  * supervise_identify() - let PID 1 prepare, as soon as the ids of the description are known.
@@ -183,14 +199,13 @@ int supervise(struct run *run, char *const *argv, struct err *e);
 void supervise_abort(struct run *run);
 
 /**
- * relay_start() - put a pipe in the place of each regular file on 0-2. PID 1 gets the pipes.
- * Should be called only when Landlock is missing: with it, nothing inside can open those files again.
+ * relay_start() - put a pipe in the place of each stream of a kind in @what (RELAY_*). PID 1 gets the pipes.
  * Return: 0 or negative errno with @e.
  */
-int relay_start(struct relay *relay, struct err *e);
+int relay_start(struct relay *relay, unsigned int what, struct err *e);
 
-/** relay_finish() - when the run is over: wait until its output is written. */
-void relay_finish(struct relay *relay);
+/** relay_finish() - when the run is over: wait until its output is written; @abandon: do not wait. */
+void relay_finish(struct relay *relay, bool abandon);
 
 /** cli_fail() - print "bailey: message". Return: the exit status of @e. */
 int cli_fail(const struct err *e);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -139,6 +140,9 @@ static int open_streams(struct err *e)
 	int fd, r;
 
 	for (fd = 0; fd <= 2; fd++) {
+		/* a terminal that was hung up is as good as closed, but its name may be another terminal's by now: opened anew, it would be that */
+		if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && fd_is_terminal(fd) && !isatty(fd))
+			(void)close(fd);
 		if (fstat(fd, &st) < 0) {
 			int null = open("/dev/null", fd ? O_WRONLY : O_RDONLY);
 

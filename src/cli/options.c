@@ -65,6 +65,14 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"End the run after 500ms, 10s, 5m, 1h; exit status 124",
 			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds.",
 			OPT_TIGHTENS, sandbox_duration),
+		OPT_FLAG(
+			"tty", &o->tty, NULL, "Give the command a terminal on 0-2 in any case",
+			"Without it the command gets a terminal of its own in the place of each terminal on its standard streams, and "
+			"the others stay what they are. With it all three are that terminal, and standard input and output are copied "
+			"to and from it, whatever they are; the end of the input is typed as the end-of-file character (Ctrl-D)."),
+		OPT_FLAG("no-tty", &o->no_tty, NULL, "Give the command no terminal, but pipes",
+			 "Standard streams that are terminals are copied through pipes, so that the command sees none. The caller's "
+			 "own terminal never comes into a sandbox."),
 		OPT_LIST(
 			"allow-degraded", &o->degraded, NULL, "LAYER",
 			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets",
@@ -112,6 +120,15 @@ int sandbox_duration(const char *s, long *ret_ms, struct err *e)
 	return err_set(e, ERR_USAGE, -EINVAL,
 		       "'%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)",
 		       s);
+}
+
+int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	if (o->tty && o->no_tty)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--tty and --no-tty contradict each other: leave one out");
+	s->tty = o->tty ? SANDBOX_TTY : o->no_tty ? SANDBOX_NO_TTY : SANDBOX_TTY_AUTO;
+	return 0;
 }
 
 int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)

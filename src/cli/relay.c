@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Without Landlock, a regular file on 0-2 could be opened again inside, through /proc/self/fd and the launcher's own mounts, with more rights
+ * A command that must see no terminal gets pipes in the place of the caller's. And without Landlock, a regular file on 0-2 could be opened again inside, through /proc/self/fd and the launcher's own mounts, with more rights
  * than it was given with. So the sandbox gets pipes, and processes outside copy.
  */
 #include <errno.h>
@@ -56,13 +56,16 @@ static int start_one(struct relay *relay, int fd, struct err *e)
 	return r;
 }
 
-int relay_start(struct relay *relay, struct err *e)
+int relay_start(struct relay *relay, unsigned int what, struct err *e)
 {
 	struct stat st;
 	int fd, r;
 
 	for (fd = 0; fd <= 2; fd++) {
-		if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		if (fstat(fd, &st) < 0)
+			continue;
+		if (!((what & RELAY_FILES) && S_ISREG(st.st_mode)) &&
+		    !((what & RELAY_TERMINALS) && fd_is_terminal(fd)))
 			continue;
 		r = start_one(relay, fd, e);
 		if (r < 0)
@@ -71,7 +74,7 @@ int relay_start(struct relay *relay, struct err *e)
 	return 0;
 }
 
-void relay_finish(struct relay *relay)
+void relay_finish(struct relay *relay, bool abandon)
 {
 	int fd;
 
@@ -82,10 +85,10 @@ void relay_finish(struct relay *relay)
 			(void)close(relay->file[fd]);
 		}
 	}
-	if (relay->pid[0] > 0)
-		(void)kill(relay->pid[0],
-			   SIGKILL); /* nobody reads any more; it is our child, not reaped yet */
 	for (fd = 0; fd <= 2; fd++) {
+		/* nobody reads the sandbox's input any more; it is our child, not reaped yet */
+		if (relay->pid[fd] > 0 && (fd == 0 || abandon))
+			(void)kill(relay->pid[fd], SIGKILL);
 		if (relay->pid[fd] > 0)
 			while (waitpid(relay->pid[fd], NULL, 0) < 0 && errno == EINTR)
 				;

@@ -56,11 +56,14 @@ static bool may_lose_landlock(const struct sandbox_options *o)
 static int run(const struct sandbox_options *o, char *const *argv, bool owner, bool *ret_no_block,
 	       struct err *e)
 {
+	unsigned int relay = o->no_tty ? RELAY_TERMINALS : 0;
 	struct sandbox *s;
 	struct run run;
 	int r;
 
-	r = supervise_begin(&run, may_lose_landlock(o) && jail_landlock_abi() < 2, e);
+	if (may_lose_landlock(o) && jail_landlock_abi() < 2)
+		relay |= RELAY_FILES;
+	r = supervise_begin(&run, relay, e);
 	if (r < 0)
 		return r;
 	s = supervise_sandbox(&run);

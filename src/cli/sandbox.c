@@ -55,7 +55,9 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "the current directory has no path (was it removed?)");
-	r = sandbox_find_home(s, e);
+	r = sandbox_tty(s, o, e);
+	if (r == 0)
+		r = sandbox_find_home(s, e);
 	if (r == 0)
 		r = settings_load(s, o, cwd, e);
 	if (r == 0)

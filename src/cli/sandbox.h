@@ -17,6 +17,9 @@ int sandbox_duration(const char *s, long *ret_ms, struct err *e);
 /** sandbox_degraded() - the layers of --allow-degraded, as bits. Return: 0 or negative errno with @e. */
 int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e);
 
+/** sandbox_tty() - s->tty. Return: 0 or -EINVAL with @e. */
+int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
 /** sandbox_find_home() - s->home: HOME, else the password file's; resolved, because rules compare resolved paths. */
 int sandbox_find_home(struct sandbox *s, struct err *e);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor of a one-shot run. One poll loop: reports of PID 1, signals to pass on, the time-out.
- * PID 1 dies with this process (its death signal), and with PID 1 everything in the sandbox.
+ * The supervisor of a one-shot run. One poll loop: reports of PID 1, signals to pass on, the command's terminal, the time-out.
+ * PID 1 dies with this process (its death signal), and with PID 1 everything in the sandbox. Once the command runs, all that PID 1 says may be
+ * a lie: it can end the run, and nothing else.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "job.h"
+#include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
 
@@ -29,14 +32,14 @@ struct shared {
 
 #define SHARED_SIZE (sizeof(struct shared) + LIMIT_ARENA)
 
-static int enter(void *arg, int *ret_status, struct err *e)
+static int enter(void *arg, int sock, int *ret_status, struct err *e)
 {
 	sigset_t all;
 
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
 	(void)setsid(); /* out of the launcher's process group, so that a signal to that comes once; can't fail in a new process */
-	return init_run(arg, ret_status, e);
+	return init_run(arg, sock, ret_status, e);
 }
 
 static long now_ms(void)
@@ -81,25 +84,37 @@ static bool time_out(struct run *run)
 	if (!run->timed_out) {
 		run->timed_out = true;
 		run->deadline = now_ms() + KILL_AFTER_MS;
-		(void)kill(run->jail.pid, SIGTERM); /* PID 1 passes it on */
+		job_signal(run, SIGTERM, false);
+		job_continue(run); /* a stopped command can't end */
 		return false;
 	}
 	(void)kill(run->jail.pid, SIGKILL);
 	return true;
 }
 
-static void pass_signal(struct run *run)
+static int on_signal(void *arg, short revents, struct err *e)
 {
+	struct run *run = arg;
 	struct signalfd_siginfo si;
+	int sig;
 
-	union sigval to = { .sival_int = 0 };
-
+	(void)revents;
+	(void)e;
 	if (read(run->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
-		return;
-	/* the kernel's own (Ctrl-C at a terminal) are meant for a whole process group; PID 1 may be gone this moment */
-	if (si.ssi_code > 0)
-		to.sival_int = INIT_SIGNAL_GROUP;
-	(void)sigqueue(run->jail.pid, (int)si.ssi_signo, to);
+		return -EAGAIN;
+	sig = (int)si.ssi_signo;
+	if (sig == SIGWINCH && run->terminal)
+		terminal_resize(run->terminal);
+	else if (sig == SIGCONT)
+		job_continued(run);
+	else if (sig == SIGTSTP)
+		job_stop(run);
+	else if (sig != SIGWINCH && run->ended)
+		return run->status; /* only output is left, and nobody wants to wait for that */
+	else if (sig != SIGWINCH)
+		/* the kernel's own (Ctrl-C at a terminal) are meant for a whole process group */
+		job_signal(run, sig, si.ssi_code > 0);
+	return -EAGAIN;
 }
 
 static int exit_status(const struct run *run, int status)
@@ -109,16 +124,28 @@ static int exit_status(const struct run *run, int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* Return: -EAGAIN: go on; an exit status; or negative errno with @e. */
-static int take_message(struct run *run, bool dry_run, struct err *e)
+static void on_ready(struct run *run, unsigned int lost)
 {
-	struct jail_msg msg;
-	int r = jail_recv(&run->jail, &msg);
+	say_lost(lost | run->jail.lost);
+	if (!run->jail.searched && !run->dry_run)
+		run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
+	if (run->late < 0)
+		say("bailey: the rest of a large workspace can't be searched for sockets: %s\n",
+		    strerror(-run->late));
+}
 
+/* A report of PID 1. Return: -EAGAIN: go on; an exit status; or negative errno with @e. */
+static int on_report(void *arg, short revents, struct err *e)
+{
+	struct run *run = arg;
+	struct wire_msg msg;
+	int fd = -1, r = jail_recv(&run->jail, &msg, &fd);
+
+	(void)revents;
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)
-		return err_sys(e, r, "report of the sandbox");
+		return err_sys(e, r == -EPROTO ? -EBADMSG : r, "report of the sandbox");
 	if (r == 0) {
 		if (run->timed_out)
 			return 124;
@@ -126,38 +153,48 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 			       "the sandbox ended without a report (PID 1 was killed)");
 	}
 	switch (msg.type) {
-	case JAIL_MSG_READY:
-		say_lost(msg.lost | run->jail.lost);
-		if (!run->jail.searched && !dry_run)
-			run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
-		if (run->late < 0)
-			say("bailey: the rest of a large workspace can't be searched for sockets: %s\n",
-			    strerror(-run->late));
+	case WIRE_READY:
+		on_ready(run, msg.ready.lost);
 		return -EAGAIN;
-	case JAIL_MSG_ENDED:
-		if (dry_run)
+	case WIRE_STARTED:
+		if (!run->terminal)
+			cleanup_close(&fd);
+		r = run->terminal ? terminal_start(run->terminal, &run->loop, fd, e) :
+				    err_set(e, ERR_SYSTEM, -EBADMSG,
+					    "report of the sandbox: a terminal that nobody wants");
+		return r < 0 ? r : -EAGAIN;
+	case WIRE_STOPPED:
+		job_stopped(run, msg.stopped.signal);
+		return -EAGAIN;
+	case WIRE_ENDED:
+		if (run->dry_run)
 			say("bailey: the sandbox was built and verified; nothing was run\n");
-		if (msg.offset >= 0)
-			(void)lseek(0, msg.offset, SEEK_SET); /* stdin may have been closed on us */
-		return dry_run ? 0 : exit_status(run, msg.status);
-	case JAIL_MSG_FAILED:
-		*e = msg.err;
+		if (msg.ended.offset >= 0)
+			(void)lseek(0, msg.ended.offset,
+				    SEEK_SET); /* stdin may have been closed on us */
+		run->ended = true;
+		run->status = run->dry_run ? 0 : exit_status(run, msg.ended.status);
+		run->reports->events = 0;
+		return -EAGAIN;
+	case WIRE_FAILED:
+		*e = msg.failed;
 		return e->sys ? -e->sys : -EIO;
 	default:
-		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: unknown type %u",
-			       msg.type);
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: type %d",
+			       (int)msg.type);
 	}
 }
 
-static int loop(struct run *run, bool dry_run, struct err *e)
+static int loop(struct run *run, struct err *e)
 {
 	int r;
 
 	for (;;) {
-		struct pollfd p[2] = { { .fd = run->jail.sock, .events = POLLIN },
-				       { .fd = run->signals, .events = POLLIN } };
 		long wait = -1;
 
+		/* what the command wrote last is still on its way through its terminal */
+		if (run->ended && (!run->terminal || terminal_drained(run->terminal)))
+			return run->status;
 		if (run->deadline) {
 			wait = run->deadline - now_ms();
 			if (wait <= 0 && time_out(run))
@@ -165,15 +202,9 @@ static int loop(struct run *run, bool dry_run, struct err *e)
 			if (wait < 0)
 				wait = 0;
 		}
-		if (poll(p, 2, (int)wait) < 0 && errno != EINTR)
-			return err_sys(e, -errno, "poll");
-		if (p[1].revents & POLLIN)
-			pass_signal(run);
-		if (p[0].revents) {
-			r = take_message(run, dry_run, e);
-			if (r != -EAGAIN)
-				return r;
-		}
+		r = loop_wait(&run->loop, (int)wait, e);
+		if (r != -EAGAIN)
+			return r;
 	}
 }
 
@@ -186,17 +217,18 @@ static void say_identity(const struct sandbox *s)
 	    s->id.host_uid == 0 ? " (no idmapped mounts here)" : ", the workspace's owner");
 }
 
-/* Forwarded to the command. SIGTSTP and its like are left alone: job control works on the whole process group. */
+/* Taken in the loop: those that go to the command, and those of terminals and job control. */
 static int open_signals(void)
 {
-	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
+	static const int taken[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+				     SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH };
 	sigset_t set;
 	size_t i;
 	int fd;
 
 	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(forwarded); i++)
-		sigaddset(&set, forwarded[i]);
+	for (i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -212,7 +244,7 @@ static const char *path_of(char *const *env)
 	return NULL;
 }
 
-int supervise_begin(struct run *run, bool relay, struct err *e)
+int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
@@ -229,7 +261,7 @@ int supervise_begin(struct run *run, bool relay, struct err *e)
 	if (run->signals < 0)
 		r = err_sys(e, run->signals, "signals");
 	if (r == 0 && relay)
-		r = relay_start(&run->relay, e);
+		r = relay_start(&run->relay, relay, e);
 	if (r == 0)
 		r = jail_begin(&run->jail, run->shared, SHARED_SIZE, e);
 	if (r < 0)
@@ -254,14 +286,23 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 /* PID 1 and its helpers are gone after this. */
 static void finish(struct run *run)
 {
+	terminal_finish(run->terminal);
+	run->terminal = NULL;
 	jail_abort(&run->jail);
 	if (run->late > 0) {
 		(void)kill(run->late, SIGKILL); /* our child, not reaped yet */
 		while (waitpid(run->late, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	relay_finish(&run->relay);
+	relay_finish(&run->relay, run->timed_out);
 	cleanup_close(&run->signals);
+}
+
+/* The table is empty, so there is room. */
+static void add_sources(struct run *run)
+{
+	run->reports = loop_add(&run->loop, run->jail.sock, POLLIN, on_report, run);
+	(void)loop_add(&run->loop, run->signals, POLLIN, on_signal, run);
 }
 
 int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e)
@@ -293,11 +334,17 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	for (i = 0; i < s->n_notices; i++)
 		say("bailey: notice: %s\n", s->notices[i]);
 	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
-	r = jail_go(&run->jail, &sh->spec, e);
+	r = s->tty == SANDBOX_NO_TTY ?
+		    0 :
+		    terminal_find(s->tty == SANDBOX_TTY, &run->terminal, &sh->cmd.tty, e);
+	if (r == 0)
+		r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {
 		if (s->timeout_ms)
 			run->deadline = now_ms() + s->timeout_ms;
-		r = loop(run, sh->spec.dry_run, e);
+		run->dry_run = sh->spec.dry_run;
+		add_sources(run);
+		r = loop(run, e);
 		if (r >= 0)
 			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
 				;

@@ -1,152 +1,180 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. All signals are blocked; the loop takes them one by one with sigwaitinfo, so nothing is asynchronous. The kernel
- * protects PID 1 from signals it has no handler for, but a blocked signal is queued, whoever sent it. Signals from
- * outside (the supervisor's) go on to the command, those from inside are dropped. The command has a session of its own: a signal to its process
- * group reaches nobody outside, nor us. When the command ends, everything else is killed and reaped before its status is told.
+ * Theory of operation. All signals are blocked: the kernel protects PID 1 only from those it has no handler for, and a blocked one is queued,
+ * whoever sent it. SIGCHLD alone is read, and says nothing but "look who has died". What is to be done comes from the supervisor,
+ * over a socket that no process of the sandbox can reach: PID 1 is not dumpable, and the socket closes on exec.
+ *
+ * A command with all it starts is a session. When the command ends, everything else is killed and reaped before its status is told.
  */
 #include "init.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#include "spawn.h"
+#include "tty.h"
+#include "wire/wire.h"
 
-/* Like execvpe(3) of libcs: a file that no loader knows is a shell script. Returns only on failure, with a negative errno. */
-static int exec_file(const char *file, const struct init_command *cmd)
-{
-	char *argv[256];
+struct session {
+	uint32_t id;
+	pid_t pid; /* of the command, which leads a process group */
+	int tty;   /* its controlling terminal, or -1 */
+	bool ended;
+	int status;
+};
+
+struct init {
+	int sock, signals;
+	struct loop loop;
+	struct session sessions[LIMIT_SESSIONS];
 	size_t n;
+};
 
-	(void)execve(file, cmd->argv, cmd->envp);
-	if (errno != ENOEXEC)
-		return -errno;
-	for (n = 0; n < ARRAY_SIZE(argv) - 2 && cmd->argv[n]; n++)
-		argv[n + 1] = cmd->argv[n];
-	if (cmd->argv[n])
-		return -ENOEXEC;
-	argv[0] = (char *)(uintptr_t) "sh";
-	argv[1] = (char *)(uintptr_t)file;
-	argv[n + 1] = NULL;
-	(void)execve("/bin/sh", argv, cmd->envp);
-	return -ENOEXEC;
-}
-
-static int exec_search(const struct init_command *cmd)
+/* Reap what is dead, tell what has stopped. Return: -ECHILD when nobody is left. */
+static int reap(struct init *in)
 {
-	const char *dir = cmd->path ? cmd->path : DEFAULT_PATH, *name = cmd->argv[0];
-	char file[LIMIT_PATH];
-	int r, seen = -ENOENT;
-	struct stat st;
-
-	if (!*name)
-		return -ENOENT;
-	if (strchr(name, '/'))
-		return exec_file(name, cmd);
-	for (;;) {
-		size_t n = strcspn(dir, ":");
-
-		/* an empty element is the current directory */
-		if (snprintf(file, sizeof(file), "%.*s%s%s", (int)n, dir, n ? "/" : "./", name) <
-		    (int)sizeof(file)) {
-			r = exec_file(file, cmd);
-			if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
-				return r;
-			/* a hidden or unreadable PATH directory is no reason to stop, a file that may not run is the better answer */
-			if (r == -EACCES && stat(file, &st) == 0 && !S_ISDIR(st.st_mode))
-				seen = r;
-		}
-		if (!dir[n])
-			return seen;
-		dir += n + 1;
-	}
-}
-
-static int spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)
-{
-	volatile int failed = 0; /* shared: vfork */
-	sigset_t none;
+	struct wire_msg m = { .type = WIRE_STOPPED };
 	pid_t pid;
-
-	sigemptyset(&none);
-	/* A copy of PID 1 would cost more than the exec. Nothing but the exec happens in the child, on no memory that the parent needs. */
-	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-	if (pid < 0)
-		return err_sys(e, -errno, "fork");
-	if (pid == 0) {
-		(void)setsid(); /* NOLINT(clang-analyzer-unix.Vfork): a system call; can't fail, a new process leads no group */
-		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-		failed = exec_search(
-			cmd); /* NOLINT(clang-analyzer-unix.Vfork): tells the parent why */
-		_exit(127);
-	}
-	if (failed) {
-		(void)waitpid(pid, NULL, 0);
-		if (failed == -ENOENT || failed == -ENOTDIR)
-			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found",
-				       cmd->argv[0]);
-		return err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
-	}
-	*ret_pid = pid;
-	return 0;
-}
-
-/* Reap what is dead. Return: -ECHILD when nobody is left. */
-static int reap(pid_t command, bool *done, int *status)
-{
-	pid_t pid;
+	size_t i;
 	int st;
 
-	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
-		if (pid == command) {
-			*done = true;
-			*status = st;
+	while ((pid = waitpid(-1, &st, WNOHANG | WUNTRACED)) > 0) {
+		for (i = 0; i < in->n; i++) {
+			struct session *s = &in->sessions[i];
+
+			if (s->pid != pid || s->ended)
+				continue;
+			if (!WIFSTOPPED(st)) {
+				s->ended = true;
+				s->status = st;
+				continue;
+			}
+			if (s->tty < 0)
+				continue; /* its own business: it has no Ctrl-Z that could be meant for the caller's shell */
+			m.session = s->id;
+			m.stopped.signal = WSTOPSIG(st);
+			/* no room: it knows already that something has stopped */
+			(void)wire_send(in->sock, &m, NULL, 0, false);
 		}
 	}
 	return pid < 0 ? -errno : 0;
 }
 
-int init_run(const struct init_command *cmd, int *ret_status, struct err *e)
+static int on_signal(void *arg, short revents, struct err *e)
 {
-	bool done = false;
-	siginfo_t si;
-	sigset_t all;
-	pid_t pid = -1;
-	int r, sig;
+	struct init *in = arg;
+	struct signalfd_siginfo si;
 
-	r = spawn(cmd, &pid, e);
+	(void)revents;
+	(void)e;
+	if (read(in->signals, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		(void)reap(in);
+	return in->sessions[0].ended ? 0 : -EAGAIN;
+}
+
+static void obey(const struct session *s, const struct wire_msg *m)
+{
+	/* it may have ended this moment; then its number is not used again before we reap */
+	switch (m->type) {
+	case WIRE_SIGNAL:
+		(void)kill(m->signal.flags & WIRE_SIGNAL_GROUP ? -s->pid : s->pid,
+			   m->signal.signal);
+		break;
+	case WIRE_CONTINUE:
+		if (s->tty >= 0)
+			tty_foreground(s->tty, s->pid, m->cont.flags & WIRE_CONTINUE_FOREGROUND);
+		(void)kill(-s->pid, SIGCONT);
+		break;
+	default:
+		break; /* wire_recv() lets nothing else through */
+	}
+}
+
+static int on_message(void *arg, short revents, struct err *e)
+{
+	struct init *in = arg;
+	struct wire_msg m;
+	int fds[WIRE_FDS], r;
+	size_t i;
+
+	(void)revents;
+	r = wire_recv(in->sock, WIRE_FROM_SUPERVISOR, &m, fds);
+	if (r == -EAGAIN)
+		return r;
+	if (r <= 0) /* our death signal is on its way */
+		return err_set(e, ERR_SYSTEM, -EPIPE, "the supervisor has gone");
+	for (i = 0; i < in->n; i++) {
+		if (in->sessions[i].id == m.session && !in->sessions[i].ended)
+			obey(&in->sessions[i], &m);
+	}
+	return -EAGAIN;
+}
+
+/* The command, and what the supervisor must know of it. */
+static int start(struct init *in, const struct init_command *cmd, struct err *e)
+{
+	struct wire_msg m = { .type = WIRE_STARTED, .session = WIRE_COMMAND };
+	struct session *s = &in->sessions[0];
+	int master = -1, r = 0;
+
+	*s = (struct session){ .id = WIRE_COMMAND, .pid = -1, .tty = -1 };
+	if (cmd->tty.fds)
+		r = tty_open(&cmd->tty, &s->tty, &master, e);
+	if (r == 0)
+		r = spawn(cmd, s->tty, &s->pid, e);
+	if (r == 0)
+		in->n = 1;
+	if (r == 0 && master >= 0) {
+		m.started.pid = (uint32_t)s->pid;
+		r = wire_send(in->sock, &m, &master, 1, true);
+		if (r < 0)
+			r = err_sys(e, r, "report to the supervisor");
+	}
+	if (master >= 0)
+		(void)close(master);
+	return r;
+}
+
+static void kill_all(void)
+{
+	int r;
+
+	do {
+		(void)kill(-1, SIGKILL); /* everybody but us; nobody left is fine */
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		r = -errno;
+	} while (r != -ECHILD);
+}
+
+int init_run(const struct init_command *cmd, int sock, int *ret_status, struct err *e)
+{
+	struct init in = { .sock = sock };
+	sigset_t child;
+	int r;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	in.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (in.signals < 0)
+		return err_sys(e, -errno, "signalfd");
+	(void)loop_add(&in.loop, in.signals, POLLIN, on_signal, &in); /* the table is empty */
+	(void)loop_add(&in.loop, in.sock, POLLIN, on_message, &in);
+	r = start(&in, cmd, e);
 	if (r < 0)
 		return r;
 	/* the command's streams are its own: a reader must see their end when the last user is gone */
 	(void)close(0);
 	(void)close(1);
 	(void)close(2);
-	sigfillset(&all);
-	for (;;) {
-		sig = sigwaitinfo(&all, &si);
-		if (sig == SIGCHLD) {
-			r = reap(pid, &done, ret_status);
-			if (done)
-				break;
-		} else if (sig > 0 && si.si_pid == 0 && si.si_code <= 0) {
-			/* it may have ended this moment */
-			(void)kill(si.si_code == SI_QUEUE &&
-						   si.si_value.sival_int == INIT_SIGNAL_GROUP ?
-					   -pid :
-					   pid,
-				   sig);
-		}
-	}
-	while (r != -ECHILD) {
-		(void)kill(-1, SIGKILL); /* everybody but us; nobody left is fine */
-		while (waitpid(-1, NULL, 0) > 0)
-			;
-		r = -errno;
-	}
-	return 0;
+	do {
+		r = loop_wait(&in.loop, -1, e);
+	} while (r == -EAGAIN);
+	kill_all();
+	*ret_status = in.sessions[0].status;
+	return r;
 }

@@ -4,7 +4,7 @@
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
  *  2. jail_begin(), jail_identify(), jail_continue(), jail_go()   clone PID 1; give it its ids; tell it what to build; let it go on:
  *                                          it drops everything, verifies, calls spec->entry
- *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
+ *  3. jail_recv()                          what PID 1 reports: ready, failed, started, stopped, ended (wire.h)
  *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
  * The order of the privilege steps and their reasons stand in privs.c.
  */
@@ -18,6 +18,7 @@
 #include "host.h"
 #include "plan.h"
 #include "util/util.h"
+#include "wire/wire.h"
 
 /* Mechanisms that the promise stands on (docs/adr/0005). */
 enum jail_layer {
@@ -92,30 +93,20 @@ struct jail_spec {
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	bool dry_run;                /* build, verify, report, end */
 	/*
-	 * Runs in PID 1 when the sandbox is complete and all privileges are gone. Must not return before every other process of the
+	 * Runs in PID 1 when the sandbox is complete and all privileges are gone; @sock is the wire to the supervisor. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.
 	 */
-	int (*entry)(void *arg, int *ret_status, struct err *e);
+	int (*entry)(void *arg, int sock, int *ret_status, struct err *e);
 	void *arg;
 };
 
-enum jail_msg_type { JAIL_MSG_READY = 1, JAIL_MSG_FAILED, JAIL_MSG_ENDED };
-
-/* What PID 1 says, one datagram each. The receiver trusts nothing in it but its own kernel's fds. */
-struct jail_msg {
-	uint32_t type;
-	uint32_t lost;  /* layers that are missing, as bits */
-	int32_t status; /* JAIL_MSG_ENDED: wait status of the command */
-	int64_t offset; /* JAIL_MSG_ENDED: where stdin was read up to, when it is a regular file; else -1 */
-	struct err err; /* JAIL_MSG_FAILED */
-};
-
 struct jail {
-	pid_t pid;         /* PID 1, as the host sees it; reap it */
-	int sock;          /* to PID 1 */
-	int userns, mntns; /* after JAIL_MSG_READY */
-	unsigned int lost; /* layers that the launcher could not have, as bits */
-	bool searched;     /* all direct trees were searched for sockets before the start */
+	pid_t pid;             /* PID 1, as the host sees it; reap it */
+	int sock;              /* to PID 1 */
+	int userns, mntns;     /* after WIRE_READY */
+	enum wire_order order; /* what PID 1 may still say */
+	unsigned int lost;     /* layers that the launcher could not have, as bits */
+	bool searched;         /* all direct trees were searched for sockets before the start */
 };
 
 #define JAIL_INIT                                                \
@@ -155,15 +146,19 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e);
 /** jail_abort() - kill and reap PID 1, and with it everything in the sandbox; close the fds. */
 void jail_abort(struct jail *jail);
 
-/** jail_recv() - the next message. Return: 1, 0 when PID 1 has gone, or negative errno. */
-int jail_recv(struct jail *jail, struct jail_msg *msg);
+/**
+ * jail_recv() - the next message, if it may be said now; does not wait.
+ * @ret_fd: the descriptor that came with WIRE_STARTED, or -1; owned by the caller, unchecked
+ * Return: 1; 0 when PID 1 has gone; -EAGAIN; other negative errno: PID 1 can't be believed any more.
+ */
+int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);
 
 /** jail_done() - close the fds; kills nothing. */
 void jail_done(struct jail *jail);
 
 /**
  * jail_sockets_late() - start a process that searches the direct trees to their end and masks the sockets it finds.
- * Should be called after JAIL_MSG_READY when !jail->searched. Return: its pid, to be reaped; or negative errno.
+ * Should be called after WIRE_READY when !jail->searched. Return: its pid, to be reaped; or negative errno.
  */
 int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan);
 

@@ -48,7 +48,10 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 			     0);
 }
 
-/* A terminal or null device on 0-2 may be opened again, as /dev/stdout and /dev/stderr do; it is a device of the host's /dev. */
+/*
+ * A null device on 0-2 may be opened again, as /dev/stdout and /dev/stderr do; it is a device of the host's /dev. A terminal does not come in:
+ * the command gets one of the sandbox's own.
+ */
 static int allow_streams(int ruleset, uint64_t rights)
 {
 	struct landlock_path_beneath_attr attr = { .allowed_access = rights };
@@ -58,7 +61,7 @@ static int allow_streams(int ruleset, uint64_t rights)
 	for (fd = 0; r == 0 && fd <= 2; fd++) {
 		flags = fcntl(fd, F_GETFL);
 		if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(fd, &st) < 0 ||
-		    !S_ISCHR(st.st_mode))
+		    !S_ISCHR(st.st_mode) || fd_is_terminal(fd))
 			continue;
 		attr.parent_fd = fd;
 		r = (int)sys_call(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr,

@@ -427,37 +427,47 @@ static int copy_of_stdin(void)
 	return fstat(0, &st) == 0 && S_ISREG(st.st_mode) ? fcntl(0, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
+static void __attribute__((noreturn)) child_fail(const struct child *c, const struct err *e)
+{
+	struct wire_msg msg = { .type = WIRE_FAILED, .failed = *e };
+
+	(void)wire_send(c->sock, &msg, NULL, 0, true); /* a launcher that is gone needs no report */
+	_exit(125);
+}
+
 /* PID 1. Only 0-2, the report socket and the lock are open in it when the entry runs; all but 0-2 close on exec. */
 static void __attribute__((noreturn)) child_main(struct child *c, void *shared, size_t size)
 {
-	struct jail_msg msg = { .type = JAIL_MSG_FAILED, .offset = -1 };
+	struct wire_msg msg = { .type = WIRE_READY };
+	struct err e = ERR_INIT;
+	int r, status = 0, copy = -1;
+	int64_t offset = -1;
 	bool namespaces;
-	int r, copy = -1;
 
-	r = build(c, shared, size, &msg.err);
-	if (r < 0) {
-		(void)fd_send(c->sock, &msg, sizeof(msg), NULL,
-			      0); /* a launcher that is gone needs no report */
-		_exit(125);
-	}
-	msg.lost = c->apply.lost;
-	msg.type = JAIL_MSG_READY;
+	r = build(c, shared, size, &e);
+	if (r < 0)
+		child_fail(c, &e);
+	msg.ready.lost = c->apply.lost;
 	namespaces = c->service[0] >= 0 && c->service[1] >= 0;
-	r = fd_send(c->sock, &msg, sizeof(msg), c->service, namespaces ? 2 : 0);
+	r = wire_send(c->sock, &msg, c->service, namespaces ? 2 : 0, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(c->sock, c->lock);
 	if (r < 0)
-		(void)err_sys(&msg.err, r, "report to the launcher");
+		(void)err_sys(&e, r, "report to the launcher");
 	if (r == 0)
 		copy = copy_of_stdin();
 	if (r == 0 && !c->spec->dry_run)
-		r = c->spec->entry(c->spec->arg, &msg.status, &msg.err);
+		r = c->spec->entry(c->spec->arg, c->sock, &status, &e);
+	if (r < 0)
+		child_fail(c, &e);
 	if (copy >= 0)
-		msg.offset = lseek(copy, 0, SEEK_CUR);
-	msg.type = r < 0 ? JAIL_MSG_FAILED : JAIL_MSG_ENDED;
-	(void)fd_send(c->sock, &msg, sizeof(msg), NULL, 0); /* as above */
-	_exit(r < 0 ? 125 : 0);
+		offset = lseek(copy, 0, SEEK_CUR);
+	msg = (struct wire_msg){ .type = WIRE_ENDED,
+				 .session = WIRE_COMMAND,
+				 .ended = { .status = status, .offset = offset } };
+	(void)wire_send(c->sock, &msg, NULL, 0, true); /* as above */
+	_exit(0);
 }
 
 /* Write one id map of @pid; the launcher is root here. */
@@ -652,32 +662,23 @@ void jail_abort(struct jail *jail)
 	jail->pid = -1;
 }
 
-int jail_recv(struct jail *jail, struct jail_msg *msg)
+int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 {
-	int fds[8];
-	ssize_t n;
-	size_t i;
+	int fds[WIRE_FDS], r = wire_recv(jail->sock, WIRE_FROM_INIT, msg, fds);
+	bool known;
 
-	/* ECONNRESET: PID 1 ended with something unread; it comes before what PID 1 said last */
-	do {
-		n = fd_recv(jail->sock, msg, sizeof(*msg), fds, MSG_DONTWAIT);
-	} while (n == -ECONNRESET);
-	if (n <= 0)
-		return (int)n;
-	if (n != (ssize_t)sizeof(*msg)) {
-		for (i = 0; i < ARRAY_SIZE(fds); i++)
-			cleanup_close(&fds[i]);
-		return -EBADMSG;
-	}
-	msg->err.msg[sizeof(msg->err.msg) - 1] = '\0';
-	msg->err.where[sizeof(msg->err.where) - 1] = '\0';
-	if (msg->type == JAIL_MSG_READY && jail->userns < 0) {
+	if (r <= 0)
+		return r;
+	known = msg->session == WIRE_SANDBOX || msg->session == WIRE_COMMAND;
+	r = known ? wire_order_step(&jail->order, msg->type) : -EPROTO;
+	if (r == 0 && msg->type == WIRE_READY) {
 		jail->userns = TAKE_FD(fds[0]);
 		jail->mntns = TAKE_FD(fds[1]);
 	}
-	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		cleanup_close(&fds[i]);
-	return 1;
+	*ret_fd = r == 0 && msg->type == WIRE_STARTED ? TAKE_FD(fds[0]) : -1;
+	cleanup_close(&fds[0]);
+	cleanup_close(&fds[1]);
+	return r < 0 ? r : 1;
 }
 
 /*

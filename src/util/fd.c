@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,6 +61,14 @@ int fd_write_file(int dfd, const char *path, const char *s)
 	if (n < 0)
 		return -errno;
 	return (size_t)n == strlen(s) ? 0 : -EIO;
+}
+
+bool fd_is_terminal(int fd)
+{
+	struct winsize size;
+
+	/* not isatty(): musl's says ENOTTY whatever was the matter */
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 || errno == EIO;
 }
 
 union ctrl {

@@ -2,6 +2,7 @@
 #ifndef BAILEY_UTIL_FD_H
 #define BAILEY_UTIL_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@ int fd_read_all(int fd, struct buf *b);
 
 /** fd_write_file() - write @s to the existing file @dfd/@path in one write (for /proc). Return: 0 or negative errno. */
 int fd_write_file(int dfd, const char *path, const char *s);
+
+/** fd_is_terminal() - whether @fd is a terminal, or was one until it was hung up. */
+bool fd_is_terminal(int fd);
 
 /** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. Return: 0 or negative errno. */
 int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds);

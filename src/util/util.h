@@ -4,7 +4,8 @@
  *  1. err.h, cleanup.h, limits.h   errors, scope-bound cleanup, the one table of caps
  *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
- *  4. opt.h                        option tables
+ *  4. loop.h                       a poll loop
+ *  5. opt.h                        option tables
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -16,6 +17,7 @@
 #include "fd.h"
 #include "json.h"
 #include "limits.h"
+#include "loop.h"
 #include "opt.h"
 #include "path.h"
 #include "sys.h"

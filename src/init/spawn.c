@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spawn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Like execvpe(3) of libcs: a file that no loader knows is a shell script. Returns only on failure, with a negative errno. */
+static int exec_file(const char *file, const struct init_command *cmd)
+{
+	char *argv[256];
+	size_t n;
+
+	(void)execve(file, cmd->argv, cmd->envp);
+	if (errno != ENOEXEC)
+		return -errno;
+	for (n = 0; n < ARRAY_SIZE(argv) - 2 && cmd->argv[n]; n++)
+		argv[n + 1] = cmd->argv[n];
+	if (cmd->argv[n])
+		return -ENOEXEC;
+	argv[0] = (char *)(uintptr_t) "sh";
+	argv[1] = (char *)(uintptr_t)file;
+	argv[n + 1] = NULL;
+	(void)execve("/bin/sh", argv, cmd->envp);
+	return -ENOEXEC;
+}
+
+static int exec_search(const struct init_command *cmd)
+{
+	const char *dir = cmd->path ? cmd->path : DEFAULT_PATH, *name = cmd->argv[0];
+	char file[LIMIT_PATH];
+	int r, seen = -ENOENT;
+	struct stat st;
+
+	if (!*name)
+		return -ENOENT;
+	if (strchr(name, '/'))
+		return exec_file(name, cmd);
+	for (;;) {
+		size_t n = strcspn(dir, ":");
+
+		/* an empty element is the current directory */
+		if (snprintf(file, sizeof(file), "%.*s%s%s", (int)n, dir, n ? "/" : "./", name) <
+		    (int)sizeof(file)) {
+			r = exec_file(file, cmd);
+			if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
+				return r;
+			/* a hidden or unreadable PATH directory is no reason to stop, a file that may not run is the better answer */
+			if (r == -EACCES && stat(file, &st) == 0 && !S_ISDIR(st.st_mode))
+				seen = r;
+		}
+		if (!dir[n])
+			return seen;
+		dir += n + 1;
+	}
+}
+
+/*
+ * With a terminal the command is in our session, not in one of its own: a process group that has no parent in its session is orphaned, and
+ * the kernel takes Ctrl-Z from those.
+ */
+static void join_session(const struct init_command *cmd, int tty)
+{
+	/* none can fail in a new process; SIGTTOU is blocked, so that the background may speak for itself */
+	if (tty < 0) {
+		(void)setsid();
+		return;
+	}
+	(void)setpgid(0, 0);
+	if (cmd->tty.foreground)
+		(void)tcsetpgrp(tty, getpid());
+}
+
+int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
+{
+	volatile int failed = 0; /* shared: vfork */
+	sigset_t none;
+	pid_t pid;
+
+	sigemptyset(&none);
+	/* A copy of PID 1 would cost more than the exec. Nothing but the exec happens in the child, on no memory that the parent needs. */
+	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	if (pid < 0)
+		return err_sys(e, -errno, "fork");
+	if (pid == 0) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): system calls, no memory */
+		join_session(cmd, tty);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
+		failed = exec_search(
+			cmd); /* NOLINT(clang-analyzer-unix.Vfork): tells the parent why */
+		_exit(127);
+	}
+	if (failed) {
+		(void)waitpid(pid, NULL, 0);
+		if (failed == -ENOENT || failed == -ENOTDIR)
+			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found",
+				       cmd->argv[0]);
+		return err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
+	}
+	*ret_pid = pid;
+	return 0;
+}

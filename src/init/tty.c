@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER 0x5441 /* Linux 4.13; musl 1.2.3 lacks it */
+#endif
+
+int tty_open(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e)
+{
+	static const char what[] = "a terminal for the command (--no-tty does without)";
+	_cleanup_close_ int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1;
+	int unlock = 0, fd;
+
+	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return err_sys(e, -errno, "%s", what);
+	/* by descriptor: no name that could be another file */
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0 || tcsetattr(slave, TCSANOW, &t->termios) < 0 ||
+	    ioctl(slave, TIOCSWINSZ, &t->size) < 0 || ioctl(slave, TIOCSCTTY, 0) < 0)
+		return err_sys(e, -errno, "%s", what);
+	for (fd = 0; fd <= 2; fd++) {
+		if ((t->fds & (1u << fd)) && dup2(slave, fd) < 0)
+			return err_sys(e, -errno, "%s", what);
+	}
+	*ret_slave = TAKE_FD(slave);
+	*ret_master = TAKE_FD(master);
+	return 0;
+}
+
+void tty_foreground(int tty, pid_t pgrp, bool foreground)
+{
+	pid_t ours = getpgrp();
+
+	/* SIGTTOU is blocked, so that we may do this from the background; a terminal that was hung up has no foreground */
+	if (!foreground)
+		(void)tcsetpgrp(tty, ours);
+	else if (tcgetpgrp(tty) == ours)
+		(void)tcsetpgrp(tty, pgrp);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A message is a header and a payload whose size its type fixes, all numbers little-endian:
+ *
+ *	0  u16 version   2  u16 type   4  u32 bytes of payload   8  u32 session   12  u32 zero
+ *
+ * There is one encoding of each message: what decodes is what encode would have made, byte for byte, so nothing travels unseen.
+ */
+#include "wire.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define WHERE sizeof(((struct err *)0)->where)
+#define TEXT sizeof(((struct err *)0)->msg)
+
+static const struct row {
+	enum wire_type type;
+	enum wire_side from;
+	size_t size;
+	size_t fds; /* that come with it */
+	bool or_none;
+} rows[] = {
+	{ WIRE_READY, WIRE_FROM_INIT, 4, 2, true },
+	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 0, false },
+	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1, false },
+	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 0, false },
+	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 0, false },
+	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 0, false },
+	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 0, false },
+};
+
+static const struct row *find(unsigned int type)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].type == type)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static void put(unsigned char *p, size_t n, uint64_t v)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		p[i] = (unsigned char)(v >> (8 * i));
+}
+
+static uint64_t get(const unsigned char *p, size_t n)
+{
+	uint64_t v = 0;
+
+	while (n-- > 0)
+		v = v << 8 | p[n];
+	return v;
+}
+
+static int32_t get_int(const unsigned char *p)
+{
+	return (int32_t)(uint32_t)get(p, 4);
+}
+
+/* Ends in a NUL, and nothing stands behind that. */
+static bool is_text(const char *s, size_t size)
+{
+	size_t n = strnlen(s, size);
+
+	if (n == size)
+		return false;
+	for (; n < size; n++) {
+		if (s[n])
+			return false;
+	}
+	return true;
+}
+
+static bool is_signal(int32_t sig)
+{
+	return sig > 0 && sig < _NSIG;
+}
+
+/* Whether the values of @m are such that its receiver can use them. */
+static bool is_valid(const struct wire_msg *m)
+{
+	switch (m->type) {
+	case WIRE_READY:
+		return m->session == WIRE_SANDBOX;
+	case WIRE_FAILED:
+		return m->failed.sys >= 0 && m->failed.code > ERR_NONE &&
+		       m->failed.code < ERR_NUM && is_text(m->failed.where, WHERE) &&
+		       is_text(m->failed.msg, TEXT);
+	case WIRE_STARTED:
+		return m->session != WIRE_SANDBOX && m->started.pid > 0 &&
+		       m->started.pid <= INT32_MAX;
+	case WIRE_STOPPED:
+		return m->session != WIRE_SANDBOX && is_signal(m->stopped.signal);
+	case WIRE_ENDED:
+		return m->session != WIRE_SANDBOX && m->ended.offset >= -1 &&
+		       (m->ended.status & ~0xffff) == 0 &&
+		       (WIFEXITED(m->ended.status) || WIFSIGNALED(m->ended.status));
+	case WIRE_SIGNAL:
+		return m->session != WIRE_SANDBOX && is_signal(m->signal.signal) &&
+		       (m->signal.flags & ~WIRE_SIGNAL_GROUP) == 0;
+	case WIRE_CONTINUE:
+		return m->session != WIRE_SANDBOX &&
+		       (m->cont.flags & ~WIRE_CONTINUE_FOREGROUND) == 0;
+	}
+	return false;
+}
+
+static void put_payload(const struct wire_msg *m, unsigned char *p)
+{
+	switch (m->type) {
+	case WIRE_READY:
+		put(p, 4, m->ready.lost);
+		break;
+	case WIRE_FAILED:
+		put(p, 4, (uint32_t)m->failed.sys);
+		put(p + 4, 4, (uint32_t)m->failed.code);
+		memcpy(p + 8, m->failed.where, WHERE);
+		memcpy(p + 8 + WHERE, m->failed.msg, TEXT);
+		break;
+	case WIRE_STARTED:
+		put(p, 4, m->started.pid);
+		break;
+	case WIRE_STOPPED:
+		put(p, 4, (uint32_t)m->stopped.signal);
+		break;
+	case WIRE_ENDED:
+		put(p, 4, (uint32_t)m->ended.status);
+		put(p + 4, 8, (uint64_t)m->ended.offset);
+		break;
+	case WIRE_SIGNAL:
+		put(p, 4, (uint32_t)m->signal.signal);
+		put(p + 4, 4, m->signal.flags);
+		break;
+	case WIRE_CONTINUE:
+		put(p, 4, m->cont.flags);
+		break;
+	}
+}
+
+static void get_payload(struct wire_msg *m, const unsigned char *p)
+{
+	switch (m->type) {
+	case WIRE_READY:
+		m->ready.lost = (uint32_t)get(p, 4);
+		break;
+	case WIRE_FAILED:
+		m->failed.sys = get_int(p);
+		m->failed.code = (enum err_code)get(p + 4, 4);
+		memcpy(m->failed.where, p + 8, WHERE);
+		memcpy(m->failed.msg, p + 8 + WHERE, TEXT);
+		break;
+	case WIRE_STARTED:
+		m->started.pid = (uint32_t)get(p, 4);
+		break;
+	case WIRE_STOPPED:
+		m->stopped.signal = get_int(p);
+		break;
+	case WIRE_ENDED:
+		m->ended.status = get_int(p);
+		m->ended.offset = (int64_t)get(p + 4, 8);
+		break;
+	case WIRE_SIGNAL:
+		m->signal.signal = get_int(p);
+		m->signal.flags = (uint32_t)get(p + 4, 4);
+		break;
+	case WIRE_CONTINUE:
+		m->cont.flags = (uint32_t)get(p, 4);
+		break;
+	}
+}
+
+size_t wire_encode(const struct wire_msg *m, unsigned char out[WIRE_MAX])
+{
+	const struct row *row = find(m->type);
+	struct wire_msg copy = *m;
+
+	if (!row)
+		return 0;
+	if (m->type == WIRE_FAILED) {
+		/* what stood behind the texts stays here */
+		memset(copy.failed.where, 0, WHERE);
+		memset(copy.failed.msg, 0, TEXT);
+		memcpy(copy.failed.where, m->failed.where, strnlen(m->failed.where, WHERE - 1));
+		memcpy(copy.failed.msg, m->failed.msg, strnlen(m->failed.msg, TEXT - 1));
+	}
+	if (!is_valid(&copy))
+		return 0;
+	put(out, 2, WIRE_VERSION);
+	put(out + 2, 2, (uint64_t)m->type);
+	put(out + 4, 4, row->size);
+	put(out + 8, 4, m->session);
+	put(out + 12, 4, 0);
+	put_payload(&copy, out + WIRE_HEADER);
+	return WIRE_HEADER + row->size;
+}
+
+int wire_decode(const void *p, size_t n, enum wire_side from, struct wire_msg *ret,
+		size_t *ret_used)
+{
+	struct wire_msg m = { .session = 0 };
+	const unsigned char *b = p;
+	const struct row *row;
+
+	if (n >= 2 && get(b, 2) != WIRE_VERSION)
+		return -EPROTONOSUPPORT;
+	if (n < WIRE_HEADER)
+		return -EAGAIN;
+	row = find((unsigned int)get(b + 2, 2));
+	if (!row || row->from != from || get(b + 4, 4) != row->size || get(b + 12, 4) != 0)
+		return -EBADMSG;
+	if (n < WIRE_HEADER + row->size)
+		return -EAGAIN;
+	m.type = row->type;
+	m.session = (uint32_t)get(b + 8, 4);
+	get_payload(&m, b + WIRE_HEADER);
+	if (!is_valid(&m))
+		return -EBADMSG;
+	*ret = m;
+	*ret_used = WIRE_HEADER + row->size;
+	return 0;
+}
+
+bool wire_fds_ok(enum wire_type t, size_t n)
+{
+	const struct row *row = find(t);
+
+	return row && (n == row->fds || (n == 0 && row->or_none));
+}
+
+int wire_order_step(enum wire_order *order, enum wire_type t)
+{
+	switch (*order) {
+	case WIRE_BUILDING:
+		if (t != WIRE_READY && t != WIRE_FAILED)
+			return -EPROTO;
+		*order = t == WIRE_READY ? WIRE_IS_READY : WIRE_OVER;
+		return 0;
+	case WIRE_IS_READY:
+		if (t != WIRE_STARTED && t != WIRE_FAILED && t != WIRE_ENDED)
+			return -EPROTO;
+		*order = t == WIRE_STARTED ? WIRE_RUNNING : WIRE_OVER;
+		return 0;
+	case WIRE_RUNNING:
+		if (t != WIRE_STOPPED && t != WIRE_ENDED)
+			return -EPROTO;
+		*order = t == WIRE_ENDED ? WIRE_OVER : WIRE_RUNNING;
+		return 0;
+	case WIRE_OVER:
+		break;
+	}
+	return -EPROTO;
+}
+
+int wire_send(int sock, const struct wire_msg *m, const int *fds, size_t n_fds, bool wait)
+{
+	unsigned char bytes[WIRE_MAX];
+	size_t n = wire_encode(m, bytes);
+	ssize_t r;
+
+	if (n == 0 || !wire_fds_ok(m->type, n_fds))
+		return -EINVAL;
+	if (n_fds > 0)
+		return fd_send(sock, bytes, n, fds, n_fds);
+	do {
+		r = send(sock, bytes, n, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+int wire_recv(int sock, enum wire_side from, struct wire_msg *m, int fds[WIRE_FDS])
+{
+	unsigned char bytes[WIRE_MAX];
+	size_t used = 0, n_fds = 0, i;
+	int got[8], r;
+	ssize_t n;
+
+	for (i = 0; i < WIRE_FDS; i++)
+		fds[i] = -1;
+	/* ECONNRESET: the peer ended with something unread; it comes before what the peer said last */
+	do {
+		n = fd_recv(sock, bytes, sizeof(bytes), got, MSG_DONTWAIT);
+	} while (n == -ECONNRESET);
+	if (n < 0)
+		return (int)n;
+	while (n_fds < ARRAY_SIZE(got) && got[n_fds] >= 0)
+		n_fds++;
+	if (n == 0)
+		r = n_fds ? -EBADMSG : 0; /* an empty datagram looks like the end, too */
+	else
+		r = wire_decode(bytes, (size_t)n, from, m, &used);
+	if (n > 0 && r == -EAGAIN)
+		r = -EBADMSG; /* a datagram is whole */
+	if (n > 0 && r == 0)
+		r = used == (size_t)n && wire_fds_ok(m->type, n_fds) ? 1 : -EBADMSG;
+	for (i = 0; i < n_fds; i++) {
+		if (r == 1)
+			fds[i] = got[i];
+		else
+			(void)close(got[i]);
+	}
+	return r;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire: what the supervisor of a sandbox and its PID 1 say to each other.
+ *  1. wire_encode(), wire_decode()   one message and its bytes; pure, for datagrams and for byte streams
+ *  2. wire_order_step()              whether PID 1 may say this now
+ *  3. wire_send(), wire_recv()       the same over a socket that carries descriptors
+ * Once a command runs, PID 1 shares no trust: each byte, number and descriptor from there is checked before it is used.
+ */
+#ifndef BAILEY_WIRE_H
+#define BAILEY_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/util.h"
+
+/*
+ * Both ends carry the number. A version adds types or flags; an end that is one newer speaks the other's version, since it knows all of
+ * that. Sizes of a type never change: a type that must say more gets a new number.
+ */
+#define WIRE_VERSION 1
+
+enum wire_type {
+	/* PID 1 says */
+	WIRE_READY =
+		1, /* the sandbox is complete; with its user and mount namespace, or no descriptors */
+	WIRE_FAILED = 2, /* nothing of the command was started, and nothing will be */
+	WIRE_STARTED =
+		3, /* the command runs, and has a terminal; with its master. Without one nothing is said: it would wake you for nothing */
+	WIRE_STOPPED = 4, /* the command was stopped by a signal; said of those with a terminal */
+	WIRE_ENDED = 5,   /* the command has ended and nothing of it is left */
+	/* the supervisor says */
+	WIRE_SIGNAL = 33,   /* send a signal to the command */
+	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
+};
+
+enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
+
+#define WIRE_SIGNAL_GROUP 1u /* for the command's whole process group, as a terminal's are */
+
+#define WIRE_CONTINUE_FOREGROUND \
+	1u /* the command may use its terminal; without: it is in the background there */
+
+/* Sessions. A command with all it starts is one. */
+#define WIRE_SANDBOX 0u /* what concerns the sandbox as a whole */
+#define WIRE_COMMAND 1u /* the first command, which a run has only */
+
+struct wire_msg {
+	enum wire_type type;
+	uint32_t session;
+	union {
+		struct {
+			uint32_t lost; /* layers that are missing, as bits */
+		} ready;
+		struct err failed;
+		struct {
+			uint32_t pid; /* as the sandbox sees it */
+		} started;
+		struct {
+			int32_t signal;
+		} stopped;
+		struct {
+			int32_t status; /* wait status; exited or killed */
+			int64_t offset; /* where stdin was read up to, when it is a regular file; else -1 */
+		} ended;
+		struct {
+			int32_t signal;
+			uint32_t flags;
+		} signal;
+		struct {
+			uint32_t flags;
+		} cont;
+	};
+};
+
+#define WIRE_HEADER 16u
+#define WIRE_MAX \
+	(WIRE_HEADER + 8u + sizeof(((struct err *)0)->where) + sizeof(((struct err *)0)->msg))
+#define WIRE_FDS 2u /* descriptors of one message */
+
+/** wire_encode() - the bytes of @m. Return: how many, at most WIRE_MAX; 0 when @m is no message. */
+size_t wire_encode(const struct wire_msg *m, unsigned char out[WIRE_MAX]);
+
+/**
+ * wire_decode() - the message at the beginning of @n bytes.
+ * @from: who says it
+ * @ret_used: its bytes
+ * Return: 0; -EAGAIN: more bytes are needed; -EPROTONOSUPPORT: another version; -EBADMSG.
+ */
+int wire_decode(const void *p, size_t n, enum wire_side from, struct wire_msg *ret,
+		size_t *ret_used);
+
+/** wire_fds_ok() - whether @n descriptors may come with a message of type @t. */
+bool wire_fds_ok(enum wire_type t, size_t n);
+
+/*
+ * What PID 1 has said of a session so far:
+ *
+ *	BUILDING  READY → READY, FAILED → OVER
+ *	READY     STARTED → RUNNING, FAILED → OVER, ENDED → OVER
+ *	RUNNING   STOPPED → RUNNING, ENDED → OVER
+ *	OVER      nothing
+ */
+enum wire_order { WIRE_BUILDING, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
+
+/** wire_order_step() - PID 1 says @t. Return: 0, or -EPROTO when it may not now; @order is unchanged then. */
+int wire_order_step(enum wire_order *order, enum wire_type t);
+
+/**
+ * wire_send() - send @m with @n_fds descriptors over a SOCK_SEQPACKET socket.
+ * @wait: whether to wait for room; without, -EAGAIN when there is none. A message with descriptors always waits.
+ * Return: 0 or negative errno.
+ */
+int wire_send(int sock, const struct wire_msg *m, const int *fds, size_t n_fds, bool wait);
+
+/**
+ * wire_recv() - receive one message; does not wait.
+ * @fds: WIRE_FDS places; the caller owns what it gets; others become -1
+ * Return: 1; 0 when the peer has gone; -EAGAIN; other negative errno, and nothing was received.
+ */
+int wire_recv(int sock, enum wire_side from, struct wire_msg *m, int fds[WIRE_FDS]);
+
+#endif
