@@ -13,7 +13,7 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest \
-	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap
+	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less
 BENCH_DEPS := bubblewrap firejail crun runc podman
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.

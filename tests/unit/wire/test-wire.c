@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tap.h"
+#include "wire/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+static const struct wire_msg from_init[] = {
+	{ .type = WIRE_READY, .ready = { .lost = 0x80000001u } },
+	{ .type = WIRE_FAILED,
+	  .failed = { .sys = ENOENT, .code = ERR_NOTFOUND, .where = "exec", .msg = "not found" } },
+	{ .type = WIRE_STARTED, .session = 1, .started = { .pid = 2 } },
+	{ .type = WIRE_STOPPED, .session = 1, .stopped = { .signal = SIGTSTP } },
+	{ .type = WIRE_ENDED, .session = 1, .ended = { .status = 3 << 8, .offset = -1 } },
+	{ .type = WIRE_ENDED,
+	  .session = 0xffffffffu,
+	  .ended = { .status = SIGSEGV | 0x80, .offset = INT64_MAX } },
+};
+
+static const struct wire_msg from_supervisor[] = {
+	{ .type = WIRE_SIGNAL,
+	  .session = 1,
+	  .signal = { .signal = SIGINT, .flags = WIRE_SIGNAL_GROUP } },
+	{ .type = WIRE_SIGNAL, .session = 1, .signal = { .signal = 64 } },
+	{ .type = WIRE_CONTINUE, .session = 7, .cont = { .flags = WIRE_CONTINUE_FOREGROUND } },
+};
+
+static const struct wire_msg fine = { .type = WIRE_STOPPED,
+				      .session = 1,
+				      .stopped = { .signal = 2 } };
+
+static void check_round(const struct wire_msg *m, enum wire_side from)
+{
+	enum wire_side other = from == WIRE_FROM_INIT ? WIRE_FROM_SUPERVISOR : WIRE_FROM_INIT;
+	unsigned char bytes[WIRE_MAX + 1] = { 0 }, again[WIRE_MAX] = { 0 };
+	size_t n = wire_encode(m, bytes), used = 0, i;
+	struct wire_msg got;
+
+	REQUIRE(n >= WIRE_HEADER && n <= WIRE_MAX);
+	CHECK(wire_decode(bytes, n + 1, from, &got, &used) ==
+	      0); /* what follows is not looked at */
+	CHECK(used == n);
+	CHECK(got.type == m->type && got.session == m->session);
+	CHECK(wire_encode(&got, again) == n && memcmp(bytes, again, n) == 0);
+	CHECK(wire_decode(bytes, n, other, &got, &used) == -EBADMSG);
+	for (i = 0; i < n; i++)
+		CHECK(wire_decode(bytes, i, from, &got, &used) == -EAGAIN);
+}
+
+TEST(every_message_comes_back)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(from_init); i++)
+		check_round(&from_init[i], WIRE_FROM_INIT);
+	for (i = 0; i < ARRAY_SIZE(from_supervisor); i++)
+		check_round(&from_supervisor[i], WIRE_FROM_SUPERVISOR);
+}
+
+TEST(values_arrive)
+{
+	unsigned char bytes[WIRE_MAX];
+	struct wire_msg got;
+	size_t n, used;
+
+	n = wire_encode(&from_init[1], bytes);
+	REQUIRE(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == 0);
+	CHECK(got.failed.sys == ENOENT && got.failed.code == ERR_NOTFOUND);
+	CHECK_STR(got.failed.where, "exec");
+	CHECK_STR(got.failed.msg, "not found");
+	n = wire_encode(&from_init[5], bytes);
+	REQUIRE(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == 0);
+	CHECK(WIFSIGNALED(got.ended.status) && WTERMSIG(got.ended.status) == SIGSEGV);
+	CHECK(got.ended.offset == INT64_MAX && got.session == 0xffffffffu);
+	n = wire_encode(&from_supervisor[0], bytes);
+	REQUIRE(wire_decode(bytes, n, WIRE_FROM_SUPERVISOR, &got, &used) == 0);
+	CHECK(got.signal.signal == SIGINT && got.signal.flags == WIRE_SIGNAL_GROUP);
+}
+
+/* The layout is a promise to other versions. */
+TEST(bytes_are_fixed)
+{
+	static const unsigned char want[] = { 1, 0, 33, 0, 8, 0, 0, 0, 1, 0, 0, 0,
+					      0, 0, 0,  0, 2, 0, 0, 0, 1, 0, 0, 0 };
+	unsigned char bytes[WIRE_MAX];
+
+	CHECK(wire_encode(&from_supervisor[0], bytes) == sizeof(want));
+	CHECK(memcmp(bytes, want, sizeof(want)) == 0);
+}
+
+/* One byte of a good message changed. Return: what decode says. */
+static int changed(size_t at, unsigned char value)
+{
+	unsigned char bytes[WIRE_MAX];
+	size_t n = wire_encode(&fine, bytes), used;
+	struct wire_msg got;
+
+	bytes[at] = value;
+	return wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used);
+}
+
+TEST(headers_are_checked)
+{
+	CHECK(changed(0, 1) == 0);
+	CHECK(changed(0, 2) == -EPROTONOSUPPORT);
+	CHECK(changed(1, 1) == -EPROTONOSUPPORT);
+	CHECK(changed(2, 0) == -EBADMSG);
+	CHECK(changed(2, 6) == -EBADMSG);
+	CHECK(changed(3, 1) == -EBADMSG);
+	CHECK(changed(4, 3) == -EBADMSG);
+	CHECK(changed(4, 5) == -EBADMSG);
+	CHECK(changed(7, 0x80) == -EBADMSG); /* a length near 2^31 */
+	CHECK(changed(8, 0) == -EBADMSG);    /* STOPPED belongs to a command */
+	CHECK(changed(12, 1) == -EBADMSG);
+	CHECK(changed(15, 1) == -EBADMSG);
+}
+
+static bool is_message(struct wire_msg m)
+{
+	unsigned char bytes[WIRE_MAX];
+
+	return wire_encode(&m, bytes) > 0;
+}
+
+TEST(values_are_checked)
+{
+	struct wire_msg m = { .type = WIRE_ENDED, .session = 1 };
+
+	CHECK(is_message(m));
+	m.ended.status = 0x7f | SIGSTOP << 8; /* stopped is no end */
+	CHECK(!is_message(m));
+	m.ended.status = 0xffff; /* nor is continued */
+	CHECK(!is_message(m));
+	m.ended.status = 0x10000;
+	CHECK(!is_message(m));
+	m = (struct wire_msg){ .type = WIRE_ENDED, .session = 1, .ended = { .offset = -2 } };
+	CHECK(!is_message(m));
+	m = from_supervisor[1];
+	m.signal.signal = 0;
+	CHECK(!is_message(m));
+	m.signal.signal = 65;
+	CHECK(!is_message(m));
+	m.signal.signal = -9;
+	CHECK(!is_message(m));
+	m.signal.signal = 9;
+	CHECK(is_message(m));
+	m.signal.flags = 2;
+	CHECK(!is_message(m));
+	m = (struct wire_msg){ .type = WIRE_STARTED, .session = 1, .started = { .pid = 0 } };
+	CHECK(!is_message(m));
+	m.started.pid = 0x80000000u;
+	CHECK(!is_message(m));
+	m = (struct wire_msg){ .type = WIRE_READY, .session = 1 };
+	CHECK(!is_message(m));
+	m = (struct wire_msg){ .type = WIRE_FAILED, .failed = { .code = ERR_NONE } };
+	CHECK(!is_message(m));
+	m.failed.code = ERR_NUM;
+	CHECK(!is_message(m));
+	m = (struct wire_msg){ .session = 1 };
+	CHECK(!is_message(m));
+}
+
+TEST(texts_end_and_hide_nothing)
+{
+	struct wire_msg m = { .type = WIRE_FAILED, .failed = { .code = ERR_SYSTEM } }, got;
+	unsigned char bytes[WIRE_MAX];
+	size_t n, used;
+
+	/* what stood behind the text, and a text that does not end, stay with the sender */
+	memset(m.failed.msg, 'x', sizeof(m.failed.msg));
+	memcpy(m.failed.where, "a\0secret", 9);
+	n = wire_encode(&m, bytes);
+	REQUIRE(n == WIRE_MAX);
+	CHECK(!memmem(bytes, n, "secret", 6));
+	CHECK(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == 0);
+	CHECK(strlen(got.failed.msg) == sizeof(got.failed.msg) - 1);
+	bytes[n - 1] = 'x';
+	CHECK(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == -EBADMSG);
+	bytes[n - 1] = 0;
+	bytes[WIRE_HEADER + 8 + 2] = 's';
+	CHECK(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == -EBADMSG);
+}
+
+TEST(order)
+{
+	static const struct {
+		enum wire_type said[5];
+		int last; /* result of the last */
+	} cases[] = {
+		{ { WIRE_READY }, 0 },
+		{ { WIRE_FAILED }, 0 },
+		{ { WIRE_STARTED }, -EPROTO },
+		{ { WIRE_ENDED }, -EPROTO },
+		{ { WIRE_READY, WIRE_READY }, -EPROTO },
+		{ { WIRE_READY, WIRE_ENDED }, 0 },
+		{ { WIRE_READY, WIRE_FAILED }, 0 },
+		{ { WIRE_READY, WIRE_STOPPED }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_STARTED }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_FAILED }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_READY }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_STOPPED, WIRE_STOPPED, WIRE_ENDED }, 0 },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_ENDED, WIRE_ENDED }, -EPROTO },
+		{ { WIRE_FAILED, WIRE_READY }, -EPROTO },
+		{ { WIRE_SIGNAL }, -EPROTO },
+	};
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum wire_order order = WIRE_BUILDING, before = order;
+		int r = 0;
+
+		for (k = 0; k < 5 && cases[i].said[k]; k++) {
+			if (r)
+				FAIL("case %zu: refused at %zu", i, k);
+			before = order;
+			r = wire_order_step(&order, cases[i].said[k]);
+		}
+		if (r != cases[i].last)
+			FAIL("case %zu: %d", i, r);
+		if (r < 0)
+			CHECK(order == before);
+	}
+}
+
+static int pair[2];
+
+static void open_pair(void)
+{
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+}
+
+static int receive(struct wire_msg *m, int fds[WIRE_FDS])
+{
+	return wire_recv(pair[1], WIRE_FROM_INIT, m, fds);
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+TEST(over_a_socket)
+{
+	int fds[WIRE_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct wire_msg m;
+
+	open_pair();
+	CHECK(receive(&m, fds) == -EAGAIN);
+	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null }, 2, true) == 0);
+	CHECK(wire_send(pair[0], &fine, NULL, 0, false) == 0);
+	CHECK(wire_send(pair[0], &from_init[2], &null, 1, true) == 0);
+	CHECK(receive(&m, fds) == 1 && m.type == WIRE_READY);
+	CHECK(is_open(fds[0]) && is_open(fds[1]) && fcntl(fds[0], F_GETFD) == FD_CLOEXEC);
+	CHECK(receive(&m, fds) == 1 && m.type == WIRE_STOPPED && fds[0] == -1 && fds[1] == -1);
+	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && fds[1] == -1);
+	close(pair[0]);
+	CHECK(receive(&m, fds) == 0);
+	CHECK(wire_send(pair[1], &fine, NULL, 0, true) == -EPIPE);
+}
+
+TEST(descriptors_are_counted_and_closed)
+{
+	int fds[WIRE_FDS], null = open("/dev/null", O_RDWR | O_CLOEXEC), next;
+	unsigned char bytes[WIRE_MAX];
+	struct wire_msg m;
+	size_t n;
+
+	open_pair();
+	CHECK(wire_send(pair[0], &from_init[2], (int[]){ null, null }, 2, true) == -EINVAL);
+	CHECK(wire_send(pair[0], &from_init[2], NULL, 0, true) == -EINVAL);
+	CHECK(wire_send(pair[0], &from_init[3], &null, 1, true) == -EINVAL);
+	next = dup(null);
+	close(next);
+	/* what wire_send() would not do, a hostile PID 1 does */
+	n = wire_encode(&from_init[3], bytes);
+	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0);
+	CHECK(receive(&m, fds) == -EBADMSG && fds[0] == -1);
+	n = wire_encode(&from_init[2], bytes);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null }, 3) == 0);
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(fd_send(pair[0], bytes, n, NULL, 0) == 0);
+	CHECK(receive(&m, fds) == -EBADMSG);
+	n = wire_encode(&from_init[0], bytes);
+	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0); /* one of two */
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(!is_open(next)); /* nothing is left open */
+}
+
+TEST(datagrams_are_whole)
+{
+	unsigned char bytes[2 * WIRE_MAX] = { 0 };
+	int fds[WIRE_FDS];
+	struct wire_msg m;
+	size_t n = wire_encode(&fine, bytes);
+
+	open_pair();
+	CHECK(send(pair[0], bytes, n - 1, 0) == (ssize_t)n - 1);
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(send(pair[0], bytes, n + 1, 0) == (ssize_t)n + 1);
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(send(pair[0], bytes, 1, 0) == 1);
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(send(pair[0], bytes, sizeof(bytes), 0) == sizeof(bytes));
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(send(pair[0], bytes, n, 0) == (ssize_t)n);
+	CHECK(receive(&m, fds) == 1); /* and the next is read as if nothing had been */
+}
+
+TEST(who_does_not_read_holds_up_nobody)
+{
+	int n = 0, r;
+
+	open_pair();
+	do {
+		r = wire_send(pair[0], &fine, NULL, 0, false);
+	} while (r == 0 && ++n < 100000);
+	CHECK(r == -EAGAIN && n > 0);
+}
