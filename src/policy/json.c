@@ -449,7 +449,7 @@ int json_read(const char *name, const char *text, size_t len, struct arena *a,
 		v = arena_alloc(a, sizeof(*v));
 		if (!v)
 			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-		n = root ? read_member(&r, v) : read_value(&r, v);
+		n = r.in ? read_member(&r, v) : read_value(&r, v);
 		root = root ? root : v;
 		if (n == 0)
 			n = close_all(&r);
