@@ -66,10 +66,10 @@ static uint32_t one(const char **p)
 
 static bool in_set(const char **p, uint32_t c)
 {
-	bool not = **p == '!' || **p == '^', in = false;
+	bool negated = **p == '!' || **p == '^', in = false;
 	const char *first;
 
-	*p += not ;
+	*p += negated;
 	first = *p;
 	while (**p != ']' || *p == first) {
 		uint32_t lo = one(p), hi = lo;
@@ -81,7 +81,7 @@ static bool in_set(const char **p, uint32_t c)
 		in |= lo <= c && c <= hi;
 	}
 	(*p)++;
-	return in != not ;
+	return in != negated;
 }
 
 static bool name(const char *p, const char *s)

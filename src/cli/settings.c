@@ -155,7 +155,7 @@ static int judge_project(struct sandbox *s, struct opt_source *src, const struct
 		if (!policy_file_loosens(v))
 			continue;
 		/* a list gives a value for each of its items */
-		if (len < sizeof(list) - 80 && (v->opt != last || v->line != line))
+		if (len < sizeof(list) - 80 && (len == 0 || v->opt != last || v->line != line))
 			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%.50s (line %u)",
 						len ? ", " : "", v->opt->key, v->line);
 		last = v->opt;
@@ -170,7 +170,7 @@ static int judge_project(struct sandbox *s, struct opt_source *src, const struct
 int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct err *e)
 {
 	struct buf b = BUF_INIT(LIMIT_POLICY_FILE + 1);
-	struct opt_source *src;
+	struct opt_source *src = NULL;
 	char path[LIMIT_PATH];
 	size_t i, k;
 	int r = 0;
@@ -183,7 +183,7 @@ int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct
 			continue;
 		b.len = 0;
 		r = load(s, o, path, s->workspaces[i], POLICY_PROJECT, SETTINGS_ANY, &b, &src, e);
-		if (r == 1)
+		if (r == 1 && src)
 			r = judge_project(s, src, &b, e);
 	}
 	buf_done(&b);

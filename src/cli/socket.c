@@ -33,7 +33,7 @@ int sandbox_socket(struct sandbox *s, const struct sandbox_path *p, struct err *
 	char norm[LIMIT_PATH], real[LIMIT_PATH], where[LIMIT_WHERE];
 	_cleanup_close_ int fd = -1;
 	struct sandbox_socket *sock;
-	struct stat st;
+	struct stat st = { .st_mode = 0 };
 	int r;
 
 	(void)sandbox_where(p->value, where);

@@ -35,8 +35,8 @@ static size_t plain(const char *p, uint32_t *ret)
  */
 static size_t set(const char *p, uint32_t c, bool *ret_in)
 {
-	bool not = *p == '!' || *p == '^', in = false, first = true;
-	const char *s = p + not ;
+	bool negated = *p == '!' || *p == '^', in = false, first = true;
+	const char *s = p + negated;
 	uint32_t lo = 0, hi = 0;
 	size_t n;
 
@@ -57,7 +57,7 @@ static size_t set(const char *p, uint32_t c, bool *ret_in)
 		}
 		in = in || (c >= lo && c <= hi);
 	}
-	*ret_in = in != not ;
+	*ret_in = in != negated;
 	return (size_t)(s + 1 - p);
 }
 

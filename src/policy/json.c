@@ -249,7 +249,7 @@ static int read_string(struct reader *r, const char **ret)
 				"the control character 0x%02x in a string must be written \\u%04x",
 				*u, *u);
 		n = buf_utf8_len(u);
-		if (n == 0 || n > (size_t)(r->end - r->p))
+		if (n == 0) /* the NUL behind the text is no part of a character */
 			return FAIL(r, -EINVAL, "the byte 0x%02x is no UTF-8", *u);
 		memcpy(tmp + len, r->p, n);
 		advance(r, n);
@@ -449,7 +449,7 @@ int json_read(const char *name, const char *text, size_t len, struct arena *a,
 		v = arena_alloc(a, sizeof(*v));
 		if (!v)
 			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-		n = root ? read_member(&r, v) : read_value(&r, v);
+		n = r.in ? read_member(&r, v) : read_value(&r, v);
 		root = root ? root : v;
 		if (n == 0)
 			n = close_all(&r);

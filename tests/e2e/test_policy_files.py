@@ -2,6 +2,7 @@
 """Policy files: the layers and who may say what (attack 69), trust, and bad files: file, line, column, key; exit 2; nothing runs."""
 import json
 import os
+import pathlib
 import shutil
 import stat
 import subprocess
@@ -43,7 +44,7 @@ def managed(user, ws, session_dir):
     """managed(DOC, COMMAND, *OPTIONS) -> Result, with DOC as the managed file. In a mount namespace of its own: the machine has none."""
     if os.geteuid() != 0:
         skip("a managed file needs pytest to run as root")
-    made = []
+    made: list[pathlib.Path] = []
 
     def call(doc, cmd, *opts, owner=0, mode=0o644, env=None):
         etc = session_dir / f"etc{len(made)}-{user.name}-{ws.name}"
@@ -307,7 +308,7 @@ BAD = [
     ("{} x", "1:4: expected the end of the file, found 'x'"),
     ("\ufeff{}", "1:1: the file begins with a byte order mark"),
     ('{"filesystem": {"denyread": []}}', "1:17: filesystem.denyread: unknown key; did you mean 'denyRead'?"),
-    ('{"filesytem": {}}', "1:2: filesytem: unknown group of keys; did you mean 'filesystem'?"),
+    ('{"file_system": {}}', "1:2: file_system: unknown group of keys; did you mean 'filesystem'?"),
     ('{"filesystem": {"denyRead": "x"}}', "1:29: filesystem.denyRead: expected a list, found a string"),
     ('{"filesystem":\n {"denyRead": [\n  "a", 7]}}', "3:8: filesystem.denyRead[1]: expected a string, found a number"),
     ('{"filesystem": {"denyRead": ["a"], "denyRead": []}}', "1:36: filesystem: the key 'denyRead' is here twice, first in line 1"),
@@ -443,7 +444,7 @@ def test_schema_agrees(bailey, user, ws):
         r = bailey(["run", "--explain", "--", "true"], cwd=ws)
         assert r.rc == 0, (f, r)
     # what is JSON, and wrong, is wrong for the schema, too, but for what only the reader can know
-    only_reader = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested")
+    only_reader = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested", "surrogate", "byte order")
     for text, want in BAD:
         try:
             doc = json.loads(text.encode(errors="surrogateescape"))

@@ -141,6 +141,41 @@ static int work_read(__attribute__((unused)) struct err *e)
 	return r == -EFBIG ? -ENOMEM : r;
 }
 
+/* A policy file, its patterns, the list of its values. */
+static int work_policy_file(struct err *e)
+{
+	static struct opt_list list;
+	static const struct opt opts[] = {
+		OPT_LIST("hide", &list, "filesystem.hide", "PATH", "", "",
+			 OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
+		OPT_LIST("env", &list, "environment.set", "NAME=VALUE", "", "", OPT_MAP), OPT_END
+	};
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	struct buf text = BUF_INIT(LIMIT_POLICY_FILE);
+	struct opt_list got = { .n = 0 };
+	struct policy_file f = { .n = 0 };
+	struct policy_glob g;
+	size_t i;
+	int r;
+
+	buf_puts(&text,
+		 "{\"environment\": {\"set\": {\"A\": \"1\"}}, \"filesystem\": {\"hide\": [");
+	for (i = 0; i < 300; i++)
+		buf_printf(&text, "%s\"**/a%zu/*.[a-z]\"", i ? "," : "", i);
+	buf_puts(&text, "]}}");
+	r = text.failed ? err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory") :
+			  policy_file_parse(&f, "f.json", text.data, text.len, opts, &a, e);
+	for (i = 0; r == 0 && i < f.n; i++) {
+		r = policy_glob_parse(&g, f.values[i].value, "/w", "/home/u", &a, e);
+		if (r == 0 && opt_list_add(&got, &f.values[i]) < 0)
+			r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	}
+	opt_list_done(&got);
+	buf_done(&text);
+	arena_done(&a);
+	return r;
+}
+
 static struct fake_host fake;
 static size_t arena_max = LIMIT_ARENA;
 
@@ -179,6 +214,11 @@ TEST(arenas)
 TEST(reading_a_file)
 {
 	torture(work_read);
+}
+
+TEST(policy_files)
+{
+	torture(work_policy_file);
 }
 
 /* Rules that can't be enforced here are refused before the memory is gone, so the host has them all. */

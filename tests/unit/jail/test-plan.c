@@ -26,7 +26,8 @@ static void print_op(struct buf *b, const struct jail_plan *p, const struct jail
 	} flags[] = { { JAIL_OP_WRITABLE, "writable" }, { JAIL_OP_FILE, "file" },
 		      { JAIL_OP_INSIDE, "inside" },     { JAIL_OP_LOWERED, "lowered" },
 		      { JAIL_OP_NAMED, "named" },       { JAIL_OP_SHALLOW, "shallow" },
-		      { JAIL_OP_MAPPED, "mapped" },     { JAIL_OP_PIN, "pin" } };
+		      { JAIL_OP_MAPPED, "mapped" },     { JAIL_OP_PIN, "pin" },
+		      { JAIL_OP_SOCKET, "socket" } };
 	unsigned int left = op->flags;
 	size_t i;
 

@@ -124,6 +124,67 @@ static void test_rule_cap(__attribute__((unused)) const void *arg)
 	arena_done(&arena);
 }
 
+/* Whatever the caller has checked: what nobody has trusted gives nothing. */
+static void test_untrusted_grants(__attribute__((unused)) const void *arg)
+{
+	int k;
+
+	policy_init(&policy, &arena);
+	for (k = 0; k < POLICY_KIND_NUM; k++) {
+		bool grant = policy_grants((enum policy_kind)k);
+
+		CHECK(grant == (strncmp(table_kind(k), "allow-", 6) == 0));
+		CHECK(policy_add(&policy, (enum policy_kind)k, POLICY_UNTRUSTED, "/x", "f:1", &e) ==
+		      (grant ? -EPERM : 0));
+		CHECK(policy_add(&policy, (enum policy_kind)k, POLICY_PROJECT, "/x", "f:1", &e) ==
+		      0);
+	}
+	arena_done(&arena);
+}
+
+/* LAYER of the denial, its path, LAYER of the socket /a/b/s: whether it is given. */
+static void test_sockets(__attribute__((unused)) const void *arg)
+{
+	static const struct {
+		enum policy_layer deny;
+		const char *path;
+		enum policy_layer give;
+		bool given;
+	} rows[] = {
+		{ POLICY_BUILTIN, "/a", POLICY_COMMAND, true },
+		{ POLICY_BUILTIN, "/a/b/s", POLICY_COMMAND, false },
+		{ POLICY_COMMAND, "/a/b", POLICY_COMMAND, true },
+		{ POLICY_COMMAND, "/a/b/s", POLICY_COMMAND, false },
+		{ POLICY_MANAGED, "/a", POLICY_COMMAND, false },
+		{ POLICY_USER, "/a/b", POLICY_PROJECT, false },
+		{ POLICY_UNTRUSTED, "/a", POLICY_COMMAND, false },
+		{ POLICY_COMMAND, "/a", POLICY_USER, false },
+		{ POLICY_MANAGED, "/a/b/other", POLICY_COMMAND, true },
+	};
+	static const enum policy_kind kinds[] = { POLICY_DENY_READ, POLICY_DENY_WRITE,
+						  POLICY_HIDE };
+	const struct policy_rule *socket, *by;
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_SIZE(rows) * ARRAY_SIZE(kinds); i++) {
+		policy_init(&policy, &arena);
+		REQUIRE(policy_add(&policy, kinds[i % ARRAY_SIZE(kinds)],
+				   rows[i / ARRAY_SIZE(kinds)].deny,
+				   rows[i / ARRAY_SIZE(kinds)].path, "deny", &e) == 0);
+		REQUIRE(policy_add(&policy, POLICY_SOCKET, rows[i / ARRAY_SIZE(kinds)].give,
+				   "/a/b/s", "give", &e) == 0);
+		policy_seal(&policy);
+		for (k = 0; policy.rules[k].kind != POLICY_SOCKET; k++)
+			;
+		socket = &policy.rules[k];
+		by = policy_eval_socket(&policy, socket);
+		if (!by != rows[i / ARRAY_SIZE(kinds)].given)
+			FAIL("row %zu", i);
+		CHECK(!by || strcmp(by->origin, "deny") == 0);
+		arena_done(&arena);
+	}
+}
+
 /* More rules over one path than are judged: what is in doubt is denied. */
 static void test_too_many_rules_over_a_path(__attribute__((unused)) const void *arg)
 {
@@ -303,6 +364,8 @@ int main(int argc, char **argv)
 	tap_run(test_doubt_names_a_rule, NULL,
 		"policy_eval() names none when too many rules cover a path; the planner crashes on '/'",
 		"too many rules over one path: one of them is named");
+	tap_run(test_untrusted_grants, NULL, NULL, "an untrusted layer gives nothing");
+	tap_run(test_sockets, NULL, NULL, "who takes a socket away");
 	tap_run(test_order_does_not_matter, NULL, NULL, "the order of rules does not matter");
 	tap_run(test_builtin, NULL, NULL, "built-in rules");
 	tap_run(test_builtin_depends_on_the_caller, NULL, NULL,
