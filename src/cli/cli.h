@@ -30,6 +30,7 @@ struct sandbox_options {
 	struct opt_list degraded;
 	struct opt_list policies; /* --policy */
 	const char *timeout;
+	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
 	bool dry_run;
 	bool tty, no_tty;
@@ -101,7 +102,8 @@ struct sandbox {
 	struct removed_env *removed;
 	size_t n_removed;
 	unsigned int allow_degraded;
-	long timeout_ms;            /* 0: none */
+	long timeout_ms; /* 0: none */
+	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
 	struct sandbox_ignored *ignored;
 	struct sandbox_scan *scans;
@@ -135,6 +137,25 @@ void sandbox_done(struct sandbox *s);
 /** sandbox_env() - fill s->env and s->removed from the environment and s->options. Return: 0 or negative errno with @e. */
 int sandbox_env(struct sandbox *s, struct err *e);
 
+/** limits_explain(), limits_explain_text() - the limits and what holds the run to them. */
+void limits_explain(const struct sandbox *s, struct json *j);
+void limits_explain_text(const struct sandbox *s, struct buf *b);
+
+/** limits_notice() - a line that names the limits that are soft; "" when there are none. */
+void limits_notice(const struct jail_limits *l, char *out, size_t size);
+
+/** limits_exceeded() - a look of the memory watchdog. */
+bool limits_exceeded(const struct jail_limits *l, const struct jail *jail);
+
+/**
+ * limits_verdict() - what the limits had to do with the end of a run.
+ * @status: exit status, or negative errno when PID 1 ended without a report
+ * @out: lines to be printed, or ""
+ * Return: the exit status.
+ */
+int limits_verdict(const struct jail_limits *l, const struct jail_limit_events *ev, int status,
+		   char *out, size_t size);
+
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
 
@@ -163,6 +184,8 @@ struct run {
 	bool ended;   /* the command; only its output is left */
 	int status;   /* exit status then */
 	pid_t late;   /* searches a large workspace; 0: none */
+	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
+	struct jail_limit_events events;
 	struct shared *shared;
 };
 

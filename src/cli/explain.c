@@ -107,6 +107,7 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 	json_close(&j, '}');
 	json_str(&j, "network", "none");
 	json_int(&j, "timeout_ms", s->timeout_ms);
+	limits_explain(s, &j);
 	json_open(&j, "policy", '[');
 	for (i = 0; i < s->policy.n; i++) {
 		const struct policy_rule *r = &s->policy.rules[i];
@@ -187,6 +188,7 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "",
 			   op->rule ? op->rule->origin : "", op->rule ? "]" : "");
 	}
+	limits_explain_text(s, b);
 	buf_puts(b, "\nlayers (a missing one is a refusal, unless accepted)\n");
 	for (i = 0; i < JAIL_LAYER_NUM; i++) {
 		const struct jail_layer_info *info = jail_layer_info((enum jail_layer)i);

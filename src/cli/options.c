@@ -59,6 +59,37 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST("env-file", &o->env, NULL, "FILE", "Set the variables of FILE",
 			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
 			 "Values are taken as they are, quotes included. --env wins over it."),
+		OPT_GROUP("Limits"),
+		OPT_STRING(
+			"memory", &o->limits[POLICY_LIMIT_MEMORY], "limits.memory", "SIZE",
+			"End what uses more memory: 512M, 1.5G",
+			"Counts processes, files in the run's private directories and other shared memory together. When it is used up, the kernel "
+			"ends the process that uses most; when that is the command, bailey exits with 137 and says so. "
+			"Without a cgroup a watchdog looks ten times a second: soft, no boundary against hostile code.",
+			OPT_TIGHTENS, limits_memory),
+		OPT_STRING(
+			"cpus", &o->limits[POLICY_LIMIT_CPUS], "limits.cpus", "N",
+			"Use at most N CPUs: 1, 0.5",
+			"Without a cgroup the run is bound to so many CPUs, rounded up, which the command can undo: soft.",
+			OPT_TIGHTENS, limits_cpus),
+		OPT_STRING("pids", &o->limits[POLICY_LIMIT_PIDS], "limits.pids", "N",
+			   "Have at most N processes and threads", "One more fails with EAGAIN.",
+			   OPT_TIGHTENS, limits_pids),
+		OPT_STRING(
+			"fsize", &o->limits[POLICY_LIMIT_FSIZE], "limits.fsize", "SIZE",
+			"Write no file larger than SIZE",
+			"A process that tries gets SIGXFSZ, which ends it, or EFBIG. Files on 0-2 count, too.",
+			OPT_TIGHTENS, limits_fsize),
+		OPT_STRING("nofile", &o->limits[POLICY_LIMIT_NOFILE], "limits.nofile", "N",
+			   "Have at most N open files in a process",
+			   "Can't be more than the caller's own hard limit (ulimit -Hn).",
+			   OPT_TIGHTENS, limits_nofile),
+		OPT_STRING(
+			"disk", &o->limits[POLICY_LIMIT_DISK], "limits.disk", "SIZE",
+			"Hold at most SIZE in /tmp, /run and other private directories",
+			"They share one file system in memory; writing more fails with ENOSPC, and so does making more than SIZE / 2K files. The "
+			"default is half of the machine's memory. The workspace is the host's disk and is not counted.",
+			OPT_TIGHTENS, limits_disk),
 		OPT_GROUP("Run"),
 		OPT_STRING(
 			"timeout", &o->timeout, "limits.timeout", "DURATION",
@@ -75,7 +106,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			 "own terminal never comes into a sandbox."),
 		OPT_LIST(
 			"allow-degraded", &o->degraded, NULL, "LAYER",
-			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets",
+			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup",
 			"Without it a missing layer is a refusal, exit status 125. What is lost is printed at the start."),
 		OPT_OPTIONAL("explain", &o->explain, NULL, "json",
 			     "Print policy, mount plan and layers; run nothing",

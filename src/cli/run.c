@@ -36,8 +36,11 @@ static int explain_only(const struct sandbox_options *o, char *const *argv, stru
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--explain=%s: there are only 'text' and 'json'", o->explain);
 	r = sandbox_make(&s, o, e);
+	if (r == 0 && jail_limits_any(&s.limits)) /* found by trying, as in a run */
+		r = jail_limits_begin(&s.limits, 0, s.allow_degraded, &(unsigned int){ 0 }, e);
 	if (r == 0)
 		r = explain(&s, argv, strcmp(o->explain, "json") == 0, e);
+	jail_limits_end(&s.limits, NULL);
 	sandbox_done(&s);
 	return r;
 }

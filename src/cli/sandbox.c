@@ -38,7 +38,9 @@ static int collect(struct sandbox *s, const struct sandbox_options *o, const cha
 
 	if (r < 0)
 		return err_wrap(e, r, "--timeout");
-	r = sandbox_degraded(&o->degraded, &s->allow_degraded, e);
+	r = sandbox_limits(s, o, e);
+	if (r == 0)
+		r = sandbox_degraded(&o->degraded, &s->allow_degraded, e);
 	if (r == 0)
 		r = sandbox_paths(s, o, cwd, e);
 	return r < 0 ? r : choose_cwd(s, cwd, e);

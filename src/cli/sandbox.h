@@ -20,6 +20,17 @@ int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
 /** sandbox_tty() - s->tty. Return: 0 or -EINVAL with @e. */
 int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
+/** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
+int limits_memory(const char *text, long *ret, struct err *e);
+int limits_cpus(const char *text, long *ret, struct err *e);
+int limits_pids(const char *text, long *ret, struct err *e);
+int limits_fsize(const char *text, long *ret, struct err *e);
+int limits_nofile(const char *text, long *ret, struct err *e);
+int limits_disk(const char *text, long *ret, struct err *e);
+
+/** sandbox_limits() - the values of --memory … Return: 0 or -EINVAL with @e. */
+int sandbox_limits(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
 /** sandbox_find_home() - s->home: HOME, else the password file's; resolved, because rules compare resolved paths. */
 int sandbox_find_home(struct sandbox *s, struct err *e);
 

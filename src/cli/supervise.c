@@ -124,6 +124,41 @@ static int exit_status(const struct run *run, int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Limits that PID 1 has taken: say what is soft, begin to watch. */
+static int begin_watch(struct run *run, struct err *e)
+{
+	const struct jail_limits *l = &run->shared->sandbox.limits;
+	char line[512];
+
+	limits_notice(l, line, sizeof(line));
+	if (*line)
+		say("%s", line);
+	if (l->by[POLICY_LIMIT_MEMORY] != JAIL_BY_WATCHDOG)
+		return 0;
+	if (run->jail.watch[0] < 0 || run->jail.watch[1] < 0 || run->jail.watch[2] < 0)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "memory can't be watched");
+	run->watch = now_ms() + JAIL_WATCH_MS;
+	return 0;
+}
+
+/* Between two polls. @wait: until the next poll must end, -1: never. Return: whether the run was ended. */
+static bool watch(struct run *run, long *wait)
+{
+	const long now = now_ms();
+
+	if (now >= run->watch) {
+		if (limits_exceeded(&run->shared->sandbox.limits, &run->jail)) {
+			run->events.killed++;
+			(void)kill(run->jail.pid, SIGKILL);
+			return true;
+		}
+		run->watch = now_ms() + JAIL_WATCH_MS; /* a long look must not be all we do */
+	}
+	if (*wait < 0 || *wait > run->watch - now)
+		*wait = run->watch - now;
+	return false;
+}
+
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
@@ -155,7 +190,8 @@ static int on_report(void *arg, short revents, struct err *e)
 	switch (msg.type) {
 	case WIRE_READY:
 		on_ready(run, msg.ready.lost);
-		return -EAGAIN;
+		r = begin_watch(run, e);
+		return r < 0 ? r : -EAGAIN;
 	case WIRE_STARTED:
 		if (!run->terminal)
 			cleanup_close(&fd);
@@ -202,6 +238,8 @@ static int loop(struct run *run, struct err *e)
 			if (wait < 0)
 				wait = 0;
 		}
+		if (run->watch && watch(run, &wait))
+			return 128 + SIGKILL;
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
@@ -295,7 +333,22 @@ static void finish(struct run *run)
 			;
 	}
 	relay_finish(&run->relay, run->timed_out);
+	jail_limits_end(&run->shared->sandbox.limits, &run->events);
 	cleanup_close(&run->signals);
+}
+
+/* What the limits had to do with it. */
+static int judge(struct run *run, int status, struct err *e)
+{
+	const struct jail_limits *l = &run->shared->sandbox.limits;
+	char lines[512];
+	int r = limits_verdict(l, &run->events, status, lines, sizeof(lines));
+
+	if (*lines)
+		say("%s", lines);
+	if (r >= 0)
+		*e = (struct err)ERR_INIT;
+	return r;
 }
 
 /* The table is empty, so there is room. */
@@ -316,6 +369,8 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
 				       .dry_run = dry_run,
+				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
+									       NULL,
 				       .entry = enter,
 				       .arg = &sh->cmd };
 	say_identity(s);
@@ -352,7 +407,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
-	return r;
+	return sh->spec.limits ? judge(run, r, e) : r;
 }
 
 void supervise_abort(struct run *run)

@@ -6,6 +6,7 @@
  *                                          it drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, started, stopped, ended (wire.h)
  *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
+ *  5. limit.h                              what the run may use; without limits, nothing of it happens
  * The order of the privilege steps and their reasons stand in privs.c.
  */
 #ifndef BAILEY_JAIL_H
@@ -16,6 +17,7 @@
 #include <sys/types.h>
 
 #include "host.h"
+#include "limit.h"
 #include "plan.h"
 #include "util/util.h"
 #include "wire/wire.h"
@@ -38,6 +40,7 @@ enum jail_layer {
 	JAIL_LAYER_LANDLOCK,
 	JAIL_LAYER_SECCOMP,
 	JAIL_LAYER_SOCKETS,
+	JAIL_LAYER_CGROUP,
 	JAIL_LAYER_NUM
 };
 
@@ -92,6 +95,7 @@ struct jail_spec {
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	bool dry_run;                /* build, verify, report, end */
+	struct jail_limits *limits;  /* NULL: none */
 	/*
 	 * Runs in PID 1 when the sandbox is complete and all privileges are gone; @sock is the wire to the supervisor. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.
@@ -101,17 +105,18 @@ struct jail_spec {
 };
 
 struct jail {
-	pid_t pid;             /* PID 1, as the host sees it; reap it */
-	int sock;              /* to PID 1 */
-	int userns, mntns;     /* after WIRE_READY */
-	enum wire_order order; /* what PID 1 may still say */
-	unsigned int lost;     /* layers that the launcher could not have, as bits */
-	bool searched;         /* all direct trees were searched for sockets before the start */
+	pid_t pid;                 /* PID 1, as the host sees it; reap it */
+	int sock;                  /* to PID 1 */
+	int userns, mntns;         /* after WIRE_READY */
+	enum wire_order order;     /* what PID 1 may still say */
+	unsigned int lost;         /* layers that the launcher could not have, as bits */
+	bool searched;             /* all direct trees were searched for sockets before the start */
+	int watch[JAIL_WATCH_NUM]; /* after WIRE_READY, where memory must be watched */
 };
 
-#define JAIL_INIT                                                \
-	{                                                        \
-		.pid = -1, .sock = -1, .userns = -1, .mntns = -1 \
+#define JAIL_INIT                                                                         \
+	{                                                                                 \
+		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 } \
 	}
 
 /**

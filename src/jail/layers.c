@@ -49,6 +49,10 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				 "the host's sockets in directly shown trees are found and masked before the command exists",
 				 "sockets of the host in the workspace may be reachable",
 				 "remove sockets that nobody needs (find . -type s)" },
+	[JAIL_LAYER_CGROUP] = { "cgroup",
+				"the kernel holds the run as a whole to its limits, when there are any",
+				"limits on memory and CPUs are soft, one on processes may not hold",
+				"cgroup v2 delegated (systemd-run --user --scope -p Delegate=yes bailey run …), or root" },
 };
 
 const struct jail_layer_info *jail_layer_info(enum jail_layer l)

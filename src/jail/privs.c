@@ -11,7 +11,7 @@
  *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
  *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans
  *            7  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
- *            8  mask live sockets, join the network namespace   the last uses of CAP_SYS_ADMIN
+ *            8  mask live sockets, join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
  *            9  Landlock ruleset, fds       opened while all paths are still open
  *           10  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
  *           11  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
@@ -77,7 +77,9 @@ struct child {
 	int ruleset;
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
-	int service[2]; /* user and mount namespace, for jail_sockets_late() */
+	/* user and mount namespace, for jail_sockets_late(); then what jail_watch_memory() needs */
+	int service[2 + JAIL_WATCH_NUM];
+	int cgroups[8]; /* by which PID 1 enters its cgroups */
 	struct cpus cpus;
 };
 
@@ -184,10 +186,10 @@ static int stage_take_mounts(struct child *c, struct err *e)
 static int stage_sockets(struct child *c, struct err *e)
 {
 	struct hand_over m;
-	int fds[8], r;
+	int r;
 
 	for (;;) {
-		r = take(c->sock, &m, fds, e);
+		r = take(c->sock, &m, c->cgroups, e);
 		if (r < 0 || m.op == HAND_OVER_GO)
 			return r;
 		r = jail_socket_cover(c->apply.root, m.path);
@@ -333,6 +335,8 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 	r = take(c->sock, &m, fds, e);
 	if (r < 0)
 		return r;
+	if (!m.spec)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over without a spec");
 	if (mprotect(shared, size, PROT_READ) < 0)
 		return err_sys(e, -errno, "shared memory");
 	cpus_restore(&c->cpus);
@@ -360,6 +364,14 @@ static int stage_mounts(struct child *c, struct err *e)
 	stage_open_namespaces(c);
 	r = jail_plan_apply(&c->apply, e);
 	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
+}
+
+/* 8. Into the cgroups when the helper thread has gone; before anything hostile. */
+static int stage_limits(struct child *c, struct err *e)
+{
+	if (!c->spec || !c->spec->limits)
+		return 0;
+	return jail_limits_apply(&c->apply, c->cgroups, c->service + 2, e);
 }
 
 static int build(struct child *c, void *shared, size_t size, struct err *e)
@@ -395,6 +407,8 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 		(void)err_sys(e, joined, "network namespace: %s", c->net.step);
 		r = jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
 	}
+	if (r == 0)
+		r = stage_limits(c, e);
 	if (r == 0)
 		r = stage_open(c, e);
 	if (r == 0)
@@ -442,19 +456,22 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 	struct err e = ERR_INIT;
 	int r, status = 0, copy = -1;
 	int64_t offset = -1;
-	bool namespaces;
+	size_t n = 0;
 
 	r = build(c, shared, size, &e);
 	if (r < 0)
 		child_fail(c, &e);
 	msg.ready.lost = c->apply.lost;
-	namespaces = c->service[0] >= 0 && c->service[1] >= 0;
-	r = wire_send(c->sock, &msg, c->service, namespaces ? 2 : 0, true);
+	while (n < ARRAY_SIZE(c->service) && c->service[n] >= 0)
+		n++;
+	r = wire_send(c->sock, &msg, c->service, n == 1 ? 0 : n, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(c->sock, c->lock);
 	if (r < 0)
 		(void)err_sys(&e, r, "report to the launcher");
+	if (r == 0 && c->spec->limits)
+		r = jail_limits_files(c->spec->limits, &e);
 	if (r == 0)
 		copy = copy_of_stdin();
 	if (r == 0 && !c->spec->dry_run)
@@ -593,7 +610,8 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 		return err_sys(e, -errno, "socketpair");
 	}
 	c->sock = pair[1];
-	c->lock = c->ruleset = c->service[0] = c->service[1] = c->apply.root = -1;
+	c->lock = c->ruleset = c->apply.root = -1;
+	memset(c->service, -1, sizeof(c->service));
 	c->uid = geteuid();
 	c->gid = getegid();
 	cpus_read(&c->cpus);
@@ -628,14 +646,36 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }
 
+/* The last that PID 1 waits for; with it, PID 1 can enter its cgroups. */
+static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
+{
+	const struct hand_over m = { .op = HAND_OVER_GO };
+	int fds[8], r, n;
+
+	if (!spec->limits)
+		return give(jail, &m, sizeof(m.op), -1, e);
+	spec->limits->helper = !jail->searched;
+	n = jail_limits_fds(spec->limits, fds, e);
+	if (n < 0)
+		return n;
+	r = fd_send(jail->sock, &m, sizeof(m.op), fds, (size_t)n);
+	while (n-- > 0)
+		(void)close(fds[n]);
+	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
+}
+
 /* The launcher's half of stage 8, while PID 1 is at stage 7. */
 int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct jail_sockets found = { .paths = NULL, .n = 0 };
 	struct hand_over m = { .op = HAND_OVER_SOCKET };
 	size_t i;
-	int r;
+	int r = spec->limits ? jail_limits_begin(spec->limits, jail->pid, spec->allow_degraded,
+						 &jail->lost, e) :
+			       0;
 
+	if (r < 0)
+		return r;
 	jail->searched = true;
 	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
 	if (r < 0)
@@ -647,8 +687,7 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 		r = give(jail, &m, offsetof(struct hand_over, path) + n, -1, e);
 	}
 	jail_sockets_done(&found);
-	m.op = HAND_OVER_GO;
-	return r == 0 ? give(jail, &m, sizeof(m.op), -1, e) : r;
+	return r == 0 ? give_go(jail, spec, e) : r;
 }
 
 void jail_abort(struct jail *jail)
@@ -666,6 +705,7 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 {
 	int fds[WIRE_FDS], r = wire_recv(jail->sock, WIRE_FROM_INIT, msg, fds);
 	bool known;
+	size_t i;
 
 	if (r <= 0)
 		return r;
@@ -674,10 +714,12 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 	if (r == 0 && msg->type == WIRE_READY) {
 		jail->userns = TAKE_FD(fds[0]);
 		jail->mntns = TAKE_FD(fds[1]);
+		for (i = 0; i < JAIL_WATCH_NUM; i++)
+			jail->watch[i] = TAKE_FD(fds[2 + i]);
 	}
 	*ret_fd = r == 0 && msg->type == WIRE_STARTED ? TAKE_FD(fds[0]) : -1;
-	cleanup_close(&fds[0]);
-	cleanup_close(&fds[1]);
+	for (i = 0; i < WIRE_FDS; i++)
+		cleanup_close(&fds[i]);
 	return r < 0 ? r : 1;
 }
 
@@ -703,7 +745,8 @@ static void drop_later(int *fd)
 
 void jail_done(struct jail *jail)
 {
-	int *fds[] = { &jail->sock, &jail->userns, &jail->mntns };
+	int *fds[] = { &jail->sock,     &jail->userns,   &jail->mntns,
+		       &jail->watch[0], &jail->watch[1], &jail->watch[2] };
 
 	size_t i;
 

@@ -5,6 +5,7 @@
  *  2. policy_eval()                                     the state of one path, and the rule that made it
  *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
  *  4. file.h, glob.h                                    policy files and path patterns
+ *  5. policy_limit_parse() (limit.h)                    what a run may use
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -16,6 +17,7 @@
 
 #include "file.h"
 #include "glob.h"
+#include "limit.h"
 #include "util/util.h"
 
 enum policy_kind {

@@ -21,6 +21,7 @@
 #define SYS_fsopen 430
 #define SYS_fsconfig 431
 #define SYS_fsmount 432
+#define SYS_fspick 433
 #endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
@@ -78,6 +79,11 @@ static inline int sys_fsopen(const char *type)
 static inline int sys_fsconfig(int fs, unsigned int cmd, const char *key, const void *value)
 {
 	return (int)sys_call(SYS_fsconfig, fs, cmd, key, value, 0);
+}
+
+static inline int sys_fspick(int mnt)
+{
+	return (int)sys_call(SYS_fspick, mnt, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH, 0, 0);
 }
 
 static inline int sys_fsmount(int fs, unsigned int attrs)

@@ -21,16 +21,15 @@ static const struct row {
 	enum wire_type type;
 	enum wire_side from;
 	size_t size;
-	size_t fds; /* that come with it */
-	bool or_none;
+	unsigned int fds; /* how many may come with it: bits 1 << n */
 } rows[] = {
-	{ WIRE_READY, WIRE_FROM_INIT, 4, 2, true },
-	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 0, false },
-	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1, false },
-	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 0, false },
-	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 0, false },
-	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 0, false },
-	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 0, false },
+	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 2 | 1u << 5 },
+	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 1u << 0 },
+	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1u << 1 },
+	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 1u << 0 },
+	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 1u << 0 },
+	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
+	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
 
 static const struct row *find(unsigned int type)
@@ -233,7 +232,7 @@ bool wire_fds_ok(enum wire_type t, size_t n)
 {
 	const struct row *row = find(t);
 
-	return row && (n == row->fds || (n == 0 && row->or_none));
+	return row && n <= WIRE_FDS && (row->fds >> n & 1);
 }
 
 int wire_order_step(enum wire_order *order, enum wire_type t)
