@@ -39,8 +39,8 @@ static const struct {
 	E(EHOSTUNREACH),    E(EINPROGRESS),  E(ESTALE),       E(EDQUOT),        E(ENOKEY),
 };
 
-static const struct probe *const tables[] = { fs_probes,   fdops_probes, setid_probes,
-					      proc_probes, call_probes,  net_probes };
+static const struct probe *const tables[] = { fs_probes,   fdops_probes, setid_probes, proc_probes,
+					      call_probes, net_probes,   limit_probes };
 
 unsigned long num(const char *s)
 {

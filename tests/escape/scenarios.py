@@ -87,9 +87,9 @@ def daemon(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) ->
     return problem
 
 
-def daemon_kill(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
+def daemon_kill(s: "Suite", c: "fixtures.Caller", args: list[str], outside: bool) -> str:
     mark, ready = new_mark(s), c.fresh()
-    process = s.spawn(c, command(s, c, ["daemon", mark, ready, "stay"], outside))
+    process = s.spawn(c, command(s, c, ["daemon", mark, ready, "stay"], outside, args))
     started = wait_for(ready)
     process.send_signal(signal.SIGKILL)
     problem = judge_daemon(mark, outside)
@@ -110,6 +110,22 @@ def daemon_timeout(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: 
     if not outside and got.verdict != "exit=124":
         problem = f"{got}, exit=124 wanted; {problem}"
     return problem
+
+
+def stop_init(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
+    """Outside a watcher that is stopped by what it watches ends nothing; inside the launcher's clock is out of reach."""
+    script = "kill -STOP $PPID 1 2>/dev/null; sleep 20"
+    if outside:
+        process = s.spawn(c, ["timeout", "0.3", "sh", "-c", "kill -STOP $PPID; sleep 20"])
+        time.sleep(1)
+        alive = process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return "" if alive else "a stopped watcher has ended what it watches"
+    before = time.monotonic()
+    got = s.finish(s.spawn(c, [*s.bailey(c, ["--timeout", "300ms"]), "sh", "-c", script]))
+    took = time.monotonic() - before
+    return "" if got.verdict == "exit=124" and took < 5 else f"{got} after {took:.1f} s, exit=124 wanted"
 
 
 def early_kill(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
@@ -285,7 +301,7 @@ def closed(s: "Suite", c: "fixtures.Caller", args: list[str], outside: bool) -> 
 SCENARIOS = {
     "@daemon": daemon, "@daemon-kill": daemon_kill, "@daemon-timeout": daemon_timeout, "@early-kill": early_kill,
     "@confined": confined, "@late": late, "@race": race, "@workspace-fd": workspace_fd, "@deleted-cwd": deleted_cwd,
-    "@closed": closed,
+    "@closed": closed, "@stop-init": stop_init,
 }  # fmt: skip
 
 
