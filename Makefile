@@ -14,6 +14,8 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
 	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less
+# What only test-full needs: another kernel (tools/vm-run).
+FULL_DEPS := qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod
 BENCH_DEPS := bubblewrap firejail crun runc podman
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
@@ -50,7 +52,7 @@ test: deps-test
 	@tools/test quick
 
 test-full: deps-test
-	$(call install-packages,$(BENCH_DEPS))
+	$(call install-packages,$(BENCH_DEPS) $(FULL_DEPS))
 	@$(MAKE) --no-print-directory build/bailey
 	@tools/test full
 
