@@ -14,8 +14,8 @@
 #include "cgroup.h"
 #include "plan-apply.h"
 
-#define CGROUP_DIR "/sys/fs/cgroup"
-#define VIEW "cgroup" /* of the stage: what stands in the place of CGROUP_DIR */
+#define CGROUP_DIR "sys/fs/cgroup" /* below the root */
+#define VIEW "cgroup"              /* of the stage: what stands in the place of CGROUP_DIR */
 
 static const struct {
 	const char *name;
@@ -162,7 +162,7 @@ static int resolve(int root, const char *path)
  */
 static int show(struct jail_apply *a, const struct jail_limits *l)
 {
-	_cleanup_close_ int target = resolve(a->root, CGROUP_DIR + 1), tree = -1;
+	_cleanup_close_ int target = resolve(a->root, CGROUP_DIR), tree = -1;
 	char path[sizeof(VIEW) + sizeof(l->cgroups[0].controllers)];
 	size_t i;
 	int r;
@@ -186,7 +186,7 @@ static int show(struct jail_apply *a, const struct jail_limits *l)
 	for (i = 0; r == 0 && i < l->n; i++) {
 		_cleanup_close_ int dir = -1;
 
-		(void)snprintf(path, sizeof(path), "%s%s%s", CGROUP_DIR + 1,
+		(void)snprintf(path, sizeof(path), "%s%s%s", CGROUP_DIR,
 			       l->cgroups[i].v2 ? "" : "/", l->cgroups[i].controllers);
 		dir = resolve(a->root, path);
 		if (dir < 0)
@@ -211,7 +211,7 @@ static int enter(struct jail_apply *a, const struct jail_limits *l, const int fd
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return err_sys(e, -errno, "cgroup namespace");
 	r = show(a, l);
-	return r < 0 ? err_sys(e, r, CGROUP_DIR) : 0;
+	return r < 0 ? err_sys(e, r, "/" CGROUP_DIR) : 0;
 }
 
 static int set_rlimit(const struct jail_limits *l, enum policy_limit which, int resource,

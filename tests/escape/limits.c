@@ -14,12 +14,19 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HOLD_MS 700 /* longer than a watchdog sleeps, on a busy machine, too */
+#define HOLD_MS 450 /* longer than a watchdog sleeps, on a busy machine, too */
 #define FORKS_MAX 400
+
+/* For the watchdog's eyes; outside there is none. */
+static void hold(void)
+{
+	if (!getenv("PROBE_OUTSIDE"))
+		nap(HOLD_MS);
+}
 
 static int fill_fd(int fd, size_t mib)
 {
@@ -45,7 +52,7 @@ static int eat_map(size_t mib, int flags)
 	if (p == MAP_FAILED)
 		return -errno;
 	memset(p, 'x', mib << 20);
-	nap(HOLD_MS);
+	hold();
 	return 0;
 }
 
@@ -55,7 +62,7 @@ static int eat_memfd(size_t mib)
 	int fd = memfd_create("probe", MFD_CLOEXEC), r = fd < 0 ? -errno : fill_fd(fd, mib);
 
 	if (r == 0)
-		nap(HOLD_MS);
+		hold();
 	if (fd >= 0)
 		close(fd);
 	return r;
@@ -74,7 +81,7 @@ static int eat_memfd_map(size_t mib)
 	if (p == MAP_FAILED)
 		return -errno;
 	memset(p, 'x', mib << 20);
-	nap(HOLD_MS);
+	hold();
 	return 0;
 }
 
@@ -92,7 +99,7 @@ static int eat_segment(size_t mib)
 	}
 	memset(p, 'x', mib << 20);
 	shmdt(p);
-	nap(HOLD_MS);
+	hold();
 	shmctl(id, IPC_RMID, NULL);
 	return 0;
 }
@@ -152,7 +159,7 @@ static int p_fill(int argc, char **argv)
 		return -errno;
 	r = fill_fd(fd, num(argv[1]));
 	if (r == 0)
-		nap(HOLD_MS);
+		hold();
 	close(fd);
 	unlink(argv[0]);
 	return r;
