@@ -82,6 +82,17 @@ def test_explain(run):
     assert "cgroup" in json.loads(r.out)["layers"]
 
 
+def test_policy_files(run, user, ws):
+    # The smallest of all values counts, and an untrusted project may set one.
+    user.write(ws / ".bailey.json", '{"limits": {"pids": 30, "memory": "64M", "cpus": "0.5"}}')
+    limits = json.loads(run(["true"], "--explain=json", "--pids=20", "--memory=128M").out)["limits"]
+    assert {k: v.get("value", v.get("thousandths")) for k, v in limits.items()} == {"memory": 64 << 20, "cpus": 500, "pids": 20}
+    user.write(ws / ".bailey.json", '{"limits": {"memory": "64X"}}')
+    r = run(["touch", "witness"])
+    assert r.rc == 2 and ".bailey.json:1:23: limits.memory: '64X': expected a size" in r.err, r
+    assert not (ws / "witness").exists()
+
+
 def test_soft_is_said_and_hard_is_not(run, mechanism):
     r = run(["true"], "--memory=64M", "--pids=20")
     assert r.rc == 0, r
