@@ -5,6 +5,47 @@
 
 #include "sandbox.h"
 
+/* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
+static size_t limit_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Limits"),
+		OPT_STRING(
+			"memory", &o->limits[POLICY_LIMIT_MEMORY], "limits.memory", "SIZE",
+			"End what uses more memory: 512M, 1.5G",
+			"Counts processes, files in the run's private directories and other shared memory together. When it is used up, the kernel "
+			"ends the process that uses most; when that is the command, bailey exits with 137 and says so. "
+			"Without a cgroup a watchdog looks ten times a second: soft, no boundary against hostile code.",
+			OPT_TIGHTENS, limits_memory),
+		OPT_STRING(
+			"cpus", &o->limits[POLICY_LIMIT_CPUS], "limits.cpus", "N",
+			"Use at most N CPUs: 1, 0.5",
+			"Without a cgroup the run is bound to so many CPUs, rounded up, which the command can undo: soft.",
+			OPT_TIGHTENS, limits_cpus),
+		OPT_STRING("pids", &o->limits[POLICY_LIMIT_PIDS], "limits.pids", "N",
+			   "Have at most N processes and threads", "One more fails with EAGAIN.",
+			   OPT_TIGHTENS, limits_pids),
+		OPT_STRING(
+			"fsize", &o->limits[POLICY_LIMIT_FSIZE], "limits.fsize", "SIZE",
+			"Write no file larger than SIZE",
+			"A process that tries gets SIGXFSZ, which ends it, or EFBIG. Files on 0-2 count, too.",
+			OPT_TIGHTENS, limits_fsize),
+		OPT_STRING("nofile", &o->limits[POLICY_LIMIT_NOFILE], "limits.nofile", "N",
+			   "Have at most N open files in a process",
+			   "Can't be more than the caller's own hard limit (ulimit -Hn).",
+			   OPT_TIGHTENS, limits_nofile),
+		OPT_STRING(
+			"disk", &o->limits[POLICY_LIMIT_DISK], "limits.disk", "SIZE",
+			"Hold at most SIZE in /tmp, /run and other private directories",
+			"They share one file system in memory; writing more fails with ENOSPC, and so does making more than SIZE / 2K files. The "
+			"default is half of the machine's memory. The workspace is the host's disk and is not counted.",
+			OPT_TIGHTENS, limits_disk),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	return ARRAY_SIZE(rows);
+}
+
 void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 {
 	const struct opt rows[] = {
@@ -59,37 +100,8 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST("env-file", &o->env, NULL, "FILE", "Set the variables of FILE",
 			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
 			 "Values are taken as they are, quotes included. --env wins over it."),
-		OPT_GROUP("Limits"),
-		OPT_STRING(
-			"memory", &o->limits[POLICY_LIMIT_MEMORY], "limits.memory", "SIZE",
-			"End what uses more memory: 512M, 1.5G",
-			"Counts processes, files in the run's private directories and other shared memory together. When it is used up, the kernel "
-			"ends the process that uses most; when that is the command, bailey exits with 137 and says so. "
-			"Without a cgroup a watchdog looks ten times a second: soft, no boundary against hostile code.",
-			OPT_TIGHTENS, limits_memory),
-		OPT_STRING(
-			"cpus", &o->limits[POLICY_LIMIT_CPUS], "limits.cpus", "N",
-			"Use at most N CPUs: 1, 0.5",
-			"Without a cgroup the run is bound to so many CPUs, rounded up, which the command can undo: soft.",
-			OPT_TIGHTENS, limits_cpus),
-		OPT_STRING("pids", &o->limits[POLICY_LIMIT_PIDS], "limits.pids", "N",
-			   "Have at most N processes and threads", "One more fails with EAGAIN.",
-			   OPT_TIGHTENS, limits_pids),
-		OPT_STRING(
-			"fsize", &o->limits[POLICY_LIMIT_FSIZE], "limits.fsize", "SIZE",
-			"Write no file larger than SIZE",
-			"A process that tries gets SIGXFSZ, which ends it, or EFBIG. Files on 0-2 count, too.",
-			OPT_TIGHTENS, limits_fsize),
-		OPT_STRING("nofile", &o->limits[POLICY_LIMIT_NOFILE], "limits.nofile", "N",
-			   "Have at most N open files in a process",
-			   "Can't be more than the caller's own hard limit (ulimit -Hn).",
-			   OPT_TIGHTENS, limits_nofile),
-		OPT_STRING(
-			"disk", &o->limits[POLICY_LIMIT_DISK], "limits.disk", "SIZE",
-			"Hold at most SIZE in /tmp, /run and other private directories",
-			"They share one file system in memory; writing more fails with ENOSPC, and so does making more than SIZE / 2K files. The "
-			"default is half of the machine's memory. The workspace is the host's disk and is not counted.",
-			OPT_TIGHTENS, limits_disk),
+	};
+	const struct opt run[] = {
 		OPT_GROUP("Run"),
 		OPT_STRING(
 			"timeout", &o->timeout, "limits.timeout", "DURATION",
@@ -116,9 +128,17 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_END,
 	};
 
-	_Static_assert(ARRAY_SIZE(rows) <= SANDBOX_OPTIONS, "raise SANDBOX_OPTIONS");
+	size_t n = ARRAY_SIZE(rows);
+
+	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 + ARRAY_SIZE(run) <= SANDBOX_OPTIONS,
+		       "raise SANDBOX_OPTIONS");
 	*o = (struct sandbox_options){ .table = table };
-	memcpy(table, rows, (ARRAY_SIZE(rows) < size ? ARRAY_SIZE(rows) : size) * sizeof(rows[0]));
+	table[0] = (struct opt)OPT_END;
+	if (size < SANDBOX_OPTIONS)
+		return; /* nobody has less */
+	memcpy(table, rows, sizeof(rows));
+	n += limit_rows(o, table + n);
+	memcpy(table + n, run, sizeof(run));
 }
 
 void sandbox_options_done(struct sandbox_options *o)
