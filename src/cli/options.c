@@ -46,6 +46,40 @@ static size_t limit_rows(struct sandbox_options *o, struct opt *table)
 	return ARRAY_SIZE(rows);
 }
 
+static void run_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Run"),
+		OPT_STRING(
+			"timeout", &o->timeout, "limits.timeout", "DURATION",
+			"End the run after 500ms, 10s, 5m, 1h; exit status 124",
+			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds.",
+			OPT_TIGHTENS, sandbox_duration),
+		OPT_FLAG(
+			"tty", &o->tty, NULL, "Give the command a terminal on 0-2 in any case",
+			"Without it the command gets a terminal of its own in the place of each terminal on its standard streams, and "
+			"the others stay what they are. With it all three are that terminal, and standard input and output are copied "
+			"to and from it, whatever they are; the end of the input is typed as the end-of-file character (Ctrl-D)."),
+		OPT_FLAG("no-tty", &o->no_tty, NULL, "Give the command no terminal, but pipes",
+			 "Standard streams that are terminals are copied through pipes, so that the command sees none. The caller's "
+			 "own terminal never comes into a sandbox."),
+		OPT_LIST(
+			"allow-degraded", &o->degraded, NULL, "LAYER",
+			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup",
+			"Without it a missing layer is a refusal, exit status 125. What is lost is printed at the start."),
+		OPT_OPTIONAL("explain", &o->explain, NULL, "json",
+			     "Print policy, mount plan and layers; run nothing",
+			     "Each line says which rule of which layer it comes from."),
+		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
+			 "The whole sandbox is made, verified, and ended."),
+		OPT_END,
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 <= SANDBOX_OPTIONS / 2,
+		       "raise SANDBOX_OPTIONS");
+}
+
 void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 {
 	const struct opt rows[] = {
@@ -101,44 +135,16 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
 			 "Values are taken as they are, quotes included. --env wins over it."),
 	};
-	const struct opt run[] = {
-		OPT_GROUP("Run"),
-		OPT_STRING(
-			"timeout", &o->timeout, "limits.timeout", "DURATION",
-			"End the run after 500ms, 10s, 5m, 1h; exit status 124",
-			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds.",
-			OPT_TIGHTENS, sandbox_duration),
-		OPT_FLAG(
-			"tty", &o->tty, NULL, "Give the command a terminal on 0-2 in any case",
-			"Without it the command gets a terminal of its own in the place of each terminal on its standard streams, and "
-			"the others stay what they are. With it all three are that terminal, and standard input and output are copied "
-			"to and from it, whatever they are; the end of the input is typed as the end-of-file character (Ctrl-D)."),
-		OPT_FLAG("no-tty", &o->no_tty, NULL, "Give the command no terminal, but pipes",
-			 "Standard streams that are terminals are copied through pipes, so that the command sees none. The caller's "
-			 "own terminal never comes into a sandbox."),
-		OPT_LIST(
-			"allow-degraded", &o->degraded, NULL, "LAYER",
-			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup",
-			"Without it a missing layer is a refusal, exit status 125. What is lost is printed at the start."),
-		OPT_OPTIONAL("explain", &o->explain, NULL, "json",
-			     "Print policy, mount plan and layers; run nothing",
-			     "Each line says which rule of which layer it comes from."),
-		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
-			 "The whole sandbox is made, verified, and ended."),
-		OPT_END,
-	};
-
 	size_t n = ARRAY_SIZE(rows);
 
-	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 + ARRAY_SIZE(run) <= SANDBOX_OPTIONS,
-		       "raise SANDBOX_OPTIONS");
 	*o = (struct sandbox_options){ .table = table };
 	table[0] = (struct opt)OPT_END;
 	if (size < SANDBOX_OPTIONS)
 		return; /* nobody has less */
 	memcpy(table, rows, sizeof(rows));
 	n += limit_rows(o, table + n);
-	memcpy(table + n, run, sizeof(run));
+	run_rows(o, table + n);
+	_Static_assert(ARRAY_SIZE(rows) <= SANDBOX_OPTIONS / 2, "raise SANDBOX_OPTIONS");
 }
 
 void sandbox_options_done(struct sandbox_options *o)
