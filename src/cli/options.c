@@ -188,6 +188,24 @@ int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *
 	return 0;
 }
 
+#define LIMIT_NUMBER(name, limit)                                    \
+	int name(const char *text, long *ret, struct err *e)         \
+	{                                                            \
+		uint64_t v;                                          \
+		int r = policy_limit_parse((limit), text, &v, e);    \
+                                                                     \
+		if (r == 0)                                          \
+			*ret = (long)v; /* no limit is above 2^50 */ \
+		return r;                                            \
+	}
+
+LIMIT_NUMBER(limits_memory, POLICY_LIMIT_MEMORY)
+LIMIT_NUMBER(limits_cpus, POLICY_LIMIT_CPUS)
+LIMIT_NUMBER(limits_pids, POLICY_LIMIT_PIDS)
+LIMIT_NUMBER(limits_fsize, POLICY_LIMIT_FSIZE)
+LIMIT_NUMBER(limits_nofile, POLICY_LIMIT_NOFILE)
+LIMIT_NUMBER(limits_disk, POLICY_LIMIT_DISK)
+
 int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
 {
 	size_t i;

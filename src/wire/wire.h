@@ -25,7 +25,7 @@
 enum wire_type {
 	/* PID 1 says */
 	WIRE_READY =
-		1, /* the sandbox is complete; with its user and mount namespace, or no descriptors */
+		1, /* the sandbox is complete; with its user and mount namespace, then what the memory watchdog needs; or the first two; or none */
 	WIRE_FAILED = 2, /* nothing of the command was started, and nothing will be */
 	WIRE_STARTED =
 		3, /* the command runs, and has a terminal; with its master. Without one nothing is said: it would wake you for nothing */

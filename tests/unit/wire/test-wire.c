@@ -255,6 +255,9 @@ TEST(over_a_socket)
 	CHECK(is_open(fds[0]) && is_open(fds[1]) && fcntl(fds[0], F_GETFD) == FD_CLOEXEC);
 	CHECK(receive(&m, fds) == 1 && m.type == WIRE_STOPPED && fds[0] == -1 && fds[1] == -1);
 	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && fds[1] == -1);
+	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null, null, null, null }, 5, true) ==
+	      0);
+	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && is_open(fds[4]));
 	close(pair[0]);
 	CHECK(receive(&m, fds) == 0);
 	CHECK(wire_send(pair[1], &fine, NULL, 0, true) == -EPIPE);
@@ -284,6 +287,11 @@ TEST(descriptors_are_counted_and_closed)
 	CHECK(receive(&m, fds) == -EBADMSG);
 	n = wire_encode(&from_init[0], bytes);
 	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0); /* one of two */
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null }, 4) ==
+	      0); /* four of five */
+	CHECK(receive(&m, fds) == -EBADMSG);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null, null, null }, 6) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	CHECK(!is_open(next)); /* nothing is left open */
 }
