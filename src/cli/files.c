@@ -171,7 +171,7 @@ int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *n
 	if (r == 0 && !grant && jail_host_resolve(norm, false, link) == 0 &&
 	    strcmp(link, real) != 0)
 		r = policy_add(&s->policy, p->kind, p->layer, link, p->origin, e);
-	return r;
+	return r < 0 ? err_wrap(e, r, "%s '%s'", where, p->value->value) : 0;
 }
 
 /* One path option, or one path of a file. */

@@ -99,6 +99,16 @@ def test_too_much_is_refused(bailey, run, user, ws):
     assert not (ws / "witness").exists()
 
 
+def test_more_matches_than_rules_are_refused(run, user, ws):
+    user.mkdir(ws / "many")
+    for i in range(4200):
+        (ws / "many" / f"{i}.pyc").touch()
+    r = run("touch witness", "--hide", "**/*.pyc")
+    assert r.rc == 2 and "'**/*.pyc'" in r.err and "more than 4096 rules" in r.err, r
+    assert not (ws / "witness").exists()
+    assert run("ls many | wc -l", "--hide", "**/*[0-9][0-9][0-9][0-9].pyc").rc == 0
+
+
 def test_cost_of_a_hostile_tree(run, user, ws):
     """Names and patterns that make naive matchers explode."""
     for i in range(50):
