@@ -186,7 +186,8 @@ const struct probe_answer *probe_ask(struct probe *p, size_t i)
 }
 
 /* The errno's text behind the words, when there is one. */
-static void describe(struct probe_answer *a, int r, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void describe(struct probe_answer *a, int r,
+							   const char *fmt, va_list ap)
 {
 	size_t n;
 
