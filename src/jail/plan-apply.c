@@ -266,6 +266,14 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
 }
 
+/* A host directory that the host has removed since the plan was made: there is nothing to show, and nothing to hide. */
+static bool gone(const struct jail_apply *a, const char *path)
+{
+	_cleanup_close_ int fd = resolve(a->root, path);
+
+	return fd == -ENOENT;
+}
+
 static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[index];
@@ -301,9 +309,18 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	}
 	if (mount("overlay", op->path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0) {
 		(void)err_sys(e, -errno, "overlay over '%s'", op->path);
+		if (gone(a, op->path))
+			return 0;
 		return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
 	}
 	return 0;
+}
+
+static int apply_empty(struct jail_apply *a, const char *path, struct err *e)
+{
+	int r = attach_stage(a, "e", path, false, e);
+
+	return r == -ENOENT && gone(a, path) ? 0 : r;
 }
 
 /* Where the mount point of an operation must be made: name below the stage of the directory that covers it. */
@@ -406,7 +423,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 	case JAIL_OP_OVERLAY:
 		return apply_overlay(a, i, e);
 	case JAIL_OP_EMPTY:
-		return attach_stage(a, "e", op->path, false, e);
+		return apply_empty(a, op->path, e);
 	case JAIL_OP_PROC:
 		return apply_proc(a, e);
 	case JAIL_OP_DEV:

@@ -563,6 +563,8 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 		if (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))
 			continue;
 		fd = jail_source(op, userns, e);
+		if (fd == -ENOENT && op->type == JAIL_OP_OVERLAY)
+			continue; /* removed since the plan was made */
 		if (fd < 0)
 			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP :
 							       rootfs_lost(&jail->lost, fd, e);

@@ -98,8 +98,9 @@ static int verify_overlays(const struct jail_plan *p, struct err *e)
 		if (op->type != JAIL_OP_OVERLAY || (any && !(op->flags & JAIL_OP_LOWERED)))
 			continue;
 		any = true;
-		/* what can't be reached shows nothing */
-		if (statfs(op->path, &sfs) < 0 ? errno != EACCES : sfs.f_type != OVERLAYFS_MAGIC)
+		/* what can't be reached, or was removed meanwhile, shows nothing */
+		if (statfs(op->path, &sfs) < 0 ? errno != EACCES && errno != ENOENT :
+						 sfs.f_type != OVERLAYFS_MAGIC)
 			return broken(JAIL_LAYER_OVERLAY,
 				      "a host directory is not behind its overlay", e);
 	}

@@ -3,11 +3,15 @@
 The verification sees what is in force, not what a call answered: here the kernel lies. A call answers 0 and does nothing (../shim/deny), and
 the run must be a refusal that names the layer, before anything of the command exists.
 """
+import os
 import re
+import shutil
+import tempfile
+import threading
 
 import pytest
 
-from conftest import BAILEY
+from conftest import BAILEY, skip
 
 # (what lies, layers of which one must be named; None: refused earlier, by something else)
 LIES = [
@@ -66,3 +70,28 @@ def test_every_layer_has_facts(bailey, ws):
     for name in names:
         r = bailey(["doctor", name], cwd=ws)
         assert r.rc == 0, (name, r)
+
+
+def test_a_directory_that_goes_away_meanwhile(user, ws, bailey):
+    # Planned, and removed by the host before it is shown: nothing is there to show, which is no reason to refuse.
+    if os.geteuid() != 0:
+        skip("to make directories in / needs root")
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            path = tempfile.mkdtemp(prefix="bailey-e2e-home-", dir="/")
+            os.chmod(path, 0o755)  # what can't be searched is not planned
+            os.mkdir(path + "/full")
+            stop.wait(0.003)
+            shutil.rmtree(path)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(40):
+            r = bailey(["run", "--", "true"], cwd=ws)
+            assert (r.rc, r.command_err) == (0, ""), r
+    finally:
+        stop.set()
+        thread.join()
