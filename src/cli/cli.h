@@ -25,6 +25,7 @@ extern const struct command commands[];
 /* What options say, unchecked. */
 struct sandbox_options {
 	struct opt_list files; /* --workspace, --allow-write …: in the order given */
+	bool allow_git_config;
 	struct opt_list env;   /* --env, --pass-env */
 	struct opt_list degraded;
 	const char *timeout;
@@ -49,6 +50,7 @@ struct removed_env {
 struct sandbox {
 	struct arena arena;
 	struct policy policy;
+	struct jail_protect protect;
 	struct jail_host host;
 	struct jail_host_ctx host_ctx;
 	struct jail_plan plan;
@@ -77,6 +79,15 @@ void sandbox_done(struct sandbox *s);
 
 /** sandbox_env() - fill s->env and s->removed from the environment and the options. Return: 0 or negative errno with @e. */
 int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
+/** protect_say_before() - git directories that are not given, one line each, by @say. */
+void protect_say_before(const struct sandbox *s, void (*say)(const char *line));
+
+/**
+ * protect_say_after() - protected names that the host gave to other files during the run, and how to allow `git config` when that may be
+ * why the command failed (@status).
+ */
+void protect_say_after(const struct sandbox *s, int status, void (*say)(const char *line));
 
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);

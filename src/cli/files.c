@@ -110,6 +110,16 @@ static int check_grant(const char *dir, const char *norm, const char *real, cons
 		origin, norm, dir, real);
 }
 
+/* Within one directory, too, a planted link must not lead --unprotect to what is protected. */
+static int check_unprotect(const char *norm, const char *real, struct err *e)
+{
+	if (strcmp(norm, real) == 0)
+		return 0;
+	return err_set(e, ERR_POLICY, -ELOOP,
+		       "--unprotect '%s': a symlink leads to '%s'; if that is meant, name it itself",
+		       norm, real);
+}
+
 static int check_grants(const struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 			struct err *e)
 {
@@ -123,7 +133,7 @@ static int check_grants(const struct sandbox *s, const struct sandbox_options *o
 		if (strcmp(name, "workspace") == 0) {
 			r = split_mode(value, path, e);
 			value = path;
-		} else if (strncmp(name, "allow-", 6) != 0) {
+		} else if (strncmp(name, "allow-", 6) != 0 && strcmp(name, "unprotect") != 0) {
 			continue;
 		}
 		if (r >= 0)
@@ -131,8 +141,11 @@ static int check_grants(const struct sandbox *s, const struct sandbox_options *o
 		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
 			continue; /* what can't be resolved was refused already */
 		r = check_grant(cwd, norm, real, name, e);
-		for (k = 0; r == 0 && k < s->n_workspaces; k++)
+		for (k = 0; r == 0 && k < s->n_workspaces; k++) {
 			r = check_grant(s->workspaces[k], norm, real, name, e);
+			if (r == 0 && name[0] == 'u' && path_covers(s->workspaces[k], norm))
+				r = check_unprotect(norm, real, e);
+		}
 	}
 	return r;
 }

@@ -52,6 +52,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, bool owner,
 	if (r == 0)
 		r = sandbox_builtins(s, e);
 	if (r == 0)
+		r = sandbox_protect(s, o, e);
+	if (r == 0)
 		r = choose_cwd(s, cwd, e);
 	if (r == 0)
 		r = sandbox_env(s, o, e);

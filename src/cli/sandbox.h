@@ -27,4 +27,7 @@ int sandbox_files(struct sandbox *s, const struct sandbox_options *o, const char
 /** sandbox_builtins() - the built-in rules, for every home that counts. Return: 0 or negative errno with @e. */
 int sandbox_builtins(struct sandbox *s, struct err *e);
 
+/** sandbox_protect() - rules for what the host executes later, after every other rule. Return: 0 or negative errno with @e. */
+int sandbox_protect(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
 #endif

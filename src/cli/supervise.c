@@ -63,6 +63,11 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
+static void say_line(const char *line)
+{
+	say("bailey: %s\n", line);
+}
+
 static void say_lost(unsigned int lost)
 {
 	const struct jail_layer_info *info;
@@ -270,6 +275,7 @@ int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_blo
 				       .entry = enter,
 				       .arg = &sh->cmd };
 	say_identity(s);
+	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
 	if (r == 0) {
@@ -281,6 +287,8 @@ int supervise(struct run *run, char *const *argv, bool dry_run, bool *ret_no_blo
 				;
 		if (r >= 0)
 			run->jail.pid = -1;
+		if (r >= 0 && !dry_run)
+			protect_say_after(s, r, say_line);
 	}
 	finish(run);
 	return r;

@@ -16,6 +16,7 @@
 
 #include "host.h"
 #include "plan.h"
+#include "protect.h"
 #include "util/util.h"
 
 /* Mechanisms that the promise stands on (docs/adr/0005). */

@@ -128,6 +128,12 @@ static bool is_shallow(const struct jail_op *op)
 	return op->type == JAIL_OP_ROOT || (op->flags & JAIL_OP_SHALLOW);
 }
 
+/* Lies in a writable tree, which is searched as a whole. */
+static bool is_protected(const struct jail_op *op)
+{
+	return op->rule && op->rule->layer == POLICY_BUILTIN && op->rule->kind == POLICY_DENY_WRITE;
+}
+
 static int search_plan(const struct jail_plan *plan, struct search *s)
 {
 	char path[LIMIT_PATH];
@@ -138,7 +144,7 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 	for (i = 0; r == 0 && i < plan->n; i++) {
 		const struct jail_op *op = &plan->ops[i];
 
-		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) ||
+		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) || is_protected(op) ||
 		    lstat(op->path, &st) < 0)
 			continue;
 		if (S_ISSOCK(st.st_mode))

@@ -97,8 +97,10 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 		return false;
 	switch (deny->kind) {
 	case POLICY_DENY_WRITE:
-		return allow->kind == POLICY_ALLOW_WRITE && builtin &&
-		       allow->layer != POLICY_BUILTIN && la >= ld;
+		if (!builtin || allow->layer == POLICY_BUILTIN)
+			return false;
+		return allow->kind == POLICY_UNPROTECT ||
+		       (allow->kind == POLICY_ALLOW_WRITE && la >= ld);
 	case POLICY_HIDE:
 		if (allow->kind == POLICY_ALLOW_READ && !builtin)
 			return la == ld;
@@ -108,6 +110,7 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 		break;
 	case POLICY_ALLOW_READ:
 	case POLICY_ALLOW_WRITE:
+	case POLICY_UNPROTECT:
 	case POLICY_KIND_NUM:
 		return false;
 	}
@@ -204,9 +207,9 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 
 const char *policy_kind_name(enum policy_kind k)
 {
-	static const char *const names[POLICY_KIND_NUM] = { "allow-read",  "deny-read",
-							    "allow-write", "deny-write",
-							    "hide",        "private" };
+	static const char *const names[POLICY_KIND_NUM] = { "allow-read", "deny-read",  "allow-write",
+							    "deny-write", "hide",       "private",
+							    "unprotect" };
 
 	return k < POLICY_KIND_NUM ? names[k] : "?";
 }

@@ -4,6 +4,7 @@
  *  1. policy_init(), policy_builtin(), policy_add() …   collect rules, each with its layer and origin
  *  2. policy_eval()                                     the state of one path, and the rule that made it
  *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
+ *  4. protect.h, git.h                                  what the host executes later, and the files that say where that is
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -13,6 +14,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "git.h"
+#include "protect.h"
 #include "util/util.h"
 
 enum policy_kind {
@@ -22,6 +25,7 @@ enum policy_kind {
 	POLICY_DENY_WRITE,
 	POLICY_HIDE,
 	POLICY_PRIVATE, /* an empty writable directory of the run's own */
+	POLICY_UNPROTECT, /* lifts what the built-in layer protects (protect.h) */
 	POLICY_KIND_NUM
 };
 

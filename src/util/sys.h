@@ -10,6 +10,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/stat.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -96,6 +97,12 @@ static inline int sys_openat2(int dfd, const char *path, uint64_t flags, uint64_
 	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
 
 	return (int)sys_call(SYS_openat2, dfd, path, &how, sizeof(how), 0);
+}
+
+/* all of the basic facts, and the time of birth where the file system has it */
+static inline int sys_statx(int dfd, const char *path, unsigned int flags, struct statx *stx)
+{
+	return (int)sys_call(SYS_statx, dfd, path, flags, STATX_BASIC_STATS | STATX_BTIME, stx);
 }
 
 static inline long sys_clone3(const struct clone_args *args)
