@@ -26,7 +26,7 @@ extern const struct command commands[];
 struct sandbox_options {
 	struct opt_list files; /* --workspace, --allow-write …: in the order given */
 	bool allow_git_config;
-	struct opt_list env;   /* --env, --pass-env */
+	struct opt_list env; /* --env, --pass-env */
 	struct opt_list degraded;
 	const char *timeout;
 	const char *explain;

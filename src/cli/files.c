@@ -115,9 +115,10 @@ static int check_unprotect(const char *norm, const char *real, struct err *e)
 {
 	if (strcmp(norm, real) == 0)
 		return 0;
-	return err_set(e, ERR_POLICY, -ELOOP,
-		       "--unprotect '%s': a symlink leads to '%s'; if that is meant, name it itself",
-		       norm, real);
+	return err_set(
+		e, ERR_POLICY, -ELOOP,
+		"--unprotect '%s': a symlink leads to '%s'; if that is meant, name it itself", norm,
+		real);
 }
 
 static int check_grants(const struct sandbox *s, const struct sandbox_options *o, const char *cwd,

@@ -38,11 +38,10 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"What git, shells, editors and agents of the host execute or obey later (git hooks and configuration, .envrc, "
 			".vscode/tasks.json …) is read-only where it exists in a writable directory. This lifts that for PATH and for "
 			"what lies below; it makes nothing writable that is not writable anyway."),
-		OPT_FLAG(
-			"allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
-			"Let the command change the workspace's git configuration",
-			"A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
-			"affected: it may always configure those."),
+		OPT_FLAG("allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
+			 "Let the command change the workspace's git configuration",
+			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
+			 "affected: it may always configure those."),
 		OPT_GROUP("Environment"),
 		OPT_LIST("env", &o->env, "environment.set", "NAME=VALUE", "Set a variable",
 			 "Wins over the caller's variable of that name."),

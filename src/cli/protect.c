@@ -15,6 +15,7 @@ int sandbox_protect(struct sandbox *s, const struct sandbox_options *o, struct e
 		.home = s->home,
 		.owner = s->id.mode == JAIL_IDS_OWNER ? s->id.host_uid : geteuid(),
 		.allow_git_config = o->allow_git_config,
+		.later = s->protect.later,
 	};
 	return jail_protect_find(&s->protect, &s->policy, e);
 }
@@ -58,17 +59,19 @@ void protect_say_after(const struct sandbox *s, int status, void (*say)(const ch
 
 	for (i = 0; i < pr->n_found; i++) {
 		if (jail_protected_replaced(&pr->found[i]) && in_force(s, pr->found[i].path))
-			say_about(pr->found[i].path,
-				  "replaced or removed during the run, from outside: not protected since then; "
-				  "look at it before the host uses it",
-				  say);
+			say_about(
+				pr->found[i].path,
+				"replaced or removed during the run, from outside: not protected since then; "
+				"look at it before the host uses it",
+				say);
 	}
 	for (i = 0; status != 0 && i < pr->n_configs; i++) {
 		if (jail_git_dir_changed(&pr->configs[i]) && in_force(s, pr->configs[i].path)) {
-			say_about(pr->configs[i].path,
-				  "read-only in the run, because git would execute what it says; if git could not write "
-				  "it, --allow-git-config lets it",
-				  say);
+			say_about(
+				pr->configs[i].path,
+				"read-only in the run, because git would execute what it says; if git could not write "
+				"it, --allow-git-config lets it",
+				say);
 			return;
 		}
 	}

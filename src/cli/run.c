@@ -64,6 +64,7 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r < 0)
 		return r;
 	s = supervise_sandbox(&run);
+	s->protect.later = true;
 	r = sandbox_make(s, o, owner, e);
 	if (r < 0)
 		supervise_abort(&run);

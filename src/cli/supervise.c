@@ -133,10 +133,12 @@ static int take_message(struct run *run, bool dry_run, struct err *e)
 	switch (msg.type) {
 	case JAIL_MSG_READY:
 		say_lost(msg.lost | run->jail.lost);
-		if (!run->jail.searched && !dry_run)
-			run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
+		if (!dry_run)
+			run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
+					      &run->shared->sandbox.protect,
+					      &run->shared->sandbox.policy);
 		if (run->late < 0)
-			say("bailey: the rest of a large workspace can't be searched for sockets: %s\n",
+			say("bailey: the rest of a large workspace can't be searched for sockets and protected paths: %s\n",
 			    strerror(-run->late));
 		return -EAGAIN;
 	case JAIL_MSG_ENDED:

@@ -4,7 +4,7 @@
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
  *  2. jail_begin(), jail_continue()        clone PID 1; tell it what to build: it builds, drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, ended
- *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
+ *  4. jail_late()                          finish the searches of a large workspace (docs/adr/0003, 0007)
  * The order of the privilege steps and their reasons stand in privs.c.
  */
 #ifndef BAILEY_JAIL_H
@@ -149,10 +149,12 @@ int jail_recv(struct jail *jail, struct jail_msg *msg);
 void jail_done(struct jail *jail);
 
 /**
- * jail_sockets_late() - start a process that searches the direct trees to their end and masks the sockets it finds.
- * Should be called after JAIL_MSG_READY when !jail->searched. Return: its pid, to be reaped; or negative errno.
+ * jail_late() - start a process that searches large direct trees to their end, for sockets and for protected names, and mounts over what it
+ * finds. Should be called after JAIL_MSG_READY. @protect, @policy: of jail_protect_find().
+ * Return: its pid, to be reaped; 0 when everything was searched already; or negative errno.
  */
-int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan);
+int jail_late(const struct jail *jail, const struct jail_plan *plan,
+	      const struct jail_protect *protect, const struct policy *policy);
 
 /** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
 int jail_landlock_abi(void);

@@ -74,7 +74,7 @@ struct child {
 	int ruleset;
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
-	int service[2]; /* user and mount namespace, for jail_sockets_late() */
+	int service[2]; /* user and mount namespace, for jail_late() */
 };
 
 /* 3. The death signal is armed first, then the launcher is asked whether it still lives: no gap between. */
@@ -200,7 +200,7 @@ static int stage_open(struct child *c, struct err *e)
 	return 0;
 }
 
-/* For jail_sockets_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
+/* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
 	c->service[0] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);

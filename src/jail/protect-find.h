@@ -16,11 +16,12 @@ struct finder {
 	size_t n_roots, max_roots;
 	const char *queue[LIMIT_PROTECT_DIRS]; /* directories to search, by depth */
 	unsigned char depth[LIMIT_PROTECT_DIRS];
-	size_t n_queue;
+	size_t n_queue, max_queue;
 	const char *full;   /* the first directory that had no place in the queue */
 	const char *deeper; /* the first one that is too deep */
 	const char *git_dirs[LIMIT_GIT_DIRS]; /* looked at already */
 	size_t n_git_dirs;
+	bool late;             /* something is left for jail_late() */
 	unsigned int nested;   /* submodules in submodules */
 	uint64_t index_budget; /* bytes of indexes that may still be read */
 };

@@ -46,11 +46,34 @@ static long read_file(const char *path, char *out, size_t size)
 	return (long)n;
 }
 
+/* The same, of any length up to the limit. *ret: to be freed. */
+static long read_text(const char *path, char **ret)
+{
+	struct stat st;
+	char *text;
+	long n;
+
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (st.st_size >= LIMIT_GIT_FILE)
+		return -EFBIG;
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	n = read_file(path, text, (size_t)st.st_size + 1); /* one that grows meanwhile is refused */
+	if (n < 0)
+		free(text);
+	else
+		*ret = text;
+	return n;
+}
+
 /* The path that the one-line file @dir/@name holds, made absolute and resolved. Return: whether there is one. */
 static bool read_path(const char *dir, const char *name, char *real)
 {
 	char path[LIMIT_PATH], text[LIMIT_PATH + 16], norm[LIMIT_PATH];
-	long n = protect_join(path, dir, name) ? read_file(path, text, sizeof(text)) : -ENAMETOOLONG;
+	long n =
+		protect_join(path, dir, name) ? read_file(path, text, sizeof(text)) : -ENAMETOOLONG;
 
 	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
 		n--;
@@ -81,41 +104,40 @@ static int read_config(struct finder *f, const char *path, const char *base, uns
 		       struct config_answer *a)
 {
 	const struct policy_protected *row;
-	_cleanup_free_ char *text = malloc(LIMIT_GIT_FILE);
-	_cleanup_free_ struct git_config *c = malloc(sizeof(*c));
+	_cleanup_free_ char *text = NULL;
+	struct git_config c;
 	char dir[LIMIT_PATH], norm[LIMIT_PATH];
 	long n;
 	int r, found = 0;
 
-	if (!text || !c)
-		return oom(f);
-	n = read_file(path, text, LIMIT_GIT_FILE);
+	n = read_text(path, &text);
 	if (n < 0)
 		return n == -ENOENT ? 0 : protect_note(f, path, strerror((int)-n), false);
 	memcpy(dir, path, strlen(path) + 1);
 	*strrchr(dir, '/') = '\0';
-	git_config_begin(c, text, (size_t)n);
-	for (r = 0; r == 0 && (found = git_config_next(c)) > 0;) {
-		if (a && strcmp(c->name, "extensions.objectformat") == 0)
-			a->hash = strcmp(c->value, "sha256") == 0 ? 32 : 20;
-		if (a && strcmp(c->name, "core.worktree") == 0 &&
-		    (!config_path(f, c->value, dir, norm) ||
+	git_config_begin(&c, text, (size_t)n);
+	for (r = 0; r == 0 && (found = git_config_next(&c)) > 0;) {
+		if (a && strcmp(c.name, "extensions.objectformat") == 0)
+			a->hash = strcmp(c.value, "sha256") == 0 ? 32 : 20;
+		if (a && strcmp(c.name, "core.worktree") == 0 &&
+		    (!config_path(f, c.value, dir, norm) ||
 		     jail_host_resolve(norm, true, a->worktree) < 0))
 			a->worktree[0] = '\0';
 		for (row = NULL; (row = policy_protected_next(POLICY_IN_CONFIG, row));) {
 			bool hooks = strcmp(row->name, "core.hookspath") == 0;
 
-			if (!git_config_is(c, row->name) ||
-			    !config_path(f, c->value, hooks ? base : dir, norm))
+			if (!git_config_is(&c, row->name) ||
+			    !config_path(f, c.value, hooks ? base : dir, norm))
 				continue;
 			r = protect_follow(f, norm, row);
-			if (r == 0 && !hooks && depth < LIMIT_GIT_DEPTH &&
-			    protect_inside(f, norm))
+			if (r == 0 && !hooks && depth < LIMIT_GIT_DEPTH && protect_inside(f, norm))
 				r = read_config(f, norm, base, depth + 1, NULL);
 			break;
 		}
 	}
-	return r == 0 && found < 0 ? protect_note(f, path, "not understood as a git configuration", false) : r;
+	return r == 0 && found < 0 ?
+		       protect_note(f, path, "not understood as a git configuration", false) :
+		       r;
 }
 
 /* One submodule of the repository at @worktree. */
@@ -136,60 +158,63 @@ static int submodule(struct finder *f, const char *worktree, const char *path)
 
 static int read_modules(struct finder *f, const char *worktree)
 {
-	_cleanup_free_ char *text = malloc(LIMIT_GIT_FILE);
-	_cleanup_free_ struct git_config *c = malloc(sizeof(*c));
+	_cleanup_free_ char *text = NULL;
+	struct git_config c;
 	char path[LIMIT_PATH];
 	int r = 0, found = 0;
 	long n;
 
-	if (!text || !c)
-		return oom(f);
 	if (!protect_join(path, worktree, ".gitmodules"))
 		return 0;
-	n = read_file(path, text, LIMIT_GIT_FILE);
+	n = read_text(path, &text);
 	if (n < 0)
 		return n == -ENOENT ? 0 : protect_note(f, path, strerror((int)-n), false);
-	git_config_begin(c, text, (size_t)n);
-	while (r == 0 && (found = git_config_next(c)) > 0) {
-		if (git_config_is(c, "submodule.*.path") &&
-		    git_path_plain(c->value, strlen(c->value)))
-			r = submodule(f, worktree, c->value);
+	git_config_begin(&c, text, (size_t)n);
+	while (r == 0 && (found = git_config_next(&c)) > 0) {
+		if (git_config_is(&c, "submodule.*.path") &&
+		    git_path_plain(c.value, strlen(c.value)))
+			r = submodule(f, worktree, c.value);
 	}
-	return r == 0 && found < 0 ? protect_note(f, path, "not understood as a list of submodules", false) : r;
+	return r == 0 && found < 0 ?
+		       protect_note(f, path, "not understood as a list of submodules", false) :
+		       r;
 }
 
 /* Enough for a piece, small enough to stay in the processor's cache: the index of a large project has many megabytes. */
 #define INDEX_BUFFER 65536
 
+/* What .gitmodules names is looked at before the start; of a larger index the rest (repositories added without it) soon after. */
+#define INDEX_NOW (256 << 10)
+
 /* Return: 0, negative errno with @e of what was found; *ret_bad: why the index itself could not be read. */
 static int walk_index(struct finder *f, int fd, const char *worktree, size_t hash, int *ret_bad)
 {
 	_cleanup_free_ unsigned char *buf = malloc(INDEX_BUFFER);
-	_cleanup_free_ struct git_index *g = malloc(sizeof(*g));
 	size_t at = 0, have = 0, used;
+	struct git_index g;
 	int r, step;
 	ssize_t n;
 
-	if (!buf || !g)
+	if (!buf)
 		return oom(f);
 	*ret_bad = -EBADMSG;
 	if (read(fd, buf, GIT_INDEX_HEAD) != GIT_INDEX_HEAD)
 		return 0;
-	*ret_bad = git_index_begin(g, buf, hash);
+	*ret_bad = git_index_begin(&g, buf, hash);
 	while (*ret_bad == 0) {
 		memmove(buf, buf + at, have - at);
 		have -= at;
 		at = 0;
 		n = read(fd, buf + have, INDEX_BUFFER - have);
 		if (n <= 0) {
-			*ret_bad = n < 0 ? -errno : git_index_whole(g) ? 0 : -EBADMSG;
+			*ret_bad = n < 0 ? -errno : git_index_whole(&g) ? 0 : -EBADMSG;
 			return 0;
 		}
 		have += (size_t)n;
 		do {
-			step = git_index_next(g, buf + at, have - at, &used);
+			step = git_index_next(&g, buf + at, have - at, &used);
 			at += used;
-			r = step == GIT_INDEX_SUBMODULE ? submodule(f, worktree, g->path) : 0;
+			r = step == GIT_INDEX_SUBMODULE ? submodule(f, worktree, g.path) : 0;
 			if (r < 0)
 				return r;
 		} while (step == GIT_INDEX_SUBMODULE);
@@ -214,6 +239,10 @@ static int read_index(struct finder *f, const char *git_dir, const char *worktre
 		return fd == -ENOENT ? 0 : protect_note(f, path, strerror(-fd), false);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return protect_note(f, path, "not a file", false);
+	if (f->pr->later && st.st_size > INDEX_NOW) {
+		f->late = true;
+		return 0;
+	}
 	if ((uint64_t)st.st_size > f->index_budget)
 		return protect_note(f, path, "too large: its submodules are not known", false);
 	f->index_budget -= (uint64_t)st.st_size;
@@ -270,8 +299,9 @@ static int list_below(struct finder *f, const char *dir, const char *name,
 	fd = sys_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
 			 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ENOTDIR ? 0 :
-							 protect_note(f, path, strerror(-fd), false);
+		return fd == -ENOENT || fd == -ENOTDIR ?
+			       0 :
+			       protect_note(f, path, strerror(-fd), false);
 	return protect_list(f, fd, path, each, path);
 }
 
@@ -307,8 +337,8 @@ static int own_config(struct finder *f, const char *dir, const char *name)
 		return policy_add(f->policy, POLICY_UNPROTECT, POLICY_COMMAND, path,
 				  "--allow-git-config", f->e);
 	if (!pr->configs)
-		pr->configs = arena_alloc(f->policy->arena,
-					  2L * LIMIT_WORKSPACES * sizeof(*pr->configs));
+		pr->configs =
+			arena_alloc(f->policy->arena, 2L * LIMIT_WORKSPACES * sizeof(*pr->configs));
 	kept = arena_strdup(f->policy->arena, path);
 	dir = arena_strdup(f->policy->arena, dir);
 	if (!pr->configs || !kept || !dir)
@@ -322,8 +352,8 @@ static int own_config(struct finder *f, const char *dir, const char *name)
 	return 0;
 }
 
-int protect_git_dir(struct finder *f, const char *path, const char *worktree,
-		    const char *index_dir, unsigned int how)
+int protect_git_dir(struct finder *f, const char *path, const char *worktree, const char *index_dir,
+		    unsigned int how)
 {
 	struct config_answer a = { .hash = 20 };
 	char config[LIMIT_PATH];
@@ -430,9 +460,10 @@ static int refuse(struct finder *f, const char *git_dir, const char *why)
 {
 	char text[512];
 
-	(void)snprintf(text, sizeof(text),
-		       "the workspace's .git names it, but %s: not given to be written (--allow-write gives it)",
-		       why);
+	(void)snprintf(
+		text, sizeof(text),
+		"the workspace's .git names it, but %s: not given to be written (--allow-write gives it)",
+		why);
 	return protect_note(f, git_dir, text, true);
 }
 
@@ -455,7 +486,8 @@ static int give(struct finder *f, const char *dir, const char *git_dir)
 	/* what is gone or is a link now was not looked at */
 	if (lstat(shared, &st) < 0 || !S_ISDIR(st.st_mode))
 		return refuse(f, git_dir, "it changed meanwhile");
-	(void)snprintf(origin, sizeof(origin), "built-in: the git directory that '%s/.git' names", dir);
+	(void)snprintf(origin, sizeof(origin), "built-in: the git directory that '%s/.git' names",
+		       dir);
 	r = policy_add(f->policy, POLICY_ALLOW_WRITE, POLICY_BUILTIN, shared, origin, f->e);
 	if (r == 0)
 		r = protect_add_root(f, arena_strdup(&f->scratch, shared));
@@ -474,13 +506,15 @@ static int follow_pointer(struct finder *f, const char *dir, const char *entry, 
 
 	if (!path || path[0] == '~' || path_normalize(path, dir, NULL, norm, NULL) < 0 ||
 	    jail_host_resolve(norm, true, git_dir) < 0)
-		return protect_note(f, entry, "not understood as the name of a git directory", false);
+		return protect_note(f, entry, "not understood as the name of a git directory",
+				    false);
 	if (!protect_inside(f, git_dir)) {
 		if (how & PROTECT_WORKSPACE)
 			return give(f, dir, git_dir);
-		return protect_note(f, git_dir,
-				    "a .git file names it; only a workspace's own is given to be written",
-				    false);
+		return protect_note(
+			f, git_dir,
+			"a .git file names it; only a workspace's own is given to be written",
+			false);
 	}
 	if (read_path(git_dir, "commondir", shared) && protect_inside(f, shared))
 		r = protect_git_dir(f, shared, dir, git_dir, how);
@@ -499,7 +533,9 @@ int protect_git_entry(struct finder *f, const char *dir, unsigned int how)
 		return 0;
 	fd = protect_open(AT_FDCWD, entry, &stx);
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ENOTDIR ? 0 : protect_note(f, entry, strerror(-fd), false);
+		return fd == -ENOENT || fd == -ENOTDIR ?
+			       0 :
+			       protect_note(f, entry, strerror(-fd), false);
 	(void)close(fd);
 	if (S_ISDIR(stx.stx_mode))
 		return protect_git_dir(f, entry, dir, NULL, how);

@@ -18,8 +18,11 @@
 #include "protect-find.h"
 
 /* Large, generated, and not where people keep settings; as many directories as the search has for everything. */
-static const char *const skipped[] = { "node_modules", "target",      "venv",         ".venv",
-				       ".tox",         "__pycache__", "site-packages" };
+static const char *const skipped[] = { "node_modules",  "target",      "venv",
+				       ".venv",         ".tox",        "__pycache__",
+				       "site-packages", ".cache",      ".next",
+				       ".gradle",       ".mypy_cache", ".ruff_cache",
+				       ".pytest_cache" };
 
 static int oom(struct finder *f)
 {
@@ -58,7 +61,8 @@ int protect_add_root(struct finder *f, const char *path)
 			return 0;
 	}
 	if (f->n_roots == f->max_roots) {
-		const char **roots = arena_alloc(&f->scratch, (f->n_roots * 2 + 16) * sizeof(*roots));
+		const char **roots =
+			arena_alloc(&f->scratch, (f->n_roots * 2 + 16) * sizeof(*roots));
 
 		if (!roots)
 			return oom(f);
@@ -135,9 +139,9 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 		return 0;
 	for (i = 0; i < f->n_roots; i++) {
 		if (path_covers(path, f->roots[i]))
-			return protect_note(f, path,
-					    "it is, or holds, a directory that is given to be written",
-					    false);
+			return protect_note(
+				f, path, "it is, or holds, a directory that is given to be written",
+				false);
 	}
 	for (i = 0; i < pr->n_found; i++) {
 		if (strcmp(pr->found[i].path, path) == 0)
@@ -199,8 +203,7 @@ int protect_follow(struct finder *f, const char *path, const struct policy_prote
 
 	memcpy(rest, path, strlen(path) + 1);
 	while (step(done, &at, &fits)) {
-		if (!fits || sys_statx(AT_FDCWD, *done ? done : "/", AT_SYMLINK_NOFOLLOW,
-				       &stx) < 0)
+		if (!fits || sys_statx(AT_FDCWD, *done ? done : "/", AT_SYMLINK_NOFOLLOW, &stx) < 0)
 			return 0; /* it leads to nothing that is there */
 		if (!S_ISLNK(stx.stx_mode))
 			continue;
@@ -257,7 +260,8 @@ int protect_list(struct finder *f, int fd, const char *dir,
 	while ((n = sys_call(SYS_getdents64, fd, buf, sizeof(buf), 0, 0)) > 0) {
 		for (o = 0; o < n; o += ((const struct entry *)(const void *)(buf + o))->len) {
 			const struct entry *d = (const void *)(buf + o);
-			unsigned char type = d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
+			unsigned char type =
+				d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
 
 			if (d->name[0] == '.' &&
 			    (!d->name[1] || (d->name[1] == '.' && !d->name[2])))
@@ -284,9 +288,9 @@ struct listing {
 static int push(struct finder *f, const char *dir, const char *name, unsigned int depth)
 {
 	char path[LIMIT_PATH];
-	const char **first = depth > LIMIT_PROTECT_DEPTH      ? &f->deeper :
-			     f->n_queue == LIMIT_PROTECT_DIRS ? &f->full :
-								NULL;
+	const char **first = depth > LIMIT_PROTECT_DEPTH ? &f->deeper :
+			     f->n_queue == f->max_queue  ? &f->full :
+							   NULL;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(skipped); i++) {
@@ -350,7 +354,7 @@ static int ask(struct finder *f, const struct listing *l)
 	int r = protect_git_entry(f, l->dir, 0);
 
 	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {
-		if (!strchr(row->name, '/'))
+		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
 			r = protect_name(f, l->fd, l->dir, row);
 	}
 	return r;
@@ -359,13 +363,14 @@ static int ask(struct finder *f, const struct listing *l)
 static int search_one(struct finder *f, size_t i)
 {
 	struct listing l = { .dir = f->queue[i], .depth = f->depth[i] };
-	_cleanup_close_ int fd = open(l.dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = sys_openat2(AT_FDCWD, l.dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+					     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	size_t n_queue = f->n_queue;
 	struct stat st;
 	int r;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : protect_note(f, l.dir, strerror(errno), false);
+		return fd == -ENOENT ? 0 : protect_note(f, l.dir, strerror(-fd), false);
 	l.fd = fd;
 	/* a directory has a link from each subdirectory, where it has such links at all; 4096: a block, up to about a hundred entries */
 	if (l.depth > 0 && fstat(fd, &st) == 0 && st.st_nlink == 2 && st.st_size > 4096)
@@ -385,7 +390,8 @@ static int search(struct finder *f)
 
 	for (i = 0; r == 0 && i < f->n_queue; i++)
 		r = search_one(f, i);
-	if (r == 0 && f->full)
+	f->pr->whole = !f->late && (!f->full || !f->pr->later);
+	if (r == 0 && f->full && !f->pr->later)
 		r = protect_note(f, f->full, "from here on: more than 500 directories", false);
 	if (r == 0 && f->deeper)
 		r = protect_note(f, f->deeper, "and what else is more than 3 levels deep", false);
@@ -397,15 +403,17 @@ static int search_home(struct finder *f)
 {
 	const struct policy_protected *row = NULL;
 	char path[LIMIT_PATH], link[8];
-	struct stat st;
 	int r = 0;
 
-	if (!f->pr->home || stat(f->pr->home, &st) < 0)
+	if (!f->pr->home || !f->n_roots)
 		return 0;
 	while (r == 0 && (row = policy_protected_next(POLICY_IN_HOME, row))) {
-		if (!protect_join(path, f->pr->home, row->name))
-			continue;
-		if (protect_inside(f, path) || readlink(path, link, sizeof(link)) > 0)
+		if (protect_join(path, f->pr->home, row->name) && protect_inside(f, path))
+			r = protect_follow(f, path, row);
+	}
+	while (r == 0 && (row = policy_protected_next(POLICY_IN_DOTFILES, row))) {
+		if (protect_join(path, f->pr->home, row->name) &&
+		    (protect_inside(f, path) || readlink(path, link, sizeof(link)) > 0))
 			r = protect_follow(f, path, row);
 	}
 	return r;
@@ -460,12 +468,52 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 			PROTECT_REACH | (is_workspace(pr, f->roots[i]) ? PROTECT_WORKSPACE : 0));
 	if (r == 0)
 		r = search_home(f);
-	for (i = 0; i < n && f->n_queue < LIMIT_PROTECT_DIRS; i++)
+	f->max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
+	for (i = 0; i < n && f->n_queue < f->max_queue; i++)
 		f->queue[f->n_queue++] = f->roots[i];
 	if (r == 0)
 		r = search(f);
 	arena_done(&f->scratch);
 	free(f);
+	return r;
+}
+
+/* Mount the tree at @path on itself. Return: 0, also when it is gone; or negative errno. */
+static int cover_one(int root, const char *path, bool read_only)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	_cleanup_close_ int tree = -1, fd = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
+							RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
+								RESOLVE_NO_SYMLINKS);
+	struct statx stx;
+	int r;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -EACCES ? 0 : fd;
+	if (!read_only && sys_statx(fd, "", AT_EMPTY_PATH, &stx) == 0 &&
+	    (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0; /* it can't be renamed already */
+	tree = sys_open_tree(fd, "",
+			     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return tree;
+	r = read_only ? sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) : 0;
+	return r < 0 ? r : sys_move_mount(tree, fd, "");
+}
+
+int jail_protect_cover(int root, const char *root_path, const char *path)
+{
+	const char *slash = path + strlen(root_path);
+	char dir[LIMIT_PATH];
+	int r;
+
+	/* the name first: who is in its directory already keeps that mount, and the pins are copies that have it, too */
+	r = cover_one(root, path, true);
+	while (r == 0 && (slash = strchr(slash + 1, '/'))) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		r = cover_one(root, dir, false);
+	}
 	return r;
 }
 

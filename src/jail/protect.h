@@ -39,11 +39,13 @@ struct jail_git_config {
 
 struct jail_protect {
 	/* by the caller */
-	const char *const *workspaces; /* their own .git may name a git directory outside, which is given then */
+	const char *const *
+		workspaces; /* their own .git may name a git directory outside, which is given then */
 	size_t n_workspaces;
 	const char *home;      /* or NULL */
 	uid_t owner;           /* of every git directory that is given */
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
+	bool later;            /* a large tree may be searched to the end by jail_late() */
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;
 	size_t n_found;
@@ -51,6 +53,7 @@ struct jail_protect {
 	size_t n_notes, n_more; /* n_more: notes that had no room */
 	struct jail_git_config *configs;
 	size_t n_configs;
+	bool whole; /* the search is at its end */
 };
 
 /**
@@ -60,6 +63,9 @@ struct jail_protect {
  * Return: 0 or negative errno with @e. What can't be looked at is a note, no failure.
  */
 int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err *e);
+
+/** jail_protect_cover() - the mounts for @path, below the writable @root_path, in a sandbox that runs (@root: O_PATH of its "/"). */
+int jail_protect_cover(int root, const char *root_path, const char *path);
 
 /** jail_protected_replaced() - whether the name of @p leads to another file than at the start, or to none. */
 bool jail_protected_replaced(const struct jail_protected *p);

@@ -54,10 +54,10 @@ static inline bool git_index_whole(const struct git_index *g)
 
 /* A configuration, variable by variable. */
 struct git_config {
-	const char *at, *end;    /* borrowed */
-	char section[256];       /* "core", "submodule.NAME" */
-	char name[512];          /* "core.hookspath", "submodule.NAME.path"; section and variable in lower case */
-	char value[LIMIT_PATH];  /* "" when there is none */
+	const char *at, *end; /* borrowed */
+	char section[256];    /* "core", "submodule.NAME" */
+	char name[512]; /* "core.hookspath", "submodule.NAME.path"; section and variable in lower case */
+	char value[LIMIT_PATH]; /* "" when there is none */
 };
 
 /** git_config_begin() - @data is borrowed until the end. */

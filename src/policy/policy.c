@@ -207,8 +207,9 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 
 const char *policy_kind_name(enum policy_kind k)
 {
-	static const char *const names[POLICY_KIND_NUM] = { "allow-read", "deny-read",  "allow-write",
-							    "deny-write", "hide",       "private",
+	static const char *const names[POLICY_KIND_NUM] = { "allow-read",  "deny-read",
+							    "allow-write", "deny-write",
+							    "hide",        "private",
 							    "unprotect" };
 
 	return k < POLICY_KIND_NUM ? names[k] : "?";

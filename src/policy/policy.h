@@ -24,7 +24,7 @@ enum policy_kind {
 	POLICY_ALLOW_WRITE,
 	POLICY_DENY_WRITE,
 	POLICY_HIDE,
-	POLICY_PRIVATE, /* an empty writable directory of the run's own */
+	POLICY_PRIVATE,   /* an empty writable directory of the run's own */
 	POLICY_UNPROTECT, /* lifts what the built-in layer protects (protect.h) */
 	POLICY_KIND_NUM
 };

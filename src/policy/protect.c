@@ -7,49 +7,48 @@
 #include "policy.h"
 
 #define PREFIX "built-in: protected: "
-#define P(place, name, what, why)                                              \
-	{                                                                      \
-		POLICY_PROTECT, POLICY_IN_##place, (name), PREFIX what, (why), \
+#define ROW(class, place, dir, name, origin, why)                               \
+	{                                                                       \
+		POLICY_##class, POLICY_IN_##place, (dir), (name), origin, (why) \
 	}
-#define F(place, name, what, why)                                             \
-	{                                                                     \
-		POLICY_FLAG, POLICY_IN_##place, (name), "flag: " what, (why), \
-	}
+#define P(place, name, what, why) ROW(PROTECT, place, false, name, PREFIX what, why)
+#define D(place, name, what, why) ROW(PROTECT, place, true, name, PREFIX what, why)
+#define F(place, name, what, why) ROW(FLAG, place, false, name, "flag: " what, why)
 
 static const struct policy_protected table[] = {
 	P(ANY, ".git", "git pointer",
 	  "a .git that is a file or a link says where git finds its configuration"),
 	P(ANY, ".envrc", "direnv", "direnv runs it when a shell enters the directory"),
-	P(ANY, ".husky", "git hooks", "husky's hooks: git runs them"),
-	P(ANY, ".githooks", "git hooks", "the usual value of core.hooksPath: git runs them"),
+	D(ANY, ".husky", "git hooks", "husky's hooks: git runs them"),
+	D(ANY, ".githooks", "git hooks", "the usual value of core.hooksPath: git runs them"),
 	P(ANY, ".vscode/tasks.json", "editor tasks", "tasks that may run when the folder opens"),
 	P(ANY, ".vscode/launch.json", "editor tasks", "programs that the debugger starts"),
 	P(ANY, ".vscode/settings.json", "editor settings",
 	  "paths of programs that extensions start"),
 	P(ANY, ".vscode/mcp.json", "agent tools", "servers that the editor starts"),
-	P(ANY, ".idea/runConfigurations", "editor tasks", "programs that the IDE starts"),
+	D(ANY, ".idea/runConfigurations", "editor tasks", "programs that the IDE starts"),
 	P(ANY, ".idea/startup.xml", "editor tasks", "tasks that run when the project opens"),
-	P(ANY, ".idea/tools", "editor tasks", "external tools of the IDE"),
+	D(ANY, ".idea/tools", "editor tasks", "external tools of the IDE"),
 	P(ANY, ".idea/watcherTasks.xml", "editor tasks", "programs that run when a file changes"),
 	P(ANY, ".zed/tasks.json", "editor tasks", "tasks of the editor"),
 	P(ANY, ".zed/settings.json", "editor settings", "paths of programs that the editor starts"),
-	P(ANY, ".devcontainer", "development container",
+	D(ANY, ".devcontainer", "development container",
 	  "commands and mounts of the container, some of them run on the host"),
 	P(ANY, ".devcontainer.json", "development container", "the same, in one file"),
 	P(ANY, ".claude/settings.json", "agent settings", "hooks and permissions of Claude Code"),
 	P(ANY, ".claude/settings.local.json", "agent settings",
 	  "hooks and permissions of Claude Code"),
-	P(ANY, ".claude/commands", "agent commands", "commands that may run programs"),
-	P(ANY, ".claude/agents", "agent commands", "agents with permissions of their own"),
-	P(ANY, ".claude/skills", "agent commands", "skills that may bring programs"),
-	P(ANY, ".claude/hooks", "agent hooks", "programs that settings.json names"),
+	D(ANY, ".claude/commands", "agent commands", "commands that may run programs"),
+	D(ANY, ".claude/agents", "agent commands", "agents with permissions of their own"),
+	D(ANY, ".claude/skills", "agent commands", "skills that may bring programs"),
+	D(ANY, ".claude/hooks", "agent hooks", "programs that settings.json names"),
 	P(ANY, ".cursor/mcp.json", "agent tools", "servers that Cursor starts"),
 	P(ANY, ".cursor/hooks.json", "agent hooks", "programs that Cursor runs"),
 	P(ANY, ".cursor/cli.json", "agent settings", "permissions of Cursor's agent"),
 	P(ANY, ".cursor/environment.json", "agent settings", "commands that Cursor runs"),
 	P(ANY, ".gemini/settings.json", "agent settings", "tools and permissions of Gemini CLI"),
-	P(ANY, ".gemini/commands", "agent commands", "commands that may run programs"),
-	P(ANY, ".gemini/extensions", "agent commands", "extensions that may bring programs"),
+	D(ANY, ".gemini/commands", "agent commands", "commands that may run programs"),
+	D(ANY, ".gemini/extensions", "agent commands", "extensions that may bring programs"),
 	P(ANY, ".codex/config.toml", "agent settings", "tools and permissions of Codex"),
 	P(ANY, ".codex/hooks.json", "agent hooks", "programs that Codex runs"),
 	P(ANY, ".mcp.json", "agent tools", "servers that agents start"),
@@ -58,13 +57,13 @@ static const struct policy_protected table[] = {
 	P(GIT, "config", "git configuration",
 	  "core.fsmonitor, filters, aliases, pagers: programs that git runs"),
 	P(GIT, "config.worktree", "git configuration", "the same for one worktree"),
-	P(GIT, "hooks", "git hooks", "git runs them"),
+	D(GIT, "hooks", "git hooks", "git runs them"),
 	P(GIT, "commondir", "git pointer", "says in which directory the configuration is"),
 	P(GIT, "info/attributes", "git attributes",
 	  "choose which configured filter runs on which file"),
 
-	P(SHARED, "info", "git attributes", "so that no attributes file can be made either"),
-	P(SHARED, "modules", "git submodules", "the git directories of its submodules"),
+	D(SHARED, "info", "git attributes", "so that no attributes file can be made either"),
+	D(SHARED, "modules", "git submodules", "the git directories of its submodules"),
 
 	P(WORKTREE, "commondir", "git pointer", "says in which directory the configuration is"),
 	P(WORKTREE, "gitdir", "git pointer", "says where the worktree is"),
@@ -72,35 +71,36 @@ static const struct policy_protected table[] = {
 
 	P(CONFIG, "include.path", "git configuration", "a part of the configuration"),
 	P(CONFIG, "includeif.*.path", "git configuration", "a part of the configuration"),
-	P(CONFIG, "core.hookspath", "git hooks", "git runs them"),
+	D(CONFIG, "core.hookspath", "git hooks", "git runs them"),
 
-	P(HOME, ".bashrc", "shell start-up", "the shell runs it"),
-	P(HOME, ".bash_profile", "shell start-up", "the shell runs it"),
 	P(HOME, ".bash_login", "shell start-up", "the shell runs it"),
 	P(HOME, ".bash_logout", "shell start-up", "the shell runs it"),
-	P(HOME, ".bash_aliases", "shell start-up", "the shell runs it"),
-	P(HOME, ".profile", "shell start-up", "the shell runs it"),
-	P(HOME, ".zshenv", "shell start-up", "the shell runs it"),
-	P(HOME, ".zprofile", "shell start-up", "the shell runs it"),
-	P(HOME, ".zshrc", "shell start-up", "the shell runs it"),
 	P(HOME, ".zlogin", "shell start-up", "the shell runs it"),
 	P(HOME, ".zlogout", "shell start-up", "the shell runs it"),
 	P(HOME, ".cshrc", "shell start-up", "the shell runs it"),
 	P(HOME, ".tcshrc", "shell start-up", "the shell runs it"),
 	P(HOME, ".login", "shell start-up", "the shell runs it"),
 	P(HOME, ".config/fish/config.fish", "shell start-up", "the shell runs it"),
-	P(HOME, ".config/fish/conf.d", "shell start-up", "the shell runs it"),
+	D(HOME, ".config/fish/conf.d", "shell start-up", "the shell runs it"),
 	P(HOME, ".xprofile", "session start-up", "runs at login"),
 	P(HOME, ".xsessionrc", "session start-up", "runs at login"),
 	P(HOME, ".xinitrc", "session start-up", "runs at login"),
 	P(HOME, ".pam_environment", "session start-up", "variables of every program"),
-	P(HOME, ".config/environment.d", "session start-up", "variables of every program"),
-	P(HOME, ".config/autostart", "session start-up", "runs at login"),
-	P(HOME, ".config/systemd/user", "session start-up", "services that run at login"),
-	P(HOME, ".gitconfig", "git configuration", "programs that git runs"),
-	P(HOME, ".config/git", "git configuration", "programs that git runs"),
-	P(HOME, ".vimrc", "editor settings", "commands that the editor runs"),
-	P(HOME, ".tmux.conf", "terminal settings", "commands that tmux runs"),
+	D(HOME, ".config/environment.d", "session start-up", "variables of every program"),
+	D(HOME, ".config/autostart", "session start-up", "runs at login"),
+	D(HOME, ".config/systemd/user", "session start-up", "services that run at login"),
+	D(HOME, ".config/git", "git configuration", "programs that git runs"),
+
+	P(DOTFILES, ".bashrc", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".bash_profile", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".bash_aliases", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".profile", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".zshenv", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".zprofile", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".zshrc", "shell start-up", "the shell runs it"),
+	P(DOTFILES, ".gitconfig", "git configuration", "programs that git runs"),
+	P(DOTFILES, ".vimrc", "editor settings", "commands that the editor runs"),
+	P(DOTFILES, ".tmux.conf", "terminal settings", "commands that tmux runs"),
 
 	F(ANY, "CLAUDE.md", "agent instructions", "what agents are told to do"),
 	F(ANY, "AGENTS.md", "agent instructions", "what agents are told to do"),
@@ -163,7 +163,8 @@ const char *policy_place_name(enum policy_place p)
 		"the shared git directory of a worktree, when it lies outside of what is writable",
 		"worktrees/NAME of a git directory",
 		"the path that a variable of a protected git configuration has",
-		"the home directory, when it is writable, or a link in it leads to what is writable",
+		"the home directory, when it is writable",
+		"the home directory, when it is writable, or when a link of that name leads to what is writable",
 	};
 
 	return p < POLICY_PLACE_NUM ? names[p] : "?";

@@ -5,6 +5,7 @@
 #ifndef BAILEY_POLICY_PROTECT_H
 #define BAILEY_POLICY_PROTECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum policy_class {
@@ -15,18 +16,20 @@ enum policy_class {
 
 /* Where the name of a row is looked for. */
 enum policy_place {
-	POLICY_IN_ANY,      /* any writable directory that is searched */
-	POLICY_IN_GIT,      /* a git directory: .git, a submodule's, a bare repository */
-	POLICY_IN_SHARED,   /* a git directory outside of the workspace, given because a worktree's .git file names it */
+	POLICY_IN_ANY, /* any writable directory that is searched */
+	POLICY_IN_GIT, /* a git directory: .git, a submodule's, a bare repository */
+	POLICY_IN_SHARED, /* a git directory outside of the workspace, given because a worktree's .git file names it */
 	POLICY_IN_WORKTREE, /* worktrees/NAME of a git directory */
 	POLICY_IN_CONFIG,   /* not a name: the path that this variable of a git configuration has */
-	POLICY_IN_HOME,     /* the home directory, where it is writable or a link leads to what is */
+	POLICY_IN_HOME,     /* the home directory */
+	POLICY_IN_DOTFILES, /* the same, and where a link of that name leads to */
 	POLICY_PLACE_NUM
 };
 
 struct policy_protected {
 	enum policy_class class;
 	enum policy_place place;
+	bool dir;           /* usually a directory */
 	const char *name;   /* relative to the place */
 	const char *origin; /* of the rule: "built-in: protected: git hooks" */
 	const char *why;    /* who executes or obeys it: for documents */

@@ -16,13 +16,14 @@
 #define LIMIT_ENV 65536          /* variables given to the command */
 #define LIMIT_SCAN_DEPTH 128     /* depth of a tree that is searched for sockets */
 #define LIMIT_SCAN_SOCKETS 4096  /* sockets masked in direct trees of one run */
-#define LIMIT_PROTECTED 512        /* protected paths of one run */
-#define LIMIT_PROTECT_DIRS 500     /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
+#define LIMIT_PROTECTED 512      /* protected paths of one run */
+#define LIMIT_PROTECT_DIRS 500   /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
+#define LIMIT_PROTECT_NOW 64     /* of these, searched before the command starts: about 0.3 ms */
 #define LIMIT_PROTECT_DEPTH 3
-#define LIMIT_PROTECT_NOTES 64     /* places that were not looked at, each with its reason */
-#define LIMIT_GIT_DIRS 256         /* git directories, worktrees and submodules of one run */
-#define LIMIT_GIT_DEPTH 8          /* submodules in submodules; configurations that include others */
+#define LIMIT_PROTECT_NOTES 64 /* places that were not looked at, each with its reason */
+#define LIMIT_GIT_DIRS 256     /* git directories, worktrees and submodules of one run */
+#define LIMIT_GIT_DEPTH 8      /* submodules in submodules; configurations that include others */
 #define LIMIT_GIT_INDEX (64u << 20) /* bytes of all indexes together */
-#define LIMIT_GIT_FILE (64u << 10) /* bytes of a configuration, of .gitmodules */
+#define LIMIT_GIT_FILE (64u << 10)  /* bytes of a configuration, of .gitmodules */
 
 #endif
