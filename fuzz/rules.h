@@ -34,7 +34,8 @@ static inline void fuzz_path(unsigned int n, char *out)
 /* What no layer has today is left out: nothing is written down about it. */
 static inline bool fuzz_sensible(enum policy_layer layer, enum policy_kind kind)
 {
-	bool allow = kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE;
+	bool allow =
+		kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE || kind == POLICY_UNPROTECT;
 
 	return layer == POLICY_BUILTIN ? !allow : kind != POLICY_PRIVATE;
 }

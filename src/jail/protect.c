@@ -333,8 +333,8 @@ static int on_entry(struct finder *f, const char *name, unsigned char type, void
 		l->commondir = l->commondir || strcmp(name, "commondir") == 0;
 		return type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : 0;
 	}
-	if (strcmp(name, ".git") == 0)
-		return protect_git_entry(f, l->dir, 0);
+	if (strcmp(name, ".git") == 0) /* what is writable itself was looked at first */
+		return l->depth > 0 ? protect_git_entry(f, l->dir, 0) : 0;
 	n = strlen(name);
 	/* every name of the table begins with a dot (a test sees to it) */
 	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {

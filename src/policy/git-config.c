@@ -76,8 +76,9 @@ static int read_section(struct git_config *c)
 				c->at++;
 				ch = peek(c);
 			}
-			r = ch < 0 || ch == '\n' ? -EBADMSG :
-						   put(c->section, &len, sizeof(c->section), ch);
+			if (ch < 0 || ch == '\n')
+				return -EBADMSG;
+			r = put(c->section, &len, sizeof(c->section), ch);
 		}
 		if (r < 0)
 			return r;

@@ -25,6 +25,11 @@ static unsigned int be16(const unsigned char *p)
 	return (unsigned int)p[0] << 8 | p[1];
 }
 
+static size_t at_most(size_t n, size_t max)
+{
+	return n < max ? n : max;
+}
+
 int git_index_begin(struct git_index *g, const unsigned char *head, size_t hash)
 {
 	*g = (struct git_index){ .hash = hash, .version = be32(head + 4), .left = be32(head + 8) };
@@ -58,7 +63,7 @@ static long plain_entry(struct git_index *g, const unsigned char *p, size_t n, s
 	const unsigned char *end;
 
 	if (len == NAME_MASK) { /* as long as that, or longer */
-		end = n > fixed ? memchr(p + fixed, '\0', n - fixed) : NULL;
+		end = n > fixed ? memchr(p + fixed, '\0', at_most(n - fixed, LIMIT_PATH)) : NULL;
 		if (!end)
 			return n >= fixed + LIMIT_PATH ? -EBADMSG : 0;
 		len = (size_t)(end - p) - fixed;
@@ -96,7 +101,7 @@ static long packed_entry(struct git_index *g, const unsigned char *p, size_t n, 
 	} while (p[at++] & 0x80);
 	if (drop > g->len)
 		return -EBADMSG;
-	end = n > at ? memchr(p + at, '\0', n - at) : NULL;
+	end = n > at ? memchr(p + at, '\0', at_most(n - at, LIMIT_PATH)) : NULL;
 	if (!end)
 		return n >= at + LIMIT_PATH ? -EBADMSG : 0;
 	len = (size_t)(end - p) - at;
