@@ -44,6 +44,10 @@ static inline bool ref_lifted(const struct policy *p, const char *path,
 		int reach = ref_reach(r->path, path);
 		bool reads = r->kind == POLICY_ALLOW_READ, writes = r->kind == POLICY_ALLOW_WRITE;
 
+		/* what the built-in layer protects is lifted by a higher layer's unprotect of the path, of what holds it, or of what is in it */
+		if (r->kind == POLICY_UNPROTECT && reach >= 0 && deny->kind == POLICY_DENY_WRITE &&
+		    deny->layer == POLICY_BUILTIN && r->layer != POLICY_BUILTIN)
+			return true;
 		if (reach < depth || (!reads && !writes))
 			continue;
 		if (deny->layer == POLICY_BUILTIN && r->layer != POLICY_BUILTIN) {

@@ -26,6 +26,7 @@ static bool answer(const struct sandbox *s, bool write, const char *path, struct
 	const struct policy_rule *rule = write ? v.write_rule : v.read_rule;
 	bool ok = v.state == POLICY_SHOW_RW || v.state == POLICY_IS_PRIVATE ||
 		  (!write && v.state == POLICY_SHOW_RO);
+	size_t i;
 
 	buf_puts(b, write ? "write " : "read ");
 	buf_quote(b, path);
@@ -38,7 +39,14 @@ static bool answer(const struct sandbox *s, bool write, const char *path, struct
 		buf_puts(b, write ? "; by default only the workspace is writable" :
 				    "; by default everything is readable");
 	}
-	if (!ok && rule && rule->layer != POLICY_BUILTIN) {
+	if (!ok && rule && rule->layer == POLICY_BUILTIN && rule->kind == POLICY_DENY_WRITE) {
+		buf_puts(b, "; the host executes or obeys it later; to allow it: --unprotect ");
+		buf_quote(b, rule->path);
+		for (i = 0; i < s->protect.n_configs; i++) {
+			if (strcmp(s->protect.configs[i].path, rule->path) == 0)
+				buf_puts(b, " (or --allow-git-config)");
+		}
+	} else if (!ok && rule && rule->layer != POLICY_BUILTIN) {
 		buf_puts(b, "; to allow it, leave that rule out");
 	} else if (!ok) {
 		buf_printf(b, "; to allow it: --allow-%s ", write ? "write" : "read");

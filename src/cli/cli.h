@@ -27,6 +27,7 @@ struct sandbox_options {
 	const struct opt *table; /* whose targets are here */
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
+	bool allow_git_config;
 	struct opt_list degraded;
 	struct opt_list policies; /* --policy */
 	const char *timeout;
@@ -90,6 +91,7 @@ enum sandbox_tty { SANDBOX_TTY_AUTO, SANDBOX_TTY, SANDBOX_NO_TTY };
 struct sandbox {
 	struct arena arena;
 	struct policy policy;
+	struct jail_protect protect;
 	struct jail_host host;
 	struct jail_host_ctx host_ctx;
 	struct jail_plan plan;
@@ -155,6 +157,15 @@ bool limits_exceeded(const struct jail_limits *l, const struct jail *jail);
  */
 int limits_verdict(const struct jail_limits *l, const struct jail_limit_events *ev, int status,
 		   char *out, size_t size);
+
+/** protect_say_before() - git directories that are not given, one line each, by @say. */
+void protect_say_before(const struct sandbox *s, void (*say)(const char *line));
+
+/**
+ * protect_say_after() - protected names that the host gave to other files during the run, and how to allow `git config` when that may be
+ * why the command failed (@status).
+ */
+void protect_say_after(const struct sandbox *s, int status, void (*say)(const char *line));
 
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);

@@ -84,6 +84,37 @@ static void layers_json(const struct sandbox *s, struct json *j)
 	json_close(j, '}');
 }
 
+/* Where protected paths were not looked for. */
+static void notes_json(const struct sandbox *s, struct json *j)
+{
+	size_t i;
+
+	json_open(j, "not_protected", '[');
+	for (i = 0; i < s->protect.n_notes; i++) {
+		json_open(j, NULL, '{');
+		json_str(j, "path", s->protect.notes[i].path);
+		json_str(j, "why", s->protect.notes[i].why);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_int(j, "not_protected_more", (long)s->protect.n_more);
+}
+
+static void notes_text(const struct sandbox *s, struct buf *b)
+{
+	size_t i;
+
+	buf_puts(b, "\nprotected paths: not looked at, or not given\n");
+	for (i = 0; i < s->protect.n_notes; i++) {
+		buf_puts(b, "  ");
+		buf_quote(b, s->protect.notes[i].path);
+		buf_printf(b, "  [%s]\n", s->protect.notes[i].why);
+	}
+	if (s->protect.n_more)
+		buf_printf(b, "  and %zu more\n", s->protect.n_more);
+	buf_puts(b, "  names that do not exist at the start: they are not protected\n");
+}
+
 static void explain_json(const struct sandbox *s, char *const *argv, struct buf *b)
 {
 	struct json j = { .out = b };
@@ -143,6 +174,7 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
+	notes_json(s, &j);
 	layers_json(s, &j);
 	json_close(&j, '}');
 	buf_puts(b, "\n");
@@ -189,6 +221,7 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 			   op->rule ? op->rule->origin : "", op->rule ? "]" : "");
 	}
 	limits_explain_text(s, b);
+	notes_text(s, b);
 	buf_puts(b, "\nlayers (a missing one is a refusal, unless accepted)\n");
 	for (i = 0; i < JAIL_LAYER_NUM; i++) {
 		const struct jail_layer_info *info = jail_layer_info((enum jail_layer)i);

@@ -147,6 +147,22 @@ static int kind_of_option(const char *name)
 	return -ENOENT;
 }
 
+/* Within one directory, too, a planted link must not lead to what is protected. */
+static int check_unprotect(const struct sandbox *s, const char *norm, const char *real,
+			   const char *where, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; strcmp(norm, real) != 0 && i < s->n_workspaces; i++) {
+		if (path_covers(s->workspaces[i], norm))
+			return err_set(
+				e, ERR_POLICY, -ELOOP,
+				"%s '%s': a symlink leads to '%s'; if that is meant, name it itself",
+				where, norm, real);
+	}
+	return 0;
+}
+
 int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *norm, struct err *e)
 {
 	char real[LIMIT_PATH], link[LIMIT_PATH], where[LIMIT_WHERE];
@@ -156,10 +172,12 @@ int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *n
 
 	(void)sandbox_where(p->value, where);
 	r = jail_host_resolve(norm, true, real);
-	if (r == 0 && grant)
+	if (r < 0)
+		return err_set(e, ERR_USAGE, r, "%s '%s': %s", where, norm, strerror(-r));
+	if (grant)
 		r = sandbox_check_grant(s, p->cwd, norm, real, where, e);
-	else if (r < 0)
-		(void)err_set(e, ERR_USAGE, r, "%s '%s': %s", where, norm, strerror(-r));
+	if (r == 0 && p->kind == POLICY_UNPROTECT)
+		r = check_unprotect(s, norm, real, where, e);
 	if (r < 0)
 		return r;
 	if (grant && (p->kind == POLICY_ALLOW_READ || !p->required) && lstat(real, &st) < 0) {

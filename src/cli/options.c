@@ -123,6 +123,17 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"policy", &o->policies, NULL, "FILE",
 			"Read more of these settings from a policy file",
 			"FILE has the form of bailey-policy(5) and counts as if its settings were options. May be given several times."),
+		OPT_LIST(
+			"unprotect", &o->files, "filesystem.unprotect", "PATH",
+			"Let the command change PATH, which the host executes later",
+			"What git, shells, editors and agents of the host execute or obey later (git hooks and configuration, .envrc, "
+			".vscode/tasks.json …) is read-only where it exists in a writable directory. This lifts that for PATH and for "
+			"what lies below; it makes nothing writable that is not writable anyway.",
+			OPT_PATHS),
+		OPT_FLAG("allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
+			 "Let the command change the workspace's git configuration",
+			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
+			 "affected: it may always configure those."),
 		OPT_GROUP("Environment"),
 		OPT_LIST("env", &o->env, "environment.set", "NAME=VALUE", "Set a variable",
 			 "Wins over the caller's variable of that name.", OPT_MAP),

@@ -82,6 +82,8 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	int r = sandbox_builtins(s, e);
 
 	if (r == 0)
+		r = sandbox_protect(s, e);
+	if (r == 0)
 		r = settings_keep(s, e);
 	if (r < 0)
 		return r;

@@ -95,4 +95,7 @@ void sandbox_grants_overruled(struct sandbox *s);
 /** sandbox_builtins() - the built-in rules, for every home that counts. Return: 0 or negative errno with @e. */
 int sandbox_builtins(struct sandbox *s, struct err *e);
 
+/** sandbox_protect() - rules for what the host executes later, after every other rule. Return: 0 or negative errno with @e. */
+int sandbox_protect(struct sandbox *s, struct err *e);
+
 #endif

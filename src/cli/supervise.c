@@ -66,6 +66,11 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
+static void say_line(const char *line)
+{
+	say("bailey: %s\n", line);
+}
+
 static void say_lost(unsigned int lost)
 {
 	const struct jail_layer_info *info;
@@ -162,10 +167,11 @@ static bool watch(struct run *run, long *wait)
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
-	if (!run->jail.searched && !run->dry_run)
-		run->late = jail_sockets_late(&run->jail, &run->shared->sandbox.plan);
+	if (!run->dry_run)
+		run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
+				      &run->shared->sandbox.protect, &run->shared->sandbox.policy);
 	if (run->late < 0)
-		say("bailey: the rest of a large workspace can't be searched for sockets: %s\n",
+		say("bailey: the rest of a large workspace can't be searched for sockets and protected paths: %s\n",
 		    strerror(-run->late));
 }
 
@@ -374,6 +380,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .entry = enter,
 				       .arg = &sh->cmd };
 	say_identity(s);
+	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
 	return r;
@@ -407,6 +414,8 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
+	if (r >= 0 && !run->dry_run)
+		protect_say_after(s, r, say_line);
 	return sh->spec.limits ? judge(run, r, e) : r;
 }
 

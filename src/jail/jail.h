@@ -5,7 +5,7 @@
  *  2. jail_begin(), jail_identify(), jail_continue(), jail_go()   clone PID 1; give it its ids; tell it what to build; let it go on:
  *                                          it drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, started, stopped, ended (wire.h)
- *  4. jail_sockets_late()                  finish the search for live sockets of a large workspace (docs/adr/0003)
+ *  4. jail_late()                          finish the searches of a large workspace (docs/adr/0003, 0007)
  *  5. limit.h                              what the run may use; without limits, nothing of it happens
  * The order of the privilege steps and their reasons stand in privs.c.
  */
@@ -19,6 +19,7 @@
 #include "host.h"
 #include "limit.h"
 #include "plan.h"
+#include "protect.h"
 #include "util/util.h"
 #include "wire/wire.h"
 
@@ -162,10 +163,12 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);
 void jail_done(struct jail *jail);
 
 /**
- * jail_sockets_late() - start a process that searches the direct trees to their end and masks the sockets it finds.
- * Should be called after WIRE_READY when !jail->searched. Return: its pid, to be reaped; or negative errno.
+ * jail_late() - start a process that searches large direct trees to their end, for sockets and for protected names, and mounts over what it
+ * finds. Should be called after WIRE_READY. @protect, @policy: of jail_protect_find().
+ * Return: its pid, to be reaped; 0 when everything was searched already; or negative errno.
  */
-int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan);
+int jail_late(const struct jail *jail, const struct jail_plan *plan,
+	      const struct jail_protect *protect, const struct policy *policy);
 
 /** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
 int jail_landlock_abi(void);

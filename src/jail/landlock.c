@@ -97,7 +97,8 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 		if (op->type == JAIL_OP_PROC)
 			rights =
 				FILE_RIGHTS; /* /proc/self/oom_score_adj, comm …; the rest is a read-only mount */
-		else if (op->type != JAIL_OP_DEV && !(op->flags & JAIL_OP_WRITABLE))
+		else if ((op->type != JAIL_OP_DEV && !(op->flags & JAIL_OP_WRITABLE)) ||
+			 (op->flags & JAIL_OP_PIN)) /* what it pins is below what has a rule */
 			continue;
 		r = allow(fd, op->path, rights & attr.handled_access_fs);
 		if (r < 0 && op->type != JAIL_OP_PROC)

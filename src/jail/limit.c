@@ -259,7 +259,7 @@ static int set_rlimits(struct jail_apply *a, const struct jail_limits *l, struct
 			       jail_layer_lost(JAIL_LAYER_CGROUP, a->spec->allow_degraded, &a->lost,
 					       e) :
 			       r;
-	/* ourselves beside the command's processes, and jail_sockets_late() */
+	/* ourselves beside the command's processes, and jail_late() */
 	return set_rlimit(l, POLICY_LIMIT_PIDS, RLIMIT_NPROC, l->helper ? 2 : 1, e);
 }
 

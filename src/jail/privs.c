@@ -77,7 +77,7 @@ struct child {
 	int ruleset;
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
-	/* user and mount namespace, for jail_sockets_late(); then what jail_watch_memory() needs */
+	/* user and mount namespace, for jail_late(); then what jail_watch_memory() needs */
 	int service[2 + JAIL_WATCH_NUM];
 	int cgroups[8]; /* by which PID 1 enters its cgroups */
 	struct cpus cpus;
@@ -215,7 +215,7 @@ static int stage_open(struct child *c, struct err *e)
 	return 0;
 }
 
-/* For jail_sockets_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
+/* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
 	c->service[0] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);

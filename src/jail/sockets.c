@@ -11,11 +11,8 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -124,6 +121,12 @@ static bool is_shallow(const struct jail_op *op)
 	return op->type == JAIL_OP_ROOT || (op->flags & JAIL_OP_SHALLOW);
 }
 
+/* Lies in a writable tree, which is searched as a whole. */
+static bool is_protected(const struct jail_op *op)
+{
+	return op->rule && op->rule->layer == POLICY_BUILTIN && op->rule->kind == POLICY_DENY_WRITE;
+}
+
 static int search_plan(const struct jail_plan *plan, struct search *s)
 {
 	char path[LIMIT_PATH];
@@ -134,7 +137,7 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 	for (i = 0; r == 0 && i < plan->n; i++) {
 		const struct jail_op *op = &plan->ops[i];
 
-		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) ||
+		if (!jail_op_shows_host(op) || (op->flags & JAIL_OP_PIN) || is_protected(op) ||
 		    lstat(op->path, &st) < 0)
 			continue;
 		if (S_ISSOCK(st.st_mode))
@@ -312,43 +315,9 @@ int jail_socket_cover(int root, const char *path)
 	return tree < 0 ? tree : sys_move_mount(tree, fd, "");
 }
 
-/* The helper: has capabilities in the sandbox's user namespace, works on names that the sandbox can change; follows no link. */
-static int helper(const struct jail *jail, const struct jail_plan *plan, struct jail_sockets *f,
-		  pid_t launcher)
+int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found)
 {
-	struct search s = { .plan = plan, .found = f, .deadline = 0 };
-	int root, r = search_plan(plan, &s);
-	size_t i;
+	struct search s = { .plan = plan, .found = found, .deadline = 0 };
 
-	if (setns(jail->userns, CLONE_NEWUSER) < 0 || setns(jail->mntns, CLONE_NEWNS) < 0)
-		return -errno;
-	/* the change of credentials took the death signal away */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
-		return -ESRCH;
-	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return -errno;
-	/* what was found is covered also when the search failed; one that can't be covered is no reason to leave the others */
-	for (i = 0; i < f->n; i++)
-		(void)jail_socket_cover(root, f->paths[i]);
-	return r;
-}
-
-int jail_sockets_late(const struct jail *jail, const struct jail_plan *plan)
-{
-	struct jail_sockets f = { .paths = NULL, .n = 0 };
-	pid_t launcher = getpid(), pid;
-	int r;
-
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != launcher)
-			_exit(1);
-		r = helper(jail, plan, &f, launcher);
-		jail_sockets_done(&f);
-		_exit(r < 0 ? 1 : 0);
-	}
-	return pid;
+	return search_plan(plan, &s);
 }

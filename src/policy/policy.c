@@ -101,8 +101,10 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 		return false;
 	switch (deny->kind) {
 	case POLICY_DENY_WRITE:
-		return allow->kind == POLICY_ALLOW_WRITE && builtin &&
-		       allow->layer != POLICY_BUILTIN && la >= ld;
+		if (!builtin || allow->layer == POLICY_BUILTIN)
+			return false;
+		return allow->kind == POLICY_UNPROTECT ||
+		       (allow->kind == POLICY_ALLOW_WRITE && la >= ld);
 	case POLICY_HIDE:
 		if (allow->kind == POLICY_ALLOW_READ && !builtin)
 			return la == ld;
@@ -113,6 +115,7 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 	case POLICY_ALLOW_READ:
 	case POLICY_ALLOW_WRITE:
 	case POLICY_SOCKET:
+	case POLICY_UNPROTECT:
 	case POLICY_KIND_NUM:
 		return false;
 	}
@@ -209,7 +212,8 @@ struct policy_verdict policy_eval(const struct policy *p, const char *path)
 
 bool policy_grants(enum policy_kind kind)
 {
-	return kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE || kind == POLICY_SOCKET;
+	return kind == POLICY_ALLOW_READ || kind == POLICY_ALLOW_WRITE || kind == POLICY_SOCKET ||
+	       kind == POLICY_UNPROTECT;
 }
 
 const struct policy_rule *policy_eval_socket(const struct policy *p, const struct policy_rule *rule)
@@ -231,10 +235,10 @@ const struct policy_rule *policy_eval_socket(const struct policy *p, const struc
 
 const char *policy_kind_name(enum policy_kind k)
 {
-	static const char *const names[POLICY_KIND_NUM] = { "allow-read",  "deny-read",
-							    "allow-write", "deny-write",
-							    "hide",        "private",
-							    "allow-socket" };
+	static const char *const names[POLICY_KIND_NUM] = { "allow-read",   "deny-read",
+							    "allow-write",  "deny-write",
+							    "hide",         "private",
+							    "allow-socket", "unprotect" };
 
 	return k < POLICY_KIND_NUM ? names[k] : "?";
 }

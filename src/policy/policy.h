@@ -6,6 +6,7 @@
  *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
  *  4. file.h, glob.h                                    policy files and path patterns
  *  5. policy_limit_parse() (limit.h)                    what a run may use
+ *  6. protect.h, git.h                                  what the host executes later, and the files that say where that is
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -16,8 +17,10 @@
 #include <string.h>
 
 #include "file.h"
+#include "git.h"
 #include "glob.h"
 #include "limit.h"
+#include "protect.h"
 #include "util/util.h"
 
 enum policy_kind {
@@ -26,8 +29,9 @@ enum policy_kind {
 	POLICY_ALLOW_WRITE,
 	POLICY_DENY_WRITE,
 	POLICY_HIDE,
-	POLICY_PRIVATE, /* an empty writable directory of the run's own */
-	POLICY_SOCKET,  /* one unix socket of the host, to connect to */
+	POLICY_PRIVATE,   /* an empty writable directory of the run's own */
+	POLICY_SOCKET,    /* one unix socket of the host, to connect to */
+	POLICY_UNPROTECT, /* lifts what the built-in layer protects (protect.h) */
 	POLICY_KIND_NUM
 };
 

@@ -30,5 +30,14 @@
 #define LIMIT_SESSIONS 1               /* commands under one PID 1; a run has one */
 #define LIMIT_TTY_IN 4096              /* bytes on the way to a terminal's program */
 #define LIMIT_TTY_OUT 32768            /* bytes on the way from it */
+#define LIMIT_PROTECTED 512            /* protected paths of one run */
+#define LIMIT_PROTECT_DIRS 500         /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
+#define LIMIT_PROTECT_NOW 64 /* of these, searched before the command starts: about 0.3 ms */
+#define LIMIT_PROTECT_DEPTH 3
+#define LIMIT_PROTECT_NOTES 64 /* places that were not looked at, each with its reason */
+#define LIMIT_GIT_DIRS 256     /* git directories, worktrees and submodules of one run */
+#define LIMIT_GIT_DEPTH 8      /* submodules in submodules; configurations that include others */
+#define LIMIT_GIT_INDEX (64u << 20) /* bytes of all indexes together */
+#define LIMIT_GIT_FILE (64u << 10)  /* bytes of a configuration, of .gitmodules */
 
 #endif

@@ -10,6 +10,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/stat.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -129,6 +130,12 @@ static inline const struct sys_dirent *sys_dirent_next(const char *buf, long n, 
 		return NULL;
 	*o += d->len; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
 	return d;
+}
+
+/* all of the basic facts, and the time of birth where the file system has it */
+static inline int sys_statx(int dfd, const char *path, unsigned int flags, struct statx *stx)
+{
+	return (int)sys_call(SYS_statx, dfd, path, flags, STATX_BASIC_STATS | STATX_BTIME, stx);
 }
 
 static inline long sys_clone3(const struct clone_args *args)

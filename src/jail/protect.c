@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation (docs/adr/0007). First the git repositories that the writable directories are or hold at their top, with everything
+ * that they lead to (protect-git.c); then the home directory's start-up files; then a search, breadth first, a few levels deep and in a
+ * bounded number of directories, for all names of the table. What is found becomes a rule of the built-in layer; the planner makes it a
+ * read-only mount and pins its parents. A symlink is protected as itself, and so is what it leads to. Everything here was
+ * written by whoever could write the workspace before: names and links are only looked at, and nothing is followed out of what is writable.
+ */
+#include "protect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "protect-find.h"
+
+/* Large, generated, and not where people keep settings; as many directories as the search has for everything. */
+static const char *const skipped[] = { "node_modules",  "target",      "venv",
+				       ".venv",         ".tox",        "__pycache__",
+				       "site-packages", ".cache",      ".next",
+				       ".gradle",       ".mypy_cache", ".ruff_cache",
+				       ".pytest_cache" };
+
+static int oom(struct finder *f)
+{
+	return err_set(f->e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
+}
+
+bool protect_join(char *out, const char *dir, const char *name)
+{
+	size_t a = strlen(dir), b = strlen(name);
+
+	if (a + b + 2 > LIMIT_PATH)
+		return false;
+	memcpy(out, dir, a);
+	out[a] = '/';
+	memcpy(out + a + 1, name, b + 1);
+	return true;
+}
+
+bool protect_inside(const struct finder *f, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_roots; i++) {
+		if (path_covers(f->roots[i], path))
+			return true;
+	}
+	return false;
+}
+
+int protect_add_root(struct finder *f, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < f->n_roots; i++) {
+		if (strcmp(f->roots[i], path) == 0)
+			return 0;
+	}
+	if (f->n_roots == f->max_roots) {
+		const char **roots =
+			arena_alloc(&f->scratch, (f->n_roots * 2 + 16) * sizeof(*roots));
+
+		if (!roots)
+			return oom(f);
+		if (f->n_roots)
+			memcpy(roots, f->roots, f->n_roots * sizeof(*roots));
+		f->roots = roots;
+		f->max_roots = f->n_roots * 2 + 16;
+	}
+	f->roots[f->n_roots++] = path;
+	return 0;
+}
+
+int protect_note(struct finder *f, const char *path, const char *why, bool refused)
+{
+	struct jail_protect *pr = f->pr;
+	struct arena *a = f->policy->arena;
+	size_t i;
+
+	for (i = 0; i < pr->n_notes; i++) {
+		if (strcmp(pr->notes[i].path, path) == 0 && strcmp(pr->notes[i].why, why) == 0)
+			return 0;
+	}
+	if (pr->n_notes == LIMIT_PROTECT_NOTES) {
+		pr->n_more++;
+		return 0;
+	}
+	if (!pr->notes)
+		pr->notes = arena_alloc(a, LIMIT_PROTECT_NOTES * sizeof(*pr->notes));
+	if (!pr->notes)
+		return oom(f);
+	path = arena_strdup(a, path);
+	why = arena_strdup(a, why);
+	if (!path || !why)
+		return oom(f);
+	pr->notes[pr->n_notes++] =
+		(struct jail_protect_note){ .path = path, .why = why, .refused = refused };
+	return 0;
+}
+
+int protect_open(int dfd, const char *path, struct statx *ret)
+{
+	int fd = sys_openat2(dfd, path, O_PATH | O_NOFOLLOW,
+			     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_statx(fd, "", AT_EMPTY_PATH, ret);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static struct jail_file_id file_id(const struct statx *stx)
+{
+	return (struct jail_file_id){
+		.dev = (uint64_t)stx->stx_dev_major << 32 | stx->stx_dev_minor,
+		.ino = stx->stx_ino,
+		.born = stx->stx_mask & STATX_BTIME ?
+				stx->stx_btime.tv_sec * 1000000000 + stx->stx_btime.tv_nsec :
+				0,
+	};
+}
+
+int protect_add(struct finder *f, const char *path, const struct policy_protected *row,
+		const struct statx *stx)
+{
+	struct jail_protect *pr = f->pr;
+	size_t i;
+
+	if (!protect_inside(f, path))
+		return 0;
+	for (i = 0; i < f->n_roots; i++) {
+		if (path_covers(path, f->roots[i]))
+			return protect_note(
+				f, path, "it is, or holds, a directory that is given to be written",
+				false);
+	}
+	for (i = 0; i < pr->n_found; i++) {
+		if (strcmp(pr->found[i].path, path) == 0)
+			return 0;
+	}
+	if (pr->n_found == LIMIT_PROTECTED)
+		return protect_note(f, path, "there are more than 512 protected paths", true);
+	if (!pr->found)
+		pr->found = arena_alloc(f->policy->arena, LIMIT_PROTECTED * sizeof(*pr->found));
+	path = arena_strdup(f->policy->arena, path);
+	if (!pr->found || !path)
+		return oom(f);
+	pr->found[pr->n_found++] =
+		(struct jail_protected){ .path = path, .row = row, .id = file_id(stx) };
+	return policy_add_static(f->policy, POLICY_DENY_WRITE, POLICY_BUILTIN, path, row->origin,
+				 f->e);
+}
+
+/* The component of *rest, put behind @done; *rest goes on. Return: whether there was one. */
+static bool step(char *done, const char **rest, bool *ret_fits)
+{
+	size_t len = strlen(done), n;
+
+	for (;;) {
+		*rest += strspn(*rest, "/");
+		n = strcspn(*rest, "/");
+		if (n == 0)
+			return false;
+		if (n == 1 && (*rest)[0] == '.') {
+			*rest += n;
+			continue;
+		}
+		break;
+	}
+	*ret_fits = len + n + 2 <= LIMIT_PATH;
+	if (*ret_fits && n == 2 && memcmp(*rest, "..", 2) == 0) {
+		char *slash = strrchr(done, '/');
+
+		if (slash)
+			*slash = '\0';
+	} else if (*ret_fits) {
+		done[len] = '/';
+		memcpy(done + len + 1, *rest, n);
+		done[len + 1 + n] = '\0';
+	}
+	*rest += n;
+	return true;
+}
+
+int protect_follow(struct finder *f, const char *path, const struct policy_protected *row)
+{
+	char done[LIMIT_PATH] = "", rest[2 * LIMIT_PATH], link[LIMIT_PATH];
+	struct statx stx = { .stx_mask = 0 };
+	const char *at = rest;
+	int links = 0, r;
+	bool fits = true;
+	size_t left;
+	ssize_t n;
+
+	memcpy(rest, path, strlen(path) + 1);
+	while (step(done, &at, &fits)) {
+		if (!fits || sys_statx(AT_FDCWD, *done ? done : "/", AT_SYMLINK_NOFOLLOW, &stx) < 0)
+			return 0; /* it leads to nothing that is there */
+		if (!S_ISLNK(stx.stx_mode))
+			continue;
+		r = protect_add(f, done, row, &stx);
+		if (r < 0)
+			return r;
+		n = readlink(done, link, sizeof(link));
+		left = strlen(at);
+		if (n <= 0 || n == sizeof(link) || ++links > 40 || left >= LIMIT_PATH)
+			return protect_note(f, path, "too many or too long symlinks", false);
+		memmove(rest + n, at, left + 1);
+		memcpy(rest, link, (size_t)n);
+		at = rest;
+		/* relative to where the link is */
+		*(link[0] == '/' ? done : strrchr(done, '/')) = '\0';
+	}
+	return *done ? protect_add(f, done, row, &stx) : 0;
+}
+
+int protect_name(struct finder *f, int dfd, const char *dir, const struct policy_protected *row)
+{
+	char path[LIMIT_PATH];
+	struct statx stx;
+	int fd = protect_open(dfd, row->name, &stx);
+
+	if (fd == -ENOENT || fd == -ENOTDIR || !protect_join(path, dir, row->name))
+		return 0;
+	if (fd >= 0)
+		(void)close(fd);
+	if (fd == -ELOOP || (fd >= 0 && S_ISLNK(stx.stx_mode)))
+		return protect_follow(f, path, row);
+	return fd < 0 ? protect_note(f, path, strerror(-fd), false) :
+			protect_add(f, path, row, &stx);
+}
+
+/* As the kernel writes it: getdents64(2). */
+struct entry {
+	uint64_t ino;
+	int64_t off;
+	uint16_t len;
+	unsigned char type;
+	char name[];
+};
+
+int protect_list(struct finder *f, int fd, const char *dir,
+		 int (*each)(struct finder *f, const char *name, unsigned char type, void *arg),
+		 void *arg)
+{
+	_Alignas(struct entry) char buf[8192];
+	struct stat st;
+	long n, o;
+	int r = 0;
+
+	while ((n = sys_call(SYS_getdents64, fd, buf, sizeof(buf), 0, 0)) > 0) {
+		for (o = 0; o < n; o += ((const struct entry *)(const void *)(buf + o))->len) {
+			const struct entry *d = (const void *)(buf + o);
+			unsigned char type =
+				d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
+
+			if (d->name[0] == '.' &&
+			    (!d->name[1] || (d->name[1] == '.' && !d->name[2])))
+				continue;
+			if (type == DT_UNKNOWN &&
+			    fstatat(fd, d->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+				type = (unsigned char)IFTODT(st.st_mode);
+			r = each(f, d->name, type, arg);
+			if (r != 0)
+				return r;
+		}
+	}
+	return n < 0 ? protect_note(f, dir, strerror((int)-n), false) : 0;
+}
+
+/* The directory that is listed. */
+struct listing {
+	const char *dir;
+	int fd;
+	unsigned int depth;
+	bool head, objects, refs, commondir; /* what makes it a git directory */
+};
+
+static int push(struct finder *f, const char *dir, const char *name, unsigned int depth)
+{
+	char path[LIMIT_PATH];
+	const char **first = depth > LIMIT_PROTECT_DEPTH ? &f->deeper :
+			     f->n_queue == f->max_queue  ? &f->full :
+							   NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(skipped); i++) {
+		if (strcmp(skipped[i], name) == 0)
+			return protect_join(path, dir, name) ?
+				       protect_note(f, path,
+						    "not searched: installed or generated files",
+						    false) :
+				       0;
+	}
+	if ((first && *first) || !protect_join(path, dir, name))
+		return 0;
+	for (i = 0; f->n_roots > 1 && i < f->n_roots; i++) {
+		if (strcmp(f->roots[i], path) == 0)
+			return 0; /* searched from there */
+	}
+	dir = arena_strdup(&f->scratch, path);
+	if (!dir)
+		return oom(f);
+	if (first) {
+		*first = dir;
+		return 0;
+	}
+	f->queue[f->n_queue] = dir;
+	f->depth[f->n_queue++] = (unsigned char)depth;
+	return 0;
+}
+
+static int on_entry(struct finder *f, const char *name, unsigned char type, void *arg)
+{
+	const struct policy_protected *row = NULL;
+	struct listing *l = arg;
+	size_t n;
+	int r = 0;
+
+	if (name[0] != '.') {
+		l->head = l->head || strcmp(name, "HEAD") == 0;
+		l->objects = l->objects || strcmp(name, "objects") == 0;
+		l->refs = l->refs || strcmp(name, "refs") == 0;
+		l->commondir = l->commondir || strcmp(name, "commondir") == 0;
+		return type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : 0;
+	}
+	if (strcmp(name, ".git") == 0) /* what is writable itself was looked at first */
+		return l->depth > 0 ? protect_git_entry(f, l->dir, 0) : 0;
+	n = strlen(name);
+	/* every name of the table begins with a dot (a test sees to it) */
+	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {
+		if (strncmp(row->name, name, n) == 0 && (row->name[n] == '/' || !row->name[n]))
+			r = protect_name(f, l->fd, l->dir, row);
+	}
+	return r == 0 && type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : r;
+}
+
+/*
+ * A directory without subdirectories that has many entries: asking for the few names that can matter is cheaper than to list all. (A
+ * link to a directory, where the table has names in directories, is not seen there.)
+ */
+static int ask(struct finder *f, const struct listing *l)
+{
+	const struct policy_protected *row = NULL;
+	int r = protect_git_entry(f, l->dir, 0);
+
+	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {
+		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
+			r = protect_name(f, l->fd, l->dir, row);
+	}
+	return r;
+}
+
+static int search_one(struct finder *f, size_t i)
+{
+	struct listing l = { .dir = f->queue[i], .depth = f->depth[i] };
+	_cleanup_close_ int fd = sys_openat2(AT_FDCWD, l.dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+					     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	size_t n_queue = f->n_queue;
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : protect_note(f, l.dir, strerror(-fd), false);
+	l.fd = fd;
+	/* a directory has a link from each subdirectory, where it has such links at all; 4096: a block, up to about a hundred entries */
+	if (l.depth > 0 && fstat(fd, &st) == 0 && st.st_nlink == 2 && st.st_size > 4096)
+		return ask(f, &l);
+	r = protect_list(f, fd, l.dir, on_entry, &l);
+	if (r == 0 && l.head && ((l.objects && l.refs) || l.commondir)) {
+		f->n_queue = n_queue; /* what is in it has its own table */
+		r = protect_git_dir(f, l.dir, NULL, NULL, 0);
+	}
+	return r;
+}
+
+static int search(struct finder *f)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < f->n_queue; i++)
+		r = search_one(f, i);
+	f->pr->whole = !f->late && (!f->full || !f->pr->later);
+	if (r == 0 && f->full && !f->pr->later)
+		r = protect_note(f, f->full, "from here on: more than 500 directories", false);
+	if (r == 0 && f->deeper)
+		r = protect_note(f, f->deeper, "and what else is more than 3 levels deep", false);
+	return r;
+}
+
+/* The home directory itself need not be writable: a link in it may lead to what is (a repository of such files). */
+static int search_home(struct finder *f)
+{
+	const struct policy_protected *row = NULL;
+	char path[LIMIT_PATH], link[8];
+	int r = 0;
+
+	if (!f->pr->home || !f->n_roots)
+		return 0;
+	while (r == 0 && (row = policy_protected_next(POLICY_IN_HOME, row))) {
+		if (protect_join(path, f->pr->home, row->name) && protect_inside(f, path))
+			r = protect_follow(f, path, row);
+	}
+	while (r == 0 && (row = policy_protected_next(POLICY_IN_DOTFILES, row))) {
+		if (protect_join(path, f->pr->home, row->name) &&
+		    (protect_inside(f, path) || readlink(path, link, sizeof(link)) > 0))
+			r = protect_follow(f, path, row);
+	}
+	return r;
+}
+
+static int collect_roots(struct finder *f)
+{
+	size_t i, n = f->policy->n;
+	struct stat st;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < n; i++) {
+		const struct policy_rule *rule = &f->policy->rules[i];
+
+		/* files are given by name, and then meant; the root directory is refused later */
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->path[1] &&
+		    lstat(rule->path, &st) == 0 && S_ISDIR(st.st_mode))
+			r = protect_add_root(f, rule->path);
+	}
+	return r;
+}
+
+static bool is_workspace(const struct jail_protect *pr, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < pr->n_workspaces; i++) {
+		if (strcmp(pr->workspaces[i], path) == 0)
+			return true;
+	}
+	return false;
+}
+
+int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err *e)
+{
+	struct finder *f = calloc(1, sizeof(*f));
+	size_t i, n;
+	int r;
+
+	if (!f)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
+	*f = (struct finder){ .pr = pr,
+			      .policy = policy,
+			      .e = e,
+			      .scratch = ARENA_INIT(LIMIT_ARENA),
+			      .index_budget = LIMIT_GIT_INDEX };
+	r = collect_roots(f);
+	n = f->n_roots; /* git directories that are given come to them, and are known through and through */
+	for (i = 0; r == 0 && i < n; i++)
+		r = protect_git_entry(
+			f, f->roots[i],
+			PROTECT_REACH | (is_workspace(pr, f->roots[i]) ? PROTECT_WORKSPACE : 0));
+	if (r == 0)
+		r = search_home(f);
+	f->max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
+	for (i = 0; i < n && f->n_queue < f->max_queue; i++)
+		f->queue[f->n_queue++] = f->roots[i];
+	if (r == 0)
+		r = search(f);
+	arena_done(&f->scratch);
+	free(f);
+	return r;
+}
+
+/* Mount the tree at @path on itself. Return: 0, also when it is gone; or negative errno. */
+static int cover_one(int root, const char *path, bool read_only)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	_cleanup_close_ int tree = -1, fd = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
+							RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
+								RESOLVE_NO_SYMLINKS);
+	struct statx stx;
+	int r;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -EACCES ? 0 : fd;
+	if (!read_only && sys_statx(fd, "", AT_EMPTY_PATH, &stx) == 0 &&
+	    (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0; /* it can't be renamed already */
+	tree = sys_open_tree(fd, "",
+			     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return tree;
+	r = read_only ? sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) : 0;
+	return r < 0 ? r : sys_move_mount(tree, fd, "");
+}
+
+int jail_protect_cover(int root, const char *root_path, const char *path)
+{
+	const char *slash = path + strlen(root_path);
+	char dir[LIMIT_PATH];
+	int r;
+
+	/* the name first: who is in its directory already keeps that mount, and the pins are copies that have it, too */
+	r = cover_one(root, path, true);
+	while (r == 0 && (slash = strchr(slash + 1, '/'))) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		r = cover_one(root, dir, false);
+	}
+	return r;
+}
+
+bool jail_protected_replaced(const struct jail_protected *p)
+{
+	struct jail_file_id id;
+	struct statx stx;
+
+	if (sys_statx(AT_FDCWD, p->path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
+		return true;
+	id = file_id(&stx);
+	return id.dev != p->id.dev || id.ino != p->id.ino || id.born != p->id.born;
+}
+
+bool jail_git_dir_changed(const struct jail_git_config *c)
+{
+	struct stat st;
+
+	return stat(c->dir, &st) == 0 &&
+	       st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != c->changed;
+}
