@@ -139,6 +139,30 @@ static bool absolute(const char *variable)
 	return value && value[0] == '/';
 }
 
+/*
+ * Root's own places are kept from other ids by their modes, but not where a grant shows them with mapped owners: who gives /var or /etc to the
+ * command does not mean to give it the next run's policy.
+ */
+static int hide_roots_own(struct sandbox *s, struct err *e)
+{
+	static const char *const own[] = { "/var/lib/bailey", "/etc/bailey" };
+	size_t i, k, n = s->policy.n;
+	int r = 0;
+
+	for (i = 0; geteuid() == 0 && i < ARRAY_SIZE(own); i++) {
+		for (k = 0; k < n; k++) {
+			const struct policy_rule *rule = &s->policy.rules[k];
+
+			if (rule->kind == POLICY_ALLOW_WRITE && path_covers(rule->path, own[i]))
+				break;
+		}
+		if (r == 0 && k < n)
+			r = policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, own[i],
+				       "built-in: bailey's own place", e);
+	}
+	return r;
+}
+
 int sandbox_builtins(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
@@ -159,7 +183,9 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 		c.state_dir = state_dir;
 	if (absolute("XDG_CONFIG_HOME") && settings_config_dir(s->home, true, config_dir) == 0)
 		c.config_dir = config_dir;
-	r = policy_builtin(&s->policy, &c, e);
+	r = hide_roots_own(s, e);
+	if (r == 0)
+		r = policy_builtin(&s->policy, &c, e);
 	if (r == 0)
 		r = resolve_builtins(s, s->home, e);
 	/* HOME may not be the home of the one the command acts as: root as the workspace's owner, or a HOME that is made up */

@@ -81,7 +81,7 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = sandbox_builtins(s, e);
 
-	if (r == 0)
+	if (r == 0 && s->starts)
 		r = settings_keep(s, e);
 	if (r < 0)
 		return r;
