@@ -140,27 +140,22 @@ static bool absolute(const char *variable)
 }
 
 /*
- * Root's own places are kept from other ids by their modes, but not where a grant shows them with mapped owners: who gives /var or /etc to the
- * command does not mean to give it the next run's policy.
+ * Root's state is kept from other ids by its mode, but not where a grant shows it with mapped owners: who gives /var/lib to the command does not
+ * mean to give it the next run's trust.
  */
-static int hide_roots_own(struct sandbox *s, struct err *e)
+static bool gives_state(const struct sandbox *s, const char *state)
 {
-	static const char *const own[] = { "/var/lib/bailey", "/etc/bailey" };
-	size_t i, k, n = s->policy.n;
-	int r = 0;
+	size_t i;
 
-	for (i = 0; geteuid() == 0 && i < ARRAY_SIZE(own); i++) {
-		for (k = 0; k < n; k++) {
-			const struct policy_rule *rule = &s->policy.rules[k];
+	for (i = 0; i < s->policy.n; i++) {
+		const struct policy_rule *rule = &s->policy.rules[i];
 
-			if (rule->kind == POLICY_ALLOW_WRITE && path_covers(rule->path, own[i]))
-				break;
-		}
-		if (r == 0 && k < n)
-			r = policy_add(&s->policy, POLICY_HIDE, POLICY_BUILTIN, own[i],
-				       "built-in: bailey's own place", e);
+		/* "/" can't be given (jail/plan.c) */
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->path[1] &&
+		    path_covers(rule->path, state))
+			return true;
 	}
-	return r;
+	return false;
 }
 
 int sandbox_builtins(struct sandbox *s, struct err *e)
@@ -177,15 +172,14 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	if (dir && dir[0] == '/' && path_normalize(dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, runtime_dir) == 0)
 		c.runtime_dir = runtime_dir;
-	/* root's own is kept from any other id by its mode; what is below the home is in the table */
-	if ((c.host_root || absolute("XDG_STATE_HOME")) &&
-	    settings_state_dir(s->home, state_dir) == 0)
+	/* what is below the home is in the table */
+	if ((geteuid() == 0 || absolute("XDG_STATE_HOME")) &&
+	    settings_state_dir(s->home, state_dir) == 0 &&
+	    (c.host_root || absolute("XDG_STATE_HOME") || gives_state(s, state_dir)))
 		c.state_dir = state_dir;
 	if (absolute("XDG_CONFIG_HOME") && settings_config_dir(s->home, true, config_dir) == 0)
 		c.config_dir = config_dir;
-	r = hide_roots_own(s, e);
-	if (r == 0)
-		r = policy_builtin(&s->policy, &c, e);
+	r = policy_builtin(&s->policy, &c, e);
 	if (r == 0)
 		r = resolve_builtins(s, s->home, e);
 	/* HOME may not be the home of the one the command acts as: root as the workspace's owner, or a HOME that is made up */

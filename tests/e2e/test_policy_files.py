@@ -319,6 +319,11 @@ def test_root_giving_var_lib_does_not_give_the_store(bailey, run, user, ws):
 
 
 def test_to_explain_makes_nothing(bailey, user):
+    """Nor does a run that is refused."""
+    there = [pathlib.Path(p).exists() for p in ("/etc/bailey", "/var/lib/bailey")]
+    for path in ("/", "/etc"):
+        bailey(["run", "--allow-write", path, "--", "true"], cwd=user.mkdir(user.base / "nothing"))
+    assert there == [pathlib.Path(p).exists() for p in ("/etc/bailey", "/var/lib/bailey")]
     shutil.rmtree(user.home / ".config" / "bailey", ignore_errors=True)
     for args in (["run", "--explain", "--", "true"], ["check", "read", "x"]):
         assert bailey(args, cwd=user.home).rc in (0, 1)
