@@ -37,7 +37,7 @@ static void print_type(const struct opt *o)
 	case OPT_TYPE_STRING:
 	case OPT_TYPE_OPTIONAL:
 		if (o->number)
-			printf("\"type\": [\"string\", \"integer\"], \"minimum\": 0");
+			printf("\"type\": [\"string\", \"number\"], \"minimum\": 0");
 		else
 			printf("\"type\": \"string\"");
 		break;

@@ -112,6 +112,7 @@ struct sandbox {
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
 		*options; /* of the command line; merged with those of files, when there are any */
+	bool starts;      /* for a run, not only to say what it would be */
 	bool merged;      /* options are our own */
 	size_t scanned;   /* names that all patterns looked at */
 	const char **notices; /* lines to print when the run starts */

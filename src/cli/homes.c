@@ -139,6 +139,25 @@ static bool absolute(const char *variable)
 	return value && value[0] == '/';
 }
 
+/*
+ * Root's state is kept from other ids by its mode, but not where a grant shows it with mapped owners: who gives /var/lib to the command does not
+ * mean to give it the next run's trust.
+ */
+static bool gives_state(const struct sandbox *s, const char *state)
+{
+	size_t i;
+
+	for (i = 0; i < s->policy.n; i++) {
+		const struct policy_rule *rule = &s->policy.rules[i];
+
+		/* "/" can't be given (jail/plan.c) */
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->path[1] &&
+		    path_covers(rule->path, state))
+			return true;
+	}
+	return false;
+}
+
 int sandbox_builtins(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
@@ -153,9 +172,10 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	if (dir && dir[0] == '/' && path_normalize(dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, runtime_dir) == 0)
 		c.runtime_dir = runtime_dir;
-	/* root's own is kept from any other id by its mode; what is below the home is in the table */
-	if ((c.host_root || absolute("XDG_STATE_HOME")) &&
-	    settings_state_dir(s->home, state_dir) == 0)
+	/* what is below the home is in the table */
+	if ((geteuid() == 0 || absolute("XDG_STATE_HOME")) &&
+	    settings_state_dir(s->home, state_dir) == 0 &&
+	    (c.host_root || absolute("XDG_STATE_HOME") || gives_state(s, state_dir)))
 		c.state_dir = state_dir;
 	if (absolute("XDG_CONFIG_HOME") && settings_config_dir(s->home, true, config_dir) == 0)
 		c.config_dir = config_dir;

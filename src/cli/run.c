@@ -70,7 +70,7 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r < 0)
 		return r;
 	s = supervise_sandbox(&run);
-	s->protect.later = true;
+	s->starts = true;
 	r = sandbox_identify(s, o, owner, e);
 	if (r == 0)
 		r = supervise_identify(&run, ret_no_block, e);

@@ -83,7 +83,7 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 
 	if (r == 0)
 		r = sandbox_protect(s, e);
-	if (r == 0)
+	if (r == 0 && s->starts)
 		r = settings_keep(s, e);
 	if (r < 0)
 		return r;

@@ -44,7 +44,10 @@ int settings_read(int dfd, const char *path, const char *name, enum settings_own
 		if (errno == ELOOP)
 			return err_set(e, ERR_POLICY, -ELOOP,
 				       "%s: it is a symlink; it must be a regular file", name);
-		return err_set(e, ERR_POLICY, -errno, "%s: %s", name, strerror(errno));
+		return err_set(
+			e, ERR_POLICY, -errno,
+			"%s: %s: a policy that can't be read is not passed over; make it readable, or remove it",
+			name, strerror(errno));
 	}
 	if (fstat(fd, &st) < 0)
 		return err_set(e, ERR_POLICY, -errno, "%s: %s", name, strerror(errno));
@@ -125,8 +128,8 @@ int settings_keep(const struct sandbox *s, struct err *e)
 	int r;
 
 	for (i = 0; i < s->policy.n; i++) {
-		if (rules[i].kind != POLICY_ALLOW_WRITE)
-			continue;
+		if (rules[i].kind != POLICY_ALLOW_WRITE || !rules[i].path[1])
+			continue; /* "/" can't be given (jail/plan.c): nothing will run */
 		for (k = 0; k < s->policy.n; k++) {
 			if (!policy_rule_covers(&rules[i], rules[k].path, rules[k].len) ||
 			    !policy_rule_is_own(&rules[k]) || lstat(rules[k].path, &st) == 0)

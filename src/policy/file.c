@@ -149,7 +149,7 @@ static int map(struct mapper *m, const struct opt *o, const struct json_node *v)
 	return r;
 }
 
-/* A limit: "5m", or a whole number. */
+/* A limit: "5m", or a number; the row knows which of them are limits. */
 static int number(struct mapper *m, const struct opt *o, const struct json_node *v)
 {
 	struct err why = ERR_INIT;
@@ -157,10 +157,8 @@ static int number(struct mapper *m, const struct opt *o, const struct json_node 
 	long n = 0;
 
 	if (v->type != JSON_STRING && v->type != JSON_NUMBER)
-		return bad(m, v, false, "expected a string or a whole number, found %s",
+		return bad(m, v, false, "expected a string or a number, found %s",
 			   json_type_name(v->type));
-	if (v->type == JSON_NUMBER && text[strspn(text, "0123456789")])
-		return bad(m, v, false, "expected a whole number, found %s", text);
 	if (o->number(text, &n, &why) < 0)
 		return bad(m, v, false, "%s", why.msg);
 	return put(m, o, v, text, false);
