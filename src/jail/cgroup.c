@@ -24,8 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cgroup-find.h"
-
 #define PREFIX "bailey-"
 #define CPU_PERIOD_US 100000u
 #define REMOVE_TRIES 2000 /* half a millisecond each */

@@ -134,8 +134,8 @@ static const struct probe_fact facts[] = {
 	{ "net.tap", "network", "network cards for a guest", "--isolation vm with a network", NULL,
 	  "ns.net", NULL, "pass /dev/net/tun into the container: --device /dev/net/tun", try_tap },
 
-	{ "cgroup", "limits", "control groups of our own", "hard limits", NULL, NULL, NULL, NULL,
-	  try_cgroup },
+	{ "cgroup", "limits", "control groups of our own", "hard limits", "cgroup", NULL, NULL,
+	  NULL, try_cgroup },
 	{ "nproc", "limits", "the process limit counts by sandbox", "--pids without control groups",
 	  NULL, "ns.pid", NULL, "boot Linux 5.14 or newer", try_nproc },
 	{ "clone3", "limits", "processes can be born in a control group",

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tries.h"
@@ -17,97 +18,71 @@
 #define LEAST_FREE (64ul << 20) /* below that nothing can be kept */
 #define GOOD_FREE (1ul << 30)
 
-/* A mounted control group hierarchy. */
-struct hierarchy {
-	const char *point; /* where */
-	const char *root;  /* which of its groups is shown there */
-	const char *type;  /* cgroup, cgroup2 */
-	const char *super; /* options; of v1 they name the controllers */
-};
+/* What limits are held by, and what each is called. */
+static const char *const controllers[] = { "memory", "pids", "cpu" };
 
-static char *field(char **line)
-{
-	char *start = *line, *space = start ? strchr(start, ' ') : NULL;
+#define ALL ((1u << ARRAY_SIZE(controllers)) - 1)
 
-	if (space)
-		*space++ = '\0';
-	*line = space;
-	return start;
-}
-
-/* One line of mountinfo (proc_pid_mountinfo(5)), cut in place. Return: whether it is a hierarchy. */
-static bool parse_hierarchy(char *line, struct hierarchy *h)
-{
-	char *dash = strstr(line, " - ");
-	int i;
-
-	if (!dash)
-		return false;
-	*dash = '\0';
-	dash += 3;
-	for (i = 0; i < 3; i++)
-		(void)field(&line);
-	h->root = field(&line);
-	h->point = field(&line);
-	h->type = field(&dash);
-	(void)field(&dash); /* source */
-	h->super = dash ? dash : "";
-	return h->root && h->point &&
-	       (strcmp(h->type, "cgroup") == 0 || strcmp(h->type, "cgroup2") == 0);
-}
-
-/* Whether the comma-separated @list has @word. */
-static bool has_word(const char *list, const char *word)
+/* Whether the list @text has @word. */
+static bool has_word(const char *text, const char *word)
 {
 	size_t n = strlen(word);
 
-	for (; *list; list += strcspn(list, ", \n"), list += *list != '\0') {
-		if (strncmp(list, word, n) == 0 && strchr(", \n", list[n]))
+	for (; *text; text += strcspn(text, ", \n"), text += *text != '\0') {
+		if (strncmp(text, word, n) == 0 && strchr(", \n", text[n]))
 			return true;
 	}
 	return false;
 }
 
-/* Our group in the hierarchy of @controller (v2: ""), from /proc/self/cgroup. Return: whether there is one. */
-static bool own_group(const char *controller, char *out, size_t size)
+/* A file of the group @dir; "" when there is none. */
+static void read_file(const char *dir, const char *name, char *out, size_t size)
 {
-	struct buf b = BUF_INIT(65536);
-	_cleanup_close_ int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
-	char *line, *next, *names, *path;
-	bool found = false;
+	char path[LIMIT_PATH + 32];
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
 
-	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data) {
-		for (line = b.data; !found && line; line = next) {
-			next = strchr(line, '\n');
-			if (next)
-				*next++ = '\0';
-			names = strchr(line, ':');
-			path = names ? strchr(names + 1, ':') : NULL;
-			if (!path)
-				continue;
-			*path++ = '\0';
-			found = *controller ? has_word(names + 1, controller) : names[1] == '\0';
-			if (found)
-				(void)snprintf(out, size, "%s", path);
-		}
-	}
-	buf_done(&b);
-	return found;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, out, size - 1);
+	out[n > 0 ? n : 0] = '\0';
 }
 
-/* Make a group below ours, put a process in it, remove it. @ret_controllers: those of v2. Return: 0 or negative errno. */
-static int use_group(const struct hierarchy *h, const char *group, char *controllers, size_t size)
+/* The controllers that a file names, as bits. */
+static unsigned int read_controllers(const char *dir, const char *name)
+{
+	unsigned int have = 0;
+	char text[512];
+	size_t i;
+
+	read_file(dir, name, text, sizeof(text));
+	for (i = 0; i < ARRAY_SIZE(controllers); i++)
+		have |= (unsigned int)has_word(text, controllers[i]) << i;
+	return have;
+}
+
+/* The kernel lets go of a group that had processes a moment after they are reaped. */
+static int remove_group(const char *dir)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	int tries;
+
+	for (tries = 0; rmdir(dir) < 0; tries++) {
+		if (errno != EBUSY || tries == 500)
+			return -errno;
+		(void)nanosleep(&nap, NULL); /* a signal only makes it shorter */
+	}
+	return 0;
+}
+
+/* Make a group in @parent, put a process in it, remove it. @ret_have: the controllers that it has in version 2. Return: 0 or negative errno. */
+static int use_group(const char *parent, unsigned int *ret_have)
 {
 	char dir[LIMIT_PATH], path[LIMIT_PATH + 32], text[16];
-	size_t n = strcmp(h->root, "/") == 0 ? 0 : strlen(h->root);
-	struct buf b = BUF_INIT(4096);
-	int r, fd;
+	int r, removed;
 	pid_t pid;
 
-	if (strncmp(group, h->root, n) != 0)
-		return -ENOENT; /* the mount shows another part of the tree */
-	if (snprintf(dir, sizeof(dir), "%s%s/bailey-doctor.%d", h->point,
-		     strcmp(group + n, "/") == 0 ? "" : group + n, getpid()) >= (int)sizeof(dir))
+	if (snprintf(dir, sizeof(dir), "%s/bailey-doctor.%d", parent, getpid()) >= (int)sizeof(dir))
 		return -ENAMETOOLONG;
 	if (mkdir(dir, 0700) < 0)
 		return -errno;
@@ -124,106 +99,143 @@ static int use_group(const struct hierarchy *h, const char *group, char *control
 		(void)kill(pid, SIGKILL); /* our child, not reaped yet */
 		(void)probe_wait(pid);
 	}
-	(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	controllers[0] = '\0';
-	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data)
-		(void)snprintf(controllers, size, "%.*s", (int)strcspn(b.data, "\n"), b.data);
-	cleanup_close(&fd);
-	buf_done(&b);
-	return rmdir(dir) < 0 && r == 0 ? -errno : r;
+	*ret_have = read_controllers(dir, "cgroup.controllers");
+	removed = remove_group(dir);
+	return r < 0 ? r : removed;
+}
+
+/* A group with processes can't pass its controllers on, but one that has only ours can be left for that (jail/cgroup.c). */
+static bool may_pass_on(const char *dir)
+{
+	char path[LIMIT_PATH + 32], text[512], *p = text, *end;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
+	if (access(path, W_OK) < 0)
+		return false;
+	read_file(dir, "cgroup.procs", text, sizeof(text));
+	for (; *p; p = end) {
+		long pid = strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		if (pid != getpid() && pid != getppid())
+			return false;
+		end += *end == '\n';
+	}
+	return true;
 }
 
 struct groups {
-	int v2;                 /* 0, or why there is none */
-	char controllers[96];   /* of v2 */
-	bool memory, pids, cpu; /* of v1 */
-	int v1;
+	bool v2, mounted;
+	unsigned int have; /* controllers */
+	int r;             /* why a group could not be made, the last time */
 };
 
-static void try_hierarchy(const struct hierarchy *h, struct groups *g)
+/* Version 2: upwards from our own group, to the first that may have children with all. */
+static void try_v2(const struct cgroup_place *place, struct groups *g)
 {
-	struct {
-		const char *name;
-		bool *have;
-	} v1[] = { { "memory", &g->memory }, { "pids", &g->pids }, { "cpu", &g->cpu } };
-	char group[LIMIT_PATH], none[8];
-	size_t i;
-	int r;
+	char path[LIMIT_PATH];
+	unsigned int have = 0;
 
-	if (h->type[6] == '2') {
-		if (own_group("", group, sizeof(group)) && g->v2 != 0)
-			g->v2 = use_group(h, group, g->controllers, sizeof(g->controllers));
-		return;
-	}
-	for (i = 0; i < ARRAY_SIZE(v1); i++) {
-		if (*v1[i].have || !has_word(h->super, v1[i].name) ||
-		    !own_group(v1[i].name, group, sizeof(group)))
-			continue;
-		r = use_group(h, group, none, sizeof(none));
-		*v1[i].have = r == 0;
-		if (r < 0)
-			g->v1 = r;
+	memcpy(path, place->path, sizeof(path));
+	for (;;) {
+		int r = use_group(path, &have);
+
+		if (r != -ENOENT)
+			g->mounted = true;
+		if (r < 0 && (g->r == 0 || g->r == -ENOENT))
+			g->r = r;
+		if (r == 0 && may_pass_on(path))
+			have |= read_controllers(path, "cgroup.controllers");
+		if (r == 0)
+			g->have |= have;
+		if (g->have == ALL || strlen(path) <= place->top)
+			return;
+		*strrchr(path, '/') = '\0';
 	}
 }
 
-static enum probe_state judge_groups(struct probe_answer *a, const struct groups *g, bool any)
+static void try_groups(const char *cgroups, const char *mounts, struct groups *g)
 {
-	const char *c = g->controllers;
-	bool v2 = g->v2 == 0;
+	struct cgroup_place place = { .v2 = true };
+	unsigned int ignored;
+	bool tried = false;
+	size_t i;
+	int r;
 
-	if (v2 && has_word(c, "memory") && has_word(c, "pids") && has_word(c, "cpu"))
-		return probe_ok(a, "version 2, delegated: %s", c);
-	if (g->memory && g->pids && g->cpu)
-		return probe_ok(a, "version 1: memory pids cpu");
+	for (i = 0; i < ARRAY_SIZE(controllers); i++) {
+		r = cgroup_find(cgroups, mounts, controllers[i], &place);
+		g->v2 = place.v2;
+		if (r < 0) {
+			g->r = r;
+		} else if (!place.v2) {
+			r = use_group(place.path, &ignored);
+			g->have |= (unsigned int)(r == 0) << i;
+			g->mounted = g->mounted || r != -ENOENT;
+			g->r = r < 0 ? r : g->r;
+		} else if (!tried) {
+			tried = true;
+			try_v2(&place, g);
+		}
+	}
+}
+
+static enum probe_state judge_groups(struct probe_answer *a, const struct groups *g)
+{
+	char list[32] = "";
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(controllers); i++) {
+		if (g->have & (1u << i))
+			(void)snprintf(list + strlen(list), sizeof(list) - strlen(list), " %s",
+				       controllers[i]);
+	}
+	if (g->have == ALL)
+		return probe_ok(a, "version %d:%s", g->v2 ? 2 : 1, list);
 	if (geteuid() != 0)
 		probe_advise(
 			a,
 			"start bailey in a group that systemd delegates: systemd-run --user --scope -p Delegate=yes bailey run ...");
-	else if (!any)
+	else if (!g->mounted && g->v2)
 		probe_mend(a, "mount -t cgroup2 none /sys/fs/cgroup");
+	else if (!g->mounted)
+		probe_mend(
+			a,
+			"for c in memory pids cpu; do mkdir -p /sys/fs/cgroup/$c && mount -t cgroup -o $c none /sys/fs/cgroup/$c; done");
 	else
 		probe_advise(
 			a,
 			"let the outer system delegate: podman run --cgroupns=private; systemd: Delegate=yes");
-	if (v2 || g->memory || g->pids || g->cpu)
-		return probe_degraded(a, 0, "limits are soft but for: %s%s%s%s%s",
-				      v2 ? "freezing " : "", c, g->memory ? " memory" : "",
-				      g->pids ? " pids" : "", g->cpu ? " cpu" : "");
-	if (!any)
+	if (g->have)
+		return probe_degraded(a, 0, "limits are soft but for%s", list);
+	if (!g->mounted)
 		return probe_missing(a, 0, "no hierarchy is mounted: limits are soft");
-	return probe_missing(a, g->v2 < 0 && g->v2 != -ENOENT ? g->v2 : g->v1,
-			     "no group of our own can be made: limits are soft");
+	return probe_missing(a, g->r, "no group of our own can be made: limits are soft");
+}
+
+static int read_proc(const char *path, struct buf *b)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_read_all(fd, b);
+
+	return r == 0 && !b->data ? -ENOENT : r;
 }
 
 enum probe_state try_cgroup(struct probe_answer *a)
 {
-	struct groups g = { .v2 = -ENOENT };
-	struct buf b = BUF_INIT(LIMIT_MOUNTINFO);
-	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	struct hierarchy h;
-	char *line, *next;
-	bool any = false;
-	int r = fd < 0 ? -errno : fd_read_all(fd, &b);
+	struct buf cgroups = BUF_INIT(65536), mounts = BUF_INIT(LIMIT_MOUNTINFO);
+	struct groups g = { .v2 = true };
+	enum probe_state s;
+	int r = read_proc("/proc/self/cgroup", &cgroups);
 
-	for (line = b.data; r == 0 && line; line = next) {
-		struct stat st;
-
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		/* what another mount hides is not there */
-		if (!parse_hierarchy(line, &h) || stat(h.point, &st) < 0)
-			continue;
-		any = true;
-		try_hierarchy(&h, &g);
-	}
 	if (r == 0)
-		r = judge_groups(a, &g, any);
-	else
-		r = (int)probe_missing(a, r, "/proc/self/mountinfo");
-	buf_done(&b);
-	return (enum probe_state)r;
+		r = read_proc("/proc/self/mountinfo", &mounts);
+	if (r == 0)
+		try_groups(cgroups.data, mounts.data, &g);
+	s = r < 0 ? probe_missing(a, r, "/proc/self/cgroup, mountinfo") : judge_groups(a, &g);
+	buf_done(&cgroups);
+	buf_done(&mounts);
+	return s;
 }
 
 #define OUTSIDE \

@@ -4,7 +4,7 @@
  *  1. err.h, cleanup.h, limits.h   errors, scope-bound cleanup, the one table of caps
  *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
- *  4. loop.h                       a poll loop
+ *  4. loop.h, cgroup-find.h        a poll loop; where the caller's cgroup is
  *  5. opt.h                        option tables
  */
 #ifndef BAILEY_UTIL_H
@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "buf.h"
+#include "cgroup-find.h"
 #include "cleanup.h"
 #include "err.h"
 #include "fd.h"

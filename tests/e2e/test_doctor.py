@@ -354,17 +354,23 @@ def test_read_only_proc(mended, user):
     assert (rc2, after["state"]) == (0, "ok"), after
 
 
-def test_no_cgroups(mended, user):
-    (rc, before), *_ = mended("cgroup", "mount -t tmpfs none /sys/fs/cgroup") if user.is_root else [(0, None)]
-    if user.is_root:
-        assert (rc, before["state"]) == (0, "missing") and "soft" in before["detail"], before
-
-
 def test_cgroups_come_back(mended, user):
     if not user.is_root:
         return  # what a user can have, systemd must give
     (_, before), (_, after) = mended("cgroup", "mount -t tmpfs none /sys/fs/cgroup")
-    assert before["state"] == "missing" and after["state"] in ("degraded", "ok"), after
+    assert before["state"] == "missing" and "no hierarchy is mounted" in before["detail"], before
+    assert after["state"] == "ok", after
+
+
+@pytest.mark.parametrize("rules", ["", "mkdir=EACCES,mkdirat=EACCES"])
+def test_hard_limits_are_where_the_doctor_finds_groups(doctor, user, ws, bailey, deny, rules):
+    shim = [deny, rules, "--"] if rules else []
+    _, facts = doctor("cgroup", shim=shim)
+    r = user.exec([BAILEY, "run", "--memory", "256m", "--pids", "100", "--cpus", "1", "--", "true"], cwd=ws)
+    if rules:
+        assert facts["cgroup"]["state"] == "missing" and facts["cgroup"]["advice"], facts
+    else:
+        assert ("soft" in r.bailey_err) == (facts["cgroup"]["state"] != "ok"), (r, facts)
 
 
 ETC = "mount -t tmpfs none /tmp; mkdir /tmp/u /tmp/w; mount -t overlay none -o lowerdir=/etc,upperdir=/tmp/u,workdir=/tmp/w /etc"

@@ -75,6 +75,7 @@ static const struct name_value calls[] = {
 	{ "pivot_root", SYS_pivot_root },
 	{ "chroot", SYS_chroot },
 	{ "mknodat", SYS_mknodat },
+	{ "mkdirat", SYS_mkdirat },
 	{ "socket", SYS_socket },
 	{ "setgroups", SYS_setgroups },
 	{ "setresuid", SYS_setresuid },

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "jail/cgroup-find.h"
+#include "util/util.h"
 
 /* The form of a line: "ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS". */
 #define V2(root, point) \

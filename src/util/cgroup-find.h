@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the caller's own cgroup is mounted. Pure: texts of /proc in, a place out (cgroups(7), proc_pid_mountinfo(5)). */
-#ifndef BAILEY_JAIL_CGROUP_FIND_H
-#define BAILEY_JAIL_CGROUP_FIND_H
+#ifndef BAILEY_UTIL_CGROUP_FIND_H
+#define BAILEY_UTIL_CGROUP_FIND_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "util/util.h"
+#include "limits.h"
 
 struct cgroup_place {
 	bool v2;
