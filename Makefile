@@ -2,7 +2,7 @@
 #   make deps demo      all that a newcomer needs (root, or a user with sudo)
 #   make test           what CI runs
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test demo test test-full bench fuzz install clean
+.PHONY: all words deps deps-test demo test test-full bench fuzz install uninstall clean
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PREFIX ?= /usr/local
@@ -23,7 +23,7 @@ define install-packages
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-all: build/bailey
+all: build/bailey words
 
 deps:
 	$(call install-packages,$(BUILD_DEPS))
@@ -62,8 +62,21 @@ bench: deps
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}
 
-install: build/bailey
+# What is installed below share stands below build/share in the same places.
+SHARE := man/man1/bailey.1 man/man5/bailey-policy.5 bash-completion/completions/bailey zsh/site-functions/_bailey
+WORDS := $(addprefix build/share/,$(SHARE))
+
+$(WORDS) &: build/bailey tools/gen-words $(wildcard docs/man/*.in)
+	@tools/gen-words build/bailey build/share
+
+words: $(WORDS)
+
+install: build/bailey $(WORDS)
 	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey
+	@for f in $(SHARE); do install -v -D -m 644 build/share/$$f $(DESTDIR)$(PREFIX)/share/$$f; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
 
 clean:
 	rm -rf build

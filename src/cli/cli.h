@@ -13,14 +13,33 @@
 #include "policy/policy.h"
 #include "util/util.h"
 
+/* A word or a line, and what it means. */
+struct meaning {
+	const char *what;
+	const char *means;
+};
+
+/* What there is to say about a verb. Help, manual page and completion are made of it and of its options (docs/adr/0011). */
+struct command_words {
+	const char *about; /* paragraphs, divided by an empty line */
+	const struct opt *(*options)(
+		void);              /* a table whose targets nobody reads; NULL: it has none */
+	struct meaning examples[6]; /* command lines, which tests run; the last one's what is NULL */
+	struct meaning statuses[10]; /* exit statuses; the same */
+};
+
 struct command {
 	const char *name;
 	int (*run)(char **argv); /* words after the verb; Return: exit status */
-	const char *usage;
-	const char *summary;
+	const char *usage;       /* "bailey NAME [OPTIONS] OPERAND..." */
+	const char *summary;     /* no sentence: "run a command in a sandbox of its own" */
+	const struct command_words *words;
 };
 
 extern const struct command commands[];
+
+/** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
+const struct command *command_find(const char *name, struct err *e);
 
 /* What options say, unchecked. */
 struct sandbox_options {
@@ -81,6 +100,19 @@ int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
 
+/* What a sandbox could do with one path. */
+struct judgement {
+	bool allowed;
+	const char *state;              /* a stable word: "writable", "hidden", "mode" … */
+	const char *why;                /* where no rule says it; or NULL */
+	const struct policy_rule *rule; /* or NULL */
+	const char *option; /* the option that, with the path, would allow it; or NULL */
+	const char *way;    /* where no option would: what else, or NULL */
+};
+
+/** judge() - whether the sandbox could read or @write @path (normalised; links on the way to it resolved), by policy, plan and file modes. */
+struct judgement judge(const struct sandbox *s, bool write, const char *path);
+
 /* Copies between the files of 0-2 and pipes, by a process each; for runs without Landlock. */
 struct relay {
 	pid_t pid[3]; /* 0: none */
@@ -128,7 +160,7 @@ int relay_start(struct relay *relay, struct err *e);
 /** relay_finish() - when the run is over: wait until its output is written. */
 void relay_finish(struct relay *relay);
 
-/** cli_fail() - print "bailey: message". Return: the exit status of @e. */
+/** cli_fail() - print "bailey: message", or the help that @e asks for. Return: the exit status of @e. */
 int cli_fail(const struct err *e);
 
 /** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
@@ -139,8 +171,12 @@ int check_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
 
-/** run_help(), check_help() - append the help of the verb. */
-void run_help(struct buf *b);
-void check_help(struct buf *b);
+extern const struct command_words run_words, check_words, help_words, version_words;
+
+/** help_verb() - print the help of @c to stdout. Return: exit status. */
+int help_verb(const struct command *c);
+
+/** words_json() - append every verb, option and value as one JSON object, of which pages and completions are made. */
+void words_json(struct buf *b);
 
 #endif

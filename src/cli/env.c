@@ -116,10 +116,38 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 
+/* A value that follows a name may be a secret: errors go to logs, so it is not repeated. */
+static int check_option(const struct opt_value *v, struct err *e)
+{
+	const char *eq = strchr(v->value, '=');
+	int n = (int)strcspn(v->value, "=");
+
+	if (strcmp(v->opt->name, "pass-env") != 0) {
+		if (!n)
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "--env: the name is missing: --env %s", v->opt->arg);
+		if (!eq)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"--env '%.100s': the value is missing: --env %.100s=VALUE (to pass the caller's: --pass-env %.100s)",
+				v->value, v->value, v->value);
+		return 0;
+	}
+	if (!n)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--pass-env: the name is missing: --pass-env VAR");
+	if (eq)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--pass-env '%.*s=...' takes a name alone: --pass-env %.*s (to set a value: --env %.*s=VALUE)",
+			n < 100 ? n : 100, v->value, n < 100 ? n : 100, v->value, n < 100 ? n : 100,
+			v->value);
+	return 0;
+}
+
 int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *e)
 {
 	size_t n = 0, count = 0, i;
-	const char *value;
 	int r;
 
 	for (; environ[count]; count++)
@@ -132,12 +160,9 @@ int sandbox_env(struct sandbox *s, const struct sandbox_options *o, struct err *
 	if (!s->env || !s->removed)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < o->env.n; i++) {
-		value = o->env.v[i].value;
-		if (strcmp(o->env.v[i].opt->name, "pass-env") == 0 ?
-			    strchr(value, '=') || !*value :
-			    value[0] == '=' || !strchr(value, '='))
-			return err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s",
-				       o->env.v[i].opt->name, value, o->env.v[i].opt->arg);
+		r = check_option(&o->env.v[i], e);
+		if (r < 0)
+			return r;
 	}
 	r = copy(s, o, &n, e);
 	if (r == 0)

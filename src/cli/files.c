@@ -42,7 +42,7 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 	ro = split_mode(value, path, e);
 	if (ro < 0)
 		return ro;
-	r = path_normalize(path, cwd, s->home, norm, e);
+	r = sandbox_path(path, cwd, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", origin);
 	r = jail_host_resolve(norm, true, real);
@@ -127,7 +127,7 @@ static int check_grants(const struct sandbox *s, const struct sandbox_options *o
 			continue;
 		}
 		if (r >= 0)
-			r = path_normalize(value, cwd, s->home, norm, e);
+			r = sandbox_path(value, cwd, s->home, norm, e);
 		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
 			continue; /* what can't be resolved was refused already */
 		r = check_grant(cwd, norm, real, name, e);
@@ -158,7 +158,7 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 	int r;
 
 	(void)snprintf(origin, sizeof(origin), "--%s", v->opt->name);
-	r = path_normalize(v->value, cwd, s->home, norm, e);
+	r = sandbox_path(v->value, cwd, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", origin);
 	r = jail_host_resolve(norm, true, real);

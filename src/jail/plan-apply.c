@@ -20,7 +20,7 @@
 
 #define STAGE JAIL_STAGE
 
-static const char *const dev_nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
+static const char *const dev_nodes[] = { JAIL_DEV_NODES };
 
 int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e)
 {

@@ -483,6 +483,21 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 	return r;
 }
 
+const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path)
+{
+	const struct jail_op *best = NULL;
+	size_t i, len = strlen(path);
+
+	for (i = 0; i < plan->n; i++) {
+		const struct jail_op *op = &plan->ops[i];
+
+		if (op->type != JAIL_OP_UPPER && covers(op->path, op->len, path, len) &&
+		    (!best || op->len >= best->len))
+			best = op;
+	}
+	return best;
+}
+
 const char *jail_op_type_name(enum jail_op_type t)
 {
 	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",

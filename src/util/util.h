@@ -4,7 +4,7 @@
  *  1. err.h, cleanup.h, limits.h   errors, scope-bound cleanup, the one table of caps
  *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
- *  4. opt.h                        option tables
+ *  4. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -16,8 +16,10 @@
 #include "fd.h"
 #include "json.h"
 #include "limits.h"
+#include "nearest.h"
 #include "opt.h"
 #include "path.h"
 #include "sys.h"
+#include "text.h"
 
 #endif
