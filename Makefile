@@ -2,7 +2,7 @@
 #   make deps demo      all that a newcomer needs (root, or a user with sudo)
 #   make test           what CI runs
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test demo test test-full bench fuzz install clean
+.PHONY: all words deps deps-test demo test test-full bench fuzz install uninstall clean
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PREFIX ?= /usr/local
@@ -13,7 +13,7 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
-	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less
+	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less zsh bash-completion mandoc man-db
 # What only test-full needs: another kernel (tools/vm-run).
 FULL_DEPS := qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod
 BENCH_DEPS := bubblewrap firejail crun runc podman
@@ -25,7 +25,7 @@ define install-packages
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-all: build/bailey
+all: build/bailey words
 
 deps:
 	$(call install-packages,$(BUILD_DEPS))
@@ -64,8 +64,21 @@ bench: deps
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}
 
-install: build/bailey
+# What is installed below share stands below build/share in the same places.
+SHARE := man/man1/bailey.1 man/man5/bailey-policy.5 bash-completion/completions/bailey zsh/site-functions/_bailey
+WORDS := $(addprefix build/share/,$(SHARE))
+
+$(WORDS) &: build/bailey tools/gen-words $(wildcard docs/man/*.in)
+	@tools/gen-words build/bailey build/share
+
+words: $(WORDS)
+
+install: build/bailey $(WORDS)
 	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey
+	@for f in $(SHARE); do install -v -D -m 644 build/share/$$f $(DESTDIR)$(PREFIX)/share/$$f; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
 
 clean:
 	rm -rf build

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	r = opt_parse(opts, argv, &rest, &dashes, &e);
 	if (r < 0) {
-		FUZZ_REQUIRE(e.msg[0] && e.code == ERR_USAGE && rest == 99);
+		FUZZ_REQUIRE(e.msg[0] && (e.code == ERR_USAGE || e.code == ERR_HELP) && rest == 99);
 	} else {
 		FUZZ_REQUIRE(rest <= n && (!dashes || strcmp(argv[rest - 1], "--") == 0));
 		for (i = 0; i < rest; i++)

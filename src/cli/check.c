@@ -3,86 +3,182 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "sandbox.h"
 
-void check_help(struct buf *b)
+#define CHECK_OPTIONS (SANDBOX_OPTIONS + 2)
+
+static void fill(struct sandbox_options *o, bool *json, struct opt *table)
 {
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	const struct opt rows[] = {
+		OPT_GROUP("Output"),
+		OPT_FLAG(
+			"json", json, NULL, "Print the verdicts as a JSON array",
+			"Each is an object with the keys \"path\", \"access\", \"allowed\", \"state\", \"why\", \"rule\" "
+			"(an object, or null) and \"allow\" (the words that would allow it, or null)."),
+	};
 
-	sandbox_options(&o, table, ARRAY_SIZE(table));
-	buf_puts(
-		b,
-		"bailey check [OPTIONS] read|write PATH...\n\n"
-		"Says whether a sandbox with these options could read or write PATH, which rule says so, and which option would\n"
-		"change that. Runs nothing. Exit status: 0 all allowed, 1 something denied, 2 wrong options.\n");
-	opt_help(table, b);
+	*json = false;
+	memcpy(table, rows, sizeof(rows));
+	sandbox_options(o, table + ARRAY_SIZE(rows), SANDBOX_OPTIONS);
 }
 
-/* One line of answer. Return: whether it is allowed. */
-static bool answer(const struct sandbox *s, bool write, const char *path, struct buf *b)
+static const struct opt *options(void)
 {
-	struct policy_verdict v = policy_eval(&s->policy, path);
-	const struct policy_rule *rule = write ? v.write_rule : v.read_rule;
-	bool ok = v.state == POLICY_SHOW_RW || v.state == POLICY_IS_PRIVATE ||
-		  (!write && v.state == POLICY_SHOW_RO);
-	size_t i;
+	static struct sandbox_options o;
+	static struct opt table[CHECK_OPTIONS];
+	static bool json;
 
+	fill(&o, &json, table);
+	return table;
+}
+
+const struct command_words check_words = {
+	.about =
+		"Says whether a sandbox with these options could read or write PATH, what decides that, and what would change it. Runs nothing. "
+		"Takes every option of 'bailey run', so that the same words can be tried; those that say nothing about files change nothing.\n\n"
+		"The rules, the view of the file system that they lead to, and the modes of the files are judged; access lists are not.",
+	.options = options,
+	.examples = { { "bailey check write ~/.bashrc", "one path" },
+		      { "bailey check --allow-write ~/.cache write ~/.cache", "with an option" },
+		      { "bailey check --json read /etc/passwd ~/.ssh", "for scripts" } },
+	.statuses = { { "0", "all are allowed" },
+		      { "1", "something is denied" },
+		      { "2", "wrong options or policy" } },
+};
+
+static void answer_text(const struct judgement *j, bool write, const char *path, struct buf *b)
+{
 	buf_puts(b, write ? "write " : "read ");
 	buf_quote(b, path);
-	buf_printf(b, ": %s, %s", ok ? "allowed" : "denied", policy_state_name(v.state));
-	if (rule) {
-		buf_printf(b, "; %s ", policy_kind_name(rule->kind));
-		buf_quote(b, rule->path);
-		buf_printf(b, " (%s)", rule->origin);
-	} else {
-		buf_puts(b, write ? "; by default only the workspace is writable" :
-				    "; by default everything is readable");
+	buf_printf(b, ": %s, %s", j->allowed ? "allowed" : "denied", j->state);
+	if (j->rule) {
+		buf_printf(b, "; %s ", policy_kind_name(j->rule->kind));
+		buf_quote(b, j->rule->path);
+		buf_puts(b, " (");
+		buf_quote(b, j->rule->origin);
+		buf_puts(b, ")");
 	}
-	if (!ok && rule && rule->layer == POLICY_BUILTIN && rule->kind == POLICY_DENY_WRITE) {
-		buf_puts(b, "; the host executes or obeys it later; to allow it: --unprotect ");
-		buf_quote(b, rule->path);
-		for (i = 0; i < s->protect.n_configs; i++) {
-			if (strcmp(s->protect.configs[i].path, rule->path) == 0)
-				buf_puts(b, " (or --allow-git-config)");
-		}
-	} else if (!ok && rule && rule->layer != POLICY_BUILTIN) {
-		buf_puts(b, "; to allow it, leave that rule out");
-	} else if (!ok) {
-		buf_printf(b, "; to allow it: --allow-%s ", write ? "write" : "read");
-		buf_quote(b, path);
+	if (j->why)
+		buf_printf(b, "; %s", j->why);
+	if (j->option) {
+		buf_printf(b, "; to allow it: %s ", j->option);
+		text_shell(b, path);
+	} else if (j->way) {
+		buf_printf(b, "; to allow it, %s", j->way);
 	}
 	buf_puts(b, "\n");
-	return ok;
 }
 
-static int check(char *const *words, const struct sandbox_options *o, struct err *e)
+static void answer_json(const struct judgement *judged, bool write, const char *path,
+			struct json *j)
 {
-	char cwd[LIMIT_PATH], path[LIMIT_PATH], real[LIMIT_PATH];
-	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-	bool write, all = true;
-	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
-	int r;
+	json_open(j, NULL, '{');
+	json_str(j, "path", path);
+	json_str(j, "access", write ? "write" : "read");
+	json_bool(j, "allowed", judged->allowed);
+	json_str(j, "state", judged->state);
+	json_str(j, "why", judged->why);
+	if (judged->rule) {
+		json_open(j, "rule", '{');
+		json_str(j, "rule", policy_kind_name(judged->rule->kind));
+		json_str(j, "path", judged->rule->path);
+		json_str(j, "layer", policy_layer_name(judged->rule->layer));
+		json_str(j, "origin", judged->rule->origin);
+		json_close(j, '}');
+	} else {
+		json_str(j, "rule", NULL);
+	}
+	if (judged->option) {
+		json_open(j, "allow", '[');
+		json_str(j, NULL, judged->option);
+		json_str(j, NULL, path);
+		json_close(j, ']');
+	} else {
+		json_str(j, "allow", NULL);
+	}
+	json_close(j, '}');
+}
 
-	if (!words[0] || !words[1] ||
-	    (strcmp(words[0], "read") != 0 && strcmp(words[0], "write") != 0))
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "say what to check: bailey check [OPTIONS] read|write PATH...");
-	write = strcmp(words[0], "write") == 0;
-	r = sandbox_make(&s, o, e);
-	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
-		r = err_sys(e, -errno, "current directory");
-	for (words++; r == 0 && *words; words++) {
-		r = path_normalize(*words, cwd, s.home, path, e);
-		if (r == 0 && jail_host_resolve(path, true, real) < 0)
-			memcpy(real, path,
-			       sizeof(real)); /* unreadable parents: judge the name as it is */
-		if (r == 0 && !answer(&s, write, real, &b))
-			all = false;
+/*
+ * The path to judge: links are followed, as open(2) does, but not below /proc and /dev, which are other directories inside. A name that can't be
+ * resolved is judged as it is.
+ */
+static int find(const struct sandbox *s, const char *word, const char *cwd, char *out,
+		struct err *e)
+{
+	char path[LIMIT_PATH];
+	int r = sandbox_path(word, cwd, s->home, path, e);
+
+	if (r < 0)
+		return r;
+	if (path_covers("/proc", path) || path_covers("/dev", path) ||
+	    jail_host_resolve(path, true, out) < 0)
+		memcpy(out, path, sizeof(path));
+	return 0;
+}
+
+static int check_paths(const struct sandbox *s, char *const *paths, bool write, bool json,
+		       struct err *e)
+{
+	char cwd[LIMIT_PATH], path[LIMIT_PATH];
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	struct json j = { .out = &b };
+	bool all = true;
+	int r = 0;
+
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(e, -errno, "current directory");
+	if (json)
+		json_open(&j, NULL, '[');
+	for (; r == 0 && *paths; paths++) {
+		struct judgement judged;
+
+		if (strncmp(*paths, "--", 2) == 0) {
+			r = err_set(
+				e, ERR_USAGE, -EINVAL,
+				"'%.100s': options stand before 'read' or 'write' (a file of that name is './%.100s')",
+				*paths, *paths);
+			break;
+		}
+		r = find(s, *paths, cwd, path, e);
+		if (r < 0)
+			break;
+		judged = judge(s, write, path);
+		if (json)
+			answer_json(&judged, write, path, &j);
+		else
+			answer_text(&judged, write, path, &b);
+		all = all && judged.allowed;
+	}
+	if (json) {
+		json_close(&j, ']');
+		buf_puts(&b, "\n");
 	}
 	if (r == 0)
 		r = cli_print(&b) ? 125 : !all;
 	buf_done(&b);
+	return r;
+}
+
+static int check(char *const *words, const struct sandbox_options *o, bool json, struct err *e)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
+	int r;
+
+	if (!words[0])
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"say what to check: bailey check read PATH, or bailey check write PATH");
+	if (strcmp(words[0], "read") != 0 && strcmp(words[0], "write") != 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "'%.100s': expected read or write: bailey check read|write PATH",
+			       words[0]);
+	if (!words[1])
+		return err_set(e, ERR_USAGE, -EINVAL, "the path is missing: bailey check %s PATH",
+			       words[0]);
+	r = sandbox_make(&s, o, e);
+	if (r == 0)
+		r = check_paths(&s, words + 1, strcmp(words[0], "write") == 0, json, e);
 	sandbox_done(&s);
 	return r;
 }
@@ -90,18 +186,16 @@ static int check(char *const *words, const struct sandbox_options *o, struct err
 int check_main(char **argv)
 {
 	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	struct opt table[CHECK_OPTIONS];
 	struct err e = ERR_INIT;
-	bool dashes;
+	bool dashes, json;
 	size_t rest;
 	int r;
 
-	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t) "check", NULL });
-	sandbox_options(&o, table, ARRAY_SIZE(table));
+	fill(&o, &json, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0)
-		r = check(argv + rest, &o, &e);
+		r = check(argv + rest, &o, json, &e);
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;
 }

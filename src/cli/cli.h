@@ -13,14 +13,33 @@
 #include "policy/policy.h"
 #include "util/util.h"
 
+/* A word or a line, and what it means. */
+struct meaning {
+	const char *what;
+	const char *means;
+};
+
+/* What there is to say about a verb. Help, manual page and completion are made of it and of its options (docs/adr/0011). */
+struct command_words {
+	const char *about; /* paragraphs, divided by an empty line */
+	const struct opt *(*options)(
+		void);              /* a table whose targets nobody reads; NULL: it has none */
+	struct meaning examples[6]; /* command lines, which tests run; the last one's what is NULL */
+	struct meaning statuses[10]; /* exit statuses; the same */
+};
+
 struct command {
 	const char *name;
 	int (*run)(char **argv); /* words after the verb; Return: exit status */
-	const char *usage;
-	const char *summary;
+	const char *usage;       /* "bailey NAME [OPTIONS] OPERAND..." */
+	const char *summary;     /* no sentence: "run a command in a sandbox of its own" */
+	const struct command_words *words;
 };
 
 extern const struct command commands[];
+
+/** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
+const struct command *command_find(const char *name, struct err *e);
 
 /* What options say, unchecked. */
 struct sandbox_options {
@@ -171,6 +190,19 @@ void protect_say_after(const struct sandbox *s, int status, void (*say)(const ch
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
 
+/* What a sandbox could do with one path. */
+struct judgement {
+	bool allowed;
+	const char *state;              /* a stable word: "writable", "hidden", "mode" … */
+	const char *why;                /* where no rule says it; or NULL */
+	const struct policy_rule *rule; /* or NULL */
+	const char *option; /* the option that, with the path, would allow it; or NULL */
+	const char *way;    /* where no option would: what else, or NULL */
+};
+
+/** judge() - whether the sandbox could read or @write @path (normalised; links on the way to it resolved), by policy, plan and file modes. */
+struct judgement judge(const struct sandbox *s, bool write, const char *path);
+
 #define RELAY_FILES \
 	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
 #define RELAY_TERMINALS 2u /* a command that must see no terminal */
@@ -242,7 +274,7 @@ int relay_start(struct relay *relay, unsigned int what, struct err *e);
 /** relay_finish() - when the run is over: wait until its output is written; @abandon: do not wait. */
 void relay_finish(struct relay *relay, bool abandon);
 
-/** cli_fail() - print "bailey: message". Return: the exit status of @e. */
+/** cli_fail() - print "bailey: message", or the help that @e asks for. Return: the exit status of @e. */
 int cli_fail(const struct err *e);
 
 /** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
@@ -255,19 +287,13 @@ int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
 
-/** run_help(), check_help(), doctor_help(), trust_help() - append the help of the verb. */
-void run_help(struct buf *b);
-void check_help(struct buf *b);
-void doctor_help(struct buf *b);
-void trust_help(struct buf *b);
+extern const struct command_words run_words, check_words, doctor_words, trust_words, help_words,
+	version_words;
 
-struct doctor_options {
-	bool json, quiet;
-};
+/** help_verb() - print the help of @c to stdout. Return: exit status. */
+int help_verb(const struct command *c);
 
-#define DOCTOR_OPTIONS 8
-
-/** doctor_options() - the option table of `bailey doctor`; targets are in @o. @size: places in @table. */
-void doctor_options(struct doctor_options *o, struct opt *table, size_t size);
+/** words_json() - append every verb, option and value as one JSON object, of which pages and completions are made. */
+void words_json(struct buf *b);
 
 #endif

@@ -10,7 +10,12 @@
 
 #include "probe/probe.h"
 
+#define DOCTOR_OPTIONS 8
 #define DETAIL_COLUMN 29 /* where the text of a fact begins */
+
+struct doctor_options {
+	bool json, quiet;
+};
 
 struct doctor {
 	struct doctor_options o;
@@ -21,7 +26,7 @@ struct doctor {
 	struct buf out;
 };
 
-void doctor_options(struct doctor_options *o, struct opt *table, size_t size)
+static void fill(struct doctor_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
 		OPT_FLAG("json", &o->json, NULL, "Print an array of objects",
@@ -33,31 +38,32 @@ void doctor_options(struct doctor_options *o, struct opt *table, size_t size)
 	};
 
 	*o = (struct doctor_options){ .json = false };
-	memcpy(table, rows, (ARRAY_SIZE(rows) < size ? ARRAY_SIZE(rows) : size) * sizeof(rows[0]));
+	memcpy(table, rows, sizeof(rows));
 }
 
-void doctor_help(struct buf *b)
+static const struct opt *options(void)
 {
-	struct doctor_options o;
-	struct opt table[DOCTOR_OPTIONS];
+	static struct doctor_options o;
+	static struct opt table[DOCTOR_OPTIONS];
 
-	doctor_options(&o, table, ARRAY_SIZE(table));
-	buf_puts(
-		b,
-		"bailey doctor [OPTIONS] [FACT|LAYER|GROUP...]\n\n"
-		"Says whether sandboxes work here: each thing that bailey needs of the kernel and the machine is a fact, found by\n"
-		"trying it, as the caller. What does not hold is printed with the command that mends it. Changes nothing.\n");
-	opt_help(table, b);
-	buf_puts(
-		b,
-		"\nA fact is ok; degraded: it works with less, which is named; missing; or unknown: it could not be tried.\n\n"
-		"Exit status: 0 all that `bailey run` needs is there; 1 some of it is missing or unknown; 2 wrong options.\n\n"
-		"Examples:\n"
-		"  bailey doctor\n"
-		"  bailey doctor landlock userns\n"
-		"  bailey doctor --quiet && bailey run -- make test\n"
-		"  bailey doctor --json | jq -r '.[] | select(.state != \"ok\") | .mend'\n");
+	fill(&o, table);
+	return table;
 }
+
+const struct command_words doctor_words = {
+	.about =
+		"Says whether sandboxes work here: each thing that bailey needs of the kernel and the machine is a fact, found by trying it, as "
+		"the caller. What does not hold is printed with the command that mends it. Changes nothing.\n\n"
+		"A fact is ok; degraded: it works with less, which is named; missing; or unknown: it could not be tried. "
+		"NAME is a fact, a group of facts, or a layer of the sandbox.",
+	.options = options,
+	.examples = { { "bailey doctor", "everything" },
+		      { "bailey doctor landlock userns", "some facts" },
+		      { "bailey doctor --quiet && bailey run -- make test", "in a script" } },
+	.statuses = { { "0", "all that 'bailey run' needs is there" },
+		      { "1", "some of it is missing or unknown" },
+		      { "2", "wrong options" } },
+};
 
 static const char *text_or_null(const char *s)
 {
@@ -299,9 +305,7 @@ int doctor_main(char **argv)
 	size_t rest;
 	int r;
 
-	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t) "doctor", NULL });
-	doctor_options(&d.o, table, ARRAY_SIZE(table));
+	fill(&d.o, table);
 	d.colour = isatty(1) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0;
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0)

@@ -122,11 +122,40 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 
+/* A value that follows a name may be a secret: errors go to logs, so it is not repeated. */
+static int check_option(const struct opt_value *v, struct err *e)
+{
+	char where[LIMIT_WHERE];
+	const char *eq = strchr(v->value, '=');
+	int n = (int)strcspn(v->value, "=");
+
+	if (strcmp(v->opt->name, "pass-env") != 0) {
+		if (!n)
+			return err_set(e, ERR_USAGE, -EINVAL, "%s: the name is missing: --env %s",
+				       sandbox_where(v, where), v->opt->arg);
+		if (!eq)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"--env '%.100s': the value is missing: --env %.100s=VALUE (to pass the caller's: --pass-env %.100s)",
+				v->value, v->value, v->value);
+		return 0;
+	}
+	if (!n)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s: the name is missing: --pass-env VAR",
+			       sandbox_where(v, where));
+	if (eq)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"%s '%.*s=...' takes a name alone: --pass-env %.*s (to set a value: --env %.*s=VALUE)",
+			sandbox_where(v, where), n < 100 ? n : 100, v->value, n < 100 ? n : 100,
+			v->value, n < 100 ? n : 100, v->value);
+	return 0;
+}
+
 /* The variables that options and files name: those of files of variables first, since --env wins over them. */
 static int collect(struct sandbox *s, const struct sandbox_options *o, struct opt_list *vars,
 		   struct err *e)
 {
-	char where[LIMIT_WHERE];
 	int r = 0, late;
 	size_t i;
 
@@ -139,12 +168,9 @@ static int collect(struct sandbox *s, const struct sandbox_options *o, struct op
 				continue;
 			if (is_option(v, "env-file"))
 				r = env_file(s, v, vars, e);
-			else if (is_option(v, "pass-env") ?
-					 strchr(v->value, '=') || !*v->value :
-					 v->value[0] == '=' || !strchr(v->value, '='))
-				r = err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected %s",
-					    sandbox_where(v, where), v->value, v->opt->arg);
-			else if (opt_list_add(vars, v) < 0)
+			else
+				r = check_option(v, e);
+			if (r == 0 && !is_option(v, "env-file") && opt_list_add(vars, v) < 0)
 				r = sandbox_oom(e);
 		}
 	}

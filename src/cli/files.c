@@ -41,7 +41,7 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 	ro = split_mode(value, path, e);
 	if (ro < 0)
 		return ro;
-	r = path_normalize(path, cwd, s->home, norm, e);
+	r = sandbox_path(path, cwd, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", origin);
 	r = jail_host_resolve(norm, true, real);
@@ -129,7 +129,7 @@ static int check_workspaces(const struct sandbox *s, const struct sandbox_option
 			continue;
 		r = split_mode(o->files.v[i].value, path, e);
 		if (r >= 0)
-			r = path_normalize(path, cwd, s->home, norm, e);
+			r = sandbox_path(path, cwd, s->home, norm, e);
 		if (r == 0 && jail_host_resolve(norm, true, real) == 0)
 			r = sandbox_check_grant(s, cwd, norm, real, "workspace", e);
 	}
@@ -211,7 +211,7 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 		return sandbox_socket(s, &p, e);
 	if (!v->literal && policy_glob_special(v->value))
 		return sandbox_pattern(s, &p, e);
-	r = path_normalize(v->value, p.base, s->home, norm, e);
+	r = sandbox_path(v->value, p.base, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", sandbox_where(v, where));
 	return sandbox_place(s, &p, norm, e);

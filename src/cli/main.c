@@ -9,28 +9,48 @@
 
 #include "cli.h"
 
-#ifndef BAILEY_VERSION
-#define BAILEY_VERSION "0"
-#endif
-
 const struct command commands[] = {
 	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
-	  "run a command in a sandbox of its own" },
-	{ "check", check_main, "bailey check [OPTIONS of run] read|write PATH...",
-	  "say whether a sandbox could read or write PATH, and why" },
-	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [FACT|LAYER|GROUP...]",
-	  "say what is missing here, and how to mend it" },
-	{ "trust", trust_main, "bailey trust [--list] [--revoke] [--json] [DIR...]",
-	  "let a project's policy file give as well as take" },
-	{ "help", help_main, "bailey help [VERB]", "show help" },
-	{ "version", version_main, "bailey version", "show the version" },
-	{ NULL, NULL, NULL, NULL },
+	  "run a command in a sandbox of its own", &run_words },
+	{ "check", check_main, "bailey check [OPTIONS] read|write PATH...",
+	  "say whether a sandbox could read or write PATH, and why", &check_words },
+	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [NAME...]",
+	  "say what is missing here, and how to mend it", &doctor_words },
+	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",
+	  "let a project's policy file give as well as take", &trust_words },
+	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",
+	  "explain bailey, a verb or an option", &help_words },
+	{ "version", version_main, "bailey version [OPTIONS]", "show the version", &version_words },
+	{ NULL, NULL, NULL, NULL, NULL },
 };
+
+static const struct command *current; /* the verb that runs */
+
+const struct command *command_find(const char *name, struct err *e)
+{
+	struct nearest near = NEAREST_INIT(name, strlen(name));
+	const struct command *c;
+
+	for (c = commands; c->name; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c;
+		nearest_offer(&near, c->name);
+	}
+	if (near.best)
+		(void)err_set(e, ERR_USAGE, -ENOENT,
+			      "there is no verb '%.100s'; did you mean '%s'?", name, near.best);
+	else
+		(void)err_set(e, ERR_USAGE, -ENOENT,
+			      "there is no verb '%.100s'; 'bailey help' lists them", name);
+	return NULL;
+}
 
 int cli_fail(const struct err *e)
 {
 	struct buf b = BUF_INIT(4096);
 
+	if (e->code == ERR_HELP)
+		return help_verb(current);
 	buf_puts(&b, "bailey: ");
 	buf_quote(&b, e->msg);
 	if (e->code == ERR_LAYER && e->where[0]) {
@@ -58,43 +78,6 @@ int cli_print(const struct buf *b)
 		return cli_fail(&e);
 	}
 	return 0;
-}
-
-int help_main(char **argv)
-{
-	struct buf b = BUF_INIT(65536);
-	const struct command *c;
-	int r;
-
-	if (argv[0] && strcmp(argv[0], "run") == 0) {
-		run_help(&b);
-	} else if (argv[0] && strcmp(argv[0], "check") == 0) {
-		check_help(&b);
-	} else if (argv[0] && strcmp(argv[0], "doctor") == 0) {
-		doctor_help(&b);
-	} else if (argv[0] && strcmp(argv[0], "trust") == 0) {
-		trust_help(&b);
-	} else {
-		buf_puts(&b, "bailey: run programs in sandboxes\n\n");
-		for (c = commands; c->name; c++)
-			buf_printf(&b, "  %-10s %s\n", c->name, c->summary);
-		buf_puts(&b, "\nTry: bailey run -- make test\n     bailey help run\n");
-	}
-	r = cli_print(&b);
-	buf_done(&b);
-	return r;
-}
-
-int version_main(char **argv)
-{
-	struct buf b = BUF_INIT(256);
-	int r;
-
-	(void)argv;
-	buf_puts(&b, "bailey " BAILEY_VERSION "\n");
-	r = cli_print(&b);
-	buf_done(&b);
-	return r;
 }
 
 /*
@@ -160,28 +143,45 @@ static int open_streams(struct err *e)
 		       0;
 }
 
+/* The first word is no verb. */
+static int no_verb(char *const *argv, struct err *e)
+{
+	const char *word = argv[1];
+
+	if (word[0] == '-' && word[1])
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"'%.100s' stands before the verb; options follow it: bailey VERB [OPTIONS]",
+			word);
+	if (command_find(word, e))
+		return 0;
+	if (strstr(e->msg, "did you mean"))
+		return -ENOENT;
+	return err_set(
+		e, ERR_USAGE, -ENOENT,
+		"there is no verb '%.100s' ('bailey help' lists them); to run a command: bailey run -- %.100s%s",
+		word, word, argv[2] ? " ..." : "");
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
-	const struct command *c;
-	const char *verb;
 
 	if (argc < 1)
 		return 125;
-	verb = argc > 1 ? argv[1] : "help";
 	/* the doctor starts nothing, and must say what is missing, also when it is close_range */
-	if (open_streams(&e) < 0 && strcmp(verb, "doctor") != 0)
+	if (open_streams(&e) < 0 && (argc == 1 || strcmp(argv[1], "doctor") != 0))
 		return cli_fail(&e);
-	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
-		verb = "help";
-	if (strcmp(verb, "--version") == 0)
-		verb = "version";
-	for (c = commands; c->name; c++) {
-		if (strcmp(c->name, verb) == 0)
-			return c->run(argc > 1 ? argv + 2 : argv + argc);
+	if (argc == 1)
+		return help_main(argv + 1);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		argv[1] = (char *)(uintptr_t) "help";
+	else if (strcmp(argv[1], "--version") == 0)
+		argv[1] = (char *)(uintptr_t) "version";
+	for (current = commands; current->name; current++) {
+		if (strcmp(current->name, argv[1]) == 0)
+			return current->run(argv + 2);
 	}
-	(void)err_set(&e, ERR_USAGE, -EINVAL,
-		      "there is no verb '%.100s'; try: bailey run -- COMMAND, or bailey help",
-		      verb);
+	(void)no_verb(argv, &e); /* the failure is in e */
 	return cli_fail(&e);
 }

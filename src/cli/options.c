@@ -67,7 +67,7 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			"allow-degraded", &o->degraded, NULL, "LAYER",
 			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup",
 			"Without it a missing layer is a refusal, exit status 125. What is lost is printed at the start."),
-		OPT_OPTIONAL("explain", &o->explain, NULL, "json",
+		OPT_OPTIONAL("explain", &o->explain, NULL, "text|json",
 			     "Print policy, mount plan and layers; run nothing",
 			     "Each line says which rule of which layer it comes from."),
 		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
@@ -135,10 +135,10 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
 			 "affected: it may always configure those."),
 		OPT_GROUP("Environment"),
-		OPT_LIST("env", &o->env, "environment.set", "NAME=VALUE", "Set a variable",
+		OPT_LIST("env", &o->env, "environment.set", "VAR=VALUE", "Set a variable",
 			 "Wins over the caller's variable of that name.", OPT_MAP),
 		OPT_LIST(
-			"pass-env", &o->env, "environment.pass", "NAME",
+			"pass-env", &o->env, "environment.pass", "VAR",
 			"Pass a variable that looks like a secret",
 			"Variables whose name or value looks like a secret stay outside; this one comes in.",
 			OPT_NAMES),

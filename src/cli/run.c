@@ -5,27 +5,41 @@
 
 #include "cli.h"
 
-void run_help(struct buf *b)
+static const struct opt *options(void)
 {
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	static struct sandbox_options o;
+	static struct opt table[SANDBOX_OPTIONS];
 
 	sandbox_options(&o, table, ARRAY_SIZE(table));
-	buf_puts(
-		b,
-		"bailey run [OPTIONS] -- COMMAND [ARG...]\n\n"
-		"Runs COMMAND so that it reads what it needs, writes only its workspace, and reaches nothing else.\n");
-	opt_help(table, b);
-	buf_puts(
-		b,
-		"\nExit status: the command's; 128+n when signal n ended it; 124 after --timeout; 125 when there is no sandbox;\n"
-		"126 and 127 when the command can't be executed or found; 2 for wrong options.\n\n"
-		"Examples:\n"
-		"  bailey run -- make test\n"
-		"  bailey run --allow-write ~/.cache --pass-env MY_TOKEN -- ./script\n"
-		"  bailey run --workspace . --workspace ../lib:ro -- cargo build --offline\n"
-		"  bailey run --explain -- true\n");
+	return table;
 }
+
+const struct command_words run_words = {
+	.about =
+		"Runs COMMAND so that it reads what it needs, writes only its workspace, and reaches nothing else. "
+		"The workspace is the current directory, unless --workspace names others. "
+		"Everything that the command started ends with it.\n\n"
+		"Prints nothing of its own unless something must be said. When a part of the sandbox can't be had, nothing runs.",
+	.options = options,
+	.examples = { { "bailey run -- make test",
+			"the current directory is writable, everything else read-only" },
+		      { "bailey run --allow-write ~/.cache --pass-env MY_TOKEN -- ./script",
+			"one more writable path, and one variable that looks like a secret" },
+		      { "bailey run --workspace . --workspace ../lib:ro -- make",
+			"two workspaces, one of them read-only" },
+		      { "bailey run --hide .env --timeout 5m -- ./agent",
+			"one file is absent, and after five minutes all is over" },
+		      { "bailey run --explain -- true",
+			"what would be allowed, and why; runs nothing" } },
+	.statuses = { { "N", "the command's own" },
+		      { "128+N", "signal N ended the command" },
+		      { "124", "--timeout ended it" },
+		      { "125",
+			"there is no sandbox, and nothing ran; one line says which part is missing and how to get it" },
+		      { "126", "the command can't be executed" },
+		      { "127", "the command was not found" },
+		      { "2", "wrong options or policy; nothing ran" } },
+};
 
 static int explain_only(const struct sandbox_options *o, char *const *argv, struct err *e)
 {
@@ -33,8 +47,8 @@ static int explain_only(const struct sandbox_options *o, char *const *argv, stru
 	int r;
 
 	if (*o->explain && strcmp(o->explain, "json") != 0 && strcmp(o->explain, "text") != 0)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "--explain=%s: there are only 'text' and 'json'", o->explain);
+		return err_set(e, ERR_USAGE, -EINVAL, "--explain=%.100s: expected text or json",
+			       o->explain);
 	r = sandbox_make(&s, o, e);
 	if (r == 0 && jail_limits_any(&s.limits)) /* found by trying, as in a run */
 		r = jail_limits_begin(&s.limits, 0, s.allow_degraded, &(unsigned int){ 0 }, e);
@@ -88,6 +102,23 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	return r;
 }
 
+/* The words could be meant either way, so nothing is guessed; but what is probably meant can be copied. Options may hold secrets. */
+static int no_dashes(char *const *argv, size_t rest, struct err *e)
+{
+	struct buf b = BUF_INIT(512);
+	size_t i;
+	int r;
+
+	for (i = rest; argv[i] && b.len < 200; i++) {
+		buf_puts(&b, " ");
+		text_shell(&b, argv[i]);
+	}
+	r = err_set(e, ERR_USAGE, -EINVAL, "put '--' before the command: bailey run%s --%s",
+		    rest ? " [OPTIONS]" : "", b.failed || b.len >= 200 ? " COMMAND" : b.data);
+	buf_done(&b);
+	return r;
+}
+
 int run_main(char **argv)
 {
 	struct sandbox_options o;
@@ -97,17 +128,13 @@ int run_main(char **argv)
 	size_t rest;
 	int r;
 
-	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t) "run", NULL });
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0 && !argv[rest] && !o.explain && !o.dry_run)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
-			    "there is no command: bailey run [OPTIONS] -- COMMAND");
+			    "there is no command; name it after '--': bailey run -- make test");
 	if (r == 0 && argv[rest] && !dashes)
-		r = err_set(&e, ERR_USAGE, -EINVAL,
-			    "put '--' before the command: bailey run [OPTIONS] -- %.200s",
-			    argv[rest]);
+		r = no_dashes(argv, rest, &e);
 	if (r == 0 && o.explain) {
 		r = explain_only(&o, argv + rest, &e);
 	} else if (r == 0) {

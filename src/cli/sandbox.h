@@ -8,6 +8,12 @@
 /** sandbox_keep() - a copy of @str that lives as long as the sandbox. Return: it, or NULL. */
 char *sandbox_keep(struct sandbox *s, const char *str);
 
+/**
+ * sandbox_path() - path_normalize() for a word that a person wrote. A ".." that would mean two places is refused: a rule must not hit another
+ * file than the one that the same word names to ls.
+ */
+int sandbox_path(const char *word, const char *cwd, const char *home, char *out, struct err *e);
+
 /** sandbox_oom() - "out of memory" in @e. Return: -ENOMEM. */
 int sandbox_oom(struct err *e);
 

@@ -9,7 +9,8 @@
 
 #include "settings.h"
 
-static int judge(const struct stat *st, const char *name, enum settings_owner owner, struct err *e)
+static int judge_owner(const struct stat *st, const char *name, enum settings_owner owner,
+		       struct err *e)
 {
 	bool mine = st->st_uid == 0 || (owner == SETTINGS_CALLER && st->st_uid == geteuid());
 
@@ -51,7 +52,7 @@ int settings_read(int dfd, const char *path, const char *name, enum settings_own
 	}
 	if (fstat(fd, &st) < 0)
 		return err_set(e, ERR_POLICY, -errno, "%s: %s", name, strerror(errno));
-	r = judge(&st, name, owner, e);
+	r = judge_owner(&st, name, owner, e);
 	if (r < 0)
 		return r;
 	r = fd_read_all(fd, b);

@@ -344,7 +344,7 @@ static void finish(struct run *run)
 }
 
 /* What the limits had to do with it. */
-static int judge(struct run *run, int status, struct err *e)
+static int end_of_limits(struct run *run, int status, struct err *e)
 {
 	const struct jail_limits *l = &run->shared->sandbox.limits;
 	char lines[512];
@@ -416,7 +416,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	finish(run);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
-	return sh->spec.limits ? judge(run, r, e) : r;
+	return sh->spec.limits ? end_of_limits(run, r, e) : r;
 }
 
 void supervise_abort(struct run *run)

@@ -15,18 +15,49 @@
 #include "sandbox.h"
 #include "settings.h"
 
-void trust_help(struct buf *b)
+struct trust_options {
+	bool list, revoke, json;
+};
+
+#define TRUST_OPTIONS 8
+
+static void fill(struct trust_options *o, struct opt *table)
 {
-	buf_puts(
-		b,
-		"bailey trust [--json] DIR...\n"
-		"bailey trust --revoke [--json] DIR...\n"
-		"bailey trust --list [--json]\n\n"
-		"Lets the policy file " SETTINGS_PROJECT
-		" of DIR give as well as take: paths, sockets, variables. Without it such a file can only\n"
-		"tighten. What is trusted are the bytes of the file as they are now; when they change, the file only tightens again.\n"
-		"--list prints what is trusted, --revoke ends it. Exit status: 0; 2 when DIR has no policy file or a bad one.\n");
+	const struct opt rows[] = {
+		OPT_FLAG("list", &o->list, NULL, "Print the trusted projects",
+			 "Each is 'trusted', 'changed' since it was trusted, or 'gone'."),
+		OPT_FLAG("revoke", &o->revoke, NULL, "End the trust in DIR",
+			 "The project's file can only tighten from then on."),
+		OPT_FLAG(
+			"json", &o->json, NULL, "Print an array of objects",
+			"Keys: id (the directory), state, grants (how many settings give something)."),
+		OPT_END,
+	};
+
+	*o = (struct trust_options){ .json = false };
+	memcpy(table, rows, sizeof(rows));
 }
+
+static const struct opt *options(void)
+{
+	static struct trust_options o;
+	static struct opt table[TRUST_OPTIONS];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words trust_words = {
+	.about =
+		"Lets the policy file " SETTINGS_PROJECT
+		" of DIR give as well as take: paths, sockets, variables. Without it such a file can only tighten. "
+		"What is trusted are the bytes of the file as they are now; when they change, the file only tightens again.",
+	.options = options,
+	.examples = { { "bailey trust --list", "what is trusted" },
+		      { "bailey trust --list --json", "for scripts" } },
+	.statuses = { { "0", "done" },
+		      { "2", "DIR has no policy file, or a bad one; nothing changed" } },
+};
 
 /*
  * The store, opened; *ret_fd is -1 when there is none. @make: create it. Nobody else may write it: what is in it is believed.
@@ -154,7 +185,7 @@ static void say(struct json *j, struct buf *b, const char *dir, const char *stat
 
 struct verb {
 	struct sandbox s; /* for its home and memory */
-	bool json, list, revoke;
+	struct trust_options o;
 	struct buf out;
 	struct json j;
 };
@@ -165,7 +196,7 @@ static void say_grants(struct verb *v, const struct policy_file *f)
 	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		if (!policy_file_loosens(&f->values[i]) || v->json)
+		if (!policy_file_loosens(&f->values[i]) || v->o.json)
 			continue;
 		buf_printf(&v->out, "  line %u: %s: ", f->values[i].line, f->values[i].opt->key);
 		buf_quote(&v->out, f->values[i].value);
@@ -209,8 +240,8 @@ static int add(struct verb *v, const char *dir, struct err *e)
 		return r;
 	for (i = 0; i < f.n; i++)
 		gives += policy_file_loosens(&f.values[i]);
-	say(v->json ? &v->j : NULL, &v->out, dir, "trusted", gives);
-	if (!v->json)
+	say(v->o.json ? &v->j : NULL, &v->out, dir, "trusted", gives);
+	if (!v->o.json)
 		buf_puts(&v->out, gives ? "; it gives\n" : "; it only takes away\n");
 	say_grants(v, &f);
 	return 0;
@@ -233,8 +264,8 @@ static int end_trust(struct verb *v, const char *dir, struct err *e)
 		if (unlinkat(store, name, AT_REMOVEDIR) < 0)
 			break;
 	}
-	say(v->json ? &v->j : NULL, &v->out, dir, "revoked", 0);
-	if (!v->json)
+	say(v->o.json ? &v->j : NULL, &v->out, dir, "revoked", 0);
+	if (!v->o.json)
 		buf_puts(&v->out, "\n");
 	return r;
 }
@@ -257,8 +288,8 @@ static int list_one(struct verb *v, int store, const char *store_name, const cha
 		state = r == TRUST_SAME ? "trusted" : "changed";
 	}
 	buf_done(&text);
-	say(v->json ? &v->j : NULL, &v->out, dir, state, 0);
-	if (!v->json)
+	say(v->o.json ? &v->j : NULL, &v->out, dir, state, 0);
+	if (!v->o.json)
 		buf_puts(&v->out, "\n");
 	return 0;
 }
@@ -322,7 +353,7 @@ static int dirs(struct verb *v, char *const *words, struct err *e)
 		if (r == 0 && jail_host_resolve(norm, true, real) < 0)
 			memcpy(real, norm, strlen(norm) + 1);
 		if (r == 0)
-			r = v->revoke ? end_trust(v, real, e) : add(v, real, e);
+			r = v->o.revoke ? end_trust(v, real, e) : add(v, real, e);
 	}
 	return r;
 }
@@ -331,15 +362,15 @@ static int trust(struct verb *v, char *const *words, struct err *e)
 {
 	int r = sandbox_find_home(&v->s, e);
 
-	if (r == 0 && v->list == (*words != NULL))
+	if (r == 0 && v->o.list == (*words != NULL))
 		r = err_set(
 			e, ERR_USAGE, -EINVAL,
 			"say which project: bailey trust [--revoke] DIR, or bailey trust --list");
-	if (v->json)
+	if (v->o.json)
 		json_open(&v->j, NULL, '[');
 	if (r == 0)
-		r = v->list ? list(v, e) : dirs(v, words, e);
-	if (v->json) {
+		r = v->o.list ? list(v, e) : dirs(v, words, e);
+	if (v->o.json) {
 		json_close(&v->j, ']');
 		buf_puts(&v->out, "\n");
 	}
@@ -350,22 +381,13 @@ int trust_main(char **argv)
 {
 	struct verb v = { .s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } },
 			  .out = BUF_INIT(LIMIT_OUTPUT) };
-	const struct opt opts[] = {
-		OPT_FLAG("list", &v.list, NULL, "Print the trusted projects",
-			 "Each is 'trusted', 'changed' since it was trusted, or 'gone'."),
-		OPT_FLAG("revoke", &v.revoke, NULL, "End the trust in DIR", ""),
-		OPT_FLAG(
-			"json", &v.json, NULL, "Print an array of objects",
-			"Keys: id (the directory), state, grants (how many settings give something)."),
-		OPT_END,
-	};
+	struct opt opts[TRUST_OPTIONS];
 	struct err e = ERR_INIT;
 	bool dashes;
 	size_t rest = 0;
 	int r;
 
-	if (argv[0] && strcmp(argv[0], "--help") == 0)
-		return help_main((char *[]){ (char *)(uintptr_t) "trust", NULL });
+	fill(&v.o, opts);
 	v.j.out = &v.out;
 	r = opt_parse(opts, argv, &rest, &dashes, &e);
 	if (r == 0)

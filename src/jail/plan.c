@@ -524,6 +524,21 @@ bool jail_plan_socket(const struct jail_plan *plan, const char *path)
 	return false;
 }
 
+const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path)
+{
+	const struct jail_op *best = NULL;
+	size_t i, len = strlen(path);
+
+	for (i = 0; i < plan->n; i++) {
+		const struct jail_op *op = &plan->ops[i];
+
+		if (op->type != JAIL_OP_UPPER && covers(op->path, op->len, path, len) &&
+		    (!best || op->len >= best->len))
+			best = op;
+	}
+	return best;
+}
+
 const char *jail_op_type_name(enum jail_op_type t)
 {
 	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",

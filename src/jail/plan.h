@@ -64,6 +64,9 @@ enum jail_op_type {
 #define JAIL_STAGE \
 	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
 
+/* The host's devices that JAIL_OP_DEV shows. */
+#define JAIL_DEV_NODES "null", "zero", "full", "random", "urandom", "tty"
+
 #define JAIL_NO_REGION ((size_t)-1)
 
 struct jail_op {
@@ -95,6 +98,11 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 
 /** jail_plan_socket() - whether the socket @path is given by @plan, and so must stay alive. */
 bool jail_plan_socket(const struct jail_plan *plan, const char *path);
+/**
+ * jail_plan_find() - the operation that decides what stands at @path (normalised) when the plan is applied.
+ * Return: it; never NULL for a plan that was made.
+ */
+const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path);
 
 /** jail_op_type_name() - "overlay", "bind" … */
 const char *jail_op_type_name(enum jail_op_type t);

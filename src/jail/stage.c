@@ -7,7 +7,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-const char *const stage_nodes[STAGE_NODES] = { "null", "zero", "full", "random", "urandom", "tty" };
+#include "plan.h"
+
+const char *const stage_nodes[STAGE_NODES] = { JAIL_DEV_NODES };
 
 int stage_mkfile(int dfd, const char *path, mode_t mode)
 {

@@ -197,7 +197,7 @@ static size_t group_of(const struct opt *o)
  */
 static int unknown(const struct mapper *m, const struct json_node *v, const struct json_node *group)
 {
-	size_t n = strlen(v->key), best = n / 2 + 2 < 5 ? n / 2 + 2 : 5, d;
+	struct nearest near = NEAREST_INIT(v->key, strlen(v->key));
 	const char *what = group ? "key" : "group of keys";
 	char name[64], guess[64] = "";
 	const struct opt *o;
@@ -210,11 +210,10 @@ static int unknown(const struct mapper *m, const struct json_node *v, const stru
 			continue;
 		(void)snprintf(name, sizeof(name), "%.*s", group ? 63 : (int)len,
 			       group ? o->key + len + 1 : o->key);
-		d = opt_distance(v->key, n, name);
-		if (d < best) {
-			best = d;
+		near.best = NULL; /* the name changes, so what is best is kept here */
+		nearest_offer(&near, name);
+		if (near.best)
 			memcpy(guess, name, sizeof(guess));
-		}
 	}
 	if (*guess)
 		return bad(m, v, true, "unknown %s; did you mean '%s'?", what, guess);

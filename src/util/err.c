@@ -64,6 +64,8 @@ int err_exit_code(const struct err *e)
 		return 126;
 	case ERR_NOTFOUND:
 		return 127;
+	case ERR_HELP:
+		return 0;
 	case ERR_NONE: /* a failure that nobody described is one all the same */
 	case ERR_LAYER:
 	case ERR_SYSTEM:

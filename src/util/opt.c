@@ -9,6 +9,12 @@
 #include "buf.h"
 #include "err.h"
 #include "limits.h"
+#include "nearest.h"
+#include "text.h"
+
+#define HELP_COLUMN 29 /* where the explanations of a help screen begin */
+
+const struct opt opt_help_row = OPT_FLAG("help", (bool *)NULL, NULL, "Show this help", NULL);
 
 static const struct opt *find(const struct opt *opts, const char *name, size_t n)
 {
@@ -20,54 +26,18 @@ static const struct opt *find(const struct opt *opts, const char *name, size_t n
 	return NULL;
 }
 
-size_t opt_distance(const char *a, size_t len, const char *b)
-{
-	size_t row[64], i, j, n = strlen(b);
-
-	if (n >= sizeof(row) / sizeof(row[0]) || len >= sizeof(row) / sizeof(row[0]))
-		return 99;
-	for (j = 0; j <= n; j++)
-		row[j] = j;
-	for (i = 1; i <= len; i++) {
-		size_t diag = row[0];
-
-		row[0] = i;
-		for (j = 1; j <= n; j++) {
-			size_t cost = diag + (a[i - 1] != b[j - 1]);
-
-			diag = row[j];
-			if (row[j] + 1 < cost)
-				cost = row[j] + 1;
-			if (row[j - 1] + 1 < cost)
-				cost = row[j - 1] + 1;
-			row[j] = cost;
-		}
-	}
-	return row[n];
-}
-
 static int unknown(const struct opt *opts, const char *word, struct err *e)
 {
-	const struct opt *best = NULL;
-	size_t len = strcspn(word + 2, "="), best_d = len / 2 + 1,
-	       d; /* at most half of the letters differ */
-
-	if (best_d > 4)
-		best_d = 4;
+	struct nearest near = NEAREST_INIT(word + 2, strcspn(word + 2, "="));
 
 	for (; opts->type != OPT_TYPE_END; opts++) {
-		if (opts->type == OPT_TYPE_GROUP)
-			continue;
-		d = opt_distance(word + 2, len, opts->name);
-		if (d < best_d) {
-			best_d = d;
-			best = opts;
-		}
+		if (opts->type != OPT_TYPE_GROUP)
+			nearest_offer(&near, opts->name);
 	}
-	if (best)
-		return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s'; did you mean '--%s'?",
-			       word, best->name);
-	return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%s' (put '--' before the command)",
+	if (near.best)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "unknown option '%.200s'; did you mean '--%s'?", word, near.best);
+	return err_set(e, ERR_USAGE, -EINVAL, "unknown option '%.200s'; --help lists the options",
 		       word);
 }
 
@@ -90,7 +60,8 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	switch (o->type) {
 	case OPT_TYPE_FLAG:
 		if (value)
-			return err_set(e, ERR_USAGE, -EINVAL, "--%s takes no value", o->name);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "--%s takes no value; leave '=%.200s' out", o->name, value);
 		*(bool *)o->target = true;
 		return 0;
 	case OPT_TYPE_OPTIONAL:
@@ -135,16 +106,21 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 		}
 		if (word[0] != '-' || !word[1])
 			break;
+		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+			return err_set(e, ERR_HELP, -ECANCELED, "help is asked for");
 		if (word[1] != '-')
-			return err_set(e, ERR_USAGE, -EINVAL,
-				       "unknown option '%s' (options are long: --name)", word);
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"unknown option '%.200s'; options are long (--name), and --help lists them",
+				word);
 		eq = strchr(word, '=');
 		o = find(opts, word + 2, eq ? (size_t)(eq - word - 2) : strlen(word + 2));
 		if (!o)
 			return unknown(opts, word, e);
 		if (eq)
 			value = eq + 1;
-		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[i + 1])
+		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[i + 1] &&
+			 strcmp(argv[i + 1], "--") != 0) /* a forgotten value must not eat that */
 			value = argv[++i];
 		r = take(o, value, e);
 		if (r < 0)
@@ -155,29 +131,54 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 	return 0;
 }
 
-void opt_help(const struct opt *opts, struct buf *b)
+void opt_left(const struct opt *o, char *out, size_t size)
+{
+	switch (o->type) {
+	case OPT_TYPE_FLAG:
+		(void)snprintf(out, size, "--%s", o->name);
+		return;
+	case OPT_TYPE_OPTIONAL:
+		(void)snprintf(out, size, "--%s[=%s]", o->name, o->arg);
+		return;
+	case OPT_TYPE_STRING:
+	case OPT_TYPE_LIST:
+		(void)snprintf(out, size, "--%s %s", o->name, o->arg);
+		return;
+	case OPT_TYPE_GROUP:
+	case OPT_TYPE_END:
+		break;
+	}
+	out[0] = '\0';
+}
+
+static void help_line(const struct opt *o, struct buf *b)
 {
 	char left[80];
 
+	opt_left(o, left, sizeof(left));
+	if (strlen(left) > HELP_COLUMN - 3)
+		buf_printf(b, "  %s\n%*s", left, HELP_COLUMN, "");
+	else
+		buf_printf(b, "  %-*s ", HELP_COLUMN - 3, left);
+	text_wrap(b, o->help, HELP_COLUMN, HELP_COLUMN);
+}
+
+void opt_help(const struct opt *opts, bool bold, struct buf *b)
+{
 	for (; opts->type != OPT_TYPE_END; opts++) {
-		switch (opts->type) {
-		case OPT_TYPE_GROUP:
-			buf_printf(b, "\n%s:\n", opts->name);
-			continue;
-		case OPT_TYPE_FLAG:
-			(void)snprintf(left, sizeof(left), "--%s", opts->name);
-			break;
-		case OPT_TYPE_OPTIONAL:
-			(void)snprintf(left, sizeof(left), "--%s[=%s]", opts->name, opts->arg);
-			break;
-		case OPT_TYPE_STRING:
-		case OPT_TYPE_LIST:
-		case OPT_TYPE_END:
-			(void)snprintf(left, sizeof(left), "--%s %s", opts->name, opts->arg);
-			break;
+		if (opts->type == OPT_TYPE_GROUP) {
+			buf_puts(b, "\n");
+			text_title(b, opts->name, bold);
+		} else {
+			help_line(opts, b);
 		}
-		buf_printf(b, "  %-26s %s\n", left, opts->help);
 	}
+	help_line(&opt_help_row, b);
+}
+
+const struct opt *opt_find(const struct opt *opts, const char *name)
+{
+	return find(opts, name, strlen(name));
 }
 
 void opt_list_done(struct opt_list *l)

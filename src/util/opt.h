@@ -53,7 +53,8 @@ struct opt {
 	const char *name; /* long name, without dashes; title of a group */
 	void *target;     /* bool *, const char **, struct opt_list * */
 	const char *key; /* in policy files, "group.key"; NULL: a matter of the command line alone */
-	const char *arg;    /* name of the value in the help */
+	const char *
+		arg; /* name of the value in the help, which says how to complete it (docs/adr/0011) */
 	const char *help;   /* a line */
 	const char *man;    /* what the manual page says beyond that: whole sentences */
 	unsigned int flags; /* OPT_TIGHTENS … */
@@ -99,24 +100,30 @@ struct opt {
 #define OPT_CHECK(p, type) \
 	__builtin_choose_expr(__builtin_types_compatible_p(__typeof__(p), type), (p), (void)0)
 
+/* What every table has, unsaid. */
+extern const struct opt opt_help_row;
+
 /**
  * opt_parse() - read options up to "--" or the first word that is not an option.
  * @argv: words after the verb, NULL-terminated; values are borrowed
  * @ret_rest: index of the first word that is left
  * @ret_dashes: whether "--" ended the options
- * Return: 0, or -EINVAL with @e naming the option.
+ * Return: 0; -ECANCELED with ERR_HELP for --help, which every table has; -EINVAL, -E2BIG, -ENOMEM with @e naming the option.
  */
 int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
 	      struct err *e);
 
-/** opt_help() - append the options as a screen of help. */
-void opt_help(const struct opt *opts, struct buf *b);
+/** opt_help() - append the options as a screen of help; @bold: titles stand out. */
+void opt_help(const struct opt *opts, bool bold, struct buf *b);
+
+/** opt_left() - the option with the name of its value, as help and errors show it: "--hide PATH". */
+void opt_left(const struct opt *o, char *out, size_t size);
+
+/** opt_find() - the row of that name. Return: it, or NULL. */
+const struct opt *opt_find(const struct opt *opts, const char *name);
 
 /** opt_list_add() - append a copy of @v. Return: 0 or -ENOMEM. */
 int opt_list_add(struct opt_list *l, const struct opt_value *v);
-
-/** opt_distance() - how many letters must change between @a (@len bytes) and @b; for "did you mean". 99: too many. */
-size_t opt_distance(const char *a, size_t len, const char *b);
 
 /** opt_list_done() - free the list's own memory. */
 void opt_list_done(struct opt_list *l);

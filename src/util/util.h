@@ -5,7 +5,7 @@
  *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
  *  4. loop.h, cgroup-find.h        a poll loop; where the caller's cgroup is
- *  5. opt.h                        option tables
+ *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -19,8 +19,10 @@
 #include "json.h"
 #include "limits.h"
 #include "loop.h"
+#include "nearest.h"
 #include "opt.h"
 #include "path.h"
 #include "sys.h"
+#include "text.h"
 
 #endif

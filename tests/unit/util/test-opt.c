@@ -87,19 +87,22 @@ static void says(int r, const char *text)
 TEST(errors_name_option_and_value)
 {
 	rest = 77;
-	says(PARSE(W("--dry-run=yes")), "--dry-run takes no value");
+	says(PARSE(W("--dry-run=yes")), "--dry-run takes no value; leave '=yes' out");
 	says(PARSE(W("--timeout")), "--timeout needs a value: --timeout DURATION");
 	says(PARSE(W("--hide")), "--hide needs a value: --hide PATH");
-	says(PARSE(W("-x")), "unknown option '-x' (options are long: --name)");
+	says(PARSE(W("-x")),
+	     "unknown option '-x'; options are long (--name), and --help lists them");
 	says(PARSE(W("--completely-different")),
-	     "unknown option '--completely-different' (put '--' before the command)");
-	says(PARSE(W("--=x")), "unknown option '--=x' (put '--' before the command)");
+	     "unknown option '--completely-different'; --help lists the options");
+	says(PARSE(W("--=x")), "unknown option '--=x'; --help lists the options");
 	CHECK(PARSE(W("--Files")) == -EINVAL); /* a group is no option */
 	CHECK(rest == 77);                     /* outputs are written on success only */
 }
 
 TEST(suggestions)
 {
+	says(PARSE(W("--tiemout"), W("x")),
+	     "unknown option '--tiemout'; did you mean '--timeout'?");
 	says(PARSE(W("--hied"), W("x")), "unknown option '--hied'; did you mean '--hide'?");
 	says(PARSE(W("--time-out"), W("x")),
 	     "unknown option '--time-out'; did you mean '--timeout'?");
@@ -107,7 +110,7 @@ TEST(suggestions)
 	says(PARSE(W("--allow-writ")),
 	     "unknown option '--allow-writ'; did you mean '--allow-write'?");
 	says(PARSE(W("--allow-write-everything-everywhere-and-a-name-that-is-far-too-long")),
-	     "unknown option '--allow-write-everything-everywhere-and-a-name-that-is-far-too-long' (put '--' before the command)");
+	     "unknown option '--allow-write-everything-everywhere-and-a-name-that-is-far-too-long'; --help lists the options");
 }
 
 TEST(suggestions_look_at_the_name_only)
@@ -118,9 +121,9 @@ TEST(suggestions_look_at_the_name_only)
 
 TEST(suggestions_resemble_the_word)
 {
-	says(PARSE(W("--x")), "unknown option '--x' (put '--' before the command)");
-	says(PARSE(W("--foo")), "unknown option '--foo' (put '--' before the command)");
-	says(PARSE(W("--Files")), "unknown option '--Files' (put '--' before the command)");
+	says(PARSE(W("--x")), "unknown option '--x'; --help lists the options");
+	says(PARSE(W("--foo")), "unknown option '--foo'; --help lists the options");
+	says(PARSE(W("--Files")), "unknown option '--Files'; --help lists the options");
 }
 
 TEST(the_cap_of_a_list)
@@ -137,17 +140,66 @@ TEST(the_cap_of_a_list)
 	opt_list_done(&list);
 }
 
+TEST(a_forgotten_value_does_not_eat_the_dashes)
+{
+	says(PARSE(W("--hide"), W("--"), W("ls")), "--hide needs a value: --hide PATH");
+	says(PARSE(W("--timeout"), W("--"), W("ls")),
+	     "--timeout needs a value: --timeout DURATION");
+	CHECK(PARSE(W("--timeout=--"), W("--"), W("ls")) == 0);
+	CHECK(rest == 2 && dashes);
+	CHECK_STR(string, "--");
+}
+
+TEST(help_is_asked_for_before_the_dashes_only)
+{
+	CHECK(PARSE(W("--help")) == -ECANCELED && e.code == ERR_HELP);
+	CHECK(PARSE(W("--dry-run"), W("-h")) == -ECANCELED && e.code == ERR_HELP);
+	CHECK(PARSE(W("--timeout"), W("--help")) == 0);
+	CHECK_STR(string, "--help"); /* a value */
+	CHECK(PARSE(W("--"), W("--help")) == 0);
+	CHECK(PARSE(W("ls"), W("--help")) == 0);
+	CHECK(PARSE(W("--help=x")) == -EINVAL);
+}
+
 TEST(help_lists_every_option_once)
 {
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 
-	opt_help(opts, &b);
-	CHECK_STR(b.data, "\nFiles:\n"
+	opt_help(opts, false, &b);
+	CHECK_STR(b.data, "\nFiles\n"
 			  "  --allow-write PATH         Let the command write PATH\n"
 			  "  --hide PATH                Make PATH absent\n"
-			  "\nRun:\n"
+			  "\nRun\n"
 			  "  --timeout DURATION         End the run\n"
 			  "  --explain[=json]           Print the policy\n"
-			  "  --dry-run                  Run nothing\n");
+			  "  --dry-run                  Run nothing\n"
+			  "  --help                     Show this help\n");
 	buf_done(&b);
+}
+
+TEST(a_long_name_has_a_line_of_its_own)
+{
+	static const struct opt wide[] = {
+		OPT_GROUP("One"),
+		OPT_LIST("a-name-that-needs-space", &list, NULL, "VALUE", "It is long", ""),
+		OPT_END,
+	};
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+
+	opt_help(wide, true, &b);
+	CHECK_STR(b.data, "\n\033[1mOne\033[0m\n"
+			  "  --a-name-that-needs-space VALUE\n"
+			  "                             It is long\n"
+			  "  --help                     Show this help\n");
+	buf_done(&b);
+}
+
+TEST(rows_are_found_and_shown)
+{
+	char left[80];
+
+	CHECK(opt_find(opts, "hide") == &opts[2]);
+	CHECK(!opt_find(opts, "Files") && !opt_find(opts, "hid") && !opt_find(opts, ""));
+	opt_left(&opts[5], left, sizeof(left));
+	CHECK_STR(left, "--explain[=json]");
 }
