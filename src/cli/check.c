@@ -63,6 +63,8 @@ static void answer_text(const struct judgement *j, bool write, const char *path,
 	if (j->option) {
 		buf_printf(b, "; to allow it: %s ", j->option);
 		text_shell(b, path);
+		if (j->other)
+			buf_printf(b, " (or %s)", j->other);
 	} else if (j->way) {
 		buf_printf(b, "; to allow it, %s", j->way);
 	}

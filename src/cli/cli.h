@@ -197,6 +197,7 @@ struct judgement {
 	const char *why;                /* where no rule says it; or NULL */
 	const struct policy_rule *rule; /* or NULL */
 	const char *option; /* the option that, with the path, would allow it; or NULL */
+	const char *other;  /* an option without a path that would, too; or NULL */
 	const char *way;    /* where no option would: what else, or NULL */
 };
 

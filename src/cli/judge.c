@@ -26,6 +26,23 @@ static const char *allow(bool write)
 	return write ? "--allow-write" : "--allow-read";
 }
 
+/* What the host executes later is not for --allow-write, which speaks of trees. */
+static struct judgement protected(const struct sandbox *s, const struct policy_rule *rule,
+				  const char *state)
+{
+	struct judgement j = { .state = state,
+			       .rule = rule,
+			       .why = "the host executes or obeys it later",
+			       .option = "--unprotect" };
+	size_t i;
+
+	for (i = 0; i < s->protect.n_configs; i++) {
+		if (strcmp(s->protect.configs[i].path, rule->path) == 0)
+			j.other = "--allow-git-config";
+	}
+	return j;
+}
+
 /* A rule denies it. */
 static struct judgement ruled(const struct policy_rule *rule, const char *state, bool write)
 {
@@ -194,6 +211,9 @@ struct judgement judge(const struct sandbox *s, bool write, const char *path)
 	if (there && S_ISSOCK(st.st_mode) && (op->type != JAIL_OP_BIND || path[op->len]))
 		return no("socket", "unix sockets of the host are dead inside", NULL, NULL);
 	if (write && !(op->flags & JAIL_OP_WRITABLE)) {
+		if (v.write_rule && v.write_rule->layer == POLICY_BUILTIN &&
+		    v.write_rule->kind == POLICY_DENY_WRITE)
+			return protected(s, v.write_rule, policy_state_name(POLICY_SHOW_RO));
 		j = ruled(v.write_rule, policy_state_name(POLICY_SHOW_RO), true);
 		j.why = v.write_rule ? NULL : "by default only the workspace is writable";
 		return j;

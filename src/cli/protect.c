@@ -23,7 +23,7 @@ int sandbox_protect(struct sandbox *s, struct err *e)
 /* "NAME: TEXT", with the name escaped: it may come from whoever could write the workspace. */
 static void say_about(const char *path, const char *text, void (*say)(const char *line))
 {
-	struct buf b = BUF_INIT(2 * LIMIT_PATH);
+	struct buf b = BUF_INIT(2ul * LIMIT_PATH);
 
 	buf_puts(&b, "'");
 	buf_quote(&b, path);
