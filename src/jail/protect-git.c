@@ -116,7 +116,9 @@ static int read_config(struct finder *f, const char *path, const char *base, uns
 	memcpy(dir, path, strlen(path) + 1);
 	*strrchr(dir, '/') = '\0';
 	git_config_begin(&c, text, (size_t)n);
-	for (r = 0; r == 0 && (found = git_config_next(&c)) > 0;) {
+	r = 0;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the text is freed at the end of its scope */
+	while (r == 0 && (found = git_config_next(&c)) > 0) {
 		if (a && strcmp(c.name, "extensions.objectformat") == 0)
 			a->hash = strcmp(c.value, "sha256") == 0 ? 32 : 20;
 		if (a && strcmp(c.name, "core.worktree") == 0 &&
@@ -270,7 +272,7 @@ static int protect_rows(struct finder *f, int dfd, const char *dir, enum policy_
 static int on_worktree(struct finder *f, const char *name, unsigned char type, void *arg)
 {
 	char path[LIMIT_PATH];
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 	int r, fd;
 
 	if (type != DT_DIR || !protect_join(path, arg, name))
@@ -358,7 +360,7 @@ int protect_git_dir(struct finder *f, const char *path, const char *worktree, co
 	struct config_answer a = { .hash = 20 };
 	char config[LIMIT_PATH];
 	_cleanup_close_ int fd = -1;
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 	size_t i;
 	int r;
 
@@ -526,7 +528,7 @@ int protect_git_entry(struct finder *f, const char *dir, unsigned int how)
 {
 	const struct policy_protected *row = policy_protected_next(POLICY_IN_ANY, NULL);
 	char entry[LIMIT_PATH], real[LIMIT_PATH];
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 	int r, fd;
 
 	if (!protect_join(entry, dir, row->name))

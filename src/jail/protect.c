@@ -226,7 +226,7 @@ int protect_follow(struct finder *f, const char *path, const struct policy_prote
 int protect_name(struct finder *f, int dfd, const char *dir, const struct policy_protected *row)
 {
 	char path[LIMIT_PATH];
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 	int fd = protect_open(dfd, row->name, &stx);
 
 	if (fd == -ENOENT || fd == -ENOTDIR || !protect_join(path, dir, row->name))
@@ -239,29 +239,19 @@ int protect_name(struct finder *f, int dfd, const char *dir, const struct policy
 			protect_add(f, path, row, &stx);
 }
 
-/* As the kernel writes it: getdents64(2). */
-struct entry {
-	uint64_t ino;
-	int64_t off;
-	uint16_t len;
-	unsigned char type;
-	char name[];
-};
-
 int protect_list(struct finder *f, int fd, const char *dir,
 		 int (*each)(struct finder *f, const char *name, unsigned char type, void *arg),
 		 void *arg)
 {
-	_Alignas(struct entry) char buf[8192];
+	SYS_DIRENT_ALIGN char buf[8192];
+	const struct sys_dirent *d;
 	struct stat st;
 	long n, o;
 	int r = 0;
 
-	while ((n = sys_call(SYS_getdents64, fd, buf, sizeof(buf), 0, 0)) > 0) {
-		for (o = 0; o < n; o += ((const struct entry *)(const void *)(buf + o))->len) {
-			const struct entry *d = (const void *)(buf + o);
-			unsigned char type =
-				d->type; /* NOLINT(clang-analyzer-core.uninitialized.Assign): by the kernel */
+	while ((n = sys_getdents(fd, buf, sizeof(buf))) > 0) {
+		for (o = 0; (d = sys_dirent_next(buf, n, &o));) {
+			unsigned char type = d->type;
 
 			if (d->name[0] == '.' &&
 			    (!d->name[1] || (d->name[1] == '.' && !d->name[2])))
@@ -485,7 +475,7 @@ static int cover_one(int root, const char *path, bool read_only)
 	_cleanup_close_ int tree = -1, fd = sys_openat2(root, path + 1, O_PATH | O_NOFOLLOW,
 							RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
 								RESOLVE_NO_SYMLINKS);
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 	int r;
 
 	if (fd < 0)
@@ -520,7 +510,7 @@ int jail_protect_cover(int root, const char *root_path, const char *path)
 bool jail_protected_replaced(const struct jail_protected *p)
 {
 	struct jail_file_id id;
-	struct statx stx;
+	struct statx stx = { .stx_mask = 0 };
 
 	if (sys_statx(AT_FDCWD, p->path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
 		return true;

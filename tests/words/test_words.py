@@ -236,7 +236,7 @@ def test_completion_in_a_real_readline(share, files):
 def test_install(share, tmp_path):
     """Everything goes to its place, and goes again."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "BAILEY"))}
-    make = ["make", "-s", "-C", PROJECT, f"DESTDIR={tmp_path}", "PREFIX=/usr"]
+    make = ["make", "-s", "-C", str(PROJECT), f"DESTDIR={tmp_path}", "PREFIX=/usr"]
     subprocess.run([*make, "install"], check=True, timeout=300, capture_output=True, env=env)
     found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert found == {"usr/bin/bailey"} | {f"usr/share/{f}" for f in (MAN1, MAN5, BASH, ZSH)}

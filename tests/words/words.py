@@ -143,12 +143,16 @@ def check_man(dump, page1, page5):
     return found
 
 
+def kind_of(arg):
+    """The capitals that the name of a value begins with say what it is."""
+    return arg[:len(arg) - len(arg.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+
+
 def choices(dump, arg):
     """The values that an argument can have, when they are known."""
     if "|" in arg and arg == arg.lower():
         return arg.split("|")
-    kind = re.match(r"[A-Z]*", arg).group()
-    return [v["what"] for v in dump["values"].get(kind, [])]
+    return [v["what"] for v in dump["values"].get(kind_of(arg), [])]
 
 
 def questions(dump, row):
@@ -157,7 +161,7 @@ def questions(dump, row):
     if row.type in ("string", "list"):
         for value in choices(dump, row.arg):
             asked += [(f"bailey {row.verb} --{row.name} {value[:-1]}", value), (f"bailey {row.verb} --{row.name}={value[:-1]}", value)]
-        kind = re.match(r"[A-Z]*", row.arg).group()
+        kind = kind_of(row.arg)
         for value in {"PATH": ["file-a", "dir-a"], "FILE": ["file-a", "dir-a"], "DIR": ["dir-a"], "VAR": ["CANARY_VARIABLE"]}.get(kind, []):
             more = "=" if "=" in row.arg else ""
             asked += [(f"bailey {row.verb} --{row.name} {value[:-2]}", value + more),

@@ -236,12 +236,12 @@ static bool split(const struct tree *t, const char *line, char *word, char *path
 		return false;
 	line += n;
 	line += strspn(line, " ");
-	unfold(t, line, rest, 2 * LIMIT_PATH);
+	unfold(t, line, rest, 2ul * LIMIT_PATH);
 	if (name[0] == '/')
-		unfold(t, name, path, 2 * LIMIT_PATH);
+		unfold(t, name, path, 2ul * LIMIT_PATH);
 	else {
 		snprintf(text, sizeof(text), "%%R/%.500s", name);
-		unfold(t, text, path, 2 * LIMIT_PATH);
+		unfold(t, text, path, 2ul * LIMIT_PATH);
 	}
 	return true;
 }
@@ -305,10 +305,9 @@ static void run_tree(const void *arg)
 	t->arena = (struct arena)ARENA_INIT(LIMIT_ARENA);
 	t->pr.owner = geteuid();
 	for (i = 0; i < t->n; i++) {
-		if (!split(t, t->lines[i], word, path, rest))
-			complain(t, "not understood", t->lines[i]);
-		else if (!make(t, word, path, rest) && strcmp(word, "=") != 0 &&
-			 strcmp(word, "note") != 0 && strcmp(word, "given") != 0)
+		if (!split(t, t->lines[i], word, path, rest) ||
+		    (!make(t, word, path, rest) && strcmp(word, "=") != 0 &&
+		     strcmp(word, "note") != 0 && strcmp(word, "given") != 0))
 			complain(t, "not understood", t->lines[i]);
 	}
 	if (!t->n_roots) {
