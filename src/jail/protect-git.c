@@ -108,7 +108,7 @@ static int read_config(struct finder *f, const char *path, const char *base, uns
 	struct git_config c;
 	char dir[LIMIT_PATH], norm[LIMIT_PATH];
 	long n;
-	int r, found = 0;
+	int r = 0, found = 0;
 
 	n = read_text(path, &text);
 	if (n < 0)
@@ -116,7 +116,6 @@ static int read_config(struct finder *f, const char *path, const char *base, uns
 	memcpy(dir, path, strlen(path) + 1);
 	*strrchr(dir, '/') = '\0';
 	git_config_begin(&c, text, (size_t)n);
-	r = 0;
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the text is freed at the end of its scope */
 	while (r == 0 && (found = git_config_next(&c)) > 0) {
 		if (a && strcmp(c.name, "extensions.objectformat") == 0)
