@@ -207,7 +207,7 @@ class Place:
             shutil.rmtree(home)
 
     def missed(self) -> bool:
-        return not all(r.get("met", True) for r in self.rows)
+        return not all(r.get("accepted", r.get("met", True)) for r in self.rows)
 
 
 @contextlib.contextmanager

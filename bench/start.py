@@ -24,6 +24,8 @@ FILES = 50_000
 # Rival -> the ratio that is wanted. The floor's is 3 ms where fork+exec takes 0.7.
 TARGET = {"bwrap": 0.5, "true": 3 / 0.7}
 TARGET_ADDED_MS = 2.0
+# What --check fails at where the target is not reached yet (docs/adr/0014).
+ACCEPTED = {"bwrap": 0.75, "true": 7.0}
 # The slow ones need fewer rounds for the same relative width.
 FAST = ("bwrap", "bwrap-equal", "true", "unshare", "namespaces")
 SLOW = {"podman": 20}
@@ -50,6 +52,7 @@ class Bench:
         if rival in TARGET:
             row["target"] = round(TARGET[rival], 2)
             row["met"] = ratio <= TARGET[rival]
+            row["accepted"] = kind != "empty" or ratio <= ACCEPTED[rival]
         self.at.emit(row)
 
     def added(self, who: Who, empty: str, full: str, facts: dict) -> None:
