@@ -85,10 +85,22 @@ static int verify_landlock(const struct jail_apply *a, struct err *e)
 	return 0;
 }
 
+/* What can't be reached, or is removed this moment (then its mount goes first, and no link to it is left), shows nothing. */
+static bool behind_overlay(const char *path)
+{
+	struct statfs sfs;
+	struct stat st;
+
+	if (statfs(path, &sfs) < 0)
+		return errno == EACCES || errno == ENOENT;
+	if (sfs.f_type == OVERLAYFS_MAGIC)
+		return true;
+	return stat(path, &st) < 0 ? errno == ENOENT : st.st_nlink == 0;
+}
+
 /* Those that hide names, and one of the others: each costs 2 microseconds. */
 static int verify_overlays(const struct jail_plan *p, struct err *e)
 {
-	struct statfs sfs;
 	bool any = false;
 	size_t i;
 
@@ -98,9 +110,7 @@ static int verify_overlays(const struct jail_plan *p, struct err *e)
 		if (op->type != JAIL_OP_OVERLAY || (any && !(op->flags & JAIL_OP_LOWERED)))
 			continue;
 		any = true;
-		/* what can't be reached, or was removed meanwhile, shows nothing */
-		if (statfs(op->path, &sfs) < 0 ? errno != EACCES && errno != ENOENT :
-						 sfs.f_type != OVERLAYFS_MAGIC)
+		if (!behind_overlay(op->path))
 			return broken(JAIL_LAYER_OVERLAY,
 				      "a host directory is not behind its overlay", e);
 	}
