@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -373,13 +374,28 @@ static int search_one(struct finder *f, size_t i)
 	return r;
 }
 
+static long now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 static int search(struct finder *f)
 {
+	long end = f->pr->later ? now_us() + LIMIT_PROTECT_US : 0;
 	size_t i;
 	int r = 0;
 
-	for (i = 0; r == 0 && i < f->n_queue; i++)
+	for (i = 0; r == 0 && i < f->n_queue; i++) {
+		/* the roots are always searched */
+		if (end && f->depth[i] > 0 && now_us() > end) {
+			f->full = f->queue[i];
+			break;
+		}
 		r = search_one(f, i);
+	}
 	f->pr->whole = !f->late && (!f->full || !f->pr->later);
 	if (r == 0 && f->full && !f->pr->later)
 		r = protect_note(f, f->full, "from here on: more than 500 directories", false);
