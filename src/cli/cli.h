@@ -41,6 +41,15 @@ extern const struct command commands[];
 /** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
 const struct command *command_find(const char *name, struct err *e);
 
+/* A front: it starts from something else than the native built-in rules and environment (docs/adr/0015). */
+struct sandbox_front {
+	char **env; /* of the command, whole */
+	int watch;  /* a descriptor that the supervisor's loop waits for, or -1 */
+	int (*on_watch)(void *arg, short revents, struct err *e);
+	void *arg;
+	struct loop_source *source; /* of watch, while the command runs */
+};
+
 /* What options say, unchecked. */
 struct sandbox_options {
 	const struct opt *table; /* whose targets are here */
@@ -54,6 +63,7 @@ struct sandbox_options {
 	const char *explain;
 	bool dry_run;
 	bool tty, no_tty;
+	struct sandbox_front *front; /* NULL: native */
 };
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
@@ -275,6 +285,15 @@ int relay_start(struct relay *relay, unsigned int what, struct err *e);
 /** relay_finish() - when the run is over: wait until its output is written; @abandon: do not wait. */
 void relay_finish(struct relay *relay, bool abandon);
 
+/**
+ * sandbox_run() - the whole of a run: make the sandbox, run @argv in it, supervise it to the end.
+ * Return: exit status, or negative errno with @e, when nothing has run.
+ */
+int sandbox_run(const struct sandbox_options *o, char *const *argv, struct err *e);
+
+/** cli_close_inherited() - close every descriptor above 2 but @keep (-1: none). Return: 0 or negative errno with @e. */
+int cli_close_inherited(int keep, struct err *e);
+
 /** cli_fail() - print "bailey: message", or the help that @e asks for. Return: the exit status of @e. */
 int cli_fail(const struct err *e);
 
@@ -287,9 +306,10 @@ int doctor_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
+int srt_main(char **argv);
 
 extern const struct command_words run_words, check_words, doctor_words, trust_words, help_words,
-	version_words;
+	version_words, srt_verb_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -181,7 +181,13 @@ int sandbox_env(struct sandbox *s, struct err *e)
 {
 	struct opt_list vars = { .n = 0 };
 	size_t n = 0, count = 0, i;
-	int r = collect(s, s->options, &vars, e);
+	int r;
+
+	if (s->options->front) {
+		s->env = s->options->front->env;
+		return 0;
+	}
+	r = collect(s, s->options, &vars, e);
 
 	for (; environ[count]; count++)
 		;

@@ -217,11 +217,26 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 	return sandbox_place(s, &p, norm, e);
 }
 
+/* A front gives no workspace: the command starts where the caller is, and may do there what the rules say. */
+static int start_here(struct sandbox *s, const char *cwd, struct err *e)
+{
+	s->workspaces = arena_alloc(&s->arena, sizeof(*s->workspaces));
+	if (!s->workspaces || !(s->workspaces[0] = sandbox_keep(s, cwd)))
+		return sandbox_oom(e);
+	s->n_workspaces = 1;
+	/* of the lowest layer, so that it lifts nothing: it only leads the way there for a command with ids of its own */
+	return policy_add(&s->policy, POLICY_ALLOW_READ, POLICY_BUILTIN, cwd,
+			  "built-in: the current directory", e);
+}
+
 int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 		       struct err *e)
 {
 	size_t i;
 	int r = 0;
+
+	if (o->front)
+		return start_here(s, cwd, e);
 
 	for (i = 0; r == 0 && i < o->files.n; i++) {
 		if (strcmp(o->files.v[i].opt->name, "workspace") == 0)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "srt.h"
 
 const struct command commands[] = {
 	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
@@ -18,6 +18,8 @@ const struct command commands[] = {
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",
 	  "let a project's policy file give as well as take", &trust_words },
+	{ "srt", srt_main, "bailey srt [OPTIONS] [COMMAND [ARG...]]",
+	  "run a command as srt would, with srt's options and settings", &srt_verb_words },
 	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",
 	  "explain bailey, a verb or an option", &help_words },
 	{ "version", version_main, "bailey version [OPTIONS]", "show the version", &version_words },
@@ -116,7 +118,7 @@ static int check_stream(int fd, const struct stat *st, struct err *e)
 	return 0;
 }
 
-/* 0-2 must be files: the first file that is opened must not become somebody's stderr. Nothing above 2 comes in. */
+/* 0-2 must be files: the first file that is opened must not become somebody's stderr. */
 static int open_streams(struct err *e)
 {
 	struct stat st;
@@ -137,10 +139,26 @@ static int open_streams(struct err *e)
 		if (r < 0)
 			return r;
 	}
-	r = sys_close_range(3, ~0u);
+	return 0;
+}
+
+int cli_close_inherited(int keep, struct err *e)
+{
+	int r = keep > 3 ? sys_close_range(3, (unsigned int)keep - 1) : 0;
+
+	if (r == 0)
+		r = sys_close_range(keep < 0 ? 3 : (unsigned int)keep + 1, ~0u);
 	return r < 0 ? err_sys(e, r,
 			       "inherited files can't be closed (close_range; Linux 5.12 or newer is needed)") :
 		       0;
+}
+
+/* Called as srt: by that name, or by that verb. */
+static bool is_srt(char *const *argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+
+	return strcmp(slash ? slash + 1 : argv[0], "srt") == 0;
 }
 
 /* The first word is no verb. */
@@ -166,11 +184,19 @@ static int no_verb(char *const *argv, struct err *e)
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
+	int r;
 
 	if (argc < 1)
 		return 125;
+	r = open_streams(&e);
+	/* srt's words may name a file above 2 that must stay; it closes the others */
+	if (is_srt(argv) || (argc > 1 && strcmp(argv[1], "srt") == 0))
+		return r < 0 ? srt_fail(&e) : srt_main(argv + (is_srt(argv) ? 1 : 2));
+	/* nothing above 2 comes in */
+	if (r == 0)
+		r = cli_close_inherited(-1, &e);
 	/* the doctor starts nothing, and must say what is missing, also when it is close_range */
-	if (open_streams(&e) < 0 && (argc == 1 || strcmp(argv[1], "doctor") != 0))
+	if (r < 0 && (argc == 1 || strcmp(argv[1], "doctor") != 0))
 		return cli_fail(&e);
 	if (argc == 1)
 		return help_main(argv + 1);

@@ -16,6 +16,7 @@ int sandbox_protect(struct sandbox *s, struct err *e)
 		.owner = s->id.mode == JAIL_IDS_OWNER ? s->id.host_uid : geteuid(),
 		.allow_git_config = s->options->allow_git_config,
 		.later = s->starts,
+		.git_only = s->options->front != NULL,
 	};
 	return jail_protect_find(&s->protect, &s->policy, e);
 }

@@ -102,6 +102,18 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	return r;
 }
 
+int sandbox_run(const struct sandbox_options *o, char *const *argv, struct err *e)
+{
+	bool no_block = false;
+	int r = run(o, argv, false, &no_block, e);
+
+	if (no_block) {
+		*e = (struct err)ERR_INIT;
+		r = run(o, argv, true, &no_block, e);
+	}
+	return r;
+}
+
 /* The words could be meant either way, so nothing is guessed; but what is probably meant can be copied. Options may hold secrets. */
 static int no_dashes(char *const *argv, size_t rest, struct err *e)
 {
@@ -124,7 +136,7 @@ int run_main(char **argv)
 	struct sandbox_options o;
 	struct opt table[SANDBOX_OPTIONS];
 	struct err e = ERR_INIT;
-	bool dashes, no_block = false;
+	bool dashes;
 	size_t rest;
 	int r;
 
@@ -138,11 +150,7 @@ int run_main(char **argv)
 	if (r == 0 && o.explain) {
 		r = explain_only(&o, argv + rest, &e);
 	} else if (r == 0) {
-		r = run(&o, argv + rest, false, &no_block, &e);
-		if (no_block) {
-			e = (struct err)ERR_INIT;
-			r = run(&o, argv + rest, true, &no_block, &e);
-		}
+		r = sandbox_run(&o, argv + rest, &e);
 	}
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;

@@ -106,7 +106,7 @@ int settings_load(struct sandbox *s, const struct sandbox_options *o, const char
 	int r;
 
 	r = load(s, o, SETTINGS_MANAGED, cwd, POLICY_MANAGED, SETTINGS_ROOT, &b, &src, e);
-	if (r >= 0 && settings_config_dir(s->home, false, dir) == 0 &&
+	if (r >= 0 && !o->front && settings_config_dir(s->home, false, dir) == 0 &&
 	    snprintf(path, sizeof(path), "%s/policy.json", dir) < (int)sizeof(path)) {
 		b.len = 0;
 		r = load(s, o, path, cwd, POLICY_USER, SETTINGS_CALLER, &b, &src, e);
@@ -175,7 +175,8 @@ int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct
 	size_t i, k;
 	int r = 0;
 
-	for (i = 0; r >= 0 && i < s->n_workspaces; i++) {
+	/* a front has settings of its own; what the machine's administrator denies holds there, too */
+	for (i = 0; r >= 0 && !o->front && i < s->n_workspaces; i++) {
 		for (k = 0; k < i && strcmp(s->workspaces[k], s->workspaces[i]) != 0; k++)
 			;
 		if (k < i || snprintf(path, sizeof(path), "%s/%s", s->workspaces[i],
@@ -301,6 +302,7 @@ int settings_merge(struct sandbox *s, const struct sandbox_options *o, struct er
 	if (!m)
 		return sandbox_oom(e);
 	sandbox_options(&m->options, m->table, ARRAY_SIZE(m->table));
+	m->options.front = o->front;
 	s->options = &m->options;
 	s->merged = true;
 	for (i = 0; r == 0 && from[i].type != OPT_TYPE_END; i++) {

@@ -360,8 +360,13 @@ static int end_of_limits(struct run *run, int status, struct err *e)
 /* The table is empty, so there is room. */
 static void add_sources(struct run *run)
 {
+	struct sandbox_front *front = run->shared->sandbox.options->front;
+
 	run->reports = loop_add(&run->loop, run->jail.sock, POLLIN, on_report, run);
 	(void)loop_add(&run->loop, run->signals, POLLIN, on_signal, run);
+	if (front && front->watch >= 0)
+		front->source =
+			loop_add(&run->loop, front->watch, POLLIN, front->on_watch, front->arg);
 }
 
 int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e)

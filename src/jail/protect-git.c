@@ -510,7 +510,7 @@ static int follow_pointer(struct finder *f, const char *dir, const char *entry, 
 		return protect_note(f, entry, "not understood as the name of a git directory",
 				    false);
 	if (!protect_inside(f, git_dir)) {
-		if (how & PROTECT_WORKSPACE)
+		if ((how & PROTECT_WORKSPACE) && !f->pr->git_only)
 			return give(f, dir, git_dir);
 		return protect_note(
 			f, git_dir,

@@ -328,7 +328,7 @@ static int on_entry(struct finder *f, const char *name, unsigned char type, void
 		return l->depth > 0 ? protect_git_entry(f, l->dir, 0) : 0;
 	n = strlen(name);
 	/* every name of the table begins with a dot (a test sees to it) */
-	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {
+	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
 		if (strncmp(row->name, name, n) == 0 && (row->name[n] == '/' || !row->name[n]))
 			r = protect_name(f, l->fd, l->dir, row);
 	}
@@ -344,7 +344,7 @@ static int ask(struct finder *f, const struct listing *l)
 	const struct policy_protected *row = NULL;
 	int r = protect_git_entry(f, l->dir, 0);
 
-	while (r == 0 && (row = policy_protected_next(POLICY_IN_ANY, row))) {
+	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
 		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
 			r = protect_name(f, l->fd, l->dir, row);
 	}
@@ -411,7 +411,7 @@ static int search_home(struct finder *f)
 	char path[LIMIT_PATH], link[8];
 	int r = 0;
 
-	if (!f->pr->home || !f->n_roots)
+	if (!f->pr->home || !f->n_roots || f->pr->git_only)
 		return 0;
 	while (r == 0 && (row = policy_protected_next(POLICY_IN_HOME, row))) {
 		if (protect_join(path, f->pr->home, row->name) && protect_inside(f, path))
@@ -469,9 +469,11 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 	r = collect_roots(f);
 	n = f->n_roots; /* git directories that are given come to them, and are known through and through */
 	for (i = 0; r == 0 && i < n; i++)
-		r = protect_git_entry(
-			f, f->roots[i],
-			PROTECT_REACH | (is_workspace(pr, f->roots[i]) ? PROTECT_WORKSPACE : 0));
+		r = protect_git_entry(f, f->roots[i],
+				      PROTECT_REACH |
+					      (pr->git_only || is_workspace(pr, f->roots[i]) ?
+						       PROTECT_WORKSPACE :
+						       0));
 	if (r == 0)
 		r = search_home(f);
 	f->max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;

@@ -45,6 +45,7 @@ struct jail_protect {
 	const char *home;      /* or NULL */
 	uid_t owner;           /* of every git directory that is given */
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
+	bool git_only;         /* what git executes, and no other name; nothing outside is given */
 	bool later;            /* a large tree may be searched to the end by jail_late() */
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;

@@ -30,6 +30,7 @@ bool policy_rule_is_own(const struct policy_rule *rule)
 static const struct builtin home_hidden[] = {
 	B(".config/bailey", "bailey's own policy"),
 	B(".local/state/bailey", "bailey's own state"),
+#define N_OWN 2 /* those above */
 	B(".ssh", "SSH keys"),
 	B(".gnupg", "GnuPG keys"),
 	B(".aws", "AWS credentials"),
@@ -189,11 +190,12 @@ static bool is_private(const char *path)
 
 int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *e)
 {
-	int r;
+	int r = 0;
 
-	r = add_table(p, private_dirs, ARRAY_SIZE(private_dirs), POLICY_PRIVATE, "", e);
-	if (r == 0 && c->runtime_dir && c->runtime_dir[1] && !path_covers("/run", c->runtime_dir) &&
-	    !path_covers("/tmp", c->runtime_dir))
+	if (!c->own_only)
+		r = add_table(p, private_dirs, ARRAY_SIZE(private_dirs), POLICY_PRIVATE, "", e);
+	if (r == 0 && !c->own_only && c->runtime_dir && c->runtime_dir[1] &&
+	    !path_covers("/run", c->runtime_dir) && !path_covers("/tmp", c->runtime_dir))
 		r = policy_add(p, POLICY_PRIVATE, POLICY_BUILTIN, c->runtime_dir,
 			       "built-in: $XDG_RUNTIME_DIR, services' sockets are there", e);
 	if (r == 0 && c->state_dir)
@@ -207,7 +209,8 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 		r = policy_add(p, POLICY_ALLOW_READ, POLICY_BUILTIN, c->home,
 			       "built-in: the home directory", e);
 	if (r == 0 && c->home && c->home[1])
-		r = add_table(p, home_hidden, ARRAY_SIZE(home_hidden), POLICY_HIDE, c->home, e);
+		r = add_table(p, home_hidden, c->own_only ? N_OWN : ARRAY_SIZE(home_hidden),
+			      POLICY_HIDE, c->home, e);
 	if (r == 0)
 		r = add_table(p, always_denied, ARRAY_SIZE(always_denied), POLICY_DENY_READ, "", e);
 	if (r == 0 && c->host_root)

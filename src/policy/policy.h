@@ -21,6 +21,7 @@
 #include "glob.h"
 #include "limit.h"
 #include "protect.h"
+#include "srt.h"
 #include "util/util.h"
 
 enum policy_kind {
@@ -83,7 +84,8 @@ struct policy_caller {
 	const char *runtime_dir; /* $XDG_RUNTIME_DIR normalised, or NULL */
 	const char *state_dir;   /* bailey's own state, normalised, or NULL */
 	const char *config_dir;  /* the caller's policy file is there, normalised, or NULL */
-	bool host_root;          /* the command runs with the host's uid 0 */
+	bool own_only; /* hide only bailey's own files and the kernel's: a front has defaults of its own */
+	bool host_root; /* the command runs with the host's uid 0 */
 };
 
 /** policy_init() - an empty policy whose memory is @arena's. */

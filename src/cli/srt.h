@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front of srt: its words, settings and defaults, translated into options of the native run (docs/adr/0015).
+ *  1. srt_words()      the command line, as srt reads it
+ *  2. srt_policy()     settings into values of the option table
+ *  3. srt_env()        the command's environment
+ *  4. srt.c            joins them, runs, and says in the end what had to be moved (absent.c)
+ */
+#ifndef BAILEY_CLI_SRT_H
+#define BAILEY_CLI_SRT_H
+
+#include "sandbox.h"
+
+struct srt_words {
+	bool debug, version, help;
+	const char *settings; /* borrowed, as all; NULL: not given */
+	const char *command;  /* of -c; NULL: none */
+	int control;          /* --control-fd, or -1 */
+	const char **args;    /* the command's words, NULL-terminated; owned by the arena */
+	size_t n_args;
+};
+
+/**
+ * srt_words() - read the command line as srt does: its options count anywhere before "--", what it does not know belongs to the command.
+ * @argv: NULL-terminated
+ * Return: 0, or -EINVAL, -ENOMEM with @e, the whole message.
+ */
+int srt_words(struct srt_words *w, char *const *argv, struct arena *a, struct err *e);
+
+/** srt_quote() - append @args so that a shell reads each as one word; as srt writes it. */
+void srt_quote(struct buf *b, const char *const *args);
+
+/* What is translated. */
+struct srt {
+	struct srt_settings settings;
+	struct opt_source source; /* of the settings */
+	struct opt_source own;    /* of srt's own rules */
+	struct sandbox_options *options;
+	struct arena *arena;
+	const char *cwd, *home; /* resolved; home may be NULL */
+	bool debug;
+	struct opt_list absent; /* denied for writing, below something writable, and not there */
+	const char **roots;     /* what is writable */
+	size_t n_roots;
+};
+
+#define SRT_ROOTS 1024
+
+/** srt_debug() - a line for -d and SRT_DEBUG. */
+__attribute__((format(printf, 2, 3))) void srt_debug(const struct srt *s, const char *fmt, ...);
+
+/** srt_policy() - add values to s->options that say what s->settings say. Return: 0 or negative errno with @e. */
+int srt_policy(struct srt *s, struct err *e);
+
+/** srt_denied_write() - @path (normalised) is denied for writing: a value, or a place in s->absent. Return: as srt_policy(). */
+int srt_denied_write(struct srt *s, const struct opt_source *source, const struct json_node *at,
+		     const char *path, struct err *e);
+
+/** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
+int srt_names(struct srt *s, struct err *e);
+
+/** srt_fail() - print "Error: message". Return: srt's exit status for that. */
+int srt_fail(const struct err *e);
+
+/** srt_env() - the command's environment. Return: a list owned by the arena; NULL: no memory. */
+char **srt_env(const struct srt *s);
+
+struct srt_control {
+	int fd;
+	struct buf line;             /* what has come of the next one */
+	struct sandbox_front *front; /* whose loop waits for fd */
+};
+
+/** srt_control_check() - whether config updates can be read from c->fd. Return: 0 or negative errno. */
+int srt_control_check(const struct srt_control *c);
+
+/** srt_control_read() - for the loop: take what has come; bad lines are reported. */
+int srt_control_read(void *arg, short revents, struct err *e);
+
+/**
+ * absent_sweep() - when everything of the run is dead: move aside what has come to be at the paths of @l, none of which was there at the
+ * start and each of which lies in one of @roots.
+ * @say: told a line for each
+ */
+void absent_sweep(const struct opt_list *l, const char *const *roots, size_t n_roots,
+		  void (*say)(const char *line));
+
+#endif
