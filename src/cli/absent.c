@@ -20,14 +20,14 @@
 static int move_aside(int dfd, const char *name, char *ret)
 {
 	unsigned int i;
+	int r;
 
 	for (i = 0; i < TRIES; i++) {
 		if (snprintf(ret, 256, "%.200s.denied-%u", name, i) >= 256)
 			return -ENAMETOOLONG;
-		if (renameat2(dfd, name, dfd, ret, RENAME_NOREPLACE) == 0)
-			return 0;
-		if (errno != EEXIST)
-			return -errno;
+		r = sys_rename_new(dfd, name, ret);
+		if (r != -EEXIST)
+			return r;
 	}
 	return -EEXIST;
 }

@@ -43,8 +43,9 @@ const struct command *command_find(const char *name, struct err *e);
 
 /* A front: it starts from something else than the native built-in rules and environment (docs/adr/0015). */
 struct sandbox_front {
-	char **env; /* of the command, whole */
-	int watch;  /* a descriptor that the supervisor's loop waits for, or -1 */
+	char **env;        /* of the command, whole */
+	bool live_sockets; /* every unix socket of the host that the caller could reach */
+	int watch;         /* a descriptor that the supervisor's loop waits for, or -1 */
 	int (*on_watch)(void *arg, short revents, struct err *e);
 	void *arg;
 	struct loop_source *source; /* of watch, while the command runs */

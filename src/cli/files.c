@@ -257,5 +257,5 @@ int sandbox_paths(struct sandbox *s, const struct sandbox_options *o, const char
 		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
 			r = add_path(s, &o->files.v[i], cwd, e);
 	}
-	return r == 0 ? protect_read_only(s, e) : r;
+	return r == 0 && !o->front ? protect_read_only(s, e) : r;
 }

@@ -90,6 +90,7 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	policy_seal(&s->policy);
 	sandbox_grants_overruled(s);
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
+	s->host.live_sockets = s->options->front && s->options->front->live_sockets;
 	r = jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
 	sandbox_socket_ops(s);
 	return r;

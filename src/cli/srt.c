@@ -230,9 +230,11 @@ static void say_missing(const struct srt *s)
 static int run(struct srt *s, char *const *argv, int control)
 {
 	struct srt_control c = { .fd = control, .line = BUF_INIT(LIMIT_POLICY_FILE + 1) };
-	struct sandbox_front front = {
-		.env = srt_env(s), .watch = control, .on_watch = srt_control_read, .arg = &c
-	};
+	struct sandbox_front front = { .env = srt_env(s),
+				       .live_sockets = s->settings.network.all_unix_sockets,
+				       .watch = control,
+				       .on_watch = srt_control_read,
+				       .arg = &c };
 	struct err e = ERR_INIT;
 	int r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
 
@@ -335,7 +337,7 @@ static int start(struct srt *s, const struct srt_words *w, struct err *e)
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "the current directory has no path (was it removed?)");
-	s->cwd = cwd;
+	s->cwd = s->source.base = s->own.base = cwd;
 	argv[0] = (char *)(uintptr_t)shell;
 	argv[2] = (char *)(uintptr_t)command;
 	return run(s, argv, w->control);
@@ -366,7 +368,6 @@ int srt_main(char **argv)
 		s.home = find_home(&a);
 		s.source.layer = s.own.layer = POLICY_COMMAND;
 		s.own.path = "srt's own rules";
-		s.source.base = s.own.base = "/"; /* every path is absolute */
 		r = start(&s, &w, &e);
 	}
 	if (r < 0)

@@ -199,6 +199,8 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 		return add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
 	/* not what is plain: /etc with mapped owners would show root's secrets */
 	map = h->block && !plain && stopped_below(pl, path);
+	if (h->live_sockets && !map)
+		return 0; /* as it is */
 	if (!map && !h->searchable(h->ctx, path))
 		return 0; /* nobody can reach what is in it */
 	if (h->empty(h->ctx, path))
@@ -503,7 +505,7 @@ int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct pol
 	size_t i;
 	int r;
 
-	*plan = (struct jail_plan){ .arena = arena };
+	*plan = (struct jail_plan){ .arena = arena, .live_sockets = host->live_sockets };
 	r = plan_frame(&pl);
 	for (i = 0; r == 0 && i < policy->n; i++) {
 		if (i > 0 && strcmp(policy->rules[i].path, policy->rules[i - 1].path) == 0)

@@ -138,6 +138,12 @@ static inline int sys_statx(int dfd, const char *path, unsigned int flags, struc
 	return (int)sys_call(SYS_statx, dfd, path, flags, STATX_BASIC_STATS | STATX_BTIME, stx);
 }
 
+/* fails with EEXIST when @to is there (RENAME_NOREPLACE) */
+static inline int sys_rename_new(int dfd, const char *from, const char *to)
+{
+	return (int)sys_call(SYS_renameat2, dfd, from, dfd, to, 1);
+}
+
 static inline long sys_clone3(const struct clone_args *args)
 {
 	return sys_call(SYS_clone3, args, sizeof(*args), 0, 0, 0);
