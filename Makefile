@@ -14,8 +14,8 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
 	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less zsh bash-completion mandoc man-db
-# What only test-full needs: another kernel (tools/vm-run).
-FULL_DEPS := qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod
+# What only test-full needs: another kernel (tools/vm-run), and what the real srt needs beside bubblewrap (tests/srt).
+FULL_DEPS := qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod socat ripgrep
 BENCH_DEPS := bubblewrap firejail crun runc podman
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
@@ -65,7 +65,7 @@ fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}
 
 # What is installed below share stands below build/share in the same places.
-SHARE := man/man1/bailey.1 man/man5/bailey-policy.5 bash-completion/completions/bailey zsh/site-functions/_bailey
+SHARE := man/man1/bailey.1 man/man1/bailey-srt.1 man/man5/bailey-policy.5 bash-completion/completions/bailey zsh/site-functions/_bailey
 WORDS := $(addprefix build/share/,$(SHARE))
 
 $(WORDS) &: build/bailey tools/gen-words $(wildcard docs/man/*.in)

@@ -190,8 +190,11 @@ int main(int argc, char **argv)
 		return 125;
 	r = open_streams(&e);
 	/* srt's words may name a file above 2 that must stay; it closes the others */
-	if (is_srt(argv) || (argc > 1 && strcmp(argv[1], "srt") == 0))
-		return r < 0 ? srt_fail(&e) : srt_main(argv + (is_srt(argv) ? 1 : 2));
+	if (is_srt(argv) || (argc > 1 && strcmp(argv[1], "srt") == 0)) {
+		if (r < 0)
+			return srt_fail(&e);
+		return is_srt(argv) ? srt_named_main(argv + 1) : srt_main(argv + 2);
+	}
 	/* nothing above 2 comes in */
 	if (r == 0)
 		r = cli_close_inherited(-1, &e);

@@ -15,12 +15,44 @@
 
 #include "srt.h"
 
+/* What help and completion say; srt_words() reads the words themselves, and more than these. */
+static const struct opt *options(void)
+{
+	static const char *settings, *control;
+	static bool debug, version;
+	static struct opt table[6];
+	const struct opt rows[] = {
+		OPT_STRING(
+			"settings", &settings, NULL, "FILE",
+			"Read srt's settings from FILE (-s); default: ~/.srt-settings.json",
+			"A FILE that is named must exist. Without one, everything can be read, nothing written."),
+		OPT_FLAG("debug", &debug, NULL, "Say what is made of settings and words (-d)",
+			 "The lines begin with [SandboxDebug]. A variable SRT_DEBUG does the same."),
+		OPT_STRING(
+			"control-fd", &control, NULL, "N",
+			"Read updates of the settings from the descriptor N",
+			"Each line is a whole configuration. Only the network policy can change while a command runs, so in this release a "
+			"line is checked and has no effect."),
+		OPT_FLAG("version", &version, NULL,
+			 "Show the version of srt that this is like, and bailey's (-V)",
+			 "For example " SRT_VERSION "+bailey." BAILEY_VERSION "."),
+		OPT_END,
+	};
+
+	_Static_assert(ARRAY_SIZE(rows) <= ARRAY_SIZE(table), "make the table larger");
+	memcpy(table, rows, sizeof(rows));
+	return table;
+}
+
 const struct command_words srt_verb_words = {
 	.about =
 		"Does what srt (@anthropic-ai/sandbox-runtime) does: the same options, settings file, defaults and exit statuses. bailey does it, "
-		"too, when it is called by the name srt. Its options count anywhere before --, so a command that has some is best put behind it.\n\n"
+		"too, when it is called by the name srt.\n\n"
+		"The words of the command are quoted one by one and given to bash; '-c LINE' gives it a line as it is. "
+		"srt's options count anywhere before '--', so a command that has some is best put behind it. "
 		"bailey-srt(1) lists every difference.",
-	.examples = { { "bailey srt -c 'make test'", "a line for the shell, with srt's settings" },
+	.options = options,
+	.examples = { { "bailey srt -c 'ls | wc -l'", "a line for the shell, with srt's settings" },
 		      { "bailey srt -- ls -la", "words, each quoted" } },
 	.statuses = { { "N", "the command's own" },
 		      { "128+N", "signal N ended the command" },
@@ -343,7 +375,7 @@ static int start(struct srt *s, const struct srt_words *w, struct err *e)
 	return run(s, argv, w->control);
 }
 
-int srt_main(char **argv)
+static int srt(char **argv, bool by_name)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
 	const char *debug = getenv("SRT_DEBUG");
@@ -359,7 +391,7 @@ int srt_main(char **argv)
 	if (r == 0 && w.version) {
 		r = print(SRT_VERSION "+bailey." BAILEY_VERSION "\n");
 	} else if (r == 0 && w.help) {
-		r = print(usage);
+		r = by_name ? print(usage) : help_verb(command_find("srt", &e));
 	} else if (r == 0 && subcommand(&w)) {
 		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release",
 			    subcommand(&w));
@@ -376,4 +408,14 @@ int srt_main(char **argv)
 	sandbox_options_done(&o);
 	arena_done(&a);
 	return r;
+}
+
+int srt_main(char **argv)
+{
+	return srt(argv, false);
+}
+
+int srt_named_main(char **argv)
+{
+	return srt(argv, true);
 }

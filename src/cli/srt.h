@@ -62,6 +62,9 @@ int srt_names(struct srt *s, struct err *e);
 /** srt_fail() - print "Error: message". Return: srt's exit status for that. */
 int srt_fail(const struct err *e);
 
+/** srt_named_main() - srt_main() for bailey by the name srt. @argv: behind the name. */
+int srt_named_main(char **argv);
+
 /** srt_env() - the command's environment. Return: a list owned by the arena; NULL: no memory. */
 char **srt_env(const struct srt *s);
 

@@ -73,6 +73,7 @@ BASH = "bash-completion/completions/bailey"
 ZSH = "zsh/site-functions/_bailey"
 MAN1 = "man/man1/bailey.1"
 MAN5 = "man/man5/bailey-policy.5"
+MAN_SRT = "man/man1/bailey-srt.1"
 
 
 # --- as it is: everything is said -------------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_man(dump, share):
     assert not words.check_man(dump, words.mandoc(share / MAN1), words.mandoc(share / MAN5))
 
 
-@pytest.mark.parametrize("page", [MAN1, MAN5])
+@pytest.mark.parametrize("page", [MAN1, MAN5, MAN_SRT])
 def test_man_is_clean(share, page):
     text = (share / page).read_text()
     assert not re.search(r"^@|@[A-Z]+@", text, re.M), "a place that nobody filled"
@@ -239,8 +240,8 @@ def test_install(share, tmp_path):
     make = ["make", "-s", "-C", str(PROJECT), f"DESTDIR={tmp_path}", "PREFIX=/usr"]
     subprocess.run([*make, "install"], check=True, timeout=300, capture_output=True, env=env)
     found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert found == {"usr/bin/bailey"} | {f"usr/share/{f}" for f in (MAN1, MAN5, BASH, ZSH)}
-    for f in (MAN1, MAN5, BASH, ZSH):
+    assert found == {"usr/bin/bailey"} | {f"usr/share/{f}" for f in (MAN1, MAN5, MAN_SRT, BASH, ZSH)}
+    for f in (MAN1, MAN5, MAN_SRT, BASH, ZSH):
         assert (tmp_path / "usr/share" / f).read_text() == (share / f).read_text(), f
     subprocess.run([*make, "uninstall"], check=True, timeout=300, capture_output=True, env=env)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+bailey in the place of srt. The corpus of tests/srt, against what the real srt did (recorded.json; tests/full compares them anew), and what a
+corpus can't say: signals, terminals, control channels, names, and that every difference in bailey-srt(1) is shown by a test.
+"""
+import json
+import os
+import pathlib
+import pwd
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import BAILEY, PROJECT, kill, wait_for
+
+sys.path.insert(0, str(PROJECT / "tests" / "srt"))
+import cases  # noqa: E402
+
+CASES = cases.load()
+RECORDED = json.loads(cases.RECORDED.read_text())
+SETTINGS = {"network": {"allowedDomains": [], "deniedDomains": []}, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}
+# differences that no case of the corpus can show, and the test that does
+SHOWN = {"D16": "test_signals_go_to_the_command", "D17": "test_a_terminal_of_its_own", "D18": "test_masked_credentials_are_denied",
+         "D19": "test_helpers_are_not_needed", "D20": "test_tmp_claude_of_somebody_else"}
+
+
+@pytest.fixture(scope="module")
+def srt(session_dir):
+    """bailey by the name of srt."""
+    path = session_dir / "bin-srt" / "srt"
+    path.parent.mkdir(exist_ok=True)
+    if not path.is_symlink():
+        path.symlink_to(BAILEY)
+    return path
+
+
+@pytest.fixture
+def home(user):
+    """A settings file in the caller's home, gone afterwards: settings(OBJECT)."""
+    path = user.home / ".srt-settings.json"
+
+    def write(settings):
+        return user.write(path, json.dumps(settings))
+
+    yield write
+    path.unlink(missing_ok=True)
+
+
+def changed(**filesystem):
+    return {**SETTINGS, "filesystem": {**SETTINGS["filesystem"], **filesystem}}
+
+
+@pytest.mark.parametrize("name", ["root", "user"])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+def test_corpus(case, name, srt, works, request):
+    if case.get("user", name) != name:
+        pytest.skip(f"a case for {case['user']} alone")
+    caller = request.getfixturevalue("root_user" if name == "root" else "plain_user")
+    assert not works(caller)
+    # the recorded user is nobody: any ordinary one must do
+    uid, gid = (0, 0) if name == "root" else (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+    real = RECORDED[case["name"]][name]
+    got, err = cases.run([srt], case, uid, gid)
+    want = cases.expected(case, real)
+    assert cases.same(got, want), f"\nbailey   {got}\nexpected {want}\nsrt      {real}\n{err}"
+    if any(case.get("differs", {}).values()):
+        assert not cases.same(got, real), "the difference is none any more: take it out of the case"
+
+
+def test_every_difference_is_documented_and_shown():
+    page = (PROJECT / "docs" / "man" / "bailey-srt.1.in").read_text()
+    documented = set(re.findall(r"^\.It (D\d+)$", page, re.M))
+    used = {name for case in CASES for name, what in case.get("differs", {}).items() if what}
+    assert used | set(SHOWN) == documented
+    assert not used & set(SHOWN)
+    for test in SHOWN.values():
+        assert test in globals(), test
+
+
+def test_by_its_name_and_by_the_verb(user, ws, srt, home):
+    home(SETTINGS)
+    for argv in ([srt], [BAILEY, "srt"]):
+        r = user.exec([*argv, "-c", "echo hi > f; cat f; rm f"], cwd=ws)
+        assert (r.rc, r.out, r.err) == (0, "hi\n", ""), (argv, r)
+        assert user.exec([*argv, "--version"], cwd=ws).out.startswith("0.0.83+bailey.")
+    assert user.exec([srt, "-h"], cwd=ws).out.startswith("Usage: srt [options]")
+    assert "bailey-srt(1)" in user.exec([BAILEY, "srt", "-h"], cwd=ws).out
+
+
+def test_errors_name_the_place(user, ws, srt):
+    path = user.write(user.home / "bad.json", json.dumps({**SETTINGS, "network": {"allowedDomains": ["ok.example", "*.com"], "deniedDomains": []}}, indent=1))
+    r = user.exec([srt, "-s", path, "echo", "RAN"], cwd=ws)
+    lines = r.err.splitlines()
+    assert r.rc == 1 and r.out == "" and len(lines) == 2, r
+    assert lines[0].startswith(f"Error: {path}:5:4: network.allowedDomains[1]: '*.com': "), r
+    assert lines[1].startswith("Refusing to run with the built-in defaults")
+
+
+def test_debug_lines(user, ws, srt):
+    for argv, env in (([srt, "-d", "true"], {}), ([srt, "true"], {"SRT_DEBUG": "1"})):
+        r = user.exec(argv, cwd=ws, env=env)
+        assert r.rc == 0 and r.err and all(li.startswith("[SandboxDebug] ") for li in r.err.splitlines()), r
+        assert "No config found at" in r.err and "Original command: true" in r.err
+
+
+def test_allowed_domains_say_that_there_is_no_network(user, ws, srt, home):
+    home({**SETTINGS, "network": {"allowedDomains": ["example.com"], "deniedDomains": []}})
+    r = user.exec([srt, "-c", "env | grep -ci _proxy; cat /proc/net/dev | wc -l"], cwd=ws)
+    assert r.out == "0\n3\n" and r.err == "bailey: srt: no filtered network in this release: the command has no network at all\n", r
+
+
+def test_settings_of_bailey_do_not_count(user, ws, srt, home):
+    home(SETTINGS)
+    conf = user.write(user.home / ".config" / "bailey" / "policy.json", '{"filesystem": {"denyWrite": ["x"]}, "bad": 1}')
+    user.write(ws / ".bailey.json", '{"bad": 1}')
+    try:
+        r = user.exec([srt, "-c", "echo y > x; cat x"], cwd=ws)
+        assert (r.rc, r.out, r.err) == (0, "y\n", ""), r
+        assert user.exec([BAILEY, "run", "--", "true"], cwd=ws).rc == 2, "the control: they count in a native run"
+    finally:
+        conf.unlink()
+
+
+def test_what_the_administrator_denies_is_denied(root_user, srt, session_dir):
+    """In a mount namespace of its own, since the managed file has one place."""
+    policy = session_dir / "managed.json"
+    policy.write_text('{"filesystem": {"denyRead": ["/etc/hostname"]}}')
+    script = (f"mount -t tmpfs none /etc/bailey 2>/dev/null || {{ mkdir -p /etc/bailey && mount -t tmpfs none /etc/bailey; }}; "
+              f"cp {policy} /etc/bailey/policy.json; {srt} cat /etc/hostname; echo $?; rmdir /etc/bailey 2>/dev/null")
+    if os.geteuid() != 0:
+        pytest.skip("the managed file is root's")
+    before = os.path.isdir("/etc/bailey")
+    r = root_user.exec(["unshare", "-m", "sh", "-c", script], cwd="/var/tmp")
+    if not before and os.path.isdir("/etc/bailey"):
+        os.rmdir("/etc/bailey")
+    assert r.out == "1\n" and "Permission denied" in r.err, r
+
+
+def test_bailey_s_own_files_are_absent(user, ws, srt):
+    path = user.write(user.home / ".config" / "bailey" / "x.json", "x")
+    try:
+        assert user.exec([srt, "cat", path], cwd=ws).rc == 1
+        assert user.exec(["cat", path], cwd=ws).rc == 0, "the control"
+    finally:
+        path.unlink()
+
+
+def test_absent_denials_leave_nothing_on_the_host_meanwhile(user, ws, srt, home):
+    home(changed(denyWrite=["later", "a/b"]))
+    p = user.popen([srt, "-c", "echo ready; read x"], cwd=ws, stdin=subprocess.PIPE)
+    try:
+        assert p.stdout.readline() == b"ready\n"
+        assert os.listdir(ws) == [], "no placeholder while it runs"
+        p.communicate(b"\n", timeout=20)
+    finally:
+        kill(p)
+    assert os.listdir(ws) == []
+    p = user.popen([srt, "-c", "echo ready; sleep 60"], cwd=ws)
+    assert p.stdout.readline() == b"ready\n"
+    kill(p)
+    assert os.listdir(ws) == [], "also after kill -9"
+
+
+def test_what_was_moved_aside_keeps_what_is_there(user, ws, srt, home):
+    home(changed(denyWrite=["later"]))
+    user.write(ws / "later.denied-0", "mine\n")
+    r = user.exec([srt, "-c", "echo x > later"], cwd=ws)
+    assert r.rc == 0 and "'later.denied-1'" in r.bailey_err, r
+    assert (ws / "later.denied-0").read_text() == "mine\n" and (ws / "later.denied-1").read_text() == "x\n"
+
+
+def test_no_link_leads_the_sweep_out(user, ws, srt, home, outside):
+    home(changed(denyWrite=["a/commands"]))
+    user.write(outside / "commands" / "keep", "keep\n")
+    r = user.exec([srt, "-c", f"ln -s {outside} a"], cwd=ws)
+    assert r.rc == 0 and (outside / "commands" / "keep").read_text() == "keep\n", r
+    assert os.readlink(ws / "a.denied-0") == str(outside)
+
+
+def test_a_denial_of_what_comes_later_on_the_host(user, ws, srt, home):
+    """srt shows what the host makes during the run."""
+    secret = user.home / ".later-secret"
+    home(changed(denyRead=[str(secret)]))
+    script = f"echo ready; read x; cat {secret}; read x"
+    p = user.popen([srt, "-c", script], cwd=ws, stdin=subprocess.PIPE)
+    try:
+        assert p.stdout.readline() == b"ready\n"
+        user.write(secret, "LATE-SECRET\n")
+        out, err = p.communicate(b"\n\n", timeout=20)
+        assert b"LATE-SECRET" not in out, (out, err)
+    finally:
+        kill(p)
+        secret.unlink(missing_ok=True)
+
+
+def test_a_home_that_cannot_be_looked_at_hides_more(plain_user, srt):
+    """A denial below a directory that nobody can search now: the command could open it by a chmod."""
+    ws = plain_user.mkdir(plain_user.base / "srt-hidden")
+    plain_user.write(ws / "d" / "s", "SECRET\n")
+    plain_user.write(plain_user.home / ".srt-settings.json", json.dumps(changed(denyRead=["d/s"])))
+    (ws / "d").chmod(0)
+    try:
+        r = plain_user.exec([srt, "-c", "chmod 755 d; cat d/s"], cwd=ws)
+        assert "SECRET" not in r.out and r.rc == 1, r
+    finally:
+        (ws / "d").chmod(0o755)
+        (plain_user.home / ".srt-settings.json").unlink()
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_signals_go_to_the_command(user, ws, srt, sig):
+    p = user.popen([srt, "-c", "echo ready; exec sleep 60"], cwd=ws)
+    assert p.stdout.readline() == b"ready\n"
+    p.send_signal(sig)
+    assert p.wait(20) == 128 + sig
+    p = user.popen([srt, "-c", f"trap 'echo caught; exit 7' {int(sig)}; echo ready; while :; do sleep 0.05; done"], cwd=ws)
+    assert p.stdout.readline() == b"ready\n"
+    p.send_signal(sig)
+    assert (p.communicate(timeout=20)[0], p.returncode) == (b"caught\n", 7)
+
+
+def test_a_terminal_of_its_own(user, ws, srt):
+    script = "import pty, os, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    r = user.exec(["/usr/bin/python3", "-c", script, srt, "-c", "test -t 0 && exec 3<>/dev/tty && echo controlling"], cwd=ws)
+    assert r.rc == 0 and "controlling" in r.out, r
+
+
+def test_masked_credentials_are_denied(user, ws, srt, home):
+    home({**SETTINGS, "credentials": {"allowPlaintextInject": True, "envVars": [{"name": "MY_TOKEN", "mode": "mask"}],
+                                      "files": [{"path": str(ws / "t"), "mode": "mask"}]}})
+    user.write(ws / "t", "SECRET\n")
+    r = user.exec([srt, "-c", "echo ${MY_TOKEN-unset}; cat t"], cwd=ws, env={"MY_TOKEN": "SECRET"})
+    assert r.out == "unset\n" and "SECRET" not in r.err and "masked" in r.bailey_err, r
+
+
+def test_helpers_are_not_needed(user, ws, srt, home):
+    home({**SETTINGS, "bwrapPath": "/nonexistent/bwrap", "socatPath": "/nonexistent/socat", "ripgrep": {"command": "/nonexistent/rg"},
+          "seccomp": {"applyPath": "/nonexistent"}})
+    assert user.exec([srt, "-c", "echo ran"], cwd=ws).out == "ran\n"
+
+
+def test_tmp_claude_of_somebody_else(user, ws, srt, plain_user):
+    path = pathlib.Path("/tmp/claude")
+    if path.exists() or path.is_symlink() or os.geteuid() != 0:
+        pytest.skip("/tmp/claude is there, and not ours to change")
+    path.mkdir()
+    try:
+        path.chmod(0o777)
+        for owner, want in ((user.uid, 0), (12345, 1)):
+            os.chown(path, owner, owner)
+            r = user.exec([srt, "-c", 'echo x > "$TMPDIR/x"; r=$?; rm -f "$TMPDIR/x"; exit $r'], cwd=ws)
+            assert r.rc == want, (owner, r)
+    finally:
+        path.rmdir()
+
+
+def test_control_channel(user, ws, srt, home):
+    home(SETTINGS)
+    read, write = os.pipe()
+    p = user.popen([srt, "--control-fd", str(read), "-c", f"echo ready; read x; ls /proc/self/fd"], cwd=ws,
+                   stdin=subprocess.PIPE, pass_fds=(read,))
+    os.close(read)
+    try:
+        assert p.stdout.readline() == b"ready\n"
+        os.write(write, json.dumps(SETTINGS).encode() + b"\n\n{\"bad\"")
+        os.write(write, b": 1}\nnot json\n")
+        lines = [p.stderr.readline().decode(), p.stderr.readline().decode()]
+        assert all(li.startswith(f"Invalid config on control fd {read}: ignored, previous config still in force") for li in lines), lines
+        os.close(write)
+        out, err = p.communicate(b"\n", timeout=20)
+        assert p.returncode == 0 and str(read).encode() not in out.split() and not err, (out, err)
+    finally:
+        kill(p)
+
+
+def test_control_channel_that_cannot_be_read(user, ws, srt):
+    read, write = os.pipe()
+    try:
+        r = user.exec([srt, "--control-fd", str(write), "echo", "RAN"], cwd=ws, pass_fds=(write,))
+        assert r.rc == 1 and r.out == "" and r.err.startswith(f"Error: --control-fd {write} is not usable"), r
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_control_channel_that_stays_open_holds_nobody(user, ws, srt):
+    read, write = os.pipe()
+    try:
+        start = time.monotonic()
+        r = user.exec([srt, "--control-fd", str(read), "true"], cwd=ws, pass_fds=(read,))
+        assert r.rc == 0 and time.monotonic() - start < 20, r
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_nothing_is_left_running(user, ws, srt):
+    marker = f"8{os.getpid()}"
+    r = user.exec([srt, "-c", f"setsid sleep {marker} >/dev/null 2>&1 & echo started"], cwd=ws)
+    assert r.out == "started\n"
+    from conftest import processes_with
+    assert wait_for(lambda: not processes_with(f"sleep {marker}") and True), "it outlived the run"
+
+
+def test_a_closed_stdin(user, ws, srt):
+    r = user.exec(["sh", "-c", f"{srt} -c 'cat; echo $?' <&-"], cwd=ws)
+    assert (r.rc, r.out) == (0, "0\n"), r
+
+
+def test_too_many_names_is_a_refusal(user, ws, srt, home):
+    home(changed(denyRead=["/**/no-such-name-anywhere"]))
+    r = user.exec([srt, "-c", "echo RAN"], cwd=ws, timeout=120)
+    assert (r.rc, r.out) in ((1, ""), (0, "RAN\n")), r
+    if r.rc:
+        assert "500000 names" in r.err, r
+
+
+def test_the_corpus_is_recorded():
+    assert set(RECORDED) == {case["name"] for case in CASES}
