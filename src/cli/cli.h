@@ -59,6 +59,7 @@ struct sandbox_options {
 	bool allow_git_config;
 	struct opt_list degraded;
 	struct opt_list policies; /* --policy */
+	struct opt_list imports;  /* --import-claude-settings */
 	const char *timeout;
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
@@ -308,9 +309,10 @@ int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
 int srt_main(char **argv);
+int claude_main(char **argv);
 
 extern const struct command_words run_words, check_words, doctor_words, trust_words, help_words,
-	version_words, srt_verb_words;
+	version_words, srt_verb_words, claude_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -20,6 +20,8 @@ const struct command commands[] = {
 	  "let a project's policy file give as well as take", &trust_words },
 	{ "srt", srt_main, "bailey srt [OPTIONS] [COMMAND [ARG...]]",
 	  "run a command as srt would, with srt's options and settings", &srt_verb_words },
+	{ "import-claude-settings", claude_main, "bailey import-claude-settings [OPTIONS] FILE...",
+	  "print settings of Claude Code as a policy file", &claude_words },
 	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",
 	  "explain bailey, a verb or an option", &help_words },
 	{ "version", version_main, "bailey version [OPTIONS]", "show the version", &version_words },

@@ -124,6 +124,10 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"Read more of these settings from a policy file",
 			"FILE has the form of bailey-policy(5) and counts as if its settings were options. May be given several times."),
 		OPT_LIST(
+			"import-claude-settings", &o->imports, NULL, "FILE",
+			"Take what settings of Claude Code say about files",
+			"Its sandbox.filesystem, sandbox.credentials, and permission rules of Read and Edit. What can't be said is printed."),
+		OPT_LIST(
 			"unprotect", &o->files, "filesystem.unprotect", "PATH",
 			"Let the command change PATH, which the host executes later",
 			"What git, shells, editors and agents of the host execute or obey later (git hooks and configuration, .envrc, "
@@ -164,6 +168,7 @@ void sandbox_options_done(struct sandbox_options *o)
 	opt_list_done(&o->env);
 	opt_list_done(&o->degraded);
 	opt_list_done(&o->policies);
+	opt_list_done(&o->imports);
 }
 
 /* "10s" … in milliseconds. A number without a unit is seconds. */

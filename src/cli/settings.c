@@ -65,13 +65,26 @@ int sandbox_ignore(struct sandbox *s, const struct opt_value *v, const char *why
 	return 0;
 }
 
+static int append(struct sandbox *s, struct opt_source *src, struct err *e)
+{
+	struct opt_source **end = &s->sources;
+	size_t n = 0;
+
+	for (; *end; end = &(*end)->next)
+		n++;
+	if (n == LIMIT_POLICY_FILES)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %zu policy files", n);
+	*end = src;
+	return 0;
+}
+
 /* Read one file into a new source. Return: 1 with @ret, 0 when it is not there, negative errno with @e. */
 static int load(struct sandbox *s, const struct sandbox_options *o, const char *path,
 		const char *base, enum policy_layer layer, enum settings_owner owner,
 		struct buf *text, struct opt_source **ret, struct err *e)
 {
-	struct opt_source *src, **end = &s->sources;
-	size_t i, n = 0;
+	struct opt_source *src;
+	size_t i;
 	int r = settings_read(AT_FDCWD, path, path, owner, text, e);
 
 	if (r <= 0)
@@ -87,11 +100,9 @@ static int load(struct sandbox *s, const struct sandbox_options *o, const char *
 		return r;
 	for (i = 0; i < src->file.n; i++)
 		src->file.values[i].source = src;
-	for (; *end; end = &(*end)->next)
-		n++;
-	if (n == LIMIT_POLICY_FILES)
-		return err_set(e, ERR_USAGE, -E2BIG, "more than %zu policy files", n);
-	*end = src;
+	r = append(s, src, e);
+	if (r < 0)
+		return r;
 	*ret = src;
 	return 1;
 }
@@ -120,6 +131,13 @@ int settings_load(struct sandbox *s, const struct sandbox_options *o, const char
 			r = err_set(e, ERR_USAGE, -ENOENT, "'%s': no such file", norm);
 		if (r < 0)
 			r = err_wrap(e, r, "--policy");
+	}
+	for (i = 0; r >= 0 && i < o->imports.n; i++) {
+		r = settings_import(s, o, o->imports.v[i].value, cwd, &src, e);
+		if (r == 0)
+			r = append(s, src, e);
+		if (r < 0)
+			r = err_wrap(e, r, "--import-claude-settings");
 	}
 	buf_done(&b);
 	return r < 0 ? r : 0;

@@ -44,6 +44,13 @@ int settings_state_dir(const char *home, char *out);
 int settings_load(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 		  struct err *e);
 
+/**
+ * settings_import() - a settings file of Claude Code, as a source that the command line named. @word: its path
+ * Return: 0 or negative errno with @e.
+ */
+int settings_import(struct sandbox *s, const struct sandbox_options *o, const char *word,
+		    const char *cwd, struct opt_source **ret, struct err *e);
+
 /** settings_projects() - the file in each workspace. Return: 0 or negative errno with @e. */
 int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "claude.h"
 #include "file.h"
 #include "git.h"
 #include "glob.h"

@@ -5,44 +5,6 @@
 #include "table.h"
 #include "tap.h"
 
-#define NETWORK "\"allowedDomains\":[],\"deniedDomains\":[]"
-#define FILES "\"denyRead\":[],\"allowWrite\":[],\"denyWrite\":[]"
-#define BOTH(network, files) "{\"network\":{" network "},\"filesystem\":{" files "}"
-
-static const struct {
-	char form;
-	const char *before, *after;
-} forms[] = {
-	{ 'W', "", "" },
-	{ 'T', BOTH(NETWORK, FILES) ",", "}" },
-	{ 'n', "{\"network\":{" NETWORK ",", "},\"filesystem\":{" FILES "}}" },
-	{ 'N', "{\"network\":{", "},\"filesystem\":{" FILES "}}" },
-	{ 'f', "{\"network\":{" NETWORK "},\"filesystem\":{" FILES ",", "}}" },
-	{ 'F', "{\"network\":{" NETWORK "},\"filesystem\":{", "}}" },
-	{ 'A', "{\"network\":{\"deniedDomains\":[],\"allowedDomains\":[",
-	  "]},\"filesystem\":{" FILES "}}" },
-	{ 'D', "{\"network\":{\"allowedDomains\":[],\"deniedDomains\":[",
-	  "]},\"filesystem\":{" FILES "}}" },
-	{ 'R', "{\"network\":{" NETWORK ",\"deniedResolvedAddresses\":[",
-	  "]},\"filesystem\":{" FILES "}}" },
-	{ 'U', "{\"network\":{" NETWORK ",\"parentProxy\":{\"http\":",
-	  "}},\"filesystem\":{" FILES "}}" },
-	{ 'X',
-	  BOTH(NETWORK,
-	       FILES) ",\"credentials\":{\"files\":[{\"path\":\"/x\",\"mode\":\"deny\",\"extract\":",
-	  "}]}}" },
-	{ 'P',
-	  "{\"network\":{" NETWORK
-	  "},\"filesystem\":{\"allowWrite\":[],\"denyWrite\":[],\"denyRead\":[",
-	  "]}}" },
-	{ 'C', BOTH(NETWORK, FILES) ",\"credentials\":", "}" },
-	{ 'M',
-	  "{\"network\":{\"allowedDomains\":[\"example.com\",\"*.wild.example\",\"*.out.example\"],\"deniedDomains\":[],"
-	  "\"tlsTerminate\":{\"excludeDomains\":[\"*.out.example\"]}},\"filesystem\":{" FILES
-	  "},\"credentials\":",
-	  "}" },
-};
-
 struct line {
 	char text[4096];
 	bool accept;
@@ -71,21 +33,25 @@ static void check_line(const void *arg)
 
 static void run_table(const char *path)
 {
+	static char forms[128][512];
 	struct table t;
-	char *s;
+	char *s, *form, *at;
 
 	table_open(&t, path);
 	while ((s = table_next(&t))) {
 		struct line l = { .accept = strncmp(s, "accept ", 7) == 0 };
-		size_t i;
 
+		if (strncmp(s, "form ", 5) == 0 && s[6] == ' ' && strlen(s + 7) < sizeof(*forms)) {
+			memcpy(forms[s[5] & 127], s + 7, strlen(s + 7) + 1);
+			continue;
+		}
 		if (!l.accept && strncmp(s, "refuse ", 7) != 0)
-			table_die(&t, "expected accept or refuse");
-		for (i = 0; i < ARRAY_SIZE(forms) && forms[i].form != s[7]; i++)
-			;
-		if (i == ARRAY_SIZE(forms) || s[8] != ' ')
+			table_die(&t, "expected form, accept or refuse");
+		form = forms[s[7] & 127];
+		at = strchr(form, '@');
+		if (!at || s[8] != ' ')
 			table_die(&t, "unknown form");
-		snprintf(l.text, sizeof(l.text), "%s%s%s", forms[i].before, s + 9, forms[i].after);
+		snprintf(l.text, sizeof(l.text), "%.*s%s%s", (int)(at - form), form, s + 9, at + 1);
 		tap_run(check_line, &l, NULL, "srt.table:%d: %.7s%c", t.line, s, s[7]);
 	}
 }
