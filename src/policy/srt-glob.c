@@ -35,6 +35,23 @@ static bool is_set(const char *p, const char *close)
 	return true;
 }
 
+/* Whether that set has the slash: there it matches one, here nothing does. */
+static bool has_slash(const char *p, const char *close)
+{
+	while (p < close) {
+		const char *from = p, *to = p;
+
+		p += character(p);
+		if (p < close && *p == '-' && p + 1 < close) {
+			to = p + 1;
+			p = to + character(to);
+		}
+		if ((unsigned char)*from <= '/' && (unsigned char)*to >= '/')
+			return true;
+	}
+	return false;
+}
+
 /* A set in glob.h's words. */
 static void put_set(struct buf *b, const char *p, const char *close)
 {
@@ -58,18 +75,25 @@ static void put_set(struct buf *b, const char *p, const char *close)
 	buf_puts(b, "]");
 }
 
-/* "**" at @p, beside other characters: what becomes of it. @split: whether it crosses directories. */
-static void put_globstar(struct buf *b, const char *pattern, const char *p, const char *end,
-			 bool split)
+/*
+ * "**" at @p, up to @end, beside other characters. @split: of two readings the one that crosses directories; the other one is that it stands for
+ * nothing, or for characters of one name. "**" with a slash behind it may be nothing at all there: "a**" + "/b" is also "ab".
+ * Return: bytes behind @end that are used.
+ */
+static size_t put_globstar(struct buf *b, const char *pattern, const char *p, const char *end,
+			   bool split)
 {
-	bool first = p == pattern || p[-1] == '/', last = !*end || *end == '/';
+	bool first = p == pattern || p[-1] == '/';
 
-	if (first && last)
+	if (first && (!*end || *end == '/'))
 		buf_puts(b, "**");
-	else if (!split)
+	else if (first)
+		buf_puts(b, "**/*");
+	else if (split)
+		buf_puts(b, !*end || *end == '/' ? "*/**" : "*/**/*");
+	else if (*end != '/')
 		buf_puts(b, "*");
-	else
-		buf_puts(b, first ? "**/*" : last ? "*/**" : "*/**/*");
+	return !first && !split && *end == '/';
 }
 
 /* Return: whether a "**" stands beside other characters, on both sides or behind them; negative errno. */
@@ -87,17 +111,19 @@ static int translate(const char *pattern, bool split, struct buf *b)
 				;
 			n = (size_t)(end - p);
 			if (p > pattern && p[-1] != '/') {
-				beside++;
+				/* three readings and more: nobody means that */
+				beside += strncmp(end, "/**", 3) == 0 ? 2 : 1;
 				both = true;
 			} else if (*end && *end != '/') {
 				beside++;
 			}
-			/* "**x" is "**" + "/" + "*x", which also means "x" here */
-			put_globstar(b, pattern, p, end, split || p == pattern || p[-1] == '/');
+			n += put_globstar(b, pattern, p, end, split);
 			continue;
 		}
 		close = *p == '[' ? strchr(p + 1, ']') : NULL;
-		if (close && is_set(p + 1, close) && !memchr(p, '/', (size_t)(close - p))) {
+		if (close && is_set(p + 1, close)) {
+			if (has_slash(p + 1, close))
+				return -EINVAL;
 			put_set(b, p + 1, close);
 			n = (size_t)(close - p) + 1;
 			continue;

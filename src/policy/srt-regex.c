@@ -28,10 +28,13 @@ static const char invalid[] = "no valid regular expression";
 static size_t braces(const char *p, bool *ret_order)
 {
 	const char *a = p + 1, *b;
-	size_t na = strspn(a, "0123456789"), nb = 0;
+	size_t na, nb = 0;
 
 	*ret_order = true;
-	if (*p != '{' || !na)
+	if (*p != '{') /* the end of the text, too */
+		return 0;
+	na = strspn(a, "0123456789");
+	if (!na)
 		return 0;
 	b = a + na;
 	if (*b == ',') {

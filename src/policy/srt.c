@@ -178,9 +178,9 @@ static bool one_of(const char *words, const char *word)
 	size_t n = strlen(word);
 	const char *p;
 
-	for (p = words; (p = strstr(p, word)); p++) {
+	for (p = words; n > 0 && (p = strstr(p, word)); p++) {
 		if ((p == words || p[-1] == '|') && (p[n] == '|' || !p[n]))
-			return n > 0;
+			return true;
 	}
 	return false;
 }

@@ -68,6 +68,7 @@ static void check_globs(const void *arg)
 		{ "/a/**.env", { "/a/**/*.env" }, 1 },
 		{ "/a/x**", { "/a/x*", "/a/x*/**" }, 2 },
 		{ "/a/x**y/z", { "/a/x*y/z", "/a/x*/**/*y/z" }, 2 },
+		{ "/a/x**/b", { "/a/xb", "/a/x*/**/b" }, 2 },
 		{ "/a/***", { "/a/**" }, 1 },
 		{ "/a/[!b]", { "/a/[\\!b]" }, 1 },
 		{ "/a/[^b-d]", { "/a/[\\^b-d]" }, 1 },
@@ -78,6 +79,8 @@ static void check_globs(const void *arg)
 		{ "/a/?", { "/a/?" }, 1 },
 		{ "~/x/*", { "~/x/*" }, 1 },
 		{ "/a/x**y**z", { NULL }, -22 },
+		{ "/a/[+-9]", { NULL }, -22 },
+		{ "/a/[b/c]", { NULL }, -22 },
 	};
 	struct arena a = ARENA_INIT(1 << 20);
 	size_t i;
