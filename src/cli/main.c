@@ -18,6 +18,8 @@ const struct command commands[] = {
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",
 	  "let a project's policy file give as well as take", &trust_words },
+	{ "quarantine", quarantine_main, "bailey quarantine [OPTIONS] ls|show|restore|rm [ID...]",
+	  "what runs made that the host would have executed", &quarantine_words },
 	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",
 	  "explain bailey, a verb or an option", &help_words },
 	{ "version", version_main, "bailey version [OPTIONS]", "show the version", &version_words },

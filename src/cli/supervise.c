@@ -292,7 +292,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
-	*run = (struct run){ .jail = JAIL_INIT, .signals = -1 };
+	*run = (struct run){ .jail = JAIL_INIT, .signals = -1, .guard = GUARD_INIT };
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
@@ -323,6 +323,7 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 	const struct jail_identity *id = &run->shared->sandbox.id;
 	int r = jail_identify(&run->jail, id, e);
 
+	guard_say_heal(&run->shared->sandbox, say_line);
 	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
 	return r;
 }
@@ -383,6 +384,8 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
+	if (r == 0 && !dry_run)
+		guard_begin_run(run, s);
 	return r;
 }
 
@@ -414,6 +417,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
+	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
 	return sh->spec.limits ? end_of_limits(run, r, e) : r;
@@ -422,4 +426,6 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 void supervise_abort(struct run *run)
 {
 	finish(run);
+	if (run->guarded)
+		guard_drop(&run->guard);
 }

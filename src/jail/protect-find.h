@@ -21,8 +21,10 @@ struct finder {
 	const char *deeper; /* the first one that is too deep */
 	const char *git_dirs[LIMIT_GIT_DIRS]; /* looked at already */
 	size_t n_git_dirs;
-	bool late;             /* something is left for jail_late() */
-	unsigned int nested;   /* submodules in submodules */
+	bool late;           /* something is left for jail_late() */
+	unsigned int nested; /* submodules in submodules */
+	const char *in;      /* the git directory that is looked at, kept by the policy's memory */
+	const char *named;   /* what protect_follow() follows */
 	uint64_t index_budget; /* bytes of indexes that may still be read */
 };
 

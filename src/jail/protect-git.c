@@ -272,6 +272,7 @@ static int on_worktree(struct finder *f, const char *name, unsigned char type, v
 {
 	char path[LIMIT_PATH];
 	struct statx stx = { .stx_mask = 0 };
+	const char *in;
 	int r, fd;
 
 	if (type != DT_DIR || !protect_join(path, arg, name))
@@ -284,7 +285,10 @@ static int on_worktree(struct finder *f, const char *name, unsigned char type, v
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
 		return protect_note(f, path, strerror(-fd), false);
-	r = protect_rows(f, fd, path, POLICY_IN_WORKTREE);
+	in = f->in;
+	f->in = arena_strdup(f->policy->arena, path);
+	r = f->in ? protect_rows(f, fd, path, POLICY_IN_WORKTREE) : oom(f);
+	f->in = in;
 	(void)close(fd);
 	return r;
 }
@@ -353,28 +357,15 @@ static int own_config(struct finder *f, const char *dir, const char *name)
 	return 0;
 }
 
-int protect_git_dir(struct finder *f, const char *path, const char *worktree, const char *index_dir,
-		    unsigned int how)
+static int git_dir_parts(struct finder *f, int fd, const char *path, const char *worktree,
+			 const char *index_dir, unsigned int how)
 {
 	struct config_answer a = { .hash = 20 };
 	char config[LIMIT_PATH];
-	_cleanup_close_ int fd = -1;
-	struct statx stx = { .stx_mask = 0 };
-	size_t i;
 	int r;
 
-	for (i = 0; i < f->n_git_dirs; i++) {
-		if (strcmp(f->git_dirs[i], path) == 0)
-			return 0;
-	}
-	if (f->n_git_dirs == LIMIT_GIT_DIRS)
-		return protect_note(f, path, "there are more than 256 git directories", true);
-	f->git_dirs[f->n_git_dirs] = arena_strdup(&f->scratch, path);
-	if (!f->git_dirs[f->n_git_dirs++])
-		return oom(f);
-	fd = protect_open(AT_FDCWD, path, &stx);
-	if (fd < 0 || !protect_join(config, path, "config"))
-		return protect_note(f, path, strerror(fd < 0 ? -fd : ENAMETOOLONG), false);
+	if (!protect_join(config, path, "config"))
+		return protect_note(f, path, strerror(ENAMETOOLONG), false);
 	r = protect_rows(f, fd, path, POLICY_IN_GIT);
 	if (r == 0 && (how & PROTECT_SHARED))
 		r = protect_rows(f, fd, path, POLICY_IN_SHARED);
@@ -394,6 +385,34 @@ int protect_git_dir(struct finder *f, const char *path, const char *worktree, co
 		r = list_below(f, path, "worktrees", on_worktree);
 	if (r == 0 && !(how & PROTECT_SHARED))
 		r = list_below(f, path, "modules", on_module);
+	return r;
+}
+
+int protect_git_dir(struct finder *f, const char *path, const char *worktree, const char *index_dir,
+		    unsigned int how)
+{
+	_cleanup_close_ int fd = -1;
+	struct statx stx = { .stx_mask = 0 };
+	const char *in = f->in;
+	size_t i;
+	int r;
+
+	for (i = 0; i < f->n_git_dirs; i++) {
+		if (strcmp(f->git_dirs[i], path) == 0)
+			return 0;
+	}
+	if (f->n_git_dirs == LIMIT_GIT_DIRS)
+		return protect_note(f, path, "there are more than 256 git directories", true);
+	/* what is found in it names it */
+	f->git_dirs[f->n_git_dirs] = arena_strdup(f->policy->arena, path);
+	if (!f->git_dirs[f->n_git_dirs++])
+		return oom(f);
+	fd = protect_open(AT_FDCWD, path, &stx);
+	if (fd < 0)
+		return protect_note(f, path, strerror(-fd), false);
+	f->in = f->git_dirs[f->n_git_dirs - 1];
+	r = git_dir_parts(f, fd, path, worktree, index_dir, how);
+	f->in = in;
 	return r;
 }
 
