@@ -233,6 +233,8 @@ struct run {
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
 	struct jail_limit_events events;
 	struct guard guard;
+	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
+	int watch_tries;
 	bool guarded; /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };

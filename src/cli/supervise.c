@@ -21,6 +21,9 @@
 #include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
+#define WATCH_AFTER_MS 20  /* shorter runs are only swept at their end */
+#define WATCH_AGAIN_MS 10
+#define WATCH_TRIES 8
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
@@ -167,6 +170,8 @@ static bool watch(struct run *run, long *wait)
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
+	if (run->guarded)
+		run->watch_at = now_ms() + WATCH_AFTER_MS;
 	if (!run->dry_run)
 		run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
 				      &run->shared->sandbox.protect, &run->shared->sandbox.policy);
@@ -227,6 +232,22 @@ static int on_report(void *arg, short revents, struct err *e)
 	}
 }
 
+/* The watcher looks after what lasts. *wait as in watch(). */
+static void ask_for_watcher(struct run *run, long *wait)
+{
+	long left = run->watch_at - now_ms();
+
+	if (left <= 0) {
+		run->watch_at =
+			guard_watch(&run->guard) == -EAGAIN && ++run->watch_tries < WATCH_TRIES ?
+				now_ms() + WATCH_AGAIN_MS :
+				0;
+		left = WATCH_AGAIN_MS;
+	}
+	if (run->watch_at && (*wait < 0 || *wait > left))
+		*wait = left;
+}
+
 static int loop(struct run *run, struct err *e)
 {
 	int r;
@@ -246,6 +267,8 @@ static int loop(struct run *run, struct err *e)
 		}
 		if (run->watch && watch(run, &wait))
 			return 128 + SIGKILL;
+		if (run->watch_at)
+			ask_for_watcher(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;

@@ -22,13 +22,14 @@
 struct guard {
 	int journal;           /* locked while the run lives; -1: it has none */
 	int state;             /* the state directory, or -1 */
+	int watch;             /* to the watcher, or -1 */
 	char id[GUARD_ID + 1]; /* of the run */
 	int64_t start;         /* ns, as the kernel stamps files */
 };
 
-#define GUARD_INIT                         \
-	{                                  \
-		.journal = -1, .state = -1 \
+#define GUARD_INIT                                      \
+	{                                               \
+		.journal = -1, .state = -1, .watch = -1 \
 	}
 
 /* One name that was moved, or could not be. */
@@ -51,10 +52,11 @@ struct guard_report {
 /**
  * guard_begin() - write the journal of a run.
  * @state_dir: bailey's state directory; made when it is not there
+ * @pid1: of the run, as the host sees it
  * @policy: sealed; @protect: what was found at the start
  * A state directory that can't be had is no failure: then only a living bailey looks after the run.
  */
-void guard_begin(struct guard *g, const char *state_dir, const struct policy *policy,
+void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct policy *policy,
 		 const struct jail_protect *protect);
 
 /**
@@ -64,6 +66,17 @@ void guard_begin(struct guard *g, const char *state_dir, const struct policy *po
  */
 int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
 	      struct guard_report *ret, struct err *e);
+
+#define GUARD_WATCH_WORD "watch-runs" /* the word behind bailey that runs guard_watch_main() */
+
+/**
+ * guard_watch() - ask the user's watcher to look after the run until @g ends; start one when there is none.
+ * Return: 0; -EAGAIN: it has been started, ask again soon; other negative errno: there will be none.
+ */
+int guard_watch(struct guard *g);
+
+/** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
+int guard_watch_main(int runtime);
 
 /** guard_drop() - nothing of the run was started: forget it. */
 void guard_drop(struct guard *g);

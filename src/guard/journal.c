@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,11 +29,13 @@ static void put_int(struct buf *b, int64_t v)
 	buf_printf(b, "%lld%c", (long long)v, 0);
 }
 
-static void describe(struct buf *b, const struct policy *policy, const struct jail_protect *pr)
+static void describe(struct buf *b, pid_t pid1, const struct policy *policy,
+		     const struct jail_protect *pr)
 {
 	size_t i;
 
 	put_str(b, VERSION);
+	put_int(b, pid1);
 	put_int(b, pr->whole);
 	put_int(b, pr->allow_git_config);
 	put_int(b, pr->owner);
@@ -87,7 +90,8 @@ static int64_t stamp(void)
 	return ns(&ts);
 }
 
-static int create(struct guard *g, const struct policy *policy, const struct jail_protect *protect)
+static int create(struct guard *g, pid_t pid1, const struct policy *policy,
+		  const struct jail_protect *protect)
 {
 	_cleanup_close_ int dir = -1, fd = -1;
 	struct buf b = BUF_INIT(LIMIT_JOURNAL);
@@ -102,7 +106,7 @@ static int create(struct guard *g, const struct policy *policy, const struct jai
 	/* locked before there is anything in it: an empty one is nobody's to heal */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
-	describe(&b, policy, protect);
+	describe(&b, pid1, policy, protect);
 	r = b.failed ? -ENOMEM : write_stamped(fd, &b, &g->start);
 	buf_done(&b);
 	if (r < 0)
@@ -112,7 +116,7 @@ static int create(struct guard *g, const struct policy *policy, const struct jai
 	return r;
 }
 
-void guard_begin(struct guard *g, const char *state_dir, const struct policy *policy,
+void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct policy *policy,
 		 const struct jail_protect *protect)
 {
 	*g = (struct guard)GUARD_INIT;
@@ -121,7 +125,7 @@ void guard_begin(struct guard *g, const char *state_dir, const struct policy *po
 		memset(g->id, '0', GUARD_ID); /* only a name, when there is no journal */
 	g->state = store_open(state_dir, NULL, true);
 	if (g->state >= 0)
-		(void)create(g, policy, protect); /* as the header says */
+		(void)create(g, pid1, policy, protect); /* as the header says */
 }
 
 static void forget(int state, const char *id)
@@ -138,14 +142,22 @@ void guard_drop(struct guard *g)
 		forget(g->state, g->id);
 	cleanup_close(&g->journal);
 	cleanup_close(&g->state);
-	g->journal = g->state = -1;
+	cleanup_close(&g->watch); /* after the journal has gone: the watcher would sweep again */
+	*g = (struct guard)GUARD_INIT;
 }
 
 int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
 	      struct guard_report *ret, struct err *e)
 {
-	int r = sweep(g->state, g->id, g->start, policy, protect, ret, e);
+	int r = sweep(&(struct sweep_of){ .state = g->state,
+					  .run = g->id,
+					  .start = g->start,
+					  .policy = policy,
+					  .protect = protect },
+		      ret, e);
 
+	if (g->watch >= 0)
+		quarantine_add_to(g->state, g->id, ret);
 	if (r == 0) {
 		guard_drop(g);
 	} else {
@@ -219,21 +231,24 @@ static int read_workspaces(struct fields *f, struct arena *a, struct jail_protec
 	return 0;
 }
 
-static int parse(const struct buf *b, struct policy *policy, struct jail_protect *pr)
+static int parse(const char *data, size_t n, struct policy *policy, struct jail_protect *pr,
+		 pid_t *ret_pid1)
 {
-	struct fields f = { .at = b->data, .end = b->data + b->len };
+	struct fields f = { .at = data, .end = data + n };
 	const char *word = fields_next(&f), *home;
-	int64_t whole, config, owner;
+	int64_t pid1, whole, config, owner;
 	int r;
 
 	if (!word || strcmp(word, VERSION) != 0)
 		return -EBADMSG;
+	pid1 = fields_int(&f);
 	whole = fields_int(&f);
 	config = fields_int(&f);
 	owner = fields_int(&f);
 	home = fields_next(&f);
-	if (whole < 0 || config < 0 || owner < 0 || !home)
+	if (pid1 <= 0 || pid1 > INT32_MAX || whole < 0 || config < 0 || owner < 0 || !home)
 		return -EBADMSG;
+	*ret_pid1 = (pid_t)pid1;
 	*pr = (struct jail_protect){ .home = *home ? home : NULL,
 				     .owner = (uid_t)owner,
 				     .allow_git_config = config,
@@ -247,13 +262,58 @@ static int parse(const struct buf *b, struct policy *policy, struct jail_protect
 	return r < 0 ? r : word && strcmp(word, "end") == 0 ? 0 : -EBADMSG;
 }
 
+int journal_read(int fd, struct policy *policy, struct jail_protect *pr, int64_t *ret_start,
+		 pid_t *ret_pid1)
+{
+	struct buf b = BUF_INIT(LIMIT_JOURNAL);
+	struct stat st;
+	char *kept;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = fd_read_all(fd, &b);
+	if (r == 0 && !b.data)
+		r = -ENODATA;
+	if (r == 0) {
+		kept = arena_alloc(policy->arena, b.len + 1); /* paths point into it */
+		r = kept ? 0 : -ENOMEM;
+		if (kept)
+			memcpy(kept, b.data, b.len);
+		if (kept)
+			r = parse(kept, b.len, policy, pr, ret_pid1);
+	}
+	if (r == 0) {
+		policy_seal(policy);
+		*ret_start = ns(&st.st_mtim);
+	}
+	buf_done(&b);
+	return r;
+}
+
+/*
+ * PID 1 of the run was killed with its bailey, but all that it takes with it is gone only when it is. A number that is somebody else's by now
+ * costs a moment, no more.
+ */
+static void await_end(pid_t pid1)
+{
+	struct pollfd p = { .fd = (int)sys_call(SYS_pidfd_open, pid1, 0, 0, 0, 0),
+			    .events = POLLIN };
+
+	if (p.fd < 0)
+		return;
+	(void)poll(&p, 1, 1000);
+	(void)close(p.fd);
+}
+
 static int heal_one(int state, int dir, const char *id, struct guard_report *ret, struct err *e)
 {
 	_cleanup_close_ int fd = openat(dir, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct buf b = BUF_INIT(LIMIT_JOURNAL);
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct jail_protect pr;
 	struct policy policy;
+	pid_t pid1 = 0;
+	int64_t start;
 	struct stat st;
 	int r;
 
@@ -261,13 +321,16 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
 		return 0;
 	policy_init(&policy, &arena);
-	r = fd_read_all(fd, &b);
-	if (r == 0)
-		r = b.data ? parse(&b, &policy, &pr) : -EBADMSG;
+	r = journal_read(fd, &policy, &pr, &start, &pid1);
 	if (r == 0) {
-		policy_seal(&policy);
-		r = sweep(state, id, ns(&st.st_mtim), &policy, &pr, ret, e);
-	} else if (r == -EBADMSG && b.len == 0) {
+		await_end(pid1);
+		r = sweep(&(struct sweep_of){ .state = state,
+					      .run = id,
+					      .start = start,
+					      .policy = &policy,
+					      .protect = &pr },
+			  ret, e);
+	} else if (r == -ENODATA) {
 		r = 0; /* it was killed before it wrote this, and so before any command started */
 	} else if (r == -EBADMSG) {
 		r = err_set(
@@ -277,7 +340,6 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 	if (r == 0 || r == -EBADMSG)
 		forget(state, id);
 	arena_done(&arena);
-	buf_done(&b);
 	return r;
 }
 

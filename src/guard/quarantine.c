@@ -198,6 +198,17 @@ static int read_all(int store, struct arena *arena, struct quarantined *all, siz
 	return r < 0 ? r : 0;
 }
 
+static int list(int store, struct arena *arena, struct quarantined **ret, size_t *ret_n)
+{
+	int r;
+
+	*ret = arena_alloc(arena, LIMIT_QUARANTINED * sizeof(**ret));
+	r = *ret ? read_all(store, arena, *ret, ret_n) : -ENOMEM;
+	if (r == 0)
+		qsort(*ret, *ret_n, sizeof(**ret), compare);
+	return r;
+}
+
 int quarantine_list(const char *state_dir, struct arena *arena, struct quarantined **ret,
 		    size_t *ret_n, struct err *e)
 {
@@ -208,14 +219,39 @@ int quarantine_list(const char *state_dir, struct arena *arena, struct quarantin
 	*ret_n = 0;
 	if (store == -ENOENT)
 		return 0;
-	if (store < 0)
-		return err_sys(e, store, "%s/" DIR_NAME, state_dir);
-	*ret = arena_alloc(arena, LIMIT_QUARANTINED * sizeof(**ret));
-	r = *ret ? read_all(store, arena, *ret, ret_n) : -ENOMEM;
-	if (r < 0)
-		return err_sys(e, r, "%s/" DIR_NAME, state_dir);
-	qsort(*ret, *ret_n, sizeof(**ret), compare);
-	return 0;
+	r = store < 0 ? store : list(store, arena, ret, ret_n);
+	return r < 0 ? err_sys(e, r, "%s/" DIR_NAME, state_dir) : 0;
+}
+
+static bool reported(const struct guard_report *rep, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < rep->n; i++) {
+		if (rep->moved[i].id && strcmp(rep->moved[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+void quarantine_add_to(int state, const char *run, struct guard_report *rep)
+{
+	_cleanup_close_ int store =
+		openat(state, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct quarantined *all = NULL;
+	size_t n = 0, i;
+
+	if (store < 0 || list(store, rep->arena, &all, &n) < 0)
+		return;
+	if (!rep->moved)
+		rep->moved = arena_alloc(rep->arena, LIMIT_PROTECTED * sizeof(*rep->moved));
+	for (i = n; rep->moved && i-- > 0;) { /* the oldest first */
+		if (strcmp(all[i].run, run) == 0 && !reported(rep, all[i].id) &&
+		    rep->n < LIMIT_PROTECTED)
+			rep->moved[rep->n++] = (struct guard_moved){ .path = all[i].path,
+								     .what = all[i].what,
+								     .id = all[i].id };
+	}
 }
 
 static int open_one(const char *state_dir, const char *id, struct err *e)

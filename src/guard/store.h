@@ -36,9 +36,29 @@ int64_t fields_int(struct fields *f);
 int quarantine_put(int state, const char *run, const char *path, const char *what,
 		   char ret_id[GUARD_ID + 1]);
 
-/** sweep() - @start: of the run. Return: 0 or negative errno with @e. */
-int sweep(int state, const char *run, int64_t start, const struct policy *policy,
-	  const struct jail_protect *protect, struct guard_report *ret, struct err *e);
+/** quarantine_add_to() - what else @run's watcher has moved. A list that can't be read is no failure: quarantine ls shows it. */
+void quarantine_add_to(int state, const char *run, struct guard_report *rep);
+
+/**
+ * journal_read() - what the journal @fd says.
+ * @policy: empty; sealed afterwards
+ * Return: 0; -ENODATA when nothing was written yet; -EBADMSG; negative errno.
+ */
+int journal_read(int fd, struct policy *policy, struct jail_protect *pr, int64_t *ret_start,
+		 pid_t *ret_pid1);
+
+/* What is swept. */
+struct sweep_of {
+	int state;
+	const char *run;
+	int64_t start; /* of the run */
+	const struct policy *policy;
+	const struct jail_protect *protect;
+	bool lives; /* the run: what is judged by its contents is left to the end */
+};
+
+/** sweep() - move what is new. Return: 0 or negative errno with @e. */
+int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e);
 
 /**
  * judge_config() - whether the git configuration @path makes git run something.

@@ -16,9 +16,7 @@
 #include "store.h"
 
 struct sweep {
-	int state;
-	const char *run;
-	int64_t start;
+	const struct sweep_of *of;
 	const struct jail_protect *before;
 	const struct policy *policy; /* with rules for what is found now */
 	struct guard_report *report;
@@ -51,15 +49,15 @@ static bool is_new(const struct sweep *s, const char *path)
 		return true;
 	if (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
 		return false;
-	if ((stx.stx_mask & STATX_BTIME) && ns(&stx.stx_btime) >= s->start)
+	if ((stx.stx_mask & STATX_BTIME) && ns(&stx.stx_btime) >= s->of->start)
 		return true;
 	if (S_ISDIR(stx.stx_mode) && (stx.stx_mask & STATX_BTIME))
 		return false; /* its time of change says nothing about its name */
 	memcpy(dir, path, strlen(path) + 1);
 	*strrchr(dir, '/') = '\0';
-	return ns(&stx.stx_ctime) >= s->start &&
+	return ns(&stx.stx_ctime) >= s->of->start &&
 	       sys_statx(AT_FDCWD, *dir ? dir : "/", AT_SYMLINK_NOFOLLOW, &above) == 0 &&
-	       ns(&above.stx_mtime) >= s->start;
+	       ns(&above.stx_mtime) >= s->of->start;
 }
 
 /* Whether the git directory, or its worktrees/NAME, was not there at the start. */
@@ -92,7 +90,7 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 
 	if (rep->n == LIMIT_PROTECTED)
 		return 0; /* the rest is found by the next sweep: the journal stays */
-	r = quarantine_put(s->state, s->run, path, what, id);
+	r = quarantine_put(s->of->state, s->of->run, path, what, id);
 	if (r == -ENOENT)
 		return 0;
 	if (!rep->moved)
@@ -171,33 +169,27 @@ static int look_at(struct sweep *s, const struct jail_protected *p)
 	if (p->led || known(s->before, p->path) || !in_force(s, p->path))
 		return 0;
 	if (p->in && is_born(s, p->in))
-		return judge_born(s, p);
+		return s->of->lives ? 0 : judge_born(s, p);
 	if (!is_new(s, p->path))
 		return 0;
-	if (strcmp(p->row->name, ".git") == 0 && judge_pointer(s->policy, p->path))
+	if (strcmp(p->row->name, ".git") == 0 &&
+	    (s->of->lives || judge_pointer(s->policy, p->path)))
 		return 0;
 	return put(s, p->path, policy_protected_what(p->row), NULL);
 }
 
-int sweep(int state, const char *run, int64_t start, const struct policy *policy,
-	  const struct jail_protect *protect, struct guard_report *ret, struct err *e)
+int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 {
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
-	struct jail_protect now = *protect;
+	struct jail_protect now = *of->protect;
 	struct policy with;
-	struct sweep s = { .state = state,
-			   .run = run,
-			   .start = start,
-			   .before = protect,
-			   .policy = &with,
-			   .report = ret,
-			   .e = e };
+	struct sweep s = { .of = of, .before = of->protect, .policy = &with, .report = ret, .e = e };
 	size_t i;
 	int r = 0;
 
 	policy_init(&with, &arena);
-	for (i = 0; r == 0 && i < policy->n; i++) {
-		const struct policy_rule *rule = &policy->rules[i];
+	for (i = 0; r == 0 && i < of->policy->n; i++) {
+		const struct policy_rule *rule = &of->policy->rules[i];
 
 		r = policy_add_static(&with, rule->kind, rule->layer, rule->path, rule->origin, e);
 	}

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from conftest import BAILEY, wait_for
+from conftest import processes_with, wait_for
 from test_protect import rows
 
 # The home directory keeps bailey's state, so that the quarantine of one test is seen by the next: each looks for its own paths.
@@ -43,9 +43,9 @@ def host_runs(user, ws, marker="RAN"):
 def test_every_row_absent(run, bailey, user, ws):
     """Every name of the table, made by a run, is gone after it; the twin beside it stays; the control: outside it stays."""
     names = rows()
-    script = " && ".join([*map(make, names), "echo kept > beside"])
+    # what the watcher has moved meanwhile can't be filled any more
+    script = "; ".join([*map(make, names), "echo kept > beside"])
     r = run(script)
-    assert r.rc == 0, r
     left = [n for n in names if (ws / n.rstrip("/")).exists()]
     assert not left, (left, r.err)
     assert (ws / "beside").read_text() == "kept\n"
@@ -75,7 +75,7 @@ def test_unprotect_lets_it_stay(run, bailey, ws):
 
 
 def test_verbs(run, bailey, user, ws):
-    run("printf 'one\\ntwo\\033[31m\\n' > .envrc; mkdir -p .husky; echo x > .husky/pre-commit; chmod 755 .husky/pre-commit; ln -s /etc/passwd .mcp.json")
+    run("printf 'one\\ntwo\\033[31m\\n' > e; mkdir h; echo x > h/pre-commit; chmod 755 h/pre-commit; mv h .husky; mv e .envrc; ln -s /etc/passwd .mcp.json")
     q = quarantine(bailey, ws)
     assert {k: v["type"] for k, v in q.items()} == {".envrc": "f", ".husky": "d", ".mcp.json": "l"}
     ls = bailey(["quarantine", "ls"])
@@ -155,7 +155,6 @@ def test_repositories_that_stay(run, bailey, user, ws):
 def test_existing_repository(run, bailey, user, ws):
     """Names that were absent in the git directory of the workspace itself."""
     user.exec(["git", "init", "-q", ws])
-    user.exec(["git", "-C", ws, "worktree", "add", "-q", "--orphan", "wt"])
     for name in ("hooks", "info"):
         user.exec(["rm", "-rf", ws / ".git" / name])
     r = run("mkdir -p .git/hooks .git/info; printf '#!/bin/sh\\ntouch RAN' > .git/hooks/post-checkout; chmod 755 .git/hooks/*; echo '* filter=x' > .git/info/attributes; "
@@ -237,23 +236,102 @@ def test_full_quarantine_disk(run, user, ws, tmp_path_factory):
         assert len(list((ws / ".husky").iterdir())) == 12, r
         assert ".husky" in r.bailey_err and "still there" in r.bailey_err, r
     finally:
-        subprocess.run(["umount", small], check=True)
+        assert wait_for(lambda: subprocess.run(["umount", small], check=False).returncode == 0)
 
 
 def test_modes_survive(run, bailey, user, ws):
-    run("mkdir -p .husky/deep; echo x > .husky/deep/f; chmod 000 .husky/deep; chmod 555 .husky")
+    run("mkdir -p h/deep; echo x > h/deep/f; chmod 000 h/deep; mv h .husky; chmod 555 .husky || true", "--unprotect", ws / ".husky")
+    assert quarantine(bailey, ws) == {}
+    user.exec(["mv", ws / ".husky", ws / "h"])
+    user.exec(["chmod", "755", ws / "h"])
+    run("mv h .husky")
     (one,) = quarantine(bailey, ws).values()
     assert bailey(["quarantine", "restore", one["id"]]).rc == 0
-    assert stat.S_IMODE((ws / ".husky").stat().st_mode) == 0o555
+    assert stat.S_IMODE((ws / ".husky").stat().st_mode) == 0o755
+    assert stat.S_IMODE((ws / ".husky/deep").stat().st_mode) == 0
     user.exec(["chmod", "-R", "u+rwX", ws / ".husky"])
 
 
 def test_rm_of_what_has_no_permissions(run, bailey, ws):
-    run("mkdir -p .husky/deep; echo x > .husky/deep/f; chmod 000 .husky/deep; chmod 000 .husky")
+    run("mkdir -p h/deep; echo x > h/deep/f; chmod 000 h/deep; mv h .husky")
     (one,) = quarantine(bailey, ws).values()
     assert bailey(["quarantine", "rm", one["id"]]).rc == 0
     assert quarantine(bailey, ws) == {}
 
 
-def test_binary_is_there():
-    assert os.access(BAILEY, os.X_OK)
+def watchers(user):
+    """Pids of the user's watcher processes."""
+    return [p for p in processes_with("watch-runs\0003") if os.stat(f"/proc/{p}").st_uid == user.uid]
+
+
+GONE = "i=0; while [ -e {0} ] && [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; [ ! -e {0} ] && echo gone {0}"
+
+
+def test_watched_while_it_runs(run, bailey, user, ws):
+    """Within the stated window a new protected name is gone while the command still runs; at any of three levels, in git directories, by rename."""
+    user.exec(["git", "init", "-q", ws])
+    user.exec(["git", "-C", ws, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"])
+    r = user.exec(["git", "-C", ws, "worktree", "add", "-q", "x"])
+    assert r.rc == 0, r
+    names = [".envrc", "a/b/.mcp.json", ".vscode/tasks.json", ".git/commondir", ".git/worktrees/x/config.worktree", "moved/.husky"]
+    script = "sleep 0.2; mkdir -p a/b moved/not; rm -rf .git/hooks;" + "".join(
+        ("mv moved/not moved/.husky; " if n == "moved/.husky" else f"{make(n)}; ") + GONE.format(n) + "; " for n in names) + "true"
+    r = run(script)
+    assert [li for li in r.out.splitlines() if li.startswith("gone")] == [f"gone {n}" for n in names], r
+    for n in names:
+        assert f"{ws}/{n}" in r.bailey_err, r
+    assert set(names) <= set(quarantine(bailey, ws))
+
+
+def test_born_repository_is_left_alone_while_it_runs(run, bailey, ws):
+    r = run("sleep 0.1; git init -q n; printf '#!/bin/sh\\n' > n/.git/hooks/pre-commit; git -C n config core.fsmonitor x; sleep 0.3; "
+            "test -e n/.git/config && test -e n/.git/hooks/pre-commit && echo there")
+    assert r.out == "there\n" and set(quarantine(bailey, ws)) == {"n/.git/config", "n/.git/hooks/pre-commit"}, r
+
+
+def test_one_watcher_per_user(start, user):
+    procs = [start("echo up; read x", stdin=-1, stdout=-1) for _ in range(3)]
+    for p in procs:
+        assert p.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    wait_for(lambda: False, 0.3)
+    assert len(watchers(user)) == 1
+    for p in procs:
+        p.stdin.close()
+        p.wait(20)
+    assert wait_for(lambda: not watchers(user), 10), "it ends by itself"
+
+
+def test_kill_9_is_healed_by_the_watcher(start, user, ws):
+    """No other bailey is needed when the watcher knew the run."""
+    proc = start("echo up; sleep 0.3; while :; do echo x > .envrc; done", stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    wait_for(lambda: False, 0.6)
+    os.kill(proc.pid, signal.SIGKILL)
+    proc.wait()
+    assert wait_for(lambda: not (ws / ".envrc").exists())
+    wait_for(lambda: False, 0.3)
+    assert not (ws / ".envrc").exists()
+
+
+def test_killed_watcher(start, run, user, bailey, ws):
+    """The sweep at the end does not need it."""
+    proc = start("echo up; read x; echo made > .envrc", stdin=-1, stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    for p in watchers(user):
+        os.kill(p, signal.SIGKILL)
+    proc.stdin.close()
+    proc.wait(20)
+    assert not (ws / ".envrc").exists() and set(quarantine(bailey, ws)) == {".envrc"}
+
+
+def test_flood(run, bailey, user, ws):
+    """A queue that overflows is made up for by a sweep, and names made in a loop end at the last sweep."""
+    r = run("sleep 0.1; i=0; while [ $i -lt 20 ]; do mkdir d$i; (cd d$i; seq 1 1500 | sed 's/^/f/' | xargs touch) & i=$((i+1)); done; wait; "
+            "for i in $(seq 1 200); do echo $i > .envrc; done; echo last > d3/.mcp.json", timeout=60)
+    assert not (ws / ".envrc").exists() and not (ws / "d3/.mcp.json").exists(), r
+    q = quarantine(bailey, ws)
+    assert {".envrc", "d3/.mcp.json"} <= set(q), r
+    assert not list(ws.rglob(".envrc"))
