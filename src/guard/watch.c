@@ -215,10 +215,20 @@ static void on_end(struct watcher *w, size_t i)
 	struct guard_report rep = { .arena = &arena };
 	struct err e = ERR_INIT;
 	char path[64];
+	int tries;
 
 	w->runs[i] = w->runs[--w->n];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
-	(void)guard_heal(path, &rep, &e); /* else the next bailey does it */
+	/* a process that ends closes its descriptors one after the other: the lock may be the last */
+	for (tries = 0; tries < 50; tries++) {
+		_cleanup_close_ int journal = open_journal(run);
+
+		if (journal < 0)
+			break;
+		if (tries)
+			(void)usleep(10000);
+		(void)guard_heal(path, &rep, &e); /* else the next bailey does it */
+	}
 	arena_done(&arena);
 	run_free(run);
 	trees_keep(&w->trees, wanted, w);
