@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * guard: names that the host executes or obeys later, and that a run has made (docs/adr/0016).
+ * guard: names that the host executes or obeys later, and that a run has made (docs/adr/0017).
  *  1. guard_begin()       before the command starts: the journal of the run
  *  2. guard_end()         when nothing of the run is left: look for new protected names, move them to the quarantine
  *  3. guard_heal()        the same for runs whose bailey was killed
