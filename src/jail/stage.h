@@ -12,6 +12,9 @@
 
 extern const char *const stage_nodes[STAGE_NODES]; /* names in /dev */
 
+/** stage_node_of() - the name of one of these devices by its number. Return: a string, or NULL. */
+const char *stage_node_of(dev_t device);
+
 struct stage {
 	/*
 	 * root of the tmpfs: "e" an empty directory, "m" and "f" an unreadable directory and file, "w" a whiteout, "shm", and

@@ -238,9 +238,16 @@ class Suite:
             stack.callback(os.close, master)
             stack.callback(os.close, slave)
             return slave, True
-        return stack.enter_context(self.stdin_socket(kind, stack)).fileno(), False
+        return stack.enter_context(self.stdin_socket(kind, path, stack)).fileno(), False
 
-    def stdin_socket(self, kind: str, stack: contextlib.ExitStack) -> socket.socket:
+    def stdin_socket(self, kind: str, path: str, stack: contextlib.ExitStack) -> socket.socket:
+        if kind == "rights":
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            stack.enter_context(ours)
+            place = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            socket.send_fds(ours, [b"x"], [place])
+            os.close(place)
+            return theirs
         if kind == "unixpair":
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
             stack.enter_context(ours)
