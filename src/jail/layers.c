@@ -43,7 +43,7 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				  "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK and landlock in the lsm= boot parameter" },
 	[JAIL_LAYER_SECCOMP] = { "seccomp",
 				 "system calls that a sandbox has no use for are refused",
-				 "kernel attack surface; terminal injection; set-id bits in the workspace",
+				 "kernel attack surface; vsock; session keys; set-id bits in the workspace",
 				 "a kernel with CONFIG_SECCOMP_FILTER" },
 	[JAIL_LAYER_SOCKETS] = { "sockets",
 				 "the host's sockets in directly shown trees are found and masked before the command exists",

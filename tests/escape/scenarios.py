@@ -314,7 +314,7 @@ def deleted_cwd(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: boo
     path = f"{c.ws}/gone"
     os.mkdir(path)
     os.chown(path, c.uid, c.gid)
-    argv = [s.world.bailey, "run", "--", c.probe, "gained", "cap"]
+    argv = [*s.bailey_run(), "--", c.probe, "gained", "cap"]
     script = 'rmdir "$PWD" && exec "$@"'
     process = s.spawn(c, ["sh", "-c", script, "sh", *argv], cwd=path)
     got = s.finish(process)
