@@ -95,10 +95,23 @@ static int stage_die_with_parent(int sock)
 	return 0;
 }
 
+/* No user namespace, or none with rights: @why knows the cause. @e says what failed. */
+static int userns_lost(void (*why)(struct probe_answer *, int), int r, struct err *e)
+{
+	struct probe_answer a = { .mend = "" };
+	char cause[sizeof(e->msg)];
+
+	why(&a, r);
+	memcpy(cause, e->msg, sizeof(cause));
+	(void)snprintf(e->where, sizeof(e->where), "%s", jail_layer_info(JAIL_LAYER_USERNS)->name);
+	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' is missing: %.120s. Mend: %s%s", e->where,
+		       cause, geteuid() != 0 && *a.mend ? "sudo " : "",
+		       *a.mend ? a.mend : a.advice);
+}
+
 /* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
 static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
-	unsigned int lost = 0;
 	char map[64];
 	int r;
 
@@ -113,7 +126,7 @@ static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 		return 0;
 	/* made but without rights: AppArmor does that (kernel.apparmor_restrict_unprivileged_userns) */
 	(void)err_sys(e, r, "id maps of the user namespace");
-	return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+	return userns_lost(probe_userns_rights_why, r, e);
 }
 
 /*
@@ -536,6 +549,8 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
+		return userns_lost(probe_userns_rights_why, r, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
@@ -595,12 +610,34 @@ static enum jail_layer layer_refused(void)
 	return JAIL_LAYER_USERNS;
 }
 
-int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
+/* What the kernel refused, and the way on: as `bailey doctor` says it. */
+static int clone_refused(int r, struct err *e)
+{
+	const enum jail_layer layer = layer_refused();
+	unsigned int lost = 0;
+
+	(void)err_sys(e, r, "clone into new namespaces");
+	if (layer != JAIL_LAYER_USERNS)
+		return jail_layer_lost(layer, 0, &lost, e);
+	return userns_lost(probe_userns_why, r, e);
+}
+
+/* All namespaces at once. The child has a copy of everything. Return: as fork(), with a negative errno. */
+static long clone_all(void)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
+	long pid = sys_clone3(&args);
+
+	if (pid ==
+	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
+		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
+	return pid;
+}
+
+int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
+{
 	struct child *c =
 		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
-	unsigned int lost = 0;
 	int pair[2];
 	long pid;
 
@@ -617,10 +654,9 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	c->uid = geteuid();
 	c->gid = getegid();
 	cpus_read(&c->cpus);
-	pid = sys_clone3(&args);
-	if (pid ==
-	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
-		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
+	pid = clone_all();
+	if (pid == -EPERM && jail_leave_chroot() == 0)
+		pid = clone_all();
 	if (pid == 0) {
 		(void)close(pair[0]);
 		child_main(c, shared, size);
@@ -632,8 +668,7 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	jail->sock = pair[0];
 	if (pid < 0) {
 		jail_done(jail);
-		(void)err_sys(e, (int)pid, "clone into new namespaces");
-		return jail_layer_lost(layer_refused(), 0, &lost, e);
+		return clone_refused((int)pid, e);
 	}
 	jail->pid = (pid_t)pid;
 	return 0;
