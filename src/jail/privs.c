@@ -557,21 +557,33 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	return give(jail, &m, sizeof(m.op), id->lock, e);
 }
 
+/* Needed to map owners, and by nobody else: root of a container (without CAP_SYS_PTRACE) can't open it. */
+static int open_userns(pid_t pid, struct err *e)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	return errno == EACCES || errno == EPERM ? -EOPNOTSUPP : err_sys(e, -errno, "%s", path);
+}
+
 /* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
+	const bool block = spec->id->mode == JAIL_IDS_BLOCK;
 	const struct jail_plan *p = spec->plan;
 	_cleanup_close_ int userns = -1;
 	struct hand_over m;
-	char path[64];
 	size_t i;
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return err_sys(e, -errno, "%s", path);
-	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {
+	userns = block ? open_userns(jail->pid, e) : -1;
+	if (block && userns < 0)
+		return userns;
+	for (i = 0; r == 0 && block && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 		_cleanup_close_ int fd = -1;
 
