@@ -5,7 +5,7 @@
  * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, six namespaces      the network namespace follows in 5, beside everything else
+ *            2  clone3, six namespaces      (clone.c; root in a chroot leaves it first) the network namespace follows in 5
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
  *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
  *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
@@ -24,7 +24,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,20 +36,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "cpus.h"
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
 #include "netns.h"
 #include "plan-apply.h"
-#include "probe/probe.h"
 #include "sockets.h"
 
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
-#define CLONE_FLAGS \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /*
  * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
@@ -95,20 +92,6 @@ static int stage_die_with_parent(int sock)
 	return 0;
 }
 
-/* No user namespace, or none with rights: @why knows the cause. @e says what failed. */
-static int userns_lost(void (*why)(struct probe_answer *, int), int r, struct err *e)
-{
-	struct probe_answer a = { .mend = "" };
-	char cause[sizeof(e->msg)];
-
-	why(&a, r);
-	memcpy(cause, e->msg, sizeof(cause));
-	(void)snprintf(e->where, sizeof(e->where), "%s", jail_layer_info(JAIL_LAYER_USERNS)->name);
-	return err_set(e, ERR_LAYER, -EPERM, "layer '%s' is missing: %.120s. Mend: %s%s", e->where,
-		       cause, geteuid() != 0 && *a.mend ? "sudo " : "",
-		       *a.mend ? a.mend : a.advice);
-}
-
 /* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
 static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
@@ -126,7 +109,7 @@ static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 		return 0;
 	/* made but without rights: AppArmor does that (kernel.apparmor_restrict_unprivileged_userns) */
 	(void)err_sys(e, r, "id maps of the user namespace");
-	return userns_lost(probe_userns_rights_why, r, e);
+	return clone_without_rights(r, e);
 }
 
 /*
@@ -550,7 +533,7 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
 	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
-		return userns_lost(probe_userns_rights_why, r, e);
+		return clone_without_rights(r, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
@@ -602,50 +585,6 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-/* The clone asks for all namespaces at once; which of them was refused is only asked when it matters. */
-static enum jail_layer layer_refused(void)
-{
-	static const struct {
-		unsigned int flag;
-		enum jail_layer layer;
-	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS },
-		      { CLONE_NEWPID, JAIL_LAYER_PIDNS },
-		      { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
-		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
-		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
-	size_t i;
-
-	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {
-		if (probe_namespace(CLONE_NEWUSER | kinds[i].flag) < 0)
-			return kinds[i].layer;
-	}
-	return JAIL_LAYER_USERNS;
-}
-
-/* What the kernel refused, and the way on: as `bailey doctor` says it. */
-static int clone_refused(int r, struct err *e)
-{
-	const enum jail_layer layer = layer_refused();
-	unsigned int lost = 0;
-
-	(void)err_sys(e, r, "clone into new namespaces");
-	if (layer != JAIL_LAYER_USERNS)
-		return jail_layer_lost(layer, 0, &lost, e);
-	return userns_lost(probe_userns_why, r, e);
-}
-
-/* All namespaces at once. The child has a copy of everything. Return: as fork(), with a negative errno. */
-static long clone_all(void)
-{
-	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
-	long pid = sys_clone3(&args);
-
-	if (pid ==
-	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
-		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
-	return pid;
-}
-
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct child *c =
@@ -667,8 +606,6 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	c->gid = getegid();
 	cpus_read(&c->cpus);
 	pid = clone_all();
-	if (pid == -EPERM && jail_leave_chroot() == 0)
-		pid = clone_all();
 	if (pid == 0) {
 		(void)close(pair[0]);
 		child_main(c, shared, size);

@@ -124,7 +124,7 @@ def test_user_namespaces_switched_off(run, user, ws, doctor, root_user, name, me
         rc, facts = doctor("userns")
         assert rc == 1 and facts["userns"]["mend"] == command, facts
         # as it stands, by root
-        found = re.search(r"Mend: (?:sudo )?(.*?)\. See", r.err).group(1)
-        assert root_user.exec(["sh", "-c", found]).rc == 0
+        found = re.search(r"Mend: (?:sudo )?(.*?)\. See", r.err)
+        assert found and root_user.exec(["sh", "-c", found.group(1)]).rc == 0
         assert run(["touch", "mended"], DEGRADED).rc == 0 and (ws / "mended").exists()
         assert doctor("userns")[0] == 0
