@@ -11,6 +11,8 @@ static const char *op_note(const struct jail_op *op)
 		return "writable; can't be renamed";
 	if (op->flags & JAIL_OP_SOCKET)
 		return "one socket of the host, as it is now";
+	if (op->type == JAIL_OP_BIND && (op->flags & JAIL_OP_MAPPED))
+		return "a read-only bind (mounts below) with mapped owners; sockets found in it are masked";
 	if (op->type == JAIL_OP_BIND)
 		return op->flags & JAIL_OP_WRITABLE ? "writable" : "read-only";
 	if (op->type == JAIL_OP_MASK && (op->flags & JAIL_OP_NAMED))

@@ -121,6 +121,14 @@ struct jail {
 	}
 
 /**
+ * jail_leave_chroot() - make the chroot that this process is in the root of a mount namespace of its own, when it is root and in one.
+ * Should be called only where a user namespace was refused with EPERM, and before anything of the plan is opened: jail_begin() does so.
+ * Return: 0: it was a chroot, and user namespaces can be made now; -EEXIST: it was none; -ENOTRECOVERABLE: this process must do nothing
+ * more; other negative errno: all is as before.
+ */
+int jail_leave_chroot(void);
+
+/**
  * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.
  * The caller must have no threads. 0-2 and the environment are those of the sandbox from here on.
  * @shared, @size: memory mapped MAP_SHARED, where the spec and everything it points to will be; PID 1 only reads it

@@ -33,8 +33,8 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				 "Linux 5.11 or newer with CONFIG_OVERLAY_FS (modprobe overlay)" },
 	[JAIL_LAYER_PROC] = { "proc", "a /proc that shows only the sandbox",
 			      "there is no /proc inside",
-			      "let the container show an unmasked /proc (podman, docker: --security-opt unmask=ALL; "
-			      "systempaths=unconfined)" },
+			      "start the container with an unmasked /proc (podman: --security-opt unmask=ALL; "
+			      "docker: --security-opt systempaths=unconfined)" },
 	[JAIL_LAYER_CAPS] = { "caps", "no capabilities, none can be regained", NULL, "" },
 	[JAIL_LAYER_NNP] = { "nnp", "no_new_privs: set-id programs gain nothing", NULL, "" },
 	[JAIL_LAYER_LANDLOCK] = { "landlock",

@@ -5,7 +5,7 @@
  * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, six namespaces      the network namespace follows in 5, beside everything else
+ *            2  clone3, six namespaces      (clone.c; root in a chroot leaves it first) the network namespace follows in 5
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
  *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
  *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
@@ -24,7 +24,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,20 +36,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "cpus.h"
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
 #include "netns.h"
 #include "plan-apply.h"
-#include "probe/probe.h"
 #include "sockets.h"
 
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
-#define CLONE_FLAGS \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /*
  * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
@@ -98,7 +95,6 @@ static int stage_die_with_parent(int sock)
 /* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
 static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
-	unsigned int lost = 0;
 	char map[64];
 	int r;
 
@@ -113,7 +109,7 @@ static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 		return 0;
 	/* made but without rights: AppArmor does that (kernel.apparmor_restrict_unprivileged_userns) */
 	(void)err_sys(e, r, "id maps of the user namespace");
-	return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+	return clone_without_rights(r, e);
 }
 
 /*
@@ -536,27 +532,41 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
 	if (r == 0)
 		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
+		return clone_without_rights(r, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
 	return give(jail, &m, sizeof(m.op), id->lock, e);
 }
 
+/* Needed to map owners, and by nobody else: root of a container (without CAP_SYS_PTRACE) can't open it. */
+static int open_userns(pid_t pid, struct err *e)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	return errno == EACCES || errno == EPERM ? -EOPNOTSUPP : err_sys(e, -errno, "%s", path);
+}
+
 /* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
+	const bool block = spec->id->mode == JAIL_IDS_BLOCK;
 	const struct jail_plan *p = spec->plan;
 	_cleanup_close_ int userns = -1;
 	struct hand_over m;
-	char path[64];
 	size_t i;
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return err_sys(e, -errno, "%s", path);
-	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {
+	userns = block ? open_userns(jail->pid, e) : -1;
+	if (block && userns < 0)
+		return userns;
+	for (i = 0; r == 0 && block && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 		_cleanup_close_ int fd = -1;
 
@@ -575,32 +585,10 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-/* The clone asks for all namespaces at once; which of them was refused is only asked when it matters. */
-static enum jail_layer layer_refused(void)
-{
-	static const struct {
-		unsigned int flag;
-		enum jail_layer layer;
-	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS },
-		      { CLONE_NEWPID, JAIL_LAYER_PIDNS },
-		      { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
-		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
-		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
-	size_t i;
-
-	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {
-		if (probe_namespace(CLONE_NEWUSER | kinds[i].flag) < 0)
-			return kinds[i].layer;
-	}
-	return JAIL_LAYER_USERNS;
-}
-
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
-	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
 	struct child *c =
 		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
-	unsigned int lost = 0;
 	int pair[2];
 	long pid;
 
@@ -617,10 +605,7 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	c->uid = geteuid();
 	c->gid = getegid();
 	cpus_read(&c->cpus);
-	pid = sys_clone3(&args);
-	if (pid ==
-	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
-		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
+	pid = clone_all();
 	if (pid == 0) {
 		(void)close(pair[0]);
 		child_main(c, shared, size);
@@ -632,8 +617,7 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	jail->sock = pair[0];
 	if (pid < 0) {
 		jail_done(jail);
-		(void)err_sys(e, (int)pid, "clone into new namespaces");
-		return jail_layer_lost(layer_refused(), 0, &lost, e);
+		return clone_refused((int)pid, e);
 	}
 	jail->pid = (pid_t)pid;
 	return 0;

@@ -18,8 +18,16 @@
 
 #define ENDS_MS 1000 /* for a pid namespace to end; it takes about half a millisecond */
 
-/* Why the kernel refuses a user namespace, and what to do. */
-static void explain_userns(struct probe_answer *a, int r)
+/* The kernel makes none for a process whose root is not that of its mount namespace. Only the usual kind shows: "/" is no mount. */
+static bool in_chroot(void)
+{
+	struct statx stx = { .stx_mask = 0 };
+
+	return sys_statx(AT_FDCWD, "/", 0, &stx) == 0 &&
+	       !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+void probe_userns_why(struct probe_answer *a, int r)
 {
 	long max = probe_read_number("/proc/sys/user/max_user_namespaces");
 
@@ -29,14 +37,20 @@ static void explain_userns(struct probe_answer *a, int r)
 		probe_advise(
 			a,
 			"the limit of an outer namespace is used up: raise user.max_user_namespaces there, or nest less deep");
+	} else if (r == -EPERM && in_chroot()) {
+		probe_advise(
+			a,
+			"this is a chroot, where the kernel makes no user namespace: enter it by systemd-nspawn -D DIR, or unshare --mount sh -c "
+			"'mount --rbind DIR DIR && cd DIR && mount --bind /proc proc && pivot_root . mnt && umount -l mnt && exec sh' (but the "
+			"machine's root can run bailey in it as it is)");
 	} else if (r == -EPERM &&
 		   probe_read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
 		probe_mend(a, "sysctl -w kernel.unprivileged_userns_clone=1");
 	} else if (r == -EPERM) {
 		probe_advise(
 			a,
-			"a container's seccomp filter, or a chroot: start the container with --security-opt seccomp=unconfined; "
-			"replace chroot DIR by unshare --mount and pivot_root, or systemd-nspawn -D DIR");
+			"a container's seccomp filter: start it with --security-opt seccomp=unconfined (docker, podman); or a chroot: enter it by "
+			"systemd-nspawn -D DIR instead");
 	} else {
 		probe_advise(a, "boot a kernel with CONFIG_USER_NS");
 	}
@@ -48,22 +62,27 @@ enum probe_state try_userns(struct probe_answer *a)
 
 	if (r == 0)
 		return PROBE_OK;
-	explain_userns(a, r);
+	probe_userns_why(a, r);
 	return probe_missing(a, r, "clone with CLONE_NEWUSER");
 }
 
 /* kernel.apparmor_restrict_unprivileged_userns lets the namespace be made, and takes every right in it. */
-static enum probe_state without_rights(struct probe_answer *a)
+void probe_userns_rights_why(struct probe_answer *a, int r)
 {
 	char self[128];
 	ssize_t n;
 
-	if (a->sys == EROFS)
+	if (r == -EROFS)
 		probe_mend(a, "mount -o remount,rw /proc");
-	else if (a->sys == ENOENT)
+	else if (r == -ENOENT)
 		probe_mend(a, "mount -t proc proc /proc");
-	if (probe_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != 1)
-		return PROBE_MISSING;
+	if (probe_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != 1) {
+		if (!a->mend[0])
+			probe_advise(
+				a,
+				"a security module takes the rights in user namespaces away: give this program a profile that allows userns");
+		return;
+	}
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	self[n > 0 ? n : 0] = '\0';
 	probe_mend(a, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
@@ -72,6 +91,11 @@ static enum probe_state without_rights(struct probe_answer *a)
 		"or for this program alone: write 'abi <abi/4.0>, profile bailey \"%s\" flags=(unconfined) { userns, }' to "
 		"/etc/apparmor.d/bailey, then apparmor_parser -r /etc/apparmor.d/bailey",
 		self);
+}
+
+static enum probe_state without_rights(struct probe_answer *a)
+{
+	probe_userns_rights_why(a, -a->sys);
 	return PROBE_MISSING;
 }
 
