@@ -6,9 +6,9 @@ import sys
 
 sys.dont_write_bytecode = True
 
-spec = importlib.util.spec_from_file_location("e2e", pathlib.Path(__file__).resolve().parents[1] / "e2e" / "conftest.py")
+spec = importlib.util.spec_from_file_location("callers", pathlib.Path(__file__).resolve().parents[1] / "e2e" / "conftest.py")
 assert spec and spec.loader
-e2e = importlib.util.module_from_spec(spec)
-sys.modules["e2e"] = e2e  # so that a test says `from e2e import skip`
-spec.loader.exec_module(e2e)
-globals().update({name: value for name, value in vars(e2e).items() if not name.startswith("__")})
+callers = importlib.util.module_from_spec(spec)
+sys.modules["callers"] = callers  # so that a test says `from callers import skip`
+spec.loader.exec_module(callers)
+globals().update({name: value for name, value in vars(callers).items() if not name.startswith("__")})

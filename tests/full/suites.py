@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 from multiprocessing import shared_memory
 from typing import Callable, NamedTuple, Optional
 
-from e2e import BAILEY, skip
+from callers import BAILEY, skip
 
 SLOW = 1500  # seconds for one suite; about 100 on a quiet machine
 

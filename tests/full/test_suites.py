@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from e2e import PYTHON, TIMEOUT, skip
+from callers import PYTHON, TIMEOUT, skip
 
 import suites
 from suites import SLOW, Because, Sources, has_shm, same

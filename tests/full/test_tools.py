@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from e2e import BAILEY, PYTHON, skip
+from callers import BAILEY, PYTHON, skip
 
 from suites import has_shm
 
