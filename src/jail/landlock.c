@@ -103,6 +103,11 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 		r = allow(fd, op->path, rights & attr.handled_access_fs);
 		if (r < 0 && op->type != JAIL_OP_PROC)
 			return err_sys(e, r, "landlock_add_rule '%s'", op->path);
+		/* mq_open() walks the kernel's own mount of this root and never comes to /dev: without a rule of its own it is refused */
+		if (op->type == JAIL_OP_DEV)
+			r = allow(fd, "/dev/mqueue", DIR_RIGHTS & attr.handled_access_fs);
+		if (r < 0 && r != -ENOENT && op->type == JAIL_OP_DEV)
+			return err_sys(e, r, "landlock_add_rule '/dev/mqueue'");
 	}
 	r = allow_streams(fd, FILE_RIGHTS & attr.handled_access_fs);
 	return r < 0 ? err_sys(e, r, "landlock_add_rule for 0-2") : TAKE_FD(fd);

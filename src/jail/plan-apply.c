@@ -185,6 +185,8 @@ static int apply_dev(struct jail_apply *a, const char *path, struct err *e)
 		r = attach_stage(a, "shm", "/dev/shm", true, e);
 	if (r == 0)
 		r = attach_fd(a, a->stage.pts, "/dev/pts", e);
+	if (r == 0 && a->stage.mqueue >= 0)
+		r = attach_fd(a, a->stage.mqueue, "/dev/mqueue", e);
 	return r;
 }
 

@@ -44,6 +44,8 @@ static int stage_dev(int stage)
 		r = stage_mkdir(stage, "dev/shm", 0755);
 	if (r == 0)
 		r = stage_mkdir(stage, "dev/pts", 0755);
+	if (r == 0)
+		r = stage_mkdir(stage, "dev/mqueue", 0755);
 	for (i = 0; r == 0 && i < STAGE_NODES; i++) {
 		(void)snprintf(path, sizeof(path), "dev/%s", stage_nodes[i]);
 		r = stage_mkfile(stage, path, 0644);
@@ -152,6 +154,9 @@ int stage_make(struct stage *s, struct err *e)
 	s->pts = new_mount("devpts", "ptmxmode", "0666", MOUNT_ATTR_NOEXEC);
 	if (s->pts < 0)
 		return err_sys(e, s->pts, "/dev/pts: devpts");
+	s->mqueue = new_mount("mqueue", NULL, NULL, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV);
+	if (s->mqueue < 0 && s->mqueue != -ENODEV) /* the kernel may be without message queues */
+		return err_sys(e, s->mqueue, "/dev/mqueue: mqueue");
 	s->proc = new_mount("proc", NULL, NULL, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV);
 	return open_nodes(s, e);
 }

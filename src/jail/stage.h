@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts and
- * proc, all detached. plan-apply.c puts them in their places.
+ * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts,
+ * mqueue and proc, all detached. plan-apply.c puts them in their places.
  */
 #ifndef BAILEY_JAIL_STAGE_H
 #define BAILEY_JAIL_STAGE_H
@@ -22,6 +22,7 @@ struct stage {
 	 */
 	int dir;
 	int pts, proc;         /* mounts; proc: or the errno of the kernel's refusal */
+	int mqueue;            /* mount; < 0: the kernel has no POSIX message queues */
 	int node[STAGE_NODES]; /* copies of the host's devices; < 0: the host has none of that name */
 };
 
