@@ -71,10 +71,12 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 		r = settings_merge(s, o, e);
 	if (r == 0)
 		r = collect(s, s->options, cwd, e);
-	if (r < 0)
-		return r;
-	return owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-		       jail_identity_choose(&s->id, s->workspaces[0], e);
+	if (r == 0)
+		r = sandbox_nested(s, s->options, e);
+	if (r == 0)
+		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
+			    jail_identity_choose(&s->id, s->workspaces[0], e);
+	return r == 0 && s->nested ? jail_identity_nest(&s->id, e) : r;
 }
 
 int sandbox_plan(struct sandbox *s, struct err *e)

@@ -203,7 +203,10 @@ static int stage_open(struct child *c, struct err *e)
 {
 	int r;
 
-	c->ruleset = landlock_prepare(c->spec->plan, e);
+	c->ruleset = c->spec->nested == JAIL_NESTED_SANDBOX ? landlock_scopes(e) :
+							       landlock_prepare(c->spec->plan, e);
+	if (c->ruleset == -ENODATA)
+		return 0;
 	if (c->ruleset == -EOPNOTSUPP) {
 		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
 				    e);
@@ -237,7 +240,8 @@ static bool writable_by_name(int fd)
  */
 static int stage_check_stdio(const struct child *c, struct err *e)
 {
-	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK);
+	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK) ||
+			  c->spec->nested == JAIL_NESTED_SANDBOX;
 	struct stat st;
 	int fd, flags;
 
@@ -317,10 +321,12 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
-	r = seccomp_install();
+	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
+		/* what a nested root could leave on the disk, the filter alone refuses */
+		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->nested ? 0 : spec->allow_degraded,
+				       lost, e);
 	}
 	return 0;
 }
@@ -488,16 +494,38 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 }
 
 /* Write one id map of @pid; the launcher is root here. */
-static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host,
-		     unsigned int count, struct err *e)
+static int write_map(pid_t pid, const char *file, const char *map, struct err *e)
 {
-	char path[64], map[64];
+	char path[64];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	(void)snprintf(map, sizeof(map), "%u %u %u\n", inside, host, count);
 	r = fd_write_file(AT_FDCWD, path, map);
 	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
+}
+
+/* One id, or a block whose first id is @inside there: that and 0 change places. */
+static const char *make_map(unsigned int inside, unsigned int host, bool block, char out[128])
+{
+	if (!block || inside == 0)
+		(void)snprintf(out, 128, "%u %u %u\n", inside, host, block ? JAIL_BLOCK_SIZE : 1);
+	else
+		(void)snprintf(out, 128, "0 %u 1\n1 %u %u\n%u %u 1\n%u %u %u\n", host + inside,
+			       host + 1, inside - 1, inside, host, inside + 1, host + inside + 1,
+			       JAIL_BLOCK_SIZE - inside - 1);
+	return out;
+}
+
+static int write_maps(pid_t pid, const struct jail_identity *id, bool straight, struct err *e)
+{
+	const bool block = id->mode == JAIL_IDS_BLOCK;
+	char map[128];
+	int r = write_map(pid, "uid_map",
+			  make_map(straight ? 0 : id->uid, id->host_uid, block, map), e);
+
+	return r < 0 ? r :
+		       write_map(pid, "gid_map",
+				 make_map(straight ? 0 : id->gid, id->host_gid, block, map), e);
 }
 
 /*
@@ -527,19 +555,49 @@ static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, 
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
 {
 	bool block = id->mode == JAIL_IDS_BLOCK;
-	unsigned int count = block ? JAIL_BLOCK_SIZE : 1;
 	struct hand_over m = { .id = id };
 	int r;
 
 	if (id->mode == JAIL_IDS_CALLER)
 		return 0;
-	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
-	if (r == 0)
-		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	r = write_maps(jail->pid, id, false, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
 	return give(jail, &m, sizeof(m.op), id->lock, e);
+}
+
+/*
+ * The user namespace by which mounts are mapped: PID 1's; where the command is not 0 there, another that maps 0 of the disk to it. A process
+ * is needed to make one; the namespace lives on with the mounts.
+ */
+static int open_userns(const struct jail *jail, const struct jail_identity *id, struct err *e)
+{
+	pid_t pid = jail->pid;
+	char path[64];
+	int r = 0, fd = -1;
+
+	if (id->mode == JAIL_IDS_BLOCK && id->uid != 0) {
+		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+			for (;;)
+				(void)pause(); /* to be killed */
+		}
+		r = pid < 0 ? err_sys(e, (int)pid, "user namespace for mapped mounts") :
+			      write_maps(pid, id, true, e);
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	if (r == 0) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? err_sys(e, -errno, "%s", path) : fd;
+	}
+	if (pid > 0 && pid != jail->pid) {
+		(void)kill(pid, SIGKILL); /* our child, not reaped yet */
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return r;
 }
 
 /* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
@@ -548,14 +606,12 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	const struct jail_plan *p = spec->plan;
 	_cleanup_close_ int userns = -1;
 	struct hand_over m;
-	char path[64];
 	size_t i;
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
+	userns = open_userns(jail, spec->id, e);
 	if (userns < 0)
-		return err_sys(e, -errno, "%s", path);
+		return userns;
 	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 		_cleanup_close_ int fd = -1;
@@ -679,7 +735,13 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 	if (r < 0)
 		return r;
 	jail->searched = true;
-	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	if (spec->nested) { /* a mount namespace that the command makes would not get what is masked later */
+		r = jail_sockets_find_all(spec->plan, &found);
+		if (r < 0)
+			r = err_sys(e, r, "search for the host's sockets in the workspace");
+	} else {
+		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	}
 	if (r < 0)
 		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
 	for (i = 0; r == 0 && i < found.n; i++) {

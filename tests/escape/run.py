@@ -353,7 +353,7 @@ def compile_probe(directory: str) -> str:
     compiler = next((c for c in ("musl-gcc", "gcc") if shutil.which(c)), None)
     if not compiler:
         raise OSError("no C compiler for the probes")
-    sources = [f"{HERE}/{n}.c" for n in ("main", "fs", "fdops", "setid", "proc", "calls", "net", "limits")]
+    sources = [f"{HERE}/{n}.c" for n in ("main", "fs", "fdops", "setid", "proc", "calls", "net", "limits", "nested")]
     subprocess.run([compiler, "-std=gnu17", "-static", "-O1", "-Wall", "-Wextra", "-pthread", "-o", path, *sources], check=True)
     return path
 
