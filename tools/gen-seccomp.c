@@ -316,15 +316,15 @@ static void emit_setsockopt(struct prog *p)
 	int end = block(p, SECCOMP_SETSOCKOPT_NR, "setsockopt");
 
 	/* the option first: most levels have none of these numbers in use */
-#define X(level, name, reason)                                                  \
-	do {                                                                    \
-		int other = label_new(p);                                       \
-                                                                                \
-		load(p, OFF_ARG_LOW(2));                                        \
-		jump(p, BPF_JEQ, (unsigned int)(name), NEXT, other);            \
-		load(p, OFF_ARG_LOW(1));                                        \
-		jump(p, BPF_JEQ, (level), ret_errno(p, ENOPROTOOPT), NEXT);     \
-		label_here(p, other);                                           \
+#define X(level, name, reason)                                              \
+	do {                                                                \
+		int other = label_new(p);                                   \
+                                                                            \
+		load(p, OFF_ARG_LOW(2));                                    \
+		jump(p, BPF_JEQ, (unsigned int)(name), NEXT, other);        \
+		load(p, OFF_ARG_LOW(1));                                    \
+		jump(p, BPF_JEQ, (level), ret_errno(p, ENOPROTOOPT), NEXT); \
+		label_here(p, other);                                       \
 	} while (0);
 	SECCOMP_DENY_SETSOCKOPT(X)
 #undef X
@@ -335,8 +335,9 @@ static void emit_setsockopt(struct prog *p)
 /* What the variants allow of the lists that look at arguments. */
 static unsigned int other_bits(const struct prog *p, int nr, unsigned int allowed)
 {
-	return p->variant != SECCOMP_PLAIN && nr == SECCOMP_UNSHARE_NR ? allowed | SECCOMP_CLONE_NEW :
-									 allowed;
+	return p->variant != SECCOMP_PLAIN && nr == SECCOMP_UNSHARE_NR ?
+		       allowed | SECCOMP_CLONE_NEW :
+		       allowed;
 }
 
 static int looked_at(const struct prog *p, int nr)
@@ -477,8 +478,8 @@ static size_t make_second_part(enum seccomp_variant variant, const struct row *r
 	for (size_t i = 0; i < n_rows; i++) {
 		if (allowed_in(variant, rows[i].name))
 			continue;
-		r = seccomp_rule_add_exact(ctx, SCMP_ACT_ERRNO((unsigned int)rows[i].err), rows[i].nr,
-					   0);
+		r = seccomp_rule_add_exact(ctx, SCMP_ACT_ERRNO((unsigned int)rows[i].err),
+					   rows[i].nr, 0);
 		if (r < 0)
 			die("libseccomp refuses the rule for %s: %s", rows[i].name, strerror(-r));
 	}

@@ -190,10 +190,9 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	    path_normalize(pw->pw_dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, owner_home) == 0 &&
 	    (!s->home || strcmp(owner_home, s->home) != 0)) {
-		r = policy_builtin(&s->policy,
-				   &(struct policy_caller){ .home = owner_home,
-							    .own_proc = c.own_proc },
-				   e);
+		r = policy_builtin(
+			&s->policy,
+			&(struct policy_caller){ .home = owner_home, .own_proc = c.own_proc }, e);
 		if (r == 0)
 			r = resolve_builtins(s, owner_home, e);
 	}

@@ -54,12 +54,13 @@ int sandbox_nested(struct sandbox *s, const struct sandbox_options *o, struct er
 	char where[LIMIT_WHERE];
 
 	if (no)
-		return err_set(e, ERR_POLICY, -EPERM,
-			       "--allow-nested-sandbox: %s says false, which is final, and a nested sandbox needs "
-			       "user namespaces",
-			       sandbox_where(no, where));
+		return err_set(
+			e, ERR_POLICY, -EPERM,
+			"--allow-nested-sandbox: %s says false, which is final, and a nested sandbox needs "
+			"user namespaces",
+			sandbox_where(no, where));
 	s->nested = o->allow_nested_sandbox ? JAIL_NESTED_SANDBOX :
-		    o->allow_userns	    ? JAIL_NESTED_USERNS :
+		    o->allow_userns         ? JAIL_NESTED_USERNS :
 					      JAIL_NESTED_NONE;
 	if (s->nested == JAIL_NESTED_SANDBOX)
 		sandbox_notice(

@@ -8,9 +8,9 @@
 
 #include "seccomp-prog.h" /* made by tools/gen-seccomp */
 
-#define PROGRAM(p)                                                                                 \
-	{                                                                                          \
-		.len = ARRAY_SIZE(p), .filter = (struct sock_filter *)(uintptr_t)(p)               \
+#define PROGRAM(p)                                                                   \
+	{                                                                            \
+		.len = ARRAY_SIZE(p), .filter = (struct sock_filter *)(uintptr_t)(p) \
 	}
 
 static int install(const struct sock_fprog *prog)

@@ -112,8 +112,8 @@ struct jail_spec {
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
-	bool dry_run;                /* build, verify, report, end */
-	struct jail_limits *limits;  /* NULL: none */
+	bool dry_run;               /* build, verify, report, end */
+	struct jail_limits *limits; /* NULL: none */
 	/*
 	 * Runs in PID 1 when the sandbox is complete and all privileges are gone; @sock is the wire to the supervisor. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.

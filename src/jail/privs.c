@@ -41,6 +41,7 @@
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
+#include "maps.h"
 #include "netns.h"
 #include "plan-apply.h"
 #include "probe/probe.h"
@@ -204,7 +205,7 @@ static int stage_open(struct child *c, struct err *e)
 	int r;
 
 	c->ruleset = c->spec->nested == JAIL_NESTED_SANDBOX ? landlock_scopes(e) :
-							       landlock_prepare(c->spec->plan, e);
+							      landlock_prepare(c->spec->plan, e);
 	if (c->ruleset == -ENODATA)
 		return 0;
 	if (c->ruleset == -EOPNOTSUPP) {
@@ -493,41 +494,6 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 	_exit(0);
 }
 
-/* Write one id map of @pid; the launcher is root here. */
-static int write_map(pid_t pid, const char *file, const char *map, struct err *e)
-{
-	char path[64];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	r = fd_write_file(AT_FDCWD, path, map);
-	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
-}
-
-/* One id, or a block whose first id is @inside there: that and 0 change places. */
-static const char *make_map(unsigned int inside, unsigned int host, bool block, char out[128])
-{
-	if (!block || inside == 0)
-		(void)snprintf(out, 128, "%u %u %u\n", inside, host, block ? JAIL_BLOCK_SIZE : 1);
-	else
-		(void)snprintf(out, 128, "0 %u 1\n1 %u %u\n%u %u 1\n%u %u %u\n", host + inside,
-			       host + 1, inside - 1, inside, host, inside + 1, host + inside + 1,
-			       JAIL_BLOCK_SIZE - inside - 1);
-	return out;
-}
-
-static int write_maps(pid_t pid, const struct jail_identity *id, bool straight, struct err *e)
-{
-	const bool block = id->mode == JAIL_IDS_BLOCK;
-	char map[128];
-	int r = write_map(pid, "uid_map",
-			  make_map(straight ? 0 : id->uid, id->host_uid, block, map), e);
-
-	return r < 0 ? r :
-		       write_map(pid, "gid_map",
-				 make_map(straight ? 0 : id->gid, id->host_gid, block, map), e);
-}
-
 /*
  * Anonymous pipes on 0-2 belong to whoever made them; the command has other ids, and could not open them again as /dev/stdout does. As with
  * every pipe, who has the fd can use it: the owner only matters to that.
@@ -560,44 +526,11 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 
 	if (id->mode == JAIL_IDS_CALLER)
 		return 0;
-	r = write_maps(jail->pid, id, false, e);
+	r = maps_write(jail->pid, id, false, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
 	return give(jail, &m, sizeof(m.op), id->lock, e);
-}
-
-/*
- * The user namespace by which mounts are mapped: PID 1's; where the command is not 0 there, another that maps 0 of the disk to it. A process
- * is needed to make one; the namespace lives on with the mounts.
- */
-static int open_userns(const struct jail *jail, const struct jail_identity *id, struct err *e)
-{
-	pid_t pid = jail->pid;
-	char path[64];
-	int r = 0, fd = -1;
-
-	if (id->mode == JAIL_IDS_BLOCK && id->uid != 0) {
-		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
-		if (pid == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-			for (;;)
-				(void)pause(); /* to be killed */
-		}
-		r = pid < 0 ? err_sys(e, (int)pid, "user namespace for mapped mounts") :
-			      write_maps(pid, id, true, e);
-	}
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	if (r == 0) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		r = fd < 0 ? err_sys(e, -errno, "%s", path) : fd;
-	}
-	if (pid > 0 && pid != jail->pid) {
-		(void)kill(pid, SIGKILL); /* our child, not reaped yet */
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	return r;
 }
 
 /* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
@@ -609,7 +542,7 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	size_t i;
 	int r = 0;
 
-	userns = open_userns(jail, spec->id, e);
+	userns = maps_open(jail->pid, spec->id, e);
 	if (userns < 0)
 		return userns;
 	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {

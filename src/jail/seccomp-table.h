@@ -142,18 +142,18 @@ enum seccomp_variant { SECCOMP_PLAIN, SECCOMP_USERNS, SECCOMP_NESTED, SECCOMP_VA
 /* X(name): rows of SECCOMP_DENY that a variant and those after it leave out. */
 #define SECCOMP_ALLOW_USERNS(X) X(chroot) /* browsers give up their view of the files by it */
 
-#define SECCOMP_ALLOW_NESTED(X)                                                             \
-	X(mount)                                                                            \
-	X(umount2)                                                                          \
-	X(pivot_root)                                                                       \
-	X(open_tree)                                                                        \
-	X(move_mount)                                                                       \
-	X(fsopen)                                                                           \
-	X(fsconfig)                                                                         \
-	X(fsmount)                                                                          \
-	X(fspick)                                                                           \
-	X(mount_setattr)                                                                    \
-	X(open_tree_attr)                                                                   \
+#define SECCOMP_ALLOW_NESTED(X)                                                              \
+	X(mount)                                                                             \
+	X(umount2)                                                                           \
+	X(pivot_root)                                                                        \
+	X(open_tree)                                                                         \
+	X(move_mount)                                                                        \
+	X(fsopen)                                                                            \
+	X(fsconfig)                                                                          \
+	X(fsmount)                                                                           \
+	X(fspick)                                                                            \
+	X(mount_setattr)                                                                     \
+	X(open_tree_attr)                                                                    \
 	X(sethostname) /* of a host name namespace of its own; the sandbox's needs rights */ \
 	X(setdomainname)
 
@@ -177,10 +177,10 @@ enum seccomp_variant { SECCOMP_PLAIN, SECCOMP_USERNS, SECCOMP_NESTED, SECCOMP_VA
  * with mapped owners). A nested root may give its own files capabilities, which would then be the host root's. Names of attributes
  * are behind a pointer, so all of them are refused, as on a file system that has none.
  */
-#define SECCOMP_DENY_XATTR(X)                                                 \
-	X(setxattr, 188, EOPNOTSUPP, "could set file capabilities")           \
-	X(lsetxattr, 189, EOPNOTSUPP, "could set file capabilities")          \
-	X(fsetxattr, 190, EOPNOTSUPP, "could set file capabilities")          \
+#define SECCOMP_DENY_XATTR(X)                                        \
+	X(setxattr, 188, EOPNOTSUPP, "could set file capabilities")  \
+	X(lsetxattr, 189, EOPNOTSUPP, "could set file capabilities") \
+	X(fsetxattr, 190, EOPNOTSUPP, "could set file capabilities") \
 	X(setxattrat, 463, EOPNOTSUPP, "could set file capabilities")
 
 /*

@@ -36,11 +36,14 @@ static const struct {
 	E(EMSGSIZE),        E(EPROTOTYPE),   E(EOPNOTSUPP),   E(ENOPROTOOPT),   E(EPROTONOSUPPORT),
 	E(ESOCKTNOSUPPORT), E(EAFNOSUPPORT), E(EADDRINUSE),   E(EADDRNOTAVAIL), E(ENETUNREACH),
 	E(ECONNRESET),      E(EISCONN),      E(ENOTCONN),     E(ETIMEDOUT),     E(ECONNREFUSED),
-	E(EHOSTUNREACH),    E(EINPROGRESS),  E(ESTALE),       E(EDQUOT),        E(ENOKEY),
+	E(EOVERFLOW),       E(EHOSTUNREACH), E(EINPROGRESS),  E(ESTALE),        E(EDQUOT),
+	E(ENOKEY),
 };
 
-static const struct probe *const tables[] = { fs_probes,   fdops_probes, setid_probes, proc_probes,
-					      call_probes, net_probes,   limit_probes, nested_probes };
+static const struct probe *const tables[] = {
+	fs_probes,   fdops_probes, setid_probes, proc_probes,
+	call_probes, net_probes,   limit_probes, nested_probes
+};
 
 unsigned long num(const char *s)
 {

@@ -21,8 +21,8 @@
 static const struct {
 	char letter;
 	int flag;
-} kinds[] = { { 'u', CLONE_NEWUSER }, { 'm', CLONE_NEWNS },  { 'p', CLONE_NEWPID },
-	      { 'n', CLONE_NEWNET },  { 'i', CLONE_NEWIPC }, { 't', CLONE_NEWUTS },
+} kinds[] = { { 'u', CLONE_NEWUSER },  { 'm', CLONE_NEWNS },  { 'p', CLONE_NEWPID },
+	      { 'n', CLONE_NEWNET },   { 'i', CLONE_NEWIPC }, { 't', CLONE_NEWUTS },
 	      { 'c', CLONE_NEWCGROUP } };
 
 struct words {
@@ -118,8 +118,8 @@ static int p_setattr_rw(int argc, char **argv)
 	(void)argc;
 	if (getenv("PROBE_OUTSIDE"))
 		return -EINVAL; /* it would work */
-	return result(syscall(442, AT_FDCWD, argv[0], 0x8000L /* AT_RECURSIVE */, attr,
-			      sizeof(attr)));
+	return result(
+		syscall(442, AT_FDCWD, argv[0], 0x8000L /* AT_RECURSIVE */, attr, sizeof(attr)));
 }
 
 /* bind-read DIR NAME: what lies below the mounts in DIR, through a copy of its one mount. */
