@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Namespaces and sandboxes of the command's own (docs/adr/0012): what options and files say together, and what is said about it. */
 #include <errno.h>
+#include <string.h>
 
 #include "sandbox.h"
 
@@ -48,20 +49,22 @@ static const struct opt_value *forbidden(const struct sandbox *s, const char *na
 	return NULL;
 }
 
-int sandbox_nested(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+int sandbox_nested(struct sandbox *s, const struct sandbox_options *words, struct err *e)
 {
+	const struct sandbox_options *o = s->options;
 	const struct opt_value *no = o->allow_nested_sandbox ? forbidden(s, "allow-userns") : NULL;
 	char where[LIMIT_WHERE];
 
-	if (no)
+	if (no && words->allow_nested_sandbox)
 		return err_set(
 			e, ERR_POLICY, -EPERM,
 			"--allow-nested-sandbox: %s says false, which is final, and a nested sandbox needs "
 			"user namespaces",
 			sandbox_where(no, where));
-	s->nested = o->allow_nested_sandbox ? JAIL_NESTED_SANDBOX :
-		    o->allow_userns         ? JAIL_NESTED_USERNS :
-					      JAIL_NESTED_NONE;
+	if (o->allow_nested_sandbox && !no)
+		s->nested = JAIL_NESTED_SANDBOX;
+	else if (o->allow_userns)
+		s->nested = JAIL_NESTED_USERNS;
 	if (s->nested == JAIL_NESTED_SANDBOX)
 		sandbox_notice(
 			s,

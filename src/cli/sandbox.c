@@ -72,7 +72,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = collect(s, s->options, cwd, e);
 	if (r == 0)
-		r = sandbox_nested(s, s->options, e);
+		r = sandbox_nested(s, o, e);
 	if (r == 0)
 		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
 			    jail_identity_choose(&s->id, s->workspaces[0], e);
