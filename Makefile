@@ -15,7 +15,7 @@ DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
 	strace gdb nodejs npm g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap tmux vim htop less zsh bash-completion mandoc man-db
 # What only test-full needs: another kernel (tools/vm-run).
-FULL_DEPS := qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod
+FULL_DEPS := chromium qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod
 BENCH_DEPS := bubblewrap firejail crun runc podman
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.

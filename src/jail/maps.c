@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "plan-apply.h"
+
 /* Write one id map of @pid; the launcher is root here. */
 static int write_map(pid_t pid, const char *file, const char *map, struct err *e)
 {
@@ -48,6 +50,7 @@ int maps_write(pid_t pid, const struct jail_identity *id, bool straight, struct 
 /* A process is needed to make a user namespace, which lives on with the mounts. */
 int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 {
+	unsigned int lost = 0;
 	pid_t pid = init;
 	char path[64];
 	int r = 0, fd = -1;
@@ -59,15 +62,18 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 			for (;;)
 				(void)pause(); /* to be killed */
 		}
-		r = pid < 0 ? err_sys(e, (int)pid, "user namespace for mapped mounts") :
-			      maps_write(pid, id, true, e);
+		if (pid < 0) {
+			(void)err_sys(e, (int)pid, "user namespace for mapped mounts");
+			return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+		}
+		r = maps_write(pid, id, true, e);
 	}
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	if (r == 0) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		r = fd < 0 ? err_sys(e, -errno, "%s", path) : fd;
 	}
-	if (pid > 0 && pid != init) {
+	if (pid != init) {
 		(void)kill(pid, SIGKILL); /* our child, not reaped yet */
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;

@@ -292,6 +292,20 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
+/* What a nested root could leave on the disk, the filter alone refuses. */
+static int filter_needed(struct err *e)
+{
+	const struct jail_layer_info *info = jail_layer_info(JAIL_LAYER_SECCOMP);
+	char cause[sizeof(e->msg)];
+
+	memcpy(cause, e->msg, sizeof(cause));
+	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
+	return err_set(
+		e, ERR_LAYER, -EPERM,
+		"layer '%s' is missing: %.60s; with user namespaces inside it can't be given up. Mend: %s",
+		info->name, cause, info->mend);
+}
+
 /* 10-14. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
@@ -325,9 +339,9 @@ static int stage_confine(struct child *c, struct err *e)
 	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		/* what a nested root could leave on the disk, the filter alone refuses */
-		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->nested ? 0 : spec->allow_degraded,
-				       lost, e);
+		return spec->nested ?
+			       filter_needed(e) :
+			       jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}
 	return 0;
 }

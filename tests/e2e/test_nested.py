@@ -205,6 +205,42 @@ def test_explain(run, options, nested):
     assert len(line) == 1 and {"none": "none", "userns": "without mounts", "sandbox": "judges no files"}[nested] in line[0]
 
 
+# ---- a kernel that lies, or lacks something ----
+
+LIES = [
+    ("--allow-nested-sandbox", "umount2=+0", "take a mount away"),
+    ("--allow-nested-sandbox", "mount@3:0x1020=+0", "make the root writable"),  # a bind mount's flags
+    ("--allow-nested-sandbox", "mount@3:6=EPERM", "not as it was asked for"),
+    ("--allow-userns", "clone@0&0x10000000=ENOSPC", "max_user_namespaces"),
+]
+
+
+@pytest.mark.parametrize("option, rules, words", LIES)
+def test_the_verification_looks_from_a_nested_namespace(bailey, deny, user, ws, option, rules, words):
+    r = user.exec([deny, rules, "--", BAILEY, "run", option, "--", "touch", "ran"], cwd=ws)
+    assert r.rc == 125 and words in r.err and not (ws / "ran").exists(), r
+    assert bailey(["run", option, "--", "touch", "ran"], cwd=ws).rc == 0 and (ws / "ran").exists()
+
+
+@BOTH
+def test_the_filter_cannot_be_given_up(user, ws, works, deny, option):
+    """It alone keeps a nested root from leaving rights on the disk."""
+    assert not works(user)
+    lost = [deny, "seccomp=ENOSYS", "--", BAILEY, "run", "--allow-degraded=seccomp"]
+    assert user.exec([*lost, "--", "true"], cwd=ws).rc == 0
+    r = user.exec([*lost, option, "--", "touch", "ran"], cwd=ws)
+    assert r.rc == 125 and "'seccomp'" in r.err and "--allow-degraded" not in r.err and not (ws / "ran").exists(), r
+
+
+def test_without_landlock(user, ws, works, deny):
+    """A nested sandbox does without; what only needs user namespaces does not."""
+    assert not works(user)
+    lost = [deny, "landlock_create_ruleset=ENOSYS", "--", BAILEY, "run"]
+    assert user.exec([*lost, "--allow-userns", "--", "true"], cwd=ws).rc == 125
+    r = user.exec([*lost, "--allow-nested-sandbox", "--", "sh", "-c", "touch x && ! touch /etc/bailey-nested"], cwd=ws)
+    assert r.rc == 0 and (ws / "x").exists(), r
+
+
 # ---- policy files ----
 
 
