@@ -205,6 +205,28 @@ def test_explain(run, options, nested):
     assert len(line) == 1 and {"none": "none", "userns": "without mounts", "sandbox": "judges no files"}[nested] in line[0]
 
 
+# ---- limits ----
+
+
+@BOTH
+def test_the_limit_on_processes_holds(run, option):
+    """The kernel counts a nested namespace's processes in the outer ones, too."""
+    script = "import os, time\nn = 0\ntry:\n    while n < 200:\n        if os.fork() == 0:\n            time.sleep(60)\n        n += 1\nexcept OSError:\n    pass\nprint(n)"
+    r = run(["unshare", "-Ur", "/usr/bin/python3", "-c", script], option, "--pids", "30")
+    assert r.rc == 0 and 5 < int(r.out) < 30, r
+
+
+def test_the_limit_on_private_files_is_soft(run):
+    fill = ["unshare", "-Urm", "--propagation", "unchanged", "sh", "-c", "mount -t tmpfs none /tmp && head -c 3M /dev/zero > /tmp/x && echo more"]
+    r = run(fill, "--disk", "1M", "--allow-nested-sandbox")
+    assert r.out == "more\n" and "soft" in r.bailey_err and "--disk" in r.bailey_err, r
+    e = json.loads(run("true", "--explain=json", "--disk", "1M", "--allow-nested-sandbox").out)
+    assert e["limits"]["disk"]["soft"] is True
+    # without mounts it holds, and nothing is said
+    r = run("head -c 3M /dev/zero > /tmp/x", "--disk", "1M", "--allow-userns")
+    assert r.rc != 0 and "soft" not in r.err, r
+
+
 # ---- a kernel that lies, or lacks something ----
 
 LIES = [
