@@ -29,7 +29,7 @@ def npm_modules():
     return BUILD / "node_modules"
 
 
-def paeth(a, b, c):
+def predict(a, b, c):
     p = a + b - c
     return min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
 
@@ -39,14 +39,15 @@ def unfilter(kind, line, above, step):
         a = line[i - step] if i >= step else 0
         b = above[i]
         c = above[i - step] if i >= step else 0
-        line[i] = (value + (0, a, b, (a + b) // 2, paeth(a, b, c))[kind]) & 255
+        line[i] = (value + (0, a, b, (a + b) // 2, predict(a, b, c))[kind]) & 255
     return line
 
 
 def pixels(png):
     """(width, height, rows of bytes in RGB) of a PNG with 8 bits and no interlacing."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
-    at, data, head = 8, b"", ()
+    at, data = 8, b""
+    head: tuple[int, ...] = ()
     while at < len(png):
         size, kind = struct.unpack(">I4s", png[at : at + 8])
         body = png[at + 8 : at + 8 + size]
