@@ -63,6 +63,8 @@ static int map_own(unsigned int uid, unsigned int gid)
 	return r == 0 ? put("/proc/self/gid_map", map) : r;
 }
 
+static int in_own_tree; /* a mount here is no mount of the caller's */
+
 /* nested FLAGS PROBE ARG... */
 static int p_nested(int argc, char **argv)
 {
@@ -78,6 +80,7 @@ static int p_nested(int argc, char **argv)
 	}
 	if (unshare(flags) < 0)
 		return -errno;
+	in_own_tree = flags & CLONE_NEWNS;
 	r = map_own(uid, gid);
 	if (r < 0)
 		return r;
@@ -100,6 +103,8 @@ static int p_own_mount(int argc, char **argv)
 	int r = 0;
 
 	(void)argc;
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	if (mount("bailey-probe", argv[0], "tmpfs", MS_RDONLY, NULL) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "%s/x", argv[0]);
@@ -129,6 +134,8 @@ static int p_bind_read(int argc, char **argv)
 	char *words[] = { path };
 
 	(void)argc;
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	if (mount(argv[0], "/dev/shm", NULL, MS_BIND, NULL) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "/dev/shm/%s", argv[1]);
@@ -160,6 +167,8 @@ static int p_move_away(int argc, char **argv)
 /* Leaves the whole tree of mounts, as sandboxes do: a root of its own, the old one detached. */
 static int leave_tree(void)
 {
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	if (mount("bailey-probe", "/dev/shm", "tmpfs", 0, NULL) < 0 ||
 	    mkdir("/dev/shm/old", 0700) < 0 ||
 	    syscall(SYS_pivot_root, "/dev/shm", "/dev/shm/old") < 0 || chdir("/") < 0 ||
@@ -231,6 +240,8 @@ static int p_overlay_copy(int argc, char **argv)
 	char work[4096];
 
 	(void)argc;
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	snprintf(up, sizeof(up), "%s/up", argv[2]);
 	snprintf(work, sizeof(work), "%s/work", argv[2]);
 	if (mkdir(argv[2], 0700) < 0 || mkdir(up, 0700) < 0 || mkdir(work, 0700) < 0)
@@ -250,6 +261,8 @@ static int p_own_fs(int argc, char **argv)
 	int fd;
 
 	(void)argc;
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	if (mount("bailey-probe", "/dev/shm", argv[0], MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "/dev/shm/%s", argv[1]);
@@ -263,6 +276,8 @@ static int p_own_proc_has(int argc, char **argv)
 	char path[4096];
 
 	(void)argc;
+	if (getenv("PROBE_OUTSIDE") && !in_own_tree)
+		return -EINVAL; /* it would stay */
 	if (mount("proc", "/dev/shm", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "/dev/shm/%s", argv[0]);
