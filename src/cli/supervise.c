@@ -387,6 +387,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .id = &s->id,
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
+				       .nested = s->nested,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,

@@ -70,6 +70,17 @@ static int allow_streams(int ruleset, uint64_t rights)
 	return r;
 }
 
+int landlock_scopes(struct err *e)
+{
+	struct ruleset_attr attr = { .scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL };
+	int fd;
+
+	if (jail_landlock_abi() < 6)
+		return -ENODATA;
+	fd = (int)sys_call(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0, 0, 0);
+	return fd < 0 ? err_sys(e, fd, "landlock_create_ruleset") : fd;
+}
+
 int landlock_prepare(const struct jail_plan *plan, struct err *e)
 {
 	struct ruleset_attr attr = { .handled_access_fs = DIR_RIGHTS };

@@ -194,8 +194,8 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 {
 	/* what changes the machine, not a process */
 	static const char *const fixed[] = { "sys", "sysrq-trigger", "irq", "bus", "fs" };
+	size_t i, n = a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed);
 	char path[32];
-	size_t i;
 	int r;
 
 	r = a->stage.proc;
@@ -207,8 +207,13 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
 	r = r < 0 ? err_sys(e, r, "/proc") : attach_fd(a, a->stage.proc, "/proc", e);
-	/* all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for */
-	for (i = 0; r == 0 && i < (a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed)); i++) {
+	/*
+	 * all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for; so does what counts in
+	 * /proc/sys. A mount there would make the kernel refuse a nested sandbox its own /proc
+	 */
+	if (a->spec->nested == JAIL_NESTED_SANDBOX)
+		n = 0;
+	for (i = 0; r == 0 && i < n; i++) {
 		_cleanup_close_ int tree = -1;
 
 		(void)snprintf(path, sizeof(path), "/proc/%s", fixed[i]);

@@ -41,6 +41,7 @@
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
+#include "maps.h"
 #include "netns.h"
 #include "plan-apply.h"
 #include "sockets.h"
@@ -199,7 +200,10 @@ static int stage_open(struct child *c, struct err *e)
 {
 	int r;
 
-	c->ruleset = landlock_prepare(c->spec->plan, e);
+	c->ruleset = c->spec->nested == JAIL_NESTED_SANDBOX ? landlock_scopes(e) :
+							      landlock_prepare(c->spec->plan, e);
+	if (c->ruleset == -ENODATA)
+		return 0;
 	if (c->ruleset == -EOPNOTSUPP) {
 		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
 				    e);
@@ -233,7 +237,8 @@ static bool writable_by_name(int fd)
  */
 static int stage_check_stdio(const struct child *c, struct err *e)
 {
-	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK);
+	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK) ||
+			  c->spec->nested == JAIL_NESTED_SANDBOX;
 	struct stat st;
 	int fd, flags;
 
@@ -283,6 +288,20 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
+/* What a nested root could leave on the disk, the filter alone refuses. */
+static int filter_needed(struct err *e)
+{
+	const struct jail_layer_info *info = jail_layer_info(JAIL_LAYER_SECCOMP);
+	char cause[sizeof(e->msg)];
+
+	memcpy(cause, e->msg, sizeof(cause));
+	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
+	return err_set(
+		e, ERR_LAYER, -EPERM,
+		"layer '%s' is missing: %.60s; with user namespaces inside it can't be given up. Mend: %s",
+		info->name, cause, info->mend);
+}
+
 /* 10-14. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
@@ -313,10 +332,12 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
-	r = seccomp_install();
+	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
+		return spec->nested ?
+			       filter_needed(e) :
+			       jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}
 	return 0;
 }
@@ -483,19 +504,6 @@ static void __attribute__((noreturn)) child_main(struct child *c, void *shared, 
 	_exit(0);
 }
 
-/* Write one id map of @pid; the launcher is root here. */
-static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host,
-		     unsigned int count, struct err *e)
-{
-	char path[64], map[64];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	(void)snprintf(map, sizeof(map), "%u %u %u\n", inside, host, count);
-	r = fd_write_file(AT_FDCWD, path, map);
-	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
-}
-
 /*
  * Anonymous pipes on 0-2 belong to whoever made them; the command has other ids, and could not open them again as /dev/stdout does. As with
  * every pipe, who has the fd can use it: the owner only matters to that.
@@ -523,34 +531,18 @@ static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, 
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
 {
 	bool block = id->mode == JAIL_IDS_BLOCK;
-	unsigned int count = block ? JAIL_BLOCK_SIZE : 1;
 	struct hand_over m = { .id = id };
 	int r;
 
 	if (id->mode == JAIL_IDS_CALLER)
 		return 0;
-	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
-	if (r == 0)
-		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	r = maps_write(jail->pid, id, false, e);
 	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
 		return clone_without_rights(r, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
 	return give(jail, &m, sizeof(m.op), id->lock, e);
-}
-
-/* Needed to map owners, and by nobody else: root of a container (without CAP_SYS_PTRACE) can't open it. */
-static int open_userns(pid_t pid, struct err *e)
-{
-	char path[64];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-	return errno == EACCES || errno == EPERM ? -EOPNOTSUPP : err_sys(e, -errno, "%s", path);
 }
 
 /* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
@@ -563,7 +555,7 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	size_t i;
 	int r = 0;
 
-	userns = block ? open_userns(jail->pid, e) : -1;
+	userns = block ? maps_open(jail->pid, spec->id, e) : -1;
 	if (block && userns < 0)
 		return userns;
 	for (i = 0; r == 0 && block && i < p->n; i++) {
@@ -663,7 +655,13 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 	if (r < 0)
 		return r;
 	jail->searched = true;
-	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	if (spec->nested) { /* a mount namespace that the command makes would not get what is masked later */
+		r = jail_sockets_find_all(spec->plan, &found);
+		if (r < 0)
+			r = err_sys(e, r, "search for the host's sockets in the workspace");
+	} else {
+		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	}
 	if (r < 0)
 		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
 	for (i = 0; r == 0 && i < found.n; i++) {

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tries.h"
@@ -142,6 +144,42 @@ static enum probe_state try_flag(struct probe_answer *a, unsigned int flag, cons
 enum probe_state try_ns_mount(struct probe_answer *a)
 {
 	return try_flag(a, CLONE_NEWNS, "mnt");
+}
+
+/* Ends of a process in a nested namespace: what it could do. */
+enum { NESTED_HOLDS, NESTED_UNCOVERS, NESTED_NO_MOUNT };
+
+static __attribute__((noreturn)) void nested(void)
+{
+	if (umount2("/tmp", MNT_DETACH) == 0 || errno != EINVAL)
+		_exit(NESTED_UNCOVERS);
+	_exit(mount("bailey", "/tmp", "tmpfs", 0, NULL) < 0 ? NESTED_NO_MOUNT : NESTED_HOLDS);
+}
+
+static enum probe_state use_nested(struct probe_answer *a)
+{
+	const char *step;
+	int status, r = probe_stage(&step);
+	pid_t pid;
+
+	if (r < 0)
+		return probe_missing(a, r, "%s", step);
+	pid = probe_clone(CLONE_NEWUSER | CLONE_NEWNS);
+	if (pid == 0)
+		nested();
+	if (pid < 0)
+		return probe_missing(a, pid, "clone with a user namespace inside one");
+	status = probe_wait(pid);
+	if (status < 0 || !WIFEXITED(status) || WEXITSTATUS(status) == NESTED_UNCOVERS)
+		return probe_missing(a, 0, "a mount can be taken away in a nested namespace");
+	return WEXITSTATUS(status) == NESTED_HOLDS ?
+		       PROBE_OK :
+		       probe_missing(a, 0, "nothing can be mounted in a nested namespace");
+}
+
+enum probe_state try_userns_nested(struct probe_answer *a)
+{
+	return probe_inside(a, CLONE_NEWNS, use_nested);
 }
 
 enum probe_state try_ns_pid(struct probe_answer *a)

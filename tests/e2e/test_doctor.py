@@ -23,6 +23,7 @@ CLONE = "clone3=ENOSYS,clone@0&{0:#x}=EPERM,unshare@0&{0:#x}=EPERM"
 FORCED = {
     "userns": CLONE.format(0x10000000),
     "userns.rights": "chroot=EPERM",
+    "userns.nested": "umount2=+0",
     "ns.mount": CLONE.format(0x20000),
     "ns.pid": CLONE.format(0x20000000),
     "ns.pid.end": "prctl@0:1=+0",  # the death signal is never set
@@ -66,7 +67,7 @@ SURROUNDINGS = {"userns.ids", "ids.block", "ids.ranges", "idmap.root", "idmap.cw
 # Nothing can make a kernel give a second listener: tests/kernel alone pins it.
 PINNED = {"seccomp.one"}
 # Optional, or what the shim takes is used by the try alone: a run is as good as before.
-RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.redirect", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights"}
+RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.redirect", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights", "userns.nested"}
 KEYS = {"id", "group", "what", "state", "detail", "errno", "required", "feature", "layer", "needs", "mend", "advice"}
 
 
@@ -159,7 +160,7 @@ def test_colour_only_on_terminals(user):
 
 
 @pytest.mark.parametrize("word,some,others", [
-    ("userns", {"userns", "userns.ids", "userns.rights"}, {"ns.net"}),
+    ("userns", {"userns", "userns.ids", "userns.rights", "userns.nested"}, {"ns.net"}),
     ("netns", {"ns.net"}, {"userns"}),
     ("network", {"net.redirect", "sock-diag"}, {"userns"}),
     ("proc", {"proc"}, {"nproc"}),

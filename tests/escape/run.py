@@ -332,9 +332,22 @@ class Suite:
             changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
             self.tap.result(False, f"{c.name}: {row.label}: changed the host", "\n".join(changed[:5]), todo)
         for name in os.listdir(c.ws):
-            mode = os.lstat(f"{c.ws}/{name}").st_mode
-            if name.startswith("new-") and mode & 0o6000:
-                self.tap.result(False, f"{c.name}: {row.label}: left a set-id file on the host", f"{name} has mode {mode:o}")
+            if name.startswith("new-"):
+                self.look_for_rights(row, c, f"{c.ws}/{name}")
+
+    def look_for_rights(self, row: Row, c: fixtures.Caller, top: str) -> None:
+        """Set-id bits, and file capabilities that count for more than the caller's own namespaces: in an overlay's copies, too."""
+        for path in [top, *(os.path.join(base, n) for base, dirs, files in os.walk(top) for n in dirs + files)]:
+            mode = os.lstat(path).st_mode
+            if mode & 0o6000:
+                self.tap.result(False, f"{c.name}: {row.label}: left a set-id file on the host", f"{path} has mode {mode:o}")
+            try:
+                caps = os.getxattr(path, "security.capability", follow_symlinks=False)
+            except OSError:
+                continue
+            owner = int.from_bytes(caps[20:24], "little") if len(caps) == 24 else 0
+            if owner == 0 or owner != c.uid:
+                self.tap.result(False, f"{c.name}: {row.label}: left file capabilities on the host", f"{path}: of the root with id {owner}")
 
     def wants(self, c: fixtures.Caller) -> bool:
         return not self.args.caller or c.name == self.args.caller
@@ -368,7 +381,7 @@ def compile_probe(directory: str) -> str:
     compiler = next((c for c in ("musl-gcc", "gcc") if shutil.which(c)), None)
     if not compiler:
         raise OSError("no C compiler for the probes")
-    sources = [f"{HERE}/{n}.c" for n in ("main", "fs", "fdops", "setid", "proc", "calls", "net", "limits")]
+    sources = [f"{HERE}/{n}.c" for n in ("main", "fs", "fdops", "setid", "proc", "calls", "net", "limits", "nested")]
     subprocess.run([compiler, "-std=gnu17", "-static", "-O1", "-Wall", "-Wextra", "-pthread", "-o", path, *sources], check=True)
     return path
 
