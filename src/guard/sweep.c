@@ -81,18 +81,13 @@ static bool in_force(const struct sweep *s, const char *path)
 	       v.write_rule->kind == POLICY_DENY_WRITE && v.write_rule->layer == POLICY_BUILTIN;
 }
 
-static int put(struct sweep *s, const char *path, const char *what, const char *why)
+/* @id: in the quarantine; NULL: it is where it was, because of @error. */
+static int note(struct sweep *s, const char *path, const char *what, const char *why,
+		const char *id, const char *error)
 {
 	struct guard_report *rep = s->report;
 	struct guard_moved *m;
-	char id[GUARD_ID + 1];
-	int r;
 
-	if (rep->n == LIMIT_PROTECTED)
-		return 0; /* the rest is found by the next sweep: the journal stays */
-	r = quarantine_put(s->of->state, s->of->run, path, what, id);
-	if (r == -ENOENT)
-		return 0;
 	if (!rep->moved)
 		rep->moved = arena_alloc(rep->arena, LIMIT_PROTECTED * sizeof(*rep->moved));
 	if (!rep->moved)
@@ -101,9 +96,22 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 	m->path = arena_strdup(rep->arena, path);
 	m->what = what;
 	m->why = why ? arena_strdup(rep->arena, why) : NULL;
-	m->id = r < 0 ? NULL : arena_strdup(rep->arena, id);
-	m->error = r < 0 ? arena_strdup(rep->arena, strerror(-r)) : NULL;
+	m->id = id ? arena_strdup(rep->arena, id) : NULL;
+	m->error = id ? NULL : error;
 	return m->path ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+}
+
+static int put(struct sweep *s, const char *path, const char *what, const char *why)
+{
+	char id[GUARD_ID + 1];
+	int r;
+
+	if (s->report->n == LIMIT_PROTECTED)
+		return 0;
+	r = quarantine_put(s->of->state, s->of->run, path, what, id);
+	if (r == -ENOENT)
+		return 0;
+	return note(s, path, what, why, r < 0 ? NULL : id, strerror(-r));
 }
 
 /* The hooks of a new repository: those that git would run. */
@@ -168,6 +176,12 @@ static int look_at(struct sweep *s, const struct jail_protected *p)
 {
 	if (p->led || known(s->before, p->path) || !in_force(s, p->path))
 		return 0;
+	/* it may be the host's: what is in it can't be told, and nothing is moved on suspicion */
+	if (p->row->place == POLICY_IN_UNSEEN)
+		return s->of->lives || s->report->n == LIMIT_PROTECTED ?
+			       0 :
+			       note(s, p->path, policy_protected_what(p->row), NULL, NULL,
+				    "it can't be looked into");
 	if (p->in && is_born(s, p->in))
 		return s->of->lives ? 0 : judge_born(s, p);
 	if (!is_new(s, p->path))
