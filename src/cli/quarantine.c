@@ -282,7 +282,7 @@ int quarantine_main(char **argv)
 	if (r == 0 && !what)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "say what to do: bailey quarantine ls, show, restore or rm");
-	if (r == 0) {
+	if (r == 0 && what) {
 		skip = rest + 1;
 		r = opt_parse(opts, argv + skip, &rest, &dashes, &e);
 		if (r == 0)

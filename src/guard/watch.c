@@ -184,7 +184,10 @@ static struct watched_run *accept_run(int sock)
 
 static void on_connection(struct watcher *w)
 {
-	_cleanup_close_ int sock = accept4(w->listener, NULL, NULL, SOCK_CLOEXEC);
+	struct sockaddr_un peer;
+	socklen_t len = sizeof(peer);
+	_cleanup_close_ int sock =
+		accept4(w->listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
 	const struct timeval second = { .tv_sec = 1 };
 	struct watched_run *run;
 	size_t i;
