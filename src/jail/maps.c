@@ -72,7 +72,7 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 	if (r == 0) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		/* root of a container (without CAP_SYS_PTRACE) can't open it */
-		r = fd >= 0 ? fd :
+		r = fd >= 0                           ? fd :
 		    errno == EACCES || errno == EPERM ? -EOPNOTSUPP :
 							err_sys(e, -errno, "%s", path);
 	}
