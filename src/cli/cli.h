@@ -8,6 +8,7 @@
 #ifndef BAILEY_CLI_H
 #define BAILEY_CLI_H
 
+#include "guard/guard.h"
 #include "init/init.h"
 #include "jail/jail.h"
 #include "policy/policy.h"
@@ -43,9 +44,12 @@ const struct command *command_find(const char *name, struct err *e);
 
 /* A front: it starts from something else than the native built-in rules and environment (docs/adr/0015). */
 struct sandbox_front {
-	char **env;        /* of the command, whole */
-	bool live_sockets; /* every unix socket of the host that the caller could reach */
-	int watch;         /* a descriptor that the supervisor's loop waits for, or -1 */
+	char **env;                /* of the command, whole */
+	bool lawless;              /* nothing is protected in what is writable */
+	bool live_sockets;         /* every unix socket of the host that the caller could reach */
+	const char *const *absent; /* write-denied paths in what is writable that are not there */
+	size_t n_absent;
+	int watch; /* a descriptor that the supervisor's loop waits for, or -1 */
 	int (*on_watch)(void *arg, short revents, struct err *e);
 	void *arg;
 	struct loop_source *source; /* of watch, while the command runs */
@@ -57,6 +61,7 @@ struct sandbox_options {
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
 	bool allow_git_config;
+	bool allow_userns, allow_nested_sandbox;
 	struct opt_list degraded;
 	struct opt_list policies; /* --policy */
 	struct opt_list imports;  /* --import-claude-settings */
@@ -135,6 +140,7 @@ struct sandbox {
 	struct removed_env *removed;
 	size_t n_removed;
 	unsigned int allow_degraded;
+	enum jail_nested nested;
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
@@ -174,6 +180,10 @@ int sandbox_env(struct sandbox *s, struct err *e);
 /** limits_explain(), limits_explain_text() - the limits and what holds the run to them. */
 void limits_explain(const struct sandbox *s, struct json *j);
 void limits_explain_text(const struct sandbox *s, struct buf *b);
+
+/** nested_name(), nested_words() - a stable word; what it means. */
+const char *nested_name(enum jail_nested nested);
+const char *nested_words(enum jail_nested nested);
 
 /** limits_notice() - a line that names the limits that are soft; "" when there are none. */
 void limits_notice(const struct jail_limits *l, char *out, size_t size);
@@ -243,6 +253,10 @@ struct run {
 	pid_t late;   /* searches a large workspace; 0: none */
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
 	struct jail_limit_events events;
+	struct guard guard;
+	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
+	int watch_tries;
+	bool guarded; /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
@@ -268,6 +282,15 @@ struct sandbox *supervise_sandbox(struct run *run);
  * Return: 0 or negative errno with @e.
  */
 int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e);
+
+/** guard_say_heal() - sweep up after runs whose bailey was killed; before the plan, which looks at the same files. */
+void guard_say_heal(const struct sandbox *s, void (*say)(const char *line));
+
+/** guard_begin_run() - begin to look after what the run may write. */
+void guard_begin_run(struct run *run, const struct sandbox *s);
+
+/** guard_say_end() - when nothing of the run is left: what was moved to the quarantine, and the way on, a line each. */
+void guard_say_end(struct run *run, const struct sandbox *s, void (*say)(const char *line));
 
 /**
  * supervise() - run @argv in the sandbox, to the end.
@@ -308,11 +331,12 @@ int doctor_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
+int quarantine_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
 
-extern const struct command_words run_words, check_words, doctor_words, trust_words, help_words,
-	version_words, srt_verb_words, claude_words;
+extern const struct command_words run_words, check_words, doctor_words, trust_words,
+	quarantine_words, srt_verb_words, claude_words, help_words, version_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

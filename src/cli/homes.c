@@ -162,7 +162,8 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 {
 	struct policy_caller c = { .home = s->home,
 				   .host_root = s->id.host_uid == 0,
-				   .own_only = s->options->front != NULL };
+				   .own_only = s->options->front != NULL,
+				   .own_proc = s->nested == JAIL_NESTED_SANDBOX };
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], config_dir[LIMIT_PATH],
 		norm[LIMIT_PATH], owner_home[LIMIT_PATH];
@@ -190,9 +191,11 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	    path_normalize(pw->pw_dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, owner_home) == 0 &&
 	    (!s->home || strcmp(owner_home, s->home) != 0)) {
-		r = policy_builtin(
-			&s->policy,
-			&(struct policy_caller){ .home = owner_home, .own_only = c.own_only }, e);
+		r = policy_builtin(&s->policy,
+				   &(struct policy_caller){ .home = owner_home,
+							    .own_only = c.own_only,
+							    .own_proc = c.own_proc },
+				   e);
 		if (r == 0)
 			r = resolve_builtins(s, owner_home, e);
 	}

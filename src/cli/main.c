@@ -18,6 +18,8 @@ const struct command commands[] = {
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",
 	  "let a project's policy file give as well as take", &trust_words },
+	{ "quarantine", quarantine_main, "bailey quarantine [OPTIONS] ls|show|restore|rm [ID...]",
+	  "what runs made that the host would have executed", &quarantine_words },
 	{ "srt", srt_main, "bailey srt [OPTIONS] [COMMAND [ARG...]]",
 	  "run a command as srt would, with srt's options and settings", &srt_verb_words },
 	{ "import-claude-settings", claude_main, "bailey import-claude-settings [OPTIONS] FILE...",
@@ -190,6 +192,10 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return 125;
+	/* not for people: guard/watch.c starts it, with the directory of its socket */
+	if (argc == 3 && !is_srt(argv) && strcmp(argv[1], GUARD_WATCH_WORD) == 0 &&
+	    strcmp(argv[2], "3") == 0)
+		return guard_watch_main(3);
 	r = open_streams(&e);
 	/* srt's words may name a file above 2 that must stay; it closes the others */
 	if (is_srt(argv) || (argc > 1 && strcmp(argv[1], "srt") == 0)) {

@@ -7,7 +7,7 @@
  *  - the root directory stands for what is in it;
  *  - a grant whose name leads through a symlink is none; patterns in allowWrite are names;
  *  - a denial of what is not there: for reading, the name is hidden (an overlay keeps it absent also when the host makes it); for writing, it is
- *    remembered, and what was made there is moved aside in the end (absent.c).
+ *    remembered, and the guard moves what was made there to the quarantine.
  */
 #include <dirent.h>
 #include <errno.h>

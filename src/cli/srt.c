@@ -88,17 +88,6 @@ static void say(const char *line)
 	buf_done(&b);
 }
 
-static void say_own(const char *line)
-{
-	struct buf b = BUF_INIT(4ul * LIMIT_PATH);
-
-	buf_puts(&b, "bailey: ");
-	buf_puts(&b, line);
-	if (!b.failed)
-		say(b.data);
-	buf_done(&b);
-}
-
 void srt_debug(const struct srt *s, const char *fmt, ...)
 {
 	char line[1024] = "[SandboxDebug] ";
@@ -111,6 +100,17 @@ void srt_debug(const struct srt *s, const char *fmt, ...)
 	(void)vsnprintf(line + n, sizeof(line) - n, fmt, ap);
 	va_end(ap);
 	say(line);
+}
+
+static void say_own(const char *line)
+{
+	struct buf b = BUF_INIT(4ul * LIMIT_PATH);
+
+	buf_puts(&b, "bailey: ");
+	buf_puts(&b, line);
+	if (!b.failed)
+		say(b.data);
+	buf_done(&b);
 }
 
 int srt_fail(const struct err *e)
@@ -258,26 +258,46 @@ static void say_missing(const struct srt *s)
 		say("bailey: srt: credentials can't be masked without a gateway: those to be masked are denied");
 }
 
+/* For the sweep at the end: what is there then was made during the run. */
+static int list_absent(const struct srt *s, struct sandbox_front *front, struct err *e)
+{
+	const char **list = arena_alloc(s->arena, (s->absent.n + 1) * sizeof(*list));
+	size_t i;
+
+	if (!list)
+		return sandbox_oom(e);
+	for (i = 0; i < s->absent.n; i++)
+		list[i] = s->absent.v[i].value;
+	front->absent = list;
+	front->n_absent = s->absent.n;
+	return 0;
+}
+
 /* The run itself, with everything known. Return: exit status. */
 static int run(struct srt *s, char *const *argv, int control)
 {
 	struct srt_control c = { .fd = control, .line = BUF_INIT(LIMIT_POLICY_FILE + 1) };
 	struct sandbox_front front = { .env = srt_env(s),
+				       .lawless = s->settings.fs_disabled,
 				       .live_sockets = s->settings.network.all_unix_sockets,
 				       .watch = control,
 				       .on_watch = srt_control_read,
 				       .arg = &c };
 	struct err e = ERR_INIT;
-	int r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
+	int r;
+
+	/* before anything is looked for: what an earlier run left is not there for this one */
+	guard_say_heal(&(struct sandbox){ .home = s->home }, say_own);
+	r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
 
 	c.front = &front;
 	s->options->front = &front;
+	if (r == 0)
+		r = list_absent(s, &front, &e);
 	if (r == 0) {
 		say_missing(s);
 		r = sandbox_run(s->options, argv, &e);
 	}
-	if (r >= 0)
-		absent_sweep(&s->absent, s->roots, s->n_roots, say_own);
 	buf_done(&c.line);
 	return r < 0 ? srt_fail(&e) : r;
 }

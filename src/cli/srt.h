@@ -4,7 +4,7 @@
  *  1. srt_words()      the command line, as srt reads it
  *  2. srt_policy()     settings into values of the option table
  *  3. srt_env()        the command's environment
- *  4. srt.c            joins them, runs, and says in the end what had to be moved (absent.c)
+ *  4. srt.c            joins them, and runs
  */
 #ifndef BAILEY_CLI_SRT_H
 #define BAILEY_CLI_SRT_H
@@ -79,13 +79,5 @@ int srt_control_check(const struct srt_control *c);
 
 /** srt_control_read() - for the loop: take what has come; bad lines are reported. */
 int srt_control_read(void *arg, short revents, struct err *e);
-
-/**
- * absent_sweep() - when everything of the run is dead: move aside what has come to be at the paths of @l, none of which was there at the
- * start and each of which lies in one of @roots.
- * @say: told a line for each
- */
-void absent_sweep(const struct opt_list *l, const char *const *roots, size_t n_roots,
-		  void (*say)(const char *line));
 
 #endif

@@ -21,6 +21,9 @@
 #include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
+#define WATCH_AFTER_MS 20  /* shorter runs are only swept at their end */
+#define WATCH_AGAIN_MS 10
+#define WATCH_TRIES 8
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
@@ -167,6 +170,8 @@ static bool watch(struct run *run, long *wait)
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
+	if (run->guarded)
+		run->watch_at = now_ms() + WATCH_AFTER_MS;
 	if (!run->dry_run)
 		run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
 				      &run->shared->sandbox.protect, &run->shared->sandbox.policy);
@@ -227,6 +232,22 @@ static int on_report(void *arg, short revents, struct err *e)
 	}
 }
 
+/* The watcher looks after what lasts. *wait as in watch(). */
+static void ask_for_watcher(struct run *run, long *wait)
+{
+	long left = run->watch_at - now_ms();
+
+	if (left <= 0) {
+		run->watch_at =
+			guard_watch(&run->guard) == -EAGAIN && ++run->watch_tries < WATCH_TRIES ?
+				now_ms() + WATCH_AGAIN_MS :
+				0;
+		left = WATCH_AGAIN_MS;
+	}
+	if (run->watch_at && (*wait < 0 || *wait > left))
+		*wait = left;
+}
+
 static int loop(struct run *run, struct err *e)
 {
 	int r;
@@ -246,18 +267,33 @@ static int loop(struct run *run, struct err *e)
 		}
 		if (run->watch && watch(run, &wait))
 			return 128 + SIGKILL;
+		if (run->watch_at)
+			ask_for_watcher(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
 	}
 }
 
+/* Where not every id is mapped: a container's ids are other ids of the machine. */
+static bool in_user_namespace(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	unsigned int inside = 0, outside = 0, count = ~0u;
+	struct buf b = BUF_INIT(256);
+	bool yes = fd >= 0 && fd_read_all(fd, &b) == 0 && b.data &&
+		   sscanf(b.data, "%u %u %u", &inside, &outside, &count) == 3 && count != ~0u;
+
+	buf_done(&b);
+	return yes;
+}
+
 static void say_identity(const struct sandbox *s)
 {
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
-	say("bailey: notice: running as uid %u of the host, without capabilities%s\n",
-	    (unsigned int)s->id.uid,
+	say("bailey: notice: running as uid %u of the %s, without capabilities%s\n",
+	    (unsigned int)s->id.uid, in_user_namespace() ? "container" : "host",
 	    s->id.host_uid == 0 ? " (no idmapped mounts here)" : ", the workspace's owner");
 }
 
@@ -292,7 +328,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
-	*run = (struct run){ .jail = JAIL_INIT, .signals = -1 };
+	*run = (struct run){ .jail = JAIL_INIT, .signals = -1, .guard = GUARD_INIT };
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
@@ -323,6 +359,7 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 	const struct jail_identity *id = &run->shared->sandbox.id;
 	int r = jail_identify(&run->jail, id, e);
 
+	guard_say_heal(&run->shared->sandbox, say_line);
 	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
 	return r;
 }
@@ -379,6 +416,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .id = &s->id,
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
+				       .nested = s->nested,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
@@ -388,6 +426,8 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
+	if (r == 0 && !dry_run)
+		guard_begin_run(run, s);
 	return r;
 }
 
@@ -419,6 +459,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
+	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
 	return sh->spec.limits ? end_of_limits(run, r, e) : r;
@@ -427,4 +468,6 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 void supervise_abort(struct run *run)
 {
 	finish(run);
+	if (run->guarded)
+		guard_drop(&run->guard);
 }

@@ -194,8 +194,10 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 
 	if (v.state != POLICY_SHOW_RO)
 		return 0; /* a rule of its own covers it */
-	if (strcmp(path, JAIL_STAGE) ==
-	    0) /* shown on request: not by an overlay, which would cover the stage too early */
+	if (strcmp(path, JAIL_STAGE) == 0 &&
+	    (h->live_sockets || h->mounts_below(h->ctx, path) ||
+	     pl->plan->overlays ==
+		     LIMIT_OVERLAYS)) /* it must be covered, or the stage would show */
 		return add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
 	/* not what is plain: /etc with mapped owners would show root's secrets */
 	map = h->block && !plain && stopped_below(pl, path);
@@ -213,6 +215,9 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
 			h->children(h->ctx, path) :
 			NULL;
+	/* nobody gets through such a directory to mount on its children: with mapped owners it is given as a whole */
+	if (map && (!names || !h->searchable(h->ctx, path)))
+		return add(pl, JAIL_OP_BIND, path, JAIL_OP_MAPPED, JAIL_NO_REGION, NULL);
 	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
 	for (; r == 0 && names && *names; names++) {
 		char child[LIMIT_PATH];

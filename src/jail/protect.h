@@ -22,6 +22,9 @@ struct jail_protected {
 	const char *path;
 	const struct policy_protected *row;
 	struct jail_file_id id;
+	const char *
+		in; /* the git directory, or its worktrees/NAME, that the name belongs to; or NULL */
+	bool led;   /* not the name itself: a symlink on the way, or what it leads to */
 };
 
 /* A place that was not looked at, or a git directory that is not given. */
@@ -46,7 +49,10 @@ struct jail_protect {
 	uid_t owner;           /* of every git directory that is given */
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
 	bool git_only;         /* what git executes, and no other name; nothing outside is given */
-	bool later;            /* a large tree may be searched to the end by jail_late() */
+	const char *const *
+		absent; /* write-denied by a rule, resolved, and not there: what is there later was made by the run */
+	size_t n_absent;
+	bool later; /* a large tree may be searched to the end by jail_late() */
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;
 	size_t n_found;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts and
- * proc, all detached. plan-apply.c puts them in their places.
+ * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts,
+ * mqueue and proc, all detached. plan-apply.c puts them in their places.
  */
 #ifndef BAILEY_JAIL_STAGE_H
 #define BAILEY_JAIL_STAGE_H
@@ -12,6 +12,9 @@
 
 extern const char *const stage_nodes[STAGE_NODES]; /* names in /dev */
 
+/** stage_node_of() - the name of one of these devices by its number. Return: a string, or NULL. */
+const char *stage_node_of(dev_t device);
+
 struct stage {
 	/*
 	 * root of the tmpfs: "e" an empty directory, "m" and "f" an unreadable directory and file, "w" a whiteout, "shm", and
@@ -19,6 +22,7 @@ struct stage {
 	 */
 	int dir;
 	int pts, proc;         /* mounts; proc: or the errno of the kernel's refusal */
+	int mqueue;            /* mount; < 0: the kernel has no POSIX message queues */
 	int node[STAGE_NODES]; /* copies of the host's devices; < 0: the host has none of that name */
 };
 

@@ -23,7 +23,7 @@ CASES = cases.load()
 RECORDED = json.loads(cases.RECORDED.read_text())
 SETTINGS = {"network": {"allowedDomains": [], "deniedDomains": []}, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}
 # differences that no case of the corpus can show, and the test that does
-SHOWN = {"D16": "test_signals_go_to_the_command", "D17": "test_a_terminal_of_its_own", "D18": "test_masked_credentials_are_denied",
+SHOWN = {"D14": "test_bailey_keeps_its_state", "D16": "test_signals_go_to_the_command", "D17": "test_a_terminal_of_its_own", "D18": "test_masked_credentials_are_denied",
          "D19": "test_helpers_are_not_needed", "D20": "test_tmp_claude_of_somebody_else"}
 
 
@@ -166,12 +166,35 @@ def test_absent_denials_leave_nothing_on_the_host_meanwhile(user, ws, srt, home)
     assert os.listdir(ws) == [], "also after kill -9"
 
 
-def test_what_was_moved_aside_keeps_what_is_there(user, ws, srt, home):
+def test_what_was_moved_can_be_put_back(user, ws, srt, home):
     home(changed(denyWrite=["later"]))
-    user.write(ws / "later.denied-0", "mine\n")
     r = user.exec([srt, "-c", "echo x > later"], cwd=ws)
-    assert r.rc == 0 and "'later.denied-1'" in r.bailey_err, r
-    assert (ws / "later.denied-0").read_text() == "mine\n" and (ws / "later.denied-1").read_text() == "x\n"
+    lines = r.bailey_err.splitlines()
+    assert r.rc == 0 and len(lines) == 1 and f"'{ws}/later': made during a run, and not there before (write-denied)" in lines[0], r
+    assert not (ws / "later").exists()
+    name = re.search(r"show\|restore (\w+)", lines[0])[1]
+    assert user.exec([BAILEY, "quarantine", "restore", name], cwd=ws).rc == 0
+    assert (ws / "later").read_text() == "x\n"
+
+
+def test_what_was_made_goes_after_kill_9_too(user, ws, srt, home):
+    home(changed(denyWrite=["later"]))
+    # a state of its own: other versions of bailey may look after root's
+    env = {"XDG_STATE_HOME": str(user.mkdir(user.base / "state-kill"))}
+    p = user.popen([srt, "-c", "echo x > later; echo y > .envrc; echo ready; sleep 60"], cwd=ws, env=env)
+    assert p.stdout.readline() == b"ready\n"
+    kill(p)
+    # the watcher does it, else the next run
+    assert wait_for(lambda: not (ws / "later").exists(), 2) or user.exec([srt, "true"], cwd=ws, env=env).rc == 0
+    assert wait_for(lambda: not (ws / "later").exists())
+    assert (ws / ".envrc").exists(), "no name of srt's: it stays"
+
+
+def test_bailey_keeps_its_state(user, ws, srt, home):
+    home(changed(allowWrite=[str(user.home)]))
+    r = user.exec([srt, "-c", "touch ~/.config/bailey/policy.json || echo refused; ls -A ~/.local/state/bailey 2>/dev/null | wc -l; touch ~/mine; rm ~/mine"], cwd=ws)
+    assert r.rc == 0 and r.out == "refused\n0\n", r
+    assert (user.home / ".local/state/bailey").is_dir() and not (user.home / ".config/bailey/policy.json").exists()
 
 
 def test_no_link_leads_the_sweep_out(user, ws, srt, home, outside):
@@ -179,7 +202,7 @@ def test_no_link_leads_the_sweep_out(user, ws, srt, home, outside):
     user.write(outside / "commands" / "keep", "keep\n")
     r = user.exec([srt, "-c", f"ln -s {outside} a"], cwd=ws)
     assert r.rc == 0 and (outside / "commands" / "keep").read_text() == "keep\n", r
-    assert os.readlink(ws / "a.denied-0") == str(outside)
+    assert not os.path.lexists(ws / "a")
 
 
 def test_a_denial_of_what_comes_later_on_the_host(user, ws, srt, home):
@@ -316,7 +339,7 @@ def test_too_many_names_is_a_refusal(user, ws, srt, home):
     r = user.exec([srt, "-c", "echo RAN"], cwd=ws, timeout=120)
     assert (r.rc, r.out) in ((1, ""), (0, "RAN\n")), r
     if r.rc:
-        assert "500000 names" in r.err, r
+        assert "name a narrower place than" in r.err, r
 
 
 def test_the_corpus_is_recorded():

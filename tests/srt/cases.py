@@ -81,7 +81,7 @@ class World:
         return text
 
     def look(self):
-        """What is on disk: a line for each name."""
+        """What is on disk: a line for each name. bailey's own state and policy are a difference of their own (D14)."""
         found = {}
         for path in sorted(self.base.rglob("*")):
             if path.is_symlink():
@@ -93,7 +93,8 @@ class World:
             else:
                 what = "special"
             found[str(path.relative_to(self.base))] = what
-        return found
+        own = ("home/.local/state/bailey", "home/.config/bailey")
+        return {name: what for name, what in found.items() if not name.startswith(own) and not any(o.startswith(name + "/") for o in own)}
 
     def done(self):
         if self.socket:
