@@ -318,36 +318,32 @@ static socklen_t address(int dir, struct sockaddr_un *a)
 
 int guard_watch_main(int runtime)
 {
-	struct watcher *w = calloc(1, sizeof(*w));
+	struct watcher w = { .listener = -1, .lock = -1, .trees = { .fd = -1 } };
 	struct sockaddr_un a;
 	socklen_t len = address(runtime, &a);
 	size_t i;
 
-	if (!w)
-		return 125;
-	*w = (struct watcher){ .listener = -1, .lock = -1, .trees = { .fd = -1 } };
 	/* one of them: who comes second goes */
-	w->lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			 0600);
-	if (w->lock < 0 || flock(w->lock, LOCK_EX | LOCK_NB) < 0)
+	w.lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+	if (w.lock < 0 || flock(w.lock, LOCK_EX | LOCK_NB) < 0)
 		return 0;
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
-	w->trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	w->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	w.trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	w.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	(void)unlinkat(runtime, SOCKET_NAME, 0); /* ours, of one that was killed */
-	if (w->trees.fd < 0 || w->listener < 0 ||
-	    bind(w->listener, (struct sockaddr *)&a, len) < 0 || listen(w->listener, 64) < 0)
+	if (w.trees.fd < 0 || w.listener < 0 || bind(w.listener, (struct sockaddr *)&a, len) < 0 ||
+	    listen(w.listener, 64) < 0)
 		return 125;
-	loop(w);
+	loop(&w);
 	/* nobody connects to a name that has gone; who did just now tries again */
 	(void)unlinkat(runtime, SOCKET_NAME, 0);
-	for (i = 0; i < w->n; i++)
-		run_free(w->runs[i]);
-	trees_done(&w->trees);
-	cleanup_close(&w->listener);
-	cleanup_close(&w->lock);
-	free(w);
+	for (i = 0; i < w.n; i++)
+		run_free(w.runs[i]);
+	trees_done(&w.trees);
+	cleanup_close(&w.listener);
+	cleanup_close(&w.lock);
 	return 0;
 }
 
