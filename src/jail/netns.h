@@ -4,24 +4,28 @@
 
 #include <stdint.h>
 
-/* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 #include "cpus.h"
 #include "util/util.h"
 
+/* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 struct netns {
-	_Alignas(16) unsigned char stack[16384];
 	uint32_t running; /* cleared and woken by the kernel when the thread has ended */
+	uint32_t gate;    /* 1: the thread may begin */
+	pid_t tid;
 	int fd;           /* the namespace, or negative errno */
 	const char *step; /* NULL: not begun */
 };
 
 /**
- * netns_begin() - make a network namespace with loopback up, in a helper thread.
+ * netns_begin() - start a helper thread that will make a network namespace with loopback up. One at a time.
  * The only place where a thread exists in a process that clones: it is joined before. Return: 0 or negative errno with @e.
  */
-int netns_begin(struct netns *n, const struct cpus *cpus, struct err *e);
+int netns_begin(struct netns *n, struct err *e);
 
-/** netns_join() - wait, and enter the namespace. Return: 0 or negative errno; n->step names what failed. */
+/** netns_go() - let the thread work, on another CPU when there is one. */
+void netns_go(struct netns *n, const struct cpus *cpus);
+
+/** netns_join() - after netns_go(): wait, and enter the namespace. Return: 0 or negative errno; n->step names what failed. */
 int netns_join(struct netns *n);
 
 #endif

@@ -5,20 +5,22 @@
  * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, six namespaces      the network namespace follows in 5, beside everything else
+ *            2  clone3, three namespaces    user, mount, pid: what only a clone, or the launcher, can do. The rest is off the launcher's way
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
  *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
- *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
- *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans
- *            7  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
- *            8  mask live sockets, join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
- *            9  Landlock ruleset, fds       opened while all paths are still open
- *           10  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
- *           11  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
- *           12  Landlock                    before seccomp, whose filter needs not know its calls then
- *           13  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
- *           14  seccomp                     last: everything before needs calls that it refuses
- *           15  verify (verify.c)           retry what must now fail
+ *            5  ipc, uts, cgroup namespaces   before anything that could show the host's
+ *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans; the bounding set, because
+ *                                           nothing is exec'd from here on but the command, and dropping it takes a call for each capability
+ *            7  network namespace           in a helper thread, which waits until there is a CPU for it, and is joined in 9
+ *            8  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
+ *            9  mask live sockets, join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
+ *           10  Landlock ruleset, fds       opened while all paths are still open
+ *           11  securebits, capabilities    before no_new_privs only because setpcap is needed for the first
+ *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
+ *           13  Landlock                    before seccomp, whose filter needs not know its calls then
+ *           14  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
+ *           15  seccomp                     last: everything before needs calls that it refuses
+ *           16  verify (verify.c)           retry what must now fail
  */
 #include <errno.h>
 #include <grp.h>
@@ -49,8 +51,7 @@
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
-#define CLONE_FLAGS \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
 
 /*
  * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
@@ -137,6 +138,28 @@ static int drop_groups(void)
 	return strncmp(answer, "deny", 4) == 0 ? 0 : -1;
 }
 
+/* 5. One call for all; which was refused is only asked when it matters. */
+static int stage_namespaces(struct child *c, struct err *e)
+{
+	static const struct {
+		int flag;
+		enum jail_layer layer;
+	} kinds[] = { { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
+		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
+		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
+	size_t i;
+
+	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (unshare(kinds[i].flag) < 0) {
+			(void)err_sys(e, -errno, "unshare");
+			return jail_layer_lost(kinds[i].layer, 0, &c->apply.lost, e);
+		}
+	}
+	return 0;
+}
+
 /* The next thing that the launcher hands over. Return: 0 or negative errno with @e. */
 static int take(int sock, struct hand_over *m, int fds[8], struct err *e)
 {
@@ -166,7 +189,7 @@ static int stage_ids_given(struct child *c, struct err *e)
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
 }
 
-/* 7, root: mounts with mapped owners, which only the launcher can make. */
+/* 8, root: mounts with mapped owners, which only the launcher can make. */
 static int stage_take_mounts(struct child *c, struct err *e)
 {
 	struct hand_over m;
@@ -182,7 +205,7 @@ static int stage_take_mounts(struct child *c, struct err *e)
 	}
 }
 
-/* 8. The launcher has searched the direct trees meanwhile. */
+/* 9. The launcher has searched the direct trees meanwhile. */
 static int stage_sockets(struct child *c, struct err *e)
 {
 	struct hand_over m;
@@ -198,7 +221,7 @@ static int stage_sockets(struct child *c, struct err *e)
 	}
 }
 
-/* 9. What must be opened while it still can be. */
+/* 10. What must be opened while it still can be. */
 static int stage_open(struct child *c, struct err *e)
 {
 	int r;
@@ -218,8 +241,8 @@ static int stage_open(struct child *c, struct err *e)
 /* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
-	c->service[0] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	c->service[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	c->service[0] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[1] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
@@ -262,7 +285,23 @@ static int stage_check_stdio(const struct child *c, struct err *e)
 	return 0;
 }
 
-/* 10. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
+/* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
+static int stage_bounding_set(struct child *c, struct err *e)
+{
+	long cap;
+
+	for (cap = 0; cap < 64; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			break; /* past the last capability of this kernel */
+		(void)err_sys(e, -errno, "bounding set");
+		return jail_layer_lost(JAIL_LAYER_CAPS, 0, &c->apply.lost, e);
+	}
+	return 0;
+}
+
+/* 11. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
 static int stage_drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -270,15 +309,7 @@ static int stage_drop_capabilities(struct err *e)
 	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
 			     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 			     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-	long cap;
 
-	for (cap = 0; cap < 64; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-			if (errno == EINVAL)
-				break; /* past the last capability of this kernel */
-			return err_sys(e, -errno, "bounding set");
-		}
-	}
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "securebits");
 	memset(none, 0, sizeof(none));
@@ -287,7 +318,7 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
-/* 10-14. After this, PID 1 can do no more than the command will be able to. */
+/* 11-15. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
 	const struct jail_spec *spec = c->spec;
@@ -325,7 +356,7 @@ static int stage_confine(struct child *c, struct err *e)
 	return 0;
 }
 
-/* 7. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
+/* 8. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
 static int stage_take_spec(struct child *c, void *shared, size_t size, struct err *e)
 {
 	struct hand_over m;
@@ -337,6 +368,7 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 		return r;
 	if (!m.spec)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over without a spec");
+	netns_go(&c->net, &c->cpus); /* the launcher has little more to do */
 	if (mprotect(shared, size, PROT_READ) < 0)
 		return err_sys(e, -errno, "shared memory");
 	cpus_restore(&c->cpus);
@@ -359,14 +391,12 @@ static int rootfs_lost(unsigned int *lost, int r, struct err *e)
 
 static int stage_mounts(struct child *c, struct err *e)
 {
-	int r;
+	int r = jail_plan_apply(&c->apply, e);
 
-	stage_open_namespaces(c);
-	r = jail_plan_apply(&c->apply, e);
 	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
-/* 8. Into the cgroups when the helper thread has gone; before anything hostile. */
+/* 9. Into the cgroups when the helper thread has gone; before anything hostile. */
 static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
@@ -374,39 +404,56 @@ static int stage_limits(struct child *c, struct err *e)
 	return jail_limits_apply(&c->apply, c->cgroups, c->service + 2, e);
 }
 
+/* 6, 7: while the launcher plans. */
+static int stage_prepare(struct child *c, struct err *e)
+{
+	int r = stage_make(&c->apply.stage, e);
+
+	if (r < 0)
+		return rootfs_lost(&c->apply.lost, r, e);
+	stage_open_namespaces(c);
+	r = stage_bounding_set(c, e);
+	return r < 0 ? r : netns_begin(&c->net, e);
+}
+
+static int stage_join(struct child *c, struct err *e)
+{
+	int r = netns_join(&c->net);
+
+	if (r == 0)
+		return 0;
+	(void)err_sys(e, r, "network namespace: %s", c->net.step);
+	return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
+}
+
+/* A failure ends in _exit(), which ends the helper thread, too. */
 static int build(struct child *c, void *shared, size_t size, struct err *e)
 {
 	uid_t uid = c->uid;
-	int joined, r;
 	mode_t mask;
+	int r;
 
 	r = stage_die_with_parent(c->sock);
 	if (r < 0)
 		return err_sys(e, r, "launcher");
 	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
+	if (r == 0)
+		r = stage_namespaces(c, e);
 	if (r < 0)
 		return r;
 	mask = umask(0);
 	r = uid ? 0 : stage_ids_given(c, e);
-	if (r == 0) {
-		r = stage_make(&c->apply.stage, e);
-		if (r < 0)
-			r = rootfs_lost(&c->apply.lost, r, e);
-	}
+	if (r == 0)
+		r = stage_prepare(c, e);
 	if (r == 0)
 		r = stage_take_spec(c, shared, size, e);
-	if (r == 0)
-		r = netns_begin(&c->net, &c->cpus, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
 	(void)umask(mask);
 	if (r == 0)
 		r = stage_sockets(c, e);
-	joined = c->net.step ? netns_join(&c->net) : 0;
-	if (r == 0 && joined < 0) {
-		(void)err_sys(e, joined, "network namespace: %s", c->net.step);
-		r = jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
-	}
+	if (r == 0)
+		r = stage_join(c, e);
 	if (r == 0)
 		r = stage_limits(c, e);
 	if (r == 0)
@@ -542,7 +589,7 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	return give(jail, &m, sizeof(m.op), id->lock, e);
 }
 
-/* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
+/* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	const struct jail_plan *p = spec->plan;
@@ -575,17 +622,14 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-/* The clone asks for all namespaces at once; which of them was refused is only asked when it matters. */
+/* The clone asks for three namespaces at once; which of them was refused is only asked when it matters. */
 static enum jail_layer layer_refused(void)
 {
 	static const struct {
 		unsigned int flag;
 		enum jail_layer layer;
 	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS },
-		      { CLONE_NEWPID, JAIL_LAYER_PIDNS },
-		      { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
-		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
-		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
+		      { CLONE_NEWPID, JAIL_LAYER_PIDNS } };
 	size_t i;
 
 	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {
@@ -598,36 +642,29 @@ static enum jail_layer layer_refused(void)
 int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
-	struct child *c =
-		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
+	struct child c = { .lock = -1, .ruleset = -1, .apply.root = -1 };
 	unsigned int lost = 0;
 	int pair[2];
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
-	if (!c)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		free(c);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
-	}
-	c->sock = pair[1];
-	c->lock = c->ruleset = c->apply.root = -1;
-	memset(c->service, -1, sizeof(c->service));
-	c->uid = geteuid();
-	c->gid = getegid();
-	cpus_read(&c->cpus);
+	c.sock = pair[1];
+	memset(c.service, -1, sizeof(c.service));
+	c.uid = geteuid();
+	c.gid = getegid();
+	cpus_read(&c.cpus);
 	pid = sys_clone3(&args);
 	if (pid ==
 	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
 		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0) {
 		(void)close(pair[0]);
-		child_main(c, shared, size);
+		child_main(&c, shared, size);
 	}
 	if (pid > 0)
-		cpus_push((pid_t)pid, &c->cpus);
-	free(c);
+		cpus_push((pid_t)pid, &c.cpus);
 	(void)close(pair[1]);
 	jail->sock = pair[0];
 	if (pid < 0) {
@@ -666,7 +703,7 @@ static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *
 	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
 }
 
-/* The launcher's half of stage 8, while PID 1 is at stage 7. */
+/* The launcher's half of stage 9, while PID 1 is at stage 8. */
 int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct jail_sockets found = { .paths = NULL, .n = 0 };
