@@ -21,6 +21,8 @@
 #include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
+/* Before the rest of a large workspace is searched, which takes longer than this: a command that is over by then need not wait for its end. */
+#define LATE_MS 5
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
@@ -167,9 +169,25 @@ static bool watch(struct run *run, long *wait)
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
-	if (!run->dry_run)
-		run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
-				      &run->shared->sandbox.protect, &run->shared->sandbox.policy);
+	if (run->dry_run || !jail_late_pending(&run->jail, &run->shared->sandbox.protect))
+		jail_settle(&run->jail);
+	else
+		run->late_at = now_ms() + LATE_MS;
+}
+
+/* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
+static void start_late(struct run *run, long *wait)
+{
+	const long left = run->late_at - now_ms();
+
+	if (left > 0) {
+		if (*wait < 0 || *wait > left)
+			*wait = left;
+		return;
+	}
+	run->late_at = 0;
+	run->late = jail_late(&run->jail, &run->shared->sandbox.plan, &run->shared->sandbox.protect,
+			      &run->shared->sandbox.policy);
 	if (run->late < 0)
 		say("bailey: the rest of a large workspace can't be searched for sockets and protected paths: %s\n",
 		    strerror(-run->late));
@@ -246,6 +264,8 @@ static int loop(struct run *run, struct err *e)
 		}
 		if (run->watch && watch(run, &wait))
 			return 128 + SIGKILL;
+		if (run->late_at && !run->ended)
+			start_late(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;

@@ -113,11 +113,13 @@ struct jail {
 	unsigned int lost;         /* layers that the launcher could not have, as bits */
 	bool searched;             /* all direct trees were searched for sockets before the start */
 	int watch[JAIL_WATCH_NUM]; /* after WIRE_READY, where memory must be watched */
+	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                         \
-	{                                                                                 \
-		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 } \
+#define JAIL_INIT                                                                          \
+	{                                                                                  \
+		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 }, \
+		.drop = { -1, -1 }                                                         \
 	}
 
 /**
@@ -162,9 +164,15 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);
 /** jail_done() - close the fds; kills nothing. */
 void jail_done(struct jail *jail);
 
+/** jail_late_pending() - after WIRE_READY: whether jail_late() has anything to do. */
+bool jail_late_pending(const struct jail *jail, const struct jail_protect *protect);
+
+/** jail_settle() - after WIRE_READY, when no jail_late() will follow: do now, beside the command, what jail_done() would have to do at the end. */
+void jail_settle(struct jail *jail);
+
 /**
  * jail_late() - start a process that searches large direct trees to their end, for sockets and for protected names, and mounts over what it
- * finds. Should be called after WIRE_READY. @protect, @policy: of jail_protect_find().
+ * finds. Should be called soon after WIRE_READY. @protect, @policy: of jail_protect_find().
  * Return: its pid, to be reaped; 0 when everything was searched already; or negative errno.
  */
 int jail_late(const struct jail *jail, const struct jail_plan *plan,

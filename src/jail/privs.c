@@ -765,32 +765,31 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 /*
  * The last reference to a mount namespace unmounts it, and each overlay in it waits for a grace period of RCU: 0.5 ms in all, for nobody. A
  * file that is reachable from nowhere but its own socket's queue is dropped by the kernel's collector instead, in a worker (unix(7),
- * Linux 6.9; earlier kernels collect at once, which is no slower than a close).
+ * Linux 6.9; earlier kernels collect at once, which is no slower than a close). Until jail_done() the socket is ours, too: were the file
+ * dropped while PID 1 lives, PID 1 would have the last reference.
  */
-static void drop_later(int *fd)
+void jail_settle(struct jail *jail)
 {
-	int pair[2], fds[2];
+	int fds[2];
 
-	if (*fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (jail->mntns < 0 || jail->drop[0] >= 0 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, jail->drop) < 0)
 		return;
-	fds[0] = pair[1];
-	fds[1] = *fd;
-	(void)fd_send(pair[0], "", 1, fds, 2); /* else it is closed below, as usual */
-	cleanup_close(fd);
-	*fd = -1;
-	(void)close(pair[1]);
-	(void)close(pair[0]); /* the last: a close of a socket is what starts the collector */
+	fds[0] = jail->drop[1];
+	fds[1] = jail->mntns;
+	(void)fd_send(jail->drop[0], "", 1, fds, 2); /* else it is closed now, as usual */
+	cleanup_close(&jail->mntns);
+	jail->mntns = -1;
 }
 
 void jail_done(struct jail *jail)
 {
-	int *fds[] = { &jail->sock,     &jail->userns,   &jail->mntns,
-		       &jail->watch[0], &jail->watch[1], &jail->watch[2] };
-
+	/* the last is a socket: its close is what starts the collector */
+	int *fds[] = { &jail->sock,     &jail->userns,   &jail->mntns,   &jail->watch[0],
+		       &jail->watch[1], &jail->watch[2], &jail->drop[1], &jail->drop[0] };
 	size_t i;
 
-	drop_later(&jail->mntns);
-
+	jail_settle(jail);
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		cleanup_close(fds[i]);
 		*fds[i] = -1;
