@@ -2,7 +2,7 @@
 /*
  * Theory of operation. Everything that comes from the host is opened first, as detached mounts, while the tree is still the host's. Then
  * the whole tree turns read-only in place. One tmpfs, the stage, is mounted over /tmp: it holds every private directory, mask, device
- * directory and whiteout layer; they are cloned from it to their places, so one superblock pays for all. The operations are
+ * directory; they are cloned from it to their places, so one superblock pays for all. Whiteout layers are made in a ramfs below it. The operations are
  * attached in the order of the plan; the last one covers /tmp itself, and with it the stage.
  *
  * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd. Overlays alone are mounted by name,
@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define STAGE JAIL_STAGE
+#define HIDE STAGE "/h"
 
 int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e)
 {
@@ -246,8 +247,8 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 	size_t i;
 	int r;
 
-	r = stage_mkdir(a->stage.dir, dir, p->ops[index].mode);
-	if (r == 0 && mknodat(a->stage.dir, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
+	r = stage_mkdir(a->stage.hide, dir, p->ops[index].mode);
+	if (r == 0 && mknodat(a->stage.hide, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
 		r = -errno;
 	for (i = index + 1; r == 0 && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
@@ -259,8 +260,8 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 		    (int)sizeof(path))
 			r = -ENAMETOOLONG;
 		else if (op->type == JAIL_OP_UPPER)
-			r = stage_mkdir(a->stage.dir, path, op->mode);
-		else if (linkat(a->stage.dir, "w", a->stage.dir, path, 0) < 0)
+			r = stage_mkdir(a->stage.hide, path, op->mode);
+		else if (linkat(a->stage.hide, "w", a->stage.hide, path, 0) < 0)
 			r = -errno; /* a link costs half of a new node */
 	}
 	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
@@ -302,7 +303,7 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 					       &a->lost, e);
 		if (r < 0)
 			return r;
-		(void)snprintf(opts, sizeof(opts), "lowerdir=" STAGE "/%s:%s", dir, lower);
+		(void)snprintf(opts, sizeof(opts), "lowerdir=" HIDE "/%s:%s", dir, lower);
 	} else {
 		/* a lower-only overlay needs two layers; the host's first, so that its owner and mode show */
 		(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
@@ -469,6 +470,8 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
 		r = attach_fd(a, a->stage.dir, STAGE, e);
+	if (r == 0)
+		r = attach_fd(a, a->stage.hide, HIDE, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
 		if (!covers_stage(&p->ops[i]))
 			r = apply_op(a, i, e);

@@ -94,14 +94,19 @@ int stage_make(struct stage *s, struct err *e)
 	if (r == 0)
 		r = stage_mkfile(s->dir, "f", 0);
 	if (r == 0)
+		r = stage_mkdir(s->dir, "h", 0755);
+	if (r == 0)
 		r = stage_mkdir(s->dir, "shm", 01777);
 	if (r == 0)
 		r = stage_dev(s->dir);
-	/* refused by some filters, and only what hides a name needs it: that tries again (plan-apply.c) */
-	if (r == 0 && mknodat(s->dir, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EPERM)
-		r = -errno;
 	if (r < 0)
 		return err_sys(e, r, "private tmpfs: fill");
+	s->hide = new_mount("ramfs", "mode", "0755", MOUNT_ATTR_NODEV);
+	if (s->hide < 0)
+		return err_sys(e, s->hide, "ramfs for hidden names");
+	/* refused by some filters, and only what hides a name needs it: that tries again (plan-apply.c) */
+	if (mknodat(s->hide, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EPERM)
+		return err_sys(e, -errno, "whiteout");
 	s->pts = new_mount("devpts", "ptmxmode", "0666", MOUNT_ATTR_NOEXEC);
 	if (s->pts < 0)
 		return err_sys(e, s->pts, "/dev/pts: devpts");
