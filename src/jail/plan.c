@@ -48,7 +48,7 @@ static int add(struct planner *pl, enum jail_op_type type, const char *path, uns
 		return err_set(pl->e, ERR_POLICY, -E2BIG,
 			       "the mount plan has more than %d operations", LIMIT_OPS);
 	if (p->n == p->size) {
-		size = p->size ? p->size * 2 : 64;
+		size = p->size ? p->size * 2 : 128;
 		ops = arena_alloc(p->arena, size * sizeof(*ops));
 		if (!ops)
 			return err_set(pl->e, ERR_SYSTEM, -ENOMEM,

@@ -63,7 +63,7 @@ int protect_add_root(struct finder *f, const char *path)
 	}
 	if (f->n_roots == f->max_roots) {
 		const char **roots =
-			arena_alloc(&f->scratch, (f->n_roots * 2 + 16) * sizeof(*roots));
+			arena_alloc(f->policy->arena, (f->n_roots * 2 + 16) * sizeof(*roots));
 
 		if (!roots)
 			return oom(f);
@@ -455,32 +455,27 @@ static bool is_workspace(const struct jail_protect *pr, const char *path)
 
 int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err *e)
 {
-	struct finder *f = calloc(1, sizeof(*f));
+	struct finder f = { .pr = pr,
+			    .policy = policy,
+			    .e = e,
+			    .scratch = ARENA_INIT(LIMIT_ARENA),
+			    .index_budget = LIMIT_GIT_INDEX };
+	int r = collect_roots(&f);
 	size_t i, n;
-	int r;
 
-	if (!f)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
-	*f = (struct finder){ .pr = pr,
-			      .policy = policy,
-			      .e = e,
-			      .scratch = ARENA_INIT(LIMIT_ARENA),
-			      .index_budget = LIMIT_GIT_INDEX };
-	r = collect_roots(f);
-	n = f->n_roots; /* git directories that are given come to them, and are known through and through */
+	n = f.n_roots; /* git directories that are given come to them, and are known through and through */
 	for (i = 0; r == 0 && i < n; i++)
 		r = protect_git_entry(
-			f, f->roots[i],
-			PROTECT_REACH | (is_workspace(pr, f->roots[i]) ? PROTECT_WORKSPACE : 0));
+			&f, f.roots[i],
+			PROTECT_REACH | (is_workspace(pr, f.roots[i]) ? PROTECT_WORKSPACE : 0));
 	if (r == 0)
-		r = search_home(f);
-	f->max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
-	for (i = 0; i < n && f->n_queue < f->max_queue; i++)
-		f->queue[f->n_queue++] = f->roots[i];
+		r = search_home(&f);
+	f.max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
+	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
+		f.queue[f.n_queue++] = f.roots[i];
 	if (r == 0)
-		r = search(f);
-	arena_done(&f->scratch);
-	free(f);
+		r = search(&f);
+	arena_done(&f.scratch);
 	return r;
 }
 
