@@ -147,7 +147,11 @@ struct sandbox {
  */
 int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
 
-/** sandbox_plan() - after that: built-in rules and the mount plan. Return: 0 or negative errno with @e. */
+/**
+ * sandbox_frame(), sandbox_plan() - after that, in this order: built-in rules and what every mount plan has; what the rules change in it.
+ * Return: 0 or negative errno with @e.
+ */
+int sandbox_frame(struct sandbox *s, struct err *e);
 int sandbox_plan(struct sandbox *s, struct err *e);
 
 /** sandbox_make() - that and sandbox_env(), for verbs that start nothing. Return: as those. */
@@ -250,6 +254,9 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
 
 /** supervise_sandbox() - where the description of the run must be made. */
 struct sandbox *supervise_sandbox(struct run *run);
+
+/** supervise_early() - between sandbox_frame() and sandbox_plan(): let PID 1 mount what is certain already. Return: 0 or negative errno with @e. */
+int supervise_early(struct run *run, struct err *e);
 
 /**
  * supervise_build() - let PID 1 build what the plan says.

@@ -89,6 +89,10 @@ static int run(const struct sandbox_options *o, char *const *argv, bool owner, b
 	if (r == 0)
 		r = supervise_identify(&run, ret_no_block, e);
 	if (r == 0)
+		r = sandbox_frame(s, e);
+	if (r == 0)
+		r = supervise_early(&run, e);
+	if (r == 0)
 		r = sandbox_plan(s, e);
 	if (r == 0)
 		r = supervise_build(&run, o->dry_run, ret_no_block, e);

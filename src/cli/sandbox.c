@@ -77,7 +77,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 		       jail_identity_choose(&s->id, s->workspaces[0], e);
 }
 
-int sandbox_plan(struct sandbox *s, struct err *e)
+int sandbox_frame(struct sandbox *s, struct err *e)
 {
 	int r = sandbox_builtins(s, e);
 
@@ -90,7 +90,16 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	policy_seal(&s->policy);
 	sandbox_grants_overruled(s);
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
-	r = jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
+	r = jail_plan_frame(&s->plan, &s->arena, &s->policy, &s->host, e);
+	if (r == 0 && s->starts)
+		jail_plan_early(&s->plan, &s->policy);
+	return r;
+}
+
+int sandbox_plan(struct sandbox *s, struct err *e)
+{
+	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
+
 	sandbox_socket_ops(s);
 	return r;
 }
@@ -99,6 +108,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err 
 {
 	int r = sandbox_identify(s, o, false, e);
 
+	if (r == 0)
+		r = sandbox_frame(s, e);
 	if (r == 0)
 		r = sandbox_plan(s, e);
 	return r < 0 ? r : sandbox_env(s, e);

@@ -26,6 +26,7 @@
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
+	struct jail_shared jail;
 	struct sandbox sandbox;
 	struct jail_spec spec;
 	struct init_command cmd;
@@ -327,7 +328,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	if (r == 0 && relay)
 		r = relay_start(&run->relay, relay, e);
 	if (r == 0)
-		r = jail_begin(&run->jail, run->shared, SHARED_SIZE, e);
+		r = jail_begin(&run->jail, &run->shared->jail, SHARED_SIZE, e);
 	if (r < 0)
 		supervise_abort(run);
 	return r;
@@ -345,6 +346,11 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 
 	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
 	return r;
+}
+
+int supervise_early(struct run *run, struct err *e)
+{
+	return jail_early(&run->jail, &run->shared->sandbox.plan, e);
 }
 
 /* PID 1 and its helpers are gone after this. */

@@ -44,7 +44,7 @@ static int make(struct netns *n)
 	return r;
 }
 
-static void wait_while(uint32_t *word, uint32_t value)
+static void wait_while(const uint32_t *word, uint32_t value)
 {
 	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
 		(void)sys_call6(SYS_futex, (long)word, FUTEX_WAIT, value, 0, 0,
@@ -55,19 +55,19 @@ static int thread(void *arg)
 {
 	struct netns *n = arg;
 
-	wait_while(&n->gate, 0);
+	wait_while(n->gate, 0);
 	n->fd = make(n);
 	return 0;
 }
 
-int netns_begin(struct netns *n, struct err *e)
+int netns_begin(struct netns *n, const uint32_t *gate, struct err *e)
 {
 	static _Alignas(16) unsigned char stack[16384];
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
 
 	n->running = 1;
-	n->gate = 0;
+	n->gate = gate;
 	n->fd = -EINPROGRESS;
 	n->step = "thread";
 	n->tid = clone(thread, stack + sizeof(stack), flags, n, NULL, NULL, &n->running);
@@ -79,11 +79,10 @@ int netns_begin(struct netns *n, struct err *e)
 	return 0;
 }
 
-void netns_go(struct netns *n, const struct cpus *cpus)
+void netns_open(uint32_t *gate)
 {
-	cpus_push(n->tid, cpus);
-	__atomic_store_n(&n->gate, 1, __ATOMIC_RELEASE);
-	(void)sys_call6(SYS_futex, (long)&n->gate, FUTEX_WAKE, 1, 0, 0, 0);
+	__atomic_store_n(gate, 1, __ATOMIC_RELEASE);
+	(void)sys_call6(SYS_futex, (long)gate, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 int netns_join(struct netns *n)

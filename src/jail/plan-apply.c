@@ -3,7 +3,8 @@
  * Theory of operation. Everything that comes from the host is opened first, as detached mounts, while the tree is still the host's. Then
  * the whole tree turns read-only in place. One tmpfs, the stage, is mounted over /tmp: it holds every private directory, mask, device
  * directory; they are cloned from it to their places, so one superblock pays for all. Whiteout layers are made in a ramfs below it. The operations are
- * attached in the order of the plan; the last one covers /tmp itself, and with it the stage.
+ * attached in the order of the plan; the last one covers /tmp itself, and with it the stage. What no rule touches is attached before the
+ * rules are planned; then the stage is there before the tree turns read-only, and is made writable again.
  *
  * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd. Overlays alone are mounted by name,
  * because their layers are given by name; these names are top-level directories, or below them directories with mounts.
@@ -275,6 +276,30 @@ static bool gone(const struct jail_apply *a, const char *path)
 	return fd == -ENOENT;
 }
 
+static int mount_overlay(const char *path, const char *opts, struct err *e)
+{
+	if (mount("overlay", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0)
+		return err_sys(e, -errno, "overlay over '%s'", path);
+	return 0;
+}
+
+/* A lower-only overlay needs two layers; the host's first, so that its owner and mode show. @lower: escaped */
+static int mount_layer(const char *path, const char *lower, struct err *e)
+{
+	char opts[3 * LIMIT_PATH];
+
+	(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
+	return mount_overlay(path, opts, e);
+}
+
+static int mount_lower(const char *path, struct err *e)
+{
+	char lower[2 * LIMIT_PATH];
+	int r = escape_lower(lower, sizeof(lower), path);
+
+	return r < 0 ? err_sys(e, r, "'%s'", path) : mount_layer(path, lower, e);
+}
+
 static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[index];
@@ -304,17 +329,13 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 		if (r < 0)
 			return r;
 		(void)snprintf(opts, sizeof(opts), "lowerdir=" HIDE "/%s:%s", dir, lower);
+		r = mount_overlay(op->path, opts, e);
 	} else {
-		/* a lower-only overlay needs two layers; the host's first, so that its owner and mode show */
-		(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
+		r = mount_layer(op->path, lower, e);
 	}
-	if (mount("overlay", op->path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0) {
-		(void)err_sys(e, -errno, "overlay over '%s'", op->path);
-		if (gone(a, op->path))
-			return 0;
-		return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
-	}
-	return 0;
+	if (r == 0 || gone(a, op->path))
+		return 0;
+	return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
 }
 
 static int apply_empty(struct jail_apply *a, const char *path, struct err *e)
@@ -453,27 +474,72 @@ static bool covers_stage(const struct jail_op *op)
 	       path_covers(STAGE, op->path);
 }
 
+static int open_root(struct jail_apply *a, struct err *e)
+{
+	if (a->root < 0)
+		a->root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return a->root < 0 ? err_sys(e, -errno, "/") : 0;
+}
+
+static int attach_stages(struct jail_apply *a, struct err *e)
+{
+	int r = attach_fd(a, a->stage.dir, STAGE, e);
+
+	if (r == 0)
+		r = attach_fd(a, a->stage.hide, HIDE, e);
+	a->staged = r == 0;
+	return r;
+}
+
+int jail_plan_apply_early(struct jail_apply *a, const struct jail_frame *frame, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	size_t i;
+	int r = open_root(a, e);
+
+	if (r == 0)
+		r = attach_stages(a, e);
+	for (i = 0; r == 0 && i < frame->n && i < 64; i++) {
+		const struct jail_op *op = &frame->ops[i];
+
+		if ((op->flags & JAIL_OP_EARLY) &&
+		    (op->type == JAIL_OP_EMPTY ? apply_empty(a, op->path, &ignored) :
+						 mount_lower(op->path, &ignored)) == 0)
+			a->early |= UINT64_C(1) << i;
+	}
+	return r;
+}
+
+/* The whole tree is read-only now, and with it the stage, when that is there already. */
+static int free_stages(struct jail_apply *a, struct err *e)
+{
+	int r = set_attr(a->stage.dir, 0, MOUNT_ATTR_RDONLY, AT_RECURSIVE);
+
+	return r < 0 ? err_sys(e, r, "private tmpfs") : 0;
+}
+
+static bool is_done(const struct jail_apply *a, size_t i)
+{
+	return i < 64 && (a->early & UINT64_C(1) << i);
+}
+
 int jail_plan_apply(struct jail_apply *a, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
 	bool covered = false;
 	size_t i;
-	int r;
+	int r = open_root(a, e);
 
-	a->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (a->root < 0)
-		return err_sys(e, -errno, "/");
-	r = open_sources(a, e);
+	if (r == 0)
+		r = open_sources(a, e);
 	if (r == 0)
 		r = apply_op(a, 0, e); /* JAIL_OP_ROOT is always the first */
 	if (r == 0)
 		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
-		r = attach_fd(a, a->stage.dir, STAGE, e);
-	if (r == 0)
-		r = attach_fd(a, a->stage.hide, HIDE, e);
+		r = a->staged ? free_stages(a, e) : attach_stages(a, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
-		if (!covers_stage(&p->ops[i]))
+		if (!is_done(a, i) && !covers_stage(&p->ops[i]))
 			r = apply_op(a, i, e);
 	}
 	for (i = 1; r == 0 && i < p->n; i++) {
@@ -516,6 +582,18 @@ static int reopen(int stream, struct err *e)
 	    dup2(fd, stream) < 0)
 		return err_sys(e, -errno, "fd %d", stream);
 	return 0;
+}
+
+bool jail_streams_regular(void)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			return true;
+	}
+	return false;
 }
 
 int jail_streams_reopen(unsigned int *ret_foreign, struct err *e)

@@ -54,13 +54,14 @@
 #define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
 
 /*
- * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
- * detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
+ * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. What of the plan is certain,
+ * or nothing. The spec. To root, a detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
  */
 struct hand_over {
 	union {
 		uint64_t op;
 		const struct jail_identity *id;
+		const struct jail_frame *frame;
 		const struct jail_spec *spec;
 	};
 	char path[LIMIT_PATH]; /* sent as long as it is */
@@ -356,8 +357,33 @@ static int stage_confine(struct child *c, struct err *e)
 	return 0;
 }
 
-/* 8. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
-static int stage_take_spec(struct child *c, void *shared, size_t size, struct err *e)
+/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
+static int rootfs_lost(unsigned int *lost, int r, struct err *e)
+{
+	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
+		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
+	return r;
+}
+
+/* 8. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher writes. */
+static int stage_take_frame(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
+{
+	struct hand_over m;
+	int fds[8], r;
+
+	r = take(c->sock, &m, fds, e);
+	if (r < 0)
+		return r;
+	if (mprotect(shared, size, PROT_READ) < 0)
+		return err_sys(e, -errno, "shared memory");
+	cpus_push(c->net.tid, &c->cpus); /* to where the launcher is, who has little more to do */
+	if (!m.frame || jail_streams_regular())
+		return 0;
+	r = jail_plan_apply_early(&c->apply, m.frame, e);
+	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
+}
+
+static int stage_take_spec(struct child *c, struct err *e)
 {
 	struct hand_over m;
 	int fds[8], r;
@@ -368,9 +394,6 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 		return r;
 	if (!m.spec)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over without a spec");
-	netns_go(&c->net, &c->cpus); /* the launcher has little more to do */
-	if (mprotect(shared, size, PROT_READ) < 0)
-		return err_sys(e, -errno, "shared memory");
 	cpus_restore(&c->cpus);
 	c->spec = c->apply.spec = m.spec;
 	c->apply.src = malloc((m.spec->plan->n + 1) * sizeof(int));
@@ -379,14 +402,6 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 	for (i = 0; i < m.spec->plan->n; i++)
 		c->apply.src[i] = -1;
 	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
-}
-
-/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
-static int rootfs_lost(unsigned int *lost, int r, struct err *e)
-{
-	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
-		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
-	return r;
 }
 
 static int stage_mounts(struct child *c, struct err *e)
@@ -405,7 +420,7 @@ static int stage_limits(struct child *c, struct err *e)
 }
 
 /* 6, 7: while the launcher plans. */
-static int stage_prepare(struct child *c, struct err *e)
+static int stage_prepare(struct child *c, const struct jail_shared *shared, struct err *e)
 {
 	int r = stage_make(&c->apply.stage, e);
 
@@ -413,7 +428,7 @@ static int stage_prepare(struct child *c, struct err *e)
 		return rootfs_lost(&c->apply.lost, r, e);
 	stage_open_namespaces(c);
 	r = stage_bounding_set(c, e);
-	return r < 0 ? r : netns_begin(&c->net, e);
+	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
 }
 
 static int stage_join(struct child *c, struct err *e)
@@ -427,7 +442,7 @@ static int stage_join(struct child *c, struct err *e)
 }
 
 /* A failure ends in _exit(), which ends the helper thread, too. */
-static int build(struct child *c, void *shared, size_t size, struct err *e)
+static int build(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
 {
 	uid_t uid = c->uid;
 	mode_t mask;
@@ -444,9 +459,11 @@ static int build(struct child *c, void *shared, size_t size, struct err *e)
 	mask = umask(0);
 	r = uid ? 0 : stage_ids_given(c, e);
 	if (r == 0)
-		r = stage_prepare(c, e);
+		r = stage_prepare(c, shared, e);
 	if (r == 0)
-		r = stage_take_spec(c, shared, size, e);
+		r = stage_take_frame(c, shared, size, e);
+	if (r == 0)
+		r = stage_take_spec(c, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
 	(void)umask(mask);
@@ -497,7 +514,8 @@ static void __attribute__((noreturn)) child_fail(const struct child *c, const st
 }
 
 /* PID 1. Only 0-2, the report socket and the lock are open in it when the entry runs; all but 0-2 close on exec. */
-static void __attribute__((noreturn)) child_main(struct child *c, void *shared, size_t size)
+static void __attribute__((noreturn)) child_main(struct child *c, struct jail_shared *shared,
+						 size_t size)
 {
 	struct wire_msg msg = { .type = WIRE_READY };
 	struct err e = ERR_INIT;
@@ -639,7 +657,7 @@ static enum jail_layer layer_refused(void)
 	return JAIL_LAYER_USERNS;
 }
 
-int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
+int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
 	struct child c = { .lock = -1, .ruleset = -1, .apply.root = -1 };
@@ -648,6 +666,7 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
+	jail->shared = shared;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
 	c.sock = pair[1];
@@ -676,12 +695,20 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	return 0;
 }
 
+int jail_early(struct jail *jail, const struct jail_plan *plan, struct err *e)
+{
+	struct hand_over m = { .frame = plan->early };
+
+	return give(jail, &m, sizeof(m.op), -1, e);
+}
+
 int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct hand_over m = { .spec = spec };
 	int r;
 
 	r = give(jail, &m, sizeof(m.op), -1, e);
+	netns_open(&jail->shared->gate);
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }
 
