@@ -38,7 +38,7 @@ int sandbox_find_home(struct sandbox *s, struct err *e)
 struct listing {
 	char dir[LIMIT_PATH], real[LIMIT_PATH]; /* as the rules name it, and where that leads */
 	bool resolved;
-	unsigned char names[32768]; /* a length, the name, a length … */
+	unsigned char names[8192]; /* a length, the name, a length … */
 	size_t used;
 	bool whole;
 };
@@ -61,15 +61,16 @@ static bool list_some(struct listing *l, const char *buf, long n)
 	return true;
 }
 
-static void list(struct listing *l)
+/* @fd: taken; or a negative errno */
+static void list(struct listing *l, int dfd)
 {
-	_cleanup_close_ int fd = openat(AT_FDCWD, l->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = dfd;
 	SYS_DIRENT_ALIGN char buf[8192];
 	long n = -1;
 
 	l->used = 0;
 	if (fd < 0) {
-		l->whole = errno == ENOENT || errno == ENOTDIR; /* then nothing is in it */
+		l->whole = fd == -ENOENT || fd == -ENOTDIR; /* then nothing is in it */
 		return;
 	}
 	l->whole = true;
@@ -79,17 +80,26 @@ static void list(struct listing *l)
 		l->whole = false;
 }
 
-/* The @n bytes of @dir, where the rules have left off or go on. */
-static void list_parent(struct listing *l, const char *dir, size_t n)
+/* The directory that is the first @n bytes of @path, unless it is listed already: the rules go by directories. */
+static void list_parent(struct listing *l, const char *path, size_t n)
 {
-	if (strncmp(l->dir, dir, n) == 0 && !l->dir[n])
+	int fd;
+
+	if (strncmp(l->dir, path, n) == 0 && !l->dir[n])
 		return;
-	memcpy(l->dir, dir, n);
+	memcpy(l->dir, path, n);
 	l->dir[n] = '\0';
-	l->resolved = jail_host_resolve(l->dir, true, l->real) == 0;
-	l->whole = false;
-	if (l->resolved)
-		list(l);
+	fd = sys_openat2(AT_FDCWD, l->dir, O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	l->resolved = true;
+	if (fd >= 0 || fd == -ENOENT || fd == -ENOTDIR) { /* no link is on the way */
+		memcpy(l->real, l->dir, n + 1);
+	} else {
+		l->resolved = jail_host_resolve(l->dir, true, l->real) == 0;
+		fd = l->resolved ?
+			     sys_openat2(AT_FDCWD, l->real, O_RDONLY | O_DIRECTORY, 0) :
+			     -EACCES;
+	}
+	list(l, fd);
 }
 
 /* Whether the first component of @rel is in the listing; true when in doubt. */
@@ -144,8 +154,7 @@ static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 
 	if (!home || !home[1])
 		return 0;
-	memcpy(top.real, home, home_len + 1);
-	list(&top);
+	list(&top, sys_openat2(AT_FDCWD, home, O_RDONLY | O_DIRECTORY, 0));
 	deeper.dir[0] = '\0';
 	for (i = 0; r == 0 && i < n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i];
