@@ -111,6 +111,7 @@ struct sandbox {
 	struct arena arena;
 	struct policy policy;
 	struct jail_protect protect;
+	struct jail_mountinfo *mounts; /* of a run that has begun, or NULL */
 	struct jail_host host;
 	struct jail_host_ctx host_ctx;
 	struct jail_plan plan;

@@ -52,7 +52,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	int r;
 
 	s->id.lock = -1;
-	jail_host_init(&s->host, &s->host_ctx, &s->arena);
+	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->mounts);
 	policy_init(&s->policy, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MOUNTINFO "/proc/self/mountinfo"
 #define CHILDREN_MAX \
 	256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
 
@@ -93,10 +94,23 @@ static char *mount_point(char *line)
 	return field;
 }
 
-/* All of mountinfo, where it stays: it is on the way of every start. NULL when it can't be read. */
+void jail_mountinfo_read(struct jail_mountinfo *m)
+{
+	_cleanup_close_ int fd = openat(AT_FDCWD, MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = -1;
+
+	while (fd >= 0 && len < sizeof(m->text) - 1 &&
+	       (n = read(fd, m->text + len, sizeof(m->text) - 1 - len)) > 0)
+		len += (size_t)n;
+	if (n == 0)
+		__atomic_store_n(&m->ready, 1, __ATOMIC_RELEASE); /* after the text */
+}
+
+/* All of mountinfo, where it stays. NULL when it can't be read. */
 static char *read_mountinfo(struct arena *arena)
 {
-	_cleanup_close_ int fd = openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(AT_FDCWD, MOUNTINFO, O_RDONLY | O_CLOEXEC);
 	size_t size = 16384, len = 0;
 	char *text = fd < 0 ? NULL : arena_alloc(arena, size), *more;
 	ssize_t n;
@@ -121,10 +135,12 @@ static char *read_mountinfo(struct arena *arena)
 /* Leaves ctx->mounts NULL when the mounts can't be known. */
 static void read_mounts(struct jail_host_ctx *ctx)
 {
-	char *text = read_mountinfo(ctx->arena), *line, *next;
+	const bool given = ctx->given && __atomic_load_n(&ctx->given->ready, __ATOMIC_ACQUIRE);
+	char *text = given ? ctx->given->text : read_mountinfo(ctx->arena), *line, *next;
 	const char **mounts = NULL;
 	size_t n = 0;
 
+	ctx->asked = true;
 	for (line = text; line && (line = strchr(line, '\n')); line++)
 		n++;
 	if (text && n <= LIMIT_MOUNTS)
@@ -147,6 +163,8 @@ static bool host_mounts_below(void *vctx, const char *path)
 	struct jail_host_ctx *ctx = vctx;
 	size_t i, n = strlen(path);
 
+	if (!ctx->asked)
+		read_mounts(ctx);
 	if (!ctx->mounts)
 		return true; /* unknown: the overlay would fail, or must not be relied on */
 	for (i = 0; i < ctx->n_mounts; i++) {
@@ -226,9 +244,10 @@ static const char *const *host_children(void *vctx, const char *path)
 	return names;
 }
 
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena)
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
+		    struct jail_mountinfo *given)
 {
-	*ctx = (struct jail_host_ctx){ .arena = arena };
+	*ctx = (struct jail_host_ctx){ .arena = arena, .given = given };
 	*host = (struct jail_host){ .ctx = ctx,
 				    .type = host_type,
 				    .mode = host_mode,
@@ -236,7 +255,6 @@ void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct ar
 				    .searchable = host_searchable,
 				    .empty = host_empty,
 				    .children = host_children };
-	read_mounts(ctx);
 }
 
 void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block)

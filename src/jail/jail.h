@@ -108,6 +108,7 @@ struct jail_spec {
 /* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
 struct jail_shared {
 	uint32_t gate; /* of the helper thread of PID 1 (netns.c) */
+	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 
 struct jail {

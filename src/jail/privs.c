@@ -451,6 +451,7 @@ static int build(struct child *c, struct jail_shared *shared, size_t size, struc
 	r = stage_die_with_parent(c->sock);
 	if (r < 0)
 		return err_sys(e, r, "launcher");
+	jail_mountinfo_read(&shared->mounts); /* before any changes */
 	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
 	if (r == 0)
 		r = stage_namespaces(c, e);
