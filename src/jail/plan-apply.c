@@ -239,16 +239,36 @@ static int escape_lower(char *out, size_t size, const char *path)
 	return 0;
 }
 
-/* The layer that hides names: directories on the way with the modes of the real ones, and whiteouts. */
+/* The directory @dir of the hiding layers, and in it the @n bytes at @rel. Return: O_PATH, or negative errno. */
+static int open_hiding(const struct jail_apply *a, const char *dir, const char *rel, size_t n)
+{
+	char path[LIMIT_PATH];
+	size_t len = strlen(dir);
+	int fd;
+
+	if (len + n >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, dir, len);
+	memcpy(path + len, rel, n);
+	path[len + n] = '\0';
+	fd = openat(a->stage.hide, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The layer that hides names: directories on the way with the modes of the real ones, and whiteouts. There are some dozens of names, most of them
+ * in one directory.
+ */
 static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
-	const char *top = p->ops[index].path;
-	char path[LIMIT_PATH];
-	size_t i;
+	const struct jail_op *over = &p->ops[index];
+	_cleanup_close_ int fd = -1; /* of the parent of the last name, the first n bytes of last */
+	const char *last = NULL, *name;
+	size_t i, n = 0;
 	int r;
 
-	r = stage_mkdir(a->stage.hide, dir, p->ops[index].mode);
+	r = stage_mkdir(a->stage.hide, dir, over->mode);
 	if (r == 0 && mknodat(a->stage.hide, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
 		r = -errno;
 	for (i = index + 1; r == 0 && i < p->n; i++) {
@@ -257,15 +277,20 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 		if ((op->type != JAIL_OP_WHITEOUT && op->type != JAIL_OP_UPPER) ||
 		    op->region != index)
 			continue;
-		if (snprintf(path, sizeof(path), "%s%s", dir, op->path + strlen(top)) >=
-		    (int)sizeof(path))
-			r = -ENAMETOOLONG;
-		else if (op->type == JAIL_OP_UPPER)
-			r = stage_mkdir(a->stage.hide, path, op->mode);
-		else if (linkat(a->stage.hide, "w", a->stage.hide, path, 0) < 0)
+		name = strrchr(op->path, '/') + 1;
+		if (!last || n != (size_t)(name - op->path) || memcmp(last, op->path, n) != 0) {
+			last = op->path;
+			n = (size_t)(name - last);
+			cleanup_close(&fd);
+			fd = open_hiding(a, dir, last + over->len, n - over->len);
+			r = fd < 0 ? fd : 0;
+		}
+		if (r == 0 && op->type == JAIL_OP_UPPER)
+			r = stage_mkdir(fd, name, op->mode);
+		else if (r == 0 && linkat(a->stage.hide, "w", fd, name, 0) < 0)
 			r = -errno; /* a link costs half of a new node */
 	}
-	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
+	return r < 0 ? err_sys(e, r, "names hidden in '%s'", over->path) : 0;
 }
 
 /* A host directory that the host has removed since the plan was made: there is nothing to show, and nothing to hide. */

@@ -11,10 +11,10 @@
  *            5  ipc, uts, cgroup namespaces   before anything that could show the host's
  *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans; the bounding set, because
  *                                           nothing is exec'd from here on but the command, and dropping it takes a call for each capability
- *            7  network namespace           in a helper thread, which waits until there is a CPU for it, and is joined in 9
+ *            7  network namespace           in a helper thread, which waits until there is a CPU for it, and is joined in 10
  *            8  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
- *            9  mask live sockets, join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
- *           10  Landlock ruleset, fds       opened while all paths are still open
+ *            9  mask live sockets; Landlock ruleset   opened while all paths are still open
+ *           10  join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
  *           11  securebits, capabilities    before no_new_privs only because setpcap is needed for the first
  *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
  *           13  Landlock                    before seccomp, whose filter needs not know its calls then
@@ -222,7 +222,7 @@ static int stage_sockets(struct child *c, struct err *e)
 	}
 }
 
-/* 10. What must be opened while it still can be. */
+/* 9. What must be opened while it still can be. */
 static int stage_open(struct child *c, struct err *e)
 {
 	int r;
@@ -411,7 +411,7 @@ static int stage_mounts(struct child *c, struct err *e)
 	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
-/* 9. Into the cgroups when the helper thread has gone; before anything hostile. */
+/* 10. Into the cgroups when the helper thread has gone; before anything hostile. */
 static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
@@ -471,11 +471,11 @@ static int build(struct child *c, struct jail_shared *shared, size_t size, struc
 	if (r == 0)
 		r = stage_sockets(c, e);
 	if (r == 0)
+		r = stage_open(c, e);
+	if (r == 0)
 		r = stage_join(c, e);
 	if (r == 0)
 		r = stage_limits(c, e);
-	if (r == 0)
-		r = stage_open(c, e);
 	if (r == 0)
 		r = stage_confine(c, e);
 	if (r == 0)
