@@ -95,9 +95,8 @@ static void list_parent(struct listing *l, const char *path, size_t n)
 		memcpy(l->real, l->dir, n + 1);
 	} else {
 		l->resolved = jail_host_resolve(l->dir, true, l->real) == 0;
-		fd = l->resolved ?
-			     sys_openat2(AT_FDCWD, l->real, O_RDONLY | O_DIRECTORY, 0) :
-			     -EACCES;
+		fd = l->resolved ? sys_openat2(AT_FDCWD, l->real, O_RDONLY | O_DIRECTORY, 0) :
+				   -EACCES;
 	}
 	list(l, fd);
 }
@@ -155,7 +154,9 @@ static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 	if (!home || !home[1])
 		return 0;
 	list(&top, sys_openat2(AT_FDCWD, home, O_RDONLY | O_DIRECTORY, 0));
-	deeper.dir[0] = '\0';
+	deeper.dir[0] = '\0'; /* none yet */
+	deeper.resolved = deeper.whole = false;
+	deeper.used = 0;
 	for (i = 0; r == 0 && i < n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i];
 

@@ -143,7 +143,9 @@ static int start(struct init *in, const struct init_command *cmd, struct err *e)
 static void kill_all(void)
 {
 	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
-		(void)kill(-1, SIGKILL); /* everybody but us; the kernel looks at every process of the host for that */
+		(void)kill(
+			-1,
+			SIGKILL); /* everybody but us; the kernel looks at every process of the host for that */
 		while (waitpid(-1, NULL, 0) > 0)
 			;
 	}

@@ -24,7 +24,7 @@ struct jail_host_ctx {
 	uid_t uid;           /* whom the command runs as, in host ids */
 	char last[LIMIT_PATH]; /* the path that was looked at last, and what was seen: questions come in groups */
 	struct stat st;
-	int error;           /* errno of that lstat, 0: st is valid */
+	int error;                    /* errno of that lstat, 0: st is valid */
 	struct jail_mountinfo *given; /* or NULL; changed */
 	bool asked;                   /* mounts was filled */
 	const char **mounts;          /* mount points; NULL: unknown */

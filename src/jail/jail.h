@@ -107,7 +107,7 @@ struct jail_spec {
 
 /* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
 struct jail_shared {
-	uint32_t gate; /* of the helper thread of PID 1 (netns.c) */
+	uint32_t gate;                /* of the helper thread of PID 1 (netns.c) */
 	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 
@@ -126,7 +126,10 @@ struct jail {
 #define JAIL_INIT                                                                          \
 	{                                                                                  \
 		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 }, \
-		.drop = { -1, -1 }                                                         \
+		.drop = {                                                                  \
+			-1,                                                                \
+			-1                                                                 \
+		}                                                                          \
 	}
 
 /**

@@ -9,7 +9,7 @@
 
 /* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 struct netns {
-	uint32_t running; /* cleared and woken by the kernel when the thread has ended */
+	uint32_t running;     /* cleared and woken by the kernel when the thread has ended */
 	const uint32_t *gate; /* not 0: the thread may begin */
 	pid_t tid;
 	int fd;           /* the namespace, or negative errno */

@@ -61,7 +61,8 @@ enum jail_op_type {
 
 #define JAIL_OP_SOCKET 256u /* BIND of a unix socket: this very inode, to connect to */
 
-#define JAIL_OP_EARLY 512u /* no rule changes it, or shows the host's files below it: it can be mounted before the rules are planned */
+#define JAIL_OP_EARLY \
+	512u /* no rule changes it, or shows the host's files below it: it can be mounted before the rules are planned */
 
 #define JAIL_STAGE \
 	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
