@@ -8,6 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct git_config c;
 	const char *last;
 	char *text, *path;
+	size_t n;
 	int r;
 
 	if (size > LIMIT_GIT_FILE)
@@ -27,6 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_REQUIRE(strlen(c.name) < sizeof(c.name) && strlen(c.value) < sizeof(c.value));
 		FUZZ_REQUIRE(strchr(c.name, '.') && c.name[0]);
 		FUZZ_REQUIRE(git_config_is(&c, c.name) || strchr(c.name, '*'));
+		n = strlen(c.name);
+		FUZZ_REQUIRE(git_config_is(&c, "includeif.*.path") ==
+			     (n >= 15 && strncmp(c.name, "includeif.", 10) == 0 &&
+			      strcmp(c.name + n - 5, ".path") == 0));
 		FUZZ_REQUIRE(!git_config_is(&c, "include.path") ||
 			     strcmp(c.name, "include.path") == 0);
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gen-seccomp OUTPUT.h: makes the seccomp program of the profile `run`, at build time.
+ * gen-seccomp OUTPUT.h: makes the seccomp programs of the profile `run`, at build time.
  *
  * Theory of operation
  *
- * OUTPUT.h gets an array of struct sock_filter, seccomp_run[]. The program is made of two parts:
+ * OUTPUT.h gets arrays of struct sock_filter: seccomp_run[], its variants seccomp_userns[] and seccomp_nested[], and seccomp_xattr[], which is
+ * put on top of a variant and has part 2 only. The programs are made of two parts:
  *
  * 1. Written by hand here (struct prog): the wrong ABI, numbers that nobody has looked at, and the
  *    calls that depend on arguments. libseccomp can't say "any of these bits" (one rule per bit)
@@ -67,6 +68,7 @@ struct insn {
 };
 
 struct prog {
+	enum seccomp_variant variant;
 	struct insn insn[INSN_MAX];
 	size_t n;
 	size_t label[LABEL_MAX]; /* where it is; 0 while unset, no label is at the start */
@@ -90,6 +92,25 @@ static const struct row deny_rows[] = {
 #undef X
 };
 
+static const struct row xattr_rows[] = {
+#define X(name, nr, err, reason) { #name, nr, err },
+	SECCOMP_DENY_XATTR(X)
+#undef X
+};
+
+/* The first variant that allows a row of deny_rows. */
+static const struct {
+	const char *name;
+	enum seccomp_variant from;
+} allow_rows[] = {
+#define X(name) { #name, SECCOMP_USERNS },
+	SECCOMP_ALLOW_USERNS(X)
+#undef X
+#define X(name) { #name, SECCOMP_NESTED },
+		SECCOMP_ALLOW_NESTED(X)
+#undef X
+};
+
 static const struct row arg_rows[] = {
 #define X(name, nr, ...) { #name, nr, 0 },
 	SECCOMP_DENY_BITS(X) SECCOMP_DENY_OTHER_BITS(X) SECCOMP_DENY_CREATE(X)
@@ -98,6 +119,7 @@ static const struct row arg_rows[] = {
 			{ "ioctl", SECCOMP_IOCTL_NR, 0 },
 	{ "socket", SECCOMP_SOCKET_NR, 0 },
 	{ "socketpair", SECCOMP_SOCKETPAIR_NR, 0 },
+	{ "setsockopt", SECCOMP_SETSOCKOPT_NR, 0 },
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt, ...)
@@ -289,6 +311,40 @@ static void emit_socketpair(struct prog *p)
 	label_here(p, end);
 }
 
+static void emit_setsockopt(struct prog *p)
+{
+	int end = block(p, SECCOMP_SETSOCKOPT_NR, "setsockopt");
+
+	/* the option first: most levels have none of these numbers in use */
+#define X(level, name, reason)                                              \
+	do {                                                                \
+		int other = label_new(p);                                   \
+                                                                            \
+		load(p, OFF_ARG_LOW(2));                                    \
+		jump(p, BPF_JEQ, (unsigned int)(name), NEXT, other);        \
+		load(p, OFF_ARG_LOW(1));                                    \
+		jump(p, BPF_JEQ, (level), ret_errno(p, ENOPROTOOPT), NEXT); \
+		label_here(p, other);                                       \
+	} while (0);
+	SECCOMP_DENY_SETSOCKOPT(X)
+#undef X
+	emit(p, BPF_JMP | BPF_JA, 0, ret_allow(p), NEXT);
+	label_here(p, end);
+}
+
+/* What the variants allow of the lists that look at arguments. */
+static unsigned int other_bits(const struct prog *p, int nr, unsigned int allowed)
+{
+	return p->variant != SECCOMP_PLAIN && nr == SECCOMP_UNSHARE_NR ?
+		       allowed | SECCOMP_CLONE_NEW :
+		       allowed;
+}
+
+static int looked_at(const struct prog *p, int nr)
+{
+	return p->variant == SECCOMP_PLAIN || nr != SECCOMP_CLONE_NR;
+}
+
 /*
  * One side of the gap. Both sides expand the same lists, so that a row stays a row; which ones
  * belong here is known when the generator runs.
@@ -305,18 +361,20 @@ static void emit_blocks(struct prog *p, int high)
 	if (!high)
 		emit_ioctl(p);
 #define X(name, nr, arg, mask, err, reason) \
-	if (HERE(nr))                       \
+	if (HERE(nr) && looked_at(p, nr))   \
 		emit_bits(p, #name, nr, arg, mask, err);
 	SECCOMP_DENY_BITS(X)
 #undef X
 #define X(name, nr, arg, allowed, err, reason) \
 	if (HERE(nr))                          \
-		emit_other_bits(p, #name, nr, arg, allowed, err);
+		emit_other_bits(p, #name, nr, arg, other_bits(p, nr, allowed), err);
 	SECCOMP_DENY_OTHER_BITS(X)
 #undef X
 	if (!high) {
 		emit_socket(p);
 		emit_socketpair(p);
+		if (p->variant != SECCOMP_PLAIN)
+			emit_setsockopt(p);
 	}
 #undef HERE
 }
@@ -379,9 +437,31 @@ static void check_rows(void)
 		if (seen[arg_rows[i].nr]++)
 			die("%s is in two lists", arg_rows[i].name);
 	}
+	for (size_t i = 0; i < sizeof(xattr_rows) / sizeof(xattr_rows[0]); i++)
+		check_row(&xattr_rows[i]);
+	for (size_t i = 0; i < sizeof(allow_rows) / sizeof(allow_rows[0]); i++) {
+		size_t k = 0;
+
+		while (k < sizeof(deny_rows) / sizeof(deny_rows[0]) &&
+		       strcmp(deny_rows[k].name, allow_rows[i].name) != 0)
+			k++;
+		if (k == sizeof(deny_rows) / sizeof(deny_rows[0]))
+			die("%s is in no list that a variant could leave it out of",
+			    allow_rows[i].name);
+	}
 }
 
-static size_t make_second_part(struct sock_filter *filter, size_t max)
+static int allowed_in(enum seccomp_variant variant, const char *name)
+{
+	for (size_t i = 0; i < sizeof(allow_rows) / sizeof(allow_rows[0]); i++) {
+		if (strcmp(allow_rows[i].name, name) == 0)
+			return variant >= allow_rows[i].from;
+	}
+	return 0;
+}
+
+static size_t make_second_part(enum seccomp_variant variant, const struct row *rows, size_t n_rows,
+			       struct sock_filter *filter, size_t max)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int fd = memfd_create("seccomp", MFD_CLOEXEC);
@@ -395,12 +475,13 @@ static size_t make_second_part(struct sock_filter *filter, size_t max)
 	if (seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)) < 0 ||
 	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
 		die("libseccomp refuses an attribute");
-	for (size_t i = 0; i < sizeof(deny_rows) / sizeof(deny_rows[0]); i++) {
-		r = seccomp_rule_add_exact(ctx, SCMP_ACT_ERRNO((unsigned int)deny_rows[i].err),
-					   deny_rows[i].nr, 0);
+	for (size_t i = 0; i < n_rows; i++) {
+		if (allowed_in(variant, rows[i].name))
+			continue;
+		r = seccomp_rule_add_exact(ctx, SCMP_ACT_ERRNO((unsigned int)rows[i].err),
+					   rows[i].nr, 0);
 		if (r < 0)
-			die("libseccomp refuses the rule for %s: %s", deny_rows[i].name,
-			    strerror(-r));
+			die("libseccomp refuses the rule for %s: %s", rows[i].name, strerror(-r));
 	}
 	r = seccomp_export_bpf(ctx, fd);
 	if (r < 0)
@@ -415,12 +496,16 @@ static size_t make_second_part(struct sock_filter *filter, size_t max)
 
 /* --- the header --- */
 
-static void print_program(FILE *f, const char *name, const struct sock_filter *second,
-			  size_t n_second)
+/* @rows: of the second part; @first: whether there is a first one. */
+static void print_program(FILE *f, const char *name, enum seccomp_variant variant, int first,
+			  const struct row *rows, size_t n_rows)
 {
-	struct prog p = { 0 };
+	struct sock_filter second[INSN_MAX];
+	size_t n_second = make_second_part(variant, rows, n_rows, second, INSN_MAX);
+	struct prog p = { .variant = variant };
 
-	make_first_part(&p);
+	if (first)
+		make_first_part(&p);
 	fprintf(f, "/* %zu instructions. */\n", p.n + n_second);
 	fprintf(f, "__attribute__((unused)) static const struct sock_filter %s[] = {\n", name);
 	for (size_t i = 0; i < p.n; i++) {
@@ -446,9 +531,12 @@ static void print_program(FILE *f, const char *name, const struct sock_filter *s
 
 int main(int argc, char **argv)
 {
-	struct sock_filter second[INSN_MAX];
+	static const char *const names[SECCOMP_VARIANTS] = {
+		[SECCOMP_PLAIN] = "seccomp_run",
+		[SECCOMP_USERNS] = "seccomp_userns",
+		[SECCOMP_NESTED] = "seccomp_nested",
+	};
 	char tmp[4096];
-	size_t n_second;
 	FILE *f;
 	int bad;
 
@@ -457,7 +545,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	check_rows();
-	n_second = make_second_part(second, INSN_MAX);
 	if (snprintf(tmp, sizeof(tmp), "%s.tmp", argv[1]) >= (int)sizeof(tmp))
 		die("%s: name too long", argv[1]);
 	f = fopen(tmp, "we");
@@ -467,7 +554,11 @@ int main(int argc, char **argv)
 		   "/* Made by tools/gen-seccomp from src/jail/seccomp-table.h. Don't edit. */\n"
 		   "#ifndef BAILEY_SECCOMP_PROG_H\n#define BAILEY_SECCOMP_PROG_H\n\n"
 		   "#include <linux/filter.h>\n\n");
-	print_program(f, "seccomp_run", second, n_second);
+	for (int i = 0; i < SECCOMP_VARIANTS; i++)
+		print_program(f, names[i], (enum seccomp_variant)i, 1, deny_rows,
+			      sizeof(deny_rows) / sizeof(deny_rows[0]));
+	print_program(f, "seccomp_xattr", SECCOMP_PLAIN, 0, xattr_rows,
+		      sizeof(xattr_rows) / sizeof(xattr_rows[0]));
 	fprintf(f, "#endif\n");
 	bad = ferror(f);
 	if (fclose(f) != 0 || bad) {

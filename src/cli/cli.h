@@ -47,6 +47,7 @@ struct sandbox_options {
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
 	bool allow_git_config;
+	bool allow_userns, allow_nested_sandbox;
 	struct opt_list degraded;
 	struct opt_list policies; /* --policy */
 	const char *timeout;
@@ -124,6 +125,7 @@ struct sandbox {
 	struct removed_env *removed;
 	size_t n_removed;
 	unsigned int allow_degraded;
+	enum jail_nested nested;
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
@@ -167,6 +169,10 @@ int sandbox_env(struct sandbox *s, struct err *e);
 /** limits_explain(), limits_explain_text() - the limits and what holds the run to them. */
 void limits_explain(const struct sandbox *s, struct json *j);
 void limits_explain_text(const struct sandbox *s, struct buf *b);
+
+/** nested_name(), nested_words() - a stable word; what it means. */
+const char *nested_name(enum jail_nested nested);
+const char *nested_words(enum jail_nested nested);
 
 /** limits_notice() - a line that names the limits that are soft; "" when there are none. */
 void limits_notice(const struct jail_limits *l, char *out, size_t size);

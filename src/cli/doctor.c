@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `bailey doctor`: the facts of room probe, tried here and now, with the command that mends each. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -270,11 +271,23 @@ static void print_verdict(struct doctor *d, const struct count *c, bool all)
 	buf_puts(&d->out, "next: bailey run -- make test\n");
 }
 
+/* Where a run of root would leave its chroot first, the tries do so, too. */
+static int stand_as_a_run(struct err *e)
+{
+	int r = geteuid() == 0 && probe_namespace(CLONE_NEWUSER) == -EPERM ? jail_leave_chroot() :
+									     0;
+
+	/* whatever else kept it from leaving, the facts say what follows */
+	return r == -ENOTRECOVERABLE ? err_sys(e, r, "leave the chroot") : 0;
+}
+
 static int doctor(struct doctor *d, char *const *words, struct err *e)
 {
 	struct count c;
-	int r = probe_begin(&d->probe, e);
+	int r = stand_as_a_run(e);
 
+	if (r == 0)
+		r = probe_begin(&d->probe, e);
 	if (r < 0)
 		return r;
 	d->chosen = calloc(d->probe.n, sizeof(*d->chosen));

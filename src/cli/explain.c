@@ -11,6 +11,8 @@ static const char *op_note(const struct jail_op *op)
 		return "writable; can't be renamed";
 	if (op->flags & JAIL_OP_SOCKET)
 		return "one socket of the host, as it is now";
+	if (op->type == JAIL_OP_BIND && (op->flags & JAIL_OP_MAPPED))
+		return "a read-only bind (mounts below) with mapped owners; sockets found in it are masked";
 	if (op->type == JAIL_OP_BIND)
 		return op->flags & JAIL_OP_WRITABLE ? "writable" : "read-only";
 	if (op->type == JAIL_OP_MASK && (op->flags & JAIL_OP_NAMED))
@@ -57,11 +59,12 @@ static const char *ids_mode(const struct jail_identity *id)
 }
 
 /* Parameters that a layer has on this machine. */
-static const char *layer_detail(enum jail_layer l, char *out, size_t size)
+static const char *layer_detail(const struct sandbox *s, enum jail_layer l, char *out, size_t size)
 {
 	out[0] = '\0';
 	if (l == JAIL_LAYER_LANDLOCK)
-		(void)snprintf(out, size, "ABI %d", jail_landlock_abi());
+		(void)snprintf(out, size, "ABI %d%s", jail_landlock_abi(),
+			       s->nested == JAIL_NESTED_SANDBOX ? "; judges no files" : "");
 	return out;
 }
 
@@ -77,7 +80,7 @@ static void layers_json(const struct sandbox *s, struct json *j)
 		json_open(j, info->name, '{');
 		json_str(j, "state", s->allow_degraded & (1u << i) ? "optional" : "required");
 		json_str(j, "what", info->what);
-		if (*layer_detail((enum jail_layer)i, detail, sizeof(detail)))
+		if (*layer_detail(s, (enum jail_layer)i, detail, sizeof(detail)))
 			json_str(j, "detail", detail);
 		json_close(j, '}');
 	}
@@ -137,6 +140,7 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 	json_int(&j, "gid", s->id.gid);
 	json_close(&j, '}');
 	json_str(&j, "network", "none");
+	json_str(&j, "nested", nested_name(s->nested));
 	json_int(&j, "timeout_ms", s->timeout_ms);
 	limits_explain(s, &j);
 	json_open(&j, "policy", '[');
@@ -194,8 +198,10 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 	buf_quote(b, s->cwd);
 	buf_printf(
 		b,
-		"\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\n\npolicy (default: everything is readable, nothing writable)\n",
-		(unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id));
+		"\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\nnested    %s\n\n"
+		"policy (default: everything is readable, nothing writable)\n",
+		(unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id),
+		nested_words(s->nested));
 	for (i = 0; i < s->policy.n; i++) {
 		const struct policy_rule *r = &s->policy.rules[i];
 
@@ -227,7 +233,7 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		const struct jail_layer_info *info = jail_layer_info((enum jail_layer)i);
 
 		buf_printf(b, "  %-9s %s", info->name, info->what);
-		if (*layer_detail((enum jail_layer)i, detail, sizeof(detail)))
+		if (*layer_detail(s, (enum jail_layer)i, detail, sizeof(detail)))
 			buf_printf(b, " (%s)", detail);
 		buf_puts(b, s->allow_degraded & (1u << i) ?
 				    "  [may be missing: --allow-degraded]\n" :

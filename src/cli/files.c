@@ -31,6 +31,19 @@ static int split_mode(const char *value, char *path, struct err *e)
 	return 0;
 }
 
+/*
+ * A link of /proc into another mount namespace (/proc/PID/root) reads as a name there, and that name is another directory here, when it is any.
+ * Only where a link was followed: then @norm is not @real.
+ */
+static bool another_place(const char *norm, const char *real, const struct stat *there)
+{
+	struct stat st;
+
+	if (strcmp(norm, real) == 0)
+		return false;
+	return stat(norm, &st) < 0 || st.st_dev != there->st_dev || st.st_ino != there->st_ino;
+}
+
 static int add_workspace(struct sandbox *s, const char *value, const char *cwd, const char *origin,
 			 struct err *e)
 {
@@ -50,6 +63,11 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 			       strerror(r < 0 ? -r : errno));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_USAGE, -ENOTDIR, "%s '%s': not a directory", origin, norm);
+	if (another_place(norm, real, &st))
+		return err_set(
+			e, ERR_USAGE, -EXDEV,
+			"%s '%s': it leads into another mount namespace; name a directory by its path here",
+			origin, norm);
 	if (s->n_workspaces == LIMIT_WORKSPACES)
 		return err_set(e, ERR_USAGE, -E2BIG, "--workspace is given more than %d times",
 			       LIMIT_WORKSPACES);

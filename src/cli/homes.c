@@ -195,7 +195,9 @@ static bool gives_state(const struct sandbox *s, const char *state)
 
 int sandbox_builtins(struct sandbox *s, struct err *e)
 {
-	struct policy_caller c = { .home = s->home, .host_root = s->id.host_uid == 0 };
+	struct policy_caller c = { .home = s->home,
+				   .host_root = s->id.host_uid == 0,
+				   .own_proc = s->nested == JAIL_NESTED_SANDBOX };
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], config_dir[LIMIT_PATH],
 		norm[LIMIT_PATH], owner_home[LIMIT_PATH];
@@ -223,7 +225,9 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	    path_normalize(pw->pw_dir, "/", NULL, norm, e) == 0 &&
 	    jail_host_resolve(norm, true, owner_home) == 0 &&
 	    (!s->home || strcmp(owner_home, s->home) != 0)) {
-		r = policy_builtin(&s->policy, &(struct policy_caller){ .home = owner_home }, e);
+		r = policy_builtin(
+			&s->policy,
+			&(struct policy_caller){ .home = owner_home, .own_proc = c.own_proc }, e);
 		if (r == 0)
 			r = resolve_builtins(s, owner_home, e);
 	}

@@ -54,7 +54,7 @@ void limits_explain(const struct sandbox *s, struct json *j)
 		json_int(j, i == POLICY_LIMIT_CPUS ? "thousandths" : "value",
 			 (long long)l->value[i]);
 		json_str(j, "mechanism", jail_mechanism_name(l->by[i]));
-		json_bool(j, "soft", jail_mechanism_soft(l->by[i]));
+		json_bool(j, "soft", jail_limit_soft(l, (enum policy_limit)i));
 		json_close(j, '}');
 	}
 	json_close(j, '}');
@@ -77,7 +77,7 @@ void limits_explain_text(const struct sandbox *s, struct buf *b)
 		buf_printf(b, "  %-9s %s by %s%s\n", policy_limit_name((enum policy_limit)i),
 			   policy_limit_format((enum policy_limit)i, l->value[i], text),
 			   jail_mechanism_name(l->by[i]),
-			   jail_mechanism_soft(l->by[i]) ?
+			   jail_limit_soft(l, (enum policy_limit)i) ?
 				   " (soft: no boundary against hostile code)" :
 				   "");
 	}
@@ -92,17 +92,23 @@ void limits_notice(const struct jail_limits *l, char *out, size_t size)
 
 	out[0] = '\0';
 	for (i = 0; i < POLICY_LIMIT_NUM; i++) {
-		if (l->value[i] && jail_mechanism_soft(l->by[i]))
+		if (l->value[i] && jail_limit_soft(l, (enum policy_limit)i))
 			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s--%s (%s)",
 					      n ? ", " : "",
 					      policy_limit_name((enum policy_limit)i),
 					      jail_mechanism_name(l->by[i]));
 	}
-	if (n > 0)
+	if (n > 0 && l->why[0])
 		(void)snprintf(
 			out, size,
 			"bailey: notice: soft, no boundary against hostile code: %s; %s. To have it hold: %s\n",
 			list, l->why, jail_layer_info(JAIL_LAYER_CGROUP)->mend);
+	else if (n > 0)
+		(void)snprintf(
+			out, size,
+			"bailey: notice: soft, no boundary against hostile code: %s; a nested sandbox can mount past it. To have it hold: "
+			"leave --allow-nested-sandbox out\n",
+			list);
 }
 
 bool limits_exceeded(const struct jail_limits *l, const struct jail *jail)

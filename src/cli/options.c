@@ -50,6 +50,19 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
 		OPT_GROUP("Run"),
+		OPT_FLAG(
+			"allow-userns", &o->allow_userns, "process.allowNestedUserNamespaces",
+			"Let the command make user namespaces, as browsers do",
+			"A browser's own sandbox works then. Mounting stays refused, so that what is read-only, hidden or masked stays so. The cost: more of "
+			"the kernel can be reached, where most of its holes are. Large workspaces are searched to their end before the start. As root, the command "
+			"has uid 1000 inside instead of 0, and extended attributes can't be set."),
+		OPT_FLAG(
+			"allow-nested-sandbox", &o->allow_nested_sandbox,
+			"process.allowNestedSandbox",
+			"Let the command set up sandboxes of its own, as bwrap does",
+			"As --allow-userns, and in its own namespaces the command can mount. Landlock would refuse that, so it does not judge files in such a "
+			"run: the mounts alone keep the host read-only. What is read-only inside a writable directory (protected paths, --deny-write) "
+			"can be moved away by a hostile command. A notice says so."),
 		OPT_STRING(
 			"timeout", &o->timeout, "limits.timeout", "DURATION",
 			"End the run after 500ms, 10s, 5m, 1h; exit status 124",

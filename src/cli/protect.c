@@ -15,7 +15,8 @@ int sandbox_protect(struct sandbox *s, struct err *e)
 		.home = s->home,
 		.owner = s->id.mode == JAIL_IDS_OWNER ? s->id.host_uid : geteuid(),
 		.allow_git_config = s->options->allow_git_config,
-		.later = s->starts,
+		/* a mount namespace that the command makes would not get what is found later */
+		.later = s->starts && !s->nested,
 	};
 	return jail_protect_find(&s->protect, &s->policy, e);
 }

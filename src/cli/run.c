@@ -70,35 +70,47 @@ static bool may_lose_landlock(const struct sandbox_options *o)
 	return false;
 }
 
-static int run(const struct sandbox_options *o, char *const *argv, bool owner, bool *ret_no_block,
-	       struct err *e)
+/* What a run learns only when it has begun, and then begins again. */
+struct attempt {
+	bool owner; /* of the workspace: a block of ids can't be had */
+	bool files; /* regular files on 0-2 travel through pipes: a policy file allows nested sandboxes */
+	bool again;
+};
+
+static int run(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
 {
 	unsigned int relay = o->no_tty ? RELAY_TERMINALS : 0;
 	struct sandbox *s;
 	struct run run;
+	bool no_block = false;
 	int r;
 
-	if (may_lose_landlock(o) && jail_landlock_abi() < 2)
+	if (a->files || o->allow_nested_sandbox ||
+	    (may_lose_landlock(o) && jail_landlock_abi() < 2))
 		relay |= RELAY_FILES;
 	r = supervise_begin(&run, relay, e);
 	if (r < 0)
 		return r;
 	s = supervise_sandbox(&run);
 	s->starts = true;
-	r = sandbox_identify(s, o, owner, e);
-	if (r == 0)
-		r = supervise_identify(&run, ret_no_block, e);
-	if (r == 0)
+	r = sandbox_identify(s, o, a->owner, e);
+	a->again = r == 0 && s->nested == JAIL_NESTED_SANDBOX && !(relay & RELAY_FILES);
+	a->files = relay & RELAY_FILES || a->again;
+	if (r == 0 && !a->again)
+		r = supervise_identify(&run, &no_block, e);
+	if (r == 0 && !a->again)
 		r = sandbox_frame(s, e);
-	if (r == 0)
+	if (r == 0 && !a->again)
 		r = supervise_early(&run, e);
-	if (r == 0)
+	if (r == 0 && !a->again)
 		r = sandbox_plan(s, e);
-	if (r == 0)
-		r = supervise_build(&run, o->dry_run, ret_no_block, e);
-	if (r == 0) /* PID 1 is busy now: the environment is not on its way */
+	if (r == 0 && !a->again)
+		r = supervise_build(&run, o->dry_run, &no_block, e);
+	if (r == 0 && !a->again) /* PID 1 is busy now: the environment is not on its way */
 		r = sandbox_env(s, e);
-	if (r < 0)
+	if (no_block)
+		a->owner = a->again = true;
+	if (r < 0 || a->again)
 		supervise_abort(&run);
 	else
 		r = supervise(&run, argv, e);
@@ -128,7 +140,8 @@ int run_main(char **argv)
 	struct sandbox_options o;
 	struct opt table[SANDBOX_OPTIONS];
 	struct err e = ERR_INIT;
-	bool dashes, no_block = false;
+	struct attempt attempt = { .again = false };
+	bool dashes;
 	size_t rest;
 	int r;
 
@@ -142,11 +155,11 @@ int run_main(char **argv)
 	if (r == 0 && o.explain) {
 		r = explain_only(&o, argv + rest, &e);
 	} else if (r == 0) {
-		r = run(&o, argv + rest, false, &no_block, &e);
-		if (no_block) {
+		do {
 			e = (struct err)ERR_INIT;
-			r = run(&o, argv + rest, true, &no_block, &e);
-		}
+			attempt.again = false;
+			r = run(&o, argv + rest, &attempt, &e);
+		} while (attempt.again);
 	}
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;

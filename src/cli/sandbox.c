@@ -71,10 +71,14 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 		r = settings_merge(s, o, e);
 	if (r == 0)
 		r = collect(s, s->options, cwd, e);
-	if (r < 0)
-		return r;
-	return owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-		       jail_identity_choose(&s->id, s->workspaces[0], e);
+	if (r == 0)
+		r = sandbox_nested(s, o, e);
+	if (r == 0)
+		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
+			    jail_identity_choose(&s->id, s->workspaces[0], e);
+	s->limits.nested = s->nested == JAIL_NESTED_SANDBOX;
+	s->limits.nested_owner = s->limits.nested && s->id.mode == JAIL_IDS_CALLER;
+	return r == 0 && s->nested ? jail_identity_nest(&s->id, e) : r;
 }
 
 int sandbox_frame(struct sandbox *s, struct err *e)

@@ -26,6 +26,13 @@ int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
 /** sandbox_tty() - s->tty. Return: 0 or -EINVAL with @e. */
 int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
+/**
+ * sandbox_nested() - s->nested, of s->options, and what is to be said of it.
+ * @words: of the command line: what they ask for and a file forbids is an error
+ * Return: 0 or negative errno with @e.
+ */
+int sandbox_nested(struct sandbox *s, const struct sandbox_options *words, struct err *e);
+
 /** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
 int limits_memory(const char *text, long *ret, struct err *e);
 int limits_cpus(const char *text, long *ret, struct err *e);

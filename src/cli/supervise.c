@@ -273,12 +273,25 @@ static int loop(struct run *run, struct err *e)
 	}
 }
 
+/* Where not every id is mapped: a container's ids are other ids of the machine. */
+static bool in_user_namespace(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	unsigned int inside = 0, outside = 0, count = ~0u;
+	struct buf b = BUF_INIT(256);
+	bool yes = fd >= 0 && fd_read_all(fd, &b) == 0 && b.data &&
+		   sscanf(b.data, "%u %u %u", &inside, &outside, &count) == 3 && count != ~0u;
+
+	buf_done(&b);
+	return yes;
+}
+
 static void say_identity(const struct sandbox *s)
 {
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
-	say("bailey: notice: running as uid %u of the host, without capabilities%s\n",
-	    (unsigned int)s->id.uid,
+	say("bailey: notice: running as uid %u of the %s, without capabilities%s\n",
+	    (unsigned int)s->id.uid, in_user_namespace() ? "container" : "host",
 	    s->id.host_uid == 0 ? " (no idmapped mounts here)" : ", the workspace's owner");
 }
 
@@ -401,6 +414,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .id = &s->id,
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
+				       .nested = s->nested,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,

@@ -8,10 +8,24 @@
 
 #include "seccomp-prog.h" /* made by tools/gen-seccomp */
 
-int seccomp_install(void)
-{
-	const struct sock_fprog prog = { .len = ARRAY_SIZE(seccomp_run),
-					 .filter = (struct sock_filter *)(uintptr_t)seccomp_run };
+#define PROGRAM(p)                                                                   \
+	{                                                                            \
+		.len = ARRAY_SIZE(p), .filter = (struct sock_filter *)(uintptr_t)(p) \
+	}
 
-	return (int)sys_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog, 0, 0);
+static int install(const struct sock_fprog *prog)
+{
+	return (int)sys_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, prog, 0, 0);
+}
+
+int seccomp_install(enum jail_nested nested, bool disk_root)
+{
+	const struct sock_fprog plain = PROGRAM(seccomp_run), userns = PROGRAM(seccomp_userns),
+				sandbox = PROGRAM(seccomp_nested), xattr = PROGRAM(seccomp_xattr);
+	int r;
+
+	if (nested == JAIL_NESTED_NONE)
+		return install(&plain);
+	r = install(nested == JAIL_NESTED_USERNS ? &userns : &sandbox);
+	return r == 0 && disk_root ? install(&xattr) : r;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -91,6 +92,21 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 		return r;
 	*e = (struct err)ERR_INIT;
 	return jail_identity_owner(id, workspace, e);
+}
+
+int jail_identity_nest(struct jail_identity *id, struct err *e)
+{
+	if (id->host_uid == 0) {
+		(void)snprintf(e->where, sizeof(e->where), "%s",
+			       jail_layer_info(JAIL_LAYER_IDS)->name);
+		return err_set(
+			e, ERR_LAYER, -EPERM,
+			"user namespaces inside are refused where the command has id 0 of the host: it could give files in the workspace capabilities "
+			"there. Mend: a workspace on ext4, xfs, btrfs or a tmpfs, or one that is an ordinary user's");
+	}
+	if (id->mode == JAIL_IDS_BLOCK)
+		id->uid = id->gid = JAIL_NESTED_ID;
+	return 0;
 }
 
 void jail_identity_done(struct jail_identity *id)

@@ -67,11 +67,21 @@ enum jail_ids {
 
 #define JAIL_BLOCK_SIZE 65536u
 
+/* What the command may do in namespaces that it makes (docs/adr/0012). Each is more than the one before. */
+enum jail_nested {
+	JAIL_NESTED_NONE,    /* it can make none */
+	JAIL_NESTED_USERNS,  /* user namespaces, and others in them; no mounts: browsers */
+	JAIL_NESTED_SANDBOX, /* mounts, too; then Landlock judges no files: sandboxes */
+};
+
+/* Inside, where a block of ids meets nested user namespaces: the kernel lets nobody map id 0 of the outer one without a capability. */
+#define JAIL_NESTED_ID 1000u
+
 struct jail_identity {
 	enum jail_ids mode;
 	uid_t uid; /* inside */
 	gid_t gid;
-	uid_t host_uid; /* the same, in host ids */
+	uid_t host_uid; /* the same, in host ids; of a block the first, which is 0 on the disk */
 	gid_t host_gid;
 	int lock; /* fd that holds the block, or -1 */
 };
@@ -87,6 +97,12 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 /** jail_identity_owner() - fall back from a block to the owner of @workspace. Return: as jail_identity_choose(). */
 int jail_identity_owner(struct jail_identity *id, const char *workspace, struct err *e);
 
+/**
+ * jail_identity_nest() - change @id, which was chosen, so that namespaces of the command's own can be used.
+ * Return: 0; -EPERM with @e where the command would have the host's id 0: it could leave files there that give rights.
+ */
+int jail_identity_nest(struct jail_identity *id, struct err *e);
+
 /** jail_identity_done() - release the block. */
 void jail_identity_done(struct jail_identity *id);
 
@@ -95,8 +111,9 @@ struct jail_spec {
 	const struct jail_identity *id;
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
-	bool dry_run;                /* build, verify, report, end */
-	struct jail_limits *limits;  /* NULL: none */
+	enum jail_nested nested;
+	bool dry_run;               /* build, verify, report, end */
+	struct jail_limits *limits; /* NULL: none */
 	/*
 	 * Runs in PID 1 when the sandbox is complete and all privileges are gone; @sock is the wire to the supervisor. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.
@@ -131,6 +148,14 @@ struct jail {
 			-1                                                                 \
 		}                                                                          \
 	}
+
+/**
+ * jail_leave_chroot() - make the chroot that this process is in the root of a mount namespace of its own, when it is root and in one.
+ * Should be called only where a user namespace was refused with EPERM, and before anything of the plan is opened: jail_begin() does so.
+ * Return: 0: it was a chroot, and user namespaces can be made now; -EEXIST: it was none; -ENOTRECOVERABLE: this process must do nothing
+ * more; other negative errno: all is as before.
+ */
+int jail_leave_chroot(void);
 
 /**
  * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.

@@ -70,6 +70,17 @@ static int allow_streams(int ruleset, uint64_t rights)
 	return r;
 }
 
+int landlock_scopes(struct err *e)
+{
+	struct ruleset_attr attr = { .scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL };
+	int fd;
+
+	if (jail_landlock_abi() < 6)
+		return -ENODATA;
+	fd = (int)sys_call(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0, 0, 0);
+	return fd < 0 ? err_sys(e, fd, "landlock_create_ruleset") : fd;
+}
+
 int landlock_prepare(const struct jail_plan *plan, struct err *e)
 {
 	struct ruleset_attr attr = { .handled_access_fs = DIR_RIGHTS };
@@ -103,6 +114,11 @@ int landlock_prepare(const struct jail_plan *plan, struct err *e)
 		r = allow(fd, op->path, rights & attr.handled_access_fs);
 		if (r < 0 && op->type != JAIL_OP_PROC)
 			return err_sys(e, r, "landlock_add_rule '%s'", op->path);
+		/* mq_open() walks the kernel's own mount of this root and never comes to /dev: without a rule of its own it is refused */
+		if (op->type == JAIL_OP_DEV)
+			r = allow(fd, "/dev/mqueue", DIR_RIGHTS & attr.handled_access_fs);
+		if (r < 0 && r != -ENOENT && op->type == JAIL_OP_DEV)
+			return err_sys(e, r, "landlock_add_rule '/dev/mqueue'");
 	}
 	r = allow_streams(fd, FILE_RIGHTS & attr.handled_access_fs);
 	return r < 0 ? err_sys(e, r, "landlock_add_rule for 0-2") : TAKE_FD(fd);

@@ -11,6 +11,9 @@
  */
 int landlock_prepare(const struct jail_plan *plan, struct err *e);
 
+/** landlock_scopes() - a ruleset that judges signals and abstract sockets alone. Return: its fd; -ENODATA where the kernel has no such; negative errno with @e. */
+int landlock_scopes(struct err *e);
+
 /** landlock_enforce() - restrict this process for good; needs no_new_privs. Takes @ruleset. Return: 0 or negative errno. */
 int landlock_enforce(int ruleset);
 

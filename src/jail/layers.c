@@ -33,8 +33,8 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				 "Linux 5.11 or newer with CONFIG_OVERLAY_FS (modprobe overlay)" },
 	[JAIL_LAYER_PROC] = { "proc", "a /proc that shows only the sandbox",
 			      "there is no /proc inside",
-			      "let the container show an unmasked /proc (podman, docker: --security-opt unmask=ALL; "
-			      "systempaths=unconfined)" },
+			      "start the container with an unmasked /proc (podman: --security-opt unmask=ALL; "
+			      "docker: --security-opt systempaths=unconfined)" },
 	[JAIL_LAYER_CAPS] = { "caps", "no capabilities, none can be regained", NULL, "" },
 	[JAIL_LAYER_NNP] = { "nnp", "no_new_privs: set-id programs gain nothing", NULL, "" },
 	[JAIL_LAYER_LANDLOCK] = { "landlock",
@@ -43,7 +43,7 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				  "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK and landlock in the lsm= boot parameter" },
 	[JAIL_LAYER_SECCOMP] = { "seccomp",
 				 "system calls that a sandbox has no use for are refused",
-				 "kernel attack surface; terminal injection; set-id bits in the workspace",
+				 "kernel attack surface; vsock; session keys; set-id bits in the workspace",
 				 "a kernel with CONFIG_SECCOMP_FILTER" },
 	[JAIL_LAYER_SOCKETS] = { "sockets",
 				 "the host's sockets in directly shown trees are found and masked before the command exists",

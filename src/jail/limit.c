@@ -53,9 +53,12 @@ const char *jail_mechanism_name(enum jail_mechanism m)
 	return mechanisms[m].name;
 }
 
-bool jail_mechanism_soft(enum jail_mechanism m)
+bool jail_limit_soft(const struct jail_limits *l, enum policy_limit which)
 {
-	return mechanisms[m].soft;
+	const enum jail_mechanism by = l->by[which];
+
+	return mechanisms[by].soft || (by == JAIL_BY_TMPFS && l->nested) ||
+	       (by == JAIL_BY_CGROUP2 && l->nested_owner);
 }
 
 int jail_limits_begin(struct jail_limits *l, pid_t pid, unsigned int allowed, unsigned int *lost,

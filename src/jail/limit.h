@@ -50,6 +50,8 @@ struct jail_limits {
 	bool helper; /* a process of the launcher's will join the user namespace for a while, and count there */
 	unsigned int seed; /* which CPUs, by affinity */
 	char why[160];     /* there is no cgroup for a limit, because … */
+	bool nested;       /* the command can mount: other file systems in memory */
+	bool nested_owner; /* … and, as the owner of its cgroup, that */
 };
 
 /* What PID 1 opens for the watchdog, in this order. */
@@ -69,8 +71,8 @@ bool jail_limits_any(const struct jail_limits *l);
 /** jail_mechanism_name() - "cgroup v2" … */
 const char *jail_mechanism_name(enum jail_mechanism m);
 
-/** jail_mechanism_soft() - whether hostile code can get past it. */
-bool jail_mechanism_soft(enum jail_mechanism m);
+/** jail_limit_soft() - whether hostile code can get past it. */
+bool jail_limit_soft(const struct jail_limits *l, enum policy_limit which);
 
 /**
  * jail_limits_begin() - choose a mechanism for each limit; make cgroups with their limits set, empty.

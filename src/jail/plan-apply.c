@@ -187,6 +187,8 @@ static int apply_dev(struct jail_apply *a, const char *path, struct err *e)
 		r = attach_stage(a, "shm", "/dev/shm", true, e);
 	if (r == 0)
 		r = attach_fd(a, a->stage.pts, "/dev/pts", e);
+	if (r == 0 && a->stage.mqueue >= 0)
+		r = attach_fd(a, a->stage.mqueue, "/dev/mqueue", e);
 	return r;
 }
 
@@ -194,8 +196,8 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 {
 	/* what changes the machine, not a process */
 	static const char *const fixed[] = { "sys", "sysrq-trigger", "irq", "bus", "fs" };
+	size_t i, n = a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed);
 	char path[32];
-	size_t i;
 	int r;
 
 	r = a->stage.proc;
@@ -207,8 +209,13 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
 	r = r < 0 ? err_sys(e, r, "/proc") : attach_fd(a, a->stage.proc, "/proc", e);
-	/* all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for */
-	for (i = 0; r == 0 && i < (a->spec->id->host_uid ? 1 : ARRAY_SIZE(fixed)); i++) {
+	/*
+	 * all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for; so does what counts in
+	 * /proc/sys. A mount there would make the kernel refuse a nested sandbox its own /proc
+	 */
+	if (a->spec->nested == JAIL_NESTED_SANDBOX)
+		n = 0;
+	for (i = 0; r == 0 && i < n; i++) {
 		_cleanup_close_ int tree = -1;
 
 		(void)snprintf(path, sizeof(path), "/proc/%s", fixed[i]);
@@ -548,12 +555,39 @@ static bool is_done(const struct jail_apply *a, size_t i)
 	return i < 64 && (a->early & UINT64_C(1) << i);
 }
 
+/*
+ * A device of no state that stands on 0-2, as that of the new /dev: on the launcher's mount the owner could change its mode by the
+ * descriptor. Return: 0 or negative errno with @e.
+ */
+static int reopen_device(int stream, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat old, st;
+	const char *name;
+	char path[32];
+	int flags;
+
+	if (fstat(stream, &old) < 0 || !S_ISCHR(old.st_mode) || major(old.st_rdev) != 1)
+		return 0;
+	name = stage_node_of(old.st_rdev);
+	flags = fcntl(stream, F_GETFL);
+	if (!name || flags < 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, (flags & O_ACCMODE) | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != old.st_rdev)
+		return 0; /* the host has no such name, or not for this id */
+	if (fcntl(fd, F_SETFL, flags) < 0 || dup2(fd, stream) < 0)
+		return err_sys(e, -errno, "fd %d", stream);
+	return 0;
+}
+
 int jail_plan_apply(struct jail_apply *a, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
 	bool covered = false;
+	int stream, r = open_root(a, e);
 	size_t i;
-	int r = open_root(a, e);
 
 	if (r == 0)
 		r = open_sources(a, e);
@@ -576,6 +610,8 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	if (r == 0 && !covered)
 		r = err_set(e, ERR_POLICY, -EINVAL,
 			    STAGE " must be private, or given with --allow-read or --allow-write");
+	for (stream = 0; r == 0 && stream <= 2; stream++)
+		r = reopen_device(stream, e);
 	return r;
 }
 

@@ -211,6 +211,9 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
 			h->children(h->ctx, path) :
 			NULL;
+	/* nobody gets through such a directory to mount on its children: with mapped owners it is given as a whole */
+	if (map && (!names || !h->searchable(h->ctx, path)))
+		return add(pl, JAIL_OP_BIND, path, JAIL_OP_MAPPED, JAIL_NO_REGION, NULL);
 	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
 	for (; r == 0 && names && *names; names++) {
 		char child[LIMIT_PATH];

@@ -53,7 +53,8 @@ enum jail_op_type {
 	4u /* the mount point is not the host's: it is made in the staged directory `region` */
 #define JAIL_OP_LOWERED 8u /* an overlay with whiteouts */
 #define JAIL_OP_NAMED 16u  /* hidden, but the name stays visible (no overlay there) */
-#define JAIL_OP_MAPPED 64u /* an overlay whose owners are mapped into the sandbox's block of ids */
+#define JAIL_OP_MAPPED \
+	64u /* an overlay, or a whole tree (BIND), whose owners are mapped into the sandbox's block of ids */
 #define JAIL_OP_SHALLOW \
 	32u /* JAIL_OP_HOST: only the directory itself, its children have operations of their own */
 

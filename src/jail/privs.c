@@ -5,7 +5,7 @@
  * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, three namespaces    user, mount, pid: what only a clone, or the launcher, can do. The rest is off the launcher's way
+ *            2  clone3, three namespaces    (clone.c; root in a chroot leaves it first) user, mount, pid: the rest is off the launcher's way
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
  *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
  *            5  ipc, uts, cgroup namespaces   before anything that could show the host's
@@ -39,19 +39,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "cpus.h"
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
+#include "maps.h"
 #include "netns.h"
 #include "plan-apply.h"
-#include "probe/probe.h"
 #include "sockets.h"
 
 #include "verify.h"
 
 #define PIPEFS_MAGIC 0x50495045
-#define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
 
 /*
  * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. What of the plan is certain,
@@ -100,7 +100,6 @@ static int stage_die_with_parent(int sock)
 /* 4: one uid, one gid, written by ourselves. setgroups must be given up first (user_namespaces(7)). */
 static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 {
-	unsigned int lost = 0;
 	char map[64];
 	int r;
 
@@ -115,7 +114,7 @@ static int stage_ids_self(uid_t uid, gid_t gid, struct err *e)
 		return 0;
 	/* made but without rights: AppArmor does that (kernel.apparmor_restrict_unprivileged_userns) */
 	(void)err_sys(e, r, "id maps of the user namespace");
-	return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
+	return clone_without_rights(r, e);
 }
 
 /*
@@ -227,7 +226,10 @@ static int stage_open(struct child *c, struct err *e)
 {
 	int r;
 
-	c->ruleset = landlock_prepare(c->spec->plan, e);
+	c->ruleset = c->spec->nested == JAIL_NESTED_SANDBOX ? landlock_scopes(e) :
+							      landlock_prepare(c->spec->plan, e);
+	if (c->ruleset == -ENODATA)
+		return 0;
 	if (c->ruleset == -EOPNOTSUPP) {
 		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
 				    e);
@@ -261,7 +263,8 @@ static bool writable_by_name(int fd)
  */
 static int stage_check_stdio(const struct child *c, struct err *e)
 {
-	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK);
+	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK) ||
+			  c->spec->nested == JAIL_NESTED_SANDBOX;
 	struct stat st;
 	int fd, flags;
 
@@ -319,6 +322,20 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
+/* What a nested root could leave on the disk, the filter alone refuses. */
+static int filter_needed(struct err *e)
+{
+	const struct jail_layer_info *info = jail_layer_info(JAIL_LAYER_SECCOMP);
+	char cause[sizeof(e->msg)];
+
+	memcpy(cause, e->msg, sizeof(cause));
+	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
+	return err_set(
+		e, ERR_LAYER, -EPERM,
+		"layer '%s' is missing: %.60s; with user namespaces inside it can't be given up. Mend: %s",
+		info->name, cause, info->mend);
+}
+
 /* 11-15. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
@@ -349,10 +366,12 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
-	r = seccomp_install();
+	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		return jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
+		return spec->nested ?
+			       filter_needed(e) :
+			       jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}
 	return 0;
 }
@@ -553,19 +572,6 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	_exit(0);
 }
 
-/* Write one id map of @pid; the launcher is root here. */
-static int write_map(pid_t pid, const char *file, unsigned int inside, unsigned int host,
-		     unsigned int count, struct err *e)
-{
-	char path[64], map[64];
-	int r;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	(void)snprintf(map, sizeof(map), "%u %u %u\n", inside, host, count);
-	r = fd_write_file(AT_FDCWD, path, map);
-	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
-}
-
 /*
  * Anonymous pipes on 0-2 belong to whoever made them; the command has other ids, and could not open them again as /dev/stdout does. As with
  * every pipe, who has the fd can use it: the owner only matters to that.
@@ -593,15 +599,14 @@ static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, 
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
 {
 	bool block = id->mode == JAIL_IDS_BLOCK;
-	unsigned int count = block ? JAIL_BLOCK_SIZE : 1;
 	struct hand_over m = { .id = id };
 	int r;
 
 	if (id->mode == JAIL_IDS_CALLER)
 		return 0;
-	r = write_map(jail->pid, "uid_map", id->uid, id->host_uid, count, e);
-	if (r == 0)
-		r = write_map(jail->pid, "gid_map", id->gid, id->host_gid, count, e);
+	r = maps_write(jail->pid, id, false, e);
+	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
+		return clone_without_rights(r, e);
 	if (r < 0) /* root of an outer user namespace */
 		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
 	give_pipes(id);
@@ -611,18 +616,17 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 /* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
+	const bool block = spec->id->mode == JAIL_IDS_BLOCK;
 	const struct jail_plan *p = spec->plan;
 	_cleanup_close_ int userns = -1;
 	struct hand_over m;
-	char path[64];
 	size_t i;
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", jail->pid);
-	userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return err_sys(e, -errno, "%s", path);
-	for (i = 0; r == 0 && spec->id->mode == JAIL_IDS_BLOCK && i < p->n; i++) {
+	userns = block ? maps_open(jail->pid, spec->id, e) : -1;
+	if (block && userns < 0)
+		return userns;
+	for (i = 0; r == 0 && block && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 		_cleanup_close_ int fd = -1;
 
@@ -641,27 +645,9 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-/* The clone asks for three namespaces at once; which of them was refused is only asked when it matters. */
-static enum jail_layer layer_refused(void)
-{
-	static const struct {
-		unsigned int flag;
-		enum jail_layer layer;
-	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS }, { CLONE_NEWPID, JAIL_LAYER_PIDNS } };
-	size_t i;
-
-	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {
-		if (probe_namespace(CLONE_NEWUSER | kinds[i].flag) < 0)
-			return kinds[i].layer;
-	}
-	return JAIL_LAYER_USERNS;
-}
-
 int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e)
 {
-	struct clone_args args = { .flags = CLONE_FLAGS, .exit_signal = SIGCHLD };
 	struct child c = { .lock = -1, .ruleset = -1, .apply.root = -1 };
-	unsigned int lost = 0;
 	int pair[2];
 	long pid;
 
@@ -674,10 +660,7 @@ int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struc
 	c.uid = geteuid();
 	c.gid = getegid();
 	cpus_read(&c.cpus);
-	pid = sys_clone3(&args);
-	if (pid ==
-	    -ENOSYS) /* some container engines' filters; nothing is lost. FIXME: drop when none does */
-		pid = sys_call(SYS_clone, CLONE_FLAGS | SIGCHLD, 0, 0, 0, 0);
+	pid = clone_all();
 	if (pid == 0) {
 		(void)close(pair[0]);
 		child_main(&c, shared, size);
@@ -688,8 +671,7 @@ int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struc
 	jail->sock = pair[0];
 	if (pid < 0) {
 		jail_done(jail);
-		(void)err_sys(e, (int)pid, "clone into new namespaces");
-		return jail_layer_lost(layer_refused(), 0, &lost, e);
+		return clone_refused((int)pid, e);
 	}
 	jail->pid = (pid_t)pid;
 	return 0;
@@ -743,7 +725,13 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 	if (r < 0)
 		return r;
 	jail->searched = true;
-	r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	if (spec->nested) { /* a mount namespace that the command makes would not get what is masked later */
+		r = jail_sockets_find_all(spec->plan, &found);
+		if (r < 0)
+			r = err_sys(e, r, "search for the host's sockets in the workspace");
+	} else {
+		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+	}
 	if (r < 0)
 		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
 	for (i = 0; r == 0 && i < found.n; i++) {

@@ -21,9 +21,10 @@ struct finder {
 	const char *deeper; /* the first one that is too deep */
 	const char *git_dirs[LIMIT_GIT_DIRS]; /* looked at already */
 	size_t n_git_dirs;
-	bool late;             /* something is left for jail_late() */
-	unsigned int nested;   /* submodules in submodules */
-	uint64_t index_budget; /* bytes of indexes that may still be read */
+	bool reached[LIMIT_GIT_DIRS]; /* its index was looked at */
+	bool late;                    /* something is left for jail_late() */
+	unsigned int nested;          /* submodules in submodules */
+	uint64_t index_budget;        /* bytes of indexes that may still be read */
 };
 
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */
@@ -48,6 +49,12 @@ int protect_follow(struct finder *f, const char *path, const struct policy_prote
 /** protect_add() - protect @path, which @stx describes. Return: 0 or negative errno with @e. */
 int protect_add(struct finder *f, const char *path, const struct policy_protected *row,
 		const struct statx *stx);
+
+/**
+ * protect_closed() - @path could not be looked at, for @why: the directory on the way to it that lets nobody in is protected as a whole.
+ * Return: 0, or negative errno with @e: also when that directory is or holds what is given to be written.
+ */
+int protect_closed(struct finder *f, const char *path, int why);
 
 /** protect_open() - O_PATH of @path without following any symlink, with what it is. Return: fd or negative errno. */
 int protect_open(int dfd, const char *path, struct statx *ret);

@@ -125,13 +125,16 @@ static int read_config(struct finder *f, const char *path, const char *base, uns
 		     jail_host_resolve(norm, true, a->worktree) < 0))
 			a->worktree[0] = '\0';
 		for (row = NULL; (row = policy_protected_next(POLICY_IN_CONFIG, row));) {
-			bool hooks = strcmp(row->name, "core.hookspath") == 0;
+			bool part = strncmp(row->name, "include", 7) == 0;
 
-			if (!git_config_is(&c, row->name) ||
-			    !config_path(f, c.value, hooks ? base : dir, norm))
+			if (!git_config_is(&c, row->name))
+				continue;
+			if (strncmp(row->name, "filter.", 7) == 0) /* a command: its program */
+				c.value[strcspn(c.value, " \t")] = '\0';
+			if (!config_path(f, c.value, part ? dir : base, norm))
 				continue;
 			r = protect_follow(f, norm, row);
-			if (r == 0 && !hooks && depth < LIMIT_GIT_DEPTH && protect_inside(f, norm))
+			if (r == 0 && part && depth < LIMIT_GIT_DEPTH && protect_inside(f, norm))
 				r = read_config(f, norm, base, depth + 1, NULL);
 			break;
 		}
@@ -267,25 +270,68 @@ static int protect_rows(struct finder *f, int dfd, const char *dir, enum policy_
 	return r;
 }
 
+/*
+ * The working tree @dir, which a git directory names: its .git names that back, wherever it lies. The names in git directories are
+ * protected; the index and .gitmodules, which lead there too, can be changed by the command.
+ */
+static int tree_of(struct finder *f, const char *dir)
+{
+	int r;
+
+	if (!protect_inside(f, dir))
+		return 0;
+	if (f->nested == LIMIT_GIT_DEPTH)
+		return protect_note(f, dir, "submodules are nested more than 8 deep", false);
+	f->nested++;
+	r = protect_git_entry(f, dir, 0);
+	f->nested--;
+	return r;
+}
+
+/* Commands could make so many that those of the host were not among the first: what is too much is read-only as a whole. */
+static int too_many(struct finder *f, const char *path)
+{
+	struct statx stx = { .stx_mask = 0 };
+	int r = protect_note(
+		f, path, "there are more than 256 git directories: read-only from here on", true);
+
+	if (r < 0 || sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
+		return r;
+	return protect_add(f, path, policy_protected_next(POLICY_IN_UNSEEN, NULL), &stx);
+}
+
+/* What is left is for the directories that hold too many. */
+static bool full(const struct finder *f)
+{
+	return f->n_git_dirs == LIMIT_GIT_DIRS || f->pr->n_found + 64 > LIMIT_PROTECTED;
+}
+
 /* One entry of worktrees/. */
 static int on_worktree(struct finder *f, const char *name, unsigned char type, void *arg)
 {
-	char path[LIMIT_PATH];
+	char path[LIMIT_PATH], entry[LIMIT_PATH], *slash;
 	struct statx stx = { .stx_mask = 0 };
 	int r, fd;
 
 	if (type != DT_DIR || !protect_join(path, arg, name))
 		return 0;
-	if (f->n_git_dirs == LIMIT_GIT_DIRS)
-		return protect_note(f, path, "there are more than 256 git directories", true);
+	if (full(f))
+		return too_many(f, arg);
 	f->git_dirs[f->n_git_dirs] = arena_strdup(&f->scratch, path);
 	if (!f->git_dirs[f->n_git_dirs++])
 		return oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
-		return protect_note(f, path, strerror(-fd), false);
+		return protect_closed(f, path, fd);
 	r = protect_rows(f, fd, path, POLICY_IN_WORKTREE);
 	(void)close(fd);
+	if (r == 0 && read_path(path, "gitdir", entry)) {
+		slash = strrchr(entry, '/');
+		if (slash && strcmp(slash, "/.git") == 0) {
+			*slash = '\0';
+			r = tree_of(f, entry);
+		}
+	}
 	return r;
 }
 
@@ -300,9 +346,7 @@ static int list_below(struct finder *f, const char *dir, const char *name,
 	fd = sys_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
 			 RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ENOTDIR ?
-			       0 :
-			       protect_note(f, path, strerror(-fd), false);
+		return fd == -ENOENT || fd == -ENOTDIR ? 0 : protect_closed(f, path, fd);
 	return protect_list(f, fd, path, each, path);
 }
 
@@ -317,6 +361,8 @@ static int on_module(struct finder *f, const char *name, unsigned char type, voi
 		return 0;
 	if (f->nested == LIMIT_GIT_DEPTH)
 		return protect_note(f, path, "submodules are nested more than 8 deep", false);
+	if (full(f))
+		return too_many(f, arg);
 	f->nested++;
 	r = lstat(head, &st) == 0 ? protect_git_dir(f, path, NULL, NULL, 0) :
 				    list_below(f, arg, name, on_module);
@@ -353,48 +399,67 @@ static int own_config(struct finder *f, const char *dir, const char *name)
 	return 0;
 }
 
+/*
+ * What is found from the git directory git_dirs[@n] by a working tree of it (or, without one, by itself): what the configuration names is
+ * relative to that, and the index and .gitmodules are that one's.
+ */
+static int reach(struct finder *f, size_t n, const char *worktree, const char *index_dir,
+		 unsigned int how)
+{
+	const char *path = f->git_dirs[n], *base = worktree ? worktree : path;
+	struct config_answer a = { .hash = 20 };
+	char config[LIMIT_PATH];
+	int r;
+
+	if (!protect_join(config, path, "config"))
+		return protect_note(f, path, strerror(ENAMETOOLONG), false);
+	r = read_config(f, config, base, 0, &a);
+	if (!index_dir)
+		index_dir = path;
+	if (r == 0 && protect_join(config, index_dir, "config.worktree"))
+		r = read_config(f, config, base, 0, NULL);
+	if (r == 0 && !worktree && a.worktree[0])
+		r = tree_of(f, a.worktree);
+	if (r < 0 || !worktree || !(how & PROTECT_REACH) || f->reached[n])
+		return r;
+	f->reached[n] = true;
+	r = read_index(f, index_dir, worktree, a.hash);
+	return r == 0 ? read_modules(f, worktree) : r;
+}
+
 int protect_git_dir(struct finder *f, const char *path, const char *worktree, const char *index_dir,
 		    unsigned int how)
 {
-	struct config_answer a = { .hash = 20 };
-	char config[LIMIT_PATH];
 	_cleanup_close_ int fd = -1;
 	struct statx stx = { .stx_mask = 0 };
-	size_t i;
+	size_t n;
 	int r;
 
-	for (i = 0; i < f->n_git_dirs; i++) {
-		if (strcmp(f->git_dirs[i], path) == 0)
-			return 0;
+	for (n = 0; n < f->n_git_dirs; n++) {
+		if (strcmp(f->git_dirs[n], path) == 0)
+			return worktree ? reach(f, n, worktree, index_dir, how) : 0;
 	}
 	if (f->n_git_dirs == LIMIT_GIT_DIRS)
-		return protect_note(f, path, "there are more than 256 git directories", true);
-	f->git_dirs[f->n_git_dirs] = arena_strdup(&f->scratch, path);
+		return too_many(f, path);
+	f->git_dirs[n] = arena_strdup(&f->scratch, path);
 	if (!f->git_dirs[f->n_git_dirs++])
 		return oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
-	if (fd < 0 || !protect_join(config, path, "config"))
-		return protect_note(f, path, strerror(fd < 0 ? -fd : ENAMETOOLONG), false);
+	if (fd < 0)
+		return protect_closed(f, path, fd);
 	r = protect_rows(f, fd, path, POLICY_IN_GIT);
 	if (r == 0 && (how & PROTECT_SHARED))
 		r = protect_rows(f, fd, path, POLICY_IN_SHARED);
-	if (r == 0)
-		r = read_config(f, config, worktree ? worktree : path, 0, &a);
-	if (r == 0 && protect_join(config, index_dir ? index_dir : path, "config.worktree"))
-		r = read_config(f, config, worktree ? worktree : path, 0, NULL);
 	if (r == 0 && (how & PROTECT_WORKSPACE))
 		r = own_config(f, path, "config");
 	if (r == 0 && (how & PROTECT_WORKSPACE))
 		r = own_config(f, path, "config.worktree");
-	if (r == 0 && (how & PROTECT_REACH) && worktree)
-		r = read_index(f, index_dir ? index_dir : path, worktree, a.hash);
-	if (r == 0 && (how & PROTECT_REACH) && worktree)
-		r = read_modules(f, worktree);
+	/* before what the index says, which the command can have filled */
 	if (r == 0)
 		r = list_below(f, path, "worktrees", on_worktree);
 	if (r == 0 && !(how & PROTECT_SHARED))
 		r = list_below(f, path, "modules", on_module);
-	return r;
+	return r == 0 ? reach(f, n, worktree, index_dir, how) : r;
 }
 
 /* Whether the directory @path belongs to the caller, and looks like a git directory. */
@@ -534,9 +599,7 @@ int protect_git_entry(struct finder *f, const char *dir, unsigned int how)
 		return 0;
 	fd = protect_open(AT_FDCWD, entry, &stx);
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ENOTDIR ?
-			       0 :
-			       protect_note(f, entry, strerror(-fd), false);
+		return fd == -ENOENT || fd == -ENOTDIR ? 0 : protect_closed(f, entry, fd);
 	(void)close(fd);
 	if (S_ISDIR(stx.stx_mode))
 		return protect_git_dir(f, entry, dir, NULL, how);

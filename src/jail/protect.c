@@ -161,6 +161,57 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 				 f->e);
 }
 
+/* The outermost of what is writable and holds @path. */
+static const char *root_above(const struct finder *f, const char *path)
+{
+	const char *root = NULL;
+	size_t i;
+
+	for (i = 0; i < f->n_roots; i++) {
+		if (path_covers(f->roots[i], path) && (!root || strlen(f->roots[i]) < strlen(root)))
+			root = f->roots[i];
+	}
+	return root;
+}
+
+/*
+ * The owner of a directory can close it in one run, so that the search of the next finds nothing there, and open it again then. (To root
+ * no directory is closed.)
+ */
+int protect_closed(struct finder *f, const char *path, int why)
+{
+	const struct policy_protected *row = policy_protected_next(POLICY_IN_UNSEEN, NULL);
+	const char *root = root_above(f, path), *slash;
+	char dir[LIMIT_PATH], in[LIMIT_PATH];
+	struct statx stx = { .stx_mask = 0 };
+	bool enter = true, holds = false;
+	size_t i;
+
+	if (!root || why != -EACCES)
+		return protect_note(f, path, strerror(-why), false);
+	for (slash = path + strlen(root); enter; slash += strcspn(slash, "/")) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		enter = protect_join(in, dir, ".") &&
+			sys_statx(AT_FDCWD, in, AT_SYMLINK_NOFOLLOW, &stx) == 0;
+		if (!*slash++)
+			break;
+	}
+	/* what is somebody else's, and lets nobody in, stays closed */
+	if (sys_statx(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW, &stx) < 0 || !S_ISDIR(stx.stx_mode) ||
+	    (!enter && stx.stx_uid != f->pr->owner))
+		return protect_note(f, path, strerror(-why), false);
+	for (i = 0; i < f->n_roots; i++)
+		holds = holds || path_covers(dir, f->roots[i]);
+	if (holds && stx.stx_uid == f->pr->owner)
+		return err_set(f->e, ERR_POLICY, -EACCES,
+			       "'%s' is given to be written, but it is closed (mode %04o): what "
+			       "must be protected there can't be found; chmod u+rx",
+			       dir, stx.stx_mode & 07777);
+	return holds ? protect_note(f, path, strerror(-why), false) :
+		       protect_add(f, dir, row, &stx);
+}
+
 /* The component of *rest, put behind @done; *rest goes on. Return: whether there was one. */
 static bool step(char *done, const char **rest, bool *ret_fits)
 {
@@ -204,8 +255,12 @@ int protect_follow(struct finder *f, const char *path, const struct policy_prote
 
 	memcpy(rest, path, strlen(path) + 1);
 	while (step(done, &at, &fits)) {
-		if (!fits || sys_statx(AT_FDCWD, *done ? done : "/", AT_SYMLINK_NOFOLLOW, &stx) < 0)
-			return 0; /* it leads to nothing that is there */
+		r = fits ? sys_statx(AT_FDCWD, *done ? done : "/", AT_SYMLINK_NOFOLLOW, &stx) :
+			   -ENOENT;
+		if (r < 0) /* else it leads to nothing that is there */
+			return r == -EACCES && protect_inside(f, done) ?
+				       protect_closed(f, done, r) :
+				       0;
 		if (!S_ISLNK(stx.stx_mode))
 			continue;
 		r = protect_add(f, done, row, &stx);
@@ -236,8 +291,7 @@ int protect_name(struct finder *f, int dfd, const char *dir, const struct policy
 		(void)close(fd);
 	if (fd == -ELOOP || (fd >= 0 && S_ISLNK(stx.stx_mode)))
 		return protect_follow(f, path, row);
-	return fd < 0 ? protect_note(f, path, strerror(-fd), false) :
-			protect_add(f, path, row, &stx);
+	return fd < 0 ? protect_closed(f, path, fd) : protect_add(f, path, row, &stx);
 }
 
 int protect_list(struct finder *f, int fd, const char *dir,
@@ -361,7 +415,7 @@ static int search_one(struct finder *f, size_t i)
 	int r;
 
 	if (fd < 0)
-		return fd == -ENOENT ? 0 : protect_note(f, l.dir, strerror(-fd), false);
+		return fd == -ENOENT ? 0 : protect_closed(f, l.dir, fd);
 	l.fd = fd;
 	/* a directory has a link from each subdirectory, where it has such links at all; 4096: a block, up to about a hundred entries */
 	if (l.depth > 0 && fstat(fd, &st) == 0 && st.st_nlink == 2 && st.st_size > 4096)
@@ -425,6 +479,20 @@ static int search_home(struct finder *f)
 	return r;
 }
 
+/* A project that is bailey, or has it in its tree. A link to it elsewhere is nothing that the command could change. */
+static int search_self(struct finder *f)
+{
+	char path[LIMIT_PATH];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+
+	if (n <= 0 || n == sizeof(path))
+		return 0;
+	path[n] = '\0';
+	return protect_inside(f, path) ?
+		       protect_follow(f, path, policy_protected_next(POLICY_IN_SELF, NULL)) :
+		       0;
+}
+
 static int collect_roots(struct finder *f)
 {
 	size_t i, n = f->policy->n;
@@ -470,6 +538,8 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 			PROTECT_REACH | (is_workspace(pr, f.roots[i]) ? PROTECT_WORKSPACE : 0));
 	if (r == 0)
 		r = search_home(&f);
+	if (r == 0)
+		r = search_self(&f);
 	f.max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
 	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
 		f.queue[f.n_queue++] = f.roots[i];

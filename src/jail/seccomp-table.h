@@ -3,7 +3,8 @@
 #define BAILEY_JAIL_SECCOMP_TABLE_H
 
 /*
- * What the seccomp program of the profile `run` answers.
+ * What the seccomp programs of the profile `run` answer: the plain one, and the variants for runs that may make user namespaces
+ * (SECCOMP_USERNS) and set up sandboxes (SECCOMP_NESTED); docs/adr/0012.
  *
  * How to use it:
  * 1. Define a macro that takes one row, expand the list with it, undefine the macro.
@@ -106,6 +107,9 @@
 	((unsigned int)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 			CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
 
+#define SECCOMP_CLONE_NR 56
+#define SECCOMP_UNSHARE_NR 272
+
 #define SECCOMP_DENY_BITS(X)                                           \
 	X(clone, 56, 0, SECCOMP_CLONE_NEW, EPERM, "makes a namespace") \
 	X(chmod, 90, 1, SECCOMP_SETID, EPERM, "set-id mode")           \
@@ -127,6 +131,57 @@
 
 #define SECCOMP_DENY_OTHER_BITS(X) \
 	X(unshare, 272, 0, SECCOMP_UNSHARE_OK, EPERM, "makes a namespace")
+
+/*
+ * Variants. Each allows what the one before it does. In both, clone is not looked at, unshare may have the flags of SECCOMP_CLONE_NEW
+ * too (time namespaces stay refused), and what only a nested root reaches is refused besides. clone3, setns and openat2 stay refused:
+ * whoever needs a namespace can make it, and has fall-backs.
+ */
+enum seccomp_variant { SECCOMP_PLAIN, SECCOMP_USERNS, SECCOMP_NESTED, SECCOMP_VARIANTS };
+
+/* X(name): rows of SECCOMP_DENY that a variant and those after it leave out. */
+#define SECCOMP_ALLOW_USERNS(X) X(chroot) /* browsers give up their view of the files by it */
+
+#define SECCOMP_ALLOW_NESTED(X)                                                              \
+	X(mount)                                                                             \
+	X(umount2)                                                                           \
+	X(pivot_root)                                                                        \
+	X(open_tree)                                                                         \
+	X(move_mount)                                                                        \
+	X(fsopen)                                                                            \
+	X(fsconfig)                                                                          \
+	X(fsmount)                                                                           \
+	X(fspick)                                                                            \
+	X(mount_setattr)                                                                     \
+	X(open_tree_attr)                                                                    \
+	X(sethostname) /* of a host name namespace of its own; the sandbox's needs rights */ \
+	X(setdomainname)
+
+/*
+ * X(level, optname, reason): setsockopt (54) in the variants, whose network namespaces give rights over firewalls. iptables by
+ * setsockopt works on every socket, and wrote past its buffers for 15 years (CVE-2021-22555). ENOPROTOOPT as kernels without it.
+ */
+#define SECCOMP_SETSOCKOPT_NR 54
+#define SECCOMP_DENY_SETSOCKOPT(X)               \
+	X(IPPROTO_IP, 64, "iptables: rules")     \
+	X(IPPROTO_IP, 65, "iptables: counters")  \
+	X(IPPROTO_IP, 96, "arptables: rules")    \
+	X(IPPROTO_IP, 97, "arptables: counters") \
+	X(IPPROTO_IP, 128, "ebtables: rules")    \
+	X(IPPROTO_IP, 129, "ebtables: counters") \
+	X(IPPROTO_IPV6, 64, "ip6tables: rules")  \
+	X(IPPROTO_IPV6, 65, "ip6tables: counters")
+
+/*
+ * X(name, number, errno, reason): a program of its own, on top of a variant, where the command's id is root on the disk (a workspace
+ * with mapped owners). A nested root may give its own files capabilities, which would then be the host root's. Names of attributes
+ * are behind a pointer, so all of them are refused, as on a file system that has none.
+ */
+#define SECCOMP_DENY_XATTR(X)                                        \
+	X(setxattr, 188, EOPNOTSUPP, "could set file capabilities")  \
+	X(lsetxattr, 189, EOPNOTSUPP, "could set file capabilities") \
+	X(fsetxattr, 190, EOPNOTSUPP, "could set file capabilities") \
+	X(setxattrat, 463, EOPNOTSUPP, "could set file capabilities")
 
 /*
  * X(name, number, arg of flags, arg of mode, errno, reason): refused when the flags create a file

@@ -58,6 +58,17 @@ static int remember(const struct jail_plan *plan, struct jail_sockets *f, const 
 
 static int search(struct search *s, int dfd, char *path, int depth, bool deep);
 
+/* A directory of the caller's own that lets nobody in: the command could open it again, or knows a name in it. It is covered as a whole. */
+static int closed(struct search *s, int dfd, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (errno != EACCES || fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return 0; /* SECURITY.md: somebody else's is not searched; what is gone is gone */
+	return remember(s->plan, s->found, path);
+}
+
 /* One entry of the directory @dfd named @path. */
 static int search_entry(struct search *s, int dfd, char *path, const struct sys_dirent *d,
 			int depth, bool deep)
@@ -83,8 +94,7 @@ static int search_entry(struct search *s, int dfd, char *path, const struct sys_
 		r = remember(s->plan, s->found, path);
 	} else {
 		fd = openat(dfd, d->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		/* SECURITY.md: what the caller can't list is not searched; what is gone is gone */
-		r = fd < 0 ? 0 : search(s, fd, path, depth + 1, true);
+		r = fd < 0 ? closed(s, dfd, d->name, path) : search(s, fd, path, depth + 1, true);
 	}
 	path[len] = '\0';
 	return r;
@@ -296,6 +306,22 @@ void jail_sockets_done(struct jail_sockets *f)
 	*f = (struct jail_sockets){ .paths = NULL, .n = 0 };
 }
 
+/* An empty directory that nobody may enter or change. */
+static int empty_directory(void)
+{
+	_cleanup_close_ int fs = sys_fsopen("tmpfs");
+	int r;
+
+	if (fs < 0)
+		return fs;
+	r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0");
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	return r < 0 ? r :
+		       sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+					       MOUNT_ATTR_RDONLY);
+}
+
 int jail_socket_cover(int root, const char *path)
 {
 	_cleanup_close_ int fd =
@@ -309,10 +335,12 @@ int jail_socket_cover(int root, const char *path)
 		return fd == -ENOENT || fd == -EACCES ? 0 : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISSOCK(st.st_mode))
+	if (!S_ISSOCK(st.st_mode) && !S_ISDIR(st.st_mode))
 		return 0;
 	/* the sandbox's own /dev/null: nothing can connect to it, and it is there as long as the sandbox is */
-	tree = sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	tree = S_ISDIR(st.st_mode) ?
+		       empty_directory() :
+		       sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return tree;
 	r = sys_move_mount(tree, fd, "");

@@ -27,7 +27,7 @@ int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *fou
 void jail_sockets_done(struct jail_sockets *f);
 
 /**
- * jail_socket_cover() - mount an inert file over the socket @path below @root (O_PATH of "/" of the sandbox).
+ * jail_socket_cover() - mount an inert file over the socket @path, or an empty directory over a closed one, below @root (O_PATH of "/" of the sandbox).
  * Return: 0, also when there is no socket any more; or negative errno.
  */
 int jail_socket_cover(int root, const char *path);

@@ -6,13 +6,16 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PROC_MAGIC 0x9fa0
@@ -118,18 +121,96 @@ static int verify_overlays(const struct jail_plan *p, struct err *e)
 }
 
 /* What only the filter refuses, or refuses in its own way. */
-static int verify_filter(struct err *e)
+static int verify_filter(const struct jail_spec *spec, struct err *e)
 {
 	int fd;
 
-	if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+	if (!spec->nested && (unshare(CLONE_NEWUSER) == 0 || errno != EPERM))
 		return broken(JAIL_LAYER_SECCOMP, "a user namespace can be made", e);
+	if (syscall(SYS_setns, -1, 0) == 0 || errno != EPERM)
+		return broken(JAIL_LAYER_SECCOMP, "namespaces can be joined", e);
 	fd = socket(AF_PACKET, SOCK_RAW, 0);
 	if (fd >= 0 || errno != EAFNOSUPPORT)
 		return broken(JAIL_LAYER_SECCOMP, "a packet socket is not refused", e);
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
 		return broken(JAIL_LAYER_SECCOMP, "no filter is in force", e);
 	return 0;
+}
+
+/* Ends of the child of verify_nested(). */
+enum {
+	NESTED_HOLDS,
+	NESTED_NO_NAMESPACE,
+	NESTED_WRITABLE,
+	NESTED_REMOUNT,
+	NESTED_UNMOUNT,
+	NESTED_MOUNT,
+	NESTED_XATTR,
+};
+
+/*
+ * In namespaces of its own, with every capability there: what the mounts stand on must hold all the same. Ids are not mapped here, which
+ * capabilities over mounts do not need. A tmpfs of our own shows whether mounting works, so that the refusals before mean something.
+ */
+static int nested_child(const struct jail_spec *spec)
+{
+	const struct mount_attr rw = { .attr_clr = MOUNT_ATTR_RDONLY };
+	bool mounts = spec->nested == JAIL_NESTED_SANDBOX;
+	int r;
+
+	if (mkdir("/.bailey-verify", 0700) == 0)
+		return NESTED_WRITABLE;
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL) == 0 || errno != EPERM ||
+	    sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &rw) != -EPERM)
+		return NESTED_REMOUNT;
+	r = umount2("/dev", MNT_DETACH) < 0 ? errno : 0;
+	if (r != (mounts ? EINVAL : EPERM)) /* locked to what is below it */
+		return NESTED_UNMOUNT;
+	r = mount("bailey-verify", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, NULL) < 0 ? errno : 0;
+	if (r != (mounts ? 0 : EPERM))
+		return NESTED_MOUNT;
+	/* without a name, which is a fault where it is not refused */
+	if (spec->id->mode == JAIL_IDS_BLOCK &&
+	    (syscall(SYS_setxattr, "/tmp", NULL, NULL, 0, 0) == 0 || errno != EOPNOTSUPP))
+		return NESTED_XATTR;
+	return NESTED_HOLDS;
+}
+
+static int verify_nested(const struct jail_spec *spec, struct err *e)
+{
+	static const struct {
+		enum jail_layer layer;
+		const char *what;
+	} ends[] = {
+		[NESTED_NO_NAMESPACE] = { JAIL_LAYER_USERNS,
+					  "the kernel refuses a user namespace inside one "
+					  "(sysctl user.max_user_namespaces, user.max_mnt_namespaces)" },
+		[NESTED_WRITABLE] = { JAIL_LAYER_ROOTFS,
+				      "the root directory is writable in a nested namespace" },
+		[NESTED_REMOUNT] = { JAIL_LAYER_ROOTFS,
+				     "a nested namespace can make the root writable" },
+		[NESTED_UNMOUNT] = { JAIL_LAYER_ROOTFS,
+				     "a nested namespace can take a mount away" },
+		[NESTED_MOUNT] = { JAIL_LAYER_SECCOMP,
+				   "mounting in a nested namespace is not as it was asked for" },
+		[NESTED_XATTR] = { JAIL_LAYER_SECCOMP, "extended attributes can be set" },
+	};
+	/* the libc's unshare() would change this process, its fork() is no vfork: plain calls */
+	long pid = sys_call(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
+	int status = 0;
+
+	if (pid == 0)
+		_exit(nested_child(spec));
+	if (pid < 0)
+		return broken(JAIL_LAYER_USERNS, ends[NESTED_NO_NAMESPACE].what, e);
+	while (waitpid((pid_t)pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return err_sys(e, -errno, "wait for a check");
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status) >= (int)ARRAY_SIZE(ends))
+		return broken(JAIL_LAYER_USERNS, "a check in a nested namespace did not end", e);
+	status = WEXITSTATUS(status);
+	return status == NESTED_HOLDS ? 0 : broken(ends[status].layer, ends[status].what, e);
 }
 
 int jail_verify(const struct jail_apply *a, int host, struct err *e)
@@ -158,15 +239,18 @@ int jail_verify(const struct jail_apply *a, int host, struct err *e)
 		r = verify_proc(e);
 	if (r < 0)
 		return r;
+	/* of nested namespaces, too: not without a user namespace of one's own */
 	if (unshare(CLONE_NEWNS) == 0 || (filtered && errno != EPERM))
 		return broken(JAIL_LAYER_SECCOMP, "a mount namespace can be made", e);
 	if (sys_call(SYS_fsopen, "tmpfs", 0, 0, 0, 0) >= 0)
 		return broken(JAIL_LAYER_CAPS, "the mount API works", e);
 	if (filtered)
-		r = verify_filter(e);
+		r = verify_filter(spec, e);
+	if (r == 0 && spec->nested)
+		r = verify_nested(spec, e);
 	if (r == 0)
 		r = verify_netns(host, e);
-	if (r == 0 && !(lost & (1u << JAIL_LAYER_LANDLOCK)))
+	if (r == 0 && !(lost & (1u << JAIL_LAYER_LANDLOCK)) && spec->nested != JAIL_NESTED_SANDBOX)
 		r = verify_landlock(a, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_OVERLAY)))
 		r = verify_overlays(spec->plan, e);

@@ -108,8 +108,8 @@ static const struct builtin private_dirs[] = {
 	B("/run", "private run-time files; services' sockets are there"),
 };
 
-/* Denied to everybody: the kernel shows the caller's keyrings there, whatever namespace asks. */
-static const struct builtin always_denied[] = {
+/* Denied to everybody who can't mount a /proc anew: the kernel shows the caller's keyrings there, whatever namespace asks. */
+static const struct builtin proc_denied[] = {
 	B("/proc/keys", "kernel keyrings"),
 	B("/proc/key-users", "kernel keyrings"),
 };
@@ -208,8 +208,8 @@ int policy_builtin(struct policy *p, const struct policy_caller *c, struct err *
 			       "built-in: the home directory", e);
 	if (r == 0 && c->home && c->home[1])
 		r = add_table(p, home_hidden, ARRAY_SIZE(home_hidden), POLICY_HIDE, c->home, e);
-	if (r == 0)
-		r = add_table(p, always_denied, ARRAY_SIZE(always_denied), POLICY_DENY_READ, "", e);
+	if (r == 0 && !c->own_proc)
+		r = add_table(p, proc_denied, ARRAY_SIZE(proc_denied), POLICY_DENY_READ, "", e);
 	if (r == 0 && c->host_root)
 		r = add_table(p, root_denied, ARRAY_SIZE(root_denied), POLICY_DENY_READ, "", e);
 	return r;

@@ -84,6 +84,7 @@ struct policy_caller {
 	const char *state_dir;   /* bailey's own state, normalised, or NULL */
 	const char *config_dir;  /* the caller's policy file is there, normalised, or NULL */
 	bool host_root;          /* the command runs with the host's uid 0 */
+	bool own_proc; /* the command may mount a /proc of its own, which the kernel refuses while parts of ours are masked */
 };
 
 /** policy_init() - an empty policy whose memory is @arena's. */

@@ -73,6 +73,16 @@ static const struct policy_protected table[] = {
 	P(CONFIG, "includeif.*.path", "git configuration", "a part of the configuration"),
 	D(CONFIG, "core.hookspath", "git hooks", "git runs them"),
 
+	P(CONFIG, "core.fsmonitor", "git fsmonitor", "git status runs it"),
+	P(CONFIG, "filter.*.clean", "git filter", "git status runs it"),
+	P(CONFIG, "filter.*.smudge", "git filter", "git checkout runs it"),
+	P(CONFIG, "filter.*.process", "git filter", "git status runs it"),
+
+	D(UNSEEN, ".", "unseen directory",
+	  "what is in it can't be protected by name, and the command could open it"),
+
+	P(SELF, "bailey", "bailey itself", "the next run would be what the command put there"),
+
 	P(HOME, ".bash_login", "shell start-up", "the shell runs it"),
 	P(HOME, ".bash_logout", "shell start-up", "the shell runs it"),
 	P(HOME, ".zlogin", "shell start-up", "the shell runs it"),
@@ -163,6 +173,8 @@ const char *policy_place_name(enum policy_place p)
 		"the shared git directory of a worktree, when it lies outside of what is writable",
 		"worktrees/NAME of a git directory",
 		"the path that a variable of a protected git configuration has",
+		"a directory that the caller can't list or enter, but owns or can enter; a git directory beyond the 256th",
+		"the place of the program, when it is writable",
 		"the home directory, when it is writable",
 		"the home directory, when it is writable, or when a link of that name leads to what is writable",
 	};

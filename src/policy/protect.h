@@ -21,6 +21,8 @@ enum policy_place {
 	POLICY_IN_SHARED, /* a git directory outside of the workspace, given because a worktree's .git file names it */
 	POLICY_IN_WORKTREE, /* worktrees/NAME of a git directory */
 	POLICY_IN_CONFIG,   /* not a name: the path that this variable of a git configuration has */
+	POLICY_IN_UNSEEN,   /* not a name: a directory that can't be searched */
+	POLICY_IN_SELF,     /* not a name: the program that runs */
 	POLICY_IN_HOME,     /* the home directory */
 	POLICY_IN_DOTFILES, /* the same, and where a link of that name leads to */
 	POLICY_PLACE_NUM

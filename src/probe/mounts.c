@@ -2,11 +2,13 @@
 /* The calls by which jail/plan-apply.c mounts, and the file systems that it makes; each tried as it uses them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -227,6 +229,8 @@ enum probe_state try_devpts(struct probe_answer *a)
 	return probe_inside(a, CLONE_NEWNS, use_devpts);
 }
 
+static bool can_mount; /* of the try's own process, outside of the namespaces */
+
 static enum probe_state use_proc(struct probe_answer *a)
 {
 	struct statfs sfs;
@@ -238,11 +242,11 @@ static enum probe_state use_proc(struct probe_answer *a)
 		return probe_missing(a, r, "%s", step);
 	r = mount_new("proc", "/tmp/proc");
 	if (r == -EPERM) {
-		probe_mend(a, "umount -R /proc && mount -t proc proc /proc");
 		probe_advise(
 			a,
-			"that is for a machine of your own; in a container: podman or docker run --security-opt unmask=ALL "
-			"(docker: systempaths=unconfined)");
+			"in a container: podman run --security-opt unmask=ALL, docker run --security-opt systempaths=unconfined");
+		if (can_mount)
+			probe_mend(a, "umount -R /proc && mount -t proc proc /proc");
 		return probe_missing(a, r, "a fresh proc (mounts hide parts of the outer /proc)");
 	}
 	if (r < 0)
@@ -255,5 +259,7 @@ static enum probe_state use_proc(struct probe_answer *a)
 
 enum probe_state try_proc(struct probe_answer *a)
 {
+	/* here no root can mount anything, as in most containers: only who starts the container can mend it */
+	can_mount = prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 1;
 	return probe_inside(a, CLONE_NEWNS | CLONE_NEWPID, use_proc);
 }

@@ -9,17 +9,27 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tries.h"
 
 #define ENDS_MS 1000 /* for a pid namespace to end; it takes about half a millisecond */
 
-/* Why the kernel refuses a user namespace, and what to do. */
-static void explain_userns(struct probe_answer *a, int r)
+/* The kernel makes none for a process whose root is not that of its mount namespace. Only the usual kind shows: "/" is no mount. */
+static bool in_chroot(void)
+{
+	struct statx stx = { .stx_mask = 0 };
+
+	return sys_statx(AT_FDCWD, "/", 0, &stx) == 0 &&
+	       !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+void probe_userns_why(struct probe_answer *a, int r)
 {
 	long max = probe_read_number("/proc/sys/user/max_user_namespaces");
 
@@ -29,14 +39,20 @@ static void explain_userns(struct probe_answer *a, int r)
 		probe_advise(
 			a,
 			"the limit of an outer namespace is used up: raise user.max_user_namespaces there, or nest less deep");
+	} else if (r == -EPERM && in_chroot()) {
+		probe_advise(
+			a,
+			"this is a chroot, where the kernel makes no user namespace: enter it by systemd-nspawn -D DIR, or unshare --mount sh -c "
+			"'mount --rbind DIR DIR && cd DIR && mount --bind /proc proc && pivot_root . mnt && umount -l mnt && exec sh' (but the "
+			"machine's root can run bailey in it as it is)");
 	} else if (r == -EPERM &&
 		   probe_read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
 		probe_mend(a, "sysctl -w kernel.unprivileged_userns_clone=1");
 	} else if (r == -EPERM) {
 		probe_advise(
 			a,
-			"a container's seccomp filter, or a chroot: start the container with --security-opt seccomp=unconfined; "
-			"replace chroot DIR by unshare --mount and pivot_root, or systemd-nspawn -D DIR");
+			"a container's seccomp filter: start it with --security-opt seccomp=unconfined (docker, podman); or a chroot: enter it by "
+			"systemd-nspawn -D DIR instead");
 	} else {
 		probe_advise(a, "boot a kernel with CONFIG_USER_NS");
 	}
@@ -48,22 +64,27 @@ enum probe_state try_userns(struct probe_answer *a)
 
 	if (r == 0)
 		return PROBE_OK;
-	explain_userns(a, r);
+	probe_userns_why(a, r);
 	return probe_missing(a, r, "clone with CLONE_NEWUSER");
 }
 
 /* kernel.apparmor_restrict_unprivileged_userns lets the namespace be made, and takes every right in it. */
-static enum probe_state without_rights(struct probe_answer *a)
+void probe_userns_rights_why(struct probe_answer *a, int r)
 {
 	char self[128];
 	ssize_t n;
 
-	if (a->sys == EROFS)
+	if (r == -EROFS)
 		probe_mend(a, "mount -o remount,rw /proc");
-	else if (a->sys == ENOENT)
+	else if (r == -ENOENT)
 		probe_mend(a, "mount -t proc proc /proc");
-	if (probe_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != 1)
-		return PROBE_MISSING;
+	if (probe_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != 1) {
+		if (!a->mend[0])
+			probe_advise(
+				a,
+				"a security module takes the rights in user namespaces away: give this program a profile that allows userns");
+		return;
+	}
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	self[n > 0 ? n : 0] = '\0';
 	probe_mend(a, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
@@ -72,6 +93,11 @@ static enum probe_state without_rights(struct probe_answer *a)
 		"or for this program alone: write 'abi <abi/4.0>, profile bailey \"%s\" flags=(unconfined) { userns, }' to "
 		"/etc/apparmor.d/bailey, then apparmor_parser -r /etc/apparmor.d/bailey",
 		self);
+}
+
+static enum probe_state without_rights(struct probe_answer *a)
+{
+	probe_userns_rights_why(a, -a->sys);
 	return PROBE_MISSING;
 }
 
@@ -118,6 +144,42 @@ static enum probe_state try_flag(struct probe_answer *a, unsigned int flag, cons
 enum probe_state try_ns_mount(struct probe_answer *a)
 {
 	return try_flag(a, CLONE_NEWNS, "mnt");
+}
+
+/* Ends of a process in a nested namespace: what it could do. */
+enum { NESTED_HOLDS, NESTED_UNCOVERS, NESTED_NO_MOUNT };
+
+static __attribute__((noreturn)) void nested(void)
+{
+	if (umount2("/tmp", MNT_DETACH) == 0 || errno != EINVAL)
+		_exit(NESTED_UNCOVERS);
+	_exit(mount("bailey", "/tmp", "tmpfs", 0, NULL) < 0 ? NESTED_NO_MOUNT : NESTED_HOLDS);
+}
+
+static enum probe_state use_nested(struct probe_answer *a)
+{
+	const char *step;
+	int status, r = probe_stage(&step);
+	pid_t pid;
+
+	if (r < 0)
+		return probe_missing(a, r, "%s", step);
+	pid = probe_clone(CLONE_NEWUSER | CLONE_NEWNS);
+	if (pid == 0)
+		nested();
+	if (pid < 0)
+		return probe_missing(a, pid, "clone with a user namespace inside one");
+	status = probe_wait(pid);
+	if (status < 0 || !WIFEXITED(status) || WEXITSTATUS(status) == NESTED_UNCOVERS)
+		return probe_missing(a, 0, "a mount can be taken away in a nested namespace");
+	return WEXITSTATUS(status) == NESTED_HOLDS ?
+		       PROBE_OK :
+		       probe_missing(a, 0, "nothing can be mounted in a nested namespace");
+}
+
+enum probe_state try_userns_nested(struct probe_answer *a)
+{
+	return probe_inside(a, CLONE_NEWNS, use_nested);
 }
 
 enum probe_state try_ns_pid(struct probe_answer *a)

@@ -16,6 +16,9 @@
 #include "tries.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
+#define OVERLAY_STACK                                                                                         \
+	"the kernel stacks two overlays, and this root is one already that lies on another: use a container " \
+	"engine's storage on ext4, xfs or btrfs (a volume), or accept the loss: --allow-degraded=overlay"
 
 /* On the stage, in /tmp: @dirs, separated by blanks. */
 static int stage(struct probe_answer *a, const char *dirs)
@@ -61,15 +64,16 @@ static int overlay(const char *at, const char *options, unsigned long flags)
 	return statfs(at, &sfs) == 0 && sfs.f_type == OVERLAYFS_MAGIC ? 0 : -ESTALE;
 }
 
-/* Overlays can't cover a directory with mounts below it. */
-static bool mounts_below_usr(void)
+/* Overlays can't cover a directory with mounts below it, and a small chroot may have no /usr. */
+static bool usr_can_be_covered(void)
 {
 	struct buf b = BUF_INIT(LIMIT_MOUNTINFO);
 	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	bool yes = fd < 0 || fd_read_all(fd, &b) < 0 || !b.data || strstr(b.data, " /usr/");
+	bool no = access("/usr", F_OK) < 0 || fd < 0 || fd_read_all(fd, &b) < 0 || !b.data ||
+		  strstr(b.data, " /usr/");
 
 	buf_done(&b);
-	return yes;
+	return !no;
 }
 
 static enum probe_state use_overlay(struct probe_answer *a)
@@ -87,7 +91,9 @@ static enum probe_state use_overlay(struct probe_answer *a)
 		return probe_missing(a, r, "overlay with lower directories only");
 	if (access("o/file", R_OK) < 0)
 		return probe_missing(a, -errno, "a file seen through an overlay");
-	r = mounts_below_usr() ? 0 : overlay("/usr", "lowerdir=/usr:/tmp/e", MS_RDONLY);
+	r = usr_can_be_covered() ? overlay("/usr", "lowerdir=/usr:/tmp/e", MS_RDONLY) : 0;
+	if (r == -EINVAL)
+		probe_advise(a, OVERLAY_STACK);
 	return r < 0 ? probe_missing(a, r, "overlay over /usr") : PROBE_OK;
 }
 

@@ -73,4 +73,13 @@ void probe_end(struct probe *p);
  */
 int probe_namespace(unsigned int flags);
 
+/**
+ * probe_userns_why() - why a user namespace was refused with @r, a negative errno: fills the mend (without "sudo") or the advice of @a.
+ * For a refusal, which must say the same as the doctor.
+ */
+void probe_userns_why(struct probe_answer *a, int r);
+
+/** probe_userns_rights_why() - the same where a namespace was made, and then writing its id maps failed with @r. */
+void probe_userns_rights_why(struct probe_answer *a, int r);
+
 #endif

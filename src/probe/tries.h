@@ -58,6 +58,7 @@ int probe_stage(const char **ret_step);
 enum probe_state try_userns(struct probe_answer *a);
 enum probe_state try_userns_ids(struct probe_answer *a);
 enum probe_state try_userns_rights(struct probe_answer *a);
+enum probe_state try_userns_nested(struct probe_answer *a);
 enum probe_state try_ns_mount(struct probe_answer *a);
 enum probe_state try_ns_pid(struct probe_answer *a);
 enum probe_state try_ns_pid_end(struct probe_answer *a);

@@ -21,7 +21,7 @@ void text_wrap(struct buf *b, const char *s, size_t column, size_t indent);
 /** text_title() - append @s and a newline; @bold: for a terminal. */
 void text_title(struct buf *b, const char *s, bool bold);
 
-/** text_shell() - append @s so that a shell reads it as one word. */
+/** text_shell() - append @s so that a shell reads it as one word, and a terminal obeys nothing in it. */
 void text_shell(struct buf *b, const char *s);
 
 #endif

@@ -220,7 +220,10 @@ def plain_user(session_dir):
         shutil.rmtree(home, ignore_errors=True)
         return
     name = f"bailey-e{os.getpid()}"
-    subprocess.run(["useradd", "-m", "-s", "/bin/sh", name], check=True, capture_output=True)
+    add = ["useradd", "-m", "-s", "/bin/sh", name]
+    # somebody else may hold the lock of /etc/passwd
+    if not wait_for(lambda: subprocess.run(add, capture_output=True).returncode == 0, 10):
+        subprocess.run(add, check=True)
     try:
         me = pwd.getpwnam(name)
         yield User(name, me.pw_uid, me.pw_gid, me.pw_dir, pathlib.Path(me.pw_dir) / "work")

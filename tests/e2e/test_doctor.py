@@ -23,6 +23,7 @@ CLONE = "clone3=ENOSYS,clone@0&{0:#x}=EPERM,unshare@0&{0:#x}=EPERM"
 FORCED = {
     "userns": CLONE.format(0x10000000),
     "userns.rights": "chroot=EPERM",
+    "userns.nested": "umount2=+0",
     "ns.mount": CLONE.format(0x20000),
     "ns.pid": CLONE.format(0x20000000),
     "ns.pid.end": "prctl@0:1=+0",  # the death signal is never set
@@ -66,7 +67,7 @@ SURROUNDINGS = {"userns.ids", "ids.block", "ids.ranges", "idmap.root", "idmap.cw
 # Nothing can make a kernel give a second listener: tests/kernel alone pins it.
 PINNED = {"seccomp.one"}
 # Optional, or what the shim takes is used by the try alone: a run is as good as before.
-RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.redirect", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights"}
+RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.redirect", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights", "userns.nested"}
 KEYS = {"id", "group", "what", "state", "detail", "errno", "required", "feature", "layer", "needs", "mend", "advice"}
 
 
@@ -159,7 +160,7 @@ def test_colour_only_on_terminals(user):
 
 
 @pytest.mark.parametrize("word,some,others", [
-    ("userns", {"userns", "userns.ids", "userns.rights"}, {"ns.net"}),
+    ("userns", {"userns", "userns.ids", "userns.rights", "userns.nested"}, {"ns.net"}),
     ("netns", {"ns.net"}, {"userns"}),
     ("network", {"net.redirect", "sock-diag"}, {"userns"}),
     ("proc", {"proc"}, {"nproc"}),
@@ -472,3 +473,38 @@ def test_settings_of_other_kernels(user, ws, root_user, deny, name, value, rules
     assert f["mend"] == f"{sudo}sysctl -w kernel.{name}={1 - value}", f
     if value:
         assert str(BAILEY) in f["advice"] and "apparmor_parser -r" in f["advice"] and "userns," in f["advice"]
+
+
+@pytest.mark.parametrize("name,value,rules,fact", [
+    ("unprivileged_userns_clone", 0, FORCED["userns"], "userns"),
+    # the namespace is made, and then its id map can't be opened for writing (by glibc or musl): as AppArmor does it
+    ("apparmor_restrict_unprivileged_userns", 1, "257@2:0x80001=EPERM,257@2:0x88001=EPERM", "userns.ids"),
+])
+def test_a_refusal_names_the_setting_that_the_doctor_names(user, ws, root_user, deny, name, value, rules, fact):
+    if os.geteuid() != 0:
+        skip("to mount over /proc/sys needs root")
+    if user.is_root and value:
+        return  # AppArmor's switch is for unprivileged callers
+    script = f"""
+{settings(**{name: value})}
+as="setpriv --reuid={user.uid} --regid={user.gid} --clear-groups {deny} {rules} -- {BAILEY}"
+$as run -- touch witness 2> err; echo $? > rc
+$as doctor --json {fact}
+"""
+    r = root_user.exec(["unshare", "-m", "bash", "-c", script], cwd=ws, env=user.environ())
+    f = parse(r.out)[fact]
+    err = (ws / "err").read_text()
+    assert (ws / "rc").read_text() == "125\n" and not (ws / "witness").exists(), err
+    assert f"kernel.{name}=" in f["mend"] and "layer 'userns' is missing" in err and f" Mend: {f['mend']}. See: bailey doctor userns" in err, (err, f)
+
+
+def test_a_proc_that_no_root_here_can_unmask(user, ws, root_user):
+    # As in a container: without CAP_SYS_ADMIN for anybody there is no command, only the way to start it.
+    if os.geteuid() != 0:
+        skip("masking /proc needs root")
+    ids = f"setpriv --reuid={user.uid} --regid={user.gid} --clear-groups"
+    for bounding, mend in (("", True), ("--bounding-set=-sys_admin --inh-caps=-sys_admin", False)):
+        script = f"mount --bind /dev/null /proc/version && exec {ids} {bounding} '{BAILEY}' doctor --json proc"
+        f = parse(root_user.exec(["unshare", "-m", "bash", "-c", script], cwd=ws).out)["proc"]
+        assert f["state"] == "missing" and bool(f["mend"]) == mend, f
+        assert "podman run --security-opt unmask=ALL, docker run --security-opt systempaths=unconfined" in f["advice"], f

@@ -141,19 +141,47 @@ def test_odd_names(run, bailey, user, ws):
 
 
 def test_unreadable_directories(plain_user, works):
+    """What its owner has closed is read-only as a whole: an earlier run can have closed it, and a later one could open it again."""
     assert not works(plain_user)
     ws = plain_user.mkdir(plain_user.base / "unreadable")
     plain_user.write(ws / "closed/.envrc", "text\n")
     plain_user.write(ws / "open/.envrc", "text\n")
-    (ws / "closed").chmod(0o311)
+
+    def run(script, *opts):
+        return plain_user.exec([BAILEY, "run", *opts, "--", "sh", "-c", script], cwd=ws)
+
+    script = "chmod 755 closed && echo opened; echo x > closed/.envrc && echo written; mv closed c && echo moved; echo x > open/.envrc && echo written; echo ran"
     try:
-        r = plain_user.exec([BAILEY, "run", "--", "sh", "-c", "echo x > open/.envrc && echo written; echo ran"], cwd=ws)
-        assert r.out == "ran\n", r
-        r = plain_user.exec([BAILEY, "run", "--explain", "--", "true"], cwd=ws)
-        assert f"{ws}/closed  [Permission denied]" in r.out, r.out
+        for mode in (0o311, 0o600, 0):
+            (ws / "closed").chmod(mode)
+            assert run(script).out == "ran\n", oct(mode)
+            r = plain_user.exec([BAILEY, "run", "--explain", "--", "true"], cwd=ws)
+            assert re.search(rf"{ws}/closed +\[built-in: protected: unseen directory\]", r.out), r.out
+            assert plain_user.exec(["sh", "-c", "chmod 755 closed && cat closed/.envrc"], cwd=ws).out == "text\n", "control"
+        for mode in (0o311, 0o111):
+            ws.chmod(mode)
+            r = run("echo ran")
+            assert r.rc != 0 and r.out == "" and f"'{ws}'" in r.err and "chmod u+rx" in r.err, r
+        ws.chmod(0o755)
+        assert run("echo ran").out == "ran\n"
     finally:
+        ws.chmod(0o755)
         (ws / "closed").chmod(0o755)
         shutil.rmtree(ws)
+
+
+def test_bailey_in_its_own_workspace(user, ws, works):
+    """Attack 13: what the next run would start."""
+    assert not works(user)
+    program = ws / "build/bailey"
+    shutil.copy(BAILEY, user.mkdir(program.parent))
+    user.own(program)
+    kept = program.read_bytes()
+    script = "cp /bin/false build/bailey; cp /bin/false x; mv -f x build/bailey && echo replaced; rm -f build/bailey && echo removed; mv build b && echo moved; echo y > build/z; cat build/z"
+    r = user.exec([program, "run", "--", "sh", "-c", script], cwd=ws)
+    assert r.out == "y\n" and program.read_bytes() == kept, r
+    r = user.exec([program, "run", "--unprotect", "build", "--", "sh", "-c", script], cwd=ws)
+    assert r.out.startswith("replaced\nremoved\nmoved\n"), r
 
 
 def test_ten_thousand_directories(plain_user, works):

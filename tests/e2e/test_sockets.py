@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import PYTHON
+from conftest import BAILEY, PYTHON
 
 CONNECT = (
     "import socket, sys\n"
@@ -174,3 +174,26 @@ def test_an_agent(run, user, outside):
         env = {"SSH_AUTH_SOCK": str(a)}
         assert run([PYTHON, "-c", code], env=env).rc != 0
         assert run([PYTHON, "-c", code], "--allow-socket", a, "--pass-env", "SSH_AUTH_SOCK", env=env).out == "agent\n"
+
+
+def test_in_a_directory_that_an_earlier_run_closed(plain_user, works):
+    """Attack 49: what the search for sockets can't list, the command could open again, or it knows the name."""
+    assert not works(plain_user)
+    ws = plain_user.mkdir(plain_user.base / "closed-sockets")
+    place = plain_user.mkdir(ws / "a/b/c/d/e/f/g")
+    connect = "import os, socket\nif 'OPEN' in os.environ: os.chmod('a/b/c/d/e/f', 0o755)\nos.chdir('a/b/c/d/e/f/g')\n"
+    connect += "s = socket.socket(socket.AF_UNIX); s.connect('s'); print('connected')"
+    host = plain_user.popen([PYTHON, "-c", "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('s'); s.listen(8); print(flush=True); time.sleep(60)"], cwd=place)
+    try:
+        host.stdout.readline()
+        for mode in ("0311", "0111", "0"):
+            assert plain_user.exec([BAILEY, "run", "--", "chmod", mode, "a/b/c/d/e/f"], cwd=ws).rc == 0
+            for opts in ([], ["--env", "OPEN=1"]):
+                r = plain_user.exec([BAILEY, "run", *opts, "--", PYTHON, "-c", connect], cwd=ws)
+                assert r.rc == 1 and "connected" not in r.out, (mode, r)
+            assert plain_user.exec([PYTHON, "-c", connect], cwd=ws, env={"OPEN": "1"}).out == "connected\n", "control"
+        assert plain_user.exec([BAILEY, "run", "--", "sh", "-c", "echo x > a/b/c/d/e/f/twin && cat a/b/c/d/e/f/twin"], cwd=ws).out == "x\n"
+    finally:
+        host.kill()
+        host.wait()
+        shutil.rmtree(ws, ignore_errors=True)

@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #define BAD 8L /* an address that no process has */
@@ -123,6 +125,63 @@ static int p_mount_tmpfs(int argc, char **argv)
 	if (mount("bailey-probe", argv[0], "tmpfs", 0, NULL) < 0)
 		return -errno;
 	return result(umount2(argv[0], MNT_DETACH));
+}
+
+/* mount-overlay DIR LOWER: read-only, of two lower directories, with the attributes that any owner can set. */
+static int p_mount_overlay(int argc, char **argv)
+{
+	char options[1200];
+
+	(void)argc;
+	snprintf(options, sizeof(options), "lowerdir=%s:%s,userxattr", argv[1], argv[0]);
+	if (mount("bailey-probe", argv[0], "overlay", MS_RDONLY, options) < 0)
+		return -errno;
+	return result(umount2(argv[0], MNT_DETACH));
+}
+
+/* The machine's own name, once more. */
+static int p_hostname_same(int argc, char **argv)
+{
+	char name[128];
+
+	(void)argc;
+	(void)argv;
+	if (gethostname(name, sizeof(name)) < 0)
+		return -errno;
+	return result(sethostname(name, strlen(name)));
+}
+
+/* The clock's frequency, once more. */
+static int p_clock_same(int argc, char **argv)
+{
+	struct timex t = { .modes = 0 };
+
+	(void)argc;
+	(void)argv;
+	if (adjtimex(&t) < 0)
+		return -errno;
+	t.modes = ADJ_FREQUENCY;
+	return adjtimex(&t) < 0 ? -errno : 0;
+}
+
+/* mmap-low ADDRESS: memory where a null pointer of the kernel would lead. */
+static int p_mmap_low(int argc, char **argv)
+{
+	void *p = mmap((void *)num(argv[0]), 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	(void)argc;
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+/* personality VALUE COMMAND...: what is executed then has it. */
+static int p_personality(int argc, char **argv)
+{
+	(void)argc;
+	if (personality(num(argv[0])) < 0)
+		return -errno;
+	(void)execv(argv[1], argv + 1);
+	return -errno;
 }
 
 static int p_umount(int argc, char **argv)
@@ -285,6 +344,11 @@ const struct probe call_probes[] = {
 	{ "sys", 1, p_sys },
 	{ "int80", 1, p_int80 },
 	{ "mount-tmpfs", 1, p_mount_tmpfs },
+	{ "mount-overlay", 2, p_mount_overlay },
+	{ "hostname-same", 0, p_hostname_same },
+	{ "clock-same", 0, p_clock_same },
+	{ "mmap-low", 1, p_mmap_low },
+	{ "personality", 2, p_personality },
 	{ "umount", 1, p_umount },
 	{ "remount-rw", 1, p_remount_rw },
 	{ "chroot", 1, p_chroot },

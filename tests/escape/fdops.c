@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -184,6 +185,32 @@ static int p_fd_write(int argc, char **argv)
 	return result(write((int)num(argv[0]), argv[1], strlen(argv[1])));
 }
 
+/* fd-rights N NAME: a directory comes through the socket N; creates NAME in it. */
+static int p_fd_rights(int argc, char **argv)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	int dir, fd;
+
+	(void)argc;
+	if (recvmsg((int)num(argv[0]), &m, 0) < 0)
+		return -errno;
+	c = CMSG_FIRSTHDR(&m);
+	if (!c || c->cmsg_type != SCM_RIGHTS)
+		return -ENODATA;
+	memcpy(&dir, CMSG_DATA(c), sizeof(dir));
+	fd = openat(dir, argv[1], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 /* fd-ioctl N REQUEST: one byte or a small structure as the argument; the request is passed in all its 64 bits. */
 static int p_fd_ioctl(int argc, char **argv)
 {
@@ -210,14 +237,25 @@ static int p_tty_ioctl(int argc, char **argv)
 }
 
 const struct probe fdops_probes[] = {
-	{ "leaked-fd", 0, p_leaked_fd },     { "fd-file", 2, p_fd_file },
-	{ "fd-reopen", 1, p_fd_reopen },     { "fd-reopen-trunc", 1, p_fd_reopen_trunc },
-	{ "fd-truncate", 1, p_fd_truncate }, { "fd-ftruncate", 1, p_fd_ftruncate },
-	{ "fd-fchmod", 2, p_fd_fchmod },     { "fd-chmod", 2, p_fd_chmod },
-	{ "fd-fchown", 1, p_fd_fchown },     { "fd-utimes", 1, p_fd_utimes },
-	{ "fd-setxattr", 1, p_fd_setxattr }, { "fd-setflags", 1, p_fd_setflags },
-	{ "fd-link", 2, p_fd_link },         { "fd-above", 1, p_fd_above },
-	{ "fd-odd", 1, p_fd_odd },           { "fd-read", 1, p_fd_read },
-	{ "fd-write", 2, p_fd_write },       { "fd-ioctl", 2, p_fd_ioctl },
-	{ "tty-ioctl", 1, p_tty_ioctl },     { NULL, 0, NULL },
+	{ "leaked-fd", 0, p_leaked_fd },
+	{ "fd-file", 2, p_fd_file },
+	{ "fd-reopen", 1, p_fd_reopen },
+	{ "fd-reopen-trunc", 1, p_fd_reopen_trunc },
+	{ "fd-truncate", 1, p_fd_truncate },
+	{ "fd-ftruncate", 1, p_fd_ftruncate },
+	{ "fd-fchmod", 2, p_fd_fchmod },
+	{ "fd-chmod", 2, p_fd_chmod },
+	{ "fd-fchown", 1, p_fd_fchown },
+	{ "fd-utimes", 1, p_fd_utimes },
+	{ "fd-setxattr", 1, p_fd_setxattr },
+	{ "fd-setflags", 1, p_fd_setflags },
+	{ "fd-link", 2, p_fd_link },
+	{ "fd-above", 1, p_fd_above },
+	{ "fd-odd", 1, p_fd_odd },
+	{ "fd-read", 1, p_fd_read },
+	{ "fd-write", 2, p_fd_write },
+	{ "fd-ioctl", 2, p_fd_ioctl },
+	{ "tty-ioctl", 1, p_tty_ioctl },
+	{ "fd-rights", 2, p_fd_rights },
+	{ NULL, 0, NULL },
 };

@@ -36,11 +36,14 @@ static const struct {
 	E(EMSGSIZE),        E(EPROTOTYPE),   E(EOPNOTSUPP),   E(ENOPROTOOPT),   E(EPROTONOSUPPORT),
 	E(ESOCKTNOSUPPORT), E(EAFNOSUPPORT), E(EADDRINUSE),   E(EADDRNOTAVAIL), E(ENETUNREACH),
 	E(ECONNRESET),      E(EISCONN),      E(ENOTCONN),     E(ETIMEDOUT),     E(ECONNREFUSED),
-	E(EHOSTUNREACH),    E(EINPROGRESS),  E(ESTALE),       E(EDQUOT),        E(ENOKEY),
+	E(EOVERFLOW),       E(EHOSTUNREACH), E(EINPROGRESS),  E(ESTALE),        E(EDQUOT),
+	E(ENOKEY),
 };
 
-static const struct probe *const tables[] = { fs_probes,   fdops_probes, setid_probes, proc_probes,
-					      call_probes, net_probes,   limit_probes };
+static const struct probe *const tables[] = {
+	fs_probes,   fdops_probes, setid_probes, proc_probes,
+	call_probes, net_probes,   limit_probes, nested_probes
+};
 
 unsigned long num(const char *s)
 {
@@ -117,6 +120,23 @@ static void print_verdict(int r)
 		_exit(3);
 }
 
+int probe_run(int argc, char **argv)
+{
+	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
+		for (const struct probe *p = tables[t]; p->name; p++) {
+			if (strcmp(p->name, argv[0]) != 0)
+				continue;
+			if (argc - 1 < p->args) {
+				fprintf(stderr, "probe: %s needs %d arguments\n", p->name, p->args);
+				exit(2);
+			}
+			return p->run(argc - 1, argv + 1);
+		}
+	}
+	fprintf(stderr, "probe: no probe is named '%s'\n", argv[0]);
+	exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	argc--;
@@ -138,18 +158,6 @@ int main(int argc, char **argv)
 	}
 	signal(SIGSYS, on_signal);
 	signal(SIGSEGV, on_signal);
-	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
-		for (const struct probe *p = tables[t]; p->name; p++) {
-			if (strcmp(p->name, argv[0]) != 0)
-				continue;
-			if (argc - 1 < p->args) {
-				fprintf(stderr, "probe: %s needs %d arguments\n", p->name, p->args);
-				return 2;
-			}
-			print_verdict(p->run(argc - 1, argv + 1));
-			return 0;
-		}
-	}
-	fprintf(stderr, "probe: no probe is named '%s'\n", argv[0]);
-	return 2;
+	print_verdict(probe_run(argc, argv));
+	return 0;
 }

@@ -177,6 +177,49 @@ def confined(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) 
     return "\n".join(problems)
 
 
+def with_personality(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
+    """The command switches randomisation off for what it executes. Neither PID 1 nor the launcher, nor anything that they start, has it."""
+    mark, ready = new_mark(s), c.fresh()
+    process = s.spawn(c, command(s, c, ["personality", "0x0040000", c.probe, "sleep", "1500", mark, ready], outside))
+    started = wait_for(ready)
+    seen = {}
+    for pid in marked(mark):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as f:
+            seen[pid] = (int(f.read(), 16), os.readlink(f"/proc/{pid}/exe"))
+    process.kill()
+    process.communicate()
+    c.clear_fresh()
+    if not started:
+        return "the probe did not start"
+    has = [pid for pid, (value, _) in seen.items() if value & 0x0040000]
+    engine = [pid for pid, (_, exe) in seen.items() if exe == s.world.bailey]
+    if len(has) != 1 or len(engine) != (0 if outside else 2):
+        return f"one process with it, and the engine's two without, wanted: {seen}"
+    return f"an engine's process has it: {seen}" if set(has) & set(engine) else ""
+
+
+def debugger(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
+    """gdb attaches to PID 1 and would make a call in it; outside to a process of the same user."""
+    if not shutil.which("gdb"):
+        return "" if os.environ.get("MUST_WORK") != "1" else "gdb is not installed"
+    pid = c.vars["hostpid"] if outside else "1"
+    words = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-p", pid, "-ex", "print (int)1+41", "-ex", "info registers rip", "-ex", "detach"]
+    process = s.spawn(c, [*([] if outside else s.bailey(c, ["--env", "HOME=/tmp"])), *words])
+    try:
+        out, err = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return "gdb hung"
+    attached = b"rip  " in out
+    text = (out + err).decode(errors="replace")
+    if outside:
+        return "" if attached else f"not even attached outside: {text[-300:]}"
+    if attached:
+        return f"attached: {text[-300:]}"
+    return "" if "not permitted" in text else f"unexpected: {text[-300:]}"
+
+
 def below(pid: int, ancestor: int) -> bool:
     while pid > 1:
         pid = int(status_of(pid)["PPid"])
@@ -271,7 +314,7 @@ def deleted_cwd(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: boo
     path = f"{c.ws}/gone"
     os.mkdir(path)
     os.chown(path, c.uid, c.gid)
-    argv = [s.world.bailey, "run", "--", c.probe, "gained", "cap"]
+    argv = [*s.bailey_run(), "--", c.probe, "gained", "cap"]
     script = 'rmdir "$PWD" && exec "$@"'
     process = s.spawn(c, ["sh", "-c", script, "sh", *argv], cwd=path)
     got = s.finish(process)
@@ -301,6 +344,7 @@ def closed(s: "Suite", c: "fixtures.Caller", args: list[str], outside: bool) -> 
 SCENARIOS = {
     "@daemon": daemon, "@daemon-kill": daemon_kill, "@daemon-timeout": daemon_timeout, "@early-kill": early_kill,
     "@confined": confined, "@late": late, "@race": race, "@workspace-fd": workspace_fd, "@deleted-cwd": deleted_cwd,
+    "@personality": with_personality, "@debugger": debugger,
     "@closed": closed, "@stop-init": stop_init,
 }  # fmt: skip
 

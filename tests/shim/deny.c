@@ -64,6 +64,7 @@ static const struct name_value calls[] = {
 	{ "pidfd_open", 434 },
 	{ "pidfd_getfd", 438 },
 	{ "mount_setattr", 442 },
+	{ "getdents64", SYS_getdents64 },
 	{ "seccomp", SYS_seccomp },
 	{ "mount", SYS_mount },
 	{ "umount2", SYS_umount2 },

@@ -11,6 +11,7 @@
 struct block {
 	char title[200], todo[200];
 	int line;
+	bool own_ids;
 	struct fake_host host;
 	struct arena arena;
 	struct policy policy;
@@ -77,6 +78,7 @@ static void run_block(const void *arg)
 	int r;
 
 	fake_host(&b->host, &host);
+	host.block = b->own_ids;
 	policy_seal(&b->policy);
 	r = jail_plan_make(&plan, &b->arena, &b->policy, &host, &e);
 	if (b->error[0]) {
@@ -137,6 +139,8 @@ static void run_table(const char *path)
 			policy_init(&b->policy, &b->arena);
 		} else if (strncmp(s, "todo ", 5) == 0) {
 			snprintf(b->todo, sizeof(b->todo), "%.190s", s + 5);
+		} else if (strcmp(s, "ids block") == 0) {
+			b->own_ids = true;
 		} else if (strncmp(s, "host ", 5) == 0) {
 			if (fake_add(&b->host, s + 5) < 0)
 				table_die(&t, "expected host PATH TYPE [FLAG...]");

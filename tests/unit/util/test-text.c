@@ -59,6 +59,11 @@ TEST(words_for_a_shell)
 	shell("it's", "'it'\\''s'");
 	shell("$(x)", "'$(x)'");
 	shell("ä", "'ä'");
+	shell("a\nb", "$'a\\012b'");
+	shell("\033[2J'\\1\x7f", "$'\\033[2J\\'\\\\1\\177'");
+	shell("\xc2\x9b\xff"
+	      "7ä",
+	      "$'\\302\\233\\3777ä'");
 }
 
 static void nearest(const char *word, const char *want)
