@@ -428,23 +428,26 @@ static int search_one(struct finder *f, size_t i)
 	return r;
 }
 
-static long now_us(void)
+static long now_us(clockid_t clock)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	(void)clock_gettime(clock, &ts); /* can't fail for these clocks */
 	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static int search(struct finder *f)
 {
-	long end = f->pr->later ? now_us() + LIMIT_PROTECT_US : 0;
+	/* our own time: on a busy machine a small tree must not be left to the search beside the run. Waiting for a disk has an end, too */
+	const long end = now_us(CLOCK_THREAD_CPUTIME_ID) + LIMIT_PROTECT_US;
+	const long late = now_us(CLOCK_MONOTONIC) + LIMIT_PROTECT_WAIT_US;
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < f->n_queue; i++) {
 		/* the roots are always searched */
-		if (end && f->depth[i] > 0 && now_us() > end) {
+		if (f->pr->later && f->depth[i] > 0 &&
+		    (now_us(CLOCK_THREAD_CPUTIME_ID) > end || now_us(CLOCK_MONOTONIC) > late)) {
 			f->full = f->queue[i];
 			break;
 		}
