@@ -8,6 +8,7 @@
 #ifndef BAILEY_CLI_H
 #define BAILEY_CLI_H
 
+#include "guard/guard.h"
 #include "init/init.h"
 #include "jail/jail.h"
 #include "policy/policy.h"
@@ -243,6 +244,10 @@ struct run {
 	long late_at; /* when it starts, ms of CLOCK_MONOTONIC; 0: it is not needed, or there */
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
 	struct jail_limit_events events;
+	struct guard guard;
+	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
+	int watch_tries;
+	bool guarded; /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
@@ -271,6 +276,15 @@ int supervise_early(struct run *run, struct err *e);
  * Return: 0 or negative errno with @e.
  */
 int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e);
+
+/** guard_say_heal() - sweep up after runs whose bailey was killed; before the plan, which looks at the same files. */
+void guard_say_heal(const struct sandbox *s, void (*say)(const char *line));
+
+/** guard_begin_run() - begin to look after what the run may write. */
+void guard_begin_run(struct run *run, const struct sandbox *s);
+
+/** guard_say_end() - when nothing of the run is left: what was moved to the quarantine, and the way on, a line each. */
+void guard_say_end(struct run *run, const struct sandbox *s, void (*say)(const char *line));
 
 /**
  * supervise() - run @argv in the sandbox, to the end.
@@ -302,9 +316,10 @@ int doctor_main(char **argv);
 int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
+int quarantine_main(char **argv);
 
-extern const struct command_words run_words, check_words, doctor_words, trust_words, help_words,
-	version_words;
+extern const struct command_words run_words, check_words, doctor_words, trust_words,
+	quarantine_words, help_words, version_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -18,6 +18,8 @@ const struct command commands[] = {
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",
 	  "let a project's policy file give as well as take", &trust_words },
+	{ "quarantine", quarantine_main, "bailey quarantine [OPTIONS] ls|show|restore|rm [ID...]",
+	  "what runs made that the host would have executed", &quarantine_words },
 	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",
 	  "explain bailey, a verb or an option", &help_words },
 	{ "version", version_main, "bailey version [OPTIONS]", "show the version", &version_words },
@@ -169,6 +171,9 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return 125;
+	/* not for people: guard/watch.c starts it, with the directory of its socket */
+	if (argc == 3 && strcmp(argv[1], GUARD_WATCH_WORD) == 0 && strcmp(argv[2], "3") == 0)
+		return guard_watch_main(3);
 	/* the doctor starts nothing, and must say what is missing, also when it is close_range */
 	if (open_streams(&e) < 0 && (argc == 1 || strcmp(argv[1], "doctor") != 0))
 		return cli_fail(&e);

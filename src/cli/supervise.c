@@ -23,6 +23,9 @@
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
 /* Before the rest of a large workspace is searched, which takes longer than this: a command that is over by then need not wait for its end. */
 #define LATE_MS 5
+#define WATCH_AFTER_MS 20 /* shorter runs are only swept at their end */
+#define WATCH_AGAIN_MS 10
+#define WATCH_TRIES 8
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
@@ -170,10 +173,12 @@ static bool watch(struct run *run, long *wait)
 static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
-	if (run->dry_run || !jail_late_pending(&run->jail, &run->shared->sandbox.protect))
-		jail_settle(&run->jail);
-	else
+	if (run->guarded)
+		run->watch_at = now_ms() + WATCH_AFTER_MS;
+	if (!run->dry_run && jail_late_pending(&run->jail, &run->shared->sandbox.protect))
 		run->late_at = now_ms() + LATE_MS;
+	else if (!run->guarded) /* whoever watches needs the namespaces */
+		jail_settle(&run->jail);
 }
 
 /* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
@@ -246,6 +251,22 @@ static int on_report(void *arg, short revents, struct err *e)
 	}
 }
 
+/* The watcher looks after what lasts. *wait as in watch(). */
+static void ask_for_watcher(struct run *run, long *wait)
+{
+	long left = run->watch_at - now_ms();
+
+	if (left <= 0) {
+		run->watch_at =
+			guard_watch(&run->guard) == -EAGAIN && ++run->watch_tries < WATCH_TRIES ?
+				now_ms() + WATCH_AGAIN_MS :
+				0;
+		left = WATCH_AGAIN_MS;
+	}
+	if (run->watch_at && (*wait < 0 || *wait > left))
+		*wait = left;
+}
+
 static int loop(struct run *run, struct err *e)
 {
 	int r;
@@ -267,6 +288,8 @@ static int loop(struct run *run, struct err *e)
 			return 128 + SIGKILL;
 		if (run->late_at && !run->ended)
 			start_late(run, &wait);
+		if (run->watch_at)
+			ask_for_watcher(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
@@ -326,7 +349,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
-	*run = (struct run){ .jail = JAIL_INIT, .signals = -1 };
+	*run = (struct run){ .jail = JAIL_INIT, .signals = -1, .guard = GUARD_INIT };
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
@@ -358,6 +381,7 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 	const struct jail_identity *id = &run->shared->sandbox.id;
 	int r = jail_identify(&run->jail, id, e);
 
+	guard_say_heal(&run->shared->sandbox, say_line);
 	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
 	return r;
 }
@@ -424,6 +448,8 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
+	if (r == 0 && !dry_run)
+		guard_begin_run(run, s);
 	return r;
 }
 
@@ -455,6 +481,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
+	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
 	return sh->spec.limits ? end_of_limits(run, r, e) : r;
@@ -463,4 +490,6 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 void supervise_abort(struct run *run)
 {
 	finish(run);
+	if (run->guarded)
+		guard_drop(&run->guard);
 }

@@ -24,7 +24,9 @@ struct finder {
 	bool reached[LIMIT_GIT_DIRS]; /* its index was looked at */
 	bool late;                    /* something is left for jail_late() */
 	unsigned int nested;          /* submodules in submodules */
-	uint64_t index_budget;        /* bytes of indexes that may still be read */
+	const char *in;    /* the git directory that is looked at, kept by the policy's memory */
+	const char *named; /* what protect_follow() follows */
+	uint64_t index_budget; /* bytes of indexes that may still be read */
 };
 
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */

@@ -311,19 +311,24 @@ static int on_worktree(struct finder *f, const char *name, unsigned char type, v
 {
 	char path[LIMIT_PATH], entry[LIMIT_PATH], *slash;
 	struct statx stx = { .stx_mask = 0 };
+	const char *in;
 	int r, fd;
 
 	if (type != DT_DIR || !protect_join(path, arg, name))
 		return 0;
 	if (full(f))
 		return too_many(f, arg);
-	f->git_dirs[f->n_git_dirs] = arena_strdup(&f->scratch, path);
+	/* what is found in it names it */
+	f->git_dirs[f->n_git_dirs] = arena_strdup(f->policy->arena, path);
 	if (!f->git_dirs[f->n_git_dirs++])
 		return oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
 		return protect_closed(f, path, fd);
+	in = f->in;
+	f->in = f->git_dirs[f->n_git_dirs - 1];
 	r = protect_rows(f, fd, path, POLICY_IN_WORKTREE);
+	f->in = in;
 	(void)close(fd);
 	if (r == 0 && read_path(path, "gitdir", entry)) {
 		slash = strrchr(entry, '/');
@@ -403,8 +408,8 @@ static int own_config(struct finder *f, const char *dir, const char *name)
  * What is found from the git directory git_dirs[@n] by a working tree of it (or, without one, by itself): what the configuration names is
  * relative to that, and the index and .gitmodules are that one's.
  */
-static int reach(struct finder *f, size_t n, const char *worktree, const char *index_dir,
-		 unsigned int how)
+static int reach_from(struct finder *f, size_t n, const char *worktree, const char *index_dir,
+		      unsigned int how)
 {
 	const char *path = f->git_dirs[n], *base = worktree ? worktree : path;
 	struct config_answer a = { .hash = 20 };
@@ -427,11 +432,24 @@ static int reach(struct finder *f, size_t n, const char *worktree, const char *i
 	return r == 0 ? read_modules(f, worktree) : r;
 }
 
+static int reach(struct finder *f, size_t n, const char *worktree, const char *index_dir,
+		 unsigned int how)
+{
+	const char *in = f->in;
+	int r;
+
+	f->in = f->git_dirs[n];
+	r = reach_from(f, n, worktree, index_dir, how);
+	f->in = in;
+	return r;
+}
+
 int protect_git_dir(struct finder *f, const char *path, const char *worktree, const char *index_dir,
 		    unsigned int how)
 {
 	_cleanup_close_ int fd = -1;
 	struct statx stx = { .stx_mask = 0 };
+	const char *in;
 	size_t n;
 	int r;
 
@@ -441,12 +459,14 @@ int protect_git_dir(struct finder *f, const char *path, const char *worktree, co
 	}
 	if (f->n_git_dirs == LIMIT_GIT_DIRS)
 		return too_many(f, path);
-	f->git_dirs[n] = arena_strdup(&f->scratch, path);
+	f->git_dirs[n] = arena_strdup(f->policy->arena, path); /* as above */
 	if (!f->git_dirs[f->n_git_dirs++])
 		return oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
 		return protect_closed(f, path, fd);
+	in = f->in;
+	f->in = f->git_dirs[n];
 	r = protect_rows(f, fd, path, POLICY_IN_GIT);
 	if (r == 0 && (how & PROTECT_SHARED))
 		r = protect_rows(f, fd, path, POLICY_IN_SHARED);
@@ -459,6 +479,7 @@ int protect_git_dir(struct finder *f, const char *path, const char *worktree, co
 		r = list_below(f, path, "worktrees", on_worktree);
 	if (r == 0 && !(how & PROTECT_SHARED))
 		r = list_below(f, path, "modules", on_module);
+	f->in = in;
 	return r == 0 ? reach(f, n, worktree, index_dir, how) : r;
 }
 

@@ -155,8 +155,13 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 	path = arena_strdup(f->policy->arena, path);
 	if (!pr->found || !path)
 		return oom(f);
-	pr->found[pr->n_found++] =
-		(struct jail_protected){ .path = path, .row = row, .id = file_id(stx) };
+	pr->found[pr->n_found++] = (struct jail_protected){
+		.path = path,
+		.row = row,
+		.id = file_id(stx),
+		.in = row->place == POLICY_IN_ANY ? NULL : f->in,
+		.led = f->named && strcmp(f->named, path) != 0,
+	};
 	return policy_add_static(f->policy, POLICY_DENY_WRITE, POLICY_BUILTIN, path, row->origin,
 				 f->e);
 }
@@ -243,7 +248,7 @@ static bool step(char *done, const char **rest, bool *ret_fits)
 	return true;
 }
 
-int protect_follow(struct finder *f, const char *path, const struct policy_protected *row)
+static int follow(struct finder *f, const char *path, const struct policy_protected *row)
 {
 	char done[LIMIT_PATH] = "", rest[2 * LIMIT_PATH], link[LIMIT_PATH];
 	struct statx stx = { .stx_mask = 0 };
@@ -277,6 +282,16 @@ int protect_follow(struct finder *f, const char *path, const struct policy_prote
 		*(link[0] == '/' ? done : strrchr(done, '/')) = '\0';
 	}
 	return *done ? protect_add(f, done, row, &stx) : 0;
+}
+
+int protect_follow(struct finder *f, const char *path, const struct policy_protected *row)
+{
+	int r;
+
+	f->named = path;
+	r = follow(f, path, row);
+	f->named = NULL;
+	return r;
 }
 
 int protect_name(struct finder *f, int dfd, const char *dir, const struct policy_protected *row)

@@ -22,6 +22,9 @@ struct jail_protected {
 	const char *path;
 	const struct policy_protected *row;
 	struct jail_file_id id;
+	const char *
+		in; /* the git directory, or its worktrees/NAME, that the name belongs to; or NULL */
+	bool led;   /* not the name itself: a symlink on the way, or what it leads to */
 };
 
 /* A place that was not looked at, or a git directory that is not given. */

@@ -69,6 +69,12 @@ int git_config_next(struct git_config *c);
 /** git_config_is() - whether the variable is @pattern: "core.hookspath", or "includeif.*.path" for any subsection. */
 bool git_config_is(const struct git_config *c, const char *pattern);
 
+/**
+ * git_config_executes() - whether the variable makes git run a program, or read more configuration.
+ * Return: its name, or NULL. What is not known to is not.
+ */
+const char *git_config_executes(const struct git_config *c);
+
 /** git_path_plain() - whether @path is relative and has no "", ".", ".." or ".git" as a component: what git accepts in an index. */
 bool git_path_plain(const char *path, size_t n);
 

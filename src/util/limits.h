@@ -41,5 +41,12 @@
 #define LIMIT_GIT_DEPTH 8      /* submodules in submodules; configurations that include others */
 #define LIMIT_GIT_INDEX (64u << 20) /* bytes of all indexes together */
 #define LIMIT_GIT_FILE (64u << 10)  /* bytes of a configuration, of .gitmodules */
+#define LIMIT_TREE_DEPTH 128        /* of a tree that is copied or removed */
+#define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
+#define LIMIT_TREE_BYTES (256u << 20)
+#define LIMIT_QUARANTINED 4096   /* things in the quarantine that are listed */
+#define LIMIT_WATCHED_RUNS 1024  /* runs of one user at a time that are watched */
+#define LIMIT_MOVED_LIVE 64      /* names of one run that are moved while it lives */
+#define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
 
 #endif

@@ -6,6 +6,7 @@
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
  *  4. loop.h, cgroup-find.h        a poll loop; where the caller's cgroup is
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
+ *  6. tree.h                       whole trees, copied and removed
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -24,5 +25,6 @@
 #include "path.h"
 #include "sys.h"
 #include "text.h"
+#include "tree.h"
 
 #endif

@@ -136,6 +136,81 @@ static void test_names(__attribute__((unused)) const void *arg)
 	CHECK(!git_config_is(&c, "includeif.*.path"));
 }
 
+/* Whether git would run something for the first variable of @text. */
+static bool executes(const char *text)
+{
+	struct git_config c;
+
+	git_config_begin(&c, text, strlen(text));
+	REQUIRE(git_config_next(&c) > 0);
+	return git_config_executes(&c);
+}
+
+static void test_executes(__attribute__((unused)) const void *arg)
+{
+	static const char *const evil[] = {
+		"[core]\nfsmonitor=x",
+		"[core]\nhooksPath=h",
+		"[core]\nsshCommand=x",
+		"[core]\npager=x",
+		"[core]\neditor=x",
+		"[CORE]\nFSMonitor=./x",
+		"[alias]\nst=!x",
+		"[alias]\nst=-c core.pager=x status",
+		"[filter \"a.b\"]\nclean=x",
+		"[filter \"a\"]\nprocess=x",
+		"[diff]\nexternal=x",
+		"[diff \"a\"]\ntextconv=x",
+		"[merge \"a\"]\ndriver=x",
+		"[include]\npath=x",
+		"[includeIf \"gitdir:/\"]\npath=x",
+		"[credential]\nhelper=!x",
+		"[credential \"https://h\"]\nhelper=x",
+		"[gpg]\nprogram=x",
+		"[gpg \"ssh\"]\nprogram=x",
+		"[remote \"o\"]\nurl=ext::sh -c x",
+		"[remote \"o\"]\nuploadpack=x",
+		"[remote \"o\"]\nvcs=x",
+		"[submodule \"s\"]\nupdate=!x",
+		"[pager]\nlog=x",
+		"[uploadpack]\npackObjectsHook=x",
+		"[init]\ntemplateDir=x",
+		"[sequence]\neditor=x",
+		"[protocol \"ext\"]\nallow=always",
+		"[url \"ext::x\"]\ninsteadOf=https:",
+	};
+	static const char *const harmless[] = {
+		"[core]\nrepositoryformatversion=0",
+		"[core]\nfilemode=true",
+		"[core]\nbare=true",
+		"[core]\nlogallrefupdates=true",
+		"[core]\nfsmonitor=true",
+		"[core]\nfsmonitor",
+		"[core]\nworktree=../..",
+		"[pager]\nlog=false",
+		"[remote \"o\"]\nurl=https://h/x",
+		"[remote \"o\"]\nurl=git@h:x/y::z",
+		"[remote \"o\"]\nurl=/p::q",
+		"[remote \"o\"]\nfetch=+refs/heads/*:refs/remotes/o/*",
+		"[branch \"main\"]\nremote=o",
+		"[submodule \"s\"]\nupdate=rebase",
+		"[user]\nname=x",
+		"[extensions]\nobjectFormat=sha256",
+		"[coreX]\nfsmonitor=x",
+		"[filter \"a\"]\nrequired=true",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(evil); i++) {
+		if (!executes(evil[i]))
+			FAIL("harmless: %s", evil[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(harmless); i++) {
+		if (executes(harmless[i]))
+			FAIL("executes: %s", harmless[i]);
+	}
+}
+
 static void test_pointer(__attribute__((unused)) const void *arg)
 {
 	char good[] = "gitdir: ../x y\n", two[] = "gitdir: a\nb\n", none[] = "gitdir: \n",
@@ -158,6 +233,7 @@ int main(int argc, char **argv)
 	tap_run(test_config, NULL, NULL, "configurations");
 	tap_run(test_config_limits, NULL, NULL, "configurations that are too long");
 	tap_run(test_names, NULL, NULL, "names of variables");
+	tap_run(test_executes, NULL, NULL, "variables for which git runs something");
 	tap_run(test_pointer, NULL, NULL, ".git files");
 	return tap_done();
 }

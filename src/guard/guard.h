@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * guard: names that the host executes or obeys later, and that a run has made (docs/adr/0017).
+ *  1. guard_begin()       before the command starts: the journal of the run
+ *  2. guard_end()         when nothing of the run is left: look for new protected names, move them to the quarantine
+ *  3. guard_heal()        the same for runs whose bailey was killed
+ *  4. quarantine_…()      what was moved: list, look at, give back, delete
+ * Everything is kept below bailey's state directory, which no sandbox sees.
+ */
+#ifndef BAILEY_GUARD_H
+#define BAILEY_GUARD_H
+
+#include <stdint.h>
+
+#include "jail/jail.h"
+#include "policy/policy.h"
+#include "util/util.h"
+
+#define GUARD_ID 10 /* hexadecimal digits */
+
+/* A run, as far as its end is concerned. */
+struct guard {
+	int journal;           /* locked while the run lives; -1: it has none */
+	int state;             /* the state directory, or -1 */
+	int watch;             /* to the watcher, or -1 */
+	char id[GUARD_ID + 1]; /* of the run */
+	int64_t start;         /* ns, as the kernel stamps files */
+};
+
+#define GUARD_INIT                                      \
+	{                                               \
+		.journal = -1, .state = -1, .watch = -1 \
+	}
+
+/* One name that was moved, or could not be. */
+struct guard_moved {
+	const char *path;
+	const char *what; /* of the table: "git hooks" … */
+	const char *
+		why; /* what it says that makes it more than harmless: a variable of a git configuration; or NULL */
+	const char *id;    /* in the quarantine; NULL: it is where it was */
+	const char *error; /* why, then */
+};
+
+/* What a sweep found; all of it @arena's. */
+struct guard_report {
+	struct arena *arena;
+	struct guard_moved *moved;
+	size_t n;
+};
+
+/**
+ * guard_begin() - write the journal of a run.
+ * @state_dir: bailey's state directory; made when it is not there
+ * @pid1: of the run, as the host sees it
+ * @policy: sealed; @protect: what was found at the start
+ * A state directory that can't be had is no failure: then only a living bailey looks after the run.
+ */
+void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct policy *policy,
+		 const struct jail_protect *protect);
+
+/**
+ * guard_end() - look for names that are new, move them, forget the journal.
+ * Should be called when every process of the run is dead.
+ * Return: 0 or negative errno with @e; then the journal stays, and guard_heal() tries again.
+ */
+int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
+	      struct guard_report *ret, struct err *e);
+
+#define GUARD_WATCH_WORD "watch-runs" /* the word behind bailey that runs guard_watch_main() */
+
+/**
+ * guard_watch() - ask the user's watcher to look after the run until @g ends; start one when there is none.
+ * Return: 0; -EAGAIN: it has been started, ask again soon; other negative errno: there will be none.
+ */
+int guard_watch(struct guard *g);
+
+/** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
+int guard_watch_main(int runtime);
+
+/** guard_drop() - nothing of the run was started: forget it. */
+void guard_drop(struct guard *g);
+
+/**
+ * guard_heal() - sweep up after runs of the caller whose bailey was killed.
+ * Return: 0 or negative errno with @e. @ret: what was moved, of all of them.
+ */
+int guard_heal(const char *state_dir, struct guard_report *ret, struct err *e);
+
+/* Something in the quarantine; strings are the arena's. */
+struct quarantined {
+	char id[GUARD_ID + 1];
+	char run[GUARD_ID + 1];
+	const char *path; /* where it was */
+	const char *what; /* of the table */
+	int64_t when;     /* s */
+	char type;        /* 'f', 'd', 'l', or '?' */
+	uint64_t size;    /* bytes, of a file */
+};
+
+/** quarantine_list() - all of it, the newest first. Return: 0 or negative errno with @e. */
+int quarantine_list(const char *state_dir, struct arena *arena, struct quarantined **ret,
+		    size_t *ret_n, struct err *e);
+
+/**
+ * quarantine_open() - its contents.
+ * Return: O_RDONLY of a file or directory, O_PATH of anything else; or negative errno with @e.
+ */
+int quarantine_open(const char *state_dir, const char *id, struct err *e);
+
+/**
+ * quarantine_restore() - put it back where it was, or at @to.
+ * @to: absolute, or NULL
+ * Return: 0; -EEXIST when there is something of that name; other negative errno; with @e.
+ */
+int quarantine_restore(const char *state_dir, const struct quarantined *q, const char *to,
+		       struct err *e);
+
+/** quarantine_remove() - delete it. Return: 0 or negative errno with @e. */
+int quarantine_remove(const char *state_dir, const char *id, struct err *e);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The same search as at the start (jail/protect.h), with the same rules: what it finds now and did not find then is new.
+ * Where the search at the start did not come to its end, a name counts as new when the file system says so: it was born after the start; or, a
+ * file that was moved there, it and its directory were changed after it. A name in a repository that is new itself is judged by what it says
+ * (judge.c); every other new name is moved to the quarantine.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store.h"
+
+struct sweep {
+	const struct sweep_of *of;
+	const struct jail_protect *before;
+	const struct policy *policy; /* with rules for what is found now */
+	struct guard_report *report;
+	struct err *e;
+};
+
+static int64_t ns(const struct statx_timestamp *t)
+{
+	return t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static bool known(const struct jail_protect *pr, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < pr->n_found; i++) {
+		if (strcmp(pr->found[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether @path, which the start did not find, was not there then. */
+static bool is_new(const struct sweep *s, const char *path)
+{
+	struct statx stx = { .stx_mask = 0 }, above = { .stx_mask = 0 };
+	char dir[LIMIT_PATH];
+
+	if (s->before->whole)
+		return true;
+	if (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
+		return false;
+	if ((stx.stx_mask & STATX_BTIME) && ns(&stx.stx_btime) >= s->of->start)
+		return true;
+	if (S_ISDIR(stx.stx_mode) && (stx.stx_mask & STATX_BTIME))
+		return false; /* its time of change says nothing about its name */
+	memcpy(dir, path, strlen(path) + 1);
+	*strrchr(dir, '/') = '\0';
+	return ns(&stx.stx_ctime) >= s->of->start &&
+	       sys_statx(AT_FDCWD, *dir ? dir : "/", AT_SYMLINK_NOFOLLOW, &above) == 0 &&
+	       ns(&above.stx_mtime) >= s->of->start;
+}
+
+/* Whether the git directory, or its worktrees/NAME, was not there at the start. */
+static bool is_born(const struct sweep *s, const char *in)
+{
+	size_t i;
+
+	for (i = 0; i < s->before->n_found; i++) {
+		if (s->before->found[i].in && strcmp(s->before->found[i].in, in) == 0)
+			return false;
+	}
+	return is_new(s, in);
+}
+
+/* Whether a rule of the run keeps the command from @path: what --unprotect lifts may stay. */
+static bool in_force(const struct sweep *s, const char *path)
+{
+	struct policy_verdict v = policy_eval(s->policy, path);
+
+	return v.state == POLICY_SHOW_RO && v.write_rule &&
+	       v.write_rule->kind == POLICY_DENY_WRITE && v.write_rule->layer == POLICY_BUILTIN;
+}
+
+/* @id: in the quarantine; NULL: it is where it was, because of @error. */
+static int note(struct sweep *s, const char *path, const char *what, const char *why,
+		const char *id, const char *error)
+{
+	struct guard_report *rep = s->report;
+	struct guard_moved *m;
+
+	if (!rep->moved)
+		rep->moved = arena_alloc(rep->arena, LIMIT_PROTECTED * sizeof(*rep->moved));
+	if (!rep->moved)
+		return err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	m = &rep->moved[rep->n++];
+	m->path = arena_strdup(rep->arena, path);
+	m->what = what;
+	m->why = why ? arena_strdup(rep->arena, why) : NULL;
+	m->id = id ? arena_strdup(rep->arena, id) : NULL;
+	m->error = id ? NULL : error;
+	return m->path ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+}
+
+static int put(struct sweep *s, const char *path, const char *what, const char *why)
+{
+	char id[GUARD_ID + 1];
+	int r;
+
+	if (s->report->n == LIMIT_PROTECTED)
+		return 0;
+	r = quarantine_put(s->of->state, s->of->run, path, what, id);
+	if (r == -ENOENT)
+		return 0;
+	return note(s, path, what, why, r < 0 ? NULL : id, strerror(-r));
+}
+
+/* The hooks of a new repository: those that git would run. */
+static int put_hooks(struct sweep *s, const struct jail_protected *p)
+{
+	_cleanup_close_ int fd = sys_openat2(AT_FDCWD, p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+					     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	SYS_DIRENT_ALIGN char buf[8192];
+	const struct sys_dirent *d;
+	char path[LIMIT_PATH];
+	int r = 0;
+	long n, o;
+
+	if (fd < 0) /* a link, or a file */
+		return put(s, p->path, policy_protected_what(p->row), NULL);
+	while (r == 0 && (n = sys_getdents(fd, buf, sizeof(buf))) > 0) {
+		for (o = 0; r == 0 && (d = sys_dirent_next(buf, n, &o));) {
+			size_t len = strlen(d->name);
+
+			if (d->name[0] == '.' ||
+			    (len > 7 && strcmp(d->name + len - 7, ".sample") == 0))
+				continue;
+			if (snprintf(path, sizeof(path), "%s/%s", p->path, d->name) >=
+			    (int)sizeof(path))
+				continue;
+			r = put(s, path, policy_protected_what(p->row), NULL);
+		}
+	}
+	return r;
+}
+
+static bool ends_with(const char *path, const char *name)
+{
+	size_t n = strlen(path), len = strlen(name);
+
+	return n > len && strcmp(path + n - len, name) == 0;
+}
+
+static int judge_born(struct sweep *s, const struct jail_protected *p)
+{
+	const char *name = p->row->name;
+	char why[512] = "";
+
+	if (p->row->place == POLICY_IN_CONFIG)
+		return 0; /* named by a configuration that is judged itself */
+	if (strcmp(name, "hooks") == 0)
+		return put_hooks(s, p);
+	if (strcmp(name, "info/attributes") == 0)
+		return 0; /* they choose filters; those of a configuration that stays are the caller's own */
+	if (p->row->place == POLICY_IN_WORKTREE && ends_with(p->path, "dir") &&
+	    judge_worktree(p->in, name))
+		return 0;
+	if (ends_with(name, "config") || ends_with(p->path, "/config") ||
+	    ends_with(p->path, "/config.worktree")) {
+		if (!judge_config(p->path, why))
+			return 0;
+	}
+	return put(s, p->path, policy_protected_what(p->row), *why ? why : NULL);
+}
+
+static int look_at(struct sweep *s, const struct jail_protected *p)
+{
+	if (p->led || known(s->before, p->path) || !in_force(s, p->path))
+		return 0;
+	/* it may be the host's: what is in it can't be told, and nothing is moved on suspicion */
+	if (p->row->place == POLICY_IN_UNSEEN)
+		return s->of->lives || s->report->n == LIMIT_PROTECTED ?
+			       0 :
+			       note(s, p->path, policy_protected_what(p->row), NULL, NULL,
+				    "it can't be looked into");
+	if (p->in && is_born(s, p->in))
+		return s->of->lives ? 0 : judge_born(s, p);
+	if (!is_new(s, p->path))
+		return 0;
+	if (strcmp(p->row->name, ".git") == 0 &&
+	    (s->of->lives || judge_pointer(s->policy, p->path)))
+		return 0;
+	return put(s, p->path, policy_protected_what(p->row), NULL);
+}
+
+int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
+{
+	struct arena arena = ARENA_INIT(LIMIT_ARENA);
+	struct jail_protect now = *of->protect;
+	struct policy with;
+	struct sweep s = { .of = of, .before = of->protect, .policy = &with, .report = ret, .e = e };
+	size_t i;
+	int r = 0;
+
+	policy_init(&with, &arena);
+	for (i = 0; r == 0 && i < of->policy->n; i++) {
+		const struct policy_rule *rule = &of->policy->rules[i];
+
+		r = policy_add_static(&with, rule->kind, rule->layer, rule->path, rule->origin, e);
+	}
+	now.found = NULL;
+	now.notes = NULL;
+	now.configs = NULL;
+	now.n_found = now.n_notes = now.n_configs = 0;
+	now.later = false;
+	if (r == 0)
+		r = jail_protect_find(&now, &with, e);
+	policy_seal(&with);
+	for (i = 0; r == 0 && i < now.n_found; i++)
+		r = look_at(&s, &now.found[i]);
+	arena_done(&arena);
+	return r;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. One process per user looks after all of that user's runs, because the kernel gives a user few inotify instances. A run
+ * that has lasted some milliseconds connects, and hands over its state directory and its id: the journal says the rest. The watcher sweeps it once,
+ * then whenever a name of the table has come into one of its directories. A connection that ends is the end of the run: its bailey has swept it,
+ * or was killed; then the journal is still there, and the watcher sweeps in its place. Without runs the watcher ends by itself.
+ *
+ * Whatever goes wrong here costs the quickness only: the sweep at the end of each run does not rely on the watcher.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watch.h"
+
+#define VERSION 1
+#define SOCKET_NAME "watch"
+#define LINGER_MS 3000 /* without runs */
+#define REST \
+	10 /* between two sweeps, times what the last one took: a flood of names costs a tenth of a CPU */
+
+struct hello {
+	uint32_t version;
+	char id[GUARD_ID + 1];
+};
+
+struct watched_run {
+	int sock, state;
+	char id[GUARD_ID + 1];
+	struct arena arena;
+	struct policy policy;
+	struct jail_protect protect;
+	int64_t start;
+	bool dirty;
+	int64_t next; /* ns: not swept before */
+	size_t moved;
+};
+
+struct watcher {
+	int listener, lock;
+	struct trees trees;
+	struct watched_run *runs[LIMIT_WATCHED_RUNS];
+	size_t n;
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static bool is_root_of(const struct policy_rule *rule)
+{
+	return rule->kind == POLICY_ALLOW_WRITE && rule->path[1];
+}
+
+static bool covers(const struct watched_run *run, const char *dir)
+{
+	size_t i;
+
+	for (i = 0; i < run->policy.n; i++) {
+		if (is_root_of(&run->policy.rules[i]) &&
+		    path_covers(run->policy.rules[i].path, dir))
+			return true;
+	}
+	return false;
+}
+
+static void on_name(void *arg, const char *dir)
+{
+	struct watcher *w = arg;
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		if (covers(w->runs[i], dir))
+			w->runs[i]->dirty = true;
+	}
+}
+
+static bool wanted(void *arg, const char *dir)
+{
+	const struct watcher *w = arg;
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		if (covers(w->runs[i], dir))
+			return true;
+	}
+	return false;
+}
+
+static void sweep_run(struct watched_run *run)
+{
+	struct arena arena = ARENA_INIT(LIMIT_ARENA);
+	struct guard_report rep = { .arena = &arena };
+	struct err e = ERR_INIT;
+	int64_t begin = now_ns(), end;
+
+	run->dirty = false;
+	/* whoever makes names faster than that is not stopped by moving each; the last one goes at the end of the run */
+	if (run->moved < LIMIT_MOVED_LIVE)
+		(void)sweep(&(struct sweep_of){ .state = run->state,
+						.run = run->id,
+						.start = run->start,
+						.policy = &run->policy,
+						.protect = &run->protect,
+						.lives = true },
+			    &rep, &e);
+	run->moved += rep.n;
+	end = now_ns();
+	run->next = end + REST * (end - begin);
+	arena_done(&arena);
+}
+
+static void run_free(struct watched_run *run)
+{
+	cleanup_close(&run->sock);
+	cleanup_close(&run->state);
+	arena_done(&run->arena);
+	free(run);
+}
+
+static int open_journal(const struct watched_run *run)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "open/%s", run->id);
+	return openat(run->state, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* A new connection, of the same user. Return: the run, or NULL. */
+static struct watched_run *accept_run(int sock)
+{
+	struct watched_run *run;
+	_cleanup_close_ int journal = -1;
+	struct hello hello;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int fds[8], r;
+	size_t i;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid() ||
+	    fd_recv(sock, &hello, sizeof(hello), fds, 0) != (ssize_t)sizeof(hello))
+		return NULL;
+	for (i = 1; i < 8; i++)
+		cleanup_close(&fds[i]);
+	hello.id[GUARD_ID] = '\0';
+	run = fds[0] >= 0 && hello.version == VERSION && store_id_ok(hello.id) ?
+		      calloc(1, sizeof(*run)) :
+		      NULL;
+	if (!run) {
+		cleanup_close(&fds[0]);
+		return NULL;
+	}
+	run->sock = -1;
+	run->state = fds[0];
+	memcpy(run->id, hello.id, sizeof(run->id));
+	run->arena = (struct arena)ARENA_INIT(LIMIT_ARENA);
+	policy_init(&run->policy, &run->arena);
+	journal = open_journal(run);
+	r = journal < 0 ?
+		    -errno :
+		    journal_read(journal, &run->policy, &run->protect, &run->start, &(pid_t){ 0 });
+	if (r < 0) {
+		run_free(run);
+		return NULL;
+	}
+	return run;
+}
+
+static void on_connection(struct watcher *w)
+{
+	struct sockaddr_un peer;
+	socklen_t len = sizeof(peer);
+	_cleanup_close_ int sock =
+		accept4(w->listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
+	const struct timeval second = { .tv_sec = 1 };
+	struct watched_run *run;
+	size_t i;
+
+	if (sock < 0 || w->n == LIMIT_WATCHED_RUNS ||
+	    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) < 0)
+		return;
+	run = accept_run(sock);
+	if (!run)
+		return;
+	run->sock = TAKE_FD(sock);
+	w->runs[w->n++] = run;
+	for (i = 0; i < run->policy.n; i++) {
+		if (is_root_of(&run->policy.rules[i]))
+			(void)trees_add(
+				&w->trees,
+				run->policy.rules[i]
+					.path); /* what can't be watched is swept at the end */
+	}
+	run->dirty = true; /* what was made before it was watched */
+}
+
+/* Its bailey has gone. One that was killed left the journal, unlocked. */
+static void on_end(struct watcher *w, size_t i)
+{
+	struct watched_run *run = w->runs[i];
+	struct arena arena = ARENA_INIT(LIMIT_ARENA);
+	struct guard_report rep = { .arena = &arena };
+	struct err e = ERR_INIT;
+	char path[64];
+	int tries;
+
+	w->runs[i] = w->runs[--w->n];
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
+	/* a process that ends closes its descriptors one after the other: the lock may be the last */
+	for (tries = 0; tries < 50; tries++) {
+		_cleanup_close_ int journal = open_journal(run);
+
+		if (journal < 0)
+			break;
+		if (tries)
+			(void)usleep(10000);
+		(void)guard_heal(path, &rep, &e); /* else the next bailey does it */
+	}
+	arena_done(&arena);
+	run_free(run);
+	trees_keep(&w->trees, wanted, w);
+}
+
+static int wait_ms(const struct watcher *w)
+{
+	int64_t now = now_ns(), first = -1;
+	size_t i;
+
+	for (i = 0; i < w->n; i++) {
+		if (w->runs[i]->dirty && (first < 0 || w->runs[i]->next < first))
+			first = w->runs[i]->next;
+	}
+	if (first >= 0)
+		return first <= now ? 0 : (int)((first - now) / 1000000 + 1);
+	return w->n ? -1 : LINGER_MS;
+}
+
+static void loop(struct watcher *w)
+{
+	struct pollfd p[2 + LIMIT_WATCHED_RUNS];
+	size_t i, n;
+	int r;
+
+	for (;;) {
+		p[0] = (struct pollfd){ .fd = w->trees.fd, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = w->listener, .events = POLLIN };
+		n = w->n;
+		for (i = 0; i < n; i++)
+			p[2 + i] = (struct pollfd){ .fd = w->runs[i]->sock, .events = POLLIN };
+		r = poll(p, 2 + n, wait_ms(w));
+		if (r == 0 && w->n == 0)
+			return;
+		if (r < 0 && errno != EINTR)
+			return;
+		if (r > 0 && p[0].revents && trees_read(&w->trees, on_name, w) != 0) {
+			for (i = 0; i < w->n; i++)
+				w->runs[i]->dirty = true;
+		}
+		for (i = n;
+		     r > 0 &&
+		     i-- > 0;) { /* backwards: the last one takes the place of one that goes */
+			if (p[2 + i].revents)
+				on_end(w, i);
+		}
+		if (r > 0 && p[1].revents)
+			on_connection(w);
+		for (i = 0; i < w->n; i++) {
+			if (w->runs[i]->dirty && w->runs[i]->next <= now_ns())
+				sweep_run(w->runs[i]);
+		}
+	}
+}
+
+/* A directory of the user's own for sockets. Return: fd or negative errno. */
+static int open_runtime(int state)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	int fd = -ENOENT;
+
+	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH) {
+		char path[LIMIT_PATH];
+
+		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
+		if (mkdir(path, 0700) == 0 || errno == EEXIST)
+			fd = store_open(path, NULL, false);
+	}
+	if (fd >= 0)
+		return fd;
+	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* By the descriptor: a path may be longer than an address. */
+static socklen_t address(int dir, struct sockaddr_un *a)
+{
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" SOCKET_NAME, dir);
+	return sizeof(*a);
+}
+
+int guard_watch_main(int runtime)
+{
+	struct watcher *w = calloc(1, sizeof(*w));
+	struct sockaddr_un a;
+	socklen_t len = address(runtime, &a);
+	size_t i;
+
+	if (!w)
+		return 125;
+	*w = (struct watcher){ .listener = -1, .lock = -1, .trees = { .fd = -1 } };
+	/* one of them: who comes second goes */
+	w->lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			 0600);
+	if (w->lock < 0 || flock(w->lock, LOCK_EX | LOCK_NB) < 0)
+		return 0;
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	w->trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	w->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	(void)unlinkat(runtime, SOCKET_NAME, 0); /* ours, of one that was killed */
+	if (w->trees.fd < 0 || w->listener < 0 ||
+	    bind(w->listener, (struct sockaddr *)&a, len) < 0 || listen(w->listener, 64) < 0)
+		return 125;
+	loop(w);
+	/* nobody connects to a name that has gone; who did just now tries again */
+	(void)unlinkat(runtime, SOCKET_NAME, 0);
+	for (i = 0; i < w->n; i++)
+		run_free(w->runs[i]);
+	trees_done(&w->trees);
+	cleanup_close(&w->listener);
+	cleanup_close(&w->lock);
+	free(w);
+	return 0;
+}
+
+/* Start one, as nobody's child. It is this program, from its beginning: nothing of what this process holds goes with it. */
+static void spawn(int runtime)
+{
+	char number[16];
+	char *const argv[] = { (char *)(uintptr_t) "bailey", (char *)(uintptr_t)GUARD_WATCH_WORD,
+			       number, NULL };
+	char *const envp[] = { NULL };
+	pid_t pid = fork();
+	int null;
+
+	if (pid != 0) {
+		while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		return;
+	}
+	(void)setsid();
+	if (fork() != 0)
+		_exit(0);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
+	    dup2(runtime, 3) < 0 || chdir("/") < 0)
+		_exit(1);
+	(void)sys_close_range(4, ~0u);
+	(void)snprintf(number, sizeof(number), "%d", 3);
+	(void)umask(077);
+	(void)execve("/proc/self/exe", argv, envp);
+	_exit(1);
+}
+
+int guard_watch(struct guard *g)
+{
+	_cleanup_close_ int runtime = -1, sock = -1;
+	struct hello hello = { .version = VERSION };
+	struct sockaddr_un a;
+	int r;
+
+	if (g->journal < 0)
+		return -ENOENT;
+	runtime = open_runtime(g->state);
+	if (runtime < 0)
+		return runtime;
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return -errno;
+	if (connect(sock, (struct sockaddr *)&a, address(runtime, &a)) < 0) {
+		if (errno != ENOENT && errno != ECONNREFUSED)
+			return -errno;
+		spawn(runtime);
+		return -EAGAIN;
+	}
+	memcpy(hello.id, g->id, sizeof(hello.id));
+	r = fd_send(sock, &hello, sizeof(hello), &g->state, 1);
+	if (r == 0)
+		g->watch = TAKE_FD(sock);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directories that the watcher has an eye on. */
+#ifndef BAILEY_GUARD_WATCH_H
+#define BAILEY_GUARD_WATCH_H
+
+#include "store.h"
+
+struct watched {
+	int wd;
+	unsigned int depth; /* below what is writable */
+	char *path;         /* owned */
+};
+
+struct trees {
+	int fd;               /* inotify */
+	struct watched *dirs; /* sorted by wd, which only grows */
+	size_t n, size;
+	bool full; /* the kernel has no more watches for this user */
+};
+
+/** trees_add() - watch the writable @root, LIMIT_PROTECT_DEPTH deep, and git directories in it. Return: 0 or negative errno. */
+int trees_add(struct trees *t, const char *root);
+
+/**
+ * trees_read() - what has happened.
+ * @each: a name that the table knows, or a directory, has come into @dir
+ * Return: 0; 1 when events were lost; negative errno.
+ */
+int trees_read(struct trees *t, void (*each)(void *arg, const char *dir), void *arg);
+
+/** trees_keep() - forget the directories for which @wanted says no. */
+void trees_keep(struct trees *t, bool (*wanted)(void *arg, const char *dir), void *arg);
+
+/** trees_done() - free. */
+void trees_done(struct trees *t);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole trees whose contents are somebody else's: nothing is followed, no name is resolved twice, depth and number are bounded. */
+#ifndef BAILEY_UTIL_TREE_H
+#define BAILEY_UTIL_TREE_H
+
+/**
+ * tree_remove() - remove @name below @dfd, and all that is in it; directories without permissions get them first.
+ * Return: 0, also when it is not there; or negative errno, and some of it may be gone.
+ */
+int tree_remove(int dfd, const char *name);
+
+/**
+ * tree_copy() - copy @name below @from to the new @to_name below @to: files, directories, symlinks, FIFOs, with modes (never set-id bits) and times.
+ * Return: 0; -EFBIG past LIMIT_TREE_ENTRIES or LIMIT_TREE_BYTES; -EEXIST; negative errno. What was copied by then stays.
+ */
+int tree_copy(int from, const char *name, int to, const char *to_name);
+
+#endif

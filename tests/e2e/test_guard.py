@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host executes later and a run has made: moved to the quarantine, also after kill -9. test_protect.py has what exists before."""
+import json
+import os
+import signal
+import stat
+
+import pytest
+
+from conftest import processes_with, wait_for
+from test_protect import rows
+
+# The home directory keeps bailey's state, so that the quarantine of one test is seen by the next: each looks for its own paths.
+
+
+def quarantine(bailey, ws):
+    """Path in the workspace -> entry."""
+    r = bailey(["quarantine", "ls", "--json"])
+    assert r.rc == 0, r
+    prefix = str(ws) + "/"
+    return {q["path"][len(prefix):]: q for q in json.loads(r.out) if q["path"].startswith(prefix)}
+
+
+def make(name):
+    """A shell line that makes NAME."""
+    inner = f"{name}inner" if name.endswith("/") else name
+    return f"mkdir -p '{os.path.dirname(inner) or '.'}' && echo made > '{inner}'"
+
+
+def host_runs(user, ws, marker="RAN"):
+    """What git on the host executes, in every repository of the workspace: a prompt's `git status`, a person's add and commit."""
+    found = ""
+    for head in [*ws.rglob("HEAD")]:
+        if (head.parent / "objects").is_dir() or (head.parent / "commondir").exists():
+            where = head.parent.parent if head.parent.name == ".git" else head.parent
+            g = ["git", "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@b", "-C", where]
+            for words in (["status"], ["add", "-A"], ["commit", "-q", "--allow-empty", "-m", "host"]):
+                r = user.exec([*g, *words])
+                found += r.out + r.err
+    return marker in found or (ws / marker).exists()
+
+
+def test_every_row_absent(run, bailey, user, ws):
+    """Every name of the table, made by a run, is gone after it; the twin beside it stays; the control: outside it stays."""
+    names = rows()
+    # what the watcher has moved meanwhile can't be filled any more
+    script = "; ".join([*map(make, names), "echo kept > beside"])
+    r = run(script)
+    left = [n for n in names if (ws / n.rstrip("/")).exists()]
+    assert not left, (left, r.err)
+    assert (ws / "beside").read_text() == "kept\n"
+    q = quarantine(bailey, ws)
+    assert set(q) == {n.rstrip("/") for n in names}
+    for n in names:
+        assert f"{ws}/{n.rstrip('/')}" in r.bailey_err
+    assert "bailey quarantine show|restore" in r.bailey_err and "--unprotect" in r.bailey_err
+    user.exec(["sh", "-c", script], cwd=ws)
+    assert all((ws / n.rstrip("/")).exists() for n in names), "control"
+
+
+def test_no_placeholder_while_it_runs(start, ws):
+    """The field's loudest complaint: names that are not there are not there for the host either, during the run and after."""
+    proc = start("echo up; sleep 30", stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert list(ws.iterdir()) == []
+    os.kill(proc.pid, signal.SIGKILL)
+    proc.wait()
+    assert list(ws.iterdir()) == []
+
+
+def test_unprotect_lets_it_stay(run, bailey, ws):
+    r = run("echo made > .envrc; echo made > .mcp.json", "--unprotect", ".envrc")
+    assert (ws / ".envrc").exists() and not (ws / ".mcp.json").exists(), r
+    assert set(quarantine(bailey, ws)) == {".mcp.json"}
+
+
+def test_verbs(run, bailey, user, ws):
+    run("printf 'one\\ntwo\\033[31m\\n' > e; mkdir h; echo x > h/pre-commit; chmod 755 h/pre-commit; mv h .husky; mv e .envrc; ln -s /etc/passwd .mcp.json")
+    q = quarantine(bailey, ws)
+    assert {k: v["type"] for k, v in q.items()} == {".envrc": "f", ".husky": "d", ".mcp.json": "l"}
+    ls = bailey(["quarantine", "ls"])
+    assert q[".envrc"]["id"] in ls.out and "direnv" in ls.out
+    assert bailey(["quarantine", "show", q[".envrc"]["id"][:6]]).out == "one\ntwo\033[31m\n"
+    assert "pre-commit" in bailey(["quarantine", "show", q[".husky"]["id"]]).out
+    assert "-> /etc/passwd" in bailey(["quarantine", "show", q[".mcp.json"]["id"]]).out
+    r = bailey(["quarantine", "restore", q[".husky"]["id"], q[".mcp.json"]["id"]])
+    assert r.rc == 0 and (ws / ".husky/pre-commit").stat().st_mode & 0o777 == 0o755, r
+    assert os.readlink(ws / ".mcp.json") == "/etc/passwd"
+    user.write(ws / ".envrc", "mine\n")
+    r = bailey(["quarantine", "restore", q[".envrc"]["id"]])
+    assert r.rc == 1 and "--to" in r.err and (ws / ".envrc").read_text() == "mine\n", r
+    r = bailey(["quarantine", "restore", "--to", ws / "seen", q[".envrc"]["id"]])
+    assert r.rc == 0 and (ws / "seen").read_text() == "one\ntwo\033[31m\n", r
+    assert quarantine(bailey, ws) == {}
+    run("echo made > .envrc.; rm -f .envrc; echo again > .envrc", "--unprotect", ws / "nothing")
+    (ws / ".envrc").unlink()
+    run("echo made > .envrc")
+    (one,) = quarantine(bailey, ws).values()
+    assert bailey(["quarantine", "rm", one["id"]]).rc == 0 and quarantine(bailey, ws) == {}
+
+
+@pytest.mark.parametrize("args,word", [
+    ([], "ls, show, restore or rm"), (["lz"], "ls, show, restore or rm"), (["show"], "ID"), (["show", "0123456789"], "0123456789"),
+    (["rm", "abc"], "abc"), (["restore", "--to", "x"], "ID"), (["ls", "x"], "no ID"), (["rm", "--to", "x", "0123456789"], "--to"),
+])
+def test_bad_words(bailey, args, word):
+    r = bailey(["quarantine", *args])
+    assert r.rc == 2 and word in r.err and r.out == "", r
+
+
+GIT = ("git init -q {d} && git -C {d} -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && "
+       "printf '#!/bin/sh\\ntouch {ws}/RAN\\n' > hook && chmod 755 hook")
+
+EVIL = {
+    "hooks": "cp hook {d}/.git/hooks/post-checkout; cp hook {d}/.git/hooks/pre-commit",
+    "fsmonitor": "git -C {d} config core.fsmonitor {ws}/hook",
+    "hookspath": "mkdir {d}/h; cp hook {d}/h/pre-commit; git -C {d} config core.hooksPath h",
+    "include": "printf '[core]\\nfsmonitor={ws}/hook\\n' > inc; git -C {d} config include.path {ws}/inc",
+    "alias": "git -C {d} config alias.st '!{ws}/hook'",
+    "filter": "git -C {d} config filter.x.clean {ws}/hook; echo '* filter=x' > {d}/.gitattributes; echo y > {d}/f",
+    "worktree": "git -C {d} config extensions.worktreeConfig true; printf '[core]\\nfsmonitor={ws}/hook\\n' > {d}/.git/config.worktree",
+    "commondir": "cp -r {d}/.git common; git -C {d} config x.y z; git --git-dir=common config core.fsmonitor {ws}/hook; echo {ws}/common > {d}/.git/commondir",
+}
+
+
+@pytest.mark.parametrize("evil", sorted(EVIL))
+def test_repository_born_in_the_run(run, user, ws, evil):
+    """What git on the host would execute is gone; the control: made outside, it runs."""
+    script = (GIT + "; " + EVIL[evil]).format(d="new", ws=ws)
+    r = run(script)
+    assert r.rc == 0, r
+    quiet = not host_runs(user, ws)
+    assert quiet, r.err
+    assert "quarantine" in r.bailey_err
+    for p in ws.iterdir():
+        user.exec(["rm", "-rf", p])
+    user.exec(["sh", "-c", script], cwd=ws)
+    if evil != "alias":
+        assert host_runs(user, ws), "control"
+
+
+def test_repositories_that_stay(run, bailey, user, ws):
+    """clone, init, bare, worktree add and submodules made inside are working repositories on the host, and nothing is moved."""
+    g = "git -c user.name=a -c user.email=a@b -c protocol.file.allow=always"
+    r = run(f"set -e; git init -q a; echo x > a/f; git -C a add f; {g} -C a commit -qm x; git clone -q a b; git clone -q --bare a c.git; "
+            f"git -C a worktree add -q ../wt; git -C a remote add o ../c.git; {g} -C b submodule add -q ../a sub 2>/dev/null; git -C b config user.name me")
+    assert r.rc == 0 and r.bailey_err == "", r
+    assert quarantine(bailey, ws) == {}
+    for d in ("a", "b", "wt", "b/sub"):
+        s = user.exec(["git", "-C", ws / d, "status", "--short"])
+        assert s.rc == 0, (d, s)
+    assert user.exec(["git", "-C", ws / "c.git", "log", "--oneline"]).out.count("\n") == 1
+
+
+def test_existing_repository(run, bailey, user, ws):
+    """Names that were absent in the git directory of the workspace itself."""
+    user.exec(["git", "init", "-q", ws])
+    for name in ("hooks", "info"):
+        user.exec(["rm", "-rf", ws / ".git" / name])
+    r = run("mkdir -p .git/hooks .git/info; printf '#!/bin/sh\\ntouch RAN' > .git/hooks/post-checkout; chmod 755 .git/hooks/*; echo '* filter=x' > .git/info/attributes; "
+            "echo .. > .git/commondir; echo '[x]y=z' > .git/config.worktree; git status --short >/dev/null; true")
+    assert set(quarantine(bailey, ws)) == {".git/hooks", ".git/info/attributes", ".git/commondir", ".git/config.worktree"}, r
+    assert not host_runs(user, ws)
+
+
+def test_pointer_out(run, bailey, user, ws, outside):
+    """A .git file that leads out of what is writable does not stay; one that leads inside does (a worktree: above)."""
+    user.exec(["git", "init", "-q", outside])
+    r = run(f"mkdir d; echo 'gitdir: {outside}/.git' > d/.git; mkdir e; ln -s {outside}/.git e/.git")
+    assert set(quarantine(bailey, ws)) == {"d/.git", "e/.git"}, r
+
+
+def test_links_do_not_move_what_they_lead_to(run, bailey, user, ws):
+    user.write(ws / "keep", "kept\n")
+    r = run("ln -s keep .envrc; mkdir dir; echo y > dir/f; ln -s dir .husky")
+    assert set(quarantine(bailey, ws)) == {".envrc", ".husky"}, r
+    assert (ws / "keep").read_text() == "kept\n" and (ws / "dir/f").read_text() == "y\n"
+
+
+def test_names_with_escapes(run, bailey, user, ws):
+    """Attack 26: what a run names things does not steer the terminal."""
+    r = run("mkdir \"$(printf 'a\\033[31m\\nb')\" && echo x > \"$(printf 'a\\033[31m\\nb')/.envrc\"")
+    assert "\033" not in r.bailey_err and "\\x1b" in r.bailey_err.lower(), r
+    out = bailey(["quarantine", "ls"])
+    assert "\033" not in out.out
+    (one,) = quarantine(bailey, ws).values()
+    assert one["path"].endswith("a\033[31m\nb/.envrc")
+    assert bailey(["quarantine", "restore", one["id"]]).rc == 0
+
+
+@pytest.mark.parametrize("by", ["run", "ls"])
+def test_kill_9(start, run, bailey, user, ws, by):
+    """A killed bailey leaves it to the next one, which sweeps before anything else of the caller's runs."""
+    proc = start("echo made > .envrc; echo up; sleep 30", stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    for p in watchers(user):  # that would be quicker
+        os.kill(p, signal.SIGKILL)
+    os.kill(proc.pid, signal.SIGKILL)
+    proc.wait()
+    if by == "run":
+        r = run("test ! -e .envrc")
+        assert r.rc == 0, r
+    assert set(quarantine(bailey, ws)) == {".envrc"}
+    assert not (ws / ".envrc").exists()
+
+
+def test_a_living_run_is_left_alone(start, run, bailey, ws):
+    """What another run has open is not healed: only its own end sweeps."""
+    proc = start("echo up; read x; echo made > late; test -e .git || exit 3", stdin=-1, stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert run("true").rc == 0
+    proc.stdin.write(b"x\n")
+    proc.stdin.close()
+    assert proc.wait(20) == 3
+
+
+def test_large_tree(run, bailey, user, ws):
+    """Beyond what the start searches: births decide. What was there before stays, although it was not looked at."""
+    for i in range(120):
+        user.mkdir(ws / f"d{i:03}")
+    user.write(ws / "d119/.envrc", "before\n")
+    r = run("echo made > d118/.envrc; echo made > d000/.mcp.json; sleep 0.3")
+    assert (ws / "d119/.envrc").exists(), r
+    assert set(quarantine(bailey, ws)) == {"d118/.envrc", "d000/.mcp.json"}, r
+
+
+def test_full_quarantine_disk(run, user, ws, tmp_path_factory):
+    """No room for the quarantine: the name stays, and that is said; nothing is lost."""
+    if not user.is_root:
+        pytest.skip("mounts a small tmpfs: root only")
+    import subprocess
+    small = tmp_path_factory.mktemp("small")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=12", "tmpfs", small], check=True)
+    try:
+        r = run("mkdir .husky; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo $i > .husky/$i; done", env={"XDG_STATE_HOME": str(small)})
+        assert len(list((ws / ".husky").iterdir())) == 12, r
+        assert ".husky" in r.bailey_err and "still there" in r.bailey_err, r
+    finally:
+        assert wait_for(lambda: subprocess.run(["umount", small], check=False).returncode == 0)
+
+
+def test_modes_survive(run, bailey, user, ws):
+    run("mkdir -p h/deep; echo x > h/deep/f; chmod 000 h/deep; mv h .husky; chmod 555 .husky")
+    (one,) = quarantine(bailey, ws).values()
+    assert bailey(["quarantine", "restore", one["id"]]).rc == 0
+    assert stat.S_IMODE((ws / ".husky").stat().st_mode) in (0o555, 0o755)  # where the watcher was quicker than chmod
+    assert stat.S_IMODE((ws / ".husky/deep").stat().st_mode) == 0
+    user.exec(["chmod", "-R", "u+rwX", ws / ".husky"])
+
+
+def test_rm_of_what_has_no_permissions(run, bailey, ws):
+    run("mkdir -p h/deep; echo x > h/deep/f; chmod 000 h/deep; mv h .husky")
+    (one,) = quarantine(bailey, ws).values()
+    assert bailey(["quarantine", "rm", one["id"]]).rc == 0
+    assert quarantine(bailey, ws) == {}
+
+
+def watchers(user):
+    """Pids of the user's watcher processes."""
+    return [p for p in processes_with("watch-runs\0003") if os.stat(f"/proc/{p}").st_uid == user.uid]
+
+
+GONE = "i=0; while [ -e {0} ] && [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; [ ! -e {0} ] && echo gone {0}"
+
+
+def test_watched_while_it_runs(run, bailey, user, ws):
+    """Within the stated window a new protected name is gone while the command still runs; at any of three levels, in git directories, by rename."""
+    user.exec(["git", "init", "-q", ws])
+    user.exec(["git", "-C", ws, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"])
+    r = user.exec(["git", "-C", ws, "worktree", "add", "-q", "x"])
+    assert r.rc == 0, r
+    names = [".envrc", "a/b/.mcp.json", ".vscode/tasks.json", ".git/commondir", ".git/worktrees/x/config.worktree", "moved/.husky"]
+    script = "sleep 0.2; mkdir -p a/b moved/not; rm -rf .git/hooks;" + "".join(
+        ("mv moved/not moved/.husky; " if n == "moved/.husky" else f"{make(n)}; ") + GONE.format(n) + "; " for n in names) + "true"
+    r = run(script)
+    assert [li for li in r.out.splitlines() if li.startswith("gone")] == [f"gone {n}" for n in names], r
+    for n in names:
+        assert f"{ws}/{n}" in r.bailey_err, r
+    assert set(names) <= set(quarantine(bailey, ws))
+
+
+def test_born_repository_is_left_alone_while_it_runs(run, bailey, ws):
+    r = run("sleep 0.1; git init -q n; printf '#!/bin/sh\\n' > n/.git/hooks/pre-commit; git -C n config core.fsmonitor x; sleep 0.3; "
+            "test -e n/.git/config && test -e n/.git/hooks/pre-commit && echo there")
+    assert r.out == "there\n" and set(quarantine(bailey, ws)) == {"n/.git/config", "n/.git/hooks/pre-commit"}, r
+
+
+def test_one_watcher_per_user(start, user):
+    procs = [start("echo up; read x", stdin=-1, stdout=-1) for _ in range(3)]
+    for p in procs:
+        assert p.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    wait_for(lambda: False, 0.3)
+    assert len(watchers(user)) == 1
+    for p in procs:
+        p.stdin.close()
+        p.wait(20)
+    assert wait_for(lambda: not watchers(user), 10), "it ends by itself"
+
+
+def test_kill_9_is_healed_by_the_watcher(start, user, ws):
+    """No other bailey is needed when the watcher knew the run."""
+    proc = start("echo up; sleep 0.3; while :; do echo x > .envrc; done", stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    wait_for(lambda: False, 0.6)
+    os.kill(proc.pid, signal.SIGKILL)
+    proc.wait()
+    assert wait_for(lambda: not (ws / ".envrc").exists())
+    wait_for(lambda: False, 0.3)
+    assert not (ws / ".envrc").exists()
+
+
+def test_killed_watcher(start, run, user, bailey, ws):
+    """The sweep at the end does not need it."""
+    proc = start("echo up; read x; echo made > .envrc", stdin=-1, stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    assert wait_for(lambda: watchers(user))
+    for p in watchers(user):
+        os.kill(p, signal.SIGKILL)
+    proc.stdin.close()
+    proc.wait(20)
+    assert not (ws / ".envrc").exists() and set(quarantine(bailey, ws)) == {".envrc"}
+
+
+def test_flood(run, bailey, user, ws):
+    """A queue that overflows is made up for by a sweep, and names made in a loop end at the last sweep."""
+    r = run("sleep 0.1; i=0; while [ $i -lt 20 ]; do mkdir d$i; (cd d$i; seq 1 1500 | sed 's/^/f/' | xargs touch) & i=$((i+1)); done; wait; "
+            "for i in $(seq 1 200); do echo $i > .envrc; done; echo last > d3/.mcp.json", timeout=60)
+    assert not (ws / ".envrc").exists() and not (ws / "d3/.mcp.json").exists(), r
+    q = quarantine(bailey, ws)
+    assert {".envrc", "d3/.mcp.json"} <= set(q), r
+    assert not list(ws.rglob(".envrc"))
+
+
+def test_closed_directories_are_said_and_stay(run, bailey, user, ws):
+    """A directory that the run has closed may be the host's: it is not moved, but named."""
+    user.write(ws / "src/file", "mine\n")
+    r = run("mkdir new; echo x > new/.envrc; chmod 0311 new src")
+    user.exec(["chmod", "755", ws / "src", ws / "new"])
+    assert (ws / "src/file").read_text() == "mine\n"
+    if user.is_root:
+        return  # root looks into everything
+    assert f"{ws}/new" in r.bailey_err and f"{ws}/src" in r.bailey_err, r
