@@ -210,10 +210,12 @@ static void on_connection(struct watcher *w)
 	run->dirty = true; /* what was made before it was watched */
 }
 
-/* Its bailey has gone. One that was killed left the journal, unlocked. */
+/* Its bailey takes over, or has gone. One that was killed left the journal, unlocked. */
 static void on_end(struct watcher *w, size_t i)
 {
 	struct watched_run *run = w->runs[i];
+	char bye;
+	const bool polite = recv(run->sock, &bye, 1, MSG_DONTWAIT) == 1;
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct guard_report rep = { .arena = &arena };
 	struct err e = ERR_INIT;
@@ -223,7 +225,7 @@ static void on_end(struct watcher *w, size_t i)
 	w->runs[i] = w->runs[--w->n];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
 	/* a process that ends closes its descriptors one after the other: the lock may be the last */
-	for (tries = 0; tries < 50; tries++) {
+	for (tries = 0; !polite && tries < 50; tries++) {
 		_cleanup_close_ int journal = open_journal(run);
 
 		if (journal < 0)
@@ -291,9 +293,12 @@ static void loop(struct watcher *w)
 static int open_runtime(int state)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
 	int fd = -ENOENT;
 
-	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH) {
+	/* only one that is what the word means: the user's, and nobody else's */
+	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH &&
+	    stat(dir, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
 		char path[LIMIT_PATH];
 
 		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
@@ -374,6 +379,19 @@ static void spawn(int runtime)
 	(void)umask(077);
 	(void)execve("/proc/self/exe", argv, envp);
 	_exit(1);
+}
+
+void guard_unwatch(struct guard *g)
+{
+	struct pollfd p = { .fd = g->watch, .events = POLLIN };
+
+	if (g->watch < 0)
+		return;
+	/* two at the same names would move half of a directory each; a watcher that does not answer is stuck, and not waited for */
+	if (send(g->watch, "", 1, MSG_NOSIGNAL) == 1)
+		(void)poll(&p, 1, 2000);
+	cleanup_close(&g->watch);
+	g->watch = -1;
 }
 
 int guard_watch(struct guard *g)

@@ -258,8 +258,15 @@ def test_rm_of_what_has_no_permissions(run, bailey, ws):
 
 
 def watchers(user):
-    """Pids of the user's watcher processes."""
-    return [p for p in processes_with("watch-runs\0003") if os.stat(f"/proc/{p}").st_uid == user.uid]
+    """Pids of the user's watcher processes, by the directory of their socket."""
+    found = []
+    for pid in processes_with("watch-runs\0003"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/3") in (f"{user.home}/.local/state/bailey/run", "/var/lib/bailey/run" if user.is_root else ""):
+                found.append(pid)
+        except OSError:
+            pass  # gone meanwhile
+    return found
 
 
 GONE = "i=0; while [ -e {0} ] && [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; [ ! -e {0} ] && echo gone {0}"
@@ -361,3 +368,9 @@ def test_quarantine_on_another_file_system(run, bailey, user, ws):
         assert os.readlink(ws / ".husky/l") == "pre-commit" and (ws / ".envrc").read_text() == "one\n"
     finally:
         shutil.rmtree(other)
+
+
+def test_no_state(run, ws):
+    """Without a place to move it to, it is named, and the run works all the same."""
+    r = run("echo made > .envrc", env={"XDG_STATE_HOME": "/proc/none"})
+    assert r.rc == 0 and (ws / ".envrc").exists() and "state directory" in r.bailey_err, r
