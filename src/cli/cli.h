@@ -128,6 +128,7 @@ struct sandbox {
 	struct arena arena;
 	struct policy policy;
 	struct jail_protect protect;
+	struct jail_mountinfo *mounts; /* of a run that has begun, or NULL */
 	struct jail_host host;
 	struct jail_host_ctx host_ctx;
 	struct jail_plan plan;
@@ -165,7 +166,11 @@ struct sandbox {
  */
 int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e);
 
-/** sandbox_plan() - after that: built-in rules and the mount plan. Return: 0 or negative errno with @e. */
+/**
+ * sandbox_frame(), sandbox_plan() - after that, in this order: built-in rules and what every mount plan has; what the rules change in it.
+ * Return: 0 or negative errno with @e.
+ */
+int sandbox_frame(struct sandbox *s, struct err *e);
 int sandbox_plan(struct sandbox *s, struct err *e);
 
 /** sandbox_make() - that and sandbox_env(), for verbs that start nothing. Return: as those. */
@@ -251,6 +256,7 @@ struct run {
 	bool ended;   /* the command; only its output is left */
 	int status;   /* exit status then */
 	pid_t late;   /* searches a large workspace; 0: none */
+	long late_at; /* when it starts, ms of CLOCK_MONOTONIC; 0: it is not needed, or there */
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
 	struct jail_limit_events events;
 	struct guard guard;
@@ -275,6 +281,9 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
 
 /** supervise_sandbox() - where the description of the run must be made. */
 struct sandbox *supervise_sandbox(struct run *run);
+
+/** supervise_early() - between sandbox_frame() and sandbox_plan(): let PID 1 mount what is certain already. Return: 0 or negative errno with @e. */
+int supervise_early(struct run *run, struct err *e);
 
 /**
  * supervise_build() - let PID 1 build what the plan says.

@@ -34,9 +34,11 @@ int sandbox_find_home(struct sandbox *s, struct err *e)
 	return s->home ? 0 : sandbox_oom(e);
 }
 
-/* The entries of the home directory: most built-in names are not there, and one listing is cheaper than asking for each. */
+/* The entries of a directory: most built-in names are not there, and one listing is cheaper than asking for each. */
 struct listing {
-	unsigned char names[32768]; /* a length, the name, a length … */
+	char dir[LIMIT_PATH], real[LIMIT_PATH]; /* as the rules name it, and where that leads */
+	bool resolved;
+	unsigned char names[8192]; /* a length, the name, a length … */
 	size_t used;
 	bool whole;
 };
@@ -59,18 +61,44 @@ static bool list_some(struct listing *l, const char *buf, long n)
 	return true;
 }
 
-static void list_home(const char *home, struct listing *l)
+/* @fd: taken; or a negative errno */
+static void list(struct listing *l, int dfd)
 {
-	_cleanup_close_ int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = dfd;
 	SYS_DIRENT_ALIGN char buf[8192];
 	long n = -1;
 
 	l->used = 0;
-	l->whole = fd >= 0;
+	if (fd < 0) {
+		l->whole = fd == -ENOENT || fd == -ENOTDIR; /* then nothing is in it */
+		return;
+	}
+	l->whole = true;
 	while (l->whole && (n = sys_getdents(fd, buf, sizeof(buf))) > 0)
 		l->whole = list_some(l, buf, n);
 	if (n < 0)
 		l->whole = false;
+}
+
+/* The directory that is the first @n bytes of @path, unless it is listed already: the rules go by directories. */
+static void list_parent(struct listing *l, const char *path, size_t n)
+{
+	int fd;
+
+	if (strncmp(l->dir, path, n) == 0 && !l->dir[n])
+		return;
+	memcpy(l->dir, path, n);
+	l->dir[n] = '\0';
+	fd = sys_openat2(AT_FDCWD, l->dir, O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	l->resolved = true;
+	if (fd >= 0 || fd == -ENOENT || fd == -ENOTDIR) { /* no link is on the way */
+		memcpy(l->real, l->dir, n + 1);
+	} else {
+		l->resolved = jail_host_resolve(l->dir, true, l->real) == 0;
+		fd = l->resolved ? sys_openat2(AT_FDCWD, l->real, O_RDONLY | O_DIRECTORY, 0) :
+				   -EACCES;
+	}
+	list(l, fd);
 }
 
 /* Whether the first component of @rel is in the listing; true when in doubt. */
@@ -89,22 +117,26 @@ static bool listed(const struct listing *l, const char *rel)
  * A built-in rule names a place below the home directory. Where that name, or a directory on the way, is a symlink, the place it leads to
  * is what must be hidden.
  */
-static int resolve_builtin(struct sandbox *s, const char *home, size_t index, struct err *e)
+static int resolve_builtin(struct sandbox *s, const char *home, size_t index, struct listing *l,
+			   struct err *e)
 {
 	struct policy_rule *rule = &s->policy.rules[index];
-	char parent[LIMIT_PATH], real[LIMIT_PATH];
 	const char *slash = strrchr(rule->path, '/');
 	size_t len = (size_t)(slash - rule->path);
+	char real[LIMIT_PATH];
 	struct stat st;
 
-	memcpy(parent, rule->path, len);
-	parent[len] = '\0';
-	if (len > strlen(home) && jail_host_resolve(parent, true, real) == 0 &&
-	    strcmp(parent, real) != 0) {
-		rule->path = arena_printf(&s->arena, "%s%s", real, slash);
-		if (!rule->path)
-			return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-		rule->len = strlen(rule->path);
+	if (len > strlen(home)) {
+		list_parent(l, rule->path, len);
+		if (l->resolved && strcmp(l->dir, l->real) != 0) {
+			rule->path = arena_printf(&s->arena, "%s%s", l->real, slash);
+			if (!rule->path)
+				return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+			rule->len = strlen(rule->path);
+			slash = strrchr(rule->path, '/');
+		}
+		if (l->resolved && !listed(l, slash + 1))
+			return 0;
 	}
 	if (lstat(rule->path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
@@ -116,18 +148,21 @@ static int resolve_builtin(struct sandbox *s, const char *home, size_t index, st
 static int resolve_builtins(struct sandbox *s, const char *home, struct err *e)
 {
 	size_t i, n = s->policy.n, home_len = home ? strlen(home) : 0;
-	struct listing l;
+	struct listing top, deeper;
 	int r = 0;
 
 	if (!home || !home[1])
 		return 0;
-	list_home(home, &l);
+	list(&top, sys_openat2(AT_FDCWD, home, O_RDONLY | O_DIRECTORY, 0));
+	deeper.dir[0] = '\0'; /* none yet */
+	deeper.resolved = deeper.whole = false;
+	deeper.used = 0;
 	for (i = 0; r == 0 && i < n; i++) {
 		const struct policy_rule *rule = &s->policy.rules[i];
 
 		if (rule->kind == POLICY_HIDE && rule->len > home_len &&
-		    path_covers(home, rule->path) && listed(&l, rule->path + home_len + 1))
-			r = resolve_builtin(s, home, i, e);
+		    path_covers(home, rule->path) && listed(&top, rule->path + home_len + 1))
+			r = resolve_builtin(s, home, i, &deeper, e);
 	}
 	return r;
 }

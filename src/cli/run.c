@@ -99,6 +99,10 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (r == 0 && !a->again)
 		r = supervise_identify(&run, &no_block, e);
 	if (r == 0 && !a->again)
+		r = sandbox_frame(s, e);
+	if (r == 0 && !a->again)
+		r = supervise_early(&run, e);
+	if (r == 0 && !a->again)
 		r = sandbox_plan(s, e);
 	if (r == 0 && !a->again)
 		r = supervise_build(&run, o->dry_run, &no_block, e);

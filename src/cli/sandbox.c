@@ -52,7 +52,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	int r;
 
 	s->id.lock = -1;
-	jail_host_init(&s->host, &s->host_ctx, &s->arena);
+	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->mounts);
 	policy_init(&s->policy, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
@@ -81,7 +81,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	return r == 0 && s->nested ? jail_identity_nest(&s->id, e) : r;
 }
 
-int sandbox_plan(struct sandbox *s, struct err *e)
+int sandbox_frame(struct sandbox *s, struct err *e)
 {
 	int r = sandbox_builtins(s, e);
 
@@ -95,7 +95,16 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	sandbox_grants_overruled(s);
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
 	s->host.live_sockets = s->options->front && s->options->front->live_sockets;
-	r = jail_plan_make(&s->plan, &s->arena, &s->policy, &s->host, e);
+	r = jail_plan_frame(&s->plan, &s->arena, &s->policy, &s->host, e);
+	if (r == 0 && s->starts)
+		jail_plan_early(&s->plan, &s->policy);
+	return r;
+}
+
+int sandbox_plan(struct sandbox *s, struct err *e)
+{
+	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
+
 	sandbox_socket_ops(s);
 	return r;
 }
@@ -104,6 +113,8 @@ int sandbox_make(struct sandbox *s, const struct sandbox_options *o, struct err 
 {
 	int r = sandbox_identify(s, o, false, e);
 
+	if (r == 0)
+		r = sandbox_frame(s, e);
 	if (r == 0)
 		r = sandbox_plan(s, e);
 	return r < 0 ? r : sandbox_env(s, e);

@@ -94,12 +94,15 @@ int settings_config_dir(const char *home, bool resolve, char *out)
 int settings_state_dir(const char *home, char *out)
 {
 	const char *dir = getenv("XDG_STATE_HOME");
+	int r;
 
 	if (geteuid() == 0 && (!dir || dir[0] != '/')) {
 		memcpy(out, "/var/lib/bailey", sizeof("/var/lib/bailey"));
 		return 0;
 	}
-	return own_dir("XDG_STATE_HOME", home, ".local/state", true, out);
+	r = own_dir("XDG_STATE_HOME", home, ".local/state", true, out);
+	/* the machine's settings are there, for everybody to read */
+	return r == 0 && path_covers(SETTINGS_MANAGED_DIR, out) ? -EINVAL : r;
 }
 
 int settings_make_dirs(const char *path)

@@ -9,7 +9,8 @@
 
 #include "cli.h"
 
-#define SETTINGS_MANAGED "/etc/bailey/policy.json"
+#define SETTINGS_MANAGED_DIR "/etc/bailey"
+#define SETTINGS_MANAGED SETTINGS_MANAGED_DIR "/policy.json"
 #define SETTINGS_PROJECT ".bailey.json"
 
 /* Whose a file must be. */
@@ -37,7 +38,7 @@ int settings_read(int dfd, const char *path, const char *name, enum settings_own
  */
 int settings_config_dir(const char *home, bool resolve, char *out);
 
-/** settings_state_dir() - the directory of bailey's own state, resolved; as settings_config_dir(). */
+/** settings_state_dir() - the directory of bailey's own state, resolved; as settings_config_dir(). -EINVAL where it must not be. */
 int settings_state_dir(const char *home, char *out);
 
 /** settings_load() - the managed file, the caller's, and those of --policy. Return: 0 or negative errno with @e. */

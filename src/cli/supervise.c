@@ -21,12 +21,15 @@
 #include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
-#define WATCH_AFTER_MS 20  /* shorter runs are only swept at their end */
+/* Before the rest of a large workspace is searched, which takes longer than this: a command that is over by then need not wait for its end. */
+#define LATE_MS 5
+#define WATCH_AFTER_MS 20 /* shorter runs are only swept at their end */
 #define WATCH_AGAIN_MS 10
 #define WATCH_TRIES 8
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
+	struct jail_shared jail;
 	struct sandbox sandbox;
 	struct jail_spec spec;
 	struct init_command cmd;
@@ -172,9 +175,25 @@ static void on_ready(struct run *run, unsigned int lost)
 	say_lost(lost | run->jail.lost);
 	if (run->guarded)
 		run->watch_at = now_ms() + WATCH_AFTER_MS;
-	if (!run->dry_run)
-		run->late = jail_late(&run->jail, &run->shared->sandbox.plan,
-				      &run->shared->sandbox.protect, &run->shared->sandbox.policy);
+	if (!run->dry_run && jail_late_pending(&run->jail, &run->shared->sandbox.protect))
+		run->late_at = now_ms() + LATE_MS;
+	else if (!run->guarded) /* whoever watches needs the namespaces */
+		jail_settle(&run->jail);
+}
+
+/* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
+static void start_late(struct run *run, long *wait)
+{
+	const long left = run->late_at - now_ms();
+
+	if (left > 0) {
+		if (*wait < 0 || *wait > left)
+			*wait = left;
+		return;
+	}
+	run->late_at = 0;
+	run->late = jail_late(&run->jail, &run->shared->sandbox.plan, &run->shared->sandbox.protect,
+			      &run->shared->sandbox.policy);
 	if (run->late < 0)
 		say("bailey: the rest of a large workspace can't be searched for sockets and protected paths: %s\n",
 		    strerror(-run->late));
@@ -267,6 +286,8 @@ static int loop(struct run *run, struct err *e)
 		}
 		if (run->watch && watch(run, &wait))
 			return 128 + SIGKILL;
+		if (run->late_at && !run->ended)
+			start_late(run, &wait);
 		if (run->watch_at)
 			ask_for_watcher(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
@@ -279,10 +300,9 @@ static int loop(struct run *run, struct err *e)
 static bool in_user_namespace(void)
 {
 	_cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	unsigned int inside = 0, outside = 0, count = ~0u;
 	struct buf b = BUF_INIT(256);
-	bool yes = fd >= 0 && fd_read_all(fd, &b) == 0 && b.data &&
-		   sscanf(b.data, "%u %u %u", &inside, &outside, &count) == 3 && count != ~0u;
+	bool yes =
+		fd >= 0 && fd_read_all(fd, &b) == 0 && b.data && !strstr(b.data, " 4294967295\n");
 
 	buf_done(&b);
 	return yes;
@@ -335,6 +355,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 		return err_sys(e, -errno, "shared memory");
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
+	run->shared->sandbox.mounts = &run->shared->jail.mounts;
 	/* a caller that ignores SIGCHLD hands that down: then nobody could be waited for, here and in PID 1 */
 	(void)signal(SIGCHLD, SIG_DFL);
 	run->signals = open_signals();
@@ -343,7 +364,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	if (r == 0 && relay)
 		r = relay_start(&run->relay, relay, e);
 	if (r == 0)
-		r = jail_begin(&run->jail, run->shared, SHARED_SIZE, e);
+		r = jail_begin(&run->jail, &run->shared->jail, SHARED_SIZE, e);
 	if (r < 0)
 		supervise_abort(run);
 	return r;
@@ -362,6 +383,11 @@ int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 	guard_say_heal(&run->shared->sandbox, say_line);
 	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
 	return r;
+}
+
+int supervise_early(struct run *run, struct err *e)
+{
+	return jail_early(&run->jail, &run->shared->sandbox.plan, e);
 }
 
 /* PID 1 and its helpers are gone after this. */

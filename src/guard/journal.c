@@ -158,22 +158,23 @@ void guard_drop(struct guard *g)
 int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
 	      struct guard_report *ret, struct err *e)
 {
-	int r = sweep(&(struct sweep_of){ .state = g->state,
-					  .run = g->id,
-					  .start = g->start,
-					  .policy = policy,
-					  .protect = protect },
-		      ret, e);
+	const bool watched = g->watch >= 0;
+	int r;
 
-	if (g->watch >= 0)
+	guard_unwatch(g);
+	r = sweep(&(struct sweep_of){ .state = g->state,
+				      .run = g->id,
+				      .start = g->start,
+				      .policy = policy,
+				      .protect = protect },
+		  ret, e);
+	if (watched)
 		quarantine_add_to(g->state, g->id, ret);
-	if (r == 0) {
-		guard_drop(g);
-	} else {
+	if (r < 0) { /* the journal stays */
 		cleanup_close(&g->journal);
 		g->journal = -1;
-		guard_drop(g);
 	}
+	guard_drop(g);
 	return r;
 }
 

@@ -53,9 +53,10 @@ static int make_movable(int dfd, const char *name)
 	return chmod(path, (st.st_mode & 07777) | 0700) < 0 ? -errno : (int)(st.st_mode & 07777);
 }
 
+/* Only on a directory: a run that lives may have put a file in its place, which must not get the set-id bits of one. */
 static void put_mode(int dfd, const char *name, int mode)
 {
-	_cleanup_close_ int fd = openat(dfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

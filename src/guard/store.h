@@ -36,6 +36,9 @@ int64_t fields_int(struct fields *f);
 int quarantine_put(int state, const char *run, const char *path, const char *what,
 		   char ret_id[GUARD_ID + 1]);
 
+/** guard_unwatch() - the watcher has let go of the run when this returns. */
+void guard_unwatch(struct guard *g);
+
 /** quarantine_add_to() - what else @run's watcher has moved. A list that can't be read is no failure: quarantine ls shows it. */
 void quarantine_add_to(int state, const char *run, struct guard_report *rep);
 

@@ -108,6 +108,9 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 
 	if (s->report->n == LIMIT_PROTECTED)
 		return 0;
+	if (s->of->state < 0)
+		return note(s, path, what, why, NULL,
+			    "bailey has no state directory, see HOME and XDG_STATE_HOME");
 	r = quarantine_put(s->of->state, s->of->run, path, what, id);
 	if (r == -ENOENT)
 		return 0;

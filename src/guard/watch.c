@@ -210,10 +210,12 @@ static void on_connection(struct watcher *w)
 	run->dirty = true; /* what was made before it was watched */
 }
 
-/* Its bailey has gone. One that was killed left the journal, unlocked. */
+/* Its bailey takes over, or has gone. One that was killed left the journal, unlocked. */
 static void on_end(struct watcher *w, size_t i)
 {
 	struct watched_run *run = w->runs[i];
+	char bye;
+	const bool polite = recv(run->sock, &bye, 1, MSG_DONTWAIT) == 1;
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct guard_report rep = { .arena = &arena };
 	struct err e = ERR_INIT;
@@ -223,7 +225,7 @@ static void on_end(struct watcher *w, size_t i)
 	w->runs[i] = w->runs[--w->n];
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
 	/* a process that ends closes its descriptors one after the other: the lock may be the last */
-	for (tries = 0; tries < 50; tries++) {
+	for (tries = 0; !polite && tries < 50; tries++) {
 		_cleanup_close_ int journal = open_journal(run);
 
 		if (journal < 0)
@@ -291,9 +293,12 @@ static void loop(struct watcher *w)
 static int open_runtime(int state)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
 	int fd = -ENOENT;
 
-	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH) {
+	/* only one that is what the word means: the user's, and nobody else's */
+	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH &&
+	    stat(dir, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
 		char path[LIMIT_PATH];
 
 		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
@@ -318,36 +323,32 @@ static socklen_t address(int dir, struct sockaddr_un *a)
 
 int guard_watch_main(int runtime)
 {
-	struct watcher *w = calloc(1, sizeof(*w));
+	struct watcher w = { .listener = -1, .lock = -1, .trees = { .fd = -1 } };
 	struct sockaddr_un a;
 	socklen_t len = address(runtime, &a);
 	size_t i;
 
-	if (!w)
-		return 125;
-	*w = (struct watcher){ .listener = -1, .lock = -1, .trees = { .fd = -1 } };
 	/* one of them: who comes second goes */
-	w->lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			 0600);
-	if (w->lock < 0 || flock(w->lock, LOCK_EX | LOCK_NB) < 0)
+	w.lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			0600);
+	if (w.lock < 0 || flock(w.lock, LOCK_EX | LOCK_NB) < 0)
 		return 0;
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
-	w->trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	w->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	w.trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	w.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	(void)unlinkat(runtime, SOCKET_NAME, 0); /* ours, of one that was killed */
-	if (w->trees.fd < 0 || w->listener < 0 ||
-	    bind(w->listener, (struct sockaddr *)&a, len) < 0 || listen(w->listener, 64) < 0)
+	if (w.trees.fd < 0 || w.listener < 0 || bind(w.listener, (struct sockaddr *)&a, len) < 0 ||
+	    listen(w.listener, 64) < 0)
 		return 125;
-	loop(w);
+	loop(&w);
 	/* nobody connects to a name that has gone; who did just now tries again */
 	(void)unlinkat(runtime, SOCKET_NAME, 0);
-	for (i = 0; i < w->n; i++)
-		run_free(w->runs[i]);
-	trees_done(&w->trees);
-	cleanup_close(&w->listener);
-	cleanup_close(&w->lock);
-	free(w);
+	for (i = 0; i < w.n; i++)
+		run_free(w.runs[i]);
+	trees_done(&w.trees);
+	cleanup_close(&w.listener);
+	cleanup_close(&w.lock);
 	return 0;
 }
 
@@ -378,6 +379,19 @@ static void spawn(int runtime)
 	(void)umask(077);
 	(void)execve("/proc/self/exe", argv, envp);
 	_exit(1);
+}
+
+void guard_unwatch(struct guard *g)
+{
+	struct pollfd p = { .fd = g->watch, .events = POLLIN };
+
+	if (g->watch < 0)
+		return;
+	/* two at the same names would move half of a directory each; a watcher that does not answer is stuck, and not waited for */
+	if (send(g->watch, "", 1, MSG_NOSIGNAL) == 1)
+		(void)poll(&p, 1, 2000);
+	cleanup_close(&g->watch);
+	g->watch = -1;
 }
 
 int guard_watch(struct guard *g)

@@ -139,16 +139,16 @@ static int start(struct init *in, const struct init_command *cmd, struct err *e)
 	return r;
 }
 
+/* Whoever loses its parent in here becomes our child, so nobody is left when we have none. */
 static void kill_all(void)
 {
-	int r;
-
-	do {
-		(void)kill(-1, SIGKILL); /* everybody but us; nobody left is fine */
+	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) {
+		(void)kill(
+			-1,
+			SIGKILL); /* everybody but us; the kernel looks at every process of the host for that */
 		while (waitpid(-1, NULL, 0) > 0)
 			;
-		r = -errno;
-	} while (r != -ECHILD);
+	}
 }
 
 int init_run(const struct init_command *cmd, int sock, int *ret_status, struct err *e)

@@ -12,8 +12,8 @@
 #include "plan-apply.h"
 #include "probe/probe.h"
 
-#define CLONE_FLAGS \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+/* PID 1 makes the others (privs.c). */
+#define CLONE_FLAGS (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
 
 static long clone_once(void)
 {
@@ -58,11 +58,7 @@ static enum jail_layer layer_refused(void)
 	static const struct {
 		unsigned int flag;
 		enum jail_layer layer;
-	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS },
-		      { CLONE_NEWPID, JAIL_LAYER_PIDNS },
-		      { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
-		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
-		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
+	} kinds[] = { { CLONE_NEWNS, JAIL_LAYER_MOUNTNS }, { CLONE_NEWPID, JAIL_LAYER_PIDNS } };
 	size_t i;
 
 	for (i = 0; probe_namespace(CLONE_NEWUSER) == 0 && i < ARRAY_SIZE(kinds); i++) {

@@ -6,7 +6,7 @@
 #include "util/util.h"
 
 /**
- * clone_all() - a copy of this process in new namespaces, but for the network's. Root in a chroot leaves it first, when it must
+ * clone_all() - a copy of this process in a user, a mount and a pid namespace of its own. Root in a chroot leaves it first, when it must
  * (docs/adr/0016).
  * Return: as fork(), with a negative errno.
  */

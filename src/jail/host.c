@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#define MOUNTINFO "/proc/self/mountinfo"
 #define CHILDREN_MAX \
 	256 /* more children than this are not taken apart; --explain shows that the directory stays as it is */
 
@@ -91,23 +94,57 @@ static char *mount_point(char *line)
 	return field;
 }
 
+void jail_mountinfo_read(struct jail_mountinfo *m)
+{
+	_cleanup_close_ int fd = openat(AT_FDCWD, MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = -1;
+
+	while (fd >= 0 && len < sizeof(m->text) - 1 &&
+	       (n = read(fd, m->text + len, sizeof(m->text) - 1 - len)) > 0)
+		len += (size_t)n;
+	if (n == 0)
+		__atomic_store_n(&m->ready, 1, __ATOMIC_RELEASE); /* after the text */
+}
+
+/* All of mountinfo, where it stays. NULL when it can't be read. */
+static char *read_mountinfo(struct arena *arena)
+{
+	_cleanup_close_ int fd = openat(AT_FDCWD, MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	size_t size = 16384, len = 0;
+	char *text = fd < 0 ? NULL : arena_alloc(arena, size), *more;
+	ssize_t n;
+
+	while (text && (n = read(fd, text + len, size - 1 - len)) != 0) {
+		if (n < 0)
+			return NULL;
+		len += (size_t)n;
+		if (len < size - 1)
+			continue;
+		more = size < LIMIT_MOUNTINFO ? arena_alloc(arena, size * 2) : NULL;
+		if (more)
+			memcpy(more, text, len);
+		text = more;
+		size *= 2;
+	}
+	if (text)
+		text[len] = '\0';
+	return text;
+}
+
 /* Leaves ctx->mounts NULL when the mounts can't be known. */
 static void read_mounts(struct jail_host_ctx *ctx)
 {
-	struct buf b = BUF_INIT(LIMIT_MOUNTINFO);
-	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	const bool given = ctx->given && __atomic_load_n(&ctx->given->ready, __ATOMIC_ACQUIRE);
+	char *text = given ? ctx->given->text : read_mountinfo(ctx->arena), *line, *next;
 	const char **mounts = NULL;
-	char *text = NULL, *line, *next;
 	size_t n = 0;
 
-	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data) {
-		text = arena_strdup(ctx->arena, b.data);
-		for (line = b.data; (line = strchr(line, '\n')); line++)
-			n++;
-		if (text && n <= LIMIT_MOUNTS)
-			mounts = arena_alloc(ctx->arena, (n + 1) * sizeof(*mounts));
-	}
-	buf_done(&b);
+	ctx->asked = true;
+	for (line = text; line && (line = strchr(line, '\n')); line++)
+		n++;
+	if (text && n <= LIMIT_MOUNTS)
+		mounts = arena_alloc(ctx->arena, (n + 1) * sizeof(*mounts));
 	if (!mounts)
 		return;
 	n = 0;
@@ -126,6 +163,8 @@ static bool host_mounts_below(void *vctx, const char *path)
 	struct jail_host_ctx *ctx = vctx;
 	size_t i, n = strlen(path);
 
+	if (!ctx->asked)
+		read_mounts(ctx);
 	if (!ctx->mounts)
 		return true; /* unknown: the overlay would fail, or must not be relied on */
 	for (i = 0; i < ctx->n_mounts; i++) {
@@ -145,7 +184,7 @@ static bool host_empty(void *ctx, const char *path)
 
 	if (!st || st->st_nlink > 2)
 		return false; /* a directory has a link from each of its subdirectories, where it has such links at all */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	n = sys_getdents(fd, room, sizeof(room));
@@ -183,29 +222,32 @@ static bool add_children(struct jail_host_ctx *ctx, int fd, const char *buf, lon
 static const char *const *host_children(void *vctx, const char *path)
 {
 	struct jail_host_ctx *ctx = vctx;
-	const char **names = arena_alloc(ctx->arena, (CHILDREN_MAX + 1) * sizeof(*names));
+	_cleanup_close_ int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *found[CHILDREN_MAX], **names;
 	SYS_DIRENT_ALIGN char buf[4096];
-	_cleanup_close_ int fd = -1;
 	size_t count = 0;
 	long n;
 
-	fd = names ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return NULL;
 	while ((n = sys_getdents(fd, buf, sizeof(buf))) > 0) {
-		if (!add_children(ctx, fd, buf, n, names, &count))
+		if (!add_children(ctx, fd, buf, n, found, &count))
 			return NULL;
 	}
-	if (n < 0)
+	names = n < 0 ? NULL : arena_alloc(ctx->arena, (count + 1) * sizeof(*names));
+	if (!names)
 		return NULL;
+	if (count > 0)
+		memcpy(names, found, count * sizeof(*names));
 	qsort(names, count, sizeof(*names), name_compare);
 	names[count] = NULL;
 	return names;
 }
 
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena)
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
+		    struct jail_mountinfo *given)
 {
-	*ctx = (struct jail_host_ctx){ .arena = arena };
+	*ctx = (struct jail_host_ctx){ .arena = arena, .given = given };
 	*host = (struct jail_host){ .ctx = ctx,
 				    .type = host_type,
 				    .mode = host_mode,
@@ -213,7 +255,6 @@ void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct ar
 				    .searchable = host_searchable,
 				    .empty = host_empty,
 				    .children = host_children };
-	read_mounts(ctx);
 }
 
 void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block)

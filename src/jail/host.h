@@ -3,26 +3,40 @@
 #ifndef BAILEY_JAIL_HOST_H
 #define BAILEY_JAIL_HOST_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 #include "plan.h"
+
+/* Of the host as it was at the clone, in whatever mount namespace it was read. */
+struct jail_mountinfo {
+	uint32_t ready; /* 1: text is complete */
+	char text[16384];
+};
+
+/** jail_mountinfo_read() - fill @m, if all fits. Nothing depends on it: the planner reads for itself what is not there. */
+void jail_mountinfo_read(struct jail_mountinfo *m);
 
 struct jail_host_ctx {
 	struct arena *arena; /* borrowed */
 	uid_t uid;           /* whom the command runs as, in host ids */
 	char last[LIMIT_PATH]; /* the path that was looked at last, and what was seen: questions come in groups */
 	struct stat st;
-	int error;           /* errno of that lstat, 0: st is valid */
-	const char **mounts; /* mount points; NULL: unknown */
+	int error;                    /* errno of that lstat, 0: st is valid */
+	struct jail_mountinfo *given; /* or NULL; changed */
+	bool asked;                   /* mounts was filled */
+	const char **mounts;          /* mount points; NULL: unknown */
 	size_t n_mounts;
 };
 
 /**
  * jail_host_init() - fill @host with functions that ask the kernel; @ctx must outlive it.
- * Should come soon after jail_begin(): it reads the mounts, and PID 1, which changes some, would wait for that.
+ * @given: what PID 1 has read, or is reading, of the mounts; or NULL
  */
-void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena);
+void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
+		    struct jail_mountinfo *given);
 
 /** jail_host_for() - whom the command runs as, in host ids; before the first question. @block: see struct jail_host. */
 void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block);

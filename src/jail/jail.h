@@ -2,8 +2,8 @@
 /*
  * jail: the process sandbox. Plan, apply, verify.
  *  1. jail_host_init(), jail_plan_make()   what will be mounted, as data (plan.h, host.h)
- *  2. jail_begin(), jail_identify(), jail_continue(), jail_go()   clone PID 1; give it its ids; tell it what to build; let it go on:
- *                                          it drops everything, verifies, calls spec->entry
+ *  2. jail_begin(), jail_identify(), jail_early(), jail_continue(), jail_go()   clone PID 1; give it its ids; tell it what to build,
+ *                                          first what is certain; let it go on: it drops everything, verifies, calls spec->entry
  *  3. jail_recv()                          what PID 1 reports: ready, failed, started, stopped, ended (wire.h)
  *  4. jail_late()                          finish the searches of a large workspace (docs/adr/0003, 0007)
  *  5. limit.h                              what the run may use; without limits, nothing of it happens
@@ -122,7 +122,14 @@ struct jail_spec {
 	void *arg;
 };
 
+/* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
+struct jail_shared {
+	uint32_t gate;                /* of the helper thread of PID 1 (netns.c) */
+	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
+};
+
 struct jail {
+	struct jail_shared *shared;
 	pid_t pid;                 /* PID 1, as the host sees it; reap it */
 	int sock;                  /* to PID 1 */
 	int userns, mntns;         /* after WIRE_READY */
@@ -130,11 +137,16 @@ struct jail {
 	unsigned int lost;         /* layers that the launcher could not have, as bits */
 	bool searched;             /* all direct trees were searched for sockets before the start */
 	int watch[JAIL_WATCH_NUM]; /* after WIRE_READY, where memory must be watched */
+	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                         \
-	{                                                                                 \
-		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 } \
+#define JAIL_INIT                                                                          \
+	{                                                                                  \
+		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 }, \
+		.drop = {                                                                  \
+			-1,                                                                \
+			-1                                                                 \
+		}                                                                          \
 	}
 
 /**
@@ -148,10 +160,10 @@ int jail_leave_chroot(void);
 /**
  * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.
  * The caller must have no threads. 0-2 and the environment are those of the sandbox from here on.
- * @shared, @size: memory mapped MAP_SHARED, where the spec and everything it points to will be; PID 1 only reads it
- * Return: 0; then jail_continue() or jail_abort() must follow. Or negative errno with @e.
+ * @shared, @size: memory mapped MAP_SHARED, where the spec and everything it points to will be, too; PID 1 only reads it
+ * Return: 0; then jail_early() or jail_abort() must follow. Or negative errno with @e.
  */
-int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e);
+int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e);
 
 /**
  * jail_identify() - give PID 1 its ids. Should come as soon as they are known: PID 1 then makes what needs no plan.
@@ -159,6 +171,13 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e);
  * Return: 0; -EOPNOTSUPP when a block of ids can't be had (try jail_identity_owner()); other negative errno with @e.
  */
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e);
+
+/**
+ * jail_early() - let PID 1 mount what jail_plan_early() has found, while the rules are planned. Must be called, also when that is nothing.
+ * @plan: in the shared memory
+ * Return: 0 or negative errno with @e.
+ */
+int jail_early(struct jail *jail, const struct jail_plan *plan, struct err *e);
 
 /**
  * jail_continue() - let PID 1 build the file system view.
@@ -187,9 +206,15 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);
 /** jail_done() - close the fds; kills nothing. */
 void jail_done(struct jail *jail);
 
+/** jail_late_pending() - after WIRE_READY: whether jail_late() has anything to do. */
+bool jail_late_pending(const struct jail *jail, const struct jail_protect *protect);
+
+/** jail_settle() - after WIRE_READY, when no jail_late() will follow: do now, beside the command, what jail_done() would have to do at the end. */
+void jail_settle(struct jail *jail);
+
 /**
  * jail_late() - start a process that searches large direct trees to their end, for sockets and for protected names, and mounts over what it
- * finds. Should be called after WIRE_READY. @protect, @policy: of jail_protect_find().
+ * finds. Should be called soon after WIRE_READY. @protect, @policy: of jail_protect_find().
  * Return: its pid, to be reaped; 0 when everything was searched already; or negative errno.
  */
 int jail_late(const struct jail *jail, const struct jail_plan *plan,

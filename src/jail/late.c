@@ -142,6 +142,11 @@ static int late_both(const struct late *l, pid_t parent)
 	return r;
 }
 
+bool jail_late_pending(const struct jail *jail, const struct jail_protect *protect)
+{
+	return !protect->whole || !jail->searched;
+}
+
 int jail_late(const struct jail *jail, const struct jail_plan *plan,
 	      const struct jail_protect *protect, const struct policy *policy)
 {

@@ -4,24 +4,29 @@
 
 #include <stdint.h>
 
-/* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 #include "cpus.h"
 #include "util/util.h"
 
+/* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 struct netns {
-	_Alignas(16) unsigned char stack[16384];
-	uint32_t running; /* cleared and woken by the kernel when the thread has ended */
+	uint32_t running;     /* cleared and woken by the kernel when the thread has ended */
+	const uint32_t *gate; /* not 0: the thread may begin */
+	pid_t tid;
 	int fd;           /* the namespace, or negative errno */
 	const char *step; /* NULL: not begun */
 };
 
 /**
- * netns_begin() - make a network namespace with loopback up, in a helper thread.
+ * netns_begin() - start a helper thread that will make a network namespace with loopback up. One at a time.
+ * @gate: in memory that is shared with the one who opens it, by netns_open(); 0
  * The only place where a thread exists in a process that clones: it is joined before. Return: 0 or negative errno with @e.
  */
-int netns_begin(struct netns *n, const struct cpus *cpus, struct err *e);
+int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
 
-/** netns_join() - wait, and enter the namespace. Return: 0 or negative errno; n->step names what failed. */
+/** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. */
+void netns_open(uint32_t *gate);
+
+/** netns_join() - after netns_open(): wait, and enter the namespace. Return: 0 or negative errno; n->step names what failed. */
 int netns_join(struct netns *n);
 
 #endif

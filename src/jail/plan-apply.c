@@ -2,8 +2,9 @@
 /*
  * Theory of operation. Everything that comes from the host is opened first, as detached mounts, while the tree is still the host's. Then
  * the whole tree turns read-only in place. One tmpfs, the stage, is mounted over /tmp: it holds every private directory, mask, device
- * directory and whiteout layer; they are cloned from it to their places, so one superblock pays for all. The operations are
- * attached in the order of the plan; the last one covers /tmp itself, and with it the stage.
+ * directory; they are cloned from it to their places, so one superblock pays for all. Whiteout layers are made in a ramfs below it. The operations are
+ * attached in the order of the plan; the last one covers /tmp itself, and with it the stage. What no rule touches is attached before the
+ * rules are planned; then the stage is there before the tree turns read-only, and is made writable again.
  *
  * Every mount point is resolved by openat2 from "/" without following any symlink, and mounted on by that fd. Overlays alone are mounted by name,
  * because their layers are given by name; these names are top-level directories, or below them directories with mounts.
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define STAGE JAIL_STAGE
+#define HIDE STAGE "/h"
 
 int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e)
 {
@@ -247,17 +249,37 @@ static int escape_lower(char *out, size_t size, const char *path)
 	return 0;
 }
 
-/* The layer that hides names: directories on the way with the modes of the real ones, and whiteouts. */
+/* The directory @dir of the hiding layers, and in it the @n bytes at @rel. Return: O_PATH, or negative errno. */
+static int open_hiding(const struct jail_apply *a, const char *dir, const char *rel, size_t n)
+{
+	char path[LIMIT_PATH];
+	size_t len = strlen(dir);
+	int fd;
+
+	if (len + n >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, dir, len);
+	memcpy(path + len, rel, n);
+	path[len + n] = '\0';
+	fd = openat(a->stage.hide, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The layer that hides names: directories on the way with the modes of the real ones, and whiteouts. There are some dozens of names, most of them
+ * in one directory.
+ */
 static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
-	const char *top = p->ops[index].path;
-	char path[LIMIT_PATH];
-	size_t i;
+	const struct jail_op *over = &p->ops[index];
+	_cleanup_close_ int fd = -1; /* of the parent of the last name, the first n bytes of last */
+	const char *last = NULL, *name;
+	size_t i, n = 0;
 	int r;
 
-	r = stage_mkdir(a->stage.dir, dir, p->ops[index].mode);
-	if (r == 0 && mknodat(a->stage.dir, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
+	r = stage_mkdir(a->stage.hide, dir, over->mode);
+	if (r == 0 && mknodat(a->stage.hide, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
 		r = -errno;
 	for (i = index + 1; r == 0 && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
@@ -265,15 +287,20 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 		if ((op->type != JAIL_OP_WHITEOUT && op->type != JAIL_OP_UPPER) ||
 		    op->region != index)
 			continue;
-		if (snprintf(path, sizeof(path), "%s%s", dir, op->path + strlen(top)) >=
-		    (int)sizeof(path))
-			r = -ENAMETOOLONG;
-		else if (op->type == JAIL_OP_UPPER)
-			r = stage_mkdir(a->stage.dir, path, op->mode);
-		else if (linkat(a->stage.dir, "w", a->stage.dir, path, 0) < 0)
+		name = strrchr(op->path, '/') + 1;
+		if (!last || n != (size_t)(name - op->path) || memcmp(last, op->path, n) != 0) {
+			last = op->path;
+			n = (size_t)(name - last);
+			cleanup_close(&fd);
+			fd = open_hiding(a, dir, last + over->len, n - over->len);
+			r = fd < 0 ? fd : 0;
+		}
+		if (r == 0 && op->type == JAIL_OP_UPPER)
+			r = stage_mkdir(fd, name, op->mode);
+		else if (r == 0 && linkat(a->stage.hide, "w", fd, name, 0) < 0)
 			r = -errno; /* a link costs half of a new node */
 	}
-	return r < 0 ? err_sys(e, r, "names hidden in '%s'", top) : 0;
+	return r < 0 ? err_sys(e, r, "names hidden in '%s'", over->path) : 0;
 }
 
 /* A host directory that the host has removed since the plan was made: there is nothing to show, and nothing to hide. */
@@ -282,6 +309,30 @@ static bool gone(const struct jail_apply *a, const char *path)
 	_cleanup_close_ int fd = resolve(a->root, path);
 
 	return fd == -ENOENT;
+}
+
+static int mount_overlay(const char *path, const char *opts, struct err *e)
+{
+	if (mount("overlay", path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0)
+		return err_sys(e, -errno, "overlay over '%s'", path);
+	return 0;
+}
+
+/* A lower-only overlay needs two layers; the host's first, so that its owner and mode show. @lower: escaped */
+static int mount_layer(const char *path, const char *lower, struct err *e)
+{
+	char opts[3 * LIMIT_PATH];
+
+	(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
+	return mount_overlay(path, opts, e);
+}
+
+static int mount_lower(const char *path, struct err *e)
+{
+	char lower[2 * LIMIT_PATH];
+	int r = escape_lower(lower, sizeof(lower), path);
+
+	return r < 0 ? err_sys(e, r, "'%s'", path) : mount_layer(path, lower, e);
 }
 
 static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
@@ -312,18 +363,14 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 					       &a->lost, e);
 		if (r < 0)
 			return r;
-		(void)snprintf(opts, sizeof(opts), "lowerdir=" STAGE "/%s:%s", dir, lower);
+		(void)snprintf(opts, sizeof(opts), "lowerdir=" HIDE "/%s:%s", dir, lower);
+		r = mount_overlay(op->path, opts, e);
 	} else {
-		/* a lower-only overlay needs two layers; the host's first, so that its owner and mode show */
-		(void)snprintf(opts, sizeof(opts), "lowerdir=%s:" STAGE "/e", lower);
+		r = mount_layer(op->path, lower, e);
 	}
-	if (mount("overlay", op->path, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, opts) < 0) {
-		(void)err_sys(e, -errno, "overlay over '%s'", op->path);
-		if (gone(a, op->path))
-			return 0;
-		return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
-	}
-	return 0;
+	if (r == 0 || gone(a, op->path))
+		return 0;
+	return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
 }
 
 static int apply_empty(struct jail_apply *a, const char *path, struct err *e)
@@ -463,6 +510,55 @@ static bool covers_stage(const struct jail_op *op)
 	       path_covers(STAGE, op->path);
 }
 
+static int open_root(struct jail_apply *a, struct err *e)
+{
+	if (a->root < 0)
+		a->root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return a->root < 0 ? err_sys(e, -errno, "/") : 0;
+}
+
+static int attach_stages(struct jail_apply *a, struct err *e)
+{
+	int r = attach_fd(a, a->stage.dir, STAGE, e);
+
+	if (r == 0)
+		r = attach_fd(a, a->stage.hide, HIDE, e);
+	a->staged = r == 0;
+	return r;
+}
+
+int jail_plan_apply_early(struct jail_apply *a, const struct jail_frame *frame, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	size_t i;
+	int r = open_root(a, e);
+
+	if (r == 0)
+		r = attach_stages(a, e);
+	for (i = 0; r == 0 && i < frame->n && i < 64; i++) {
+		const struct jail_op *op = &frame->ops[i];
+
+		if ((op->flags & JAIL_OP_EARLY) &&
+		    (op->type == JAIL_OP_EMPTY ? apply_empty(a, op->path, &ignored) :
+						 mount_lower(op->path, &ignored)) == 0)
+			a->early |= UINT64_C(1) << i;
+	}
+	return r;
+}
+
+/* The whole tree is read-only now, and with it the stage, when that is there already. */
+static int free_stages(struct jail_apply *a, struct err *e)
+{
+	int r = set_attr(a->stage.dir, 0, MOUNT_ATTR_RDONLY, AT_RECURSIVE);
+
+	return r < 0 ? err_sys(e, r, "private tmpfs") : 0;
+}
+
+static bool is_done(const struct jail_apply *a, size_t i)
+{
+	return i < 64 && (a->early & UINT64_C(1) << i);
+}
+
 /*
  * A device of no state that stands on 0-2, as that of the new /dev: on the launcher's mount the owner could change its mode by the
  * descriptor. Return: 0 or negative errno with @e.
@@ -494,21 +590,19 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 {
 	const struct jail_plan *p = a->spec->plan;
 	bool covered = false;
-	int stream, r;
+	int stream, r = open_root(a, e);
 	size_t i;
 
-	a->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (a->root < 0)
-		return err_sys(e, -errno, "/");
-	r = open_sources(a, e);
+	if (r == 0)
+		r = open_sources(a, e);
 	if (r == 0)
 		r = apply_op(a, 0, e); /* JAIL_OP_ROOT is always the first */
 	if (r == 0)
 		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
-		r = attach_fd(a, a->stage.dir, STAGE, e);
+		r = a->staged ? free_stages(a, e) : attach_stages(a, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
-		if (!covers_stage(&p->ops[i]))
+		if (!is_done(a, i) && !covers_stage(&p->ops[i]))
 			r = apply_op(a, i, e);
 	}
 	for (i = 1; r == 0 && i < p->n; i++) {
@@ -553,6 +647,18 @@ static int reopen(int stream, struct err *e)
 	    dup2(fd, stream) < 0)
 		return err_sys(e, -errno, "fd %d", stream);
 	return 0;
+}
+
+bool jail_streams_regular(void)
+{
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			return true;
+	}
+	return false;
 }
 
 int jail_streams_reopen(unsigned int *ret_foreign, struct err *e)

@@ -11,6 +11,8 @@ struct jail_apply {
 	int *src;          /* per operation: a detached mount, or -1 */
 	unsigned int lost; /* layers, as bits */
 	int root;          /* O_PATH of "/" */
+	bool staged;       /* the stage is in its place */
+	uint64_t early;    /* bits 1 << index: operations that are done already */
 	struct stage stage;
 	unsigned int
 		foreign; /* bits 1 << fd: regular files on 0-2 for reading that stay on the launcher's mounts */
@@ -21,6 +23,15 @@ struct jail_apply {
  * Return: 0 when the user accepted that (then *lost has its bit), else -EPERM with @e turned into the refusal; the cause that @e held stays.
  */
 int jail_layer_lost(enum jail_layer l, unsigned int allowed, unsigned int *lost, struct err *e);
+
+/**
+ * jail_plan_apply_early() - mount what @frame has of JAIL_OP_EARLY, before jail_plan_apply(). What can't be mounted is left to that, with its
+ * errors. Should run when nothing on 0-2 has to be opened anew. Return: 0 or negative errno with @e.
+ */
+int jail_plan_apply_early(struct jail_apply *a, const struct jail_frame *frame, struct err *e);
+
+/** jail_streams_regular() - whether one of 0-2 is a regular file, so that jail_streams_reopen() may have to find it by its name. */
+bool jail_streams_regular(void);
 
 /**
  * jail_plan_apply() - make the file system view of @a->spec->plan in this mount namespace.

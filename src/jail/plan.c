@@ -48,7 +48,7 @@ static int add(struct planner *pl, enum jail_op_type type, const char *path, uns
 		return err_set(pl->e, ERR_POLICY, -E2BIG,
 			       "the mount plan has more than %d operations", LIMIT_OPS);
 	if (p->n == p->size) {
-		size = p->size ? p->size * 2 : 64;
+		size = p->size ? p->size * 2 : 128;
 		ops = arena_alloc(p->arena, size * sizeof(*ops));
 		if (!ops)
 			return err_set(pl->e, ERR_SYSTEM, -ENOMEM,
@@ -503,21 +503,83 @@ static int plan_sockets(struct planner *pl)
 	return r;
 }
 
-int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
-		   const struct jail_host *host, struct err *e)
+int jail_plan_frame(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
+		    const struct jail_host *host, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+
+	*plan = (struct jail_plan){ .arena = arena, .live_sockets = host->live_sockets };
+	return plan_frame(&pl);
+}
+
+/* Whether a rule at or below @path needs its host directory, or a layer that hides names in it. */
+static bool changed_below(const struct policy *policy, const char *path, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < policy->n; i++) {
+		const struct policy_rule *r = &policy->rules[i];
+
+		if ((r->kind == POLICY_HIDE || policy_grants(r->kind)) &&
+		    covers(path, len, r->path, r->len))
+			return true;
+	}
+	return false;
+}
+
+void jail_plan_early(struct jail_plan *plan, const struct policy *policy)
+{
+	struct jail_frame *frame;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < policy->n; i++) {
+		if (policy_grants(policy->rules[i].kind) &&
+		    path_covers(JAIL_STAGE, policy->rules[i].path))
+			return;
+	}
+	/* the host's own /tmp is shown: a copy of its mount is taken before the stage is there */
+	for (i = 0; i < plan->n; i++) {
+		if (strcmp(plan->ops[i].path, JAIL_STAGE) == 0)
+			return;
+	}
+	for (i = 0; i < plan->n; i++) {
+		struct jail_op *op = &plan->ops[i];
+
+		if ((op->type != JAIL_OP_OVERLAY && op->type != JAIL_OP_EMPTY) ||
+		    (op->flags & JAIL_OP_MAPPED) || changed_below(policy, op->path, op->len))
+			continue;
+		op->flags |= JAIL_OP_EARLY;
+		any = true;
+	}
+	frame = any ? arena_alloc(plan->arena, sizeof(*frame)) : NULL;
+	if (!frame)
+		return; /* later, then */
+	*frame = (struct jail_frame){ .ops = plan->ops, .n = plan->n };
+	plan->early = frame;
+}
+
+int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, struct err *e)
 {
 	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
 	size_t i;
-	int r;
+	int r = 0;
 
-	*plan = (struct jail_plan){ .arena = arena, .live_sockets = host->live_sockets };
-	r = plan_frame(&pl);
 	for (i = 0; r == 0 && i < policy->n; i++) {
 		if (i > 0 && strcmp(policy->rules[i].path, policy->rules[i - 1].path) == 0)
 			continue;
 		r = plan_path(&pl, policy->rules[i].path);
 	}
 	return r == 0 ? plan_sockets(&pl) : r;
+}
+
+int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
+		   const struct jail_host *host, struct err *e)
+{
+	int r = jail_plan_frame(plan, arena, policy, host, e);
+
+	return r < 0 ? r : jail_plan_rules(plan, policy, host, e);
 }
 
 bool jail_plan_socket(const struct jail_plan *plan, const char *path)

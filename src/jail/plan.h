@@ -63,6 +63,9 @@ enum jail_op_type {
 
 #define JAIL_OP_SOCKET 256u /* BIND of a unix socket: this very inode, to connect to */
 
+#define JAIL_OP_EARLY \
+	512u /* no rule changes it, or shows the host's files below it: it can be mounted before the rules are planned */
+
 #define JAIL_STAGE \
 	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
 
@@ -83,12 +86,19 @@ struct jail_op {
 	ino_t ino;
 };
 
+/* What stays as it is while the plan grows. */
+struct jail_frame {
+	const struct jail_op *ops;
+	size_t n;
+};
+
 struct jail_plan {
 	struct arena *arena; /* borrowed */
 	struct jail_op *ops;
 	size_t n, size;
 	size_t overlays;
-	bool live_sockets; /* nobody looks for sockets to mask */
+	bool live_sockets;              /* nobody looks for sockets to mask */
+	const struct jail_frame *early; /* jail_plan_early(), or NULL */
 };
 
 /**
@@ -98,6 +108,21 @@ struct jail_plan {
  */
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e);
+
+/**
+ * jail_plan_frame(), jail_plan_rules() - jail_plan_make() in two steps: first what every sandbox has, then what the rules change.
+ * Return: as jail_plan_make().
+ */
+int jail_plan_frame(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
+		    const struct jail_host *host, struct err *e);
+int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, struct err *e);
+
+/**
+ * jail_plan_early() - between the two: mark what can be mounted already (JAIL_OP_EARLY), and keep it in plan->early. Nothing is, when something of
+ * the host's is shown where the mounts are staged.
+ */
+void jail_plan_early(struct jail_plan *plan, const struct policy *policy);
 
 /** jail_plan_socket() - whether the socket @path is given by @plan, and so must stay alive. */
 bool jail_plan_socket(const struct jail_plan *plan, const char *path);

@@ -5,25 +5,28 @@
  * ends in spec->entry() or in one message and _exit(); it never returns into the launcher's code.
  *
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
- *            2  clone3, six namespaces      (clone.c; root in a chroot leaves it first) the network namespace follows in 5
+ *            2  clone3, three namespaces    (clone.c; root in a chroot leaves it first) user, mount, pid: the rest is off the launcher's way
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
  *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
- *            5  network namespace           in a helper thread, joined in 8; for an ordinary user after 4, for root before
- *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans
- *            7  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
- *            8  mask live sockets, join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
- *            9  Landlock ruleset, fds       opened while all paths are still open
- *           10  bounding set, capabilities  before no_new_privs only because setpcap is needed for the first
- *           11  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
- *           12  Landlock                    before seccomp, whose filter needs not know its calls then
- *           13  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
- *           14  seccomp                     last: everything before needs calls that it refuses
- *           15  verify (verify.c)           retry what must now fail
+ *            5  ipc, uts, cgroup namespaces   before anything that could show the host's
+ *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans; the bounding set, because
+ *                                           nothing is exec'd from here on but the command, and dropping it takes a call for each capability
+ *            7  network namespace           in a helper thread, which waits until there is a CPU for it, and is joined in 10
+ *            8  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
+ *            9  mask live sockets; Landlock ruleset   opened while all paths are still open
+ *           10  join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
+ *           11  securebits, capabilities    before no_new_privs only because setpcap is needed for the first
+ *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
+ *           13  Landlock                    before seccomp, whose filter needs not know its calls then
+ *           14  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
+ *           15  seccomp                     last: everything before needs calls that it refuses
+ *           16  verify (verify.c)           retry what must now fail
  */
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -51,13 +54,14 @@
 #define PIPEFS_MAGIC 0x50495045
 
 /*
- * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. The spec. To root, a
- * detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
+ * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. What of the plan is certain,
+ * or nothing. The spec. To root, a detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
  */
 struct hand_over {
 	union {
 		uint64_t op;
 		const struct jail_identity *id;
+		const struct jail_frame *frame;
 		const struct jail_spec *spec;
 	};
 	char path[LIMIT_PATH]; /* sent as long as it is */
@@ -134,6 +138,28 @@ static int drop_groups(void)
 	return strncmp(answer, "deny", 4) == 0 ? 0 : -1;
 }
 
+/* 5. One call for all; which was refused is only asked when it matters. */
+static int stage_namespaces(struct child *c, struct err *e)
+{
+	static const struct {
+		int flag;
+		enum jail_layer layer;
+	} kinds[] = { { CLONE_NEWIPC, JAIL_LAYER_IPCNS },
+		      { CLONE_NEWUTS, JAIL_LAYER_UTSNS },
+		      { CLONE_NEWCGROUP, JAIL_LAYER_CGROUPNS } };
+	size_t i;
+
+	if (unshare(CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (unshare(kinds[i].flag) < 0) {
+			(void)err_sys(e, -errno, "unshare");
+			return jail_layer_lost(kinds[i].layer, 0, &c->apply.lost, e);
+		}
+	}
+	return 0;
+}
+
 /* The next thing that the launcher hands over. Return: 0 or negative errno with @e. */
 static int take(int sock, struct hand_over *m, int fds[8], struct err *e)
 {
@@ -163,7 +189,7 @@ static int stage_ids_given(struct child *c, struct err *e)
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
 }
 
-/* 7, root: mounts with mapped owners, which only the launcher can make. */
+/* 8, root: mounts with mapped owners, which only the launcher can make. */
 static int stage_take_mounts(struct child *c, struct err *e)
 {
 	struct hand_over m;
@@ -179,7 +205,7 @@ static int stage_take_mounts(struct child *c, struct err *e)
 	}
 }
 
-/* 8. The launcher has searched the direct trees meanwhile. */
+/* 9. The launcher has searched the direct trees meanwhile. */
 static int stage_sockets(struct child *c, struct err *e)
 {
 	struct hand_over m;
@@ -218,8 +244,8 @@ static int stage_open(struct child *c, struct err *e)
 /* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
-	c->service[0] = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	c->service[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	c->service[0] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[1] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
@@ -263,7 +289,23 @@ static int stage_check_stdio(const struct child *c, struct err *e)
 	return 0;
 }
 
-/* 10. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
+/* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
+static int stage_bounding_set(struct child *c, struct err *e)
+{
+	long cap;
+
+	for (cap = 0; cap < 64; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			break; /* past the last capability of this kernel */
+		(void)err_sys(e, -errno, "bounding set");
+		return jail_layer_lost(JAIL_LAYER_CAPS, 0, &c->apply.lost, e);
+	}
+	return 0;
+}
+
+/* 11. Should leave nothing that an exec could bring back. Mustn't be followed by anything that needs a capability. */
 static int stage_drop_capabilities(struct err *e)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -271,15 +313,7 @@ static int stage_drop_capabilities(struct err *e)
 	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
 			     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
 			     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-	long cap;
 
-	for (cap = 0; cap < 64; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-			if (errno == EINVAL)
-				break; /* past the last capability of this kernel */
-			return err_sys(e, -errno, "bounding set");
-		}
-	}
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "securebits");
 	memset(none, 0, sizeof(none));
@@ -302,7 +336,7 @@ static int filter_needed(struct err *e)
 		info->name, cause, info->mend);
 }
 
-/* 10-14. After this, PID 1 can do no more than the command will be able to. */
+/* 11-15. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
 	const struct jail_spec *spec = c->spec;
@@ -342,8 +376,33 @@ static int stage_confine(struct child *c, struct err *e)
 	return 0;
 }
 
-/* 7. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher wrote. */
-static int stage_take_spec(struct child *c, void *shared, size_t size, struct err *e)
+/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
+static int rootfs_lost(unsigned int *lost, int r, struct err *e)
+{
+	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
+		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
+	return r;
+}
+
+/* 8. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher writes. */
+static int stage_take_frame(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
+{
+	struct hand_over m;
+	int fds[8], r;
+
+	r = take(c->sock, &m, fds, e);
+	if (r < 0)
+		return r;
+	if (mprotect(shared, size, PROT_READ) < 0)
+		return err_sys(e, -errno, "shared memory");
+	cpus_push(c->net.tid, &c->cpus); /* to where the launcher is, who has little more to do */
+	if (!m.frame || jail_streams_regular())
+		return 0;
+	r = jail_plan_apply_early(&c->apply, m.frame, e);
+	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
+}
+
+static int stage_take_spec(struct child *c, struct err *e)
 {
 	struct hand_over m;
 	int fds[8], r;
@@ -354,8 +413,6 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 		return r;
 	if (!m.spec)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over without a spec");
-	if (mprotect(shared, size, PROT_READ) < 0)
-		return err_sys(e, -errno, "shared memory");
 	cpus_restore(&c->cpus);
 	c->spec = c->apply.spec = m.spec;
 	c->apply.src = malloc((m.spec->plan->n + 1) * sizeof(int));
@@ -366,24 +423,14 @@ static int stage_take_spec(struct child *c, void *shared, size_t size, struct er
 	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
 }
 
-/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
-static int rootfs_lost(unsigned int *lost, int r, struct err *e)
-{
-	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
-		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
-	return r;
-}
-
 static int stage_mounts(struct child *c, struct err *e)
 {
-	int r;
+	int r = jail_plan_apply(&c->apply, e);
 
-	stage_open_namespaces(c);
-	r = jail_plan_apply(&c->apply, e);
 	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
-/* 8. Into the cgroups when the helper thread has gone; before anything hostile. */
+/* 10. Into the cgroups when the helper thread has gone; before anything hostile. */
 static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
@@ -391,43 +438,63 @@ static int stage_limits(struct child *c, struct err *e)
 	return jail_limits_apply(&c->apply, c->cgroups, c->service + 2, e);
 }
 
-static int build(struct child *c, void *shared, size_t size, struct err *e)
+/* 6, 7: while the launcher plans. */
+static int stage_prepare(struct child *c, const struct jail_shared *shared, struct err *e)
+{
+	int r = stage_make(&c->apply.stage, e);
+
+	if (r < 0)
+		return rootfs_lost(&c->apply.lost, r, e);
+	stage_open_namespaces(c);
+	r = stage_bounding_set(c, e);
+	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
+}
+
+static int stage_join(struct child *c, struct err *e)
+{
+	int r = netns_join(&c->net);
+
+	if (r == 0)
+		return 0;
+	(void)err_sys(e, r, "network namespace: %s", c->net.step);
+	return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
+}
+
+/* A failure ends in _exit(), which ends the helper thread, too. */
+static int build(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
 {
 	uid_t uid = c->uid;
-	int joined, r;
 	mode_t mask;
+	int r;
 
 	r = stage_die_with_parent(c->sock);
 	if (r < 0)
 		return err_sys(e, r, "launcher");
+	jail_mountinfo_read(&shared->mounts); /* before any changes */
 	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
+	if (r == 0)
+		r = stage_namespaces(c, e);
 	if (r < 0)
 		return r;
 	mask = umask(0);
 	r = uid ? 0 : stage_ids_given(c, e);
-	if (r == 0) {
-		r = stage_make(&c->apply.stage, e);
-		if (r < 0)
-			r = rootfs_lost(&c->apply.lost, r, e);
-	}
 	if (r == 0)
-		r = stage_take_spec(c, shared, size, e);
+		r = stage_prepare(c, shared, e);
 	if (r == 0)
-		r = netns_begin(&c->net, &c->cpus, e);
+		r = stage_take_frame(c, shared, size, e);
+	if (r == 0)
+		r = stage_take_spec(c, e);
 	if (r == 0)
 		r = stage_mounts(c, e);
 	(void)umask(mask);
 	if (r == 0)
 		r = stage_sockets(c, e);
-	joined = c->net.step ? netns_join(&c->net) : 0;
-	if (r == 0 && joined < 0) {
-		(void)err_sys(e, joined, "network namespace: %s", c->net.step);
-		r = jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
-	}
-	if (r == 0)
-		r = stage_limits(c, e);
 	if (r == 0)
 		r = stage_open(c, e);
+	if (r == 0)
+		r = stage_join(c, e);
+	if (r == 0)
+		r = stage_limits(c, e);
 	if (r == 0)
 		r = stage_confine(c, e);
 	if (r == 0)
@@ -467,7 +534,8 @@ static void __attribute__((noreturn)) child_fail(const struct child *c, const st
 }
 
 /* PID 1. Only 0-2, the report socket and the lock are open in it when the entry runs; all but 0-2 close on exec. */
-static void __attribute__((noreturn)) child_main(struct child *c, void *shared, size_t size)
+static void __attribute__((noreturn))
+child_main(struct child *c, struct jail_shared *shared, size_t size)
 {
 	struct wire_msg msg = { .type = WIRE_READY };
 	struct err e = ERR_INIT;
@@ -545,7 +613,7 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	return give(jail, &m, sizeof(m.op), id->lock, e);
 }
 
-/* The launcher's half of stage 7 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
+/* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	const bool block = spec->id->mode == JAIL_IDS_BLOCK;
@@ -577,34 +645,28 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
+int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e)
 {
-	struct child *c =
-		calloc(1, sizeof(*c)); /* holds the helper's stack, so it is not on ours */
+	struct child c = { .lock = -1, .ruleset = -1, .apply.root = -1 };
 	int pair[2];
 	long pid;
 
 	*jail = (struct jail)JAIL_INIT;
-	if (!c)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		free(c);
+	jail->shared = shared;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
-	}
-	c->sock = pair[1];
-	c->lock = c->ruleset = c->apply.root = -1;
-	memset(c->service, -1, sizeof(c->service));
-	c->uid = geteuid();
-	c->gid = getegid();
-	cpus_read(&c->cpus);
+	c.sock = pair[1];
+	memset(c.service, -1, sizeof(c.service));
+	c.uid = geteuid();
+	c.gid = getegid();
+	cpus_read(&c.cpus);
 	pid = clone_all();
 	if (pid == 0) {
 		(void)close(pair[0]);
-		child_main(c, shared, size);
+		child_main(&c, shared, size);
 	}
 	if (pid > 0)
-		cpus_push((pid_t)pid, &c->cpus);
-	free(c);
+		cpus_push((pid_t)pid, &c.cpus);
 	(void)close(pair[1]);
 	jail->sock = pair[0];
 	if (pid < 0) {
@@ -615,12 +677,20 @@ int jail_begin(struct jail *jail, void *shared, size_t size, struct err *e)
 	return 0;
 }
 
+int jail_early(struct jail *jail, const struct jail_plan *plan, struct err *e)
+{
+	struct hand_over m = { .frame = plan->early };
+
+	return give(jail, &m, sizeof(m.op), -1, e);
+}
+
 int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct hand_over m = { .spec = spec };
 	int r;
 
 	r = give(jail, &m, sizeof(m.op), -1, e);
+	netns_open(&jail->shared->gate);
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }
 
@@ -642,7 +712,7 @@ static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *
 	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
 }
 
-/* The launcher's half of stage 8, while PID 1 is at stage 7. */
+/* The launcher's half of stage 9, while PID 1 is at stage 8. */
 int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
 	struct jail_sockets found = { .paths = NULL, .n = 0 };
@@ -672,72 +742,4 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 	}
 	jail_sockets_done(&found);
 	return r == 0 ? give_go(jail, spec, e) : r;
-}
-
-void jail_abort(struct jail *jail)
-{
-	if (jail->pid > 0) {
-		(void)kill(jail->pid, SIGKILL); /* our child, not reaped yet */
-		while (waitpid(jail->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	jail_done(jail);
-	jail->pid = -1;
-}
-
-int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
-{
-	int fds[WIRE_FDS], r = wire_recv(jail->sock, WIRE_FROM_INIT, msg, fds);
-	bool known;
-	size_t i;
-
-	if (r <= 0)
-		return r;
-	known = msg->session == WIRE_SANDBOX || msg->session == WIRE_COMMAND;
-	r = known ? wire_order_step(&jail->order, msg->type) : -EPROTO;
-	if (r == 0 && msg->type == WIRE_READY) {
-		jail->userns = TAKE_FD(fds[0]);
-		jail->mntns = TAKE_FD(fds[1]);
-		for (i = 0; i < JAIL_WATCH_NUM; i++)
-			jail->watch[i] = TAKE_FD(fds[2 + i]);
-	}
-	*ret_fd = r == 0 && msg->type == WIRE_STARTED ? TAKE_FD(fds[0]) : -1;
-	for (i = 0; i < WIRE_FDS; i++)
-		cleanup_close(&fds[i]);
-	return r < 0 ? r : 1;
-}
-
-/*
- * The last reference to a mount namespace unmounts it, and each overlay in it waits for a grace period of RCU: 0.5 ms in all, for nobody. A
- * file that is reachable from nowhere but its own socket's queue is dropped by the kernel's collector instead, in a worker (unix(7),
- * Linux 6.9; earlier kernels collect at once, which is no slower than a close).
- */
-static void drop_later(int *fd)
-{
-	int pair[2], fds[2];
-
-	if (*fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
-	fds[0] = pair[1];
-	fds[1] = *fd;
-	(void)fd_send(pair[0], "", 1, fds, 2); /* else it is closed below, as usual */
-	cleanup_close(fd);
-	*fd = -1;
-	(void)close(pair[1]);
-	(void)close(pair[0]); /* the last: a close of a socket is what starts the collector */
-}
-
-void jail_done(struct jail *jail)
-{
-	int *fds[] = { &jail->sock,     &jail->userns,   &jail->mntns,
-		       &jail->watch[0], &jail->watch[1], &jail->watch[2] };
-
-	size_t i;
-
-	drop_later(&jail->mntns);
-
-	for (i = 0; i < ARRAY_SIZE(fds); i++) {
-		cleanup_close(fds[i]);
-		*fds[i] = -1;
-	}
 }

@@ -63,7 +63,7 @@ int protect_add_root(struct finder *f, const char *path)
 	}
 	if (f->n_roots == f->max_roots) {
 		const char **roots =
-			arena_alloc(&f->scratch, (f->n_roots * 2 + 16) * sizeof(*roots));
+			arena_alloc(f->policy->arena, (f->n_roots * 2 + 16) * sizeof(*roots));
 
 		if (!roots)
 			return oom(f);
@@ -443,23 +443,26 @@ static int search_one(struct finder *f, size_t i)
 	return r;
 }
 
-static long now_us(void)
+static long now_us(clockid_t clock)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	(void)clock_gettime(clock, &ts); /* can't fail for these clocks */
 	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static int search(struct finder *f)
 {
-	long end = f->pr->later ? now_us() + LIMIT_PROTECT_US : 0;
+	/* our own time: on a busy machine a small tree must not be left to the search beside the run. Waiting for a disk has an end, too */
+	const long end = now_us(CLOCK_THREAD_CPUTIME_ID) + LIMIT_PROTECT_US;
+	const long late = now_us(CLOCK_MONOTONIC) + LIMIT_PROTECT_WAIT_US;
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < f->n_queue; i++) {
 		/* the roots are always searched */
-		if (end && f->depth[i] > 0 && now_us() > end) {
+		if (f->pr->later && f->depth[i] > 0 &&
+		    (now_us(CLOCK_THREAD_CPUTIME_ID) > end || now_us(CLOCK_MONOTONIC) > late)) {
 			f->full = f->queue[i];
 			break;
 		}
@@ -538,36 +541,31 @@ static bool is_workspace(const struct jail_protect *pr, const char *path)
 
 int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err *e)
 {
-	struct finder *f = calloc(1, sizeof(*f));
+	struct finder f = { .pr = pr,
+			    .policy = policy,
+			    .e = e,
+			    .scratch = ARENA_INIT(LIMIT_ARENA),
+			    .index_budget = LIMIT_GIT_INDEX };
+	int r = collect_roots(&f);
 	size_t i, n;
-	int r;
 
-	if (!f)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
-	*f = (struct finder){ .pr = pr,
-			      .policy = policy,
-			      .e = e,
-			      .scratch = ARENA_INIT(LIMIT_ARENA),
-			      .index_budget = LIMIT_GIT_INDEX };
-	r = collect_roots(f);
-	n = f->n_roots; /* git directories that are given come to them, and are known through and through */
+	n = f.n_roots; /* git directories that are given come to them, and are known through and through */
 	for (i = 0; r == 0 && i < n; i++)
-		r = protect_git_entry(f, f->roots[i],
+		r = protect_git_entry(&f, f.roots[i],
 				      PROTECT_REACH |
-					      (pr->git_only || is_workspace(pr, f->roots[i]) ?
+					      (pr->git_only || is_workspace(pr, f.roots[i]) ?
 						       PROTECT_WORKSPACE :
 						       0));
 	if (r == 0)
-		r = search_home(f);
+		r = search_home(&f);
 	if (r == 0)
-		r = search_self(f);
-	f->max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
-	for (i = 0; i < n && f->n_queue < f->max_queue; i++)
-		f->queue[f->n_queue++] = f->roots[i];
+		r = search_self(&f);
+	f.max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
+	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
+		f.queue[f.n_queue++] = f.roots[i];
 	if (r == 0)
-		r = search(f);
-	arena_done(&f->scratch);
-	free(f);
+		r = search(&f);
+	arena_done(&f.scratch);
 	return r;
 }
 

@@ -329,6 +329,7 @@ int jail_socket_cover(int root, const char *path)
 			    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 	_cleanup_close_ int tree = -1;
 	struct stat st;
+	int r;
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -EACCES ? 0 : fd;
@@ -340,7 +341,11 @@ int jail_socket_cover(int root, const char *path)
 	tree = S_ISDIR(st.st_mode) ?
 		       empty_directory() :
 		       sys_open_tree(root, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return tree < 0 ? tree : sys_move_mount(tree, fd, "");
+	if (tree < 0)
+		return tree;
+	r = sys_move_mount(tree, fd, "");
+	return r == -ENOENT ? 0 :
+			      r; /* its name was removed this moment, and with it the way to it */
 }
 
 int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found)

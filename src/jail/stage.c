@@ -14,12 +14,7 @@ const char *const stage_nodes[STAGE_NODES] = { JAIL_DEV_NODES };
 
 int stage_mkfile(int dfd, const char *path, mode_t mode)
 {
-	int fd = openat(dfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-
-	if (fd < 0)
-		return errno == EEXIST ? 0 : -errno;
-	(void)close(fd);
-	return 0;
+	return mknodat(dfd, path, S_IFREG | mode, 0) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int stage_mkdir(int dfd, const char *path, mode_t mode)
@@ -143,14 +138,19 @@ int stage_make(struct stage *s, struct err *e)
 	if (r == 0)
 		r = stage_mkfile(s->dir, "f", 0);
 	if (r == 0)
+		r = stage_mkdir(s->dir, "h", 0755);
+	if (r == 0)
 		r = stage_mkdir(s->dir, "shm", 01777);
 	if (r == 0)
 		r = stage_dev(s->dir);
-	/* refused by some filters, and only what hides a name needs it: that tries again (plan-apply.c) */
-	if (r == 0 && mknodat(s->dir, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EPERM)
-		r = -errno;
 	if (r < 0)
 		return err_sys(e, r, "private tmpfs: fill");
+	s->hide = new_mount("ramfs", "mode", "0755", MOUNT_ATTR_NODEV);
+	if (s->hide < 0)
+		return err_sys(e, s->hide, "ramfs for hidden names");
+	/* refused by some filters, and only what hides a name needs it: that tries again (plan-apply.c) */
+	if (mknodat(s->hide, "w", S_IFCHR, makedev(0, 0)) < 0 && errno != EPERM)
+		return err_sys(e, -errno, "whiteout");
 	s->pts = new_mount("devpts", "ptmxmode", "0666", MOUNT_ATTR_NOEXEC);
 	if (s->pts < 0)
 		return err_sys(e, s->pts, "/dev/pts: devpts");

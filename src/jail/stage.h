@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, devices, devpts,
- * mqueue and proc, all detached. plan-apply.c puts them in their places.
+ * stage: what every sandbox has and no plan changes, made while the launcher still plans: the private tmpfs, a ramfs for what hides
+ * names, devices, devpts, mqueue and proc, all detached. plan-apply.c puts them in their places.
  */
 #ifndef BAILEY_JAIL_STAGE_H
 #define BAILEY_JAIL_STAGE_H
@@ -17,10 +17,11 @@ const char *stage_node_of(dev_t device);
 
 struct stage {
 	/*
-	 * root of the tmpfs: "e" an empty directory, "m" and "f" an unreadable directory and file, "w" a whiteout, "shm", and
-	 * "dev" with the names of the new /dev
+	 * root of the tmpfs: "e" an empty directory, "m" and "f" an unreadable directory and file, "h" where hide is mounted, "shm",
+	 * and "dev" with the names of the new /dev
 	 */
 	int dir;
+	int hide; /* root of a ramfs, where a name costs a third less: "w" a whiteout; the layers that hide names are made in it */
 	int pts, proc;         /* mounts; proc: or the errno of the kernel's refusal */
 	int mqueue;            /* mount; < 0: the kernel has no POSIX message queues */
 	int node[STAGE_NODES]; /* copies of the host's devices; < 0: the host has none of that name */

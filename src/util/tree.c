@@ -100,6 +100,12 @@ struct copy {
 	uint64_t bytes;
 };
 
+/* Owners are root's to give; others own what they copy. */
+static int copy_owner(int fd, const struct stat *st)
+{
+	return geteuid() == 0 && fchown(fd, st->st_uid, st->st_gid) < 0 ? -errno : 0;
+}
+
 static int copy_times(int fd, const struct stat *st)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
@@ -126,12 +132,12 @@ static int copy_file(struct copy *c, int from, const char *name, int to, const c
 			return -EFBIG;
 		c->bytes -= (uint64_t)n;
 	}
-	if (n < 0 || fchmod(out, st.st_mode & 0777) < 0)
+	if (n < 0 || copy_owner(out, &st) < 0 || fchmod(out, st.st_mode & 0777) < 0)
 		return -errno;
 	return copy_times(out, &st);
 }
 
-static int copy_link(int from, const char *name, int to, const char *to_name)
+static int copy_link(int from, const char *name, int to, const char *to_name, const struct stat *st)
 {
 	char target[LIMIT_PATH];
 	ssize_t n = readlinkat(from, name, target, sizeof(target) - 1);
@@ -139,7 +145,11 @@ static int copy_link(int from, const char *name, int to, const char *to_name)
 	if (n < 0)
 		return -errno;
 	target[n] = '\0';
-	return symlinkat(target, to, to_name) < 0 ? -errno : 0;
+	if (symlinkat(target, to, to_name) < 0 ||
+	    (geteuid() == 0 &&
+	     fchownat(to, to_name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0))
+		return -errno;
+	return 0;
 }
 
 static int copy_in(struct copy *c, int from, const char *name, int to, const char *to_name,
@@ -175,6 +185,8 @@ static int copy_dir(struct copy *c, int from, const char *name, int to, const ch
 				r = copy_in(c, in, d->name, out, d->name, depth + 1);
 		}
 	}
+	if (r == 0)
+		r = copy_owner(out, &st);
 	if (r == 0 && fchmod(out, st.st_mode & 0777) < 0)
 		r = -errno;
 	return r < 0 ? r : copy_times(out, &st);
@@ -195,7 +207,7 @@ static int copy_in(struct copy *c, int from, const char *name, int to, const cha
 	if (S_ISREG(st.st_mode))
 		return copy_file(c, from, name, to, to_name);
 	if (S_ISLNK(st.st_mode))
-		return copy_link(from, name, to, to_name);
+		return copy_link(from, name, to, to_name, &st);
 	if (S_ISFIFO(st.st_mode))
 		return mkfifoat(to, to_name, st.st_mode & 0777) < 0 ? -errno : 0;
 	return 0; /* a socket or a device has no contents to keep */

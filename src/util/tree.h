@@ -10,7 +10,8 @@
 int tree_remove(int dfd, const char *name);
 
 /**
- * tree_copy() - copy @name below @from to the new @to_name below @to: files, directories, symlinks, FIFOs, with modes (never set-id bits) and times.
+ * tree_copy() - copy @name below @from to the new @to_name below @to: files, directories, symlinks, FIFOs, with modes (never set-id bits), times
+ * and, for root, owners.
  * Return: 0; -EFBIG past LIMIT_TREE_ENTRIES or LIMIT_TREE_BYTES; -EEXIST; negative errno. What was copied by then stays.
  */
 int tree_copy(int from, const char *name, int to, const char *to_name);

@@ -70,7 +70,7 @@ def test_every_number_has_a_probe():
             else:
                 assert is_there(reference), f"{number}: {reference} does not exist"
         assert (number in probes) == ("manifest" in where.split("; ")), f"{number}: the table and the manifest differ"
-    assert not set(probes) - set(rows), "numbers of the manifest that the table lacks"
+    assert not {p for p in probes if p[0].isdigit()} - set(rows), "numbers of the manifest that the table lacks"
 
 
 def test_the_check_would_fail():

@@ -2,6 +2,8 @@
 """What the host executes later and a run has made: moved to the quarantine, also after kill -9. test_protect.py has what exists before."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import stat
 
@@ -256,8 +258,15 @@ def test_rm_of_what_has_no_permissions(run, bailey, ws):
 
 
 def watchers(user):
-    """Pids of the user's watcher processes."""
-    return [p for p in processes_with("watch-runs\0003") if os.stat(f"/proc/{p}").st_uid == user.uid]
+    """Pids of the user's watcher processes, by the directory of their socket."""
+    found = []
+    for pid in processes_with("watch-runs\0003"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/3") in (f"{user.home}/.local/state/bailey/run", "/var/lib/bailey/run" if user.is_root else ""):
+                found.append(pid)
+        except OSError:
+            pass  # gone meanwhile
+    return found
 
 
 GONE = "i=0; while [ -e {0} ] && [ $i -lt 300 ]; do sleep 0.01; i=$((i+1)); done; [ ! -e {0} ] && echo gone {0}"
@@ -342,3 +351,26 @@ def test_closed_directories_are_said_and_stay(run, bailey, user, ws):
     if user.is_root:
         return  # root looks into everything
     assert f"{ws}/new" in r.bailey_err and f"{ws}/src" in r.bailey_err, r
+
+
+def test_quarantine_on_another_file_system(run, bailey, user, ws):
+    """Copied, then removed: contents, modes, owners, links; and back."""
+    other = user.mkdir(pathlib.Path("/dev/shm") / f"bailey-q{os.getpid()}-{user.name}", 0o700)
+    env = {"XDG_STATE_HOME": str(other)}
+    try:
+        r = run("mkdir -p h/d; echo x > h/pre-commit; chmod 750 h/pre-commit; ln -s pre-commit h/l; mv h .husky; echo one > .envrc", env=env)
+        assert os.listdir(ws) == [], r
+        q = {e["path"]: e for e in json.loads(bailey(["quarantine", "ls", "--json"], env=env).out)}
+        assert set(q) == {f"{ws}/.husky", f"{ws}/.envrc"}
+        assert bailey(["quarantine", "restore", *(e["id"] for e in q.values())], env=env).rc == 0
+        st = (ws / ".husky/pre-commit").stat()
+        assert (ws / ".husky/pre-commit").read_text() == "x\n" and stat.S_IMODE(st.st_mode) == 0o750 and st.st_uid == user.uid
+        assert os.readlink(ws / ".husky/l") == "pre-commit" and (ws / ".envrc").read_text() == "one\n"
+    finally:
+        shutil.rmtree(other)
+
+
+def test_no_state(run, ws):
+    """Without a place to move it to, it is named, and the run works all the same."""
+    r = run("echo made > .envrc", env={"XDG_STATE_HOME": "/proc/none"})
+    assert r.rc == 0 and (ws / ".envrc").exists() and "state directory" in r.bailey_err, r

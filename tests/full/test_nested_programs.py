@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 # pylint: disable=wrong-import-position,unused-import
-from conftest import bailey, counter, plain_user, root_user, run, session_dir, skip, user, works  # noqa: E402,F401
+from callers import counter, skip  # noqa: E402
 from programs import npm_modules, pixels  # noqa: E402
 from test_nested import ws  # noqa: E402,F401
 

@@ -31,7 +31,7 @@ def load():
 
 def settings_text(case):
     given = dict(case["settings"])
-    network = {"allowedDomains": [], "deniedDomains": [], **given.pop("network", {})}
+    network: dict = {"allowedDomains": [], "deniedDomains": [], **given.pop("network", {})}
     top = given.pop("top", {})
     if "credentials" in given:
         top["credentials"] = given.pop("credentials")
@@ -106,7 +106,7 @@ class World:
 def run(argv, case, uid, gid):
     """Run ARGV, which stands for srt, in the world of the case. Return: (result, stderr)."""
     world = World(case, uid, gid)
-    fds = ()
+    fds: tuple[int, ...] = ()
     try:
         before = world.look()
         words = case["words"] if "words" in case else ["-c", case["script"]]

@@ -16,11 +16,12 @@ static const char head[] =
 	"compares). docs/adr/0007-protected-paths.md has the reasons, SECURITY.md what is not promised.\n";
 
 static const char *const intro[POLICY_CLASS_NUM] = {
-	"\n## `protect`: read-only where it exists\n\n"
+	"\n## `protect`: read-only where it exists, moved away where it is made\n\n"
 	"What the host executes or obeys later without being asked. In a writable workspace, and below every `--allow-write`, what exists at the\n"
 	"start is a read-only mount, and the directories on the way to it can't be renamed. `--unprotect PATH` lifts that for PATH and what is\n"
 	"below, `--allow-git-config` for the configuration of the workspace's own repository; `bailey check write PATH` says which rule holds.\n"
-	"`--explain` lists what was found, and where nothing was looked for.\n",
+	"`--explain` lists what was found, and where nothing was looked for. What a run makes under such a name is moved to the quarantine\n"
+	"(docs/adr/0017-guard.md; `bailey quarantine`), and `--unprotect` lets it stay.\n",
 	"\n## `flag`: writable, shown in reports\n\n"
 	"What is run on request, or reviewed like other code. It can be changed; reports of a run will say that it was.\n",
 };
