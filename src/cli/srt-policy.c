@@ -150,7 +150,7 @@ static bool denied_by(const struct srt *s, const struct json_node *list, const c
 {
 	const struct json_node *k;
 	char real[LIMIT_PATH];
-	struct entry en = { .node = NULL };
+	struct entry en = { .path = "" };
 
 	for (k = list ? list->first : NULL; k; k = k->next) {
 		/* an entry of credentials.files is an object with a path; so is a literal one */
@@ -221,7 +221,7 @@ static int allow_write(struct srt *s, const struct entry *en, const char *path, 
 static int allow_writes(struct srt *s, struct err *e)
 {
 	const struct json_node *k;
-	struct entry en;
+	struct entry en = { .path = "" };
 	struct stat st;
 	int r = 0;
 
@@ -243,7 +243,7 @@ static int allow_writes(struct srt *s, struct err *e)
 static int allow_own(struct srt *s, struct err *e)
 {
 	static const char *const below_home[] = { ".npm/_logs", ".claude/debug" };
-	struct entry en = { .node = NULL };
+	struct entry en = { .path = "" };
 	char path[LIMIT_PATH];
 	const struct json_node *k;
 	struct stat st;
@@ -270,7 +270,7 @@ static int allow_own(struct srt *s, struct err *e)
 			shown = read_node(s, &en, k, NULL) == 0 && !en.glob &&
 				path_covers(en.path, path) &&
 				denied_by(s, s->settings.deny_read, en.path, false);
-		en = (struct entry){ .node = NULL };
+		en = (struct entry){ .path = "" };
 		if (shown)
 			r = allow_write(s, &en, path, e);
 	}
@@ -312,7 +312,7 @@ static int add_globs(struct srt *s, const char *option, const struct entry *en, 
 static int allow_reads(struct srt *s, struct err *e)
 {
 	const struct json_node *k = s->settings.allow_read ? s->settings.allow_read->first : NULL;
-	struct entry en;
+	struct entry en = { .path = "" };
 	int r = 0;
 
 	for (; r == 0 && k; k = k->next) {
@@ -362,7 +362,7 @@ static int deny_entry(struct srt *s, const struct entry *en, struct err *e)
 static int deny_reads(struct srt *s, struct err *e)
 {
 	const struct json_node *k;
-	struct entry en;
+	struct entry en = { .path = "" };
 	int r = 0;
 
 	for (k = s->settings.deny_read->first; r == 0 && k; k = k->next) {
@@ -413,7 +413,7 @@ static int deny_write_top(struct srt *s, const struct entry *en, const char *pat
 static int deny_writes(struct srt *s, struct err *e)
 {
 	const struct json_node *k;
-	struct entry en;
+	struct entry en = { .path = "" };
 	int r = 0;
 
 	for (k = s->settings.deny_write->first; r == 0 && k; k = k->next) {
@@ -466,7 +466,7 @@ int srt_policy(struct srt *s, struct err *e)
 		return sandbox_oom(e);
 	r = switches(s, e);
 	if (r == 0 && s->settings.fs_disabled) {
-		struct entry en = { .node = NULL };
+		struct entry en = { .path = "" };
 
 		/* no rules at all: every top-level directory is writable */
 		return each_top(s, &en, allow_write, e);

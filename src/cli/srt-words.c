@@ -83,7 +83,7 @@ static int take(struct parser *p, const struct known *k, const char *value)
 		p->w->settings = value;
 	else if (k->letter == 'c')
 		p->w->command = value;
-	else
+	else if (value)
 		return control(p->w, value, p->e);
 	return 0;
 }

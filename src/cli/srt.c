@@ -299,6 +299,7 @@ static int run(struct srt *s, char *const *argv, int control)
 		r = sandbox_run(s->options, argv, &e);
 	}
 	buf_done(&c.line);
+	s->options->front = NULL;
 	return r < 0 ? srt_fail(&e) : r;
 }
 
@@ -372,7 +373,7 @@ static int print(const char *text)
 static int start(struct srt *s, const struct srt_words *w, struct err *e)
 {
 	char *argv[] = { NULL, (char *)(uintptr_t) "-c", NULL, NULL };
-	const char *command, *shell;
+	const char *command = NULL, *shell;
 	char cwd[LIMIT_PATH];
 	int r = load(s, w);
 
@@ -389,7 +390,9 @@ static int start(struct srt *s, const struct srt_words *w, struct err *e)
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "the current directory has no path (was it removed?)");
-	s->cwd = s->source.base = s->own.base = cwd;
+	s->cwd = s->source.base = s->own.base = arena_strdup(s->arena, cwd);
+	if (!s->cwd)
+		return sandbox_oom(e);
 	argv[0] = (char *)(uintptr_t)shell;
 	argv[2] = (char *)(uintptr_t)command;
 	return run(s, argv, w->control);

@@ -47,7 +47,7 @@ static unsigned int port_suffix(const char *s)
 /* The host of an entry, without brackets and port. @out: HOST_MAX bytes. Return: false when it is too long. */
 static bool split_port(const char *text, char *out)
 {
-	size_t n = strlen(text), host = n;
+	size_t n = strlen(text), host;
 	const char *colon = strrchr(text, ':'), *close, *pct;
 
 	if (n >= HOST_MAX)
@@ -76,7 +76,7 @@ static bool split_port(const char *text, char *out)
 const char *srt_check_domain(const char *text)
 {
 	unsigned char addr[16];
-	const char *host = text, *p;
+	const char *host = text;
 
 	if (is_ipv6(text, addr))
 		return NULL;
@@ -86,7 +86,7 @@ const char *srt_check_domain(const char *text)
 		return NULL;
 	if (strncmp(text, "*.", 2) == 0) {
 		host = text + 2;
-		for (p = host; (p = strstr(p, "..")); p++)
+		if (strstr(host, ".."))
 			return bad_domain;
 	} else if (strchr(text, '*')) {
 		return bad_domain;
@@ -327,7 +327,7 @@ const char *srt_check_url(const char *text)
 {
 	static const char *const special[] = { "http", "https", "ws", "wss", "ftp" };
 	static const char bad[] = "no URL: expected SCHEME://HOST[:PORT]";
-	char s[4096];
+	char s[4096] = "";
 	const char *p, *colon;
 	size_t n = 0, i, scheme;
 

@@ -94,7 +94,7 @@ static size_t class_char(const char *p, int32_t *ret)
 	}
 	k = strchr(from, p[1]);
 	if (k && *k != '0') {
-		*ret = to[k - from];
+		*ret = (unsigned char)to[k - from];
 		return 2;
 	}
 	if ((p[1] == 'x' || p[1] == 'u')) {

@@ -404,6 +404,9 @@ int srt_settings_read(struct srt_settings *ret, const char *name, const char *te
 
 const char *srt_path_entry(const struct json_node *entry, bool *ret_literal)
 {
+	const struct json_node *path_node;
+
 	*ret_literal = entry->type == JSON_OBJECT;
-	return *ret_literal ? srt_node(entry, "path")->text : entry->text;
+	path_node = *ret_literal ? srt_node(entry, "path") : entry;
+	return path_node ? path_node->text : ""; /* the schema asked for it */
 }

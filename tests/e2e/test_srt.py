@@ -21,7 +21,7 @@ import cases  # noqa: E402
 
 CASES = cases.load()
 RECORDED = json.loads(cases.RECORDED.read_text())
-SETTINGS = {"network": {"allowedDomains": [], "deniedDomains": []}, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}
+SETTINGS: dict = {"network": {"allowedDomains": [], "deniedDomains": []}, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}
 # differences that no case of the corpus can show, and the test that does
 SHOWN = {"D14": "test_bailey_keeps_its_state", "D16": "test_signals_go_to_the_command", "D17": "test_a_terminal_of_its_own", "D18": "test_masked_credentials_are_denied",
          "D19": "test_helpers_are_not_needed", "D20": "test_tmp_claude_of_somebody_else"}
@@ -172,7 +172,9 @@ def test_what_was_moved_can_be_put_back(user, ws, srt, home):
     lines = r.bailey_err.splitlines()
     assert r.rc == 0 and len(lines) == 1 and f"'{ws}/later': made during a run, and not there before (write-denied)" in lines[0], r
     assert not (ws / "later").exists()
-    name = re.search(r"show\|restore (\w+)", lines[0])[1]
+    found = re.search(r"show\|restore (\w+)", lines[0])
+    assert found
+    name = found[1]
     assert user.exec([BAILEY, "quarantine", "restore", name], cwd=ws).rc == 0
     assert (ws / "later").read_text() == "x\n"
 

@@ -185,7 +185,10 @@ static bool make(struct tree *t, const char *word, const char *path, char *rest)
 		t->roots[t->n_roots++] = t->workspaces[t->n_workspaces++] = keep(t, path);
 	else if (strcmp(word, "home") == 0)
 		t->pr.home = keep(t, path);
-	else
+	else if (strcmp(word, "front") == 0) {
+		t->roots[t->n_roots++] = keep(t, path);
+		t->pr.git_only = true;
+	} else
 		return false;
 	return true;
 }

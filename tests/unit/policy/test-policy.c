@@ -332,6 +332,18 @@ static void test_builtin_depends_on_the_caller(__attribute__((unused)) const voi
 	CHECK(policy_eval(&policy, "/etc/shadow").state ==
 	      POLICY_SHOW_RO); /* its mode protects it */
 	arena_done(&arena);
+	/* a front has defaults of its own, but bailey's files and the keyrings stay hidden */
+	builtin(&(struct policy_caller){ .home = "/home/u",
+					 .runtime_dir = "/x/run",
+					 .state_dir = "/state",
+					 .own_only = true });
+	CHECK(count(POLICY_PRIVATE) == 0 && count(POLICY_HIDE) == 3);
+	CHECK(policy_eval(&policy, "/home/u/.config/bailey/x").state == POLICY_IS_HIDDEN);
+	CHECK(policy_eval(&policy, "/home/u/.local/state/bailey").state == POLICY_IS_HIDDEN);
+	CHECK(policy_eval(&policy, "/home/u/.ssh/id").state == POLICY_SHOW_RO);
+	CHECK(policy_eval(&policy, "/tmp/x").state == POLICY_SHOW_RO);
+	CHECK(policy_eval(&policy, "/proc/keys").state == POLICY_IS_DENIED);
+	arena_done(&arena);
 }
 
 static void test_names(__attribute__((unused)) const void *arg)
