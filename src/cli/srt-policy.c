@@ -399,6 +399,11 @@ int srt_denied_write(struct srt *s, const struct opt_source *source, const struc
 		;
 	if (i == s->n_roots)
 		return 0; /* nothing can be made there */
+	if (s->absent.n == LIMIT_RULES)
+		return err_set(
+			e, ERR_POLICY, -E2BIG,
+			"more than %d write-denied paths that are not there; deny a directory instead",
+			LIMIT_RULES);
 	v.value = arena_strdup(s->arena, real);
 	if (!v.value || opt_list_add(&s->absent, &v) < 0)
 		return sandbox_oom(e);

@@ -9,6 +9,7 @@ import pathlib
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -346,3 +347,21 @@ def test_too_many_names_is_a_refusal(user, ws, srt, home):
 
 def test_the_corpus_is_recorded():
     assert set(RECORDED) == {case["name"] for case in CASES}
+
+
+def test_a_socket_in_tmp_is_dead(user, ws, srt):
+    """The host's /tmp is shown, agents and displays listen there, and nobody inside reaches them."""
+    path = f"/tmp/bailey-srt-{os.getpid()}-{user.uid}.sock"
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r}); print('CONNECTED')"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        try:
+            user.own(path)
+            s.listen()
+            assert user.exec(["/usr/bin/python3", "-c", connect], cwd=ws).out == "CONNECTED\n", "the control"
+            r = user.exec([srt, "--", "/usr/bin/python3", "-c", connect], cwd=ws)
+            assert r.rc == 1 and "CONNECTED" not in r.out, r
+            r = user.exec([srt, "-c", f"/usr/bin/python3 -c \"{connect}\"; test -e {path} && echo seen"], cwd=ws)
+            assert r.out == "seen\n" and "Error" in r.err, r
+        finally:
+            os.unlink(path)
