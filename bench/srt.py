@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bailey in the place of srt, beside the real one: the start of `srt true`, and the memory of `srt sleep`.
 
-Usage: bench/srt.py [--rounds N] [--user NAME] [--dir DIR] [--quick] [--check]
+Usage: bench/srt.py [--rounds N] [--pause MICROSECONDS] [--user NAME] [--dir DIR] [--quick] [--check]
 
 The real one is what tests/full installs from npm below build/srt (pinned), started as its users start it: node and its cli.js. Rows are pairs in
 strict turns; memory is the proportional set size of every process that was started but the sleep itself.
@@ -37,13 +37,13 @@ def real(at: Place) -> list[str]:
             os.path.join(at.base, "node_modules/@anthropic-ai/sandbox-runtime/dist/cli.js")]
 
 
-def start(at: Place, who: Who, ours: list[str], theirs: list[str], ws: str, rounds: int) -> None:
+def start(at: Place, who: Who, ours: list[str], theirs: list[str], ws: str, rounds: int, pause: int) -> None:
     for argv in (ours, theirs):
         who.output([*argv, "true"], ws)
-    a, b = spawn(at.tool, who, [(ws, [*ours, "true"]), (ws, [*theirs, "true"])], rounds, 0)
+    a, b = spawn(at.tool, who, [(ws, [*ours, "true"]), (ws, [*theirs, "true"])], rounds, pause)
     ratio = statistics.median(b) / statistics.median(a)
     low, high = interval(b, a, lambda x, y: x / y)
-    at.emit({"bench": "srt-start", "who": who.label, "rounds": rounds, "bailey_ms": spread(a), "srt_ms": spread(b), "times_faster": round(ratio, 1),
+    at.emit({"bench": "srt-start", "who": who.label, "rounds": rounds, "pause_us": pause, "bailey_ms": spread(a), "srt_ms": spread(b), "times_faster": round(ratio, 1),
              "times_faster_95": [round(low, 1), round(high, 1)], "target": FASTER, "met": ratio >= FASTER})
 
 
@@ -82,6 +82,7 @@ def memory(at: Place, who: Who, what: str, argv: list[str], ws: str) -> float:
 def main() -> None:
     ap = options(__doc__)
     ap.add_argument("--rounds", type=int, default=40)
+    ap.add_argument("--pause", type=int, default=50000, help="microseconds between two commands: srt leaves helpers that end after it")
     opt = ap.parse_args()
     if opt.quick:
         opt.rounds = min(opt.rounds, 10)
@@ -98,7 +99,7 @@ def main() -> None:
             os.mkdir(ws)
             os.chown(ws, who.uid, who.gid)
             try:
-                start(at, who, ours, theirs, ws, opt.rounds)
+                start(at, who, ours, theirs, ws, opt.rounds, opt.pause)
                 memory(at, who, "bailey", [*ours, "-c"], ws)
                 memory(at, who, "srt", [*theirs, "-c"], ws)
             except Failed as e:
