@@ -17,6 +17,7 @@
 #include "util/util.h"
 
 #define GUARD_ID 10 /* hexadecimal digits */
+#define GUARD_YOUNG_MS 50
 
 /* A run, as far as its end is concerned. */
 struct guard {
@@ -47,6 +48,7 @@ struct guard_report {
 	struct arena *arena;
 	struct guard_moved *moved;
 	size_t n;
+	bool again; /* something is being written: to be looked at when it is GUARD_YOUNG_MS old */
 };
 
 /**

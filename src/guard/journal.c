@@ -353,7 +353,10 @@ int guard_heal(const char *state_dir, struct guard_report *ret, struct err *e)
 	int r = 0;
 
 	if (dir < 0)
-		return dir == -ENOENT ? 0 : err_sys(e, dir, "%s/" DIR_NAME, state_dir);
+		/* somebody else's state (root of a container's, seen from another user namespace) is not ours to heal */
+		return dir == -ENOENT || dir == -EACCES || dir == -EPERM ?
+			       0 :
+			       err_sys(e, dir, "%s/" DIR_NAME, state_dir);
 	while (r == 0 && (n = sys_getdents(dir, buf, sizeof(buf))) > 0) {
 		for (o = 0; r == 0 && (d = sys_dirent_next(buf, n, &o));) {
 			if (!store_id_ok(d->name))

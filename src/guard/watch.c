@@ -123,6 +123,10 @@ static void sweep_run(struct watched_run *run)
 	run->moved += rep.n;
 	end = now_ns();
 	run->next = end + REST * (end - begin);
+	if (rep.again) {
+		run->dirty = true;
+		run->next += GUARD_YOUNG_MS * 1000000ll;
+	}
 	arena_done(&arena);
 }
 

@@ -44,9 +44,10 @@
 #define LIMIT_TREE_DEPTH 128        /* of a tree that is copied or removed */
 #define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
 #define LIMIT_TREE_BYTES (256u << 20)
-#define LIMIT_QUARANTINED 4096   /* things in the quarantine that are listed */
-#define LIMIT_WATCHED_RUNS 1024  /* runs of one user at a time that are watched */
-#define LIMIT_MOVED_LIVE 64      /* names of one run that are moved while it lives */
+#define LIMIT_COPY (1u << 20)   /* bytes of a new protected file that is compared with an old one */
+#define LIMIT_QUARANTINED 4096  /* things in the quarantine that are listed */
+#define LIMIT_WATCHED_RUNS 1024 /* runs of one user at a time that are watched */
+#define LIMIT_MOVED_LIVE 64     /* names of one run that are moved while it lives */
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
 
 #endif
