@@ -54,6 +54,7 @@ struct sandbox_options {
 	const char *timeout;
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
+	const char *report;
 	bool dry_run;
 	bool tty, no_tty;
 };
@@ -127,6 +128,7 @@ struct sandbox {
 	size_t n_removed;
 	unsigned int allow_degraded;
 	enum jail_nested nested;
+	enum jail_report report;
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
@@ -216,6 +218,10 @@ struct judgement {
 /** judge() - whether the sandbox could read or @write @path (normalised; links on the way to it resolved), by policy, plan and file modes. */
 struct judgement judge(const struct sandbox *s, bool write, const char *path);
 
+/** judgement_text() - append a line that says it: "@access PATH: denied, hidden; …". @grant: the path that its option must name */
+void judgement_text(const struct judgement *j, const char *access, const char *path,
+		    const char *grant, struct buf *b);
+
 #define RELAY_FILES \
 	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
 #define RELAY_TERMINALS 2u /* a command that must see no terminal */
@@ -247,7 +253,10 @@ struct run {
 	struct guard guard;
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
 	int watch_tries;
-	bool guarded; /* something that is kept is writable: guard_begin() was called */
+	struct report *report; /* what the observer collects, or NULL */
+	pid_t observer;        /* 0: none */
+	int observer_end;      /* hangs up when the observer ends */
+	bool guarded;          /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
