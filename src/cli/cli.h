@@ -232,6 +232,8 @@ struct relay {
 	int file[3];  /* what was there before */
 };
 
+struct report; /* report.h */
+
 /* A run under supervision. */
 struct run {
 	struct jail jail;
@@ -254,9 +256,12 @@ struct run {
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
 	int watch_tries;
 	struct report *report; /* what the observer collects, or NULL */
-	pid_t observer;        /* 0: none */
-	int observer_end;      /* hangs up when the observer ends */
-	bool guarded;          /* something that is kept is writable: guard_begin() was called */
+	/* who gets that, in the place of stderr; or NULL */
+	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
+	void *reported_arg;
+	pid_t observer;   /* 0: none */
+	int observer_end; /* hangs up when the observer ends */
+	bool guarded;     /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
@@ -319,7 +324,17 @@ int cli_fail(const struct err *e);
 /** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
 int cli_print(const struct buf *b);
 
+/**
+ * run_to_end() - `bailey run` of @argv, once the words are options.
+ * @reported: as in struct run; NULL: print it
+ * Return: exit status, or negative errno with @e, when nothing has run.
+ */
+int run_to_end(const struct sandbox_options *o, char *const *argv,
+	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
+	       void *arg, struct err *e);
+
 int run_main(char **argv);
+int learn_main(char **argv);
 int check_main(char **argv);
 int doctor_main(char **argv);
 int help_main(char **argv);
@@ -327,7 +342,7 @@ int version_main(char **argv);
 int trust_main(char **argv);
 int quarantine_main(char **argv);
 
-extern const struct command_words run_words, check_words, doctor_words, trust_words,
+extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */

@@ -151,7 +151,7 @@ observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
 		r->unread = n->unread;
 	} while (got == 1 || got == -EAGAIN);
 	r->whole = got == 0;
-	_exit(got < 0);
+	_exit(got < 0 ? 1 : 0);
 }
 
 /* The observer needs nothing but these: pipes that it held open would keep others waiting. */
@@ -212,13 +212,15 @@ void report_wait(struct run *run)
 	cleanup_close(&run->observer_end);
 }
 
-void report_say(struct run *run, bool quiet)
+void report_say(struct run *run, const struct sandbox *s, bool quiet)
 {
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 
 	if (!run->report)
 		return;
-	if (!quiet) {
+	if (!quiet && run->reported) {
+		run->reported(run->reported_arg, run->report, s);
+	} else if (!quiet) {
 		report_text(run->report, &b);
 		if (b.failed)
 			(void)fd_write_all(2, "bailey: report: it does not fit\n", 31);

@@ -37,7 +37,7 @@ int report_begin(struct run *run, const struct sandbox *s, int listener, struct 
 /** report_wait() - when nothing of the run is left: wait for the observer, but not for ever. */
 void report_wait(struct run *run);
 
-/** report_say() - print the report, if one was asked for; @quiet: only end it. */
-void report_say(struct run *run, bool quiet);
+/** report_say() - print the report, or give it to who wants it, if one was asked for; @quiet: only end it. */
+void report_say(struct run *run, const struct sandbox *s, bool quiet);
 
 #endif

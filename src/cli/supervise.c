@@ -488,7 +488,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
-	report_say(run, r < 0 || run->dry_run);
+	report_say(run, s, r < 0 || run->dry_run);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports of denials: what is named, what bounds them, and that nobody gains anything by them (docs/adr/0018)."""
+import json
 import os
 import pathlib
 import re
@@ -338,3 +339,81 @@ def test_with_a_nested_namespace(run, user, outside, ws):
         assert user.is_root and "--allow-userns" in r.err, r
         return
     assert ("create", f"{outside}/f") in denials(r), r.err
+
+
+# ---- bailey learn ----
+
+
+@pytest.fixture
+def learn(bailey, ws):
+    def call(cmd, *opts, **kw):
+        return bailey(["learn", *opts, "--", "sh", "-c", cmd], cwd=ws, **kw)
+
+    return call
+
+
+def again(run, user, ws, cmd, learnt):
+    """The same command with what was learnt."""
+    policy = user.write(ws / "learnt.json", learnt.out)
+    return run(cmd, "--report=reads", "--policy", policy)
+
+
+def test_what_was_learnt_is_enough(learn, run, user, outside, ws):
+    user.write(outside / "f", "x")
+    user.write(outside / "s*r [x]", "x")
+    user.mkdir(outside / "d")
+    cmd = f"echo 1 >{outside}/f; echo 2 >'{outside}/s*r [x]'; mkdir {outside}/d/sub; echo said"
+    r = learn(cmd)
+    assert r.rc == 0 and "said\n" in r.err, "what the command prints is no part of the policy"
+    assert json.loads(r.out) == {"filesystem": {"allowWrite": [f"{outside}/d", f"{outside}/f", {"path": f"{outside}/s*r [x]", "literal": True}]}}
+    assert not (outside / "d" / "sub").exists(), "learning loosens nothing"
+    second = again(run, user, ws, cmd, r)
+    assert second.rc == 0 and second.out == "said\n" and second.bailey_err == "bailey: report: nothing was denied\n", second
+    assert (outside / "f").read_text() == "1\n" and (outside / "s*r [x]").read_text() == "2\n"
+
+
+def test_many_become_their_directory(learn, run, user, outside, ws):
+    few, many = user.mkdir(outside / "few"), user.mkdir(outside / "many")
+    for i in range(9):
+        user.write(many / str(i))
+        if i < 8:
+            user.write(few / str(i))
+    cmd = f"for f in {outside}/*/*; do echo x >$f; done; true"
+    r = learn(cmd)
+    assert json.loads(r.out) == {"filesystem": {"allowWrite": [*(f"{few}/{i}" for i in range(8)), str(many)]}}, r
+    assert again(run, user, ws, cmd, r).bailey_err == "bailey: report: nothing was denied\n"
+
+
+def test_homes_and_the_root_are_never_learnt(learn, user, ws):
+    r = learn(f"echo x >{user.home}/new-file; mkdir /new-dir; true")
+    assert r.rc == 0 and json.loads(r.out) == {"filesystem": {}}, r
+    assert r.err.count("bailey: learn: not in the policy") == 2 and f"{user.home}/new-file" in r.err and "/new-dir" in r.err, r.err
+
+
+def test_credentials_are_learnt_only_when_asked_for(learn, run, user, ws):
+    key = user.write(user.home / ".ssh" / "id_learn", "secret")
+    try:
+        cmd = f"cat {key}; true"
+        r = learn(cmd)
+        assert json.loads(r.out) == {"filesystem": {}} and "--credentials" in r.err and str(key) in r.err, r
+        r = learn(cmd, "--credentials")
+        assert json.loads(r.out) == {"filesystem": {"allowRead": [str(key)]}}, r
+        second = again(run, user, ws, cmd, r)
+        assert second.out == "secret" and second.bailey_err == "bailey: report: nothing was denied\n", second
+    finally:
+        key.unlink()
+
+
+def test_password_hashes_are_never_learnt_unasked(learn, user):
+    assert user.is_root == (user.exec(["cat", "/etc/shadow"]).rc == 0), "root can outside"
+    r = learn("cat /etc/shadow; true")
+    assert json.loads(r.out) == {"filesystem": {}} and "read /etc/shadow: denied" in r.err, r
+
+
+def test_learn_ends_as_its_command(learn, ws):
+    r = learn("exit 7")
+    assert (r.rc, json.loads(r.out)) == (7, {"filesystem": {}}), r
+    r = learn("true", "--dry-run")
+    assert r.rc == 2 and "--dry-run" in r.err, r
+    r = learn("true", "--workspace", "no-such-directory")
+    assert r.rc not in (0, 7) and r.out == "", r
