@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, PYTHON
+from conftest import BAILEY, PYTHON, skip
 
 LINE = re.compile(r"^bailey: report: (?:(\d+) times )?(\w+) (\S+): denied, (.*)$", re.M)
 CC = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
@@ -168,6 +168,23 @@ int main(int argc, char **argv) {
         ("create", "/usr/vforked"): 20,
         **{("create", f"{outside}/t{i}"): 50 for i in range(4)},
     }, r.err
+
+
+def test_root_as_the_owner_of_the_workspace(plain_user, session_dir):
+    """Where owners can't be mapped (overlayfs), root's command has the id of the workspace's owner; it is looked at all the same."""
+    if os.geteuid() != 0:
+        skip("only root runs as somebody else")
+    top = session_dir / "owner"
+    top.mkdir()
+    ids = f"{plain_user.uid}:{plain_user.gid}"
+    script = (f"mount -t tmpfs none {top} && cd {top} && mkdir lower upper work ws && chown {ids} lower upper && "
+              f"mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work ws && cd ws && "
+              f"exec {BAILEY} run --report -- sh -c 'id -u; echo x >ok; echo x >/etc/new-file'")
+    r = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert r.stdout == f"{plain_user.uid}\n", r
+    assert [line for line in r.stderr.splitlines() if "report" in line] == [
+        "bailey: report: create /etc/new-file: denied, read-only; by default only the workspace is writable; to allow it: --allow-write /etc"
+    ], r.stderr
 
 
 # ---- what bounds it ----
