@@ -35,7 +35,9 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 		for (i = 0; i < JAIL_WATCH_NUM; i++)
 			jail->watch[i] = TAKE_FD(fds[2 + i]);
 	}
-	*ret_fd = r == 0 && msg->type == WIRE_STARTED ? TAKE_FD(fds[0]) : -1;
+	*ret_fd = r == 0 && (msg->type == WIRE_STARTED || msg->type == WIRE_LISTENER) ?
+			  TAKE_FD(fds[0]) :
+			  -1;
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	return r < 0 ? r : 1;

@@ -18,6 +18,7 @@
 
 #include "host.h"
 #include "limit.h"
+#include "notify.h"
 #include "plan.h"
 #include "protect.h"
 #include "util/util.h"
@@ -106,12 +107,20 @@ int jail_identity_nest(struct jail_identity *id, struct err *e);
 /** jail_identity_done() - release the block. */
 void jail_identity_done(struct jail_identity *id);
 
+/* Which calls a run's listener hears of (docs/adr/0018). */
+enum jail_report {
+	JAIL_REPORT_NONE,
+	JAIL_REPORT_WRITES, /* that would change or make something */
+	JAIL_REPORT_READS,  /* and opens for reading */
+};
+
 struct jail_spec {
 	const struct jail_plan *plan; /* borrowed, as everything here */
 	const struct jail_identity *id;
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
+	enum jail_report report;
 	bool dry_run;               /* build, verify, report, end */
 	struct jail_limits *limits; /* NULL: none */
 	/*
@@ -198,7 +207,7 @@ void jail_abort(struct jail *jail);
 
 /**
  * jail_recv() - the next message, if it may be said now; does not wait.
- * @ret_fd: the descriptor that came with WIRE_STARTED, or -1; owned by the caller, unchecked
+ * @ret_fd: the descriptor that came with WIRE_STARTED or WIRE_LISTENER, or -1; owned by the caller, unchecked
  * Return: 1; 0 when PID 1 has gone; -EAGAIN; other negative errno: PID 1 can't be believed any more.
  */
 int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);

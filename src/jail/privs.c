@@ -19,7 +19,7 @@
  *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
  *           13  Landlock                    before seccomp, whose filter needs not know its calls then
  *           14  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
- *           15  seccomp                     last: everything before needs calls that it refuses
+ *           15  seccomp                     last: everything before needs calls that it refuses. A listener, where one is asked for, just before
  *           16  verify (verify.c)           retry what must now fail
  */
 #include <errno.h>
@@ -336,6 +336,26 @@ static int filter_needed(struct err *e)
 		info->name, cause, info->mend);
 }
 
+/* The listener goes out before the first call that waits for it; the socket's calls do not. */
+static int stage_listen(const struct child *c, struct err *e)
+{
+	const struct wire_msg msg = { .type = WIRE_LISTENER };
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (c->spec->report == JAIL_REPORT_NONE)
+		return 0;
+	fd = seccomp_listen(c->spec->report);
+	if (fd < 0)
+		return err_set(e, ERR_LAYER, fd,
+			       "--report: no seccomp listener can be had here (%s)%s; "
+			       "leave the option out",
+			       strerror(-fd),
+			       fd == -EBUSY ? ": something outside has one already" : "");
+	r = wire_send(c->sock, &msg, &fd, 1, true);
+	return r < 0 ? err_sys(e, r, "report to the launcher") : 0;
+}
+
 /* 11-15. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
@@ -366,6 +386,9 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
+	r = stage_listen(c, e);
+	if (r < 0)
+		return r;
 	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");

@@ -49,5 +49,7 @@
 #define LIMIT_WATCHED_RUNS 1024 /* runs of one user at a time that are watched */
 #define LIMIT_MOVED_LIVE 64     /* names of one run that are moved while it lives */
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
+#define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
+#define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */
 
 #endif

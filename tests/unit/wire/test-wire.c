@@ -17,6 +17,7 @@ static const struct wire_msg from_init[] = {
 	{ .type = WIRE_ENDED,
 	  .session = 0xffffffffu,
 	  .ended = { .status = SIGSEGV | 0x80, .offset = INT64_MAX } },
+	{ .type = WIRE_LISTENER },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -190,6 +191,12 @@ TEST(order)
 		int last; /* result of the last */
 	} cases[] = {
 		{ { WIRE_READY }, 0 },
+		{ { WIRE_LISTENER, WIRE_READY, WIRE_STARTED, WIRE_ENDED }, 0 },
+		{ { WIRE_LISTENER, WIRE_FAILED }, 0 },
+		{ { WIRE_LISTENER, WIRE_LISTENER }, -EPROTO },
+		{ { WIRE_LISTENER, WIRE_ENDED }, -EPROTO },
+		{ { WIRE_READY, WIRE_LISTENER }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_LISTENER }, -EPROTO },
 		{ { WIRE_FAILED }, 0 },
 		{ { WIRE_STARTED }, -EPROTO },
 		{ { WIRE_ENDED }, -EPROTO },
