@@ -177,7 +177,8 @@ int trees_add(struct trees *t, const char *root)
 }
 
 static void on_event(struct trees *t, const struct inotify_event *ev,
-		     void (*each)(void *arg, const char *dir), void *arg)
+		     void (*each)(void *arg, const char *dir, const char *name, bool known),
+		     void *arg)
 {
 	const struct watched *w = find(t, ev->wd);
 	size_t left = LIMIT_PROTECT_DIRS;
@@ -193,11 +194,11 @@ static void on_event(struct trees *t, const struct inotify_event *ev,
 	    join(path, dir, ev->name))
 		(void)add_tree(t, path, depth, &left,
 			       &known); /* what can't be watched is found at the end */
-	if (known)
-		each(arg, dir);
+	each(arg, dir, ev->name, known);
 }
 
-int trees_read(struct trees *t, void (*each)(void *arg, const char *dir), void *arg)
+int trees_read(struct trees *t,
+	       void (*each)(void *arg, const char *dir, const char *name, bool known), void *arg)
 {
 	_Alignas(struct inotify_event) char buf[16384];
 	bool lost = false;

@@ -40,6 +40,7 @@ struct watched_run {
 	int sock, state;
 	char id[GUARD_ID + 1];
 	struct arena arena;
+	struct jail_plan plan; /* only its absent names */
 	struct policy policy;
 	struct jail_protect protect;
 	int64_t start;
@@ -80,13 +81,28 @@ static bool covers(const struct watched_run *run, const char *dir)
 	return false;
 }
 
-static void on_name(void *arg, const char *dir)
+/* Whether @path, or something below it, is to be moved: it may be a directory that has come with all that is in it. */
+static bool leads_to_absent(const struct watched_run *run, const char *path)
 {
-	struct watcher *w = arg;
 	size_t i;
 
+	for (i = 0; i < run->plan.n_absent; i++) {
+		if (path_covers(path, run->plan.absent[i].path))
+			return true;
+	}
+	return false;
+}
+
+static void on_name(void *arg, const char *dir, const char *name, bool known)
+{
+	struct watcher *w = arg;
+	char path[LIMIT_PATH];
+	size_t i;
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+
 	for (i = 0; i < w->n; i++) {
-		if (covers(w->runs[i], dir))
+		if (covers(w->runs[i], dir) &&
+		    (known || (n < LIMIT_PATH && leads_to_absent(w->runs[i], path))))
 			w->runs[i]->dirty = true;
 	}
 }
@@ -116,6 +132,7 @@ static void sweep_run(struct watched_run *run)
 		(void)sweep(&(struct sweep_of){ .state = run->state,
 						.run = run->id,
 						.start = run->start,
+						.plan = &run->plan,
 						.policy = &run->policy,
 						.protect = &run->protect,
 						.lives = true },
@@ -172,9 +189,9 @@ static struct watched_run *accept_run(int sock)
 	run->arena = (struct arena)ARENA_INIT(LIMIT_ARENA);
 	policy_init(&run->policy, &run->arena);
 	journal = open_journal(run);
-	r = journal < 0 ?
-		    -errno :
-		    journal_read(journal, &run->policy, &run->protect, &run->start, &(pid_t){ 0 });
+	r = journal < 0 ? -errno :
+			  journal_read(journal, &run->plan, &run->policy, &run->protect,
+				       &run->start, &(pid_t){ 0 });
 	if (r < 0) {
 		run_free(run);
 		return NULL;
