@@ -102,7 +102,8 @@ void guard_begin_run(struct run *run, const struct sandbox *s)
 		return;
 	if (settings_state_dir(s->home, state) < 0)
 		state[0] = '\0'; /* no home: nothing can be kept there */
-	guard_begin(&run->guard, state, run->jail.pid, &s->plan, &s->policy, &s->protect);
+	guard_begin(&run->guard, state, run->jail.pid, &s->plan, &s->policy, &s->protect,
+		    s->patterns);
 	run->guarded = true;
 }
 

@@ -27,6 +27,14 @@ struct guard {
 	int64_t start;         /* ns, as the kernel stamps files */
 };
 
+/* A pattern of denials: what it would have matched at the start is denied when it comes. */
+struct guard_pattern {
+	enum policy_kind kind;
+	enum policy_layer layer;
+	struct policy_glob glob;
+	const struct guard_pattern *next;
+};
+
 #define GUARD_INIT                                      \
 	{                                               \
 		.journal = -1, .state = -1, .watch = -1 \
@@ -56,11 +64,12 @@ struct guard_report {
  * guard_begin() - write the journal of a run.
  * @state_dir: bailey's state directory; made when it is not there
  * @pid1: of the run, as the host sees it
- * @plan: its absent names are moved, too; @policy: sealed; @protect: what was found at the start
+ * @plan: its absent names are moved, too; @policy: sealed; @protect: what was found at the start; @patterns: or NULL
  * A state directory that can't be had is no failure: then only a living bailey looks after the run.
  */
 void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct jail_plan *plan,
-		 const struct policy *policy, const struct jail_protect *protect);
+		 const struct policy *policy, const struct jail_protect *protect,
+		 const struct guard_pattern *patterns);
 
 /**
  * guard_end() - look for names that are new, move them, forget the journal.
@@ -74,9 +83,10 @@ int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy
 
 /**
  * guard_watch() - ask the user's watcher to look after the run until @g ends; start one when there is none.
+ * @ns: of the sandbox, for what comes late and must be covered there; they stay the caller's
  * Return: 0; -EAGAIN: it has been started, ask again soon; other negative errno: there will be none.
  */
-int guard_watch(struct guard *g);
+int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM]);
 
 /** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
 int guard_watch_main(int runtime);

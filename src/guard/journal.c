@@ -17,7 +17,7 @@
 #include "store.h"
 
 #define DIR_NAME "open"
-#define VERSION "bailey-open 2"
+#define VERSION "bailey-open 3"
 
 static void put_str(struct buf *b, const char *s)
 {
@@ -30,9 +30,11 @@ static void put_int(struct buf *b, int64_t v)
 }
 
 static void describe(struct buf *b, pid_t pid1, const struct jail_plan *plan,
-		     const struct policy *policy, const struct jail_protect *pr)
+		     const struct policy *policy, const struct jail_protect *pr,
+		     const struct guard_pattern *patterns)
 {
-	size_t i;
+	const struct guard_pattern *p;
+	size_t i, n = 0;
 
 	put_str(b, VERSION);
 	put_int(b, pid1);
@@ -58,6 +60,17 @@ static void describe(struct buf *b, pid_t pid1, const struct jail_plan *plan,
 	for (i = 0; i < plan->n_absent; i++) {
 		put_str(b, plan->absent[i].path);
 		put_str(b, plan->absent[i].origin);
+	}
+	for (p = patterns; p; p = p->next)
+		n++;
+	put_int(b, (int64_t)n);
+	for (p = patterns; p; p = p->next) {
+		put_int(b, p->kind);
+		put_int(b, p->layer);
+		put_str(b, p->glob.base);
+		put_int(b, (int64_t)p->glob.n);
+		for (i = 0; i < p->glob.n; i++)
+			put_str(b, p->glob.part[i]);
 	}
 	put_str(b, "end");
 }
@@ -96,7 +109,8 @@ static int64_t stamp(void)
 }
 
 static int create(struct guard *g, pid_t pid1, const struct jail_plan *plan,
-		  const struct policy *policy, const struct jail_protect *protect)
+		  const struct policy *policy, const struct jail_protect *protect,
+		  const struct guard_pattern *patterns)
 {
 	_cleanup_close_ int dir = -1, fd = -1;
 	struct buf b = BUF_INIT(LIMIT_JOURNAL);
@@ -111,7 +125,7 @@ static int create(struct guard *g, pid_t pid1, const struct jail_plan *plan,
 	/* locked before there is anything in it: an empty one is nobody's to heal */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
-	describe(&b, pid1, plan, policy, protect);
+	describe(&b, pid1, plan, policy, protect, patterns);
 	r = b.failed ? -ENOMEM : write_stamped(fd, &b, &g->start);
 	buf_done(&b);
 	if (r < 0)
@@ -122,7 +136,8 @@ static int create(struct guard *g, pid_t pid1, const struct jail_plan *plan,
 }
 
 void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct jail_plan *plan,
-		 const struct policy *policy, const struct jail_protect *protect)
+		 const struct policy *policy, const struct jail_protect *protect,
+		 const struct guard_pattern *patterns)
 {
 	*g = (struct guard)GUARD_INIT;
 	g->start = stamp();
@@ -130,7 +145,7 @@ void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struc
 		memset(g->id, '0', GUARD_ID); /* only a name, when there is no journal */
 	g->state = store_open(state_dir, NULL, true);
 	if (g->state >= 0)
-		(void)create(g, pid1, plan, policy, protect); /* as the header says */
+		(void)create(g, pid1, plan, policy, protect, patterns); /* as the header says */
 }
 
 static void forget(int state, const char *id)
@@ -239,6 +254,38 @@ static int read_absent(struct fields *f, struct arena *a, struct jail_plan *plan
 	return 0;
 }
 
+static int read_patterns(struct fields *f, struct arena *a, const struct guard_pattern **ret)
+{
+	int64_t n = fields_int(f), kind, layer, parts;
+	struct guard_pattern *p;
+
+	*ret = NULL;
+	if (n < 0 || n > LIMIT_RULES)
+		return -EBADMSG;
+	for (; n > 0; n--) {
+		p = arena_alloc(a, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		kind = fields_int(f);
+		layer = fields_int(f);
+		*p = (struct guard_pattern){ .glob.base = fields_next(f), .next = *ret };
+		parts = fields_int(f);
+		if (kind < 0 || kind >= POLICY_KIND_NUM || layer < 0 || layer >= POLICY_LAYER_NUM ||
+		    !p->glob.base || p->glob.base[0] != '/' || parts < 0 ||
+		    parts > LIMIT_GLOB_PARTS)
+			return -EBADMSG;
+		p->kind = (enum policy_kind)kind;
+		p->layer = (enum policy_layer)layer;
+		for (; parts > 0; parts--) {
+			p->glob.part[p->glob.n] = fields_next(f);
+			if (!p->glob.part[p->glob.n++])
+				return -EBADMSG;
+		}
+		*ret = p;
+	}
+	return 0;
+}
+
 static int read_workspaces(struct fields *f, struct arena *a, struct jail_protect *pr)
 {
 	int64_t n = fields_int(f), i;
@@ -260,7 +307,7 @@ static int read_workspaces(struct fields *f, struct arena *a, struct jail_protec
 }
 
 static int parse(const char *data, size_t n, struct jail_plan *plan, struct policy *policy,
-		 struct jail_protect *pr, pid_t *ret_pid1)
+		 struct jail_protect *pr, pid_t *ret_pid1, const struct guard_pattern **ret)
 {
 	struct fields f = { .at = data, .end = data + n };
 	const char *word = fields_next(&f), *home;
@@ -288,12 +335,14 @@ static int parse(const char *data, size_t n, struct jail_plan *plan, struct poli
 		r = read_found(&f, policy->arena, pr);
 	if (r == 0)
 		r = read_absent(&f, policy->arena, plan);
+	if (r == 0)
+		r = read_patterns(&f, policy->arena, ret);
 	word = fields_next(&f);
 	return r < 0 ? r : word && strcmp(word, "end") == 0 ? 0 : -EBADMSG;
 }
 
 int journal_read(int fd, struct jail_plan *plan, struct policy *policy, struct jail_protect *pr,
-		 int64_t *ret_start, pid_t *ret_pid1)
+		 int64_t *ret_start, pid_t *ret_pid1, const struct guard_pattern **patterns)
 {
 	struct buf b = BUF_INIT(LIMIT_JOURNAL);
 	struct stat st;
@@ -311,7 +360,7 @@ int journal_read(int fd, struct jail_plan *plan, struct policy *policy, struct j
 		if (kept)
 			memcpy(kept, b.data, b.len);
 		if (kept)
-			r = parse(kept, b.len, plan, policy, pr, ret_pid1);
+			r = parse(kept, b.len, plan, policy, pr, ret_pid1, patterns);
 	}
 	if (r == 0) {
 		policy_seal(policy);
@@ -341,6 +390,7 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 	_cleanup_close_ int fd = openat(dir, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct jail_plan plan = { .n_absent = 0 };
+	const struct guard_pattern *patterns;
 	struct jail_protect pr;
 	struct policy policy;
 	pid_t pid1 = 0;
@@ -352,7 +402,7 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
 		return 0;
 	policy_init(&policy, &arena);
-	r = journal_read(fd, &plan, &policy, &pr, &start, &pid1);
+	r = journal_read(fd, &plan, &policy, &pr, &start, &pid1, &patterns);
 	if (r == 0) {
 		await_end(pid1);
 		r = sweep(&(struct sweep_of){ .state = state,

@@ -45,11 +45,11 @@ void quarantine_add_to(int state, const char *run, struct guard_report *rep);
 /**
  * journal_read() - what the journal @fd says.
  * @policy: empty; sealed afterwards
- * @plan: only its absent names
+ * @plan: only its absent names; @patterns: the policy's memory, or NULL: they are not wanted
  * Return: 0; -ENODATA when nothing was written yet; -EBADMSG; negative errno.
  */
 int journal_read(int fd, struct jail_plan *plan, struct policy *policy, struct jail_protect *pr,
-		 int64_t *ret_start, pid_t *ret_pid1);
+		 int64_t *ret_start, pid_t *ret_pid1, const struct guard_pattern **patterns);
 
 /* What is swept. */
 struct sweep_of {
