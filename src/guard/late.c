@@ -214,15 +214,15 @@ static void look_at(struct batch *b, const char *path)
 	bool no = denied(l, path);
 	struct stat *st = &b->st[b->n];
 
-	if (lstat(path, st) < 0 || (!no && (!S_ISSOCK(st->st_mode) || given(l, path))) ||
-	    is_settled(l, path, st))
+	if (lstat(path, st) < 0 || (!no && !S_ISSOCK(st->st_mode)) || is_settled(l, path, st))
 		return;
 	memcpy(b->path[b->n], path, strlen(path) + 1);
 	b->names[b->n] = (struct jail_late_name){ .path = b->path[b->n],
 						  .dev = st->st_dev,
 						  .fs = super_of(path, st),
 						  .ino = st->st_ino,
-						  .socket = !no && S_ISSOCK(st->st_mode) };
+						  .socket = !no && S_ISSOCK(st->st_mode),
+						  .given = !no && given(l, path) };
 	if (++b->n == JAIL_LATE_NAMES)
 		cover(b);
 }

@@ -228,6 +228,7 @@ struct jail_late_name {
 	dev_t dev, fs; /* as stat(2) says; and of the super block */
 	ino_t ino;
 	bool socket;    /* it stays when the sandbox bound it */
+	bool given;     /* it stays when it is the one of the start */
 	bool done, own; /* the answer: nothing is left to be done; it is the sandbox's own socket */
 };
 

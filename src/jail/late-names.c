@@ -185,6 +185,7 @@ static int cover(int root, const struct jail_late_name *name, int mask)
 	_cleanup_close_ int fd =
 		sys_openat2(root, name->path + 1, O_PATH | O_NOFOLLOW,
 			    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+	struct statx stx = { .stx_mask = 0 };
 	struct stat st;
 
 	if (fd < 0)
@@ -192,6 +193,10 @@ static int cover(int root, const struct jail_late_name *name, int mask)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_dev != name->dev || st.st_ino != name->ino)
+		return 0;
+	/* what is given is a mount of the inode that was judged; it goes when the name is given to another one */
+	if (name->given && sys_statx(fd, "", AT_EMPTY_PATH, &stx) == 0 &&
+	    (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return 0;
 	if (S_ISSOCK(st.st_mode) || S_ISDIR(st.st_mode))
 		return jail_socket_cover(root, name->path);

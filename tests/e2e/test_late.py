@@ -271,6 +271,12 @@ def test_a_socket_that_is_given_stays(start, user, ws):
         with servers(user, ws / "late.sock"):
             assert wait_for(lambda: not connects(live, ws / "late.sock")), "reached"
             assert connects(live, ws / "given.sock")
+            user.write(ws / "file")  # looked at again
+            time.sleep(0.1)
+            assert connects(live, ws / "given.sock")
+    with servers(user, ws / "given.sock"):  # as --allow-socket says: another one is not given
+        assert wait_for(lambda: not connects(live, ws / "given.sock")), "reached"
+        assert user.exec([PYTHON, ws / "try.py", ws / "given.sock"], cwd=ws).out == "given.sock\n", "control"
 
 
 def test_an_inode_number_is_not_enough(start, user, ws):
