@@ -134,6 +134,7 @@ struct sandbox {
 	struct opt_source *sources; /* policy files, lowest layer first */
 	struct sandbox_ignored *ignored;
 	struct sandbox_scan *scans;
+	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
 		*options; /* of the command line; merged with those of files, when there are any */

@@ -218,6 +218,11 @@ struct judgement judge(const struct sandbox *s, bool write, const char *path)
 		j.why = v.write_rule ? NULL : "by default only the workspace is writable";
 		return j;
 	}
+	if (write && jail_plan_absent(&s->plan, path)) {
+		j = ruled(v.write_rule, "absent", true);
+		j.why = "what appears there is moved away";
+		return j;
+	}
 	j = yes(policy_state_name(op->flags & JAIL_OP_WRITABLE ? POLICY_SHOW_RW : POLICY_SHOW_RO),
 		NULL);
 	j.rule = write ? v.write_rule : v.read_rule;

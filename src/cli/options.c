@@ -116,7 +116,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST(
 			"deny-write", &o->files, "filesystem.denyWrite", "PATH",
 			"Keep PATH read-only in what is writable",
-			"Wins over every --allow-write. PATH must exist; the directories on the way to it can't be renamed during the run.",
+			"Wins over every --allow-write. The directories on the way to it can't be renamed during the run. Where PATH does not exist, what appears there is moved to the quarantine.",
 			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"allow-read", &o->files, "filesystem.allowRead", "PATH",

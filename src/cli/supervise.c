@@ -261,10 +261,10 @@ static void ask_for_watcher(struct run *run, long *wait)
 	long left = run->watch_at - now_ms();
 
 	if (left <= 0) {
-		run->watch_at =
-			guard_watch(&run->guard) == -EAGAIN && ++run->watch_tries < WATCH_TRIES ?
-				now_ms() + WATCH_AGAIN_MS :
-				0;
+		run->watch_at = guard_watch(&run->guard, run->jail.ns) == -EAGAIN &&
+						++run->watch_tries < WATCH_TRIES ?
+					now_ms() + WATCH_AGAIN_MS :
+					0;
 		left = WATCH_AGAIN_MS;
 	}
 	if (run->watch_at && (*wait < 0 || *wait > left))

@@ -155,11 +155,11 @@ static int note(struct sweep *s, const char *path, const char *what, const char 
 		return err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	m = &rep->moved[rep->n++];
 	m->path = arena_strdup(rep->arena, path);
-	m->what = what;
+	m->what = arena_strdup(rep->arena, what);
 	m->why = why ? arena_strdup(rep->arena, why) : NULL;
 	m->id = id ? arena_strdup(rep->arena, id) : NULL;
 	m->error = id ? NULL : error;
-	return m->path ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	return m->path && m->what ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
 static int put(struct sweep *s, const char *path, const char *what, const char *why)
@@ -255,6 +255,45 @@ static int look_at(struct sweep *s, const struct jail_protected *p)
 	return put(s, p->path, policy_protected_what(p->row), NULL);
 }
 
+/* The part of @path that is there: all of it, or a link on the way, below what is writable. Return: whether there is any. */
+static bool stands(const struct sweep *s, const char *path, char out[LIMIT_PATH])
+{
+	const char *slash;
+	size_t i, from = 0;
+	struct stat st;
+
+	for (i = 0; i < s->of->policy->n; i++) {
+		const struct policy_rule *rule = &s->of->policy->rules[i];
+
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->len < strlen(path) &&
+		    policy_rule_covers(rule, path, strlen(path)) && rule->len > from)
+			from = rule->len;
+	}
+	/* what the rule names led through no link when the run began */
+	for (slash = path + from; (slash = strchr(slash + 1, '/'));) {
+		memcpy(out, path, (size_t)(slash - path));
+		out[slash - path] = '\0';
+		if (lstat(out, &st) < 0)
+			return false;
+		if (S_ISLNK(st.st_mode))
+			return true;
+	}
+	memcpy(out, path, strlen(path) + 1);
+	return lstat(out, &st) == 0;
+}
+
+/* A rule denies it, and it was not there when the run began. */
+static int look_at_absent(struct sweep *s, const struct jail_absent *a)
+{
+	char path[LIMIT_PATH], what[256];
+
+	if (!stands(s, a->path, path))
+		return 0;
+	(void)snprintf(what, sizeof(what), GUARD_DENIED "%.*s",
+		       (int)(sizeof(what) - sizeof(GUARD_DENIED)), a->origin);
+	return put(s, path, what, NULL);
+}
+
 int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 {
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
@@ -280,6 +319,8 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	policy_seal(&with);
 	for (i = 0; r == 0 && i < now.n_found; i++)
 		r = look_at(&s, &now.found[i]);
+	for (i = 0; r == 0 && i < of->plan->n_absent; i++)
+		r = look_at_absent(&s, &of->plan->absent[i]);
 	arena_done(&arena);
 	return r;
 }

@@ -137,11 +137,14 @@ struct jail_shared {
 	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 
+/* The sandbox's namespaces that the launcher holds descriptors of. */
+enum jail_ns { JAIL_NS_USER, JAIL_NS_MNT, JAIL_NS_NET, JAIL_NS_NUM };
+
 struct jail {
 	struct jail_shared *shared;
 	pid_t pid;                 /* PID 1, as the host sees it; reap it */
 	int sock;                  /* to PID 1 */
-	int userns, mntns;         /* after WIRE_READY */
+	int ns[JAIL_NS_NUM];       /* after WIRE_READY */
 	enum wire_order order;     /* what PID 1 may still say */
 	unsigned int lost;         /* layers that the launcher could not have, as bits */
 	bool searched;             /* all direct trees were searched for sockets before the start */
@@ -149,13 +152,12 @@ struct jail {
 	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                          \
-	{                                                                                  \
-		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 }, \
-		.drop = {                                                                  \
-			-1,                                                                \
-			-1                                                                 \
-		}                                                                          \
+#define JAIL_INIT                                                                               \
+	{                                                                                       \
+		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 }, .drop = { \
+			-1,                                                                     \
+			-1                                                                      \
+		}                                                                               \
 	}
 
 /**
@@ -228,6 +230,25 @@ void jail_settle(struct jail *jail);
  */
 int jail_late(const struct jail *jail, const struct jail_plan *plan,
 	      const struct jail_protect *protect, const struct policy *policy);
+
+/* A name that came after the start, as it was seen outside of the sandbox. */
+struct jail_late_name {
+	const char *path;
+	dev_t dev, fs; /* as stat(2) says; and of the super block */
+	ino_t ino;
+	bool socket;    /* it stays when the sandbox bound it */
+	bool given;     /* it stays when it is the one of the start */
+	bool done, own; /* the answer: nothing is left to be done; it is the sandbox's own socket */
+};
+
+#define JAIL_LATE_NAMES 64u /* at once */
+
+/**
+ * jail_late_cover() - mount over @names in the sandbox that runs: unreadable files and directories, dead sockets. Waits until it is done.
+ * @ns: of the sandbox
+ * Return: 0; negative errno: nothing was done.
+ */
+int jail_late_cover(const int ns[JAIL_NS_NUM], struct jail_late_name *names, size_t n);
 
 /** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
 int jail_landlock_abi(void);

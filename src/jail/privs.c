@@ -79,8 +79,8 @@ struct child {
 	int ruleset;
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
-	/* user and mount namespace, for jail_late(); then what jail_watch_memory() needs */
-	int service[2 + JAIL_WATCH_NUM];
+	/* namespaces, for what is mounted later; then what jail_watch_memory() needs */
+	int service[JAIL_NS_NUM + JAIL_WATCH_NUM];
 	int cgroups[8]; /* by which PID 1 enters its cgroups */
 	struct cpus cpus;
 };
@@ -244,8 +244,8 @@ static int stage_open(struct child *c, struct err *e)
 /* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
-	c->service[0] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	c->service[1] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	c->service[JAIL_NS_USER] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[JAIL_NS_MNT] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
@@ -458,7 +458,7 @@ static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
 		return 0;
-	return jail_limits_apply(&c->apply, c->cgroups, c->service + 2, e);
+	return jail_limits_apply(&c->apply, c->cgroups, c->service + JAIL_NS_NUM, e);
 }
 
 /* 6, 7: while the launcher plans. */
@@ -475,7 +475,7 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 
 static int stage_join(struct child *c, struct err *e)
 {
-	int r = netns_join(&c->net);
+	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
 	if (r == 0)
 		return 0;
@@ -572,7 +572,7 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	msg.ready.lost = c->apply.lost;
 	while (n < ARRAY_SIZE(c->service) && c->service[n] >= 0)
 		n++;
-	r = wire_send(c->sock, &msg, c->service, n == 1 ? 0 : n, true);
+	r = wire_send(c->sock, &msg, c->service, n < JAIL_NS_NUM ? 0 : n, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(c->sock, c->lock);

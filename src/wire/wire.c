@@ -23,7 +23,7 @@ static const struct row {
 	size_t size;
 	unsigned int fds; /* how many may come with it: bits 1 << n */
 } rows[] = {
-	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 2 | 1u << 5 },
+	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 3 | 1u << 6 },
 	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 1u << 0 },
 	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1u << 1 },
 	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 1u << 0 },

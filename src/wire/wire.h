@@ -80,7 +80,7 @@ struct wire_msg {
 #define WIRE_HEADER 16u
 #define WIRE_MAX \
 	(WIRE_HEADER + 8u + sizeof(((struct err *)0)->where) + sizeof(((struct err *)0)->msg))
-#define WIRE_FDS 5u /* descriptors of one message */
+#define WIRE_FDS 6u /* descriptors of one message */
 
 /** wire_encode() - the bytes of @m. Return: how many, at most WIRE_MAX; 0 when @m is no message. */
 size_t wire_encode(const struct wire_msg *m, unsigned char out[WIRE_MAX]);
