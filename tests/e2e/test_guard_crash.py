@@ -121,7 +121,7 @@ def test_launcher(places, user, works):
 def start_watcher(place, inject):
     """The watcher as bailey starts it, under strace."""
     proc = place.user.popen(["sh", "-c", 'exec 3<"$0"; exec "$@"', place.runtime, *place.strace(inject), BAILEY, "watch-runs", "3"], cwd="/", env=place.env)
-    assert wait_for(lambda: (place.runtime / "watch").exists() or proc.poll() is not None)
+    assert wait_for(lambda: list(place.runtime.glob("watch*[0-9h]")) or proc.poll() is not None)
     return proc
 
 
