@@ -54,6 +54,7 @@ struct sandbox_options {
 	const char *timeout;
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
+	const char *report;
 	bool dry_run;
 	bool tty, no_tty;
 };
@@ -127,11 +128,13 @@ struct sandbox {
 	size_t n_removed;
 	unsigned int allow_degraded;
 	enum jail_nested nested;
+	enum jail_report report;
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
 	struct sandbox_ignored *ignored;
 	struct sandbox_scan *scans;
+	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
 		*options; /* of the command line; merged with those of files, when there are any */
@@ -216,6 +219,10 @@ struct judgement {
 /** judge() - whether the sandbox could read or @write @path (normalised; links on the way to it resolved), by policy, plan and file modes. */
 struct judgement judge(const struct sandbox *s, bool write, const char *path);
 
+/** judgement_text() - append a line that says it: "@access PATH: denied, hidden; …". @grant: the path that its option must name */
+void judgement_text(const struct judgement *j, const char *access, const char *path,
+		    const char *grant, struct buf *b);
+
 #define RELAY_FILES \
 	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
 #define RELAY_TERMINALS 2u /* a command that must see no terminal */
@@ -225,6 +232,8 @@ struct relay {
 	pid_t pid[3]; /* 0: none */
 	int file[3];  /* what was there before */
 };
+
+struct report; /* report.h */
 
 /* A run under supervision. */
 struct run {
@@ -247,7 +256,13 @@ struct run {
 	struct guard guard;
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
 	int watch_tries;
-	bool guarded; /* something that is kept is writable: guard_begin() was called */
+	struct report *report; /* what the observer collects, or NULL */
+	/* who gets that, in the place of stderr; or NULL */
+	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
+	void *reported_arg;
+	pid_t observer;   /* 0: none */
+	int observer_end; /* hangs up when the observer ends */
+	bool guarded;     /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
@@ -310,7 +325,17 @@ int cli_fail(const struct err *e);
 /** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
 int cli_print(const struct buf *b);
 
+/**
+ * run_to_end() - `bailey run` of @argv, once the words are options.
+ * @reported: as in struct run; NULL: print it
+ * Return: exit status, or negative errno with @e, when nothing has run.
+ */
+int run_to_end(const struct sandbox_options *o, char *const *argv,
+	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
+	       void *arg, struct err *e);
+
 int run_main(char **argv);
+int learn_main(char **argv);
 int check_main(char **argv);
 int doctor_main(char **argv);
 int help_main(char **argv);
@@ -318,7 +343,7 @@ int version_main(char **argv);
 int trust_main(char **argv);
 int quarantine_main(char **argv);
 
-extern const struct command_words run_words, check_words, doctor_words, trust_words,
+extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */

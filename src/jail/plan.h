@@ -91,12 +91,20 @@ struct jail_frame {
 	size_t n;
 };
 
+/* A name in a writable tree that a rule keeps the command from, and that is not there: nothing can be mounted on it. */
+struct jail_absent {
+	const char *path;
+	const char *origin;
+};
+
 struct jail_plan {
 	struct arena *arena; /* borrowed */
 	struct jail_op *ops;
 	size_t n, size;
 	size_t overlays;
 	const struct jail_frame *early; /* jail_plan_early(), or NULL */
+	struct jail_absent *absent; /* of deny-write: what appears there is moved away (guard) */
+	size_t n_absent, absent_size;
 };
 
 /**
@@ -129,6 +137,9 @@ bool jail_plan_socket(const struct jail_plan *plan, const char *path);
  * Return: it; never NULL for a plan that was made.
  */
 const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path);
+
+/** jail_plan_absent() - the entry of plan->absent that names @path (normalised) or a parent of it. Return: it, or NULL. */
+const struct jail_absent *jail_plan_absent(const struct jail_plan *plan, const char *path);
 
 /** jail_op_type_name() - "overlay", "bind" … */
 const char *jail_op_type_name(enum jail_op_type t);
