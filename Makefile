@@ -60,7 +60,7 @@ test-full: deps-test
 bench: deps
 	$(call install-packages,$(BENCH_DEPS) python3)
 	@$(MAKE) --no-print-directory build/bailey
-	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/srt.py
+	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py
 
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}

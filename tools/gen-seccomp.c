@@ -5,7 +5,8 @@
  * Theory of operation
  *
  * OUTPUT.h gets arrays of struct sock_filter: seccomp_run[], its variants seccomp_userns[] and seccomp_nested[], and seccomp_xattr[], which is
- * put on top of a variant and has part 2 only. The programs are made of two parts:
+ * put on top of a variant and has part 2 only; and seccomp_writes[] and seccomp_reads[], which refuse nothing and ask the listener of a run
+ * that reports. The others are made of two parts:
  *
  * 1. Written by hand here (struct prog): the wrong ABI, numbers that nobody has looked at, and the
  *    calls that depend on arguments. libseccomp can't say "any of these bits" (one rule per bit)
@@ -120,6 +121,12 @@ static const struct row arg_rows[] = {
 	{ "socket", SECCOMP_SOCKET_NR, 0 },
 	{ "socketpair", SECCOMP_SOCKETPAIR_NR, 0 },
 	{ "setsockopt", SECCOMP_SETSOCKOPT_NR, 0 },
+};
+
+static const struct row notify_rows[] = {
+#define X(name, nr, ...) { #name, nr, 0 },
+	SECCOMP_NOTIFY(X)
+#undef X
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt, ...)
@@ -395,6 +402,39 @@ static void make_first_part(struct prog *p)
 	label_here(p, second);
 }
 
+static void emit_notify(struct prog *p, const char *name, int nr, int flags, int reads)
+{
+	const int ask = ret(p, SECCOMP_RET_USER_NOTIF);
+	int end;
+
+	if (flags < 0) {
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)nr, ask, NEXT)->note = name;
+		return;
+	}
+	end = block(p, nr, name);
+	load(p, OFF_ARG_LOW(flags));
+	jump(p, BPF_JSET, O_PATH, ret_allow(p), NEXT);
+	if (reads)
+		emit(p, BPF_JMP | BPF_JA, 0, ask, NEXT);
+	else
+		jump(p, BPF_JSET, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC, ask, ret_allow(p));
+	label_here(p, end);
+}
+
+/* Another ABI, and what has no row, is for the other filter to judge. */
+static void make_notify(struct prog *p, int reads)
+{
+	load(p, OFF_ARCH);
+	jump(p, BPF_JEQ, AUDIT_ARCH_X86_64, NEXT, ret_allow(p));
+	load(p, OFF_NR);
+#define X(name, nr, op, dir, path, dir2, path2, flags, follow) \
+	emit_notify(p, #name, nr, flags, reads);
+	SECCOMP_NOTIFY(X)
+#undef X
+	emit(p, BPF_JMP | BPF_JA, 0, ret_allow(p), NEXT);
+	emit_rets(p);
+}
+
 static unsigned int distance(const struct prog *p, size_t at, int label)
 {
 	if (label == NEXT)
@@ -439,6 +479,8 @@ static void check_rows(void)
 	}
 	for (size_t i = 0; i < sizeof(xattr_rows) / sizeof(xattr_rows[0]); i++)
 		check_row(&xattr_rows[i]);
+	for (size_t i = 0; i < sizeof(notify_rows) / sizeof(notify_rows[0]); i++)
+		check_row(&notify_rows[i]);
 	for (size_t i = 0; i < sizeof(allow_rows) / sizeof(allow_rows[0]); i++) {
 		size_t k = 0;
 
@@ -496,6 +538,24 @@ static size_t make_second_part(enum seccomp_variant variant, const struct row *r
 
 /* --- the header --- */
 
+static void print_insns(FILE *f, const struct prog *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct insn *in = &p->insn[i];
+		unsigned int k = in->k, jt = distance(p, i, in->jt), jf = distance(p, i, in->jf);
+
+		if (in->code == (BPF_JMP | BPF_JA)) {
+			k = jt;
+			jt = 0;
+		}
+		if (jt > 255 || jf > 255)
+			die("instruction %zu jumps too far", i);
+		if (in->note)
+			fprintf(f, "\t/* %s */\n", in->note);
+		fprintf(f, "\t{ 0x%02x, %u, %u, 0x%08x },\n", in->code, jt, jf, k);
+	}
+}
+
 /* @rows: of the second part; @first: whether there is a first one. */
 static void print_program(FILE *f, const char *name, enum seccomp_variant variant, int first,
 			  const struct row *rows, size_t n_rows)
@@ -508,24 +568,22 @@ static void print_program(FILE *f, const char *name, enum seccomp_variant varian
 		make_first_part(&p);
 	fprintf(f, "/* %zu instructions. */\n", p.n + n_second);
 	fprintf(f, "__attribute__((unused)) static const struct sock_filter %s[] = {\n", name);
-	for (size_t i = 0; i < p.n; i++) {
-		const struct insn *in = &p.insn[i];
-		unsigned int k = in->k, jt = distance(&p, i, in->jt), jf = distance(&p, i, in->jf);
-
-		if (in->code == (BPF_JMP | BPF_JA)) {
-			k = jt;
-			jt = 0;
-		}
-		if (jt > 255 || jf > 255)
-			die("instruction %zu jumps too far", i);
-		if (in->note)
-			fprintf(f, "\t/* %s */\n", in->note);
-		fprintf(f, "\t{ 0x%02x, %u, %u, 0x%08x },\n", in->code, jt, jf, k);
-	}
+	print_insns(f, &p);
 	fprintf(f, "\t/* refused whatever the arguments: libseccomp's tree */\n");
 	for (size_t i = 0; i < n_second; i++)
 		fprintf(f, "\t{ 0x%02x, %u, %u, 0x%08x },\n", second[i].code, second[i].jt,
 			second[i].jf, second[i].k);
+	fprintf(f, "};\n\n");
+}
+
+static void print_notify(FILE *f, const char *name, int reads)
+{
+	struct prog p = { .variant = SECCOMP_PLAIN };
+
+	make_notify(&p, reads);
+	fprintf(f, "/* %zu instructions. */\n", p.n);
+	fprintf(f, "__attribute__((unused)) static const struct sock_filter %s[] = {\n", name);
+	print_insns(f, &p);
 	fprintf(f, "};\n\n");
 }
 
@@ -559,6 +617,8 @@ int main(int argc, char **argv)
 			      sizeof(deny_rows) / sizeof(deny_rows[0]));
 	print_program(f, "seccomp_xattr", SECCOMP_PLAIN, 0, xattr_rows,
 		      sizeof(xattr_rows) / sizeof(xattr_rows[0]));
+	print_notify(f, "seccomp_writes", 0);
+	print_notify(f, "seccomp_reads", 1);
 	fprintf(f, "#endif\n");
 	bad = ferror(f);
 	if (fclose(f) != 0 || bad) {

@@ -46,31 +46,6 @@ const struct command_words check_words = {
 		      { "2", "wrong options or policy" } },
 };
 
-static void answer_text(const struct judgement *j, bool write, const char *path, struct buf *b)
-{
-	buf_puts(b, write ? "write " : "read ");
-	buf_quote(b, path);
-	buf_printf(b, ": %s, %s", j->allowed ? "allowed" : "denied", j->state);
-	if (j->rule) {
-		buf_printf(b, "; %s ", policy_kind_name(j->rule->kind));
-		buf_quote(b, j->rule->path);
-		buf_puts(b, " (");
-		buf_quote(b, j->rule->origin);
-		buf_puts(b, ")");
-	}
-	if (j->why)
-		buf_printf(b, "; %s", j->why);
-	if (j->option) {
-		buf_printf(b, "; to allow it: %s ", j->option);
-		text_shell(b, path);
-		if (j->other)
-			buf_printf(b, " (or %s)", j->other);
-	} else if (j->way) {
-		buf_printf(b, "; to allow it, %s", j->way);
-	}
-	buf_puts(b, "\n");
-}
-
 static void answer_json(const struct judgement *judged, bool write, const char *path,
 			struct json *j)
 {
@@ -149,7 +124,7 @@ static int check_paths(const struct sandbox *s, char *const *paths, bool write, 
 		if (json)
 			answer_json(&judged, write, path, &j);
 		else
-			answer_text(&judged, write, path, &b);
+			judgement_text(&judged, write ? "write" : "read", path, path, &b);
 		all = all && judged.allowed;
 	}
 	if (json) {

@@ -44,12 +44,10 @@ const struct command *command_find(const char *name, struct err *e);
 
 /* A front: it starts from something else than the native built-in rules and environment (docs/adr/0015). */
 struct sandbox_front {
-	char **env;                /* of the command, whole */
-	bool lawless;              /* nothing is protected in what is writable */
-	bool live_sockets;         /* every unix socket of the host that the caller could reach */
-	const char *const *absent; /* write-denied paths in what is writable that are not there */
-	size_t n_absent;
-	int watch; /* a descriptor that the supervisor's loop waits for, or -1 */
+	char **env;        /* of the command, whole */
+	bool lawless;      /* nothing is protected in what is writable */
+	bool live_sockets; /* every unix socket of the host that the caller could reach */
+	int watch;         /* a descriptor that the supervisor's loop waits for, or -1 */
 	int (*on_watch)(void *arg, short revents, struct err *e);
 	void *arg;
 	struct loop_source *source; /* of watch, while the command runs */
@@ -68,6 +66,7 @@ struct sandbox_options {
 	const char *timeout;
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
+	const char *report;
 	bool dry_run;
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
@@ -142,11 +141,13 @@ struct sandbox {
 	size_t n_removed;
 	unsigned int allow_degraded;
 	enum jail_nested nested;
+	enum jail_report report;
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
 	struct sandbox_ignored *ignored;
 	struct sandbox_scan *scans;
+	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
 		*options; /* of the command line; merged with those of files, when there are any */
@@ -231,6 +232,10 @@ struct judgement {
 /** judge() - whether the sandbox could read or @write @path (normalised; links on the way to it resolved), by policy, plan and file modes. */
 struct judgement judge(const struct sandbox *s, bool write, const char *path);
 
+/** judgement_text() - append a line that says it: "@access PATH: denied, hidden; …". @grant: the path that its option must name */
+void judgement_text(const struct judgement *j, const char *access, const char *path,
+		    const char *grant, struct buf *b);
+
 #define RELAY_FILES \
 	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
 #define RELAY_TERMINALS 2u /* a command that must see no terminal */
@@ -240,6 +245,8 @@ struct relay {
 	pid_t pid[3]; /* 0: none */
 	int file[3];  /* what was there before */
 };
+
+struct report; /* report.h */
 
 /* A run under supervision. */
 struct run {
@@ -262,7 +269,13 @@ struct run {
 	struct guard guard;
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
 	int watch_tries;
-	bool guarded; /* something that is kept is writable: guard_begin() was called */
+	struct report *report; /* what the observer collects, or NULL */
+	/* who gets that, in the place of stderr; or NULL */
+	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
+	void *reported_arg;
+	pid_t observer;   /* 0: none */
+	int observer_end; /* hangs up when the observer ends */
+	bool guarded;     /* something that is kept is writable: guard_begin() was called */
 	struct shared *shared;
 };
 
@@ -319,12 +332,6 @@ int relay_start(struct relay *relay, unsigned int what, struct err *e);
 /** relay_finish() - when the run is over: wait until its output is written; @abandon: do not wait. */
 void relay_finish(struct relay *relay, bool abandon);
 
-/**
- * sandbox_run() - the whole of a run: make the sandbox, run @argv in it, supervise it to the end.
- * Return: exit status, or negative errno with @e, when nothing has run.
- */
-int sandbox_run(const struct sandbox_options *o, char *const *argv, struct err *e);
-
 /** cli_close_inherited() - close every descriptor above 2 but @keep (-1: none). Return: 0 or negative errno with @e. */
 int cli_close_inherited(int keep, struct err *e);
 
@@ -334,7 +341,17 @@ int cli_fail(const struct err *e);
 /** cli_print() - write @b to stdout. Return: 0, or 125 with a message. */
 int cli_print(const struct buf *b);
 
+/**
+ * run_to_end() - `bailey run` of @argv, once the words are options.
+ * @reported: as in struct run; NULL: print it
+ * Return: exit status, or negative errno with @e, when nothing has run.
+ */
+int run_to_end(const struct sandbox_options *o, char *const *argv,
+	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
+	       void *arg, struct err *e);
+
 int run_main(char **argv);
+int learn_main(char **argv);
 int check_main(char **argv);
 int doctor_main(char **argv);
 int help_main(char **argv);
@@ -344,7 +361,7 @@ int quarantine_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
 
-extern const struct command_words run_words, check_words, doctor_words, trust_words,
+extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, srt_verb_words, claude_words, help_words, version_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */

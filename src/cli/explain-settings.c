@@ -87,7 +87,9 @@ void explain_settings_text(const struct sandbox *s, struct buf *b)
 		buf_printf(b, "  [%s]\n", ig->why);
 	}
 	if (s->scans)
-		buf_puts(b, "\npatterns (what is there now; later names are not covered)\n");
+		buf_puts(
+			b,
+			"\npatterns (what is there now; later names are covered when they are seen)\n");
 	for (sc = s->scans; sc; sc = sc->next) {
 		buf_puts(b, "  ");
 		buf_quote(b, sc->pattern);

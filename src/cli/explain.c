@@ -115,7 +115,9 @@ static void notes_text(const struct sandbox *s, struct buf *b)
 	}
 	if (s->protect.n_more)
 		buf_printf(b, "  and %zu more\n", s->protect.n_more);
-	buf_puts(b, "  names that do not exist at the start: they are not protected\n");
+	buf_puts(
+		b,
+		"  names that do not exist at the start: what the run makes is moved to the quarantine\n");
 }
 
 static void explain_json(const struct sandbox *s, char *const *argv, struct buf *b)
@@ -178,6 +180,14 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
+	json_open(&j, "absent", '[');
+	for (i = 0; i < s->plan.n_absent; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "path", s->plan.absent[i].path);
+		json_str(&j, "origin", s->plan.absent[i].origin);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
 	notes_json(s, &j);
 	layers_json(s, &j);
 	json_close(&j, '}');
@@ -225,6 +235,13 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		buf_quote(b, op->path);
 		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "",
 			   op->rule ? op->rule->origin : "", op->rule ? "]" : "");
+	}
+	for (i = 0; i < s->plan.n_absent; i++) {
+		buf_puts(b, "  absent    ");
+		buf_quote(b, s->plan.absent[i].path);
+		buf_puts(b, "  what appears there is moved away  [");
+		buf_quote(b, s->plan.absent[i].origin);
+		buf_puts(b, "]\n");
 	}
 	limits_explain_text(s, b);
 	notes_text(s, b);

@@ -120,6 +120,24 @@ static int scan_dir(struct scan *sc, int dfd, char *path, uint64_t at, int depth
 	return r;
 }
 
+/* Names that come later are the watcher's. */
+static int keep_pattern(struct sandbox *s, const struct scan *sc)
+{
+	struct guard_pattern *p;
+
+	if (sc->path->kind != POLICY_DENY_READ && sc->path->kind != POLICY_HIDE)
+		return 0;
+	p = arena_alloc(&s->arena, sizeof(*p));
+	if (!p)
+		return sandbox_oom(sc->e);
+	*p = (struct guard_pattern){ .kind = sc->path->kind,
+				     .layer = sc->path->layer,
+				     .glob = sc->glob,
+				     .next = s->patterns };
+	s->patterns = p;
+	return 0;
+}
+
 static int scan(struct sandbox *s, const struct sandbox_path *p, struct scan *sc)
 {
 	struct sandbox_scan **end = &s->scans;
@@ -169,5 +187,8 @@ int sandbox_pattern(struct sandbox *s, const struct sandbox_path *p, struct err 
 		return literal ? 0 :
 				 err_wrap(e, r, "%s: '%s'", sandbox_where(p->value, where),
 					  p->value->value);
-	return sc.glob.n == 0 ? sandbox_place(s, p, sc.glob.base, e) : scan(s, p, &sc);
+	if (sc.glob.n == 0)
+		return sandbox_place(s, p, sc.glob.base, e);
+	r = keep_pattern(s, &sc);
+	return r < 0 ? r : scan(s, p, &sc);
 }

@@ -16,39 +16,36 @@ static bool steers(const char *s)
 	return false;
 }
 
-static void say_way(const struct guard_moved *m, struct buf *b)
-{
-	buf_puts(b, ". To allow it: --unprotect ");
-	if (steers(m->path))
-		buf_quote(b, m->path);
-	else
-		text_shell(b, m->path);
-}
-
 static void say_moved(const struct guard_moved *m, void (*say)(const char *line))
 {
 	struct buf b = BUF_INIT(4ul * LIMIT_PATH);
-	bool denied = strcmp(m->what, GUARD_DENIED) == 0;
+	bool denied = strncmp(m->what, GUARD_DENIED, strlen(GUARD_DENIED)) == 0;
 
 	buf_puts(&b, "'");
 	buf_quote(&b, m->path);
-	if (denied)
-		buf_puts(&b, "': made during a run, and not there before (write-denied");
-	else
-		buf_printf(&b, "': made during a run, and the host would use it (%s", m->what);
+	buf_printf(&b, denied ? "': made during a run, and not to be written (" :
+				"': made during a run, and the host would use it (");
+	buf_quote(&b, m->what);
 	if (m->why) {
 		buf_puts(&b, ": ");
 		buf_quote(&b, m->why);
 	}
 	buf_puts(&b, "): ");
-	if (m->id) {
+	if (m->id && denied) {
 		buf_printf(&b, "moved to the quarantine; bailey quarantine show|restore %s", m->id);
-		if (!denied)
-			say_way(m, &b);
+	} else if (m->id) {
+		buf_printf(
+			&b,
+			"moved to the quarantine; bailey quarantine show|restore %s. To allow it: --unprotect ",
+			m->id);
+		if (steers(m->path))
+			buf_quote(&b, m->path);
+		else
+			text_shell(&b, m->path);
 	} else {
 		buf_printf(
 			&b,
-			"it is still there, because it can't be moved (%s); look at it before the host does",
+			"it is still there, because it can't be moved (%s); look at it before anything uses it",
 			m->error ? m->error : "out of memory");
 	}
 	if (!b.failed)
@@ -105,7 +102,8 @@ void guard_begin_run(struct run *run, const struct sandbox *s)
 		return;
 	if (settings_state_dir(s->home, state) < 0)
 		state[0] = '\0'; /* no home: nothing can be kept there */
-	guard_begin(&run->guard, state, run->jail.pid, &s->policy, &s->protect);
+	guard_begin(&run->guard, state, run->jail.pid, &s->plan, &s->policy, &s->protect,
+		    s->patterns);
 	run->guarded = true;
 }
 
@@ -118,7 +116,7 @@ void guard_say_end(struct run *run, const struct sandbox *s, void (*say)(const c
 
 	if (!run->guarded)
 		return;
-	r = guard_end(&run->guard, &s->policy, &s->protect, &rep, &e);
+	r = guard_end(&run->guard, &s->plan, &s->policy, &s->protect, &rep, &e);
 	say_report(&rep, r, &e, say);
 	run->guarded = false;
 	arena_done(&arena);

@@ -218,10 +218,42 @@ struct judgement judge(const struct sandbox *s, bool write, const char *path)
 		j.why = v.write_rule ? NULL : "by default only the workspace is writable";
 		return j;
 	}
+	if (write && jail_plan_absent(&s->plan, path)) {
+		j = ruled(v.write_rule, "absent", true);
+		j.why = "what appears there is moved away";
+		return j;
+	}
 	j = yes(policy_state_name(op->flags & JAIL_OP_WRITABLE ? POLICY_SHOW_RW : POLICY_SHOW_RO),
 		NULL);
 	j.rule = write ? v.write_rule : v.read_rule;
 	if (!j.rule)
 		j.why = "by default everything is readable";
 	return judge_modes(s, write, path, j);
+}
+
+void judgement_text(const struct judgement *j, const char *access, const char *path,
+		    const char *grant, struct buf *b)
+{
+	buf_puts(b, access);
+	buf_puts(b, " ");
+	buf_quote(b, path);
+	buf_printf(b, ": %s, %s", j->allowed ? "allowed" : "denied", j->state);
+	if (j->rule) {
+		buf_printf(b, "; %s ", policy_kind_name(j->rule->kind));
+		buf_quote(b, j->rule->path);
+		buf_puts(b, " (");
+		buf_quote(b, j->rule->origin);
+		buf_puts(b, ")");
+	}
+	if (j->why)
+		buf_printf(b, "; %s", j->why);
+	if (j->option) {
+		buf_printf(b, "; to allow it: %s ", j->option);
+		text_shell(b, grant);
+		if (j->other)
+			buf_printf(b, " (or %s)", j->other);
+	} else if (j->way) {
+		buf_printf(b, "; to allow it, %s", j->way);
+	}
+	buf_puts(b, "\n");
 }

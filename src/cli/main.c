@@ -12,6 +12,8 @@
 const struct command commands[] = {
 	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
 	  "run a command in a sandbox of its own", &run_words },
+	{ "learn", learn_main, "bailey learn [OPTIONS] -- COMMAND [ARG...]",
+	  "run a command, and print the policy that it would need", &learn_words },
 	{ "check", check_main, "bailey check [OPTIONS] read|write PATH...",
 	  "say whether a sandbox could read or write PATH, and why", &check_words },
 	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [NAME...]",

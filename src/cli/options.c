@@ -83,6 +83,12 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 		OPT_OPTIONAL("explain", &o->explain, NULL, "text|json",
 			     "Print policy, mount plan and layers; run nothing",
 			     "Each line says which rule of which layer it comes from."),
+		OPT_OPTIONAL(
+			"report", &o->report, NULL, "reads",
+			"Say at the end which files were denied, and what would allow them",
+			"Names what the command tried to write, make, rename, remove or change and was denied: the path, the rule, the option that would allow "
+			"it. With \"=reads\" also what it tried to open for reading; each open costs some microseconds more then. Says what was asked for, and decides "
+			"nothing: a hostile command can make it incomplete or untrue, but gains nothing by it. Programs inside can have no seccomp listener of their own."),
 		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
 			 "The whole sandbox is made, verified, and ended."),
 		OPT_END,
@@ -110,7 +116,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST(
 			"deny-write", &o->files, "filesystem.denyWrite", "PATH",
 			"Keep PATH read-only in what is writable",
-			"Wins over every --allow-write. PATH must exist; the directories on the way to it can't be renamed during the run.",
+			"Wins over every --allow-write. The directories on the way to it can't be renamed during the run. Where PATH does not exist, what appears there is moved to the quarantine.",
 			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"allow-read", &o->files, "filesystem.allowRead", "PATH",
@@ -214,6 +220,17 @@ int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--tty and --no-tty contradict each other: leave one out");
 	s->tty = o->tty ? SANDBOX_TTY : o->no_tty ? SANDBOX_NO_TTY : SANDBOX_TTY_AUTO;
+	return 0;
+}
+
+int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	if (!o->report)
+		return 0;
+	if (*o->report && strcmp(o->report, "reads") != 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--report=%.100s: expected --report or --report=reads", o->report);
+	s->report = *o->report ? JAIL_REPORT_READS : JAIL_REPORT_WRITES;
 	return 0;
 }
 

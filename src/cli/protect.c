@@ -21,10 +21,6 @@ int sandbox_protect(struct sandbox *s, struct err *e)
 	};
 	if (s->options->front && s->options->front->lawless)
 		return 0;
-	if (s->options->front) {
-		s->protect.absent = s->options->front->absent;
-		s->protect.n_absent = s->options->front->n_absent;
-	}
 	return jail_protect_find(&s->protect, &s->policy, e);
 }
 

@@ -248,7 +248,8 @@ static int quarantine(struct verb *v, const char *what, char *const *ids, struct
 	int r = sandbox_find_home(&s, e);
 
 	if (r == 0 && settings_state_dir(s.home, v->state) < 0)
-		r = err_set(e, ERR_USAGE, -ENOENT, "HOME is not set to an absolute path");
+		r = err_set(e, ERR_USAGE, -ENOENT,
+			    "there is no state directory: HOME and XDG_STATE_HOME say where it is");
 	sandbox_done(&s);
 	if (r == 0)
 		r = guard_heal(v->state, &rep, e);

@@ -75,6 +75,8 @@ struct attempt {
 	bool owner; /* of the workspace: a block of ids can't be had */
 	bool files; /* regular files on 0-2 travel through pipes: a policy file allows nested sandboxes */
 	bool again;
+	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
+	void *reported_arg;
 };
 
 static int run(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
@@ -91,6 +93,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	r = supervise_begin(&run, relay, e);
 	if (r < 0)
 		return r;
+	run.reported = a->reported;
+	run.reported_arg = a->reported_arg;
 	s = supervise_sandbox(&run);
 	s->starts = true;
 	r = sandbox_identify(s, o, a->owner, e);
@@ -118,10 +122,12 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	return r;
 }
 
-int sandbox_run(const struct sandbox_options *o, char *const *argv, struct err *e)
+int run_to_end(const struct sandbox_options *o, char *const *argv,
+	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
+	       void *arg, struct err *e)
 {
-	struct attempt attempt = { .again = false };
-	int r;
+	struct attempt attempt = { .reported = reported, .reported_arg = arg };
+	int r = 0;
 
 	do {
 		*e = (struct err)ERR_INIT;
@@ -164,11 +170,10 @@ int run_main(char **argv)
 			    "there is no command; name it after '--': bailey run -- make test");
 	if (r == 0 && argv[rest] && !dashes)
 		r = no_dashes(argv, rest, &e);
-	if (r == 0 && o.explain) {
+	if (r == 0 && o.explain)
 		r = explain_only(&o, argv + rest, &e);
-	} else if (r == 0) {
-		r = sandbox_run(&o, argv + rest, &e);
-	}
+	else if (r == 0)
+		r = run_to_end(&o, argv + rest, NULL, NULL, &e);
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;
 }

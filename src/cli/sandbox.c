@@ -59,6 +59,8 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 			       "the current directory has no path (was it removed?)");
 	r = sandbox_tty(s, o, e);
 	if (r == 0)
+		r = sandbox_report(s, o, e);
+	if (r == 0)
 		r = sandbox_find_home(s, e);
 	if (r == 0)
 		r = settings_load(s, o, cwd, e);

@@ -26,6 +26,9 @@ int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e)
 /** sandbox_tty() - s->tty. Return: 0 or -EINVAL with @e. */
 int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
+/** sandbox_report() - s->report. Return: 0 or -EINVAL with @e. */
+int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct err *e);
+
 /**
  * sandbox_nested() - s->nested, of s->options, and what is to be said of it.
  * @words: of the command line: what they ask for and a file forbids is an error

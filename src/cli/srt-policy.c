@@ -7,7 +7,7 @@
  *  - the root directory stands for what is in it;
  *  - a grant whose name leads through a symlink is none; patterns in allowWrite are names;
  *  - a denial of what is not there: for reading, the name is hidden (an overlay keeps it absent also when the host makes it); for writing, it is
- *    remembered, and the guard moves what was made there to the quarantine.
+ *    a rule as any other: the plan keeps it, and the guard moves what was made there to the quarantine.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -384,7 +384,6 @@ static int deny_reads(struct srt *s, struct err *e)
 int srt_denied_write(struct srt *s, const struct opt_source *source, const struct json_node *at,
 		     const char *path, struct err *e)
 {
-	struct opt_value v = { .opt = NULL };
 	char real[LIMIT_PATH];
 	struct stat st;
 	size_t i;
@@ -397,17 +396,8 @@ int srt_denied_write(struct srt *s, const struct opt_source *source, const struc
 		memcpy(real, path, strlen(path) + 1);
 	for (i = 0; i < s->n_roots && !path_covers(s->roots[i], real); i++)
 		;
-	if (i == s->n_roots)
-		return 0; /* nothing can be made there */
-	if (s->absent.n == LIMIT_RULES)
-		return err_set(
-			e, ERR_POLICY, -E2BIG,
-			"more than %d write-denied paths that are not there; deny a directory instead",
-			LIMIT_RULES);
-	v.value = arena_strdup(s->arena, real);
-	if (!v.value || opt_list_add(&s->absent, &v) < 0)
-		return sandbox_oom(e);
-	return 0;
+	/* elsewhere nothing can be made */
+	return i == s->n_roots ? 0 : add(s, "deny-write", source, at, real, true, e);
 }
 
 static int deny_write_top(struct srt *s, const struct entry *en, const char *path, struct err *e)
@@ -435,30 +425,15 @@ static int deny_writes(struct srt *s, struct err *e)
 	return r;
 }
 
-/* A switch of the native run, by its name. */
-static int set_flag(struct srt *s, const char *option, bool *ret_there)
-{
-	const struct opt *o = opt_find(s->options->table, option);
-
-	*ret_there = o && o->type == OPT_TYPE_FLAG;
-	if (*ret_there)
-		*(bool *)o->target = true;
-	return 0;
-}
-
 static int switches(struct srt *s, struct err *e)
 {
 	struct opt_value v = { .opt = opt_find(s->options->table, "allow-degraded"),
 			       .value = "proc" };
-	bool there = true;
 
 	s->options->allow_git_config = s->settings.allow_git_config;
+	s->options->allow_userns = s->settings.userns;
 	if (s->settings.weaker_nested && opt_list_add(&s->options->degraded, &v) < 0)
 		return sandbox_oom(e);
-	if (s->settings.userns)
-		(void)set_flag(s, "allow-userns", &there); /* can't fail */
-	if (!there)
-		srt_debug(s, "allowNestedUserNamespaces: not in this release");
 	return 0;
 }
 

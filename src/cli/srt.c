@@ -246,8 +246,6 @@ static void say_missing(const struct srt *s)
 
 	if (n->allowed->n || n->http_proxy_port || n->socks_proxy_port)
 		say("bailey: srt: no filtered network in this release: the command has no network at all");
-	if (s->settings.userns && !opt_find(s->options->table, "allow-userns"))
-		say("bailey: srt: allowNestedUserNamespaces is not in this release: the command can't make user namespaces");
 	for (k = s->settings.credential_files ? s->settings.credential_files->first : NULL; k;
 	     k = k->next)
 		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;
@@ -256,21 +254,6 @@ static void say_missing(const struct srt *s)
 		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;
 	if (mask)
 		say("bailey: srt: credentials can't be masked without a gateway: those to be masked are denied");
-}
-
-/* For the sweep at the end: what is there then was made during the run. */
-static int list_absent(const struct srt *s, struct sandbox_front *front, struct err *e)
-{
-	const char **list = arena_alloc(s->arena, (s->absent.n + 1) * sizeof(*list));
-	size_t i;
-
-	if (!list)
-		return sandbox_oom(e);
-	for (i = 0; i < s->absent.n; i++)
-		list[i] = s->absent.v[i].value;
-	front->absent = list;
-	front->n_absent = s->absent.n;
-	return 0;
 }
 
 /* The run itself, with everything known. Return: exit status. */
@@ -292,11 +275,9 @@ static int run(struct srt *s, char *const *argv, int control)
 
 	c.front = &front;
 	s->options->front = &front;
-	if (r == 0)
-		r = list_absent(s, &front, &e);
 	if (r == 0) {
 		say_missing(s);
-		r = sandbox_run(s->options, argv, &e);
+		r = run_to_end(s->options, argv, NULL, NULL, &e);
 	}
 	buf_done(&c.line);
 	s->options->front = NULL;
@@ -427,7 +408,6 @@ static int srt(char **argv, bool by_name)
 	}
 	if (r < 0)
 		r = srt_fail(&e);
-	opt_list_done(&s.absent);
 	sandbox_options_done(&o);
 	arena_done(&a);
 	return r;

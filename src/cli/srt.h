@@ -39,8 +39,7 @@ struct srt {
 	struct arena *arena;
 	const char *cwd, *home; /* resolved; home may be NULL */
 	bool debug;
-	struct opt_list absent; /* denied for writing, below something writable, and not there */
-	const char **roots;     /* what is writable */
+	const char **roots; /* what is writable */
 	size_t n_roots;
 };
 
@@ -52,7 +51,7 @@ __attribute__((format(printf, 2, 3))) void srt_debug(const struct srt *s, const 
 /** srt_policy() - add values to s->options that say what s->settings say. Return: 0 or negative errno with @e. */
 int srt_policy(struct srt *s, struct err *e);
 
-/** srt_denied_write() - @path (normalised) is denied for writing: a value, or a place in s->absent. Return: as srt_policy(). */
+/** srt_denied_write() - @path (normalised) is denied for writing; what is not there only where it could be made. Return: as srt_policy(). */
 int srt_denied_write(struct srt *s, const struct opt_source *source, const struct json_node *at,
 		     const char *path, struct err *e);
 

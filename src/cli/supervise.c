@@ -18,6 +18,7 @@
 
 #include "cli.h"
 #include "job.h"
+#include "report.h"
 #include "terminal.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
@@ -222,6 +223,9 @@ static int on_report(void *arg, short revents, struct err *e)
 		on_ready(run, msg.ready.lost);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
+	case WIRE_LISTENER:
+		r = report_begin(run, &run->shared->sandbox, fd, e);
+		return r < 0 ? r : -EAGAIN;
 	case WIRE_STARTED:
 		if (!run->terminal)
 			cleanup_close(&fd);
@@ -257,10 +261,10 @@ static void ask_for_watcher(struct run *run, long *wait)
 	long left = run->watch_at - now_ms();
 
 	if (left <= 0) {
-		run->watch_at =
-			guard_watch(&run->guard) == -EAGAIN && ++run->watch_tries < WATCH_TRIES ?
-				now_ms() + WATCH_AGAIN_MS :
-				0;
+		run->watch_at = guard_watch(&run->guard, run->jail.ns) == -EAGAIN &&
+						++run->watch_tries < WATCH_TRIES ?
+					now_ms() + WATCH_AGAIN_MS :
+					0;
 		left = WATCH_AGAIN_MS;
 	}
 	if (run->watch_at && (*wait < 0 || *wait > left))
@@ -348,7 +352,9 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
-	*run = (struct run){ .jail = JAIL_INIT, .signals = -1, .guard = GUARD_INIT };
+	*run = (struct run){
+		.jail = JAIL_INIT, .signals = -1, .observer_end = -1, .guard = GUARD_INIT
+	};
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
@@ -401,6 +407,7 @@ static void finish(struct run *run)
 		while (waitpid(run->late, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	report_wait(run);
 	relay_finish(&run->relay, run->timed_out);
 	jail_limits_end(&run->shared->sandbox.limits, &run->events);
 	cleanup_close(&run->signals);
@@ -443,6 +450,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
 				       .nested = s->nested,
+				       .report = s->report,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
@@ -485,6 +493,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->jail.pid = -1;
 	}
 	finish(run);
+	report_say(run, s, r < 0 || run->dry_run);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);

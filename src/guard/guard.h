@@ -17,6 +17,7 @@
 #include "util/util.h"
 
 #define GUARD_ID 10 /* hexadecimal digits */
+#define GUARD_YOUNG_MS 50
 
 /* A run, as far as its end is concerned. */
 struct guard {
@@ -27,17 +28,26 @@ struct guard {
 	int64_t start;         /* ns, as the kernel stamps files */
 };
 
+/* A pattern of denials: what it would have matched at the start is denied when it comes. */
+struct guard_pattern {
+	enum policy_kind kind;
+	enum policy_layer layer;
+	struct policy_glob glob;
+	const struct guard_pattern *next;
+};
+
 #define GUARD_INIT                                      \
 	{                                               \
 		.journal = -1, .state = -1, .watch = -1 \
 	}
 
-#define GUARD_DENIED "write-denied" /* what is no name of the table, but of a rule */
+/* What begins the words about a name that a rule denies. */
+#define GUARD_DENIED "denied by "
 
 /* One name that was moved, or could not be. */
 struct guard_moved {
 	const char *path;
-	const char *what; /* of the table: "git hooks" …; or GUARD_DENIED */
+	const char *what; /* of the table: "git hooks" …; or GUARD_DENIED and the origin of a rule */
 	const char *
 		why; /* what it says that makes it more than harmless: a variable of a git configuration; or NULL */
 	const char *id;    /* in the quarantine; NULL: it is where it was */
@@ -49,33 +59,36 @@ struct guard_report {
 	struct arena *arena;
 	struct guard_moved *moved;
 	size_t n;
+	bool again; /* something is being written: to be looked at when it is GUARD_YOUNG_MS old */
 };
 
 /**
  * guard_begin() - write the journal of a run.
  * @state_dir: bailey's state directory; made when it is not there
  * @pid1: of the run, as the host sees it
- * @policy: sealed; @protect: what was found at the start
+ * @plan: its absent names are moved, too; @policy: sealed; @protect: what was found at the start; @patterns: or NULL
  * A state directory that can't be had is no failure: then only a living bailey looks after the run.
  */
-void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct policy *policy,
-		 const struct jail_protect *protect);
+void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct jail_plan *plan,
+		 const struct policy *policy, const struct jail_protect *protect,
+		 const struct guard_pattern *patterns);
 
 /**
  * guard_end() - look for names that are new, move them, forget the journal.
  * Should be called when every process of the run is dead.
  * Return: 0 or negative errno with @e; then the journal stays, and guard_heal() tries again.
  */
-int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
-	      struct guard_report *ret, struct err *e);
+int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy *policy,
+	      const struct jail_protect *protect, struct guard_report *ret, struct err *e);
 
 #define GUARD_WATCH_WORD "watch-runs" /* the word behind bailey that runs guard_watch_main() */
 
 /**
  * guard_watch() - ask the user's watcher to look after the run until @g ends; start one when there is none.
+ * @ns: of the sandbox, for what comes late and must be covered there; they stay the caller's
  * Return: 0; -EAGAIN: it has been started, ask again soon; other negative errno: there will be none.
  */
-int guard_watch(struct guard *g);
+int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM]);
 
 /** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
 int guard_watch_main(int runtime);

@@ -17,8 +17,7 @@
 #include "store.h"
 
 #define DIR_NAME "open"
-#define VERSION "bailey-open 1"
-#define VERSION_DENIED "bailey-open 2" /* with what a front denies */
+#define VERSION "bailey-open 4"
 
 static void put_str(struct buf *b, const char *s)
 {
@@ -30,14 +29,14 @@ static void put_int(struct buf *b, int64_t v)
 	buf_printf(b, "%lld%c", (long long)v, 0);
 }
 
-static void describe(struct buf *b, pid_t pid1, const struct policy *policy,
-		     const struct jail_protect *pr)
+static void describe(struct buf *b, pid_t pid1, const struct jail_plan *plan,
+		     const struct policy *policy, const struct jail_protect *pr,
+		     const struct guard_pattern *patterns)
 {
-	size_t i;
+	const struct guard_pattern *p;
+	size_t i, n = 0;
 
-	bool more = pr->git_only || pr->n_absent;
-
-	put_str(b, more ? VERSION_DENIED : VERSION);
+	put_str(b, VERSION);
 	put_int(b, pid1);
 	put_int(b, pr->whole);
 	put_int(b, pr->allow_git_config);
@@ -46,12 +45,7 @@ static void describe(struct buf *b, pid_t pid1, const struct policy *policy,
 	put_int(b, (int64_t)pr->n_workspaces);
 	for (i = 0; i < pr->n_workspaces; i++)
 		put_str(b, pr->workspaces[i]);
-	if (more) {
-		put_int(b, pr->git_only);
-		put_int(b, (int64_t)pr->n_absent);
-	}
-	for (i = 0; i < pr->n_absent; i++)
-		put_str(b, pr->absent[i]);
+	put_int(b, pr->git_only);
 	put_int(b, (int64_t)policy->n);
 	for (i = 0; i < policy->n; i++) {
 		put_int(b, policy->rules[i].kind);
@@ -62,6 +56,22 @@ static void describe(struct buf *b, pid_t pid1, const struct policy *policy,
 	for (i = 0; i < pr->n_found; i++) {
 		put_str(b, pr->found[i].path);
 		put_str(b, pr->found[i].in ? pr->found[i].in : "");
+	}
+	put_int(b, (int64_t)plan->n_absent);
+	for (i = 0; i < plan->n_absent; i++) {
+		put_str(b, plan->absent[i].path);
+		put_str(b, plan->absent[i].origin);
+	}
+	for (p = patterns; p; p = p->next)
+		n++;
+	put_int(b, (int64_t)n);
+	for (p = patterns; p; p = p->next) {
+		put_int(b, p->kind);
+		put_int(b, p->layer);
+		put_str(b, p->glob.base);
+		put_int(b, (int64_t)p->glob.n);
+		for (i = 0; i < p->glob.n; i++)
+			put_str(b, p->glob.part[i]);
 	}
 	put_str(b, "end");
 }
@@ -99,8 +109,9 @@ static int64_t stamp(void)
 	return ns(&ts);
 }
 
-static int create(struct guard *g, pid_t pid1, const struct policy *policy,
-		  const struct jail_protect *protect)
+static int create(struct guard *g, pid_t pid1, const struct jail_plan *plan,
+		  const struct policy *policy, const struct jail_protect *protect,
+		  const struct guard_pattern *patterns)
 {
 	_cleanup_close_ int dir = -1, fd = -1;
 	struct buf b = BUF_INIT(LIMIT_JOURNAL);
@@ -115,7 +126,7 @@ static int create(struct guard *g, pid_t pid1, const struct policy *policy,
 	/* locked before there is anything in it: an empty one is nobody's to heal */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
-	describe(&b, pid1, policy, protect);
+	describe(&b, pid1, plan, policy, protect, patterns);
 	r = b.failed ? -ENOMEM : write_stamped(fd, &b, &g->start);
 	buf_done(&b);
 	if (r < 0)
@@ -125,8 +136,9 @@ static int create(struct guard *g, pid_t pid1, const struct policy *policy,
 	return r;
 }
 
-void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct policy *policy,
-		 const struct jail_protect *protect)
+void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struct jail_plan *plan,
+		 const struct policy *policy, const struct jail_protect *protect,
+		 const struct guard_pattern *patterns)
 {
 	*g = (struct guard)GUARD_INIT;
 	g->start = stamp();
@@ -134,7 +146,7 @@ void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struc
 		memset(g->id, '0', GUARD_ID); /* only a name, when there is no journal */
 	g->state = store_open(state_dir, NULL, true);
 	if (g->state >= 0)
-		(void)create(g, pid1, policy, protect); /* as the header says */
+		(void)create(g, pid1, plan, policy, protect, patterns); /* as the header says */
 }
 
 static void forget(int state, const char *id)
@@ -155,8 +167,8 @@ void guard_drop(struct guard *g)
 	*g = (struct guard)GUARD_INIT;
 }
 
-int guard_end(struct guard *g, const struct policy *policy, const struct jail_protect *protect,
-	      struct guard_report *ret, struct err *e)
+int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy *policy,
+	      const struct jail_protect *protect, struct guard_report *ret, struct err *e)
 {
 	const bool watched = g->watch >= 0;
 	int r;
@@ -165,6 +177,7 @@ int guard_end(struct guard *g, const struct policy *policy, const struct jail_pr
 	r = sweep(&(struct sweep_of){ .state = g->state,
 				      .run = g->id,
 				      .start = g->start,
+				      .plan = plan,
 				      .policy = policy,
 				      .protect = protect },
 		  ret, e);
@@ -221,14 +234,65 @@ static int read_found(struct fields *f, struct arena *a, struct jail_protect *pr
 	return 0;
 }
 
-/* A list of at most @max paths. */
-static int read_paths(struct fields *f, struct arena *a, int64_t max, const char *const **ret,
-		      size_t *ret_n)
+static int read_absent(struct fields *f, struct arena *a, struct jail_plan *plan)
+{
+	int64_t n = fields_int(f);
+	const char *path, *origin;
+
+	if (n < 0 || n > LIMIT_RULES)
+		return -EBADMSG;
+	plan->absent = arena_alloc(a, (size_t)(n + 1) * sizeof(*plan->absent));
+	if (!plan->absent)
+		return -ENOMEM;
+	for (; n > 0; n--) {
+		path = fields_next(f);
+		origin = fields_next(f);
+		if (!origin || path[0] != '/' || strlen(path) >= LIMIT_PATH)
+			return -EBADMSG;
+		plan->absent[plan->n_absent++] =
+			(struct jail_absent){ .path = path, .origin = origin };
+	}
+	return 0;
+}
+
+static int read_patterns(struct fields *f, struct arena *a, const struct guard_pattern **ret)
+{
+	int64_t n = fields_int(f), kind, layer, parts;
+	struct guard_pattern *p;
+
+	*ret = NULL;
+	if (n < 0 || n > LIMIT_RULES)
+		return -EBADMSG;
+	for (; n > 0; n--) {
+		p = arena_alloc(a, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		kind = fields_int(f);
+		layer = fields_int(f);
+		*p = (struct guard_pattern){ .glob.base = fields_next(f), .next = *ret };
+		parts = fields_int(f);
+		if (kind < 0 || kind >= POLICY_KIND_NUM || layer < 0 || layer >= POLICY_LAYER_NUM ||
+		    !p->glob.base || p->glob.base[0] != '/' || parts < 0 ||
+		    parts > LIMIT_GLOB_PARTS)
+			return -EBADMSG;
+		p->kind = (enum policy_kind)kind;
+		p->layer = (enum policy_layer)layer;
+		for (; parts > 0; parts--) {
+			p->glob.part[p->glob.n] = fields_next(f);
+			if (!p->glob.part[p->glob.n++])
+				return -EBADMSG;
+		}
+		*ret = p;
+	}
+	return 0;
+}
+
+static int read_workspaces(struct fields *f, struct arena *a, struct jail_protect *pr)
 {
 	int64_t n = fields_int(f), i;
 	const char **list;
 
-	if (n < 0 || n > max)
+	if (n < 0 || n > LIMIT_WORKSPACES)
 		return -EBADMSG;
 	list = arena_alloc(a, (size_t)(n + 1) * sizeof(*list));
 	if (!list)
@@ -238,22 +302,20 @@ static int read_paths(struct fields *f, struct arena *a, int64_t max, const char
 		if (!list[i] || list[i][0] != '/' || strlen(list[i]) >= LIMIT_PATH)
 			return -EBADMSG;
 	}
-	*ret = list;
-	*ret_n = (size_t)n;
+	pr->workspaces = list;
+	pr->n_workspaces = (size_t)n;
 	return 0;
 }
 
-static int parse(const char *data, size_t n, struct policy *policy, struct jail_protect *pr,
-		 pid_t *ret_pid1)
+static int parse(const char *data, size_t n, struct jail_plan *plan, struct policy *policy,
+		 struct jail_protect *pr, pid_t *ret_pid1, const struct guard_pattern **ret)
 {
 	struct fields f = { .at = data, .end = data + n };
 	const char *word = fields_next(&f), *home;
 	int64_t pid1, whole, config, owner, git_only;
-	bool more;
 	int r;
 
-	more = word && strcmp(word, VERSION_DENIED) == 0;
-	if (!word || (!more && strcmp(word, VERSION) != 0))
+	if (!word || strcmp(word, VERSION) != 0)
 		return -EBADMSG;
 	pid1 = fields_int(&f);
 	whole = fields_int(&f);
@@ -267,24 +329,25 @@ static int parse(const char *data, size_t n, struct policy *policy, struct jail_
 				     .owner = (uid_t)owner,
 				     .allow_git_config = config,
 				     .whole = whole };
-	r = read_paths(&f, policy->arena, LIMIT_WORKSPACES, &pr->workspaces, &pr->n_workspaces);
-	if (r == 0 && more) {
-		git_only = fields_int(&f);
-		pr->git_only = git_only > 0;
-		r = git_only < 0 ?
-			    -EBADMSG :
-			    read_paths(&f, policy->arena, LIMIT_RULES, &pr->absent, &pr->n_absent);
-	}
+	r = read_workspaces(&f, policy->arena, pr);
+	git_only = r == 0 ? fields_int(&f) : 0;
+	pr->git_only = git_only > 0;
+	if (git_only < 0)
+		r = -EBADMSG;
 	if (r == 0)
 		r = read_rules(&f, policy);
 	if (r == 0)
 		r = read_found(&f, policy->arena, pr);
+	if (r == 0)
+		r = read_absent(&f, policy->arena, plan);
+	if (r == 0)
+		r = read_patterns(&f, policy->arena, ret);
 	word = fields_next(&f);
 	return r < 0 ? r : word && strcmp(word, "end") == 0 ? 0 : -EBADMSG;
 }
 
-int journal_read(int fd, struct policy *policy, struct jail_protect *pr, int64_t *ret_start,
-		 pid_t *ret_pid1)
+int journal_read(int fd, struct jail_plan *plan, struct policy *policy, struct jail_protect *pr,
+		 int64_t *ret_start, pid_t *ret_pid1, const struct guard_pattern **patterns)
 {
 	struct buf b = BUF_INIT(LIMIT_JOURNAL);
 	struct stat st;
@@ -302,7 +365,7 @@ int journal_read(int fd, struct policy *policy, struct jail_protect *pr, int64_t
 		if (kept)
 			memcpy(kept, b.data, b.len);
 		if (kept)
-			r = parse(kept, b.len, policy, pr, ret_pid1);
+			r = parse(kept, b.len, plan, policy, pr, ret_pid1, patterns);
 	}
 	if (r == 0) {
 		policy_seal(policy);
@@ -331,6 +394,8 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 {
 	_cleanup_close_ int fd = openat(dir, id, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
+	struct jail_plan plan = { .n_absent = 0 };
+	const struct guard_pattern *patterns;
 	struct jail_protect pr;
 	struct policy policy;
 	pid_t pid1 = 0;
@@ -342,12 +407,13 @@ static int heal_one(int state, int dir, const char *id, struct guard_report *ret
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
 		return 0;
 	policy_init(&policy, &arena);
-	r = journal_read(fd, &policy, &pr, &start, &pid1);
+	r = journal_read(fd, &plan, &policy, &pr, &start, &pid1, &patterns);
 	if (r == 0) {
 		await_end(pid1);
 		r = sweep(&(struct sweep_of){ .state = state,
 					      .run = id,
 					      .start = start,
+					      .plan = &plan,
 					      .policy = &policy,
 					      .protect = &pr },
 			  ret, e);
@@ -373,7 +439,10 @@ int guard_heal(const char *state_dir, struct guard_report *ret, struct err *e)
 	int r = 0;
 
 	if (dir < 0)
-		return dir == -ENOENT ? 0 : err_sys(e, dir, "%s/" DIR_NAME, state_dir);
+		/* somebody else's state (root of a container's, seen from another user namespace) is not ours to heal */
+		return dir == -ENOENT || dir == -EACCES || dir == -EPERM ?
+			       0 :
+			       err_sys(e, dir, "%s/" DIR_NAME, state_dir);
 	while (r == 0 && (n = sys_getdents(dir, buf, sizeof(buf))) > 0) {
 		for (o = 0; r == 0 && (d = sys_dirent_next(buf, n, &o));) {
 			if (!store_id_ok(d->name))

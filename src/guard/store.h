@@ -45,16 +45,18 @@ void quarantine_add_to(int state, const char *run, struct guard_report *rep);
 /**
  * journal_read() - what the journal @fd says.
  * @policy: empty; sealed afterwards
+ * @plan: only its absent names; @patterns: the policy's memory, or NULL: they are not wanted
  * Return: 0; -ENODATA when nothing was written yet; -EBADMSG; negative errno.
  */
-int journal_read(int fd, struct policy *policy, struct jail_protect *pr, int64_t *ret_start,
-		 pid_t *ret_pid1);
+int journal_read(int fd, struct jail_plan *plan, struct policy *policy, struct jail_protect *pr,
+		 int64_t *ret_start, pid_t *ret_pid1, const struct guard_pattern **patterns);
 
 /* What is swept. */
 struct sweep_of {
 	int state;
 	const char *run;
-	int64_t start; /* of the run */
+	int64_t start;                /* of the run */
+	const struct jail_plan *plan; /* for its absent names */
 	const struct policy *policy;
 	const struct jail_protect *protect;
 	bool lives; /* the run: what is judged by its contents is left to the end */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store.h"
@@ -81,6 +82,66 @@ static bool in_force(const struct sweep *s, const char *path)
 	       v.write_rule->kind == POLICY_DENY_WRITE && v.write_rule->layer == POLICY_BUILTIN;
 }
 
+/* Whether two small files have the same bytes. */
+static bool same_bytes(int a, int b)
+{
+	struct buf x = BUF_INIT(LIMIT_COPY), y = BUF_INIT(LIMIT_COPY);
+	const bool same = fd_read_all(a, &x) == 0 && fd_read_all(b, &y) == 0 && x.len == y.len &&
+			  x.len > 0 && memcmp(x.data, y.data, x.len) == 0;
+
+	buf_done(&x);
+	buf_done(&y);
+	return same;
+}
+
+static int open_file(const char *path)
+{
+	return sys_openat2(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+			   RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+static bool ends_with(const char *path, const char *name)
+{
+	size_t n = strlen(path), len = strlen(name);
+
+	return n > len && strcmp(path + n - len, name) == 0;
+}
+
+/*
+ * Whether a new file is a copy of one of the same name that was there at the start, and so nothing that the host did not have: `git worktree add` and
+ * checkouts make them. *ret_young: it may be one when it is written to its end.
+ */
+static bool is_copy(const struct sweep *s, const struct jail_protected *p, bool *ret_young)
+{
+	_cleanup_close_ int fd = -1;
+	struct timespec now;
+	struct stat st;
+	size_t i;
+
+	*ret_young = false;
+	if (p->row->place != POLICY_IN_ANY || strcmp(p->row->name, ".git") == 0)
+		return false;
+	for (i = 0; i < s->before->n_found; i++) {
+		const char *path = s->before->found[i].path;
+		_cleanup_close_ int old = -1;
+
+		if (!ends_with(path, p->row->name) ||
+		    path[strlen(path) - strlen(p->row->name) - 1] != '/')
+			continue;
+		fd = fd < 0 ? open_file(p->path) : fd;
+		old = open_file(path);
+		if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+			return false;
+		if (old >= 0 && lseek(fd, 0, SEEK_SET) == 0 && same_bytes(old, fd))
+			return true;
+		(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail for this clock */
+		*ret_young = (now.tv_sec - st.st_mtim.tv_sec) * 1000 +
+				     (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000 <
+			     GUARD_YOUNG_MS;
+	}
+	return false;
+}
+
 /* @id: in the quarantine; NULL: it is where it was, because of @error. */
 static int note(struct sweep *s, const char *path, const char *what, const char *why,
 		const char *id, const char *error)
@@ -94,11 +155,11 @@ static int note(struct sweep *s, const char *path, const char *what, const char 
 		return err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	m = &rep->moved[rep->n++];
 	m->path = arena_strdup(rep->arena, path);
-	m->what = what;
+	m->what = arena_strdup(rep->arena, what);
 	m->why = why ? arena_strdup(rep->arena, why) : NULL;
 	m->id = id ? arena_strdup(rep->arena, id) : NULL;
 	m->error = id ? NULL : error;
-	return m->path ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	return m->path && m->what ? 0 : err_set(s->e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
 static int put(struct sweep *s, const char *path, const char *what, const char *why)
@@ -146,13 +207,6 @@ static int put_hooks(struct sweep *s, const struct jail_protected *p)
 	return r;
 }
 
-static bool ends_with(const char *path, const char *name)
-{
-	size_t n = strlen(path), len = strlen(name);
-
-	return n > len && strcmp(path + n - len, name) == 0;
-}
-
 static int judge_born(struct sweep *s, const struct jail_protected *p)
 {
 	const char *name = p->row->name;
@@ -177,6 +231,8 @@ static int judge_born(struct sweep *s, const struct jail_protected *p)
 
 static int look_at(struct sweep *s, const struct jail_protected *p)
 {
+	bool young = false;
+
 	if (p->led || known(s->before, p->path) || !in_force(s, p->path))
 		return 0;
 	/* it may be the host's: what is in it can't be told, and nothing is moved on suspicion */
@@ -187,54 +243,55 @@ static int look_at(struct sweep *s, const struct jail_protected *p)
 				    "it can't be looked into");
 	if (p->in && is_born(s, p->in))
 		return s->of->lives ? 0 : judge_born(s, p);
-	if (!is_new(s, p->path))
+	if (!is_new(s, p->path) || is_copy(s, p, &young))
 		return 0;
+	if (young && s->of->lives) {
+		s->report->again = true;
+		return 0;
+	}
 	if (strcmp(p->row->name, ".git") == 0 &&
 	    (s->of->lives || judge_pointer(s->policy, p->path)))
 		return 0;
 	return put(s, p->path, policy_protected_what(p->row), NULL);
 }
 
-/* The innermost writable directory that @path lies in, or NULL: on the way to that the run could change no name. */
-static const char *root_of(const struct policy *p, const char *path)
+/* The part of @path that is there: all of it, or a link on the way, below what is writable. Return: whether there is any. */
+static bool stands(const struct sweep *s, const char *path, char out[LIMIT_PATH])
 {
-	const char *best = NULL;
-	size_t i;
+	const char *slash;
+	size_t i, from = 0;
+	struct stat st;
 
-	for (i = 0; i < p->n; i++) {
-		const struct policy_rule *rule = &p->rules[i];
+	for (i = 0; i < s->of->policy->n; i++) {
+		const struct policy_rule *rule = &s->of->policy->rules[i];
 
-		if (rule->kind == POLICY_ALLOW_WRITE && path_covers(rule->path, path) &&
-		    (!best || rule->len > strlen(best)))
-			best = rule->path;
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->len < strlen(path) &&
+		    policy_rule_covers(rule, path, strlen(path)) && rule->len > from)
+			from = rule->len;
 	}
-	return best;
+	/* what the rule names led through no link when the run began */
+	for (slash = path + from; (slash = strchr(slash + 1, '/'));) {
+		memcpy(out, path, (size_t)(slash - path));
+		out[slash - path] = '\0';
+		if (lstat(out, &st) < 0)
+			return false;
+		if (S_ISLNK(st.st_mode))
+			return true;
+	}
+	memcpy(out, path, strlen(path) + 1);
+	return lstat(out, &st) == 0;
 }
 
-/*
- * A place that a rule denies and where nothing was. No link is followed: there was none on the way, so one that stands there now was made by the
- * run, and is what goes.
- */
-static int look_at_absent(struct sweep *s, const char *path)
+/* A rule denies it, and it was not there when the run began. */
+static int look_at_absent(struct sweep *s, const struct jail_absent *a)
 {
-	const char *root = root_of(s->of->policy, path), *end;
-	char at[LIMIT_PATH];
-	struct stat st;
-	size_t n;
+	char path[LIMIT_PATH], what[256];
 
-	if (!root || strcmp(root, path) == 0)
+	if (!stands(s, a->path, path))
 		return 0;
-	end = path + (root[1] ? strlen(root) : 0);
-	do {
-		end += 1 + strcspn(end + 1, "/");
-		n = (size_t)(end - path);
-		memcpy(at, path, n);
-		at[n] = '\0';
-		if (lstat(at, &st) < 0)
-			return 0;
-	} while (*end && S_ISDIR(st.st_mode));
-	/* a file on the way keeps the rest from being there */
-	return *end && !S_ISLNK(st.st_mode) ? 0 : put(s, at, GUARD_DENIED, NULL);
+	(void)snprintf(what, sizeof(what), GUARD_DENIED "%.*s",
+		       (int)(sizeof(what) - sizeof(GUARD_DENIED)), a->origin);
+	return put(s, path, what, NULL);
 }
 
 int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
@@ -262,8 +319,8 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	policy_seal(&with);
 	for (i = 0; r == 0 && i < now.n_found; i++)
 		r = look_at(&s, &now.found[i]);
-	for (i = 0; r == 0 && i < now.n_absent; i++)
-		r = look_at_absent(&s, now.absent[i]);
+	for (i = 0; r == 0 && i < of->plan->n_absent; i++)
+		r = look_at_absent(&s, &of->plan->absent[i]);
 	arena_done(&arena);
 	return r;
 }

@@ -177,7 +177,9 @@ int trees_add(struct trees *t, const char *root)
 }
 
 static void on_event(struct trees *t, const struct inotify_event *ev,
-		     void (*each)(void *arg, const char *dir), void *arg)
+		     void (*each)(void *arg, const char *dir, const char *name, bool is_dir,
+				  bool known),
+		     void *arg)
 {
 	const struct watched *w = find(t, ev->wd);
 	size_t left = LIMIT_PROTECT_DIRS;
@@ -193,11 +195,12 @@ static void on_event(struct trees *t, const struct inotify_event *ev,
 	    join(path, dir, ev->name))
 		(void)add_tree(t, path, depth, &left,
 			       &known); /* what can't be watched is found at the end */
-	if (known)
-		each(arg, dir);
+	each(arg, dir, ev->name, ev->mask & IN_ISDIR, known);
 }
 
-int trees_read(struct trees *t, void (*each)(void *arg, const char *dir), void *arg)
+int trees_read(struct trees *t,
+	       void (*each)(void *arg, const char *dir, const char *name, bool is_dir, bool known),
+	       void *arg)
 {
 	_Alignas(struct inotify_event) char buf[16384];
 	bool lost = false;
@@ -224,6 +227,14 @@ int trees_read(struct trees *t, void (*each)(void *arg, const char *dir), void *
 		}
 	}
 	return n < 0 && errno != EAGAIN ? -errno : lost;
+}
+
+void trees_each(const struct trees *t, void (*each)(void *arg, const char *dir), void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		each(arg, t->dirs[i].path);
 }
 
 void trees_keep(struct trees *t, bool (*wanted)(void *arg, const char *dir), void *arg)

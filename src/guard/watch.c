@@ -23,11 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watch.h"
+#include "late.h"
 
-#define VERSION 1
-#define SOCKET_NAME "watch"
-#define LINGER_MS 3000 /* without runs */
+#define VERSION 2
+#define SOCKET_NAME "watch-2" /* with the version: two baileys of one user may differ */
+#define LINGER_MS 3000        /* without runs */
 #define REST \
 	10 /* between two sweeps, times what the last one took: a flood of names costs a tenth of a CPU */
 
@@ -40,11 +40,13 @@ struct watched_run {
 	int sock, state;
 	char id[GUARD_ID + 1];
 	struct arena arena;
+	struct jail_plan plan; /* only its absent names */
 	struct policy policy;
 	struct jail_protect protect;
 	int64_t start;
-	bool dirty;
-	int64_t next; /* ns: not swept before */
+	struct late late;
+	bool dirty, late_dirty;
+	int64_t next, late_next; /* ns: not swept, not looked at before */
 	size_t moved;
 };
 
@@ -80,14 +82,34 @@ static bool covers(const struct watched_run *run, const char *dir)
 	return false;
 }
 
-static void on_name(void *arg, const char *dir)
+/* Whether @path, or something below it, is to be moved: it may be a directory that has come with all that is in it. */
+static bool leads_to_absent(const struct watched_run *run, const char *path)
 {
-	struct watcher *w = arg;
 	size_t i;
 
+	for (i = 0; i < run->plan.n_absent; i++) {
+		if (path_covers(path, run->plan.absent[i].path))
+			return true;
+	}
+	return false;
+}
+
+static void on_name(void *arg, const char *dir, const char *name, bool is_dir, bool known)
+{
+	struct watcher *w = arg;
+	char path[LIMIT_PATH];
+	size_t i;
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+
 	for (i = 0; i < w->n; i++) {
-		if (covers(w->runs[i], dir))
-			w->runs[i]->dirty = true;
+		struct watched_run *run = w->runs[i];
+
+		if (!covers(run, dir))
+			continue;
+		if (is_dir || n >= LIMIT_PATH || (!run->late_dirty && late_wants(&run->late, path)))
+			run->late_dirty = true;
+		if (known || (n < LIMIT_PATH && leads_to_absent(run, path)))
+			run->dirty = true;
 	}
 }
 
@@ -116,6 +138,7 @@ static void sweep_run(struct watched_run *run)
 		(void)sweep(&(struct sweep_of){ .state = run->state,
 						.run = run->id,
 						.start = run->start,
+						.plan = &run->plan,
 						.policy = &run->policy,
 						.protect = &run->protect,
 						.lives = true },
@@ -123,11 +146,26 @@ static void sweep_run(struct watched_run *run)
 	run->moved += rep.n;
 	end = now_ns();
 	run->next = end + REST * (end - begin);
+	if (rep.again) {
+		run->dirty = true;
+		run->next += GUARD_YOUNG_MS * 1000000ll;
+	}
 	arena_done(&arena);
+}
+
+static void look_for_late(struct watched_run *run, const struct trees *trees)
+{
+	int64_t begin = now_ns(), end;
+
+	run->late_dirty = false;
+	late_look(&run->late, trees);
+	end = now_ns();
+	run->late_next = end + REST * (end - begin);
 }
 
 static void run_free(struct watched_run *run)
 {
+	late_done(&run->late);
 	cleanup_close(&run->sock);
 	cleanup_close(&run->state);
 	arena_done(&run->arena);
@@ -147,6 +185,7 @@ static struct watched_run *accept_run(int sock)
 {
 	struct watched_run *run;
 	_cleanup_close_ int journal = -1;
+	pid_t pid1;
 	struct hello hello;
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -156,29 +195,32 @@ static struct watched_run *accept_run(int sock)
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid() ||
 	    fd_recv(sock, &hello, sizeof(hello), fds, 0) != (ssize_t)sizeof(hello))
 		return NULL;
-	for (i = 1; i < 8; i++)
+	for (i = 1 + JAIL_NS_NUM; i < 8; i++)
 		cleanup_close(&fds[i]);
 	hello.id[GUARD_ID] = '\0';
 	run = fds[0] >= 0 && hello.version == VERSION && store_id_ok(hello.id) ?
 		      calloc(1, sizeof(*run)) :
 		      NULL;
 	if (!run) {
-		cleanup_close(&fds[0]);
+		for (i = 0; i <= JAIL_NS_NUM; i++)
+			cleanup_close(&fds[i]);
 		return NULL;
 	}
+	memcpy(run->late.ns, fds + 1, sizeof(run->late.ns));
 	run->sock = -1;
 	run->state = fds[0];
 	memcpy(run->id, hello.id, sizeof(run->id));
 	run->arena = (struct arena)ARENA_INIT(LIMIT_ARENA);
 	policy_init(&run->policy, &run->arena);
 	journal = open_journal(run);
-	r = journal < 0 ?
-		    -errno :
-		    journal_read(journal, &run->policy, &run->protect, &run->start, &(pid_t){ 0 });
+	r = journal < 0 ? -errno :
+			  journal_read(journal, &run->plan, &run->policy, &run->protect,
+				       &run->start, &pid1, &run->late.patterns);
 	if (r < 0) {
 		run_free(run);
 		return NULL;
 	}
+	run->late.policy = &run->policy;
 	return run;
 }
 
@@ -207,7 +249,7 @@ static void on_connection(struct watcher *w)
 				run->policy.rules[i]
 					.path); /* what can't be watched is swept at the end */
 	}
-	run->dirty = true; /* what was made before it was watched */
+	run->dirty = run->late_dirty = true; /* what was made before it was watched */
 }
 
 /* Its bailey takes over, or has gone. One that was killed left the journal, unlocked. */
@@ -223,6 +265,7 @@ static void on_end(struct watcher *w, size_t i)
 	int tries;
 
 	w->runs[i] = w->runs[--w->n];
+	late_done(&run->late);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
 	/* a process that ends closes its descriptors one after the other: the lock may be the last */
 	for (tries = 0; !polite && tries < 50; tries++) {
@@ -247,6 +290,8 @@ static int wait_ms(const struct watcher *w)
 	for (i = 0; i < w->n; i++) {
 		if (w->runs[i]->dirty && (first < 0 || w->runs[i]->next < first))
 			first = w->runs[i]->next;
+		if (w->runs[i]->late_dirty && (first < 0 || w->runs[i]->late_next < first))
+			first = w->runs[i]->late_next;
 	}
 	if (first >= 0)
 		return first <= now ? 0 : (int)((first - now) / 1000000 + 1);
@@ -272,7 +317,7 @@ static void loop(struct watcher *w)
 			return;
 		if (r > 0 && p[0].revents && trees_read(&w->trees, on_name, w) != 0) {
 			for (i = 0; i < w->n; i++)
-				w->runs[i]->dirty = true;
+				w->runs[i]->dirty = w->runs[i]->late_dirty = true;
 		}
 		for (i = n;
 		     r > 0 &&
@@ -285,6 +330,8 @@ static void loop(struct watcher *w)
 		for (i = 0; i < w->n; i++) {
 			if (w->runs[i]->dirty && w->runs[i]->next <= now_ns())
 				sweep_run(w->runs[i]);
+			if (w->runs[i]->late_dirty && w->runs[i]->late_next <= now_ns())
+				look_for_late(w->runs[i], &w->trees);
 		}
 	}
 }
@@ -394,10 +441,11 @@ void guard_unwatch(struct guard *g)
 	g->watch = -1;
 }
 
-int guard_watch(struct guard *g)
+int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM])
 {
 	_cleanup_close_ int runtime = -1, sock = -1;
 	struct hello hello = { .version = VERSION };
+	int fds[1 + JAIL_NS_NUM] = { g->state, ns[JAIL_NS_USER], ns[JAIL_NS_MNT], ns[JAIL_NS_NET] };
 	struct sockaddr_un a;
 	int r;
 
@@ -416,7 +464,7 @@ int guard_watch(struct guard *g)
 		return -EAGAIN;
 	}
 	memcpy(hello.id, g->id, sizeof(hello.id));
-	r = fd_send(sock, &hello, sizeof(hello), &g->state, 1);
+	r = fd_send(sock, &hello, sizeof(hello), fds, ns[JAIL_NS_USER] < 0 ? 1 : 1 + JAIL_NS_NUM);
 	if (r == 0)
 		g->watch = TAKE_FD(sock);
 	return r;

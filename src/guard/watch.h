@@ -23,10 +23,15 @@ int trees_add(struct trees *t, const char *root);
 
 /**
  * trees_read() - what has happened.
- * @each: a name that the table knows, or a directory, has come into @dir
+ * @each: @name has come into @dir (@is_dir: with what is in it); @known: it, or one in it, may be a name of the table
  * Return: 0; 1 when events were lost; negative errno.
  */
-int trees_read(struct trees *t, void (*each)(void *arg, const char *dir), void *arg);
+int trees_read(struct trees *t,
+	       void (*each)(void *arg, const char *dir, const char *name, bool is_dir, bool known),
+	       void *arg);
+
+/** trees_each() - call @each for every directory. */
+void trees_each(const struct trees *t, void (*each)(void *arg, const char *dir), void *arg);
 
 /** trees_keep() - forget the directories for which @wanted says no. */
 void trees_keep(struct trees *t, bool (*wanted)(void *arg, const char *dir), void *arg);

@@ -30,12 +30,14 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 	known = msg->session == WIRE_SANDBOX || msg->session == WIRE_COMMAND;
 	r = known ? wire_order_step(&jail->order, msg->type) : -EPROTO;
 	if (r == 0 && msg->type == WIRE_READY) {
-		jail->userns = TAKE_FD(fds[0]);
-		jail->mntns = TAKE_FD(fds[1]);
+		for (i = 0; i < JAIL_NS_NUM; i++)
+			jail->ns[i] = TAKE_FD(fds[i]);
 		for (i = 0; i < JAIL_WATCH_NUM; i++)
-			jail->watch[i] = TAKE_FD(fds[2 + i]);
+			jail->watch[i] = TAKE_FD(fds[JAIL_NS_NUM + i]);
 	}
-	*ret_fd = r == 0 && msg->type == WIRE_STARTED ? TAKE_FD(fds[0]) : -1;
+	*ret_fd = r == 0 && (msg->type == WIRE_STARTED || msg->type == WIRE_LISTENER) ?
+			  TAKE_FD(fds[0]) :
+			  -1;
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	return r < 0 ? r : 1;
@@ -51,21 +53,26 @@ void jail_settle(struct jail *jail)
 {
 	int fds[2];
 
-	if (jail->mntns < 0 || jail->drop[0] >= 0 ||
+	if (jail->ns[JAIL_NS_MNT] < 0 || jail->drop[0] >= 0 ||
 	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, jail->drop) < 0)
 		return;
 	fds[0] = jail->drop[1];
-	fds[1] = jail->mntns;
-	(void)fd_send(jail->drop[0], "", 1, fds, 2); /* else it is closed now, as usual */
-	cleanup_close(&jail->mntns);
-	jail->mntns = -1;
+	fds[1] = jail->ns[JAIL_NS_MNT];
+	(void)fd_send(jail->drop[0], "", 1, fds, 2); /* else its close is the last, as usual */
 }
 
 void jail_done(struct jail *jail)
 {
-	/* the last is a socket: its close is what starts the collector */
-	int *fds[] = { &jail->sock,     &jail->userns,   &jail->mntns,   &jail->watch[0],
-		       &jail->watch[1], &jail->watch[2], &jail->drop[1], &jail->drop[0] };
+	/* the watcher may want the namespace until then; the last is a socket: its close is what starts the collector */
+	int *fds[] = { &jail->sock,
+		       &jail->ns[JAIL_NS_USER],
+		       &jail->ns[JAIL_NS_MNT],
+		       &jail->ns[JAIL_NS_NET],
+		       &jail->watch[0],
+		       &jail->watch[1],
+		       &jail->watch[2],
+		       &jail->drop[1],
+		       &jail->drop[0] };
 	size_t i;
 
 	jail_settle(jail);

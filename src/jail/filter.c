@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filter.h"
 
+#include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
 #include "util/util.h"
 
 #include "seccomp-prog.h" /* made by tools/gen-seccomp */
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
 
 #define PROGRAM(p)                                                                   \
 	{                                                                            \
@@ -16,6 +21,22 @@
 static int install(const struct sock_fprog *prog)
 {
 	return (int)sys_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, prog, 0, 0);
+}
+
+int seccomp_listen(enum jail_report what)
+{
+	const struct sock_fprog writes = PROGRAM(seccomp_writes), reads = PROGRAM(seccomp_reads);
+	const struct sock_fprog *prog = what == JAIL_REPORT_READS ? &reads : &writes;
+	long fd;
+
+	/* a call that was heard of is not begun anew by every signal (Linux 5.19) */
+	fd = sys_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		      SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+		      prog, 0, 0);
+	if (fd == -EINVAL)
+		fd = sys_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			      SECCOMP_FILTER_FLAG_NEW_LISTENER, prog, 0, 0);
+	return (int)fd;
 }
 
 int seccomp_install(enum jail_nested nested, bool disk_root)

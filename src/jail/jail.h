@@ -18,6 +18,7 @@
 
 #include "host.h"
 #include "limit.h"
+#include "notify.h"
 #include "plan.h"
 #include "protect.h"
 #include "util/util.h"
@@ -106,12 +107,20 @@ int jail_identity_nest(struct jail_identity *id, struct err *e);
 /** jail_identity_done() - release the block. */
 void jail_identity_done(struct jail_identity *id);
 
+/* Which calls a run's listener hears of (docs/adr/0018). */
+enum jail_report {
+	JAIL_REPORT_NONE,
+	JAIL_REPORT_WRITES, /* that would change or make something */
+	JAIL_REPORT_READS,  /* and opens for reading */
+};
+
 struct jail_spec {
 	const struct jail_plan *plan; /* borrowed, as everything here */
 	const struct jail_identity *id;
 	const char *cwd;             /* where the command starts; inside a directory of the plan */
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
+	enum jail_report report;
 	bool dry_run;               /* build, verify, report, end */
 	struct jail_limits *limits; /* NULL: none */
 	/*
@@ -128,11 +137,14 @@ struct jail_shared {
 	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 
+/* The sandbox's namespaces that the launcher holds descriptors of. */
+enum jail_ns { JAIL_NS_USER, JAIL_NS_MNT, JAIL_NS_NET, JAIL_NS_NUM };
+
 struct jail {
 	struct jail_shared *shared;
 	pid_t pid;                 /* PID 1, as the host sees it; reap it */
 	int sock;                  /* to PID 1 */
-	int userns, mntns;         /* after WIRE_READY */
+	int ns[JAIL_NS_NUM];       /* after WIRE_READY */
 	enum wire_order order;     /* what PID 1 may still say */
 	unsigned int lost;         /* layers that the launcher could not have, as bits */
 	bool searched;             /* all direct trees were searched for sockets before the start */
@@ -140,13 +152,12 @@ struct jail {
 	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                          \
-	{                                                                                  \
-		.pid = -1, .sock = -1, .userns = -1, .mntns = -1, .watch = { -1, -1, -1 }, \
-		.drop = {                                                                  \
-			-1,                                                                \
-			-1                                                                 \
-		}                                                                          \
+#define JAIL_INIT                                                                               \
+	{                                                                                       \
+		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 }, .drop = { \
+			-1,                                                                     \
+			-1                                                                      \
+		}                                                                               \
 	}
 
 /**
@@ -198,7 +209,7 @@ void jail_abort(struct jail *jail);
 
 /**
  * jail_recv() - the next message, if it may be said now; does not wait.
- * @ret_fd: the descriptor that came with WIRE_STARTED, or -1; owned by the caller, unchecked
+ * @ret_fd: the descriptor that came with WIRE_STARTED or WIRE_LISTENER, or -1; owned by the caller, unchecked
  * Return: 1; 0 when PID 1 has gone; -EAGAIN; other negative errno: PID 1 can't be believed any more.
  */
 int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd);
@@ -219,6 +230,25 @@ void jail_settle(struct jail *jail);
  */
 int jail_late(const struct jail *jail, const struct jail_plan *plan,
 	      const struct jail_protect *protect, const struct policy *policy);
+
+/* A name that came after the start, as it was seen outside of the sandbox. */
+struct jail_late_name {
+	const char *path;
+	dev_t dev, fs; /* as stat(2) says; and of the super block */
+	ino_t ino;
+	bool socket;    /* it stays when the sandbox bound it */
+	bool given;     /* it stays when it is the one of the start */
+	bool done, own; /* the answer: nothing is left to be done; it is the sandbox's own socket */
+};
+
+#define JAIL_LATE_NAMES 64u /* at once */
+
+/**
+ * jail_late_cover() - mount over @names in the sandbox that runs: unreadable files and directories, dead sockets. Waits until it is done.
+ * @ns: of the sandbox
+ * Return: 0; negative errno: nothing was done.
+ */
+int jail_late_cover(const int ns[JAIL_NS_NUM], struct jail_late_name *names, size_t n);
 
 /** jail_landlock_abi() - the kernel's Landlock ABI; 0 without. */
 int jail_landlock_abi(void);

@@ -27,7 +27,8 @@ static int enter(const struct jail *jail, pid_t parent)
 {
 	int root;
 
-	if (setns(jail->userns, CLONE_NEWUSER) < 0 || setns(jail->mntns, CLONE_NEWNS) < 0)
+	if (setns(jail->ns[JAIL_NS_USER], CLONE_NEWUSER) < 0 ||
+	    setns(jail->ns[JAIL_NS_MNT], CLONE_NEWNS) < 0)
 		return -errno;
 	/* the change of credentials took the death signal away */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)

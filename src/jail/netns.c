@@ -85,7 +85,7 @@ void netns_open(uint32_t *gate)
 	(void)sys_call6(SYS_futex, (long)gate, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
-int netns_join(struct netns *n)
+int netns_join(struct netns *n, int *ret_fd)
 {
 	int r;
 
@@ -94,6 +94,6 @@ int netns_join(struct netns *n)
 		return n->fd;
 	n->step = "setns";
 	r = (int)raw(SYS_setns, n->fd, CLONE_NEWNET, 0);
-	(void)sys_close(n->fd);
+	*ret_fd = n->fd;
 	return r;
 }

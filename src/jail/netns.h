@@ -26,7 +26,7 @@ int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
 /** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. */
 void netns_open(uint32_t *gate);
 
-/** netns_join() - after netns_open(): wait, and enter the namespace. Return: 0 or negative errno; n->step names what failed. */
-int netns_join(struct netns *n);
+/** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure. Return: 0 or negative errno; n->step names what failed. */
+int netns_join(struct netns *n, int *ret_fd);
 
 #endif

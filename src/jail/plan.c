@@ -70,7 +70,28 @@ static int add(struct planner *pl, enum jail_op_type type, const char *path, uns
 	return 0;
 }
 
-/* The same, with the permission bits of the host's directory. */
+/* What is not there, and must not come to be. */
+static int add_absent(struct planner *pl, const char *path, const struct policy_rule *rule)
+{
+	struct jail_plan *p = pl->plan;
+	struct jail_absent *list;
+	size_t size = p->absent_size ? p->absent_size * 2 : 16;
+
+	if (p->n_absent == p->absent_size) {
+		list = arena_alloc(p->arena, size * sizeof(*list));
+		if (!list)
+			return err_set(pl->e, ERR_SYSTEM, -ENOMEM,
+				       "out of memory for the mount plan");
+		if (p->n_absent)
+			memcpy(list, p->absent, p->n_absent * sizeof(*list));
+		p->absent = list;
+		p->absent_size = size;
+	}
+	p->absent[p->n_absent++] = (struct jail_absent){ .path = path, .origin = rule->origin };
+	return 0;
+}
+
+/* add(), with the permission bits of the host's directory. */
 static int add_moded(struct planner *pl, enum jail_op_type type, const char *path,
 		     unsigned int flags, size_t region, const struct policy_rule *rule)
 {
@@ -446,11 +467,13 @@ static int plan_path(struct planner *pl, const char *path)
 	absent = type == JAIL_ABSENT || type == JAIL_UNREACHABLE;
 	switch (v.state) {
 	case POLICY_SHOW_RO:
+		if (type == JAIL_ABSENT && around.state == POLICY_SHOW_RW)
+			return add_absent(pl, path, v.write_rule);
 		if (absent && around.state == POLICY_SHOW_RW)
 			return err_set(
 				pl->e, ERR_POLICY, -ENOENT,
-				"%s '%s': it does not exist, so the command could create it; only what exists can be "
-				"protected: create it first, or leave the rule out",
+				"%s '%s': the way to it is closed to the caller, so whether it exists can't be told; only what "
+				"can be looked at can be protected: open the way, or leave the rule out",
 				v.write_rule->origin, path);
 		if (absent)
 			return 0;
@@ -591,6 +614,17 @@ bool jail_plan_socket(const struct jail_plan *plan, const char *path)
 			return true;
 	}
 	return false;
+}
+
+const struct jail_absent *jail_plan_absent(const struct jail_plan *plan, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < plan->n_absent; i++) {
+		if (path_covers(plan->absent[i].path, path))
+			return &plan->absent[i];
+	}
+	return NULL;
 }
 
 const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path)

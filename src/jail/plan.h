@@ -92,6 +92,12 @@ struct jail_frame {
 	size_t n;
 };
 
+/* A name in a writable tree that a rule keeps the command from, and that is not there: nothing can be mounted on it. */
+struct jail_absent {
+	const char *path;
+	const char *origin;
+};
+
 struct jail_plan {
 	struct arena *arena; /* borrowed */
 	struct jail_op *ops;
@@ -99,6 +105,8 @@ struct jail_plan {
 	size_t overlays;
 	bool live_sockets;              /* nobody looks for sockets to mask */
 	const struct jail_frame *early; /* jail_plan_early(), or NULL */
+	struct jail_absent *absent; /* of deny-write: what appears there is moved away (guard) */
+	size_t n_absent, absent_size;
 };
 
 /**
@@ -131,6 +139,9 @@ bool jail_plan_socket(const struct jail_plan *plan, const char *path);
  * Return: it; never NULL for a plan that was made.
  */
 const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *path);
+
+/** jail_plan_absent() - the entry of plan->absent that names @path (normalised) or a parent of it. Return: it, or NULL. */
+const struct jail_absent *jail_plan_absent(const struct jail_plan *plan, const char *path);
 
 /** jail_op_type_name() - "overlay", "bind" … */
 const char *jail_op_type_name(enum jail_op_type t);

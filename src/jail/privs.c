@@ -19,7 +19,7 @@
  *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
  *           13  Landlock                    before seccomp, whose filter needs not know its calls then
  *           14  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
- *           15  seccomp                     last: everything before needs calls that it refuses
+ *           15  seccomp                     last: everything before needs calls that it refuses. A listener, where one is asked for, just before
  *           16  verify (verify.c)           retry what must now fail
  */
 #include <errno.h>
@@ -79,8 +79,8 @@ struct child {
 	int ruleset;
 	uid_t uid; /* the caller's, before the clone */
 	gid_t gid;
-	/* user and mount namespace, for jail_late(); then what jail_watch_memory() needs */
-	int service[2 + JAIL_WATCH_NUM];
+	/* namespaces, for what is mounted later; then what jail_watch_memory() needs */
+	int service[JAIL_NS_NUM + JAIL_WATCH_NUM];
 	int cgroups[8]; /* by which PID 1 enters its cgroups */
 	struct cpus cpus;
 };
@@ -244,8 +244,8 @@ static int stage_open(struct child *c, struct err *e)
 /* For jail_late(); opened by ourselves, because we will not be dumpable. Missing, there is no late search. */
 static void stage_open_namespaces(struct child *c)
 {
-	c->service[0] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	c->service[1] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	c->service[JAIL_NS_USER] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	c->service[JAIL_NS_MNT] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 /* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
@@ -336,6 +336,26 @@ static int filter_needed(struct err *e)
 		info->name, cause, info->mend);
 }
 
+/* The listener goes out before the first call that waits for it; the socket's calls do not. */
+static int stage_listen(const struct child *c, struct err *e)
+{
+	const struct wire_msg msg = { .type = WIRE_LISTENER };
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (c->spec->report == JAIL_REPORT_NONE)
+		return 0;
+	fd = seccomp_listen(c->spec->report);
+	if (fd < 0)
+		return err_set(e, ERR_LAYER, fd,
+			       "--report: no seccomp listener can be had here (%s)%s; "
+			       "leave the option out",
+			       strerror(-fd),
+			       fd == -EBUSY ? ": something outside has one already" : "");
+	r = wire_send(c->sock, &msg, &fd, 1, true);
+	return r < 0 ? err_sys(e, r, "report to the launcher") : 0;
+}
+
 /* 11-15. After this, PID 1 can do no more than the command will be able to. */
 static int stage_confine(struct child *c, struct err *e)
 {
@@ -366,6 +386,9 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
+	r = stage_listen(c, e);
+	if (r < 0)
+		return r;
 	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
@@ -435,7 +458,7 @@ static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
 		return 0;
-	return jail_limits_apply(&c->apply, c->cgroups, c->service + 2, e);
+	return jail_limits_apply(&c->apply, c->cgroups, c->service + JAIL_NS_NUM, e);
 }
 
 /* 6, 7: while the launcher plans. */
@@ -452,7 +475,7 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 
 static int stage_join(struct child *c, struct err *e)
 {
-	int r = netns_join(&c->net);
+	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
 	if (r == 0)
 		return 0;
@@ -549,7 +572,7 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	msg.ready.lost = c->apply.lost;
 	while (n < ARRAY_SIZE(c->service) && c->service[n] >= 0)
 		n++;
-	r = wire_send(c->sock, &msg, c->service, n == 1 ? 0 : n, true);
+	r = wire_send(c->sock, &msg, c->service, n < JAIL_NS_NUM ? 0 : n, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
 		r = close_all_but(c->sock, c->lock);

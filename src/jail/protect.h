@@ -49,10 +49,7 @@ struct jail_protect {
 	uid_t owner;           /* of every git directory that is given */
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
 	bool git_only;         /* what git executes, and no other name; nothing outside is given */
-	const char *const *
-		absent; /* write-denied by a rule, resolved, and not there: what is there later was made by the run */
-	size_t n_absent;
-	bool later; /* a large tree may be searched to the end by jail_late() */
+	bool later;            /* a large tree may be searched to the end by jail_late() */
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;
 	size_t n_found;

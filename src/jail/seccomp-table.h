@@ -289,4 +289,39 @@ enum seccomp_variant { SECCOMP_PLAIN, SECCOMP_USERNS, SECCOMP_NESTED, SECCOMP_VA
 	X(capset, 126, "no capability is left to raise")                                          \
 	X(prctl, 157, "every libc and shell; can't lift no_new_privs or a filter")
 
+/*
+ * What a run with --report hears of. No row refuses anything: a listener only looks (notify.c), and what the lists above refuse is refused
+ * without asking. The numbers are those of arguments; -1: there is none.
+ * X(name, number, op, directory, path, second directory, second path, open flags, links are followed)
+ */
+#define SECCOMP_NOTIFY(X)                               \
+	X(openat, 257, OPEN, 0, 1, -1, -1, 2, 1)        \
+	X(open, 2, OPEN, -1, 0, -1, -1, 1, 1)           \
+	X(creat, 85, CREATE, -1, 0, -1, -1, -1, 1)      \
+	X(mkdir, 83, MKDIR, -1, 0, -1, -1, -1, 0)       \
+	X(mkdirat, 258, MKDIR, 0, 1, -1, -1, -1, 0)     \
+	X(mknod, 133, MKNOD, -1, 0, -1, -1, -1, 0)      \
+	X(mknodat, 259, MKNOD, 0, 1, -1, -1, -1, 0)     \
+	X(rename, 82, RENAME, -1, 0, -1, 1, -1, 0)      \
+	X(renameat, 264, RENAME, 0, 1, 2, 3, -1, 0)     \
+	X(renameat2, 316, RENAME, 0, 1, 2, 3, -1, 0)    \
+	X(unlink, 87, REMOVE, -1, 0, -1, -1, -1, 0)     \
+	X(unlinkat, 263, REMOVE, 0, 1, -1, -1, -1, 0)   \
+	X(rmdir, 84, REMOVE, -1, 0, -1, -1, -1, 0)      \
+	X(link, 86, LINK, -1, 1, -1, -1, -1, 0)         \
+	X(linkat, 265, LINK, 2, 3, -1, -1, -1, 0)       \
+	X(symlink, 88, SYMLINK, -1, 1, -1, -1, -1, 0)   \
+	X(symlinkat, 266, SYMLINK, 1, 2, -1, -1, -1, 0) \
+	X(chmod, 90, CHMOD, -1, 0, -1, -1, -1, 1)       \
+	X(fchmodat, 268, CHMOD, 0, 1, -1, -1, -1, 1)    \
+	X(fchmodat2, 452, CHMOD, 0, 1, -1, -1, -1, 1)   \
+	X(chown, 92, CHOWN, -1, 0, -1, -1, -1, 1)       \
+	X(lchown, 94, CHOWN, -1, 0, -1, -1, -1, 0)      \
+	X(fchownat, 260, CHOWN, 0, 1, -1, -1, -1, 0)    \
+	X(truncate, 76, TRUNCATE, -1, 0, -1, -1, -1, 1) \
+	X(utimensat, 280, UTIME, 0, 1, -1, -1, -1, 1)   \
+	X(utime, 132, UTIME, -1, 0, -1, -1, -1, 1)      \
+	X(utimes, 235, UTIME, -1, 0, -1, -1, -1, 1)     \
+	X(futimesat, 261, UTIME, 0, 1, -1, -1, -1, 1)
+
 #endif

@@ -14,7 +14,18 @@ const char *const stage_nodes[STAGE_NODES] = { JAIL_DEV_NODES };
 
 int stage_mkfile(int dfd, const char *path, mode_t mode)
 {
-	return mknodat(dfd, path, S_IFREG | mode, 0) < 0 && errno != EEXIST ? -errno : 0;
+	int fd;
+
+	if (mknodat(dfd, path, S_IFREG | mode, 0) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != EPERM)
+		return -errno;
+	/* some filters refuse to make any node; this is one call more */
+	fd = openat(dfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return errno == EEXIST ? 0 : -errno;
+	(void)close(fd);
+	return 0;
 }
 
 int stage_mkdir(int dfd, const char *path, mode_t mode)

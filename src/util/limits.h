@@ -44,9 +44,14 @@
 #define LIMIT_TREE_DEPTH 128        /* of a tree that is copied or removed */
 #define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
 #define LIMIT_TREE_BYTES (256u << 20)
-#define LIMIT_QUARANTINED 4096   /* things in the quarantine that are listed */
-#define LIMIT_WATCHED_RUNS 1024  /* runs of one user at a time that are watched */
-#define LIMIT_MOVED_LIVE 64      /* names of one run that are moved while it lives */
+#define LIMIT_COPY (1u << 20)   /* bytes of a new protected file that is compared with an old one */
+#define LIMIT_QUARANTINED 4096  /* things in the quarantine that are listed */
+#define LIMIT_WATCHED_RUNS 1024 /* runs of one user at a time that are watched */
+#define LIMIT_MOVED_LIVE 64     /* names of one run that are moved while it lives */
+#define LIMIT_LATE_SETTLED 1024 /* late names of one run that are known to need nothing more */
+#define LIMIT_LATE_COVERED 1024 /* late names of one run that are mounted over */
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
+#define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
+#define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */
 
 #endif

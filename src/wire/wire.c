@@ -23,11 +23,12 @@ static const struct row {
 	size_t size;
 	unsigned int fds; /* how many may come with it: bits 1 << n */
 } rows[] = {
-	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 2 | 1u << 5 },
+	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 3 | 1u << 6 },
 	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 1u << 0 },
 	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1u << 1 },
 	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 1u << 0 },
+	{ WIRE_LISTENER, WIRE_FROM_INIT, 0, 1u << 1 },
 	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
 	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
@@ -89,6 +90,7 @@ static bool is_valid(const struct wire_msg *m)
 {
 	switch (m->type) {
 	case WIRE_READY:
+	case WIRE_LISTENER:
 		return m->session == WIRE_SANDBOX;
 	case WIRE_FAILED:
 		return m->failed.sys >= 0 && m->failed.code > ERR_NONE &&
@@ -142,6 +144,8 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_CONTINUE:
 		put(p, 4, m->cont.flags);
 		break;
+	case WIRE_LISTENER:
+		break;
 	}
 }
 
@@ -173,6 +177,8 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		break;
 	case WIRE_CONTINUE:
 		m->cont.flags = (uint32_t)get(p, 4);
+		break;
+	case WIRE_LISTENER:
 		break;
 	}
 }
@@ -239,6 +245,11 @@ int wire_order_step(enum wire_order *order, enum wire_type t)
 {
 	switch (*order) {
 	case WIRE_BUILDING:
+	case WIRE_HEARD:
+		if (t == WIRE_LISTENER && *order == WIRE_BUILDING) {
+			*order = WIRE_HEARD;
+			return 0;
+		}
 		if (t != WIRE_READY && t != WIRE_FAILED)
 			return -EPROTO;
 		*order = t == WIRE_READY ? WIRE_IS_READY : WIRE_OVER;

@@ -31,6 +31,8 @@ enum wire_type {
 		3, /* the command runs, and has a terminal; with its master. Without one nothing is said: it would wake you for nothing */
 	WIRE_STOPPED = 4, /* the command was stopped by a signal; said of those with a terminal */
 	WIRE_ENDED = 5,   /* the command has ended and nothing of it is left */
+	WIRE_LISTENER =
+		6, /* calls stop until they are answered through the seccomp listener that comes with it; said before READY by those who report */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -78,7 +80,7 @@ struct wire_msg {
 #define WIRE_HEADER 16u
 #define WIRE_MAX \
 	(WIRE_HEADER + 8u + sizeof(((struct err *)0)->where) + sizeof(((struct err *)0)->msg))
-#define WIRE_FDS 5u /* descriptors of one message */
+#define WIRE_FDS 6u /* descriptors of one message */
 
 /** wire_encode() - the bytes of @m. Return: how many, at most WIRE_MAX; 0 when @m is no message. */
 size_t wire_encode(const struct wire_msg *m, unsigned char out[WIRE_MAX]);
@@ -98,12 +100,13 @@ bool wire_fds_ok(enum wire_type t, size_t n);
 /*
  * What PID 1 has said of a session so far:
  *
- *	BUILDING  READY → READY, FAILED → OVER
+ *	BUILDING  LISTENER → HEARD, READY → READY, FAILED → OVER
+ *	HEARD     READY → READY, FAILED → OVER
  *	READY     STARTED → RUNNING, FAILED → OVER, ENDED → OVER
  *	RUNNING   STOPPED → RUNNING, ENDED → OVER
  *	OVER      nothing
  */
-enum wire_order { WIRE_BUILDING, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
+enum wire_order { WIRE_BUILDING, WIRE_HEARD, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
 
 /** wire_order_step() - PID 1 says @t. Return: 0, or -EPROTO when it may not now; @order is unchanged then. */
 int wire_order_step(enum wire_order *order, enum wire_type t);

@@ -374,3 +374,12 @@ def test_no_state(run, ws):
     """Without a place to move it to, it is named, and the run works all the same."""
     r = run("echo made > .envrc", env={"XDG_STATE_HOME": "/proc/none"})
     assert r.rc == 0 and (ws / ".envrc").exists() and "state directory" in r.bailey_err, r
+
+
+def test_copies_of_what_was_there(run, bailey, user, ws):
+    """`git worktree add` in a project that has such files: what the host has already is no finding; what differs is."""
+    user.write(ws / ".vscode/tasks.json", '{"a": 1}\n')
+    r = run("sleep 0.1; mkdir -p w/.vscode x/.vscode; cp .vscode/tasks.json w/.vscode; sleep 0.2; test -e w/.vscode/tasks.json && echo there; "
+            "cp .vscode/tasks.json x/.vscode; echo more >> x/.vscode/tasks.json; cp .vscode/tasks.json .envrc")
+    assert r.out == "there\n" and (ws / "w/.vscode/tasks.json").read_text() == '{"a": 1}\n', r
+    assert set(quarantine(bailey, ws)) == {"x/.vscode/tasks.json", ".envrc"}, r

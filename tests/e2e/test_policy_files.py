@@ -412,9 +412,9 @@ def test_whose_file(run, user, config, ws):
 
 
 def test_a_value_that_cannot_be_enforced(run, project, ws):
-    project({"filesystem": {"denyWrite": ["not-there"]}})
+    project({"filesystem": {"denyRead": ["/"]}})
     r = run("touch witness")
-    assert r.rc == 2 and ".bailey.json:4" in r.err and "does not exist" in r.err, r
+    assert r.rc == 2 and ".bailey.json:4" in r.err and "can only be read-only" in r.err, r
     assert not (ws / "witness").exists()
 
 

@@ -92,6 +92,8 @@ static void run_block(const void *arg)
 	}
 	for (i = 0; r == 0 && i < plan.n; i++)
 		print_op(&got, &plan, &plan.ops[i]);
+	for (i = 0; r == 0 && i < plan.n_absent; i++)
+		buf_printf(&got, "absent %s\n", plan.absent[i].path);
 	buf_puts(&got, "");
 	buf_puts(&b->want, "");
 	if (!b->error[0] && strcmp(got.data, b->want.data) != 0) {

@@ -17,6 +17,7 @@ static const struct wire_msg from_init[] = {
 	{ .type = WIRE_ENDED,
 	  .session = 0xffffffffu,
 	  .ended = { .status = SIGSEGV | 0x80, .offset = INT64_MAX } },
+	{ .type = WIRE_LISTENER },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -190,6 +191,12 @@ TEST(order)
 		int last; /* result of the last */
 	} cases[] = {
 		{ { WIRE_READY }, 0 },
+		{ { WIRE_LISTENER, WIRE_READY, WIRE_STARTED, WIRE_ENDED }, 0 },
+		{ { WIRE_LISTENER, WIRE_FAILED }, 0 },
+		{ { WIRE_LISTENER, WIRE_LISTENER }, -EPROTO },
+		{ { WIRE_LISTENER, WIRE_ENDED }, -EPROTO },
+		{ { WIRE_READY, WIRE_LISTENER }, -EPROTO },
+		{ { WIRE_READY, WIRE_STARTED, WIRE_LISTENER }, -EPROTO },
 		{ { WIRE_FAILED }, 0 },
 		{ { WIRE_STARTED }, -EPROTO },
 		{ { WIRE_ENDED }, -EPROTO },
@@ -248,16 +255,16 @@ TEST(over_a_socket)
 
 	open_pair();
 	CHECK(receive(&m, fds) == -EAGAIN);
-	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null }, 2, true) == 0);
+	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null, null }, 3, true) == 0);
 	CHECK(wire_send(pair[0], &fine, NULL, 0, false) == 0);
 	CHECK(wire_send(pair[0], &from_init[2], &null, 1, true) == 0);
 	CHECK(receive(&m, fds) == 1 && m.type == WIRE_READY);
 	CHECK(is_open(fds[0]) && is_open(fds[1]) && fcntl(fds[0], F_GETFD) == FD_CLOEXEC);
 	CHECK(receive(&m, fds) == 1 && m.type == WIRE_STOPPED && fds[0] == -1 && fds[1] == -1);
 	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && fds[1] == -1);
-	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null, null, null, null }, 5, true) ==
-	      0);
-	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && is_open(fds[4]));
+	CHECK(wire_send(pair[0], &from_init[0], (int[]){ null, null, null, null, null, null }, 6,
+			true) == 0);
+	CHECK(receive(&m, fds) == 1 && is_open(fds[0]) && is_open(fds[5]));
 	close(pair[0]);
 	CHECK(receive(&m, fds) == 0);
 	CHECK(wire_send(pair[1], &fine, NULL, 0, true) == -EPIPE);
@@ -286,12 +293,13 @@ TEST(descriptors_are_counted_and_closed)
 	CHECK(fd_send(pair[0], bytes, n, NULL, 0) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	n = wire_encode(&from_init[0], bytes);
-	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0); /* one of two */
+	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0); /* one of three */
 	CHECK(receive(&m, fds) == -EBADMSG);
 	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null }, 4) ==
-	      0); /* four of five */
+	      0); /* four of six */
 	CHECK(receive(&m, fds) == -EBADMSG);
-	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null, null, null }, 6) == 0);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null, null, null, null }, 7) ==
+	      0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	CHECK(!is_open(next)); /* nothing is left open */
 }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. PID 1 hands out a seccomp listener (docs/adr/0018). A process of its own answers it, since a look into the memory of a
+ * hostile process may take as long as that likes, and the supervisor must come to its time-outs. It writes into memory that both share. When the
+ * last process of the sandbox has gone, the listener hangs up, and the observer ends; when the observer ends before that, calls that wait for it
+ * fail with ENOSYS: nothing runs unseen.
+ */
+#include "report.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define END_MS 2000 /* for the observer, once nothing is left to observe */
+
+/* Whether something of that name is there, or it can't be told. */
+static bool may_be_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* Cut @path to the directory that it is in. */
+static void to_parent(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	slash[slash == path] = '\0';
+}
+
+static bool has_parent(const char *path)
+{
+	char dir[LIMIT_PATH];
+
+	memcpy(dir, path, strlen(path) + 1);
+	to_parent(dir);
+	return may_be_there(dir);
+}
+
+/* What fails anyway, outside too, is no denial. */
+static bool fails_anyway(const struct jail_access *a, size_t i)
+{
+	const bool needs = a->needs || (a->n == 2 && i == 0); /* of two names the first is moved */
+	const bool there = a->at[i].there;
+
+	if (a->makes && there)
+		return true;
+	if (needs)
+		return !there && !may_be_there(a->at[i].path);
+	return !there && !has_parent(a->at[i].path);
+}
+
+/* Nobody gives a command the whole machine because it tried to write in "/". */
+static void find_grant(struct report_entry *x, bool names)
+{
+	const bool write = x->judged.option && strcmp(x->judged.option, "--allow-write") == 0;
+
+	memcpy(x->grant, x->path, sizeof(x->grant));
+	if (!write)
+		return;
+	if (names)
+		to_parent(x->grant);
+	while (x->grant[1] && !may_be_there(x->grant))
+		to_parent(x->grant);
+	if (x->grant[1])
+		return;
+	x->judged.option = NULL;
+	x->judged.way = "let it use a directory that can be given";
+}
+
+static void keep(struct report *r, const struct jail_access *a, const char *path,
+		 const struct judgement *judged)
+{
+	struct report_entry *x;
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		x = &r->entries[i];
+		if (x->op == a->op && strcmp(x->path, path) == 0) {
+			x->count++;
+			return;
+		}
+	}
+	if (r->n == LIMIT_REPORTED) {
+		r->more++;
+		return;
+	}
+	x = &r->entries[r->n];
+	*x = (struct report_entry){ .op = a->op, .judged = *judged, .count = 1 };
+	memcpy(x->path, path, strlen(path) + 1);
+	find_grant(x, a->names);
+	r->n++;
+}
+
+void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a)
+{
+	struct judgement judged;
+	size_t i;
+
+	for (i = 0; i < a->n; i++) {
+		judged = judge(s, a->write, a->at[i].path);
+		if (!judged.allowed && !fails_anyway(a, i))
+			keep(r, a, a->at[i].path, &judged);
+	}
+}
+
+void report_text(const struct report *r, struct buf *b)
+{
+	size_t i;
+
+	if (!r->whole)
+		buf_puts(
+			b,
+			"bailey: report: not complete: what watched the run was ended before the run\n");
+	if (r->unread)
+		buf_printf(
+			b,
+			"bailey: report: not complete: %llu calls could not be looked at (programs that may not be read)\n",
+			(unsigned long long)r->unread);
+	if (r->n == 0)
+		buf_puts(b, "bailey: report: nothing was denied\n");
+	for (i = 0; i < r->n; i++) {
+		const struct report_entry *x = &r->entries[i];
+
+		buf_puts(b, "bailey: report: ");
+		if (x->count > 1)
+			buf_printf(b, "%llu times ", (unsigned long long)x->count);
+		judgement_text(&x->judged, x->op, x->path, x->grant, b);
+	}
+	if (r->more)
+		buf_printf(b, "bailey: report: and %llu more\n", (unsigned long long)r->more);
+}
+
+static void __attribute__((noreturn))
+observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
+{
+	static struct jail_access a;
+	int got;
+
+	do {
+		got = jail_notify_next(n, &a);
+		if (got == 1)
+			report_add(r, s, &a);
+		r->unread = n->unread;
+	} while (got == 1 || got == -EAGAIN);
+	r->whole = got == 0;
+	_exit(got < 0 ? 1 : 0);
+}
+
+/* The observer needs nothing but these: pipes that it held open would keep others waiting. */
+static int close_others(int listener, int end)
+{
+	const int a = listener < end ? listener : end, b = listener < end ? end : listener;
+	int r = a > 0 ? sys_close_range(0, (unsigned int)a - 1) : 0;
+
+	if (r == 0 && b > a + 1)
+		r = sys_close_range((unsigned int)a + 1, (unsigned int)b - 1);
+	return r == 0 ? sys_close_range((unsigned int)b + 1, ~0u) : r;
+}
+
+int report_begin(struct run *run, const struct sandbox *s, int listener, struct err *e)
+{
+	_cleanup_close_ int fd = listener, end = -1;
+	struct jail_notify n;
+	pid_t parent = getpid();
+	int pair[2];
+
+	if (run->report || s->report == JAIL_REPORT_NONE)
+		return err_set(e, ERR_SYSTEM, -EBADMSG,
+			       "report of the sandbox: a listener that nobody wants");
+	run->report = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (run->report == MAP_FAILED) {
+		run->report = NULL;
+		return err_sys(e, -errno, "--report: shared memory");
+	}
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "--report: pipe");
+	run->observer_end = pair[0];
+	end = pair[1]; /* closed with the observer, whatever ends it */
+	run->observer = fork();
+	if (run->observer < 0)
+		return err_sys(e, -errno, "--report: fork");
+	if (run->observer == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
+		    close_others(fd, end) < 0)
+			_exit(1);
+		jail_notify_init(&n, fd, run->jail.pid, s->nested != JAIL_NESTED_NONE);
+		observe(run->report, s, &n);
+	}
+	return 0;
+}
+
+void report_wait(struct run *run)
+{
+	struct pollfd p = { .fd = run->observer_end, .events = POLLIN };
+
+	if (run->observer <= 0)
+		return;
+	if (poll(&p, 1, END_MS) <= 0)
+		(void)kill(run->observer, SIGKILL); /* our child, not reaped yet */
+	while (waitpid(run->observer, NULL, 0) < 0 && errno == EINTR)
+		;
+	run->observer = 0;
+	cleanup_close(&run->observer_end);
+}
+
+void report_say(struct run *run, const struct sandbox *s, bool quiet)
+{
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+
+	if (!run->report)
+		return;
+	if (!quiet && run->reported) {
+		run->reported(run->reported_arg, run->report, s);
+	} else if (!quiet) {
+		report_text(run->report, &b);
+		if (b.failed)
+			(void)fd_write_all(2, "bailey: report: it does not fit\n", 31);
+		else
+			(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
+		buf_done(&b);
+	}
+	(void)munmap(run->report, sizeof(*run->report));
+	run->report = NULL;
+}

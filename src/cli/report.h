@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run with --report was denied: collected beside the run by a process of its own, said at the end. */
+#ifndef BAILEY_CLI_REPORT_H
+#define BAILEY_CLI_REPORT_H
+
+#include "cli.h"
+
+struct report_entry {
+	const char *op;
+	char path[LIMIT_PATH];
+	char grant[LIMIT_PATH]; /* what the option of the judgement must name: a grant is of what exists */
+	struct judgement judged;
+	uint64_t count;
+};
+
+struct report {
+	bool whole;      /* the observer saw the end of the last process */
+	uint64_t more;   /* denials that found no place */
+	uint64_t unread; /* calls that could not be looked at */
+	size_t n;
+	struct report_entry entries[LIMIT_REPORTED];
+};
+
+/** report_add() - judge what a process asked for; a denial is kept. */
+void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a);
+
+/** report_text() - append the lines that end a run. */
+void report_text(const struct report *r, struct buf *b);
+
+/**
+ * report_begin() - start the observer. Takes @listener.
+ * What it judges by is shared with the caller, and not changed while it runs.
+ * Return: 0 or negative errno with @e.
+ */
+int report_begin(struct run *run, const struct sandbox *s, int listener, struct err *e);
+
+/** report_wait() - when nothing of the run is left: wait for the observer, but not for ever. */
+void report_wait(struct run *run);
+
+/** report_say() - print the report, or give it to who wants it, if one was asked for; @quiet: only end it. */
+void report_say(struct run *run, const struct sandbox *s, bool quiet);
+
+#endif
