@@ -44,9 +44,17 @@
 #define LIMIT_TREE_DEPTH 128        /* of a tree that is copied or removed */
 #define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
 #define LIMIT_TREE_BYTES (256u << 20)
-#define LIMIT_QUARANTINED 4096   /* things in the quarantine that are listed */
-#define LIMIT_WATCHED_RUNS 1024  /* runs of one user at a time that are watched */
-#define LIMIT_MOVED_LIVE 64      /* names of one run that are moved while it lives */
-#define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
+#define LIMIT_QUARANTINED 4096          /* things in the quarantine that are listed */
+#define LIMIT_WATCHED_RUNS 1024         /* runs of one user at a time that are watched */
+#define LIMIT_MOVED_LIVE 64             /* names of one run that are moved while it lives */
+#define LIMIT_JOURNAL (4u << 20)        /* bytes of the journal of one run */
+#define LIMIT_REVIEW_ARENA (512u << 20) /* bytes of the names of one run's changes */
+#define LIMIT_REVIEW_CHANGES 1000000    /* changes of one run */
+#define LIMIT_REVIEW_TREES 64           /* overlay workspaces and git directories of one run */
+#define LIMIT_REVIEW_RECORD \
+	(4 << 20)                  /* bytes of the text of a record: arguments have most of them */
+#define LIMIT_REVIEW_JOURNAL 65536 /* bytes of a journal */
+#define LIMIT_REVIEW_TEXT (32 << 20) /* bytes of a file that is compared line by line */
+#define LIMIT_REVIEW_DEPTH 64        /* levels of a tree that are removed in one go */
 
 #endif
