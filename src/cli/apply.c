@@ -232,6 +232,13 @@ int apply_main(char **argv)
 	fill(&o, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	argv += rest;
+	for (rest = 0; r == 0 && !dashes && argv[rest]; rest++) {
+		if (argv[rest][0] == '-' && argv[rest][1])
+			r = err_set(
+				&e, ERR_USAGE, -EINVAL,
+				"'%.100s' stands after RUN or PATH; options come before them, and a file of that name is './%.100s'",
+				argv[rest], argv[rest]);
+	}
 	if (r == 0 && argv[0] && review_is_id(argv[0]))
 		word = *argv++;
 	if (r == 0) {

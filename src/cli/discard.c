@@ -79,6 +79,14 @@ int discard_main(char **argv)
 	if (r == 0 && o.all && argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL, "--all is about all runs; leave '%.100s' out",
 			    argv[0]);
+	/* before the first is removed */
+	for (rest = 0; r == 0 && argv[rest]; rest++) {
+		if (!review_is_id(argv[rest]))
+			r = err_set(
+				&e, ERR_USAGE, -EINVAL,
+				"'%.100s' is no ID of a run (bailey runs lists them); options come before it",
+				argv[rest]);
+	}
 	if (r == 0) {
 		r = records_open(&rs, &e);
 		if (r == 0 && o.all)

@@ -71,6 +71,23 @@ static int fill_plan(struct run *run, struct sandbox *s, struct err *e)
 	return 0;
 }
 
+/* A copy of what holds its own layers would be a copy of itself; the kernel calls that undefined. */
+static int check_overlap(const struct review_tree *trees, size_t n, const char *store,
+			 struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (path_covers(trees[i].path, store) || path_covers(store, trees[i].path))
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"'%s' can't be an overlay workspace: its changes would be kept in '%s', which it holds; set "
+				"XDG_STATE_HOME to a directory elsewhere",
+				trees[i].path, store);
+	}
+	return 0;
+}
+
 int overlay_begin(struct run *run, char *const *argv, struct err *e)
 {
 	struct sandbox *s = supervise_sandbox(run);
@@ -86,6 +103,8 @@ int overlay_begin(struct run *run, char *const *argv, struct err *e)
 	if (n == 0)
 		return 0;
 	r = records_path(s->home, path, e);
+	if (r == 0)
+		r = check_overlap(trees, n, path, e);
 	if (r == 0 && settings_make_dirs(path) < 0)
 		r = err_sys(
 			e, -errno,

@@ -430,6 +430,8 @@ static int make_copy(struct jail_apply *a, size_t index, struct err *e)
 	(void)snprintf(work, sizeof(work), "%s/work", store);
 	r = fs = sys_fsopen("overlay");
 	if (r >= 0)
+		r = fs_option(fs, "source", "overlay");
+	if (r == 0)
 		r = fs_option(fs, "userxattr", NULL);
 	if (r == 0)
 		r = fs_option(fs, "redirect_dir", "nofollow");

@@ -328,6 +328,12 @@ int apply_mode(struct applier *a, const struct review_change *c, bool force)
 	    (c->kind == REVIEW_MODE && !force &&
 	     (st.st_dev != c->seen.dev || st.st_ino != c->seen.ino)))
 		return -ESTALE;
+	if (S_ISDIR(st.st_mode)) {
+		int r = journal_touch(&a->journal, fd);
+
+		if (r < 0)
+			return r;
+	}
 	/* by the descriptor: the name could be another file's by now */
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	if (c->kind != REVIEW_MODE && a->root && chown(proc, of_up.st_uid, of_up.st_gid) < 0)

@@ -31,8 +31,7 @@ struct review_tree {
 /* What the file "run" says. Strings are the arena's that it was read into. */
 struct review_record {
 	char id[REVIEW_ID + 1];
-	struct timespec
-		start; /* what the host changed later, the command did not see (CLOCK_REALTIME_COARSE) */
+	struct timespec start; /* what the host changed later, the command may not have seen */
 	const char *cwd;
 	const char *const *argv; /* NULL-terminated */
 	const struct review_tree *trees;
@@ -251,10 +250,6 @@ const char *review_fate_name(enum review_fate f);
 /*
  * The parts that read what the command wrote, and are pure (fuzz/record.c, fuzz/lines.c).
  */
-
-/** review_origin_handle() - the file handle in the value of user.overlay.origin. Return: its length with @ret and @ret_type, 0 when it says nothing. */
-size_t review_origin_handle(const unsigned char *value, size_t n, const unsigned char **ret,
-			    int *ret_type);
 
 /** review_journal_next() - the next entry of a journal. Return: bytes used, 0 at the end or at an entry that is not whole. */
 size_t review_journal_next(const char *text, size_t n, size_t *ret_tree, const char **ret_dir,

@@ -182,19 +182,23 @@ static int make_layers(int dir, size_t i, const char *tree, uid_t owner, gid_t g
 	return fchmod(upper, st.st_mode & 01777) < 0 ? -errno : 0;
 }
 
-static int write_run(int dir, const struct review_record *r)
+/*
+ * The start is the time that the kernel gives to the file itself. No clock that a program can ask will do: what was changed before could seem to be later
+ * (multigrain times, Linux 6.13), and what is changed later to be earlier.
+ */
+static int write_run(int dir, struct review_record *r)
 {
+	_cleanup_close_ int fd =
+		openat(dir, FILE_RUN, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	struct buf b = BUF_INIT(LIMIT_REVIEW_RECORD);
-	int fd, ret;
+	struct stat st;
+	int ret;
 
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	r->start = st.st_ctim;
 	review_record_print(&b, r);
-	ret = b.failed ? -E2BIG : 0;
-	fd = ret < 0 ? ret : openat(dir, FILE_RUN, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (ret == 0 && fd < 0)
-		ret = -errno;
-	if (ret == 0)
-		ret = fd_write_all(fd, b.data, b.len);
-	cleanup_close(&fd);
+	ret = b.failed ? -E2BIG : fd_write_all(fd, b.data, b.len);
 	buf_done(&b);
 	return ret;
 }
@@ -219,9 +223,6 @@ static int make(const struct review_store *s, struct review_run *run, uid_t owne
 		return -errno;
 	for (i = 0; ret == 0 && i < r->n_trees; i++)
 		ret = make_layers(run->lock, i, r->trees[i].path, owner, group);
-	/* the clock that the kernel takes the times of files from */
-	if (ret == 0 && clock_gettime(CLOCK_REALTIME_COARSE, &r->start) < 0)
-		ret = -errno;
 	if (ret == 0)
 		ret = write_run(run->lock, r);
 	if (ret == 0 && renameat(s->fd, name, s->fd, r->id) < 0)

@@ -7,8 +7,8 @@
  *
  * What is compared is the host now. Whether the host's file is still the one that the command saw is another question, which its time of change
  * answers (ctime can't be set): later than the start of the run, it is a conflict. A directory's ctime changes with every name in it, so a
- * directory is only in conflict when it disappears with all that it holds. And a directory that the host has moved over another brings files with
- * old times: the kernel's note of what was copied (origin.c) tells them apart.
+ * directory is in conflict when it disappears with all that it holds, or when only its ctime has changed: it was moved, and what is in it may be other
+ * files, with old times.
  */
 #include "walk.h"
 
@@ -23,9 +23,11 @@
 #include "names.h"
 #include "origin.h"
 
+#define DOUBTS_MAX 256 /* of what is in doubt beyond that, the doubt stays: a conflict */
+
 #define CHANGED "the host's version was changed after the run began"
-#define REPLACED "the host has another file of that name since the run began"
-#define REMOVED "it was removed on the host after the run began"
+#define REMOVED \
+	"it was removed on the host after the run began, or the run has moved it here and changed it"
 #define DIR_CHANGED "the directory was changed on the host after the run began"
 
 int walk_at(int root, const char *path, int flags)
@@ -146,6 +148,8 @@ struct walker {
 	struct walk_tree t;
 	size_t tree;
 	struct walk_exempt exempt;
+	size_t *doubts; /* changes: see removed() */
+	size_t n_doubts, max_doubts;
 	struct place *first, **end;
 	struct err *e;
 };
@@ -422,7 +426,38 @@ static int instead_of_dir(struct walker *w, const struct pair *p, const char *co
 	return 0;
 }
 
-static int compare_file(struct walker *w, const struct pair *p, const char *conflict)
+/* The conflict of @c is in doubt: see settle_doubts(). */
+static int doubt(struct walker *w, struct review_change *c, const char *conflict)
+{
+	size_t *v;
+
+	c->conflict = conflict;
+	if (w->n_doubts == w->max_doubts) {
+		v = realloc(w->doubts, (w->max_doubts * 2 + 16) * sizeof(*v));
+		if (!v)
+			return oom(w);
+		w->doubts = v;
+		w->max_doubts = w->max_doubts * 2 + 16;
+	}
+	w->doubts[w->n_doubts++] = (size_t)(c - w->c->v);
+	return 0;
+}
+
+/*
+ * A copy of a file that the host does not have under this name: the command has moved it here, or the host has removed it. Without a change of the host's
+ * directory it was the command; otherwise it is in doubt.
+ */
+static int removed(struct walker *w, const struct place *in, struct review_change *c)
+{
+	_cleanup_close_ int dir = walk_at(w->t.host, in->path, O_PATH | O_DIRECTORY);
+	struct stat st;
+
+	if (dir < 0 || fstat(dir, &st) < 0 || !later(w, &st) || exempt(w, &st))
+		return 0;
+	return doubt(w, c, REMOVED);
+}
+
+static int compare_file(struct walker *w, const struct pair *p, const struct place *in)
 {
 	bool there = p->host >= 0,
 	     same_type = there && (p->up.st_mode & S_IFMT) == (p->on.st_mode & S_IFMT);
@@ -444,18 +479,22 @@ static int compare_file(struct walker *w, const struct pair *p, const char *conf
 		return -ENOMEM;
 	if (S_ISREG(p->up.st_mode) && !readable(w, p->path))
 		c->refused = "it can't be read: the command took its read permission away";
-	if (conflict)
-		c->conflict = conflict;
-	else if (!there && S_ISREG(p->up.st_mode) && origin_has(p->upper))
-		c->conflict = REMOVED;
+	if (in->conflict)
+		c->conflict = in->conflict;
+	else if (!there && S_ISREG(p->up.st_mode) && in->how != ALONE && origin_has(p->upper))
+		return removed(w, in, c);
 	else if (there && !S_ISDIR(p->on.st_mode) && later(w, &p->on))
 		c->conflict = CHANGED;
-	else if (same_type && S_ISREG(p->up.st_mode) && origin_other(p->upper, p->host))
-		c->conflict = REPLACED;
 	return there && S_ISDIR(p->on.st_mode) ? instead_of_dir(w, p, c->conflict) : 0;
 }
 
-/* The mode of a directory that is on both sides. Adding a name changes both times, so a ctime that stands alone is a change of the directory itself. */
+/* Adding a name to a directory changes both of its times, so a ctime that stands alone is a change of the directory itself: of its mode, or its place. */
+static bool touched(const struct walker *w, const struct stat *dir)
+{
+	return later(w, dir) && walk_cmp_time(&dir->st_ctim, &dir->st_mtim) != 0 && !exempt(w, dir);
+}
+
+/* The mode of a directory that is on both sides. */
 static int compare_mode(struct walker *w, const struct pair *p, const char *conflict)
 {
 	struct review_change *c;
@@ -467,8 +506,7 @@ static int compare_mode(struct walker *w, const struct pair *p, const char *conf
 		return -ENOMEM;
 	if (conflict)
 		c->conflict = conflict;
-	else if (later(w, &p->on) && walk_cmp_time(&p->on.st_ctim, &p->on.st_mtim) != 0 &&
-		 !exempt(w, &p->on))
+	else if (touched(w, &p->on))
 		c->conflict = CHANGED;
 	return 0;
 }
@@ -482,8 +520,8 @@ static int compare_dir(struct walker *w, const struct pair *p, const char *confl
 	if (there && S_ISDIR(p->on.st_mode)) {
 		bool opaque = origin_opaque(p->upper);
 
-		if (!conflict && !opaque && origin_other(p->upper, p->host))
-			conflict = REPLACED;
+		if (!conflict && !opaque && touched(w, &p->on))
+			conflict = DIR_CHANGED;
 		r = compare_mode(w, p, conflict);
 		if (r < 0 || !opaque)
 			return r < 0 ? r : push(w, p->path, BOTH, conflict, NULL);
@@ -524,7 +562,7 @@ static int visit(struct walker *w, const struct place *in, const char *path)
 	else if (S_ISDIR(p.up.st_mode))
 		r = compare_dir(w, &p, in->conflict);
 	else
-		r = compare_file(w, &p, in->conflict);
+		r = compare_file(w, &p, in);
 	cleanup_close(&p.upper);
 	cleanup_close(&p.host);
 	return r;
@@ -604,6 +642,37 @@ static int walk_root(struct walker *w)
 	return r < 0 ? r : push(w, ".", BOTH, NULL, NULL);
 }
 
+/* Whether the file @new of the upper layer is what the host has at @old, which the run's version lacks: a copy keeps size and time. */
+static bool was(const struct walker *w, const struct review_change *old,
+		const struct review_change *new)
+{
+	_cleanup_close_ int a = -1, b = -1;
+	struct stat st;
+
+	if (old->tree != w->tree || !S_ISREG(old->old_mode) || old->old_size != new->new_size)
+		return false;
+	a = walk_file(w->t.host, old->path);
+	b = walk_file(w->t.upper, new->path);
+	return a >= 0 && b >= 0 && fstat(b, &st) == 0 &&
+	       walk_cmp_time(&st.st_mtim, &old->seen.mtime) == 0 && walk_same(a, b) == 1;
+}
+
+/* Changes in doubt are none, when the file is one that has lost its name in the run. There are few, so each looks at all others. */
+static void settle_doubts(struct walker *w)
+{
+	size_t i, k;
+
+	for (i = 0; i < w->n_doubts && i < DOUBTS_MAX; i++) {
+		struct review_change *c = &w->c->v[w->doubts[i]];
+
+		for (k = 0; c->conflict && k < w->c->n; k++) {
+			if (was(w, &w->c->v[k], c))
+				c->conflict = NULL;
+		}
+	}
+	w->n_doubts = 0;
+}
+
 static int change_compare(const void *va, const void *vb)
 {
 	const struct review_change *a = va, *b = vb;
@@ -636,10 +705,13 @@ int review_walk(const struct review *r, const char *home, struct review_changes 
 		for (p = w.first; err == 0 && p; p = p->next)
 			err = walk_place(&w, p);
 		if (err == 0)
+			settle_doubts(&w);
+		if (err == 0)
 			names_classify(r, w.tree, &w.t, home, ret);
 		walk_close(&w.t);
 	}
 	free(w.exempt.v);
+	free(w.doubts);
 	if (err == 0 && ret->n > 1)
 		qsort(ret->v, ret->n, sizeof(*ret->v), change_compare);
 	return err;
