@@ -180,6 +180,19 @@ static int replace(int dir, const char *temp, const char *name, const struct rev
 	return r;
 }
 
+/* Give what has the temporary name another one, that nobody has. */
+static int rename_new(int dir, const char *temp, const char *name)
+{
+	int r = rename_how(dir, temp, name, RENAME_NOREPLACE);
+
+	if (r != -EINVAL)
+		return r;
+	/* this file system does not know how */
+	if (linkat(dir, temp, dir, name, 0) < 0)
+		return -errno;
+	return unlinkat(dir, temp, 0) < 0 ? -errno : 0;
+}
+
 static int put_file(struct applier *a, const struct review_change *c, int dir, const char *name,
 		    const char *in, bool force)
 {
@@ -192,7 +205,7 @@ static int put_file(struct applier *a, const struct review_change *c, int dir, c
 	if (fd < 0)
 		return r;
 	if (!c->old_mode && !force) {
-		r = named ? rename_how(dir, temp, name, RENAME_NOREPLACE) : link_fd(fd, dir, name);
+		r = named ? rename_new(dir, temp, name) : link_fd(fd, dir, name);
 		if (r < 0 && named)
 			(void)unlinkat(dir, temp, 0);
 		return r == -EEXIST ? -ESTALE : r;
@@ -253,6 +266,7 @@ static int put_link(struct applier *a, const struct review_change *c, int dir, c
 static int put_dir(struct applier *a, const struct review_change *c, int dir, const char *name,
 		   const char *in, bool force)
 {
+	_cleanup_close_ int new = -1;
 	char temp[32];
 	struct stat st;
 	int r;
@@ -267,7 +281,11 @@ static int put_dir(struct applier *a, const struct review_change *c, int dir, co
 	(void)unlinkat(dir, temp, AT_REMOVEDIR); /* as above */
 	if (mkdirat(dir, temp, 0700) < 0)
 		return -errno;
-	r = replace(dir, temp, name, c, force);
+	/* its new name will be a change of it, and ours */
+	new = openat(dir, temp, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	r = new < 0 ? -errno : journal_touch(&a->journal, new);
+	if (r == 0)
+		r = replace(dir, temp, name, c, force);
 	if (r < 0)
 		(void)unlinkat(dir, temp, AT_REMOVEDIR);
 	return r;
