@@ -45,9 +45,9 @@ static void begin(void)
 	FUZZ_REQUIRE(mkdir(path, 0700) == 0);
 	snprintf(path, sizeof(path), "%s/rec", base);
 	FUZZ_REQUIRE(mkdir(path, 0700) == 0);
-	strcat(path, "/0"); /* NOLINT */
+	snprintf(path, sizeof(path), "%s/rec/0", base);
 	FUZZ_REQUIRE(mkdir(path, 0700) == 0);
-	strcat(path, "/upper"); /* NOLINT */
+	snprintf(path, sizeof(path), "%s/rec/0/upper", base);
 	FUZZ_REQUIRE(mkdir(path, 0700) == 0);
 }
 
