@@ -127,7 +127,7 @@ static bool step(struct diff *d, long a0, long n, long b0, long m, long h, int o
 
 static void compare(struct diff *d, long a0, long n, long b0, long m)
 {
-	long z = 2 * (n < m ? n : m) + 2, h;
+	long z, h;
 	struct snake s = { .cost = -1 };
 
 	/* what is equal at both ends needs no search */

@@ -59,7 +59,7 @@ static const struct policy_protected *in_git(const char *rest, bool shared, mode
 {
 	const struct policy_protected *row = NULL;
 	const bool dir = S_ISDIR(type);
-	const char *s;
+	const char *s, *after;
 
 	/* git makes none there: it could lead anywhere */
 	if (S_ISLNK(type))
@@ -75,8 +75,9 @@ static const struct policy_protected *in_git(const char *rest, bool shared, mode
 	/* git directories, whose names have any number of slashes */
 	for (s = next(rest); s; s = next(s)) {
 		row = stronger(row, match(POLICY_IN_GIT, s, dir));
-		if (strncmp(s, "worktrees/", 10) == 0 && next(s + 10))
-			row = stronger(row, match(POLICY_IN_WORKTREE, next(s + 10), dir));
+		after = strncmp(s, "worktrees/", 10) == 0 ? next(s + 10) : NULL;
+		if (after)
+			row = stronger(row, match(POLICY_IN_WORKTREE, after, dir));
 	}
 	return row;
 }

@@ -12,7 +12,7 @@
 
 #include "walk.h"
 
-#define CONTEXT 3
+#define CONTEXT 3ul
 #define BINARY_LOOK 8000 /* bytes in which git, too, looks for a NUL */
 #define FLUSH 65536
 

@@ -41,7 +41,6 @@ bool review_is_id(const char *word)
 static bool untouched(int dir)
 {
 	char path[32];
-	const struct dirent *en;
 	size_t i, n;
 	DIR *d;
 	int fd;
@@ -56,8 +55,9 @@ static bool untouched(int dir)
 			cleanup_close(&fd);
 			return false;
 		}
-		for (n = 0; (en = readdir(d)); n++)
-			;
+		n = 0;
+		while (readdir(d))
+			n++;
 		(void)closedir(d);
 		if (n > 2)
 			return false;
