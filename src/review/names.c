@@ -7,6 +7,8 @@
 #include "names.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -162,9 +164,9 @@ static const struct policy_protected *in_bare(const struct walk_tree *t, const c
 	return NULL;
 }
 
-#define NAMED_MAX 64
+#define NAMED_MAX 256
 
-/* Paths that the host's git configuration names: other parts of it, the directory of hooks. */
+/* Paths that have no protected name themselves: the host's git configuration names them, or a link that has such a name leads to them. */
 struct named {
 	struct {
 		char *path; /* relative to the tree */
@@ -217,6 +219,56 @@ static void named_read(struct named *l, const struct walk_tree *t, const char *t
 	buf_done(&b);
 }
 
+/* Where @name in @dir leads to, when links are on the way; what is not there yet, too. */
+static void named_follow(struct named *l, const char *tree, const char *dir, const char *name,
+			 const struct policy_protected *row)
+{
+	char path[LIMIT_PATH], head[LIMIT_PATH], real[PATH_MAX], whole[LIMIT_PATH];
+	size_t n = strlen(dir), m;
+	char *slash;
+
+	if (n == 1)
+		n = 0;
+	if (n + strlen(name) + 2 > sizeof(path))
+		return;
+	memcpy(path, dir, n);
+	path[n] = '/';
+	memcpy(path + n + 1, name, strlen(name) + 1);
+	memcpy(head, path, strlen(path) + 1);
+	while (!realpath(head, real)) {
+		slash = strrchr(head, '/');
+		if (slash <= head + n)
+			return;
+		*slash = '\0';
+	}
+	if (strcmp(real, head) == 0)
+		return;
+	m = strlen(head);
+	if (snprintf(whole, sizeof(whole), "%s%s", real, path + m) < (int)sizeof(whole))
+		named_add(l, tree, "/", whole, NULL, row);
+}
+
+static void named_links(struct named *l, const struct review_tree *tree, const char *home)
+{
+	const struct policy_protected *row;
+	char git[LIMIT_PATH];
+	bool has_git = strlen(tree->path) + 6 <= sizeof(git);
+
+	if (has_git) {
+		memcpy(git, tree->path, strlen(tree->path) + 1);
+		if (!tree->git)
+			memcpy(git + strlen(git), "/.git", 6);
+	}
+	for (row = NULL; has_git && (row = policy_protected_next(POLICY_IN_GIT, row));)
+		named_follow(l, tree->path, git, row->name, row);
+	for (row = NULL; !tree->git && (row = policy_protected_next(POLICY_IN_ANY, row));)
+		named_follow(l, tree->path, tree->path, row->name, row);
+	for (row = NULL; home && (row = policy_protected_next(POLICY_IN_HOME, row));)
+		named_follow(l, tree->path, home, row->name, row);
+	for (row = NULL; home && (row = policy_protected_next(POLICY_IN_DOTFILES, row));)
+		named_follow(l, tree->path, home, row->name, row);
+}
+
 static const struct policy_protected *in_named(const struct named *l, const char *path, bool dir)
 {
 	size_t i;
@@ -257,6 +309,7 @@ void names_classify(const struct review *r, size_t i, const struct walk_tree *t,
 	size_t k;
 
 	named_read(&named, t, tree->path, tree->git, home);
+	named_links(&named, tree, home);
 	for (k = 0; k < c->n; k++) {
 		struct review_change *v = &c->v[k];
 		mode_t type = v->new_mode ? v->new_mode : v->old_mode;

@@ -224,7 +224,7 @@ static int print_hunk(struct printer *pr, const struct sides *s, long first, lon
 	size_t after =
 		last < s->n && e[last].op == ' ' ? (e[last].n < CONTEXT ? e[last].n : CONTEXT) : 0;
 	size_t old_from = e[first].old - before, new_from = e[first].new - before;
-	size_t old_n = before + after, new_n = before + after;
+	size_t old_n = before + after, new_n = old_n;
 	long i;
 	int r;
 

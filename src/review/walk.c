@@ -159,6 +159,14 @@ static int oom(struct walker *w)
 	return err_set(w->e, ERR_SYSTEM, -ENOMEM, "out of memory for the changes of a run");
 }
 
+static int too_many(struct walker *w)
+{
+	return err_set(
+		w->e, ERR_SYSTEM, -E2BIG,
+		"the run has more than %d changes, too many to be reviewed; bailey discard %s throws them away",
+		LIMIT_REVIEW_CHANGES, w->r->record.id);
+}
+
 static bool later(const struct walker *w, const struct stat *host)
 {
 	return walk_cmp_time(&host->st_ctim, &w->r->record.start) > 0;
@@ -184,8 +192,7 @@ static struct review_change *add(struct walker *w, enum review_kind kind, const 
 
 	if (c->n == c->size) {
 		if (c->n == LIMIT_REVIEW_CHANGES) {
-			(void)err_set(w->e, ERR_SYSTEM, -E2BIG, "the run has more than %d changes",
-				      LIMIT_REVIEW_CHANGES);
+			(void)too_many(w);
 			return NULL;
 		}
 		v = realloc(c->v, (c->size * 2 + 256) * sizeof(*v));
@@ -288,6 +295,8 @@ static int names_read(int root, const char *path, struct names *l)
 		for (o = 0; (d = sys_dirent_next(buf, n, &o));) {
 			if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
 				continue;
+			if (l->n == LIMIT_REVIEW_CHANGES)
+				return -E2BIG;
 			if (l->n == l->size) {
 				v = realloc(l->v, (l->size * 2 + 64) * sizeof(*v));
 				if (!v)
@@ -613,6 +622,8 @@ static int walk_place(struct walker *w, const struct place *in)
 
 	if (r == -ENOMEM)
 		r = oom(w);
+	else if (r == -E2BIG)
+		r = too_many(w);
 	else if (r == -EACCES)
 		r = blocked(w, in->path, "it can't be read: the command took its permissions away");
 	else if (r == -ENOENT)

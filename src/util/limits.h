@@ -48,8 +48,8 @@
 #define LIMIT_WATCHED_RUNS 1024         /* runs of one user at a time that are watched */
 #define LIMIT_MOVED_LIVE 64             /* names of one run that are moved while it lives */
 #define LIMIT_JOURNAL (4u << 20)        /* bytes of the journal of one run */
-#define LIMIT_REVIEW_ARENA (512u << 20) /* bytes of the names of one run's changes */
-#define LIMIT_REVIEW_CHANGES 1000000    /* changes of one run */
+#define LIMIT_REVIEW_ARENA (256u << 20) /* bytes of the names of one run's changes */
+#define LIMIT_REVIEW_CHANGES 500000     /* changes of one run, and names in one directory of it */
 #define LIMIT_REVIEW_TREES 64           /* overlay workspaces and git directories of one run */
 #define LIMIT_REVIEW_RECORD \
 	(4 << 20)                  /* bytes of the text of a record: arguments have most of them */

@@ -123,8 +123,8 @@ def test_the_patch_is_one_that_git_applies(over, bailey, user, ws, twin):
         over(script)
         patch = bailey(["diff"], cwd=ws).out
         (copy / ".patch").write_text(patch)
-        for args in (["--check"], []):
-            r = subprocess.run(["git", "apply", "--whitespace=nowarn", *args, ".patch"], cwd=copy, capture_output=True, text=True, check=False,
+        for args in ("--check", "--verbose"):
+            r = subprocess.run(["git", "apply", "--whitespace=nowarn", args, ".patch"], cwd=copy, capture_output=True, text=True, check=False,
                                env={"PATH": os.environ["PATH"], "GIT_CEILING_DIRECTORIES": str(copy.parent)})
             assert r.returncode == 0, (r.stderr, patch)
         (copy / ".patch").unlink()
@@ -155,8 +155,8 @@ def test_forms(over, bailey, user, ws):
     assert (seen["script"]["old_mode"], seen["script"]["new_mode"]) == ("100755", "100600")
     assert seen["binary"]["binary"] and seen["pipe"]["refused"] == "a FIFO"
     assert seen["AGENTS.md"]["flag"] == "agent instructions" and seen[".envrc"]["protect"] == "direnv" and seen["file"]["flag"] is None
-    for form in ([], ["--stat"], ["--name-only"]):
-        lines = bailey(["diff", *form], cwd=ws).out.splitlines()
+    for form in ("--all", "--stat", "--name-only"):
+        lines = bailey(["diff", form], cwd=ws).out.splitlines()
         for name, mark in (("AGENTS.md", "flag: agent instructions"), (".envrc", "direnv"), ("pipe", "a FIFO")):
             assert any(name in li and mark in li for li in lines), (form, name, lines)
         assert any(r'"odd\nname"' in li or r'odd\nname' in li for li in lines), (form, lines)
@@ -178,26 +178,23 @@ def test_equal_is_no_difference(over, bailey, apply, records, user, ws):
 
 # --- conflicts -------------------------------------------------------------------------------------------------------------------------
 
+# What the run does, what the host does meanwhile, and where they meet.
 CONFLICTS = {
-    "both changed it": ("echo run > file", lambda ws: (ws / "file").write_text("host\n"), "file"),
-    "the host replaced it": ("echo run > file", lambda ws: ((ws / "f2").write_text("host\n"), os.rename(ws / "f2", ws / "file")), "file"),
-    "the host changed its mode": ("echo run > file", lambda ws: (ws / "file").chmod(0o640), "file"),
-    "the host removed it": ("echo run > file", lambda ws: (ws / "file").unlink(), "file"),
-    "the host removed its directory": ("echo run > dir/sub/deep", lambda ws: shutil.rmtree(ws / "dir/sub"), "dir/sub"),
-    "both made it": ("echo run > fresh", lambda ws: (ws / "fresh").write_text("host\n"), "fresh"),
-    "removed and changed": ("rm file", lambda ws: (ws / "file").write_text("host\n"), "file"),
-    "a tree removed, something in it changed": ("rm -r gone", lambda ws: (ws / "gone/b/c").write_text("host\n"), "gone/b/c"),
-    "a tree removed, something added": ("rm -r gone", lambda ws: (ws / "gone/b/new").write_text("host\n"), "gone/b/new"),
-    "a directory made anew, something changed": ("rm -r again; mkdir again; echo r > again/x", lambda ws: (ws / "again/old1").write_text("host\n"),
-                                                 "again/old1"),
-    "another directory in its place": ("echo run > gone/a", lambda ws: (os.rename(ws / "gone", ws / "away"), os.rename(ws / "gone2", ws / "gone")),
-                                       "gone/a"),
-    "another directory in the place of one that is removed": ("rm gone/a", lambda ws: (os.rename(ws / "gone", ws / "away"),
-                                                                                     os.rename(ws / "gone2", ws / "gone")), "gone/a"),
-    "a file where the run has a directory": ("mkdir fresh; echo x > fresh/x", lambda ws: (ws / "fresh").write_text("host\n"), "fresh"),
-    "a directory where the run has a file": ("echo run > file", lambda ws: ((ws / "file").unlink(), (ws / "file").mkdir(),
-                                                                          (ws / "file/x").write_text("host\n")), "file/x"),
-    "a link changed": ("ln -sfn dir link", lambda ws: ((ws / "link").unlink(), os.symlink("secret", ws / "link")), "link"),
+    "both changed it": ("echo run > file", "echo host > file", "file"),
+    "the host replaced it": ("echo run > file", "echo host > f2; mv f2 file", "file"),
+    "the host changed its mode": ("echo run > file", "chmod 640 file", "file"),
+    "the host removed it": ("echo run > file", "rm file", "file"),
+    "the host removed its directory": ("echo run > dir/sub/deep", "rm -r dir/sub", "dir/sub"),
+    "both made it": ("echo run > fresh", "echo host > fresh", "fresh"),
+    "removed and changed": ("rm file", "echo host > file", "file"),
+    "a tree removed, something in it changed": ("rm -r gone", "echo host > gone/b/c", "gone/b/c"),
+    "a tree removed, something added": ("rm -r gone", "echo host > gone/b/new", "gone/b/new"),
+    "a directory made anew, something changed": ("rm -r again; mkdir again; echo r > again/x", "echo host > again/old1", "again/old1"),
+    "another directory in its place": ("echo run > gone/a", "mv gone away; mv gone2 gone", "gone/a"),
+    "another directory in the place of one that is removed": ("rm gone/a", "mv gone away; mv gone2 gone", "gone/a"),
+    "a file where the run has a directory": ("mkdir fresh; echo x > fresh/x", "echo host > fresh", "fresh"),
+    "a directory where the run has a file": ("echo run > file", "rm file; mkdir file; echo host > file/x", "file/x"),
+    "a link changed": ("ln -sfn dir link", "ln -sfn secret link", "link"),
 }
 
 
@@ -209,9 +206,7 @@ def test_conflicts(over, bailey, apply, records, user, ws, name):
     time.sleep(0.02)  # the clock of files ticks in 4 ms
     run = over(script + "; echo innocent > innocent")
     time.sleep(0.02)
-    host(ws)
-    if os.geteuid() == 0:
-        subprocess.run(["chown", "-R", f"{user.uid}:{user.gid}", ws], check=True)
+    assert user.exec(["sh", "-c", host], cwd=ws).rc == 0
     before = snapshot(ws)
     seen = changes(bailey, ws)
     assert seen[path]["conflict"], seen
@@ -321,7 +316,38 @@ def test_links_that_would_be_protected_names(over, bailey, apply, user, ws):
     assert not os.path.lexists(ws / ".vscode") and not os.path.lexists(ws / ".git") and os.path.lexists(ws / "sub")
 
 
-MARKER = "core.fsmonitor=\"touch {};false\""
+LINKS = {
+    "a directory": ("mkdir editor; ln -s editor .vscode", "echo '{}' > editor/tasks.json", "editor/tasks.json"),
+    "a directory, by two links": ("mkdir -p a/editor; ln -s a/editor e; ln -s e .vscode", "echo '{}' > a/editor/tasks.json", "a/editor/tasks.json"),
+    "a file": ("echo x > envrc.real; ln -s envrc.real .envrc", "echo e >> envrc.real", "envrc.real"),
+    "git's hooks": ("git init -q .; mkdir tools; rm -r .git/hooks; ln -s ../tools .git/hooks", "echo e > tools/pre-commit", "tools/pre-commit"),
+    "the home's": ("echo x > bashrc; ln -s \"$PWD/bashrc\" ~/.bashrc", "echo e >> bashrc", "bashrc"),
+}
+
+
+@pytest.mark.parametrize("how", LINKS)
+def test_where_protected_links_lead(over, bailey, apply, user, ws, how):
+    """A link of the host that has a protected name: what it leads to needs a word, under its own name. The twin: what is beside it."""
+    before, script, path = LINKS[how]
+    home_file = user.home / ".bashrc"
+    kept = home_file.read_bytes() if home_file.exists() else None
+    if how == "the home's" and kept is not None:
+        home_file.unlink()
+    try:
+        assert user.exec(["sh", "-c", before], cwd=ws).rc == 0
+        over(script + "; echo x > \"$(dirname " + path + ")/beside\"")
+        seen = changes(bailey, ws)
+        assert seen[path]["protect"], seen
+        if how not in ("git's hooks",):
+            assert not seen[os.path.join(os.path.dirname(path), "beside")]["protect"]
+        apply(rc=1)
+        apply("--yes", ".")
+    finally:
+        if how == "the home's":
+            home_file.unlink(missing_ok=True)
+            if kept is not None:
+                home_file.write_bytes(kept)
+                user.own(home_file)
 
 
 @pytest.mark.parametrize("where", [".", "sub", "deep/er/sub"])
@@ -389,8 +415,8 @@ def test_special_files_are_refused_by_name_and_never_waited_for(over, bailey, ap
         s.bind(str(store(user) / run / "0/upper/sock"))
     if os.geteuid() == 0:
         os.mknod(store(user) / run / "0/upper/dev", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    for args in ([], ["--stat"], ["--json"], ["--all"]):
-        assert bailey(["diff", *args], cwd=ws, timeout=10).rc == 0
+    for arg in ("--name-only", "--stat", "--json", "--all"):
+        assert bailey(["diff", arg], cwd=ws, timeout=10).rc == 0
     r = apply(rc=1)
     for name, what in (("fifo", "a FIFO"), ("d/deep", "a FIFO"), ("sock", "a socket"), *([("dev", "a device")] if os.geteuid() == 0 else [])):
         assert f"refused: {ws}/{name}: {what}" in r.out, r
@@ -405,8 +431,8 @@ def test_special_files_of_the_host(over, bailey, apply, user, ws):
         (ws / name).unlink(missing_ok=True)
         os.mkfifo(ws / name)
         user.own(ws / name)
-    for args in ([], ["--stat"], ["--json"]):
-        assert bailey(["diff", *args], cwd=ws, timeout=10).rc == 0
+    for arg in ("--all", "--stat", "--json"):
+        assert bailey(["diff", arg], cwd=ws, timeout=10).rc == 0
     apply(rc=1)
     apply("--force", ".")
     assert (ws / "file").read_text() == "run\n" and not (ws / "secret").exists()
