@@ -158,6 +158,11 @@ static void print_text(const struct review *r, const struct review_changes *c,
 				   ways[fate] ? ways[fate] : "");
 		buf_puts(b, "\n");
 	}
+	if (a->why[0]) {
+		buf_puts(b, "the first that failed: ");
+		buf_quote(b, a->why);
+		buf_puts(b, "\n");
+	}
 	if (a->count[REVIEW_CONFLICT])
 		buf_printf(b, "nothing was applied: %zu of %zu changes are in conflict\n",
 			   a->count[REVIEW_CONFLICT], c->n);

@@ -119,7 +119,6 @@ static int new_file(struct applier *a, const struct review_change *c, int dir, c
 		r = journal_temp(&a->journal, c->tree, in, temp);
 		if (r < 0)
 			return r;
-		(void)unlinkat(dir, temp, 0); /* of an apply that was interrupted just so */
 		to = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		*ret_named = to >= 0;
 	}
@@ -147,37 +146,57 @@ static int link_fd(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, proc, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/*
+ * Exchange two names, one of them a directory's; then what was there goes. When it is not what was there a moment ago, or not empty, all goes back: also when
+ * somebody goes on renaming, because what must end under our name is ours, and nothing else. Return: 0, -ESTALE, -EUCLEAN when it does not end there, or
+ * other negative errno.
+ */
+static int exchange(int dir, const char *temp, const char *name, const struct stat *was)
+{
+	struct stat own, got;
+	int r, tries;
+
+	if (fstatat(dir, temp, &own, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	r = rename_how(dir, temp, name, RENAME_EXCHANGE);
+	if (r < 0)
+		return r;
+	if (fstatat(dir, temp, &got, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&got, was) &&
+	    unlinkat(dir, temp, S_ISDIR(got.st_mode) ? AT_REMOVEDIR : 0) == 0)
+		return 0;
+	for (tries = 0; tries < 1000; tries++) {
+		if (rename_how(dir, temp, name, RENAME_EXCHANGE) == 0 &&
+		    fstatat(dir, temp, &got, AT_SYMLINK_NOFOLLOW) == 0 && same_file(&got, &own))
+			return -ESTALE;
+	}
+	return -EUCLEAN;
+}
+
 /* What has the temporary name takes the place of what has @name. */
 static int replace(int dir, const char *temp, const char *name, const struct review_change *c,
 		   bool force)
 {
-	bool dirs = S_ISDIR(c->old_mode) || S_ISDIR(c->new_mode);
-	int r = check(dir, name, c, force), flag = S_ISDIR(c->old_mode) ? AT_REMOVEDIR : 0;
+	int r = check(dir, name, c, force);
+	bool there;
 	struct stat st;
 
-	if (force && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		dirs = false; /* there is nothing to replace */
-	} else if (force) {
-		flag = S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0;
-		dirs = S_ISDIR(st.st_mode) || S_ISDIR(c->new_mode);
-	}
-	if (r == 0 && !dirs)
-		r = renameat(dir, temp, dir, name) < 0 ? -errno : 0;
-	else if (r == 0)
-		r = rename_how(dir, temp, name, RENAME_EXCHANGE);
-	if (r == -EINVAL && dirs) {
-		/* this file system can't exchange */
-		r = unlinkat(dir, name, flag) < 0 ? -errno : 0;
-		return r < 0 ? r : renameat(dir, temp, dir, name) < 0 ? -errno : 0;
-	}
-	if (r == 0 && dirs && unlinkat(dir, temp, flag) < 0) {
-		r = -errno;
-		/* a directory that is not empty: somebody has put a name into it */
-		if (rename_how(dir, temp, name, RENAME_EXCHANGE) < 0)
-			return r;
-		(void)unlinkat(dir, temp, S_ISDIR(c->new_mode) ? AT_REMOVEDIR : 0);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	there = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!there || (!S_ISDIR(st.st_mode) && !S_ISDIR(c->new_mode)))
+		return renameat(dir, temp, dir, name) < 0 ? -errno : 0;
+	r = exchange(dir, temp, name, &st);
+	if (r != -EINVAL)
+		return r;
+	/* this file system can't exchange */
+	if (unlinkat(dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+		return errno == ENOTEMPTY ? -ESTALE : -errno;
+	return renameat(dir, temp, dir, name) < 0 ? -errno : 0;
 }
 
 /* Give what has the temporary name another one, that nobody has. */
@@ -211,13 +230,11 @@ static int put_file(struct applier *a, const struct review_change *c, int dir, c
 		return r == -EEXIST ? -ESTALE : r;
 	}
 	r = named ? 0 : journal_temp(&a->journal, c->tree, in, temp);
-	if (r == 0 && !named) {
-		(void)unlinkat(dir, temp, 0); /* as above */
+	if (r == 0 && !named)
 		r = link_fd(fd, dir, temp);
-	}
 	if (r == 0) {
 		r = replace(dir, temp, name, c, force);
-		if (r < 0)
+		if (r < 0 && r != -EUCLEAN)
 			(void)unlinkat(dir, temp, 0);
 	}
 	return r;
@@ -246,7 +263,6 @@ static int put_link(struct applier *a, const struct review_change *c, int dir, c
 		r = journal_temp(&a->journal, c->tree, in, temp);
 		if (r < 0)
 			return r;
-		(void)unlinkat(dir, temp, 0); /* as above */
 	}
 	if (symlinkat(target, dir, at) < 0)
 		return errno == EEXIST ? -ESTALE : -errno;
@@ -257,7 +273,7 @@ static int put_link(struct applier *a, const struct review_change *c, int dir, c
 	(void)utimensat(dir, at, times, AT_SYMLINK_NOFOLLOW); /* only a time */
 	if (r == 0 && !new)
 		r = replace(dir, temp, name, c, force);
-	if (r < 0 && !new)
+	if (r < 0 && r != -EUCLEAN && !new)
 		(void)unlinkat(dir, temp, 0);
 	return r;
 }
@@ -278,7 +294,6 @@ static int put_dir(struct applier *a, const struct review_change *c, int dir, co
 	r = journal_temp(&a->journal, c->tree, in, temp);
 	if (r < 0)
 		return r;
-	(void)unlinkat(dir, temp, AT_REMOVEDIR); /* as above */
 	if (mkdirat(dir, temp, 0700) < 0)
 		return -errno;
 	/* its new name will be a change of it, and ours */
@@ -286,7 +301,7 @@ static int put_dir(struct applier *a, const struct review_change *c, int dir, co
 	r = new < 0 ? -errno : journal_touch(&a->journal, new);
 	if (r == 0)
 		r = replace(dir, temp, name, c, force);
-	if (r < 0)
+	if (r < 0 && r != -EUCLEAN)
 		(void)unlinkat(dir, temp, AT_REMOVEDIR);
 	return r;
 }

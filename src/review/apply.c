@@ -169,8 +169,14 @@ static void failed(const struct review *r, struct review_apply *a, const struct 
 		return;
 	if (review_path(r, c, path) < 0)
 		path[0] = '\0';
-	(void)snprintf(a->why, sizeof(a->why), "'%.120s': %s", path,
-		       err == -ESTALE ? "the host changed it this moment" : strerror(-err));
+	if (err == -EUCLEAN)
+		(void)snprintf(a->why, sizeof(a->why),
+			       "'%.120s': renamed without end; what was there may be '" JOURNAL_TEMP
+			       "%s' beside it",
+			       path, r->record.id);
+	else
+		(void)snprintf(a->why, sizeof(a->why), "'%.120s': %s", path,
+			       err == -ESTALE ? "the host changed it this moment" : strerror(-err));
 }
 
 static int apply_tree(const struct review *r, const struct review_changes *c,

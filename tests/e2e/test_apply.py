@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import pathlib
 import pty
 import random
 import re
@@ -16,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import BAILEY, PYTHON, wait_for
+from conftest import BAILEY, PYTHON, skip, wait_for
 from overlays import changes, run_id, snapshot, store
 from test_protect import rows
 
@@ -472,11 +473,12 @@ def test_a_file_larger_than_the_disk(over, bailey, apply, user, ws):
 
 
 def test_trees_deeper_than_any_path(over, bailey, apply, user, ws):
-    over(f"echo x > fine; {PYTHON} -c \"import os\nfor i in range(600):\n os.mkdir('d' * 100); os.chdir('d' * 100)\n\"")
+    over(f"echo x > fine; {PYTHON} -c \"import os\nfor i in range(3000):\n os.mkdir('d' * 100); os.chdir('d' * 100)\n\"")
     assert "too long" in bailey(["diff", "--stat"], cwd=ws).out
     r = apply(rc=1)
     assert "too long" in r.out and (ws / "fine").exists()
-    assert bailey(["discard"], cwd=ws).rc == 0 and not list(store(user).iterdir())
+    r = user.exec(["sh", "-c", f"ulimit -n 256 && ulimit -s 1024 && {BAILEY} discard"], cwd=ws)
+    assert r.rc == 0 and not list(store(user).iterdir()), r
     subprocess.run(["rm", "-rf", *ws.glob("ddd*")], check=True)
 
 
@@ -530,45 +532,102 @@ def on_terminal(user, cwd, args, env):
 RENAME_EXCHANGE = 2
 
 
-def test_attack_4_directories_that_become_links(over, apply, bailey, user, ws, outside):
+class Swapper(threading.Thread):
+    """Exchanges two names as fast as it can, but while its lock is held."""
+
+    def __init__(self, a, b):
+        super().__init__()
+        self.names = (os.fsencode(a), os.fsencode(b))
+        self.stop, self.lock, self.swaps = threading.Event(), threading.Lock(), 0
+        self.libc = ctypes.CDLL(None, use_errno=True)
+
+    def run(self):
+        while not self.stop.is_set():
+            with self.lock:
+                for _ in range(100):
+                    self.swaps += self.libc.syscall(316, -100, self.names[0], -100, self.names[1], RENAME_EXCHANGE) == 0
+
+
+def test_attack_4_directories_that_become_links(over, bailey, user, ws, outside):
     """A directory is exchanged with a link to another place, over and over, while changes are applied: nothing lands there."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    user.write(ws / "d/e/f", "old\n")
-    user.write(outside / "e/f", "victim\n")
-    user.write(outside / "e/gone", "victim\n")
-    user.symlink(outside, ws / "swap")
-    for n in ("gone", "mode"):
-        user.write(ws / "d/e" / n, "old\n")
+    d, link, keep = ws / "d", ws / "swap", ws / "keep"
+    user.write(d / "e/f", "old\n")
+    user.symlink(outside, link)
+    for name in ("f", "gone", "mode", "flat"):
+        user.write(outside / "e" / name, "victim\n")
     before = snapshot(outside)
-    run = over("echo new > d/e/f; echo new > d/e/new; rm d/e/gone; chmod 700 d/e/mode; mkdir d/e/sub; echo x > d/e/sub/x; ln -s x d/e/link; rm swap")
+    real = os.open(d, os.O_RDONLY | os.O_DIRECTORY)
+    inside = pathlib.Path(f"/proc/self/fd/{real}/e")
+
+    def reset():
+        """Both names as they were, and what is in the directory, too."""
+        for p in (d, link):
+            if p.is_symlink():
+                p.unlink()
+            elif p.exists() and p.stat().st_ino == os.fstat(real).st_ino:
+                p.rename(keep)
+            elif p.exists():
+                shutil.rmtree(p)
+        assert keep.exists(), (sorted(os.listdir(ws)), os.readlink(f"/proc/self/fd/{real}"), os.fstat(real))
+        keep.rename(d)
+        shutil.rmtree(inside)
+        for name in ("f", "gone", "mode", "flat"):
+            user.write(inside / name, "old\n")
+        user.own(inside)
+        user.symlink(outside, link)
+
+    reset()
+    run = over("echo new > d/e/f; echo new > d/e/new; rm d/e/gone; chmod 700 d/e/mode; mkdir d/e/sub; echo x > d/e/sub/x; ln -s x d/e/link; "
+               "rm d/e/flat; mkdir d/e/flat; chmod 711 d/e")
     saved = ws.parent / "saved"
     subprocess.run(["cp", "-a", store(user) / run, saved], check=True)
-    stop, swaps = threading.Event(), [0]
-    a, b = str(ws / "d").encode(), str(ws / "swap").encode()
-
-    def swap():
-        while not stop.is_set():
-            for _ in range(100):
-                libc.syscall(316, -100, a, -100, b, RENAME_EXCHANGE)
-                swaps[0] += 1
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    rounds = 0
+    swapper = Swapper(d, link)
+    swapper.start()
+    rounds = changed = 0
     try:
-        end = time.monotonic() + 60
-        while (swaps[0] < 100000 or rounds < 30) and time.monotonic() < end:
+        end = time.monotonic() + 100
+        while (swapper.swaps < 100000 or rounds < 100) and time.monotonic() < end:
             r = bailey(["apply", "--force", ".", run], cwd=ws)
             assert r.rc in (0, 1, 2, 125), r
             rounds += 1
+            changed += (inside / "f").read_text() == "new\n"
+            with swapper.lock:
+                assert snapshot(outside) == before, (rounds, r)
+                reset()
             if not (store(user) / run).exists():
                 subprocess.run(["cp", "-a", saved, store(user) / run], check=True)
     finally:
-        stop.set()
-        thread.join()
+        swapper.stop.set()
+        swapper.join()
+        os.close(real)
         shutil.rmtree(saved)
-    assert swaps[0] >= 100000 and rounds >= 30, (swaps, rounds)
-    assert snapshot(outside) == before
+    assert swapper.swaps >= 100000 and rounds >= 100 and changed > 0, (swapper.swaps, rounds, changed)
+
+
+@pytest.mark.parametrize("call, host", [("linkat", "echo host > file"), ("linkat", "rm file; mkfifo file"), ("linkat", "mv file f2; cp f2 file"),
+                                        ("mkdirat", "echo host > fresh"), ("unlinkat", "echo host > secret")])
+def test_what_the_host_changes_while_it_is_applied(over, user, ws, records, call, host):
+    """Between the comparison and the step: looked at again, left alone, and said. The other changes are applied; the record stays."""
+    if not shutil.which("strace"):
+        skip("strace is not installed")
+    plant(user, ws)
+    scripts = {"linkat": "echo run > file", "mkdirat": "mkdir fresh", "unlinkat": "rm secret"}
+    over(scripts[call] + "; chmod 700 script")
+    p = user.popen(["strace", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter=1500000:when=1", "-o", "/dev/null", BAILEY, "apply"],
+                   cwd=ws)
+    time.sleep(0.5)
+    assert user.exec(["sh", "-c", host], cwd=ws).rc == 0
+    out, err = p.communicate(timeout=20)
+    name = host.split()[-1] if call != "linkat" else "file"
+    if call == "unlinkat":
+        # the last look stands before the step, so this is the window that is left: the file goes
+        assert p.returncode == 0, (out, err)
+        return
+    assert p.returncode == 1 and f"failed: {ws}/{name}" in out.decode(), (out, err)
+    assert (ws / "script").stat().st_mode & 0o777 == 0o700 and len(records()) == 1
+    assert not list(ws.glob(".bailey-*"))
+    if "echo host" in host:
+        assert (ws / name).read_text() == "host\n"
 
 
 # --- records ---------------------------------------------------------------------------------------------------------------------------
