@@ -136,8 +136,8 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 	struct jail_protect *pr = f->pr;
 	size_t i;
 
-	if (!protect_inside(f, path))
-		return 0;
+	if (!protect_inside(f, path) || policy_copy(f->policy, path))
+		return 0; /* what changes in a copy is seen when it is applied */
 	for (i = 0; i < f->n_roots; i++) {
 		if (path_covers(path, f->roots[i]))
 			return protect_note(

@@ -178,6 +178,22 @@ def test_protected_paths_are_writable_in_a_copy(run, bailey, user, ws):
     assert {p: c["protect"] for p, c in changes(bailey, ws).items()} == {".envrc": "direnv", ".vscode/tasks.json": "editor tasks"}
 
 
+@pytest.mark.parametrize("opts", [OVERLAY, ["--workspace", ".:rw", "--workspace", "sub:overlay"]], ids=["alone", "in a direct workspace"])
+def test_what_the_host_makes_meanwhile_is_its_own(start, bailey, user, ws, opts):
+    """A protected name that appears below a copy is not the run's, so nobody moves it to the quarantine. The control: in a direct workspace it is."""
+    sub = user.mkdir(ws / "sub")
+    p = start("echo x > sub/.envrc; echo ready; sleep 1; echo y > f", *opts)
+    assert p.stdout.readline() == b"ready\n"
+    user.write(sub / ".envrc", "host\n")
+    assert p.communicate(timeout=20)[0] is not None and p.returncode == 0
+    assert (sub / ".envrc").read_text() == "host\n"
+    assert changes(bailey, sub)[".envrc" if "sub:overlay" in opts else "sub/.envrc"]["protect"] == "direnv"
+    if opts == OVERLAY:
+        p = start("echo ready; echo x > sub/direct; mkdir sub/n; echo x > sub/n/.envrc; sleep 0.5")
+        p.communicate(timeout=20)
+        assert not (sub / "n/.envrc").exists() and (sub / "direct").exists()
+
+
 def test_a_file_of_a_project_cannot_take_the_copy_away(run, user, ws):
     user.write(ws / ".bailey.json", json.dumps({"filesystem": {"allowWrite": [".", "sub"]}}))
     user.write(ws / "sub/f", "1\n")
