@@ -67,13 +67,15 @@ static int64_t now_ns(void)
 
 static bool is_root_of(const struct policy_rule *rule)
 {
-	return rule->kind == POLICY_ALLOW_WRITE && rule->path[1];
+	return rule->kind == POLICY_ALLOW_WRITE && !rule->copy && rule->path[1];
 }
 
 static bool covers(const struct watched_run *run, const char *dir)
 {
 	size_t i;
 
+	if (policy_copy(&run->policy, dir))
+		return false; /* what comes there is not the run's */
 	for (i = 0; i < run->policy.n; i++) {
 		if (is_root_of(&run->policy.rules[i]) &&
 		    path_covers(run->policy.rules[i].path, dir))

@@ -9,6 +9,7 @@
 struct jail_apply {
 	const struct jail_spec *spec;
 	int *src;          /* per operation: a detached mount, or -1 */
+	int *store;        /* JAIL_OP_COPY: the same, of where the copy is kept */
 	unsigned int lost; /* layers, as bits */
 	int root;          /* O_PATH of "/" */
 	bool staged;       /* the stage is in its place */
@@ -47,6 +48,9 @@ int jail_plan_apply(struct jail_apply *a, struct err *e);
  * Return: fd or negative errno with @e.
  */
 int jail_source(const struct jail_op *op, int userns, struct err *e);
+
+/** jail_store() - detached copy of the directory op->store of a JAIL_OP_COPY, writable; as jail_source(). */
+int jail_store(const struct jail_op *op, int userns, struct err *e);
 
 /**
  * jail_streams_reopen() - open regular files that are on 0-2 for reading only anew, through this (read-only) mount namespace, so that nothing
