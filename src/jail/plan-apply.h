@@ -58,4 +58,7 @@ int jail_store(const struct jail_op *op, int userns, struct err *e);
  */
 int jail_streams_reopen(unsigned int *ret_foreign, struct err *e);
 
+/** jail_streams_check() - refuse those that Landlock would have to keep, and can't. Return: 0 or -EPERM with @e. */
+int jail_streams_check(const struct jail_apply *a, struct err *e);
+
 #endif

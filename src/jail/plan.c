@@ -467,12 +467,31 @@ static int plan_copy(struct planner *pl, const char *path)
 	return r < 0 ? r : add_ruled(pl, JAIL_OP_COPY, path, JAIL_OP_WRITABLE, rule);
 }
 
+/* A path that is written, in what is not. */
+static int plan_writable(struct planner *pl, const char *path, enum jail_type type,
+			 const struct policy_rule *rule)
+{
+	const struct policy_rule *copy = policy_copy(pl->policy, path);
+
+	if (type == JAIL_ABSENT || type == JAIL_UNREACHABLE)
+		return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s", rule->origin, path,
+			       type == JAIL_ABSENT ? "no such file or directory" :
+						     "permission denied");
+	if (copy)
+		return err_set(
+			pl->e, ERR_POLICY, -EINVAL,
+			"%s '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
+			"changed; leave one of them out",
+			rule->origin, path, copy->path);
+	return add_ruled(pl, JAIL_OP_BIND, path,
+			 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0), rule);
+}
+
 /* One path that rules name: what must be mounted so that it has its state? */
 static int plan_path(struct planner *pl, const char *path)
 {
 	const struct jail_host *h = pl->host;
 	struct policy_verdict v = policy_eval(pl->policy, path), around;
-	const struct policy_rule *copy;
 	char parent[LIMIT_PATH];
 	enum jail_type type;
 	bool absent;
@@ -518,21 +537,7 @@ static int plan_path(struct planner *pl, const char *path)
 					 type == JAIL_FILE ? JAIL_OP_FILE : 0,
 					 v.write_rule ? v.write_rule : v.read_rule);
 	case POLICY_SHOW_RW:
-		if (absent)
-			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s",
-				       v.write_rule->origin, path,
-				       type == JAIL_ABSENT ? "no such file or directory" :
-							     "permission denied");
-		copy = policy_copy(pl->policy, path);
-		if (copy)
-			return err_set(
-				pl->e, ERR_POLICY, -EINVAL,
-				"%s '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
-				"changed; leave one of them out",
-				v.write_rule->origin, path, copy->path);
-		return add_ruled(pl, JAIL_OP_BIND, path,
-				 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0),
-				 v.write_rule);
+		return plan_writable(pl, path, type, v.write_rule);
 	case POLICY_IS_DENIED:
 		if (absent)
 			return 0;

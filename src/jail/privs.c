@@ -250,47 +250,6 @@ static void stage_open_namespaces(struct child *c)
 	c->service[JAIL_NS_MNT] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
-/* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
-static bool writable_by_name(int fd)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return access(path, W_OK) == 0;
-}
-
-/*
- * Without Landlock a file that is open for writing on 0-2 could be opened again with more rights, through the launcher's mounts. Before
- * ABI 3 Landlock lets a file be truncated by that way that is open for reading, when it could not be opened anew (docs/landlock.md).
- */
-static int stage_check_stdio(const struct child *c, struct err *e)
-{
-	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK) ||
-			  c->spec->nested == JAIL_NESTED_SANDBOX;
-	struct stat st;
-	int fd, flags;
-
-	if (!lost && (!c->apply.foreign || jail_landlock_abi() >= 3))
-		return 0;
-	for (fd = 0; fd <= 2; fd++) {
-		if (!lost && (c->apply.foreign & (1u << fd)) && writable_by_name(fd))
-			return err_set(
-				e, ERR_LAYER, -EPERM,
-				"fd %d is a regular file that can't be opened anew by its name, and only Landlock ABI 3 keeps such a file "
-				"from being truncated (the kernel has ABI %d); use a pipe: cat FILE | bailey run ...",
-				fd, jail_landlock_abi());
-		flags = fcntl(fd, F_GETFL);
-		if (lost && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
-		    S_ISREG(st.st_mode))
-			return err_set(
-				e, ERR_LAYER, -EPERM,
-				"fd %d is a regular file, which only Landlock protects from being opened again; use a pipe: "
-				"… | cat >FILE",
-				fd);
-	}
-	return 0;
-}
-
 /* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
 static int stage_bounding_set(struct child *c, struct err *e)
 {
@@ -383,7 +342,7 @@ static int stage_confine(struct child *c, struct err *e)
 				return r;
 		}
 	}
-	r = stage_check_stdio(c, e);
+	r = jail_streams_check(&c->apply, e);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
