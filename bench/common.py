@@ -54,9 +54,9 @@ def which(name: str) -> str:
     return found
 
 
-def bailey_argv(bailey: str) -> list[str]:
-    """What is measured. Exactly the defaults: compare_explain() proves it."""
-    return [bailey, "run", "--", "true"]
+def bailey_argv(bailey: str, *options: str) -> list[str]:
+    """What is measured. Without options exactly the defaults: compare_explain() proves it."""
+    return [bailey, "run", *options, "--", "true"]
 
 
 def ordinary_user(name: str | None) -> tuple[int, int]:

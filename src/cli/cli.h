@@ -12,6 +12,7 @@
 #include "init/init.h"
 #include "jail/jail.h"
 #include "policy/policy.h"
+#include "review/review.h"
 #include "util/util.h"
 
 /* A word or a line, and what it means. */
@@ -42,7 +43,7 @@ extern const struct command commands[];
 /** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
 const struct command *command_find(const char *name, struct err *e);
 
-/* A front: it starts from something else than the native built-in rules and environment (docs/adr/0015). */
+/* A front: it starts from something else than the native built-in rules and environment (docs/adr/0020). */
 struct sandbox_front {
 	char **env;        /* of the command, whole */
 	bool lawless;      /* nothing is protected in what is writable */
@@ -276,6 +277,8 @@ struct run {
 	pid_t observer;   /* 0: none */
 	int observer_end; /* hangs up when the observer ends */
 	bool guarded;     /* something that is kept is writable: guard_begin() was called */
+	struct review_store store; /* where records are, when there is an overlay workspace */
+	struct review_run record;
 	struct shared *shared;
 };
 
@@ -324,6 +327,15 @@ int supervise(struct run *run, char *const *argv, struct err *e);
 void supervise_abort(struct run *run);
 
 /**
+ * overlay_begin() - when the plan has copies: make the record of the run, and say in the plan where they are kept.
+ * Should come before supervise_build(). Return: 0 or negative errno with @e.
+ */
+int overlay_begin(struct run *run, char *const *argv, struct err *e);
+
+/** overlay_end() - PID 1 is gone: keep the record and say what is in it, or remove it. */
+void overlay_end(struct run *run, void (*say)(const char *line));
+
+/**
  * relay_start() - put a pipe in the place of each stream of a kind in @what (RELAY_*). PID 1 gets the pipes.
  * Return: 0 or negative errno with @e.
  */
@@ -358,11 +370,17 @@ int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
 int quarantine_main(char **argv);
+int diff_main(char **argv);
+int apply_main(char **argv);
+int discard_main(char **argv);
+int runs_main(char **argv);
+int prune_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
-	quarantine_words, srt_verb_words, claude_words, help_words, version_words;
+	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
+	runs_words, prune_words, srt_verb_words, claude_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

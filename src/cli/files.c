@@ -6,11 +6,16 @@
 
 #include "sandbox.h"
 
-/* Split ":ro" or ":rw" off, unless a directory has that very name. Return: whether it is read-only, or negative errno. */
+enum workspace_mode { WORKSPACE_RW, WORKSPACE_RO, WORKSPACE_OVERLAY };
+
+/* Split ":ro", ":rw" or ":overlay" off, unless a directory has that very name. Return: enum workspace_mode, or negative errno. */
 static int split_mode(const char *value, char *path, struct err *e)
 {
+	static const char *const modes[] = {
+		[WORKSPACE_RW] = ":rw", [WORKSPACE_RO] = ":ro", [WORKSPACE_OVERLAY] = ":overlay"
+	};
 	const char *colon = strrchr(value, ':');
-	size_t n = strlen(value);
+	size_t n = strlen(value), i;
 	struct stat st;
 
 	if (n >= LIMIT_PATH)
@@ -18,17 +23,14 @@ static int split_mode(const char *value, char *path, struct err *e)
 			       "--workspace: the path is longer than %d bytes", LIMIT_PATH - 1);
 	memcpy(path, value, n + 1);
 	if (!colon || lstat(value, &st) == 0)
-		return 0;
-	if (strcmp(colon, ":ro") == 0 || strcmp(colon, ":rw") == 0) {
+		return WORKSPACE_RW;
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(colon, modes[i]) != 0)
+			continue;
 		path[colon - value] = '\0';
-		return colon[2] == 'o';
+		return (int)i;
 	}
-	if (strcmp(colon, ":overlay") == 0)
-		return err_set(
-			e, ERR_USAGE, -EINVAL,
-			"--workspace '%s': overlay workspaces are not in this release; use :ro",
-			value);
-	return 0;
+	return WORKSPACE_RW;
 }
 
 /*
@@ -49,11 +51,11 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 {
 	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
 	struct stat st;
-	int ro, r;
+	int mode, r;
 
-	ro = split_mode(value, path, e);
-	if (ro < 0)
-		return ro;
+	mode = split_mode(value, path, e);
+	if (mode < 0)
+		return mode;
 	r = sandbox_path(path, cwd, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", origin);
@@ -77,7 +79,9 @@ static int add_workspace(struct sandbox *s, const char *value, const char *cwd, 
 		return sandbox_oom(e);
 	s->n_workspaces++;
 	r = policy_add(&s->policy, POLICY_ALLOW_READ, POLICY_COMMAND, real, origin, e);
-	if (r == 0 && !ro)
+	if (r == 0 && mode == WORKSPACE_OVERLAY)
+		return policy_add_copy(&s->policy, POLICY_COMMAND, real, origin, e);
+	if (r == 0 && mode == WORKSPACE_RW)
 		r = policy_add(&s->policy, POLICY_ALLOW_WRITE, POLICY_COMMAND, real, origin, e);
 	return r;
 }
@@ -143,13 +147,24 @@ static int check_workspaces(const struct sandbox *s, const struct sandbox_option
 	int r = 0;
 
 	for (i = 0; r == 0 && i < o->files.n; i++) {
+		const struct policy_rule *copy;
+		int mode;
+
 		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
 			continue;
-		r = split_mode(o->files.v[i].value, path, e);
+		r = mode = split_mode(o->files.v[i].value, path, e);
 		if (r >= 0)
 			r = sandbox_path(path, cwd, s->home, norm, e);
-		if (r == 0 && jail_host_resolve(norm, true, real) == 0)
-			r = sandbox_check_grant(s, cwd, norm, real, "workspace", e);
+		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
+			continue;
+		r = sandbox_check_grant(s, cwd, norm, real, "workspace", e);
+		copy = mode == WORKSPACE_RW ? policy_copy(&s->policy, real) : NULL;
+		if (r == 0 && copy)
+			r = err_set(
+				e, ERR_USAGE, -EINVAL,
+				"--workspace '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
+				"changed; leave one of them out",
+				real, copy->path);
 	}
 	return r;
 }

@@ -76,7 +76,7 @@ static bool keeps_something(const struct policy *p)
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		if (p->rules[i].kind == POLICY_ALLOW_WRITE)
+		if (p->rules[i].kind == POLICY_ALLOW_WRITE && !p->rules[i].copy)
 			return true;
 	}
 	return false;

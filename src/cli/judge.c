@@ -120,7 +120,8 @@ static bool id_may(const struct sandbox *s, const char *path, mode_t want)
 {
 	const struct jail_op *op = jail_plan_find(&s->plan, path);
 	bool mapped = s->id.mode == JAIL_IDS_BLOCK &&
-		      (op->type == JAIL_OP_BIND || (op->flags & JAIL_OP_MAPPED));
+		      (op->type == JAIL_OP_BIND || op->type == JAIL_OP_COPY ||
+		       (op->flags & JAIL_OP_MAPPED));
 	struct stat st;
 
 	if (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_MASK || stat(path, &st) < 0)
@@ -226,6 +227,8 @@ struct judgement judge(const struct sandbox *s, bool write, const char *path)
 	j = yes(policy_state_name(op->flags & JAIL_OP_WRITABLE ? POLICY_SHOW_RW : POLICY_SHOW_RO),
 		NULL);
 	j.rule = write ? v.write_rule : v.read_rule;
+	if (write && op->type == JAIL_OP_COPY)
+		j.why = "what is written is a copy; the host's stays as it is";
 	if (!j.rule)
 		j.why = "by default everything is readable";
 	return judge_modes(s, write, path, j);

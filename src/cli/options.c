@@ -38,7 +38,8 @@ static size_t limit_rows(struct sandbox_options *o, struct opt *table)
 			"disk", &o->limits[POLICY_LIMIT_DISK], "limits.disk", "SIZE",
 			"Hold at most SIZE in /tmp, /run and other private directories",
 			"They share one file system in memory; writing more fails with ENOSPC, and so does making more than SIZE / 2K files. The "
-			"default is half of the machine's memory. The workspace is the host's disk and is not counted.",
+			"default is half of the machine's memory. The workspace is the host's disk and is not counted, and neither is what an overlay workspace changes, which is kept on "
+			"the disk of bailey's state.",
 			OPT_TIGHTENS, limits_disk),
 	};
 
@@ -104,9 +105,11 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 	const struct opt rows[] = {
 		OPT_GROUP("Files"),
 		OPT_LIST(
-			"workspace", &o->files, NULL, "DIR[:ro]",
+			"workspace", &o->files, NULL, "DIR[:ro|overlay]",
 			"Give DIR, at the same path; default: the current directory",
-			"The command may write DIR, with \":ro\" only read it. May be given several times; "
+			"The command may write DIR, with \":ro\" only read it. With \":overlay\" it writes a copy, and DIR stays as it is: "
+			"'bailey diff' shows afterwards what was changed, 'bailey apply' takes it over, 'bailey discard' throws it away. "
+			"May be given several times; "
 			"the command starts in the current directory when a workspace holds that, else in the first workspace."),
 		OPT_LIST(
 			"allow-write", &o->files, "filesystem.allowWrite", "PATH",

@@ -109,6 +109,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (r == 0 && !a->again)
 		r = sandbox_plan(s, e);
 	if (r == 0 && !a->again)
+		r = overlay_begin(&run, argv, e);
+	if (r == 0 && !a->again)
 		r = supervise_build(&run, o->dry_run, &no_block, e);
 	if (r == 0 && !a->again) /* PID 1 is busy now: the environment is not on its way */
 		r = sandbox_env(s, e);

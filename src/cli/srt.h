@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The front of srt: its words, settings and defaults, translated into options of the native run (docs/adr/0015).
+ * The front of srt: its words, settings and defaults, translated into options of the native run (docs/adr/0020).
  *  1. srt_words()      the command line, as srt reads it
  *  2. srt_policy()     settings into values of the option table
  *  3. srt_env()        the command's environment

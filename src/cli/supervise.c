@@ -352,9 +352,11 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
-	*run = (struct run){
-		.jail = JAIL_INIT, .signals = -1, .observer_end = -1, .guard = GUARD_INIT
-	};
+	*run = (struct run){ .jail = JAIL_INIT,
+			     .signals = -1,
+			     .observer_end = -1,
+			     .guard = GUARD_INIT,
+			     .store = { .fd = -1 } };
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (run->shared == MAP_FAILED)
@@ -410,6 +412,7 @@ static void finish(struct run *run)
 	report_wait(run);
 	relay_finish(&run->relay, run->timed_out);
 	jail_limits_end(&run->shared->sandbox.limits, &run->events);
+	overlay_end(run, say_line);
 	cleanup_close(&run->signals);
 }
 
@@ -454,6 +457,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
+				       .held = run->record.begun ? run->record.lock : -1,
 				       .entry = enter,
 				       .arg = &sh->cmd };
 	say_identity(s);

@@ -17,7 +17,8 @@
 #include "store.h"
 
 #define DIR_NAME "open"
-#define VERSION "bailey-open 4"
+#define VERSION "bailey-open 5"
+#define KIND_COPY 100 /* in the place of POLICY_ALLOW_WRITE: what is written is a copy */
 
 static void put_str(struct buf *b, const char *s)
 {
@@ -48,7 +49,7 @@ static void describe(struct buf *b, pid_t pid1, const struct jail_plan *plan,
 	put_int(b, pr->git_only);
 	put_int(b, (int64_t)policy->n);
 	for (i = 0; i < policy->n; i++) {
-		put_int(b, policy->rules[i].kind);
+		put_int(b, policy->rules[i].copy ? KIND_COPY : (int64_t)policy->rules[i].kind);
 		put_int(b, policy->rules[i].layer);
 		put_str(b, policy->rules[i].path);
 	}
@@ -195,6 +196,7 @@ int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy
 static int read_rules(struct fields *f, struct policy *policy)
 {
 	int64_t n = fields_int(f), kind, layer;
+	bool copy;
 	const char *path;
 
 	if (n < 0 || n > LIMIT_RULES)
@@ -202,6 +204,9 @@ static int read_rules(struct fields *f, struct policy *policy)
 	for (; n > 0; n--) {
 		kind = fields_int(f);
 		layer = fields_int(f);
+		copy = kind == KIND_COPY;
+		if (copy)
+			kind = POLICY_ALLOW_WRITE;
 		path = fields_next(f);
 		if (kind < 0 || kind >= POLICY_KIND_NUM || layer < 0 || layer >= POLICY_LAYER_NUM ||
 		    !path || path[0] != '/' || strlen(path) >= LIMIT_PATH)
@@ -209,6 +214,7 @@ static int read_rules(struct fields *f, struct policy *policy)
 		if (policy_add(policy, (enum policy_kind)kind, (enum policy_layer)layer, path,
 			       "an earlier run", NULL) < 0)
 			return -EBADMSG;
+		policy->rules[policy->n - 1].copy = copy;
 	}
 	return 0;
 }

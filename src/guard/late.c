@@ -188,6 +188,7 @@ static dev_t super_of(const char *path, const struct stat *st)
 struct batch {
 	struct late *l;
 	size_t n;
+	bool failed;
 	struct jail_late_name names[JAIL_LATE_NAMES];
 	struct stat st[JAIL_LATE_NAMES];
 	char path[JAIL_LATE_NAMES][LIMIT_PATH];
@@ -197,13 +198,14 @@ static void cover(struct batch *b)
 {
 	size_t i;
 
-	/* a sandbox that ends meanwhile needs nothing */
-	if (b->n && jail_late_cover(b->l->ns, b->names, b->n) == 0) {
-		for (i = 0; i < b->n; i++) {
-			if (b->names[i].done)
-				settle(b->l, b->path[i], &b->st[i]);
-			b->l->covered += b->names[i].done && !b->names[i].own;
-		}
+	if (b->n && jail_late_cover(b->l->ns, b->names, b->n) < 0)
+		b->failed = true;
+	for (i = 0; i < b->n; i++) {
+		if (b->names[i].done)
+			settle(b->l, b->path[i], &b->st[i]);
+		else
+			b->failed = true;
+		b->l->covered += b->names[i].done && !b->names[i].own;
 	}
 	b->n = 0;
 }
@@ -258,16 +260,19 @@ static void look_in(void *arg, const char *dir)
 	}
 }
 
-void late_look(struct late *l, const struct trees *t)
+bool late_look(struct late *l, const struct trees *t)
 {
+	bool failed;
 	struct batch *b = l->ns[JAIL_NS_USER] < 0 ? NULL : calloc(1, sizeof(*b));
 
 	if (!b)
-		return;
+		return l->ns[JAIL_NS_USER] < 0;
 	b->l = l;
 	trees_each(t, look_in, b);
 	cover(b);
+	failed = b->failed;
 	free(b);
+	return !failed;
 }
 
 void late_done(struct late *l)

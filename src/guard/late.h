@@ -17,8 +17,8 @@ struct late {
 /** late_wants() - whether @path, which has come, should be looked at. */
 bool late_wants(const struct late *l, const char *path);
 
-/** late_look() - cover what has come in the directories of @t that are writable for the run. */
-void late_look(struct late *l, const struct trees *t);
+/** late_look() - cover what has come in the directories of @t that are writable for the run. Return: false when something could not be covered. */
+bool late_look(struct late *l, const struct trees *t);
 
 /** late_done() - free, and close the descriptors. */
 void late_done(struct late *l);

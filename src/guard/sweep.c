@@ -308,6 +308,8 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 		const struct policy_rule *rule = &of->policy->rules[i];
 
 		r = policy_add_static(&with, rule->kind, rule->layer, rule->path, rule->origin, e);
+		if (r == 0)
+			with.rules[with.n - 1].copy = rule->copy;
 	}
 	now.found = NULL;
 	now.notes = NULL;

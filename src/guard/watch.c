@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -30,6 +31,9 @@
 #define LINGER_MS 3000        /* without runs */
 #define REST \
 	10 /* between two sweeps, times what the last one took: a flood of names costs a tenth of a CPU */
+
+#define LATE_TRIES 20 /* of what could not be covered */
+#define LATE_AGAIN_NS 50000000
 
 struct hello {
 	uint32_t version;
@@ -46,6 +50,7 @@ struct watched_run {
 	int64_t start;
 	struct late late;
 	bool dirty, late_dirty;
+	unsigned int late_tries;
 	int64_t next, late_next; /* ns: not swept, not looked at before */
 	size_t moved;
 };
@@ -67,13 +72,15 @@ static int64_t now_ns(void)
 
 static bool is_root_of(const struct policy_rule *rule)
 {
-	return rule->kind == POLICY_ALLOW_WRITE && rule->path[1];
+	return rule->kind == POLICY_ALLOW_WRITE && !rule->copy && rule->path[1];
 }
 
 static bool covers(const struct watched_run *run, const char *dir)
 {
 	size_t i;
 
+	if (policy_copy(&run->policy, dir))
+		return false; /* what comes there is not the run's */
 	for (i = 0; i < run->policy.n; i++) {
 		if (is_root_of(&run->policy.rules[i]) &&
 		    path_covers(run->policy.rules[i].path, dir))
@@ -153,14 +160,33 @@ static void sweep_run(struct watched_run *run)
 	arena_done(&arena);
 }
 
+/* What this process and its children have used, in ns. */
+static int64_t cpu_ns(void)
+{
+	const int who[] = { RUSAGE_SELF, RUSAGE_CHILDREN };
+	struct rusage u = { .ru_utime = { 0 } };
+	int64_t us = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(who); i++) {
+		(void)getrusage(who[i], &u); /* can't fail for these */
+		us += (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec +
+		      u.ru_stime.tv_usec;
+	}
+	return us * 1000;
+}
+
 static void look_for_late(struct watched_run *run, const struct trees *trees)
 {
-	int64_t begin = now_ns(), end;
+	int64_t begin = cpu_ns();
+	bool whole = late_look(&run->late, trees);
 
-	run->late_dirty = false;
-	late_look(&run->late, trees);
-	end = now_ns();
-	run->late_next = end + REST * (end - begin);
+	/* a machine that is busy with other things must not make the window longer than that does anyway */
+	run->late_next = now_ns() + REST * (cpu_ns() - begin);
+	run->late_tries = whole ? 0 : run->late_tries + 1;
+	run->late_dirty = !whole && run->late_tries < LATE_TRIES;
+	if (run->late_dirty)
+		run->late_next += LATE_AGAIN_NS;
 }
 
 static void run_free(struct watched_run *run)

@@ -123,6 +123,7 @@ struct jail_spec {
 	enum jail_report report;
 	bool dry_run;               /* build, verify, report, end */
 	struct jail_limits *limits; /* NULL: none */
+	int held; /* an fd that PID 1 keeps open as long as it lives (a lock), or -1 */
 	/*
 	 * Runs in PID 1 when the sandbox is complete and all privileges are gone; @sock is the wire to the supervisor. Must not return before every other process of the
 	 * sandbox is dead. Return: 0 with the wait status of the command, or negative errno with @e.

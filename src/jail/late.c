@@ -96,6 +96,8 @@ static int late_protect(const struct late *l, pid_t parent)
 
 		r = policy_add_static(&policy, rule->kind, rule->layer, rule->path, rule->origin,
 				      &e);
+		if (r == 0)
+			policy.rules[policy.n - 1].copy = rule->copy;
 	}
 	pr.found = NULL;
 	pr.notes = NULL;

@@ -57,12 +57,36 @@ static int resolve(int root, const char *path)
 			   RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
 }
 
+/* Detached copy of the tree at @fd, which is @name. */
+static int detach(int fd, const char *name, int userns, bool writable, unsigned int flags,
+		  struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				   .propagation = MS_PRIVATE };
+	_cleanup_close_ int tree =
+		sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+	int r;
+
+	if (tree < 0)
+		return err_sys(e, tree, "'%s': copy of the mount", name);
+	if (!writable)
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	if (userns >= 0) {
+		attr.attr_set |= MOUNT_ATTR_IDMAP;
+		attr.userns_fd = (uint64_t)userns;
+	}
+	r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | flags, &attr);
+	if (r < 0)
+		return err_sys(e, r, "'%s': %s", name,
+			       userns >= 0 ? "idmapped mount" : "mount attributes");
+	return TAKE_FD(tree);
+}
+
 int jail_source(const struct jail_op *op, int userns, struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
-	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1, tree = -1;
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	bool copy = op->type == JAIL_OP_COPY;
 	struct stat st;
-	int r;
 
 	if (root < 0)
 		return err_sys(e, -errno, "/");
@@ -74,22 +98,18 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 		return err_set(e, ERR_POLICY, -ESTALE,
 			       "%s '%s': it is not the socket any more that was there a moment ago",
 			       op->rule->origin, op->path);
-	tree = sys_open_tree(fd, "",
-			     AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (tree < 0)
-		return err_sys(e, tree, "'%s': copy of the mount", op->path);
-	if (!(op->flags & JAIL_OP_WRITABLE))
-		attr.attr_set |= MOUNT_ATTR_RDONLY;
-	if (userns >= 0) {
-		attr.attr_set |= MOUNT_ATTR_IDMAP;
-		attr.userns_fd = (uint64_t)userns;
-	}
-	attr.propagation = MS_PRIVATE;
-	r = sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr);
-	if (r < 0)
-		return err_sys(e, r, "'%s': %s", op->path,
-			       userns >= 0 ? "idmapped mount" : "mount attributes");
-	return TAKE_FD(tree);
+	/* what is below a copy is never written, and no overlay takes mounts below its layers */
+	return detach(fd, op->path, userns, !copy && (op->flags & JAIL_OP_WRITABLE),
+		      copy ? 0 : AT_RECURSIVE, e);
+}
+
+int jail_store(const struct jail_op *op, int userns, struct err *e)
+{
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+
+	fd = root < 0 ? -errno : resolve(root, op->store);
+	return fd < 0 ? err_sys(e, fd, "'%s'", op->store) :
+			detach(fd, op->store, userns, true, 0, e);
 }
 
 static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err *e)
@@ -109,14 +129,19 @@ static int open_sources(struct jail_apply *a, struct err *e)
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
+		const bool copy = p->ops[i].type == JAIL_OP_COPY;
 		/* the host's /tmp is out of reach once the stage is there, so its overlay takes a copy of the mount */
-		if ((p->ops[i].type != JAIL_OP_BIND &&
-		     (p->ops[i].type != JAIL_OP_OVERLAY || strcmp(p->ops[i].path, STAGE) != 0)) ||
-		    a->src[i] >= 0)
+		const bool stage =
+			p->ops[i].type == JAIL_OP_OVERLAY && strcmp(p->ops[i].path, STAGE) == 0;
+
+		if ((p->ops[i].type != JAIL_OP_BIND && !copy && !stage) || a->src[i] >= 0)
 			continue;
 		a->src[i] = jail_source(&p->ops[i], -1, e);
 		if (a->src[i] < 0)
 			return a->src[i];
+		a->store[i] = copy ? jail_store(&p->ops[i], -1, e) : -1;
+		if (copy && a->store[i] < 0)
+			return a->store[i];
 	}
 	return 0;
 }
@@ -373,6 +398,85 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
 }
 
+/* The directory of the stage that a layer is attached to, which gives it a name. */
+static int attach_layer(struct jail_apply *a, int fd, char kind, size_t index, char *path,
+			struct err *e)
+{
+	int r;
+
+	(void)snprintf(path, 64, STAGE "/%c%zu", kind, index);
+	r = stage_mkdir(a->stage.dir, path + sizeof(STAGE), 0700);
+	return r < 0 ? err_sys(e, r, "'%s'", path) : attach_fd(a, fd, path, e);
+}
+
+static int fs_option(int fs, const char *key, const char *value)
+{
+	return sys_fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, value);
+}
+
+/*
+ * The overlay of a copy, detached, in the place of its lower layer. A directory that is in both layers can't be renamed (EXDEV), so what is mounted in
+ * it stays where it is; nothing but user.overlay.* is written about the layers, which the host's owner may.
+ */
+static int make_copy(struct jail_apply *a, size_t index, struct err *e)
+{
+	char lower[64], store[64], upper[80], work[80];
+	_cleanup_close_ int fs = -1;
+	int r, fd;
+
+	r = attach_layer(a, a->src[index], 'l', index, lower, e);
+	if (r == 0)
+		r = attach_layer(a, a->store[index], 's', index, store, e);
+	if (r < 0)
+		return r;
+	(void)snprintf(upper, sizeof(upper), "%s/upper", store);
+	(void)snprintf(work, sizeof(work), "%s/work", store);
+	r = fs = sys_fsopen("overlay");
+	if (r >= 0)
+		r = fs_option(fs, "source", "overlay");
+	if (r == 0)
+		r = fs_option(fs, "userxattr", NULL);
+	if (r == 0)
+		r = fs_option(fs, "redirect_dir", "nofollow");
+	if (r == 0)
+		r = fs_option(fs, "metacopy", "off");
+	if (r == 0)
+		r = fs_option(fs, "lowerdir", lower);
+	if (r == 0)
+		r = fs_option(fs, "upperdir", upper);
+	if (r == 0)
+		r = fs_option(fs, "workdir", work);
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	if (r < 0)
+		return err_set(
+			e, ERR_LAYER, r,
+			"no overlay can be made over '%s' (%s): its changes would be kept in '%s'. Mend: set XDG_STATE_HOME "
+			"to a directory of an ordinary local file system, outside of '%s'; or use :ro, or no ':overlay'",
+			a->spec->plan->ops[index].path, strerror(-r),
+			a->spec->plan->ops[index].store, a->spec->plan->ops[index].path);
+	fd = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (fd < 0)
+		return err_sys(e, fd, "overlay over '%s'", a->spec->plan->ops[index].path);
+	cleanup_close(&a->src[index]);
+	a->src[index] = fd;
+	return 0;
+}
+
+/* While the stage still has its name. */
+static int make_copies(struct jail_apply *a, struct err *e)
+{
+	const struct jail_plan *p = a->spec->plan;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < p->n; i++) {
+		if (p->ops[i].type == JAIL_OP_COPY)
+			r = make_copy(a, i, e);
+	}
+	return r;
+}
+
 static int apply_empty(struct jail_apply *a, const char *path, struct err *e)
 {
 	int r = attach_stage(a, "e", path, false, e);
@@ -488,6 +592,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 	case JAIL_OP_PRIVATE:
 		return apply_private(a, i, e);
 	case JAIL_OP_BIND:
+	case JAIL_OP_COPY:
 		return attach_fd(a, a->src[i], op->path, e);
 	case JAIL_OP_MASK:
 		return apply_mask(a, i, e);
@@ -506,7 +611,7 @@ static bool covers_stage(const struct jail_op *op)
 {
 	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND ||
 		op->type == JAIL_OP_MASK || op->type == JAIL_OP_OVERLAY ||
-		op->type == JAIL_OP_EMPTY) &&
+		op->type == JAIL_OP_EMPTY || op->type == JAIL_OP_COPY) &&
 	       path_covers(STAGE, op->path);
 }
 
@@ -601,6 +706,8 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
 		r = a->staged ? free_stages(a, e) : attach_stages(a, e);
+	if (r == 0)
+		r = make_copies(a, e);
 	for (i = 1; r == 0 && i < p->n; i++) {
 		if (!is_done(a, i) && !covers_stage(&p->ops[i]))
 			r = apply_op(a, i, e);
@@ -617,60 +724,4 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 	for (stream = 0; r == 0 && stream <= 2; stream++)
 		r = reopen_device(stream, e);
 	return r;
-}
-
-/* Return: 1 when the file stays on the launcher's mounts, 0, or negative errno with @e. */
-static int reopen(int stream, struct err *e)
-{
-	struct stat old, new;
-	_cleanup_close_ int fd = -1;
-	char path[LIMIT_PATH], proc[32];
-	off_t offset;
-	ssize_t n;
-	int flags;
-
-	if (fstat(stream, &old) < 0 || !S_ISREG(old.st_mode))
-		return 0;
-	flags = fcntl(stream, F_GETFL);
-	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY)
-		return 0;
-	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", stream);
-	n = readlink(proc, path, sizeof(path) - 1);
-	if (n <= 0)
-		return 1; /* /proc is not there: Landlock alone covers it */
-	path[n] = '\0';
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &new) < 0 || new.st_dev != old.st_dev || new.st_ino != old.st_ino)
-		return 1; /* deleted, renamed or not openable by this id: Landlock alone covers it */
-	offset = lseek(stream, 0, SEEK_CUR);
-	if (offset < 0 || lseek(fd, offset, SEEK_SET) < 0 || fcntl(fd, F_SETFL, flags) < 0 ||
-	    dup2(fd, stream) < 0)
-		return err_sys(e, -errno, "fd %d", stream);
-	return 0;
-}
-
-bool jail_streams_regular(void)
-{
-	struct stat st;
-	int fd;
-
-	for (fd = 0; fd <= 2; fd++) {
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-			return true;
-	}
-	return false;
-}
-
-int jail_streams_reopen(unsigned int *ret_foreign, struct err *e)
-{
-	int fd, r;
-
-	*ret_foreign = 0;
-	for (fd = 0; fd <= 2; fd++) {
-		r = reopen(fd, e);
-		if (r < 0)
-			return r;
-		*ret_foreign |= (unsigned int)r << fd;
-	}
-	return 0;
 }

@@ -9,6 +9,7 @@
 struct jail_apply {
 	const struct jail_spec *spec;
 	int *src;          /* per operation: a detached mount, or -1 */
+	int *store;        /* JAIL_OP_COPY: the same, of where the copy is kept */
 	unsigned int lost; /* layers, as bits */
 	int root;          /* O_PATH of "/" */
 	bool staged;       /* the stage is in its place */
@@ -48,10 +49,16 @@ int jail_plan_apply(struct jail_apply *a, struct err *e);
  */
 int jail_source(const struct jail_op *op, int userns, struct err *e);
 
+/** jail_store() - detached copy of the directory op->store of a JAIL_OP_COPY, writable; as jail_source(). */
+int jail_store(const struct jail_op *op, int userns, struct err *e);
+
 /**
  * jail_streams_reopen() - open regular files that are on 0-2 for reading only anew, through this (read-only) mount namespace, so that nothing
  * inside can change the file. @ret_foreign: bits 1 << fd of those that can't be. Return: 0 or negative errno with @e.
  */
 int jail_streams_reopen(unsigned int *ret_foreign, struct err *e);
+
+/** jail_streams_check() - refuse those that Landlock would have to keep, and can't. Return: 0 or -EPERM with @e. */
+int jail_streams_check(const struct jail_apply *a, struct err *e);
 
 #endif

@@ -307,7 +307,8 @@ static bool unreachable(const struct planner *pl, const char *path)
 		region = region_of(pl->plan, dir);
 		/* what is given, or shown with mapped owners, can be gone through */
 		if (region != JAIL_NO_REGION && ((pl->plan->ops[region].flags & JAIL_OP_MAPPED) ||
-						 pl->plan->ops[region].type == JAIL_OP_BIND))
+						 pl->plan->ops[region].type == JAIL_OP_BIND ||
+						 pl->plan->ops[region].type == JAIL_OP_COPY))
 			return false;
 		if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir))
 			return true;
@@ -327,7 +328,8 @@ static int add_ruled(struct planner *pl, enum jail_op_type type, const char *pat
 	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK)
 		flags |= JAIL_OP_INSIDE;
 	/* also where a mask or a private directory stands between */
-	if (type == JAIL_OP_BIND && (path_covers("/proc", path) || path_covers("/dev", path)))
+	if ((type == JAIL_OP_BIND || type == JAIL_OP_COPY) &&
+	    (path_covers("/proc", path) || path_covers("/dev", path)))
 		return err_set(pl->e, ERR_POLICY, -EINVAL,
 			       "%s '%s': nothing of the host's %s can be shown inside",
 			       rule->origin, path, path_covers("/proc", path) ? "/proc" : "/dev");
@@ -435,6 +437,60 @@ static bool withheld(enum policy_state s)
 	return s == POLICY_IS_DENIED || s == POLICY_IS_HIDDEN;
 }
 
+/* Whether a copy begins at @path: not inside another one, and only if @path is writable at all. */
+static bool is_copy(const struct planner *pl, const char *path, const struct policy_verdict *v)
+{
+	const struct policy_rule *copy =
+		v->state == POLICY_SHOW_RW ? policy_copy(pl->policy, path) : NULL;
+	char parent[LIMIT_PATH];
+
+	if (!copy || strcmp(copy->path, path) != 0)
+		return false;
+	parent_of(path, parent);
+	return !policy_copy(pl->policy, parent);
+}
+
+/* The rule that is named is the copy's own, also where another one makes the same path writable. */
+static int plan_copy(struct planner *pl, const char *path)
+{
+	const struct jail_host *h = pl->host;
+	const struct policy_rule *rule = policy_copy(pl->policy, path);
+	int r;
+
+	if (h->type(h->ctx, path) != JAIL_DIR)
+		return err_set(pl->e, ERR_POLICY, -ENOTDIR, "%s '%s': not a directory",
+			       rule->origin, path);
+	if (h->mounts_below(h->ctx, path))
+		return err_set(
+			pl->e, ERR_POLICY, -EINVAL,
+			"%s '%s': there are mounts below it, and no overlay can hold those; unmount them, name a "
+			"directory without any, or leave ':overlay' out",
+			rule->origin, path);
+	/* in a direct workspace the way to it stays in its place, too */
+	r = plan_pins(pl, path, rule);
+	return r < 0 ? r : add_ruled(pl, JAIL_OP_COPY, path, JAIL_OP_WRITABLE, rule);
+}
+
+/* A path that is written, in what is not. */
+static int plan_writable(struct planner *pl, const char *path, enum jail_type type,
+			 const struct policy_rule *rule)
+{
+	const struct policy_rule *copy = policy_copy(pl->policy, path);
+
+	if (type == JAIL_ABSENT || type == JAIL_UNREACHABLE)
+		return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s", rule->origin, path,
+			       type == JAIL_ABSENT ? "no such file or directory" :
+						     "permission denied");
+	if (copy)
+		return err_set(
+			pl->e, ERR_POLICY, -EINVAL,
+			"%s '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
+			"changed; leave one of them out",
+			rule->origin, path, copy->path);
+	return add_ruled(pl, JAIL_OP_BIND, path,
+			 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0), rule);
+}
+
 /* One path that rules name: what must be mounted so that it has its state? */
 static int plan_path(struct planner *pl, const char *path)
 {
@@ -458,6 +514,8 @@ static int plan_path(struct planner *pl, const char *path)
 		pl->around_is = policy_eval(pl->policy, parent);
 	}
 	around = pl->around_is;
+	if (is_copy(pl, path, &v))
+		return plan_copy(pl, path);
 	if (v.state == around.state ||
 	    (withheld(v.state) && around.state != POLICY_SHOW_RO && around.state != POLICY_SHOW_RW))
 		return 0;
@@ -483,14 +541,7 @@ static int plan_path(struct planner *pl, const char *path)
 					 type == JAIL_FILE ? JAIL_OP_FILE : 0,
 					 v.write_rule ? v.write_rule : v.read_rule);
 	case POLICY_SHOW_RW:
-		if (absent)
-			return err_set(pl->e, ERR_POLICY, -ENOENT, "%s '%s': %s",
-				       v.write_rule->origin, path,
-				       type == JAIL_ABSENT ? "no such file or directory" :
-							     "permission denied");
-		return add_ruled(pl, JAIL_OP_BIND, path,
-				 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0),
-				 v.write_rule);
+		return plan_writable(pl, path, type, v.write_rule);
 	case POLICY_IS_DENIED:
 		if (absent)
 			return 0;
@@ -646,7 +697,7 @@ const char *jail_op_type_name(enum jail_op_type t)
 {
 	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",
 							"whiteout", "host",    "proc",  "dev",
-							"private",  "bind",    "mask" };
+							"private",  "bind",    "mask",  "copy" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

@@ -45,6 +45,7 @@ enum jail_op_type {
 	JAIL_OP_PRIVATE, /* an empty writable directory */
 	JAIL_OP_BIND,    /* the host's own file or directory; writable or not */
 	JAIL_OP_MASK,    /* an unreadable, empty file or directory */
+	JAIL_OP_COPY, /* a writable copy of the host's directory: an overlay that keeps what is changed */
 	JAIL_OP_NUM
 };
 
@@ -84,6 +85,8 @@ struct jail_op {
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
 	dev_t dev;                      /* JAIL_OP_SOCKET: what was judged */
 	ino_t ino;
+	const char *
+		store; /* JAIL_OP_COPY: an absolute path; in it are "upper" and "work", owned by the command's id. Not the planner's work */
 };
 
 /* What stays as it is while the plan grows. */

@@ -74,6 +74,7 @@ struct child {
 	const struct jail_spec *spec;
 	int sock;
 	int lock; /* holds the block of ids as long as PID 1 lives */
+	int held; /* spec->held */
 	struct jail_apply apply;
 	struct netns net;
 	int ruleset;
@@ -202,6 +203,7 @@ static int stage_take_mounts(struct child *c, struct err *e)
 		if (m.op >= c->spec->plan->n)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over out of range");
 		c->apply.src[m.op] = fds[0];
+		c->apply.store[m.op] = fds[1];
 	}
 }
 
@@ -246,47 +248,6 @@ static void stage_open_namespaces(struct child *c)
 {
 	c->service[JAIL_NS_USER] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 	c->service[JAIL_NS_MNT] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-}
-
-/* Whether the file on @fd could be changed by the name that /proc gives to the descriptor, as far as its own mode and mount say. */
-static bool writable_by_name(int fd)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return access(path, W_OK) == 0;
-}
-
-/*
- * Without Landlock a file that is open for writing on 0-2 could be opened again with more rights, through the launcher's mounts. Before
- * ABI 3 Landlock lets a file be truncated by that way that is open for reading, when it could not be opened anew (docs/landlock.md).
- */
-static int stage_check_stdio(const struct child *c, struct err *e)
-{
-	const bool lost = c->apply.lost & (1u << JAIL_LAYER_LANDLOCK) ||
-			  c->spec->nested == JAIL_NESTED_SANDBOX;
-	struct stat st;
-	int fd, flags;
-
-	if (!lost && (!c->apply.foreign || jail_landlock_abi() >= 3))
-		return 0;
-	for (fd = 0; fd <= 2; fd++) {
-		if (!lost && (c->apply.foreign & (1u << fd)) && writable_by_name(fd))
-			return err_set(
-				e, ERR_LAYER, -EPERM,
-				"fd %d is a regular file that can't be opened anew by its name, and only Landlock ABI 3 keeps such a file "
-				"from being truncated (the kernel has ABI %d); use a pipe: cat FILE | bailey run ...",
-				fd, jail_landlock_abi());
-		flags = fcntl(fd, F_GETFL);
-		if (lost && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 &&
-		    S_ISREG(st.st_mode))
-			return err_set(
-				e, ERR_LAYER, -EPERM,
-				"fd %d is a regular file, which only Landlock protects from being opened again; use a pipe: "
-				"… | cat >FILE",
-				fd);
-	}
-	return 0;
 }
 
 /* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
@@ -381,7 +342,7 @@ static int stage_confine(struct child *c, struct err *e)
 				return r;
 		}
 	}
-	r = stage_check_stdio(c, e);
+	r = jail_streams_check(&c->apply, e);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -438,11 +399,13 @@ static int stage_take_spec(struct child *c, struct err *e)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "hand-over without a spec");
 	cpus_restore(&c->cpus);
 	c->spec = c->apply.spec = m.spec;
+	c->held = fds[0];
 	c->apply.src = malloc((m.spec->plan->n + 1) * sizeof(int));
-	if (!c->apply.src)
+	c->apply.store = malloc((m.spec->plan->n + 1) * sizeof(int));
+	if (!c->apply.src || !c->apply.store)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < m.spec->plan->n; i++)
-		c->apply.src[i] = -1;
+		c->apply.src[i] = c->apply.store[i] = -1;
 	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
 }
 
@@ -525,19 +488,24 @@ static int build(struct child *c, struct jail_shared *shared, size_t size, struc
 	return r;
 }
 
-/* The block of ids stays locked while PID 1 lives, also when the launcher was killed. */
-static int close_all_but(int sock, int lock)
+/* The block of ids, and what the caller wants to be held, stay locked while PID 1 lives, also when the launcher was killed. */
+static int close_all_but(const int keep[3])
 {
-	int a = sock < lock || lock < 0 ? sock : lock, b = sock < lock || lock < 0 ? lock : sock,
-	    r = 0;
+	unsigned int from = 3, next;
+	int i, r = 0;
 
-	if (a > 3)
-		r = sys_close_range(3, (unsigned int)a - 1);
-	if (r == 0 && b > a + 1)
-		r = sys_close_range((unsigned int)a + 1, (unsigned int)b - 1);
-	if (r == 0)
-		r = sys_close_range((unsigned int)(b > a ? b : a) + 1, ~0u);
-	return r;
+	for (;;) {
+		next = ~0u;
+		for (i = 0; i < 3; i++) {
+			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		}
+		if (next > from)
+			r = sys_close_range(from, next == ~0u ? next : next - 1);
+		if (r < 0 || next == ~0u)
+			return r;
+		from = next + 1;
+	}
 }
 
 /* stdin was opened anew when it is a regular file (jail_streams_reopen()): whoever reads on after the run must go on where it ended. */
@@ -575,7 +543,7 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	r = wire_send(c->sock, &msg, c->service, n < JAIL_NS_NUM ? 0 : n, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
-		r = close_all_but(c->sock, c->lock);
+		r = close_all_but((int[3]){ c->sock, c->lock, c->held });
 	if (r < 0)
 		(void)err_sys(&e, r, "report to the launcher");
 	if (r == 0 && c->spec->limits)
@@ -636,6 +604,28 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 	return give(jail, &m, sizeof(m.op), id->lock, e);
 }
 
+/* Both layers of a copy: root's state is nothing that the command's id could open. */
+static int give_copy(struct jail *jail, const struct jail_op *op, size_t index, int userns,
+		     struct err *e)
+{
+	_cleanup_close_ int lower = jail_source(op, userns, e), store = -1;
+	struct hand_over m = { .op = index };
+	int fds[2], r;
+
+	if (lower >= 0)
+		store = jail_store(op, userns, e);
+	if (lower < 0 || store < 0) {
+		r = lower < 0 ? lower : store;
+		return userns >= 0 && (r == -EINVAL || r == -EPERM) ?
+			       -EOPNOTSUPP :
+			       rootfs_lost(&jail->lost, r, e);
+	}
+	fds[0] = lower;
+	fds[1] = store;
+	r = fd_send(jail->sock, &m, sizeof(m.op), fds, 2);
+	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
+}
+
 /* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
@@ -649,11 +639,15 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	userns = block ? maps_open(jail->pid, spec->id, e) : -1;
 	if (block && userns < 0)
 		return userns;
-	for (i = 0; r == 0 && block && i < p->n; i++) {
+	for (i = 0; r == 0 && i < p->n; i++) {
 		const struct jail_op *op = &p->ops[i];
 		_cleanup_close_ int fd = -1;
 
-		if (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))
+		if (op->type == JAIL_OP_COPY) {
+			r = give_copy(jail, op, i, userns, e);
+			continue;
+		}
+		if (!block || (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED)))
 			continue;
 		fd = jail_source(op, userns, e);
 		if (fd == -ENOENT && op->type == JAIL_OP_OVERLAY)
@@ -670,7 +664,7 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 
 int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e)
 {
-	struct child c = { .lock = -1, .ruleset = -1, .apply.root = -1 };
+	struct child c = { .lock = -1, .held = -1, .ruleset = -1, .apply.root = -1 };
 	int pair[2];
 	long pid;
 
@@ -712,7 +706,7 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	struct hand_over m = { .spec = spec };
 	int r;
 
-	r = give(jail, &m, sizeof(m.op), -1, e);
+	r = give(jail, &m, sizeof(m.op), spec->held, e);
 	netns_open(&jail->shared->gate);
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }

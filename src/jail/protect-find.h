@@ -76,6 +76,9 @@ bool protect_join(char *out, const char *dir, const char *name);
 /** protect_git_entry() - the .git of @dir, whatever it is. @how: PROTECT_REACH, PROTECT_WORKSPACE. Return: 0 or negative errno with @e. */
 int protect_git_entry(struct finder *f, const char *dir, unsigned int how);
 
+/** protect_git_copy() - a copy needs no protection, but the git directory outside that its .git names. Return: 0 or negative errno with @e. */
+int protect_git_copy(struct finder *f, const char *dir);
+
 /**
  * protect_git_dir() - a git directory.
  * @worktree: whose, or NULL

@@ -575,6 +575,8 @@ static int give(struct finder *f, const char *dir, const char *git_dir)
 		return refuse(f, git_dir, "it changed meanwhile");
 	(void)snprintf(origin, sizeof(origin), "built-in: the git directory that '%s/.git' names",
 		       dir);
+	if (policy_copy(f->policy, dir))
+		return policy_add_copy(f->policy, POLICY_BUILTIN, shared, origin, f->e);
 	r = policy_add(f->policy, POLICY_ALLOW_WRITE, POLICY_BUILTIN, shared, origin, f->e);
 	if (r == 0)
 		r = protect_add_root(f, arena_strdup(&f->scratch, shared));
@@ -639,4 +641,24 @@ int protect_git_entry(struct finder *f, const char *dir, unsigned int how)
 	if (fd >= 0 && S_ISDIR(stx.stx_mode))
 		return protect_git_dir(f, real, dir, NULL, how);
 	return fd >= 0 && S_ISREG(stx.stx_mode) ? follow_pointer(f, dir, real, how) : 0;
+}
+
+int protect_git_copy(struct finder *f, const char *dir)
+{
+	const struct policy_protected *row = policy_protected_next(POLICY_IN_ANY, NULL);
+	char entry[LIMIT_PATH], text[LIMIT_PATH + 16], norm[LIMIT_PATH], git_dir[LIMIT_PATH], *path;
+	struct stat st;
+	long n;
+
+	if (!protect_join(entry, dir, row->name) || lstat(entry, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	n = read_file(entry, text, sizeof(text));
+	path = n < 0 ? NULL : git_pointer(text, (size_t)n);
+	if (!path || path[0] == '~' || path_normalize(path, dir, NULL, norm, NULL) < 0 ||
+	    jail_host_resolve(norm, true, git_dir) < 0)
+		return protect_note(f, entry, "not understood as the name of a git directory",
+				    false);
+	if (policy_copy(f->policy, git_dir) || protect_inside(f, git_dir))
+		return 0; /* given already */
+	return give(f, dir, git_dir);
 }

@@ -136,8 +136,8 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 	struct jail_protect *pr = f->pr;
 	size_t i;
 
-	if (!protect_inside(f, path))
-		return 0;
+	if (!protect_inside(f, path) || policy_copy(f->policy, path))
+		return 0; /* what changes in a copy is seen when it is applied */
 	for (i = 0; i < f->n_roots; i++) {
 		if (path_covers(path, f->roots[i]))
 			return protect_note(
@@ -522,7 +522,8 @@ static int collect_roots(struct finder *f)
 
 		/* files are given by name, and then meant; the root directory is refused later */
 		if (rule->kind == POLICY_ALLOW_WRITE && rule->path[1] &&
-		    lstat(rule->path, &st) == 0 && S_ISDIR(st.st_mode))
+		    !policy_copy(f->policy, rule->path) && lstat(rule->path, &st) == 0 &&
+		    S_ISDIR(st.st_mode))
 			r = protect_add_root(f, rule->path);
 	}
 	return r;
@@ -556,6 +557,10 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 					      (pr->git_only || is_workspace(pr, f.roots[i]) ?
 						       PROTECT_WORKSPACE :
 						       0));
+	for (i = 0; r == 0 && i < pr->n_workspaces; i++) {
+		if (policy_copy(policy, pr->workspaces[i]))
+			r = protect_git_copy(&f, pr->workspaces[i]);
+	}
 	if (r == 0)
 		r = search_home(&f);
 	if (r == 0)

@@ -120,6 +120,25 @@ static int verify_overlays(const struct jail_plan *p, struct err *e)
 	return 0;
 }
 
+/* Never a direct workspace in the place of a copy. */
+static int verify_copies(const struct jail_apply *a, struct err *e)
+{
+	const struct jail_plan *p = a->spec->plan;
+	struct stat here, copy;
+	struct statfs sfs;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (p->ops[i].type != JAIL_OP_COPY)
+			continue;
+		if (fstatfs(a->src[i], &sfs) < 0 || sfs.f_type != OVERLAYFS_MAGIC ||
+		    fstat(a->src[i], &copy) < 0 || stat(p->ops[i].path, &here) < 0 ||
+		    here.st_dev != copy.st_dev || here.st_ino != copy.st_ino)
+			return broken(JAIL_LAYER_ROOTFS, "an overlay workspace is not its copy", e);
+	}
+	return 0;
+}
+
 /* What only the filter refuses, or refuses in its own way. */
 static int verify_filter(const struct jail_spec *spec, struct err *e)
 {
@@ -254,5 +273,5 @@ int jail_verify(const struct jail_apply *a, int host, struct err *e)
 		r = verify_landlock(a, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_OVERLAY)))
 		r = verify_overlays(spec->plan, e);
-	return r;
+	return r < 0 ? r : verify_copies(a, e);
 }

@@ -70,6 +70,30 @@ int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer,
 	return policy_add_static(p, kind, layer, path, origin, e);
 }
 
+int policy_add_copy(struct policy *p, enum policy_layer layer, const char *path, const char *origin,
+		    struct err *e)
+{
+	int r = policy_add(p, POLICY_ALLOW_WRITE, layer, path, origin, e);
+
+	if (r == 0)
+		p->rules[p->n - 1].copy = true;
+	return r;
+}
+
+const struct policy_rule *policy_copy(const struct policy *p, const char *path)
+{
+	const struct policy_rule *best = NULL;
+	size_t i, len = strlen(path);
+
+	for (i = 0; i < p->n; i++) {
+		const struct policy_rule *r = &p->rules[i];
+
+		if (r->copy && policy_rule_covers(r, path, len) && (!best || r->len > best->len))
+			best = r;
+	}
+	return best;
+}
+
 static int rule_compare(const void *va, const void *vb)
 {
 	const struct policy_rule *a = va, *b = vb;

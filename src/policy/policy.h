@@ -55,6 +55,7 @@ struct policy_rule {
 	const char *path;   /* absolute, normalised */
 	size_t len;         /* of path */
 	const char *origin; /* "built-in: SSH keys", "--hide", "file:line" */
+	bool copy; /* POLICY_ALLOW_WRITE: what is written is a copy, and the host's tree stays as it is */
 };
 
 struct policy {
@@ -99,6 +100,13 @@ void policy_init(struct policy *p, struct arena *arena);
  */
 int policy_add(struct policy *p, enum policy_kind kind, enum policy_layer layer, const char *path,
 	       const char *origin, struct err *e);
+
+/** policy_add_copy() - add a POLICY_ALLOW_WRITE rule whose writes go to a copy. Return: as policy_add(). */
+int policy_add_copy(struct policy *p, enum policy_layer layer, const char *path, const char *origin,
+		    struct err *e);
+
+/** policy_copy() - the rule that makes @path (normalised) a place in a copy; the deepest. Return: it, or NULL. Needs no seal. */
+const struct policy_rule *policy_copy(const struct policy *p, const char *path);
 
 /** policy_add_static() - like policy_add(), for a normalised @path and an @origin that outlive the policy: nothing is copied. */
 int policy_add_static(struct policy *p, enum policy_kind kind, enum policy_layer layer,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. The schema is data: a shape is a list of fields, a field says what its value must be. Unknown keys are passed over, as
- * srt does, but where a shape is strict. The schema nests five deep, so its walk may recurse. docs/adr/0015.
+ * srt does, but where a shape is strict. The schema nests five deep, so its walk may recurse. docs/adr/0020.
  */
 #include "srt.h"
 

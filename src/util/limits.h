@@ -53,5 +53,13 @@
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
 #define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
 #define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */
+#define LIMIT_REVIEW_ARENA (256u << 20) /* bytes of the names of one run's changes */
+#define LIMIT_REVIEW_CHANGES 500000     /* changes of one run, and names in one directory of it */
+#define LIMIT_REVIEW_TREES 64           /* overlay workspaces and git directories of one run */
+#define LIMIT_REVIEW_RECORD \
+	(4 << 20)                  /* bytes of the text of a record: arguments have most of them */
+#define LIMIT_REVIEW_JOURNAL 65536 /* bytes of a journal */
+#define LIMIT_REVIEW_TEXT (32 << 20) /* bytes of a file that is compared line by line */
+#define LIMIT_REVIEW_DEPTH 64        /* levels of a tree that are removed in one go */
 
 #endif

@@ -91,7 +91,7 @@ static inline const char *table_state(int s)
 	return policy_state_name((enum policy_state)s);
 }
 
-/* Adds the rule "LAYER KIND PATH". */
+/* Adds the rule "LAYER KIND PATH"; the kind allow-copy is an allow-write of a copy. */
 static inline void table_rule(const struct table *t, const char *text, struct policy *p)
 {
 	char layer[32], kind[32], path[512], origin[64];
@@ -100,6 +100,14 @@ static inline void table_rule(const struct table *t, const char *text, struct po
 	if (sscanf(text, "%31s %31s %511s", layer, kind, path) != 3)
 		table_die(t, "expected LAYER KIND PATH");
 	snprintf(origin, sizeof(origin), "%s:%d", t->name, t->line);
+	if (strcmp(kind, "allow-copy") == 0) {
+		if (policy_add_copy(p,
+				    (enum policy_layer)table_word(t, layer, table_layer,
+								  POLICY_LAYER_NUM),
+				    path, origin, &e) < 0)
+			table_die(t, e.msg);
+		return;
+	}
 	if (policy_add(p, (enum policy_kind)table_word(t, kind, table_kind, POLICY_KIND_NUM),
 		       (enum policy_layer)table_word(t, layer, table_layer, POLICY_LAYER_NUM), path,
 		       origin, &e) < 0)

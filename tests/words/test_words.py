@@ -206,7 +206,8 @@ def test_completion_in_a_real_readline(share, files):
 
     (files / "dir-b:c").mkdir(exist_ok=True)
     out = files.parent / "typed"
-    cases = [("bailey run --hide=fil", "bailey run --hide=file-a "), ("bailey run --workspace dir-a:", "bailey run --workspace dir-a:ro "),
+    cases = [("bailey run --hide=fil", "bailey run --hide=file-a "), ("bailey run --workspace dir-a:r", "bailey run --workspace dir-a:ro "),
+             ("bailey run --workspace dir-a:o", "bailey run --workspace dir-a:overlay "),
              ("bailey run --workspace=dir-a:r", "bailey run --workspace=dir-a:ro "), ("bailey run --explain=j", "bailey run --explain=json "),
              ("bailey run --env CANARY_V", "bailey run --env CANARY_VARIABLE="), ("bailey run --hide fi", "bailey run --hide file-a "),
              ("bailey run --timeo", "bailey run --timeout ")]

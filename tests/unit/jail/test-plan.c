@@ -54,9 +54,11 @@ static int error_number(const char *name)
 	static const struct {
 		const char *name;
 		int number;
-	} errors[] = {
-		{ "EINVAL", EINVAL }, { "ENOENT", ENOENT }, { "E2BIG", E2BIG }, { "EIO", EIO }
-	};
+	} errors[] = { { "EINVAL", EINVAL },
+		       { "ENOENT", ENOENT },
+		       { "E2BIG", E2BIG },
+		       { "EIO", EIO },
+		       { "ENOTDIR", ENOTDIR } };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(errors); i++) {

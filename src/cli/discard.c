@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "records.h"
+
+struct discard_options {
+	bool all;
+};
+
+static void fill(struct discard_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_FLAG("all", &o->all, NULL, "Throw away the changes of all runs",
+			 "Runs that still live are left."),
+		OPT_END,
+	};
+
+	*o = (struct discard_options){ .all = false };
+	memcpy(table, rows, sizeof(rows));
+}
+
+static const struct opt *options(void)
+{
+	static struct discard_options o;
+	static struct opt table[2];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words discard_words = {
+	.about =
+		"Removes the record of a run, with everything that the run changed in its overlay workspace and that was not applied. "
+		"RUN is an ID as 'bailey runs' lists them, or its beginning; without it, the last run whose workspace holds the current directory. "
+		"The host's directory stays as it is.",
+	.options = options,
+	.examples = { { "bailey discard --all", "nothing is left to review" } },
+	.statuses = { { "0", "done" }, { "2", "there is no such run, or it still lives" } },
+};
+
+static int discard(struct records *rs, const char *word, struct buf *out, struct err *e)
+{
+	struct review r = REVIEW_INIT;
+	char id[REVIEW_ID + 1];
+	int ret = records_id(rs, word, id, e);
+
+	if (ret == 0)
+		ret = review_open(&r, &rs->store, id, true, e);
+	if (ret == 0)
+		ret = review_remove(&r, e);
+	if (ret == 0)
+		buf_printf(out, "discarded %s\n", id);
+	review_done(&r);
+	return ret;
+}
+
+static int discard_one(void *arg, struct review *r, struct err *e)
+{
+	struct records *rs = ((void **)arg)[0];
+
+	return r->state == REVIEW_LIVE ? 0 : discard(rs, r->record.id, ((void **)arg)[1], e);
+}
+
+int discard_main(char **argv)
+{
+	struct records rs = { .store = { .fd = -1 } };
+	struct discard_options o;
+	struct buf out = BUF_INIT(LIMIT_OUTPUT);
+	struct opt table[2];
+	struct err e = ERR_INIT;
+	size_t rest = 0;
+	bool dashes;
+	int r;
+
+	fill(&o, table);
+	r = opt_parse(table, argv, &rest, &dashes, &e);
+	argv += rest;
+	if (r == 0 && o.all && argv[0])
+		r = err_set(&e, ERR_USAGE, -EINVAL, "--all is about all runs; leave '%.100s' out",
+			    argv[0]);
+	/* before the first is removed */
+	for (rest = 0; r == 0 && argv[rest]; rest++) {
+		if (!review_is_id(argv[rest]))
+			r = err_set(
+				&e, ERR_USAGE, -EINVAL,
+				"'%.100s' is no ID of a run (bailey runs lists them); options come before it",
+				argv[rest]);
+	}
+	if (r == 0) {
+		r = records_open(&rs, &e);
+		if (r == 0 && o.all)
+			r = review_list(&rs.store, discard_one, (void *[]){ &rs, &out }, &e);
+		else if (r == 0)
+			do
+				r = discard(&rs, *argv, &out, &e);
+			while (r == 0 && *argv && *++argv);
+		records_done(&rs);
+	}
+	if (out.len && cli_print(&out) != 0 && r == 0)
+		r = 125;
+	buf_done(&out);
+	return r < 0 ? cli_fail(&e) : r;
+}

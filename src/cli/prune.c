@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "records.h"
+#include "sandbox.h"
+
+#define OLD "168h"
+
+struct prune_options {
+	const char *older;
+};
+
+static void fill(struct prune_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_STRING("older", &o->older, NULL, "DURATION",
+			   "Throw away what is older than DURATION: 30m, 48h; default: " OLD,
+			   "The age is counted from the start of the run."),
+		OPT_END,
+	};
+
+	*o = (struct prune_options){ .older = NULL };
+	memcpy(table, rows, sizeof(rows));
+}
+
+static const struct opt *options(void)
+{
+	static struct prune_options o;
+	static struct opt table[2];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words prune_words = {
+	.about =
+		"Removes the records of runs that are over and began a while ago, with what they changed in their overlay workspaces and nobody applied. "
+		"Also removes records that can't be read.",
+	.options = options,
+	.examples = { { "bailey prune --older 48h", "what is older than two days" } },
+	.statuses = { { "0", "done" }, { "2", "wrong options" } },
+};
+
+struct pruning {
+	struct records *rs;
+	struct timespec before;
+	struct buf *out;
+};
+
+static int prune_one(void *arg, struct review *seen, struct err *e)
+{
+	struct pruning *p = arg;
+	struct err busy = ERR_INIT;
+	struct review r = REVIEW_INIT;
+	int ret = 0;
+
+	if (seen->state == REVIEW_LIVE ||
+	    (seen->state == REVIEW_ENDED && seen->record.start.tv_sec >= p->before.tv_sec))
+		return 0;
+	if (review_open(&r, &p->rs->store, seen->record.id, true, &busy) == 0) {
+		ret = review_remove(&r, e);
+		if (ret == 0)
+			buf_printf(p->out, "discarded %s\n", seen->record.id);
+	}
+	review_done(&r);
+	return ret;
+}
+
+int prune_main(char **argv)
+{
+	struct records rs = { .store = { .fd = -1 } };
+	struct buf out = BUF_INIT(LIMIT_OUTPUT);
+	struct pruning p = { .rs = &rs, .out = &out };
+	struct prune_options o;
+	struct opt table[2];
+	struct err e = ERR_INIT;
+	size_t rest = 0;
+	bool dashes;
+	long ms = 0;
+	int r;
+
+	fill(&o, table);
+	r = opt_parse(table, argv, &rest, &dashes, &e);
+	if (r == 0 && argv[rest])
+		r = err_set(&e, ERR_USAGE, -E2BIG,
+			    "'%.100s' is one word too many; to remove one run: bailey discard RUN",
+			    argv[rest]);
+	if (r == 0) {
+		r = sandbox_duration(o.older ? o.older : OLD, &ms, &e);
+		if (r < 0)
+			r = err_wrap(&e, r, "--older");
+	}
+	if (r == 0) {
+		(void)clock_gettime(CLOCK_REALTIME, &p.before); /* can't fail for this clock */
+		p.before.tv_sec -= ms / 1000;
+		r = records_open(&rs, &e);
+		if (r == 0)
+			r = review_list(&rs.store, prune_one, &p, &e);
+		records_done(&rs);
+	}
+	if (out.len && cli_print(&out) != 0 && r == 0)
+		r = 125;
+	buf_done(&out);
+	return r < 0 ? cli_fail(&e) : r;
+}

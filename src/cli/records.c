@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "records.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+#include "settings.h"
+
+int records_path(const char *home, char *out, struct err *e)
+{
+	char dir[LIMIT_PATH];
+
+	if (settings_state_dir(home, dir) < 0)
+		return err_set(e, ERR_USAGE, -ENOENT, "HOME is not set to an absolute path");
+	if (snprintf(out, LIMIT_PATH, "%s/runs", dir) >= LIMIT_PATH)
+		return err_set(e, ERR_USAGE, -ENAMETOOLONG, "the path of the state is too long");
+	return 0;
+}
+
+int records_open(struct records *rs, struct err *e)
+{
+	char path[LIMIT_PATH];
+	int r;
+
+	*rs = (struct records){ .s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } },
+				.store = { .fd = -1 } };
+	if (!getcwd(rs->cwd, sizeof(rs->cwd)))
+		return err_sys(e, -errno, "current directory");
+	r = sandbox_find_home(&rs->s, e);
+	if (r == 0)
+		r = records_path(rs->s.home, path, e);
+	return r < 0 ? r : review_store_open(&rs->store, path, e);
+}
+
+void records_done(struct records *rs)
+{
+	review_store_done(&rs->store);
+	sandbox_done(&rs->s);
+}
+
+int records_id(struct records *rs, const char *word, char *id, struct err *e)
+{
+	if (word && !review_is_id(word))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"'%.100s' is no ID of a run: it has %d to %d hexadecimal digits (bailey runs lists them)",
+			word, REVIEW_ID_LEAST, REVIEW_ID);
+	return review_find(&rs->store, word, rs->cwd, id, e);
+}
+
+void records_counts(const struct review_changes *c, char *out, size_t size)
+{
+	size_t count[REVIEW_KIND_NUM] = { 0 }, git = 0, dirs = 0, i, len = 0;
+
+	for (i = 0; i < c->n; i++) {
+		const struct review_change *v = &c->v[i];
+
+		if (v->git)
+			git++;
+		else if (S_ISDIR(v->new_mode ? v->new_mode : v->old_mode))
+			dirs++;
+		else
+			count[v->kind]++;
+	}
+	out[0] = '\0';
+	for (i = 0; i < REVIEW_KIND_NUM; i++) {
+		if (count[i])
+			len += (size_t)snprintf(out + len, size - len, "%s%zu %s", len ? ", " : "",
+						count[i], review_kind_name((enum review_kind)i));
+	}
+	if (dirs && !len)
+		len += (size_t)snprintf(out + len, size - len, "%zu director%s", dirs,
+					dirs == 1 ? "y" : "ies");
+	if (git)
+		(void)snprintf(out + len, size - len, "%s%zu in git directories", len ? ", " : "",
+			       git);
+}

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of overlay workspaces share."""
+import hashlib
+import json
+import os
+import pathlib
+import re
+import stat
+
+ID = re.compile(r"run ([0-9a-f]{10}) changed ")
+
+
+def state_dir(user):
+    return pathlib.Path("/var/lib/bailey") if user.is_root else user.home / ".local/state/bailey"
+
+
+def store(user):
+    return state_dir(user) / "runs"
+
+
+def snapshot(top, times=True):
+    """Everything that can be seen of a tree, by relative name."""
+    top = pathlib.Path(top)
+    seen = {}
+    for p in sorted([top, *top.rglob("*")]):
+        st = p.lstat()
+        what = [stat.S_IFMT(st.st_mode), stat.S_IMODE(st.st_mode), st.st_uid, st.st_gid]
+        if stat.S_ISREG(st.st_mode):
+            what += [st.st_size, hashlib.sha256(p.read_bytes()).hexdigest() if st.st_size < 1 << 24 else ""]
+        elif stat.S_ISLNK(st.st_mode):
+            what += [os.readlink(p)]
+        if times and not stat.S_ISDIR(st.st_mode):
+            what += [st.st_mtime_ns]
+        seen[str(p.relative_to(top))] = tuple(what)
+    return seen
+
+
+def run_id(result):
+    """The ID that a run prints at its end, or None."""
+    found = ID.search(result.err)
+    return found[1] if found else None
+
+
+def changes(bailey, ws, run=None):
+    """{path: object} of `bailey diff --json`."""
+    r = bailey(["diff", "--json", *([run] if run else [])], cwd=ws)
+    assert r.rc == 0, r
+    return {c["path"]: c for c in json.loads(r.out)}
+
+
+def mounts_of(text):
+    return [li for li in text.splitlines() if " overlay " in li]
