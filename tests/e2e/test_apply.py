@@ -18,16 +18,15 @@ import time
 import pytest
 
 from conftest import BAILEY, PYTHON, skip, wait_for
-from overlays import changes, run_id, snapshot, store
+from overlays import changes, run_id, snapshot, store, tidy_state
 from test_protect import rows
 
 OVERLAY = ["--workspace", ".:overlay"]
 
 
 @pytest.fixture(autouse=True)
-def tidy(user):
-    yield
-    subprocess.run(["rm", "-rf", "--", store(user)], check=False)
+def tidy(user, monkeypatch):
+    yield from tidy_state(user, monkeypatch)
 
 
 @pytest.fixture
