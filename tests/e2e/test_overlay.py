@@ -208,6 +208,17 @@ def test_what_the_host_makes_meanwhile_is_its_own(start, bailey, user, ws, opts)
         assert not (sub / "n/.envrc").exists() and (sub / "direct").exists()
 
 
+def test_what_a_rule_denies_and_the_host_makes_is_not_moved(start, user, ws):
+    """--deny-write of an absent path in a copy that lies in a direct workspace: what appears there is the host's. The control: beside the copy it goes."""
+    sub = user.mkdir(ws / "sub")
+    p = start("echo ready; sleep 1; echo x > control", "--workspace", ".", "--workspace", "sub:overlay", "--deny-write", "sub/absent", "--deny-write",
+              "control")
+    assert p.stdout.readline() == b"ready\n"
+    user.write(sub / "absent", "host\n")
+    p.communicate(timeout=20)
+    assert (sub / "absent").read_text() == "host\n" and not (ws / "control").exists()
+
+
 def test_a_file_of_a_project_cannot_take_the_copy_away(run, user, ws):
     user.write(ws / ".bailey.json", json.dumps({"filesystem": {"allowWrite": [".", "sub"]}}))
     user.write(ws / "sub/f", "1\n")
