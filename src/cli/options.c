@@ -109,8 +109,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"Give DIR, at the same path; default: the current directory",
 			"The command may write DIR, with \":ro\" only read it. With \":overlay\" it writes a copy, and DIR stays as it is: "
 			"'bailey diff' shows afterwards what was changed, 'bailey apply' takes it over, 'bailey discard' throws it away. "
-			"May be given several times; "
-			"the command starts in the current directory when a workspace holds that, else in the first workspace."),
+			"May be given several times; the command starts in the current directory when a workspace holds that, else in the first workspace."),
 		OPT_LIST(
 			"allow-write", &o->files, "filesystem.allowWrite", "PATH",
 			"Let the command write PATH",
@@ -137,8 +136,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST(
 			"allow-socket", &o->files, "network.allowUnixSockets", "PATH",
 			"Let the command connect to the unix socket PATH of the host",
-			"PATH must be a socket now, and belong to you, to root, or to the owner of its directory. No other socket comes with it. "
-			"It is the socket that is there at the start: when its server makes a new one, only the next run has that. "
+			"PATH must be a socket now, and belong to you, to root, or to the owner of its directory. No other socket comes with it. It is the socket that is there at the start: when its server makes a new one, only the next run has that. "
 			"For an ssh agent: --allow-socket \"$SSH_AUTH_SOCK\" --pass-env SSH_AUTH_SOCK.",
 			OPT_PATHS),
 		OPT_LIST(

@@ -169,6 +169,8 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 
 	if (s->report->n == LIMIT_PROTECTED)
 		return 0;
+	if (policy_copy(s->of->policy, path))
+		return 0; /* below a copy: not the run's, but the host's own */
 	if (s->of->state < 0)
 		return note(s, path, what, why, NULL,
 			    "bailey has no state directory, see HOME and XDG_STATE_HOME");

@@ -155,7 +155,7 @@ static void sweep_run(struct watched_run *run)
 	run->next = end + REST * (end - begin);
 	if (rep.again) {
 		run->dirty = true;
-		run->next += GUARD_YOUNG_MS * 1000000ll;
+		run->next += GUARD_YOUNG_MS * INT64_C(1000000);
 	}
 	arena_done(&arena);
 }

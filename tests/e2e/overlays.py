@@ -6,12 +6,22 @@ import os
 import pathlib
 import re
 import stat
+import subprocess
 
 ID = re.compile(r"run ([0-9a-f]{10}) changed ")
 
 
 def state_dir(user):
-    return pathlib.Path("/var/lib/bailey") if user.is_root else user.home / ".local/state/bailey"
+    return user.home / ".local/state/bailey"
+
+
+def tidy_state(user, monkeypatch):
+    """A fixture's body: root's state is in its home, too, not the machine's; and what runs have left there goes with each test."""
+    if user.is_root:
+        environ = user.environ
+        monkeypatch.setattr(user, "environ", lambda extra=None: environ({"XDG_STATE_HOME": str(user.home / ".local/state"), **(extra or {})}))
+    yield
+    subprocess.run(["rm", "-rf", "--", store(user)], check=False)
 
 
 def store(user):

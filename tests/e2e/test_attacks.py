@@ -38,7 +38,7 @@ def manifest():
         import run
     finally:
         sys.path.pop(0)
-    found = {}
+    found: dict[str, list[bool]] = {}
     for row in run.parse_manifest(str(PROJECT / "tests/escape/manifest.txt")):
         if row.twin != "-":
             rows = found.setdefault(row.attack, [])
@@ -199,9 +199,9 @@ def judge(trace):
         if call == "wait4" and result > 0:
             reaped.add(result)
         elif call == "waitid" and result == 0:
-            pid = re.search(r"si_pid=(\d+)", args)
-            if pid and "WNOWAIT" not in args:
-                reaped.add(int(pid[1]))
+            found = re.search(r"si_pid=(\d+)", args)
+            if found and "WNOWAIT" not in args:
+                reaped.add(int(found[1]))
         elif call in ("kill", "tgkill", "tkill"):
             pid = abs(int(args.split(",")[0]))
             sent += pid > 1

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import BAILEY, skip
-from overlays import snapshot, store
+from overlays import snapshot, store, tidy_state
 
 OVERLAY = ["--workspace", ".:overlay"]
 
@@ -25,9 +25,8 @@ ln -sfn new link; ln -s new freshlink; rm flat; mkdir flat; echo new > flat/x; r
 
 
 @pytest.fixture(autouse=True)
-def tidy(user):
-    yield
-    subprocess.run(["rm", "-rf", "--", store(user)], check=False)
+def tidy(user, monkeypatch):
+    yield from tidy_state(user, monkeypatch)
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ FAKE = f"rm -rf fake; git init -q fake; {EVIL} >> fake/.git/config"
 SWAP = "python3 -c 'import ctypes, sys; ctypes.CDLL(None).renameat2(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2)'"
 
 # layout, and the script of each run
-CASES = {
+CASES: dict[str, tuple] = {
     "config": (plain, [f"{EVIL} >> .git/config"]),
     "config replaced": (plain, [f"cp .git/config c; {EVIL} >> c; mv -f c .git/config"]),
     "config by git": (plain, ['git config core.fsmonitor "touch $W; false"']),

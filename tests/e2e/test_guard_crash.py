@@ -21,7 +21,8 @@ SCRIPT = "mkdir sub h; echo keep > keep; echo two > h/pre-commit; mv h .husky; e
 
 def calls_of(log):
     """(name, which of that name) of the calls of a strace log that change something, in their order."""
-    seen, points = {}, []
+    seen: dict[str, int] = {}
+    points = []
     for line in log.splitlines():
         m = re.match(r"(?:\d+ +)?(\w+)\((.*)", line)
         if not m or m[1] not in CALLS:
@@ -78,7 +79,7 @@ class Place:
 
 @pytest.fixture
 def places(user):
-    made = []
+    made: list = []
 
     def make():
         base = user.mkdir(user.base / f"crash{len(made)}")

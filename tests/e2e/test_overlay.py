@@ -12,15 +12,14 @@ import time
 import pytest
 
 from conftest import BAILEY, PYTHON, kill, skip, wait_for
-from overlays import changes, run_id, snapshot, state_dir, store
+from overlays import changes, run_id, snapshot, state_dir, store, tidy_state
 
 OVERLAY = ["--workspace", ".:overlay"]
 
 
 @pytest.fixture(autouse=True)
-def tidy(user):
-    yield
-    shutil.rmtree(store(user), ignore_errors=True)
+def tidy(user, monkeypatch):
+    yield from tidy_state(user, monkeypatch)
 
 
 @pytest.fixture
@@ -90,6 +89,21 @@ def test_the_line_at_the_end(run, bailey, user, tree):
     listed = json.loads(bailey(["runs", "--json"], cwd=tree).out)
     assert [(li["id"], li["state"], li["workspaces"]) for li in listed] == [(run_, "ended", [str(tree)])]
     assert listed[0]["command"][:2] == ["sh", "-c"] and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed[0]["start"])
+
+
+def test_where_root_keeps_it(user, works, ws):
+    """Without XDG_STATE_HOME in /var/lib/bailey; only this run's record is touched there."""
+    if not user.is_root:
+        return  # the place of everybody else is the one that all other cases use
+    assert not works(user)
+    env = {"XDG_STATE_HOME": ""}
+    r = user.exec([BAILEY, "run", *OVERLAY, "--", "sh", "-c", "echo x > f"], cwd=ws, env=env)
+    run = run_id(r)
+    try:
+        assert r.rc == 0 and os.path.isdir(f"/var/lib/bailey/runs/{run}") and os.stat("/var/lib/bailey/runs").st_mode & 0o777 == 0o700
+    finally:
+        assert user.exec([BAILEY, "discard", run], cwd=ws, env=env).rc == 0
+    assert not os.path.exists(f"/var/lib/bailey/runs/{run}")
 
 
 def test_exit_status_and_failure_keep_the_record(run, bailey, tree):
@@ -192,6 +206,17 @@ def test_what_the_host_makes_meanwhile_is_its_own(start, bailey, user, ws, opts)
         p = start("echo ready; echo x > sub/direct; mkdir sub/n; echo x > sub/n/.envrc; sleep 0.5")
         p.communicate(timeout=20)
         assert not (sub / "n/.envrc").exists() and (sub / "direct").exists()
+
+
+def test_what_a_rule_denies_and_the_host_makes_is_not_moved(start, user, ws):
+    """--deny-write of an absent path in a copy that lies in a direct workspace: what appears there is the host's. The control: beside the copy it goes."""
+    sub = user.mkdir(ws / "sub")
+    p = start("echo ready; sleep 1; echo x > control", "--workspace", ".", "--workspace", "sub:overlay", "--deny-write", "sub/absent", "--deny-write",
+              "control")
+    assert p.stdout.readline() == b"ready\n"
+    user.write(sub / "absent", "host\n")
+    p.communicate(timeout=20)
+    assert (sub / "absent").read_text() == "host\n" and not (ws / "control").exists()
 
 
 def test_a_file_of_a_project_cannot_take_the_copy_away(run, user, ws):

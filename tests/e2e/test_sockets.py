@@ -188,7 +188,7 @@ def test_in_a_directory_that_an_earlier_run_closed(plain_user, works):
         host.stdout.readline()
         for mode in ("0311", "0111", "0"):
             assert plain_user.exec([BAILEY, "run", "--", "chmod", mode, "a/b/c/d/e/f"], cwd=ws).rc == 0
-            for opts in ([], ["--env", "OPEN=1"]):
+            for opts in ((), ("--env", "OPEN=1")):
                 r = plain_user.exec([BAILEY, "run", *opts, "--", PYTHON, "-c", connect], cwd=ws)
                 assert r.rc == 1 and "connected" not in r.out, (mode, r)
             assert plain_user.exec([PYTHON, "-c", connect], cwd=ws, env={"OPEN": "1"}).out == "connected\n", "control"

@@ -128,9 +128,13 @@ static void ids(__attribute__((unused)) const void *arg)
 
 static void visible(__attribute__((unused)) const void *arg)
 {
+	/* by its bytes: U+202E turns the direction of what follows, in an editor, too */
+	static const char text[16] = { 'a',    '\033', '[',    '1',    'm',    '\t',
+				       'b',    '\302', '\233', '\342', '\200', '\256',
+				       '\377', '\303', '\244', '\303' };
 	struct buf b = BUF_INIT(4096);
 
-	review_visible(&b, "a\033[1m\tb\302\233\342\200\256\377\303\244\303", 16);
+	review_visible(&b, text, sizeof(text));
 	CHECK(!b.failed);
 	CHECK_STR(b.data, "a^[[1m\tb<9B><U+202E><FF>\303\244<C3>");
 	buf_done(&b);
