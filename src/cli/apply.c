@@ -137,8 +137,8 @@ static void print_text(const struct review *r, const struct review_changes *c,
 		       const struct review_apply *a, struct buf *b)
 {
 	static const char *const ways[REVIEW_FATE_NUM] = {
-		[REVIEW_CONFLICT] = "--force takes the run's version",
-		[REVIEW_PROTECTED] = "--yes applies it",
+		[REVIEW_CONFLICT] = "to take the run's version: bailey apply --force ",
+		[REVIEW_PROTECTED] = "to apply it: bailey apply --yes ",
 	};
 	char path[LIMIT_PATH];
 	size_t i;
@@ -154,8 +154,12 @@ static void print_text(const struct review *r, const struct review_changes *c,
 						 review_fate_name(fate));
 		buf_quote(b, path);
 		if (why(&c->v[i], fate))
-			buf_printf(b, ": %s%s%s", why(&c->v[i], fate), ways[fate] ? "; " : "",
-				   ways[fate] ? ways[fate] : "");
+			buf_printf(b, ": %s", why(&c->v[i], fate));
+		if (ways[fate]) {
+			buf_printf(b, "; %s", ways[fate]);
+			text_shell(b, path);
+			buf_printf(b, " %s", r->record.id);
+		}
 		buf_puts(b, "\n");
 	}
 	if (a->why[0]) {
@@ -164,11 +168,12 @@ static void print_text(const struct review *r, const struct review_changes *c,
 		buf_puts(b, "\n");
 	}
 	if (a->count[REVIEW_CONFLICT])
-		buf_printf(b, "nothing was applied: %zu of %zu changes are in conflict\n",
-			   a->count[REVIEW_CONFLICT], c->n);
+		buf_printf(b, "nothing was applied: %zu of %zu changes of run %s are in conflict\n",
+			   a->count[REVIEW_CONFLICT], c->n, r->record.id);
 	else
-		buf_printf(b, "%s %zu of %zu changes\n", a->dry_run ? "would apply" : "applied",
-			   a->count[REVIEW_DONE], c->n);
+		buf_printf(b, "%s %zu of %zu changes of run %s\n",
+			   a->dry_run ? "would apply" : "applied", a->count[REVIEW_DONE], c->n,
+			   r->record.id);
 }
 
 static int report(struct review *r, const struct review_changes *c, const struct review_apply *a,
@@ -192,6 +197,28 @@ static int report(struct review *r, const struct review_changes *c, const struct
 	return ret;
 }
 
+/* A path at which nothing was changed is a slip of the hand. */
+static int check_paths(const struct review *r, const struct review_changes *c,
+		       const char *const *paths, struct err *e)
+{
+	char path[LIMIT_PATH];
+	size_t i;
+
+	for (; paths && *paths; paths++) {
+		for (i = 0; i < c->n; i++) {
+			if (review_path(r, &c->v[i], path) == 0 &&
+			    (path_covers(*paths, path) || path_covers(path, *paths)))
+				break;
+		}
+		if (i == c->n)
+			return err_set(
+				e, ERR_USAGE, -ENOENT,
+				"run %s changed nothing at '%s'; 'bailey diff --name-only' lists what it changed",
+				r->record.id, *paths);
+	}
+	return 0;
+}
+
 static int apply(struct records *rs, const struct apply_options *o, const char *word,
 		 char *const *rest, struct err *e)
 {
@@ -213,6 +240,8 @@ static int apply(struct records *rs, const struct apply_options *o, const char *
 		ret = review_open(&r, &rs->store, id, !o->dry_run, e);
 	if (ret == 0)
 		ret = review_walk(&r, rs->s.home, &c, e);
+	if (ret == 0)
+		ret = check_paths(&r, &c, a.paths, e);
 	if (ret == 0)
 		ret = review_apply(&r, &c, &a, e);
 	if (ret == 0)

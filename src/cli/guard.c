@@ -61,6 +61,14 @@ static void say_report(const struct guard_report *rep, int r, const struct err *
 
 	for (i = 0; i < rep->n; i++)
 		say_moved(&rep->moved[i], say);
+	if (rep->more) {
+		buf_printf(&b, "and %zu more; 'bailey quarantine ls' lists what was moved",
+			   rep->more);
+		if (!b.failed)
+			say(b.data);
+		buf_done(&b);
+		b = (struct buf)BUF_INIT(4096);
+	}
 	if (r < 0) {
 		buf_puts(&b, "new protected paths can't be looked for: ");
 		buf_quote(&b, e->msg);

@@ -108,7 +108,7 @@ static int help_all(void)
 	buf_puts(&b, "bailey runs programs in sandboxes.\n\n");
 	text_title(&b, "Verbs", bold);
 	for (c = commands; c->name; c++) {
-		buf_printf(&b, "  %-10s ", c->name);
+		buf_printf(&b, "  %-22s ", c->name); /* the longest: import-claude-settings */
 		text_wrap(&b, c->summary, 13, 13);
 	}
 	buf_puts(&b, "\n");

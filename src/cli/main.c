@@ -33,7 +33,7 @@ const struct command commands[] = {
 	{ "quarantine", quarantine_main, "bailey quarantine [OPTIONS] ls|show|restore|rm [ID...]",
 	  "what runs made that the host would have executed", &quarantine_words },
 	{ "srt", srt_main, "bailey srt [OPTIONS] [COMMAND [ARG...]]",
-	  "run a command as srt would, with srt's options and settings", &srt_verb_words },
+	  "run a command as srt would, by srt's settings", &srt_verb_words },
 	{ "import-claude-settings", claude_main, "bailey import-claude-settings [OPTIONS] FILE...",
 	  "print settings of Claude Code as a policy file", &claude_words },
 	{ "help", help_main, "bailey help [OPTIONS] [VERB [--OPTION]]",

@@ -131,7 +131,6 @@ static int show_file(struct verb *v, int fd, struct err *e)
 {
 	struct buf text = BUF_INIT(LIMIT_OUTPUT / 8);
 	int r = fd_read_all(fd, &text);
-	size_t i;
 
 	if (r < 0) {
 		buf_done(&text);
@@ -140,14 +139,7 @@ static int show_file(struct verb *v, int fd, struct err *e)
 	if (!isatty(1)) {
 		buf_add(&v->out, text.data ? text.data : "", text.len);
 	} else {
-		for (i = 0; i < text.len; i++) {
-			unsigned char c = (unsigned char)text.data[i];
-
-			if ((c < ' ' && c != '\n' && c != '\t') || c == 127)
-				buf_printf(&v->out, "^%c", c ^ 64);
-			else
-				buf_add(&v->out, &c, 1);
-		}
+		review_visible(&v->out, text.data ? text.data : "", text.len);
 	}
 	buf_done(&text);
 	return 0;

@@ -125,7 +125,7 @@ void report_text(const struct report *r, struct buf *b)
 			"bailey: report: not complete: %llu calls could not be looked at (programs that may not be read)\n",
 			(unsigned long long)r->unread);
 	if (r->n == 0)
-		buf_puts(b, "bailey: report: nothing was denied\n");
+		buf_puts(b, "bailey: report: no file was denied\n");
 	for (i = 0; i < r->n; i++) {
 		const struct report_entry *x = &r->entries[i];
 

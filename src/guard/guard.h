@@ -18,6 +18,7 @@
 
 #define GUARD_ID 10 /* hexadecimal digits */
 #define GUARD_YOUNG_MS 50
+#define GUARD_PASSES 64 /* sweeps at the end of a run, each after one that has moved something */
 
 /* A run, as far as its end is concerned. */
 struct guard {
@@ -59,6 +60,8 @@ struct guard_report {
 	struct arena *arena;
 	struct guard_moved *moved;
 	size_t n;
+	size_t more;   /* that have no place here */
+	size_t passed; /* moved, in all */
 	bool again; /* something is being written: to be looked at when it is GUARD_YOUNG_MS old */
 };
 

@@ -172,16 +172,22 @@ int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy
 	      const struct jail_protect *protect, struct guard_report *ret, struct err *e)
 {
 	const bool watched = g->watch >= 0;
+	unsigned int passes = 0;
+	size_t passed;
 	int r;
 
 	guard_unwatch(g);
-	r = sweep(&(struct sweep_of){ .state = g->state,
-				      .run = g->id,
-				      .start = g->start,
-				      .plan = plan,
-				      .policy = policy,
-				      .protect = protect },
-		  ret, e);
+	/* what is found has a bound, so until nothing is */
+	do {
+		passed = ret->passed;
+		r = sweep(&(struct sweep_of){ .state = g->state,
+					      .run = g->id,
+					      .start = g->start,
+					      .plan = plan,
+					      .policy = policy,
+					      .protect = protect },
+			  ret, e);
+	} while (r == 0 && ret->passed > passed && passes++ < GUARD_PASSES);
 	if (watched)
 		quarantine_add_to(g->state, g->id, ret);
 	if (r < 0) { /* the journal stays */

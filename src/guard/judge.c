@@ -90,7 +90,7 @@ bool judge_pointer(const struct policy *policy, const char *path)
 		    path_normalize(target, dir, NULL, norm, NULL) < 0)
 			r = -EINVAL;
 		else
-			r = jail_host_resolve(norm, true, real);
+			r = jail_host_physical(dir, target, real);
 	}
 	fine = r == 0 && policy_eval(policy, real).state == POLICY_SHOW_RW;
 	buf_done(&b);

@@ -201,11 +201,12 @@ static void cover(struct batch *b)
 	if (b->n && jail_late_cover(b->l->ns, b->names, b->n) < 0)
 		b->failed = true;
 	for (i = 0; i < b->n; i++) {
-		if (b->names[i].done)
+		/* what was moved away for a moment is looked at again when it comes back */
+		if (b->names[i].done && !b->names[i].gone)
 			settle(b->l, b->path[i], &b->st[i]);
-		else
+		else if (!b->names[i].done)
 			b->failed = true;
-		b->l->covered += b->names[i].done && !b->names[i].own;
+		b->l->covered += b->names[i].done && !b->names[i].own && !b->names[i].gone;
 	}
 	b->n = 0;
 }

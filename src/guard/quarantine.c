@@ -64,7 +64,11 @@ static void put_mode(int dfd, const char *name, int mode)
 		(void)chmod(path, (mode_t)mode); /* it stays as it can be moved back */
 }
 
-static int move(int from, const char *name, int to, const char *to_name)
+/*
+ * From another file system only when nobody writes any more (@lives: the run does): what is made between copy and removal would be lost.
+ * Return: 0; 1 when something stayed that can't be removed; or negative errno, and the original is whole.
+ */
+static int move(int from, const char *name, int to, const char *to_name, bool lives)
 {
 	int mode, r = rename_new(from, name, to, to_name);
 
@@ -73,16 +77,18 @@ static int move(int from, const char *name, int to, const char *to_name)
 		if (r != -EXDEV)
 			put_mode(r == 0 ? to : from, r == 0 ? to_name : name, mode);
 	}
-	if (r != -EXDEV)
+	if (r != -EXDEV || lives)
 		return r;
 	(void)tree_remove(to, "part");
 	r = tree_copy(from, name, to, "part");
 	if (r == 0)
 		r = rename_new(to, "part", to, to_name);
-	if (r == 0)
-		return tree_remove(from, name);
-	(void)tree_remove(to, "part"); /* the original is whole */
-	return r;
+	if (r < 0) {
+		(void)tree_remove(to, "part"); /* the original is whole */
+		return r;
+	}
+	/* from here on the copy is the one that counts: what can't be removed stays beside it */
+	return tree_remove(from, name) < 0;
 }
 
 static int write_meta(int dir, const char *run, const char *path, const char *what)
@@ -100,7 +106,7 @@ static int write_meta(int dir, const char *run, const char *path, const char *wh
 	return r;
 }
 
-int quarantine_put(int state, const char *run, const char *path, const char *what,
+int quarantine_put(int state, const char *run, const char *path, const char *what, bool lives,
 		   char ret_id[GUARD_ID + 1])
 {
 	_cleanup_close_ int store = -1, dir = -1, parent = -1;
@@ -123,7 +129,7 @@ int quarantine_put(int state, const char *run, const char *path, const char *wha
 	dir = openat(store, ret_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	r = dir < 0 ? -errno : write_meta(dir, run, path, what);
 	if (r == 0)
-		r = move(parent, name, dir, "item");
+		r = move(parent, name, dir, "item", lives);
 	if (r < 0)
 		(void)tree_remove(store,
 				  ret_id); /* there is nothing in it that is not where it was */
@@ -295,7 +301,7 @@ int quarantine_restore(const char *state_dir, const struct quarantined *q, const
 	parent = open_parent(path, &name);
 	if (parent < 0)
 		return err_sys(e, parent, "the directory of '%s'", path);
-	r = move(dir, "item", parent, name);
+	r = move(dir, "item", parent, name, false);
 	if (r == -EEXIST)
 		return err_set(e, ERR_USAGE, r,
 			       "'%s': there is something of that name; move it away, or use --to",

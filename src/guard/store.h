@@ -31,9 +31,10 @@ int64_t fields_int(struct fields *f);
  * quarantine_put() - move @path, which no run can change any more, out of its directory.
  * @state: fd of the state directory
  * @ret_id: in the quarantine
- * Return: 0; -ENOENT when there is nothing of that name; or negative errno, and it is where it was.
+ * Return: 0; 1 when a part of it, which is in the quarantine, too, can't be removed; -ENOENT when there is nothing of that name; or negative errno, and
+ * it is where it was.
  */
-int quarantine_put(int state, const char *run, const char *path, const char *what,
+int quarantine_put(int state, const char *run, const char *path, const char *what, bool lives,
 		   char ret_id[GUARD_ID + 1]);
 
 /** guard_unwatch() - the watcher has let go of the run when this returns. */

@@ -40,13 +40,29 @@ static bool known(const struct jail_protect *pr, const char *path)
 	return false;
 }
 
+/* Whether @path lies in a writable directory itself: those are always searched at the start. */
+static bool in_root(const struct sweep *s, const char *path)
+{
+	const size_t n = (size_t)(strrchr(path, '/') - path);
+	size_t i;
+
+	for (i = 0; i < s->of->policy->n; i++) {
+		const struct policy_rule *rule = &s->of->policy->rules[i];
+
+		if (rule->kind == POLICY_ALLOW_WRITE && rule->len == n &&
+		    memcmp(rule->path, path, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Whether @path, which the start did not find, was not there then. */
 static bool is_new(const struct sweep *s, const char *path)
 {
 	struct statx stx = { .stx_mask = 0 }, above = { .stx_mask = 0 };
 	char dir[LIMIT_PATH];
 
-	if (s->before->whole)
+	if (s->before->whole || in_root(s, path))
 		return true;
 	if (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &stx) < 0)
 		return false;
@@ -59,6 +75,15 @@ static bool is_new(const struct sweep *s, const char *path)
 	return ns(&stx.stx_ctime) >= s->of->start &&
 	       sys_statx(AT_FDCWD, *dir ? dir : "/", AT_SYMLINK_NOFOLLOW, &above) == 0 &&
 	       ns(&above.stx_mtime) >= s->of->start;
+}
+
+/* Whether a directory that can't be looked into was closed after the start. */
+static bool was_closed(const struct sweep *s, const char *path)
+{
+	struct statx stx = { .stx_mask = 0 };
+
+	return s->before->whole || (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &stx) == 0 &&
+				    ns(&stx.stx_ctime) >= s->of->start);
 }
 
 /* Whether the git directory, or its worktrees/NAME, was not there at the start. */
@@ -77,7 +102,17 @@ static bool is_born(const struct sweep *s, const char *in)
 static bool in_force(const struct sweep *s, const char *path)
 {
 	struct policy_verdict v = policy_eval(s->policy, path);
+	const size_t len = strlen(path);
+	size_t i;
 
+	/* where the run could not write, it is the host's own */
+	for (i = 0; i < s->policy->n; i++) {
+		const struct policy_rule *rule = &s->policy->rules[i];
+
+		if (rule->kind == POLICY_DENY_WRITE && rule->layer != POLICY_BUILTIN &&
+		    rule->len < len && policy_rule_covers(rule, path, len))
+			return false;
+	}
 	return v.state == POLICY_SHOW_RO && v.write_rule &&
 	       v.write_rule->kind == POLICY_DENY_WRITE && v.write_rule->layer == POLICY_BUILTIN;
 }
@@ -148,7 +183,17 @@ static int note(struct sweep *s, const char *path, const char *what, const char 
 {
 	struct guard_report *rep = s->report;
 	struct guard_moved *m;
+	size_t i;
 
+	/* what stays is found by every sweep */
+	for (i = 0; !id && i < rep->n; i++) {
+		if (!rep->moved[i].id && strcmp(rep->moved[i].path, path) == 0)
+			return 0;
+	}
+	if (rep->n == LIMIT_PROTECTED) {
+		rep->more++;
+		return 0;
+	}
 	if (!rep->moved)
 		rep->moved = arena_alloc(rep->arena, LIMIT_PROTECTED * sizeof(*rep->moved));
 	if (!rep->moved)
@@ -167,16 +212,16 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 	char id[GUARD_ID + 1];
 	int r;
 
-	if (s->report->n == LIMIT_PROTECTED)
-		return 0;
 	if (policy_copy(s->of->policy, path))
 		return 0; /* below a copy: not the run's, but the host's own */
 	if (s->of->state < 0)
 		return note(s, path, what, why, NULL,
 			    "bailey has no state directory, see HOME and XDG_STATE_HOME");
-	r = quarantine_put(s->of->state, s->of->run, path, what, id);
-	if (r == -ENOENT)
-		return 0;
+	r = quarantine_put(s->of->state, s->of->run, path, what, s->of->lives, id);
+	if (r == -ENOENT || (r == -EXDEV && s->of->lives))
+		return 0; /* it has gone; it goes at the end */
+	if (r == 0)
+		s->report->passed++;
 	return note(s, path, what, why, r < 0 ? NULL : id, strerror(-r));
 }
 
@@ -231,15 +276,31 @@ static int judge_born(struct sweep *s, const struct jail_protected *p)
 	return put(s, p->path, policy_protected_what(p->row), *why ? why : NULL);
 }
 
+/*
+ * On the way of a name that the host obeys: a link that the run has made there is what leads the host to the run's own files, and goes. What it
+ * leads to may be anybody's, and stays.
+ */
+static int look_at_led(struct sweep *s, const struct jail_protected *p)
+{
+	struct stat st;
+
+	if (lstat(p->path, &st) < 0 || !S_ISLNK(st.st_mode) || !is_new(s, p->path) ||
+	    (p->in && is_born(s, p->in)))
+		return 0;
+	return put(s, p->path, policy_protected_what(p->row), NULL);
+}
+
 static int look_at(struct sweep *s, const struct jail_protected *p)
 {
 	bool young = false;
 
-	if (p->led || known(s->before, p->path) || !in_force(s, p->path))
+	if (known(s->before, p->path) || !in_force(s, p->path))
 		return 0;
+	if (p->led)
+		return look_at_led(s, p);
 	/* it may be the host's: what is in it can't be told, and nothing is moved on suspicion */
 	if (p->row->place == POLICY_IN_UNSEEN)
-		return s->of->lives || s->before->git_only || s->report->n == LIMIT_PROTECTED ?
+		return s->of->lives || s->before->git_only || !was_closed(s, p->path) ?
 			       0 :
 			       note(s, p->path, policy_protected_what(p->row), NULL, NULL,
 				    "it can't be looked into");
@@ -255,6 +316,21 @@ static int look_at(struct sweep *s, const struct jail_protected *p)
 	    (s->of->lives || judge_pointer(s->policy, p->path)))
 		return 0;
 	return put(s, p->path, policy_protected_what(p->row), NULL);
+}
+
+/* An index that can't be read any more: repositories that it alone leads to were not judged. */
+static int look_at_note(struct sweep *s, const struct jail_protect_note *n)
+{
+	size_t i;
+
+	if (!strstr(n->why, "submodules") && !ends_with(n->path, "/index"))
+		return 0;
+	for (i = 0; i < s->before->n_notes; i++) {
+		if (strcmp(s->before->notes[i].path, n->path) == 0)
+			return 0;
+	}
+	return note(s, n->path, "git submodules", NULL, NULL,
+		    "it can't be read, so repositories in the workspace were not looked at");
 }
 
 /* The part of @path that is there: all of it, or a link on the way, below what is writable. Return: whether there is any. */
@@ -323,6 +399,8 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	policy_seal(&with);
 	for (i = 0; r == 0 && i < now.n_found; i++)
 		r = look_at(&s, &now.found[i]);
+	for (i = 0; r == 0 && !of->lives && i < now.n_notes; i++)
+		r = look_at_note(&s, &now.notes[i]);
 	for (i = 0; r == 0 && i < of->plan->n_absent; i++)
 		r = look_at_absent(&s, &of->plan->absent[i]);
 	arena_done(&arena);

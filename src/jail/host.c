@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -261,6 +262,19 @@ void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid,
 {
 	ctx->uid = uid;
 	host->block = block;
+}
+
+int jail_host_physical(const char *dir, const char *text, char *out)
+{
+	char path[2 * LIMIT_PATH + 32], real[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s%s%s", text[0] == '/' ? "" : dir,
+		     text[0] == '/' ? "" : "/", text) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	if (!realpath(path, real))
+		return -errno;
+	memcpy(out, real, strlen(real) + 1);
+	return 0;
 }
 
 int jail_host_resolve(const char *path, bool follow, char *out)

@@ -50,4 +50,11 @@ void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid,
  */
 int jail_host_resolve(const char *path, bool follow, char *out);
 
+/**
+ * jail_host_physical() - where @text leads to from the directory @dir, as the kernel goes: ".." behind a symlink is the parent of what that leads to.
+ * @out: LIMIT_PATH bytes
+ * Return: 0; negative errno when it leads nowhere.
+ */
+int jail_host_physical(const char *dir, const char *text, char *out);
+
 #endif

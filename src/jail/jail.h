@@ -240,6 +240,7 @@ struct jail_late_name {
 	bool socket;    /* it stays when the sandbox bound it */
 	bool given;     /* it stays when it is the one of the start */
 	bool done, own; /* the answer: nothing is left to be done; it is the sandbox's own socket */
+	bool gone;      /* done, because it is not there: it may come back */
 };
 
 #define JAIL_LATE_NAMES 64u /* at once */

@@ -179,7 +179,7 @@ static int make_masks(int proc_self, int *masks, size_t n)
 	return r;
 }
 
-/* Return: 0, also when it is not there any more, or covered; or negative errno. */
+/* Return: 0, also when it is covered; 1 when it is not there (any more: it may come back); or negative errno. */
 static int cover(int root, const struct jail_late_name *name, int mask)
 {
 	_cleanup_close_ int fd =
@@ -189,11 +189,11 @@ static int cover(int root, const struct jail_late_name *name, int mask)
 	struct stat st;
 
 	if (fd < 0)
-		return fd == -ENOENT || fd == -EACCES || fd == -ENOTDIR || fd == -ELOOP ? 0 : fd;
+		return fd == -ENOENT || fd == -EACCES || fd == -ENOTDIR || fd == -ELOOP ? 1 : fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_dev != name->dev || st.st_ino != name->ino)
-		return 0;
+		return 1;
 	/* what is given is a mount of the inode that was judged; it goes when the name is given to another one */
 	if (name->given && sys_statx(fd, "", AT_EMPTY_PATH, &stx) == 0 &&
 	    (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
@@ -231,8 +231,11 @@ static int work(const int ns[JAIL_NS_NUM], struct jail_late_name *names, size_t 
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -errno;
-	for (i = 0; i < n; i++)
-		names[i].done = names[i].own || cover(root, &names[i], masks[i]) == 0;
+	for (i = 0; i < n; i++) {
+		r = names[i].own ? 0 : cover(root, &names[i], masks[i]);
+		names[i].done = r >= 0;
+		names[i].gone = r == 1;
+	}
 	return 0; /* the process ends here: nothing is closed */
 }
 
@@ -260,6 +263,7 @@ int jail_late_cover(const int ns[JAIL_NS_NUM], struct jail_late_name *names, siz
 	for (i = 0; pid > 0 && status == 0 && i < n; i++) {
 		names[i].done = shared[i].done;
 		names[i].own = shared[i].own;
+		names[i].gone = shared[i].gone;
 	}
 	(void)munmap(shared, sizeof(*names) * JAIL_LATE_NAMES);
 	return pid > 0 && status == 0 ? 0 : -EIO;

@@ -81,7 +81,8 @@ static bool read_path(const char *dir, const char *name, char *real)
 		return false;
 	text[n] = '\0';
 	return path_normalize(text, dir, NULL, norm, NULL) == 0 &&
-	       jail_host_resolve(norm, true, real) == 0;
+	       (jail_host_physical(dir, text, real) == 0 ||
+		jail_host_resolve(norm, true, real) == 0);
 }
 
 /* What a value of a configuration names: "~/" is the home directory, the rest is relative to @base. */
@@ -594,7 +595,8 @@ static int follow_pointer(struct finder *f, const char *dir, const char *entry, 
 	int r = 0;
 
 	if (!path || path[0] == '~' || path_normalize(path, dir, NULL, norm, NULL) < 0 ||
-	    jail_host_resolve(norm, true, git_dir) < 0)
+	    (jail_host_physical(dir, path, git_dir) < 0 &&
+	     jail_host_resolve(norm, true, git_dir) < 0))
 		return protect_note(f, entry, "not understood as the name of a git directory",
 				    false);
 	if (!protect_inside(f, git_dir)) {

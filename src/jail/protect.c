@@ -412,7 +412,14 @@ static int ask(struct finder *f, const struct listing *l)
 {
 	const struct policy_protected *row = NULL;
 	int r = protect_git_entry(f, l->dir, 0);
+	struct stat st;
 
+	/* git takes it for a repository by these, also when they are links */
+	if (r == 0 && fstatat(l->fd, "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ((fstatat(l->fd, "objects", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	      fstatat(l->fd, "refs", &st, AT_SYMLINK_NOFOLLOW) == 0) ||
+	     fstatat(l->fd, "commondir", &st, AT_SYMLINK_NOFOLLOW) == 0))
+		r = protect_git_dir(f, l->dir, NULL, NULL, 0);
 	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
 		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
 			r = protect_name(f, l->fd, l->dir, row);

@@ -11,6 +11,7 @@
 
 #define MODE_AT 24
 #define STAT_BYTES 40
+#define MODE_TYPE 0170000u
 #define MODE_SUBMODULE 0160000u
 #define FLAG_EXTENDED 0x4000u
 #define NAME_MASK 0x0fffu
@@ -122,7 +123,8 @@ static long entry(struct git_index *g, const unsigned char *p, size_t n, bool *r
 	if (n < fixed + 2)
 		return 0;
 	flags = be16(p + fixed - 2);
-	*ret_submodule = be32(p + MODE_AT) == MODE_SUBMODULE;
+	/* git looks at the type alone */
+	*ret_submodule = (be32(p + MODE_AT) & MODE_TYPE) == MODE_SUBMODULE;
 	if (flags & FLAG_EXTENDED) {
 		if (g->version < 3)
 			return -EBADMSG;
@@ -130,8 +132,9 @@ static long entry(struct git_index *g, const unsigned char *p, size_t n, bool *r
 	}
 	size = g->version == 4 ? packed_entry(g, p, n, fixed) :
 				 plain_entry(g, p, n, fixed, flags, *ret_submodule);
+	/* git goes on behind such a name, and so must we */
 	if (size > 0 && *ret_submodule && !git_path_plain(g->path, g->len))
-		return -EBADMSG;
+		*ret_submodule = false;
 	return size;
 }
 

@@ -92,6 +92,18 @@ size_t buf_utf8_len(const unsigned char *s)
 	return n;
 }
 
+/* Marks that turn the direction of what follows, or end its line: U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069. */
+static bool misleads(const unsigned char *s)
+{
+	if (s[0] == 0xd8)
+		return s[1] == 0x9c;
+	if (s[0] != 0xe2 || (s[1] != 0x80 && s[1] != 0x81))
+		return false;
+	if (s[1] == 0x81)
+		return s[2] >= 0xa6 && s[2] <= 0xa9;
+	return s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae);
+}
+
 void buf_quote(struct buf *b, const char *str)
 {
 	const unsigned char *s = (const unsigned char *)str;
@@ -101,7 +113,7 @@ void buf_quote(struct buf *b, const char *str)
 		n = buf_utf8_len(s);
 		/* names in UTF-8 stay readable; C0, C1 and loose bytes could be commands of a terminal */
 		if (n == 0 || *s < 0x20 || *s == 0x7f || *s == '\\' ||
-		    (*s == 0xc2 && s[1] < 0xa0)) {
+		    (*s == 0xc2 && s[1] < 0xa0) || misleads(s)) {
 			n = n ? n : 1;
 			for (i = 0; i < n; i++)
 				buf_printf(b, "\\x%02x", s[i]);

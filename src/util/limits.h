@@ -32,8 +32,8 @@
 #define LIMIT_TTY_OUT 32768            /* bytes on the way from it */
 #define LIMIT_PROTECTED 512            /* protected paths of one run */
 #define LIMIT_PROTECT_DIRS 500         /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
-#define LIMIT_PROTECT_NOW 64           /* of these, searched before the command starts */
-#define LIMIT_PROTECT_US 300           /* and for how long, at most, of our own time */
+#define LIMIT_PROTECT_NOW 500          /* of these, searched before the command starts */
+#define LIMIT_PROTECT_US 1500          /* and for how long, at most, of our own time */
 #define LIMIT_PROTECT_WAIT_US 10000    /* with all that we wait for */
 #define LIMIT_PROTECT_DEPTH 3
 #define LIMIT_PROTECT_NOTES 64 /* places that were not looked at, each with its reason */
@@ -45,7 +45,7 @@
 #define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
 #define LIMIT_TREE_BYTES (256u << 20)
 #define LIMIT_COPY (1u << 20)   /* bytes of a new protected file that is compared with an old one */
-#define LIMIT_QUARANTINED 4096  /* things in the quarantine that are listed */
+#define LIMIT_QUARANTINED 50000 /* things in the quarantine that are listed */
 #define LIMIT_WATCHED_RUNS 1024 /* runs of one user at a time that are watched */
 #define LIMIT_MOVED_LIVE 64     /* names of one run that are moved while it lives */
 #define LIMIT_LATE_SETTLED 1024 /* late names of one run that are known to need nothing more */

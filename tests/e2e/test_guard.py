@@ -383,3 +383,80 @@ def test_copies_of_what_was_there(run, bailey, user, ws):
             "cp .vscode/tasks.json x/.vscode; echo more >> x/.vscode/tasks.json; cp .vscode/tasks.json .envrc")
     assert r.out == "there\n" and (ws / "w/.vscode/tasks.json").read_text() == '{"a": 1}\n', r
     assert set(quarantine(bailey, ws)) == {"x/.vscode/tasks.json", ".envrc"}, r
+
+
+HOOK = "printf '#!/bin/sh\\ntouch {ws}/RAN\\n' > hook; chmod 755 hook; "
+
+
+@pytest.mark.parametrize("how", ["made", "moved"])
+def test_a_link_in_the_place_of_a_directory(run, bailey, user, ws, how):
+    """The host reads .vscode/tasks.json through it: the link goes, what it leads to stays where it is."""
+    if how == "moved":
+        user.write(ws / ".claude/keep", "kept\n")
+        r = run("mv .claude c; echo made > c/settings.json; ln -s c .claude")
+        gone = ".claude"
+    else:
+        r = run("mkdir z; echo made > z/tasks.json; ln -s z .vscode")
+        gone = ".vscode"
+    assert not (ws / gone).is_symlink() and gone in quarantine(bailey, ws), r
+    assert not (ws / gone / "tasks.json").exists() and not (ws / gone / "settings.json").exists()
+
+
+def test_a_link_on_the_way_of_a_configured_name(run, user, ws):
+    user.exec(["git", "init", "-q", ws])
+    user.exec(["git", "-C", ws, "config", "core.hooksPath", "ci/hooks"])
+    script = HOOK.format(ws=ws) + "mkdir -p z/hooks; mv hook z/hooks/pre-commit; ln -s z ci"
+    r = run(script)
+    assert not host_runs(user, ws), r
+    user.exec(["sh", "-c", "rm -rf z ci; " + script], cwd=ws)
+    assert host_runs(user, ws), "control"
+
+
+def test_a_pointer_is_followed_as_git_follows_it(run, user, ws):
+    """'..' behind a symlink: by name it leads to a harmless repository, for git to an evil one."""
+    script = (HOOK + "git init -q --bare d; mkdir -p d1/d2/d3/d4/x; git init -q --bare d1/d2/d3/d4/g; git init -q --bare g; "
+              "git --git-dir=d1/d2/d3/d4/g config core.bare false; git --git-dir=d1/d2/d3/d4/g config core.fsmonitor {ws}/hook; "
+              "ln -s d1/d2/d3/d4/x lnk; echo 'gitdir: lnk/../g' > .git").format(ws=ws)  # fmt: skip
+    r = run(script)
+    user.exec(["git", "-C", ws, "status"])
+    assert not (ws / "RAN").exists(), r
+    user.exec(["sh", "-c", "rm -rf .git lnk; " + script], cwd=ws)
+    user.exec(["git", "-C", ws, "status"])
+    assert (ws / "RAN").exists(), "control"
+
+
+def test_more_names_than_a_report_holds(run, bailey, user, ws):
+    """Whatever the number: all go, and the report says how many it leaves out."""
+    r = run(HOOK.format(ws=ws) + "git init -q n; for i in $(seq 1 700); do echo x > n/.git/hooks/j$i; done; mv hook n/.git/hooks/pre-commit; "
+            "mkdir -p $(seq -f 'd%g' 1 80); for i in $(seq 1 80); do for n in .envrc .mcp.json .bailey.json; do echo x > d$i/$n; done; done", timeout=60)
+    assert not list((ws / "n/.git/hooks").glob("j*")) and not (ws / "n/.git/hooks/pre-commit").exists(), r.bailey_err[-500:]
+    assert not [p for p in ws.rglob(".envrc")] and not [p for p in ws.rglob(".mcp.json")]
+    assert "more; 'bailey quarantine ls'" in r.bailey_err
+    assert bailey(["quarantine", "rm", "--all"]).rc == 0
+
+
+def test_nothing_is_lost_between_file_systems(run, bailey, user, ws):
+    """What can't be removed where it was is no reason to drop the copy."""
+    if user.is_root:
+        return  # nothing is there that root can't remove
+    other = user.mkdir(pathlib.Path("/dev/shm") / f"bailey-n{os.getpid()}", 0o700)
+    user.write(ws / "build/a", "mine\n")
+    root = ws / "build/roots"
+    root.mkdir()  # by root, as containers leave them
+    (root / "r").write_text("root's\n")
+    try:
+        r = run("mv build .husky", env={"XDG_STATE_HOME": str(other)})
+        items = list(other.rglob("item"))
+        assert len(items) == 1 and (items[0] / "a").read_text() == "mine\n", r
+    finally:
+        shutil.rmtree(other)
+
+
+def test_what_the_host_saves_where_the_run_could_not_write(start, user, ws):
+    user.mkdir(ws / "keep")
+    proc = start("echo up; read x", "--deny-write", ws / "keep", stdin=-1, stdout=-1)
+    assert proc.stdout.readline() == b"up\n"
+    user.write(ws / "keep/.envrc", "mine\n")
+    proc.stdin.close()
+    proc.wait(20)
+    assert (ws / "keep/.envrc").read_text() == "mine\n"

@@ -111,14 +111,14 @@ call(os.unlink, "missing")
 def test_without_reads_they_are_not_named(run, user, ws):
     user.write(ws / "a", "x")
     r = run("cat a", "--report", "--deny-read", "a")
-    assert r.rc != 0 and r.bailey_err == "bailey: report: nothing was denied\n", r
+    assert r.rc != 0 and r.bailey_err == "bailey: report: no file was denied\n", r
     r = run("cat a", "--deny-read", "a")
     assert r.rc != 0 and r.bailey_err == "", r
 
 
 def test_nothing_denied(run, user, ws):
     r = run("echo a >f; mv f g; mkdir d; cat g; cat missing; rm missing; echo x >missing/f; : >/dev/null; echo t >/tmp/x", "--report=reads")
-    assert r.out == "a\n" and r.bailey_err == "bailey: report: nothing was denied\n", r
+    assert r.out == "a\n" and r.bailey_err == "bailey: report: no file was denied\n", r
 
 
 def test_links_lead_to_what_is_judged(run, user, outside, ws):
@@ -197,18 +197,18 @@ def test_a_flood_is_bounded(run, user, outside):
 
 
 def test_names_are_escaped(run, user, outside):
-    name = "\x1b[31m\nbailey: report: nothing was denied\r\\"
+    name = "\x1b[31m\nbailey: report: no file was denied\r\\"
     r = run([PYTHON, "-c", f"import os\ntry: os.mkdir({str(outside)!r} + '/' + {name!r})\nexcept OSError: pass\n"
              f"try: os.mkdir(os.fsencode({str(outside)!r}) + b'/\\xff')\nexcept OSError: pass"], "--report")
     assert "\x1b" not in r.err and "\r" not in r.err and r.err.count("\n") == 2, r.err
-    assert r"\x1b[31m\x0abailey: report: nothing was denied\x0d\x5c: denied" in r.err and r"/\xff: denied" in r.err, r.err
+    assert r"\x1b[31m\x0abailey: report: no file was denied\x0d\x5c: denied" in r.err and r"/\xff: denied" in r.err, r.err
 
 
 def test_a_long_path_is_no_harm(run, user, outside):
     deep = "/".join(["x"] * 2000)
     script = f"import os\nfor p in ('{outside}/{deep}', '{outside}/' + 'y' * 5000, ''):\n try: open(p, 'w')\n except OSError: pass"
     r = run([PYTHON, "-c", script], "--report")
-    assert r.rc == 0 and r.bailey_err == "bailey: report: nothing was denied\n", r.err[:500]
+    assert r.rc == 0 and r.bailey_err == "bailey: report: no file was denied\n", r.err[:500]
 
 
 def test_a_stopped_run_ends_in_time(run, user, outside):
@@ -385,7 +385,7 @@ def test_what_was_learnt_is_enough(learn, run, user, outside, ws):
     assert json.loads(r.out) == {"filesystem": {"allowWrite": [f"{outside}/d", f"{outside}/f", {"path": f"{outside}/s*r [x]", "literal": True}]}}
     assert not (outside / "d" / "sub").exists(), "learning loosens nothing"
     second = again(run, user, ws, cmd, r)
-    assert second.rc == 0 and second.out == "said\n" and second.bailey_err == "bailey: report: nothing was denied\n", second
+    assert second.rc == 0 and second.out == "said\n" and second.bailey_err == "bailey: report: no file was denied\n", second
     assert (outside / "f").read_text() == "1\n" and (outside / "s*r [x]").read_text() == "2\n"
 
 
@@ -398,7 +398,7 @@ def test_many_become_their_directory(learn, run, user, outside, ws):
     cmd = f"for f in {outside}/*/*; do echo x >$f; done; true"
     r = learn(cmd)
     assert json.loads(r.out) == {"filesystem": {"allowWrite": [*(f"{few}/{i}" for i in range(8)), str(many)]}}, r
-    assert again(run, user, ws, cmd, r).bailey_err == "bailey: report: nothing was denied\n"
+    assert again(run, user, ws, cmd, r).bailey_err == "bailey: report: no file was denied\n"
 
 
 def test_homes_and_the_root_are_never_learnt(learn, user, ws):
@@ -416,7 +416,7 @@ def test_credentials_are_learnt_only_when_asked_for(learn, run, user, ws):
         r = learn(cmd, "--credentials")
         assert json.loads(r.out) == {"filesystem": {"allowRead": [str(key)]}}, r
         second = again(run, user, ws, cmd, r)
-        assert second.out == "secret" and second.bailey_err == "bailey: report: nothing was denied\n", second
+        assert second.out == "secret" and second.bailey_err == "bailey: report: no file was denied\n", second
     finally:
         key.unlink()
 

@@ -243,8 +243,11 @@ class Degraded(run.Suite):
         """What needs no sandbox says the same as ever; doctor finds the cause."""
         layer = self.force.layer
         cases = {"run": ["run", "--explain", "--", "touch", f"{c.ws}/new-touched"], "check": ["check", "write", f"{c.ws}/file", f"{c.out}/file"],
-                 "doctor": ["doctor", layer], "trust": ["trust", "--list"], "help": ["help", "run"], "version": ["version"]}  # fmt: skip
-        found = set(re.findall(r"^  ([a-z]+)  ", self.call(c, [self.world.bailey, "help"])[1].split("Try\n")[0], re.M))
+                 "doctor": ["doctor", layer], "trust": ["trust", "--list"], "help": ["help", "run"], "version": ["version"],
+                 "quarantine": ["quarantine", "ls"], "runs": ["runs"], "diff": ["diff", "0000000000"], "apply": ["apply", "0000000000"],
+                 "discard": ["discard", "0000000000"], "prune": ["prune", "--older", "500h"], "learn": ["learn"], "srt": ["srt", "--version"],
+                 "import-claude-settings": ["import-claude-settings", "/nonexistent"]}  # fmt: skip
+        found = set(re.findall(r"^  ([a-z-]+) +\S", self.call(c, [self.world.bailey, "help"])[1].split("Try\n")[0], re.M))
         self.tap.result(found == set(cases), f"{c.name}: every verb is tried", f"{sorted(found)}, not {sorted(cases)}")
         for rules in self.force.rules or [""]:
             for verb, words in cases.items():

@@ -48,9 +48,9 @@ static void test_index(__attribute__((unused)) const void *arg)
 	CHECK_STR(submodules("long"), "b ");
 	CHECK_STR(submodules("split"), "not known");
 	CHECK_STR(submodules("version-5"), "not known");
-	CHECK_STR(submodules("climbs"), "damaged");
-	CHECK_STR(submodules("in-dot-git"), "damaged");
-	CHECK_STR(submodules("absolute"), "damaged");
+	CHECK_STR(submodules("climbs"), ""); /* git passes over such names */
+	CHECK_STR(submodules("in-dot-git"), "");
+	CHECK_STR(submodules("absolute"), "");
 	CHECK_STR(submodules("cut"), "damaged");
 	CHECK_STR(submodules("over-long"), "damaged");
 	CHECK_STR(submodules("count"), "damaged");
