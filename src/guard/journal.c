@@ -189,7 +189,7 @@ int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy
 			  ret, e);
 	} while (r == 0 && ret->passed > passed && passes++ < GUARD_PASSES);
 	if (watched)
-		quarantine_add_to(g->state, g->id, ret);
+		quarantine_add_to(g->state, g->id, g->start, ret);
 	if (r < 0) { /* the journal stays */
 		cleanup_close(&g->journal);
 		g->journal = -1;

@@ -190,7 +190,7 @@ static int read_all(int store, struct arena *arena, struct quarantined *all, siz
 {
 	SYS_DIRENT_ALIGN char buf[8192];
 	const struct sys_dirent *d;
-	long got, o;
+	long got = 0, o;
 	int r = 0;
 
 	while (r >= 0 && (got = sys_getdents(store, buf, sizeof(buf))) > 0) {
@@ -202,6 +202,8 @@ static int read_all(int store, struct arena *arena, struct quarantined *all, siz
 			*n += r == 1;
 		}
 	}
+	if (got < 0)
+		return (int)got;
 	return r < 0 ? r : 0;
 }
 
@@ -241,14 +243,18 @@ static bool reported(const struct guard_report *rep, const char *id)
 	return false;
 }
 
-void quarantine_add_to(int state, const char *run, struct guard_report *rep)
+void quarantine_add_to(int state, const char *run, int64_t start, struct guard_report *rep)
 {
 	_cleanup_close_ int store =
 		openat(state, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct quarantined *all = NULL;
+	struct stat st;
 	size_t n = 0, i;
 
-	if (store < 0 || list(store, rep->arena, &all, &n) < 0)
+	/* most runs make nothing that must be moved */
+	if (store < 0 || fstat(store, &st) < 0 ||
+	    st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec < start ||
+	    list(store, rep->arena, &all, &n) < 0)
 		return;
 	if (!rep->moved)
 		rep->moved = arena_alloc(rep->arena, LIMIT_PROTECTED * sizeof(*rep->moved));

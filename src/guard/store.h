@@ -41,7 +41,7 @@ int quarantine_put(int state, const char *run, const char *path, const char *wha
 void guard_unwatch(struct guard *g);
 
 /** quarantine_add_to() - what else @run's watcher has moved. A list that can't be read is no failure: quarantine ls shows it. */
-void quarantine_add_to(int state, const char *run, struct guard_report *rep);
+void quarantine_add_to(int state, const char *run, int64_t start, struct guard_report *rep);
 
 /**
  * journal_read() - what the journal @fd says.

@@ -572,7 +572,7 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 		r = search_home(&f);
 	if (r == 0)
 		r = search_self(&f);
-	f.max_queue = pr->later ? LIMIT_PROTECT_NOW : LIMIT_PROTECT_DIRS;
+	f.max_queue = LIMIT_PROTECT_DIRS;
 	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
 		f.queue[f.n_queue++] = f.roots[i];
 	if (r == 0)

@@ -32,9 +32,8 @@
 #define LIMIT_TTY_OUT 32768            /* bytes on the way from it */
 #define LIMIT_PROTECTED 512            /* protected paths of one run */
 #define LIMIT_PROTECT_DIRS 500         /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
-#define LIMIT_PROTECT_NOW 500          /* of these, searched before the command starts */
-#define LIMIT_PROTECT_US 1500          /* and for how long, at most, of our own time */
-#define LIMIT_PROTECT_WAIT_US 10000    /* with all that we wait for */
+#define LIMIT_PROTECT_US 1500       /* before the start, for how long, at most, of our own time */
+#define LIMIT_PROTECT_WAIT_US 10000 /* with all that we wait for */
 #define LIMIT_PROTECT_DEPTH 3
 #define LIMIT_PROTECT_NOTES 64 /* places that were not looked at, each with its reason */
 #define LIMIT_GIT_DIRS 256     /* git directories, worktrees and submodules of one run */

@@ -244,7 +244,7 @@ class Degraded(run.Suite):
         layer = self.force.layer
         cases = {"run": ["run", "--explain", "--", "touch", f"{c.ws}/new-touched"], "check": ["check", "write", f"{c.ws}/file", f"{c.out}/file"],
                  "doctor": ["doctor", layer], "trust": ["trust", "--list"], "help": ["help", "run"], "version": ["version"],
-                 "quarantine": ["quarantine", "ls"], "runs": ["runs"], "diff": ["diff", "0000000000"], "apply": ["apply", "0000000000"],
+                 "quarantine": ["quarantine"], "runs": ["runs"], "diff": ["diff", "0000000000"], "apply": ["apply", "0000000000"],
                  "discard": ["discard", "0000000000"], "prune": ["prune", "--older", "500h"], "learn": ["learn"], "srt": ["srt", "--version"],
                  "import-claude-settings": ["import-claude-settings", "/nonexistent"]}  # fmt: skip
         found = set(re.findall(r"^  ([a-z-]+) +\S", self.call(c, [self.world.bailey, "help"])[1].split("Try\n")[0], re.M))
@@ -301,6 +301,10 @@ def compile_shim(path: str) -> None:
 
 def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[run.Row]) -> int:
     force = FORCES[args.mechanism]
+    # namespaces of the command's own are another configuration, which gives up layers itself (docs/adr/0012): not tried together
+    nested = [r for r in rows if {"--allow-userns", "--allow-nested-sandbox"} & set(r.options)]
+    print(f"# left out: {len(nested)} rows under --allow-userns and --allow-nested-sandbox")
+    rows = [r for r in rows if r not in nested]
     table = parse_table(f"{HERE}/degraded.txt", args.mechanism, rows)
     plain = next(c for c in world.callers if c.name == "user")
     world.callers = [c for c in world.callers if c.name in force.callers and (not args.caller or c.name == args.caller)]
