@@ -20,8 +20,17 @@ def tidy_state(user, monkeypatch):
     if user.is_root:
         environ = user.environ
         monkeypatch.setattr(user, "environ", lambda extra=None: environ({"XDG_STATE_HOME": str(user.home / ".local/state"), **(extra or {})}))
+    state = user.home / ".local/state"
+    kind = subprocess.run(["stat", "-f", "-c", "%T", user.home], capture_output=True, text=True, check=True).stdout.strip()
+    # an overlayfs can hold no upper layer: a container's root
+    mounted = kind == "overlayfs" and os.geteuid() == 0
+    if mounted:
+        user.mkdir(state)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=700,uid={user.uid},gid={user.gid}", "tmpfs", state], check=True)
     yield
     subprocess.run(["rm", "-rf", "--", store(user)], check=False)
+    if mounted:
+        subprocess.run(["umount", "-l", state], check=True)
 
 
 def store(user):
