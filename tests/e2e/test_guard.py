@@ -460,3 +460,28 @@ def test_what_the_host_saves_where_the_run_could_not_write(start, user, ws):
     proc.stdin.close()
     proc.wait(20)
     assert (ws / "keep/.envrc").read_text() == "mine\n"
+
+
+def test_a_repository_in_a_large_directory(run, user, ws):
+    """A directory with many entries and no subdirectory is asked for names, not listed: also for those that make it a repository."""
+    script = (HOOK + "mkdir sub o r; cd sub; echo ref: refs/heads/m > HEAD; ln -s ../o objects; ln -s ../r refs; "
+              "printf '[core]\\nrepositoryformatversion=0\\nbare=false\\nworktree={ws}\\nfsmonitor={ws}/hook\\n' > config; "
+              "touch $(seq -f 'a-name-that-is-long-enough-to-fill-blocks-%g' 1 400)").format(ws=ws)  # fmt: skip
+    r = run(script)
+    user.exec(["git", "status"], cwd=ws / "sub")
+    assert not (ws / "RAN").exists(), r
+    user.exec(["sh", "-c", "rm -rf sub o r; " + script], cwd=ws)
+    user.exec(["git", "status"], cwd=ws / "sub")
+    assert (ws / "RAN").exists(), "control"
+
+
+def test_an_old_directory_under_a_new_name(run, user, ws):
+    """In a tree too large to be searched to its end: what lies at its top is known all the same."""
+    user.exec(["git", "init", "-q", ws])
+    user.exec(["git", "-C", ws, "config", "core.hooksPath", ".husky/_"])
+    user.mkdir(ws / "old/_")
+    user.exec(["sh", "-c", "mkdir -p $(seq -f 'd%g/e' 1 600)"], cwd=ws)
+    r = run(HOOK.format(ws=ws) + "mv old .husky; mv hook .husky/_/pre-commit")
+    assert not host_runs(user, ws), r
+    user.exec(["sh", "-c", HOOK.format(ws=ws) + "mkdir -p .husky/_; mv hook .husky/_/pre-commit"], cwd=ws)
+    assert host_runs(user, ws), "control"
