@@ -51,8 +51,8 @@ class Result(NamedTuple):
 
     @property
     def bailey_err(self):
-        """bailey's own lines of stderr."""
-        return "".join(li for li in self.err.splitlines(True) if li.startswith("bailey:"))
+        """bailey's own lines of stderr, but for the one that says as whom it runs where there are no idmapped mounts: r.err has it."""
+        return "".join(li for li in self.err.splitlines(True) if li.startswith("bailey:") and not li.startswith("bailey: notice: running as uid "))
 
 
 class User:

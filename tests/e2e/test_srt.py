@@ -88,7 +88,7 @@ def test_by_its_name_and_by_the_verb(user, ws, srt, home):
     home(SETTINGS)
     for argv in ([srt], [BAILEY, "srt"]):
         r = user.exec([*argv, "-c", "echo hi > f; cat f; rm f"], cwd=ws)
-        assert (r.rc, r.out, r.err) == (0, "hi\n", ""), (argv, r)
+        assert (r.rc, r.out, told(r.err)) == (0, "hi\n", []), (argv, r)
         assert user.exec([*argv, "--version"], cwd=ws).out.startswith("0.0.83+bailey.")
     assert user.exec([srt, "-h"], cwd=ws).out.startswith("Usage: srt [options]")
     assert "bailey-srt(1)" in user.exec([BAILEY, "srt", "-h"], cwd=ws).out
