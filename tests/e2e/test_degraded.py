@@ -269,7 +269,7 @@ def test_root_on_overlayfs_runs_as_the_owner(user, ws, bailey):
     )
     r = user.exec(["unshare", "-m", "sh", "-c", script], cwd=ws)
     assert r.out.split() == ["4321", "4321"], r
-    assert "4321" in r.bailey_err or "owner" in r.bailey_err, r
+    assert "4321" in r.err or "owner" in r.err, r
 
 
 def test_root_in_a_user_namespace(user, ws, bailey):
