@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first bytes of a TLS client (RFC 8446, 5246, 6066), which are read, never changed. Pure.
+ */
+#ifndef BAILEY_GATEWAY_HELLO_H
+#define BAILEY_GATEWAY_HELLO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/net.h"
+
+#define HELLO_MAX 16384u /* bytes in which a ClientHello must end, whatever the records */
+
+struct hello {
+	char sni[NET_HOST_MAX + 1]; /* canonical; "" when there is none */
+	bool ech;                   /* an encrypted ClientHello lies beside: what SNI says is not what is meant. GREASE (as browsers send) can't be told from it */
+	bool alpn_h2, alpn_http1;
+};
+
+/** hello_looks_like() - whether @n ≥ 1 bytes can be the beginning of TLS. */
+bool hello_looks_like(const unsigned char *p, size_t n);
+
+/**
+ * hello_parse() - read a ClientHello, which may lie in several records, each a handshake record of 1-16384 bytes.
+ * Return: 0; -EAGAIN: more bytes are needed (never with HELLO_MAX bytes); -EBADMSG: it is none, or a name in it is none, or there are two.
+ */
+int hello_parse(struct hello *ret, const unsigned char *p, size_t n);
+
+#endif

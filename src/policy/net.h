@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network rules (docs/adr/0019). Pure, as all of this room.
+ *  1. net_host_canon()                     the one parser of host names
+ *  2. net_rule_parse(), net_policy_add()   collect rules
+ *  3. net_policy_judge()                   whether a sandbox may reach a name or an address, and which rule says so
+ *  4. net_policy_judge_answer()            whether an address that an allowed name has may be dialled for it
+ */
+#ifndef BAILEY_POLICY_NET_H
+#define BAILEY_POLICY_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/util.h"
+
+#define NET_HOST_MAX 253u /* bytes of a canonical name */
+
+/* An address of either family; IPv4 as v4-mapped IPv6, so that each address has one form. */
+struct net_addr {
+	unsigned char b[16];
+};
+
+/** net_addr_is_v4() - whether it is an IPv4 address. */
+bool net_addr_is_v4(const struct net_addr *a);
+
+/** net_addr_parse() - read strict dotted-quad or RFC 4291 text, @len bytes, no zone, no brackets. Return: whether it is one. */
+bool net_addr_parse(struct net_addr *ret, const char *text, size_t len);
+
+#define NET_ADDR_TEXT 46u
+/** net_addr_text() - the canonical text (RFC 5952; dotted-quad for IPv4), into NET_ADDR_TEXT bytes. */
+void net_addr_text(const struct net_addr *a, char *out);
+
+enum net_class {
+	NET_CLASS_PUBLIC,
+	NET_CLASS_PRIVATE,    /* RFC 1918, unique local, shared (100.64/10), site-local */
+	NET_CLASS_LOOPBACK,
+	NET_CLASS_LINK_LOCAL,
+	NET_CLASS_METADATA,   /* of clouds: 169.254.169.254, fd00:ec2::254, 100.100.100.200 … */
+	NET_CLASS_MULTICAST,
+	NET_CLASS_UNSPECIFIED, /* 0/8, :: */
+	NET_CLASS_RESERVED,    /* broadcast, 240/4, benchmarking (198.18/15: our own), discard … */
+	NET_CLASS_NUM
+};
+
+/**
+ * net_addr_class() - what kind of address it is. NAT64 (64:ff9b::/96, 64:ff9b:1::/48), 6to4, Teredo, IPv4-compatible and ISATAP-like forms are judged by the
+ * IPv4 address they carry when that is worse. Documentation ranges are ordinary addresses.
+ */
+enum net_class net_addr_class(const struct net_addr *a);
+
+/** net_class_name() - "public", "private", … */
+const char *net_class_name(enum net_class c);
+
+/**
+ * net_host_canon() - the canonical form of a host name: LDH labels (an underscore is allowed, too), 1-63 bytes each, lower case, without the final dot.
+ * @text: @len bytes that may hold anything
+ * @ret: NET_HOST_MAX + 1 bytes
+ * What a resolver or another parser could read as an address (only digits and dots, 0x…, a last label of digits) is no name.
+ * Return: its length, or -EINVAL with @e saying what is wrong with it (bytes quoted).
+ */
+int net_host_canon(const char *text, size_t len, char *ret, struct err *e);
+
+enum net_proto { NET_TCP = 1, NET_UDP = 2 };
+
+enum net_what { NET_RULE_HOST, NET_RULE_SUBDOMAINS, NET_RULE_ANY, NET_RULE_CIDR };
+
+struct net_rule {
+	bool allow;
+	enum net_what what;
+	uint16_t port;         /* 0: any */
+	unsigned int proto;    /* NET_TCP, NET_UDP or both */
+	enum policy_layer layer;
+	const char *host;      /* canonical, of NET_RULE_SUBDOMAINS without "*." */
+	struct net_addr addr;  /* of NET_RULE_CIDR */
+	unsigned int prefix;   /* 0-128 */
+	const char *text;      /* as it was written */
+	const char *origin;    /* "--allow-host", "file:line", "preset balanced" */
+	const char *reason;    /* or NULL */
+};
+
+enum net_mode { NET_MODE_NONE, NET_MODE_DENY, NET_MODE_ALLOW, NET_MODE_HOST, NET_MODE_NUM };
+
+struct net_policy {
+	struct arena *arena; /* borrowed; owns rules and strings */
+	struct net_rule *rules;
+	size_t n, size;
+	enum net_mode mode;
+	const char *mode_origin;
+	bool most_specific;
+};
+
+struct net_request {
+	const char *host;            /* canonical, or NULL: only an address is known */
+	const struct net_addr *addr; /* where @host is NULL */
+	uint16_t port;
+	enum net_proto proto;
+};
+
+struct net_verdict {
+	bool allowed;
+	bool names_port;             /* an allow rule that covers this names the port: opaque bytes may pass */
+	const struct net_rule *rule; /* that decided; NULL: the mode did, or the address class */
+	enum net_class cls;          /* of an address */
+};
+
+/** net_policy_init() - an empty policy: mode none. */
+void net_policy_init(struct net_policy *p, struct arena *arena);
+
+/**
+ * net_rule_parse() - read one rule. Strings of @ret are the arena's.
+ * @allow, @layer, @origin: of the rule; @reason: or NULL; copied
+ * @cidr: the word is of --allow-cidr or --deny-cidr: PREFIX[:PORT][/proto], IPv6 with a port in brackets
+ * @risky: a wildcard over a public suffix is meant
+ * Return: 0, or -EINVAL with @e naming what is wrong and what was expected.
+ */
+int net_rule_parse(struct net_rule *ret, const char *text, bool allow, bool cidr, bool risky, enum policy_layer layer, const char *origin,
+		   const char *reason, struct arena *a, struct err *e);
+
+/** net_policy_add() - add a rule (copied; strings borrowed). Return: 0, -E2BIG past LIMIT_NET_RULES, -EPERM for a grant of an untrusted layer, -ENOMEM. */
+int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e);
+
+/** net_policy_preset() - "closed", "balanced", "open-minus-private": add its rules and mode in the built-in layer. Return: 0, -ENOENT, or as net_policy_add(). */
+int net_policy_preset(struct net_policy *p, const char *name, struct err *e);
+
+/** net_policy_judge() - Never fails: what is in doubt is denied. Of an address request the class is judged, too. */
+struct net_verdict net_policy_judge(const struct net_policy *p, const struct net_request *q);
+
+/**
+ * net_policy_judge_answer() - an allowed name has the address @a: may it be dialled?
+ * @v: of net_policy_judge() for the name
+ * Denials of addresses count; the class must suit the rule (exact name: private, too), or an allowed CIDR covers it.
+ */
+struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q, const struct net_verdict *v, const struct net_addr *a);
+
+/** net_verdict_text() - append why, and how to change it: "denied: no rule allows it; --allow-host example.org" */
+void net_verdict_text(const struct net_policy *p, const struct net_request *q, const struct net_verdict *v, struct buf *b);
+
+/** net_public_suffix() - whether @host (canonical) is a public suffix itself. */
+bool net_public_suffix(const char *host);
+
+#endif
