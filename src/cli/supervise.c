@@ -223,6 +223,8 @@ static int on_report(void *arg, short revents, struct err *e)
 		on_ready(run, msg.ready.lost);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
+	case WIRE_NETWORK: /* jail->net */
+		return -EAGAIN;
 	case WIRE_LISTENER:
 		r = report_begin(run, &run->shared->sandbox, fd, e);
 		return r < 0 ? r : -EAGAIN;

@@ -35,6 +35,8 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 		for (i = 0; i < JAIL_WATCH_NUM; i++)
 			jail->watch[i] = TAKE_FD(fds[JAIL_NS_NUM + i]);
 	}
+	for (i = 0; r == 0 && msg->type == WIRE_NETWORK && i < JAIL_NET_NUM; i++)
+		jail->net[i] = TAKE_FD(fds[i]);
 	*ret_fd = r == 0 && (msg->type == WIRE_STARTED || msg->type == WIRE_LISTENER) ?
 			  TAKE_FD(fds[0]) :
 			  -1;
@@ -71,6 +73,10 @@ void jail_done(struct jail *jail)
 		       &jail->watch[0],
 		       &jail->watch[1],
 		       &jail->watch[2],
+		       &jail->net[0],
+		       &jail->net[1],
+		       &jail->net[2],
+		       &jail->net[3],
 		       &jail->drop[1],
 		       &jail->drop[0] };
 	size_t i;

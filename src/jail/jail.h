@@ -43,6 +43,7 @@ enum jail_layer {
 	JAIL_LAYER_SECCOMP,
 	JAIL_LAYER_SOCKETS,
 	JAIL_LAYER_CGROUP,
+	JAIL_LAYER_CAPTURE,
 	JAIL_LAYER_NUM
 };
 
@@ -114,6 +115,23 @@ enum jail_report {
 	JAIL_REPORT_READS,  /* and opens for reading */
 };
 
+/* The sockets that a sandbox with a gateway sends everything to (docs/adr/0013). */
+enum jail_net {
+	JAIL_NET_TCP,   /* captured connections; a socket's own name is the real target */
+	JAIL_NET_DNS,   /* datagrams for port 53 of any address */
+	JAIL_NET_HTTP,  /* 127.0.0.1:JAIL_NET_HTTP_PORT */
+	JAIL_NET_SOCKS, /* 127.0.0.1:JAIL_NET_SOCKS_PORT */
+	JAIL_NET_NUM
+};
+
+#define JAIL_NET_HTTP_PORT 3128u
+#define JAIL_NET_SOCKS_PORT 1080u
+
+/* 198.18.0.1, and ::1 of a /64 of our own: what the sandbox is itself. Names get others of the same ranges. */
+#define JAIL_NET_OWN4 198, 18, 0, 1
+#define JAIL_NET_NAMES6 0xfd, 'b', 'a', 'i', 'l', 'e', 'y', 0
+#define JAIL_NET_OWN6 JAIL_NET_NAMES6, 0, 0, 0, 0, 0, 0, 0, 1
+
 struct jail_spec {
 	const struct jail_plan *plan; /* borrowed, as everything here */
 	const struct jail_identity *id;
@@ -121,6 +139,7 @@ struct jail_spec {
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
 	enum jail_report report;
+	bool network;               /* there is a gateway: capture what is sent, WIRE_NETWORK */
 	bool dry_run;               /* build, verify, report, end */
 	struct jail_limits *limits; /* NULL: none */
 	int held; /* an fd that PID 1 keeps open as long as it lives (a lock), or -1 */
@@ -134,7 +153,7 @@ struct jail_spec {
 
 /* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
 struct jail_shared {
-	uint32_t gate;                /* of the helper thread of PID 1 (netns.c) */
+	uint32_t gate;                /* of the helper thread of PID 1: enum netns_gate (netns.h) */
 	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 
@@ -150,15 +169,14 @@ struct jail {
 	unsigned int lost;         /* layers that the launcher could not have, as bits */
 	bool searched;             /* all direct trees were searched for sockets before the start */
 	int watch[JAIL_WATCH_NUM]; /* after WIRE_READY, where memory must be watched */
+	int net[JAIL_NET_NUM];     /* after WIRE_NETWORK; owned */
 	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                               \
-	{                                                                                       \
-		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 }, .drop = { \
-			-1,                                                                     \
-			-1                                                                      \
-		}                                                                               \
+#define JAIL_INIT                                                                                      \
+	{                                                                                              \
+		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 },                  \
+		.net = { -1, -1, -1, -1 }, .drop = { -1, -1 }                                          \
 	}
 
 /**

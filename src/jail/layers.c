@@ -53,6 +53,10 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 				"the kernel holds the run as a whole to its limits, when there are any",
 				"limits on memory and CPUs are soft, one on processes may not hold",
 				"cgroup v2 delegated (systemd-run --user --scope -p Delegate=yes bailey run …), or root" },
+	[JAIL_LAYER_CAPTURE] = { "capture",
+				 "connections of programs that know no proxy reach the gateway",
+				 "only programs that use the proxies (HTTP_PROXY, ALL_PROXY) have a network",
+				 "a kernel with CONFIG_NF_TABLES and CONFIG_NFT_TPROXY (modprobe -a nf_tables nft_tproxy nft_reject_ipv4 nft_reject_ipv6)" },
 };
 
 const struct jail_layer_info *jail_layer_info(enum jail_layer l)

@@ -41,6 +41,12 @@ static int make(struct netns *n)
 		r = (int)raw(SYS_ioctl, sock, SIOCGSKNS, 0);
 	}
 	(void)sys_close(sock);
+	if (r >= 0 && *n->gate == NETNS_CAPTURE) {
+		sock = r;
+		r = capture_make(&n->capture);
+		n->step = n->capture.step;
+		r = r < 0 ? r : sock;
+	}
 	return r;
 }
 
@@ -68,6 +74,7 @@ int netns_begin(struct netns *n, const uint32_t *gate, struct err *e)
 
 	n->running = 1;
 	n->gate = gate;
+	n->capture = (struct capture){ .sock = { -1, -1, -1, -1 } };
 	n->fd = -EINPROGRESS;
 	n->step = "thread";
 	n->tid = clone(thread, stack + sizeof(stack), flags, n, NULL, NULL, &n->running);
@@ -79,9 +86,9 @@ int netns_begin(struct netns *n, const uint32_t *gate, struct err *e)
 	return 0;
 }
 
-void netns_open(uint32_t *gate)
+void netns_open(uint32_t *gate, enum netns_gate how)
 {
-	__atomic_store_n(gate, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(gate, how, __ATOMIC_RELEASE);
 	(void)sys_call6(SYS_futex, (long)gate, FUTEX_WAKE, 1, 0, 0, 0);
 }
 

@@ -4,13 +4,22 @@
 
 #include <stdint.h>
 
+#include "capture.h"
 #include "cpus.h"
 #include "util/util.h"
+
+/* What the thread waits for. */
+enum netns_gate {
+	NETNS_CLOSED,
+	NETNS_OPEN,    /* a namespace with loopback up */
+	NETNS_CAPTURE, /* and capture.h */
+};
 
 /* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 struct netns {
 	uint32_t running;     /* cleared and woken by the kernel when the thread has ended */
-	const uint32_t *gate; /* not 0: the thread may begin */
+	const uint32_t *gate; /* enum netns_gate; not 0: the thread may begin */
+	struct capture capture;
 	pid_t tid;
 	int fd;           /* the namespace, or negative errno */
 	const char *step; /* NULL: not begun */
@@ -24,7 +33,7 @@ struct netns {
 int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
 
 /** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. */
-void netns_open(uint32_t *gate);
+void netns_open(uint32_t *gate, enum netns_gate how);
 
 /** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure. Return: 0 or negative errno; n->step names what failed. */
 int netns_join(struct netns *n, int *ret_fd);

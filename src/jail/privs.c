@@ -14,7 +14,8 @@
  *            7  network namespace           in a helper thread, which waits until there is a CPU for it, and is joined in 10
  *            8  take the plan; mounts (plan-apply.c)   needs capabilities in the user namespace; nothing hostile runs yet
  *            9  mask live sockets; Landlock ruleset   opened while all paths are still open
- *           10  join the network namespace, limits (limit.c)   the last uses of CAP_SYS_ADMIN
+ *           10  join the network namespace; its sockets to the launcher, where there is a gateway (capture.c); limits (limit.c)   the last uses of
+ *               CAP_SYS_ADMIN
  *           11  securebits, capabilities    before no_new_privs only because setpcap is needed for the first
  *           12  no_new_privs                Landlock and seccomp need it; set-id programs gain nothing
  *           13  Landlock                    before seccomp, whose filter needs not know its calls then
@@ -436,12 +437,34 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
 }
 
+/* 10. The sockets leave before anything hostile runs; PID 1 keeps none of them. */
+static int stage_network(struct child *c, struct err *e)
+{
+	const struct wire_msg msg = { .type = WIRE_NETWORK };
+	struct capture *n = &c->net.capture;
+	size_t i;
+	int r;
+
+	if (n->lost) {
+		(void)err_sys(e, n->lost, "nftables");
+		r = jail_layer_lost(JAIL_LAYER_CAPTURE, c->spec->allow_degraded, &c->apply.lost, e);
+		if (r < 0)
+			return r;
+	}
+	r = wire_send(c->sock, &msg, n->sock, JAIL_NET_NUM, true);
+	for (i = 0; i < JAIL_NET_NUM; i++) {
+		cleanup_close(&n->sock[i]);
+		n->sock[i] = -1;
+	}
+	return r < 0 ? err_sys(e, r, "report to the launcher") : 0;
+}
+
 static int stage_join(struct child *c, struct err *e)
 {
 	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
 	if (r == 0)
-		return 0;
+		return c->spec->network ? stage_network(c, e) : 0;
 	(void)err_sys(e, r, "network namespace: %s", c->net.step);
 	return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
 }
@@ -707,7 +730,7 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 	int r;
 
 	r = give(jail, &m, sizeof(m.op), spec->held, e);
-	netns_open(&jail->shared->gate);
+	netns_open(&jail->shared->gate, spec->network ? NETNS_CAPTURE : NETNS_OPEN);
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }
 

@@ -21,6 +21,7 @@
 #define PROC_MAGIC 0x9fa0
 #define OVERLAYFS_MAGIC 0x794c7630
 #define NETNS_COOKIE 71 /* SO_NETNS_COOKIE; musl 1.2.3 lacks it */
+#define PORT 40009 /* that needs no right */
 #define ELSEWHERE \
 	0xc0000201 /* 192.0.2.1, for documentation (RFC 5737): no network has it of its own */
 
@@ -44,11 +45,26 @@ static bool capless(void)
 	       prctl(PR_CAPBSET_READ, 21) == 0; /* CHOWN and SYS_ADMIN stand for all */
 }
 
+/* With a gateway every address is one of this namespace: a socket can have the name of elsewhere, and nobody there answers. */
+static int verify_local(int fd, struct sockaddr_in *to, struct err *e)
+{
+	char c;
+
+	to->sin_port = htons(PORT);
+	if (bind(fd, (struct sockaddr *)to, sizeof(*to)) < 0)
+		return broken(JAIL_LAYER_NETNS, "there is an address that is not local", e);
+	if (connect(fd, (struct sockaddr *)to, sizeof(*to)) < 0 ||
+	    send(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1 ||
+	    recv(fd, &c, 1, MSG_DONTWAIT) != 1)
+		return broken(JAIL_LAYER_NETNS, "there is a route out", e);
+	return 0;
+}
+
 /*
  * Nothing is sent: connect(2) of a datagram socket only looks for a route. A host without one must not be taken for the sandbox: @host is a
  * socket of its network, where the kernel can tell (Linux 5.14).
  */
-static int verify_netns(int host, struct err *e)
+static int verify_netns(int host, bool network, struct err *e)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -61,6 +77,8 @@ static int verify_netns(int host, struct err *e)
 	    (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, &inside, &n) < 0 || inside == outside))
 		return broken(JAIL_LAYER_NETNS, "the network is the host's", e);
 	to.sin_addr.s_addr = htonl(ELSEWHERE);
+	if (network)
+		return verify_local(fd, &to, e);
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno != ENETUNREACH)
 		return broken(JAIL_LAYER_NETNS, "there is a route out", e);
 	return 0;
@@ -268,7 +286,7 @@ int jail_verify(const struct jail_apply *a, int host, struct err *e)
 	if (r == 0 && spec->nested)
 		r = verify_nested(spec, e);
 	if (r == 0)
-		r = verify_netns(host, e);
+		r = verify_netns(host, spec->network, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_LANDLOCK)) && spec->nested != JAIL_NESTED_SANDBOX)
 		r = verify_landlock(a, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_OVERLAY)))

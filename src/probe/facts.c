@@ -128,9 +128,9 @@ static const struct probe_fact facts[] = {
 	  KERNEL("CONFIG_UNIX_DIAG"), try_sock_diag },
 	{ "net.anyip", "network", "every address can be a local one", "the gateway", NULL, "ns.net",
 	  NULL, KERNEL("CONFIG_INET"), try_anyip },
-	{ "net.redirect", "network", "nftables redirects connections, and names their target",
-	  "the gateway", NULL, "net.anyip", "modprobe -a nf_tables nft_chain_nat nft_redir",
-	  KERNEL("CONFIG_NFT_NAT and CONFIG_NFT_REDIR"), try_redirect },
+	{ "net.capture", "network", "nftables gives connections to a transparent socket",
+	  "the gateway", "capture", "net.anyip", "modprobe -a nf_tables nft_tproxy nft_reject_ipv4 nft_reject_ipv6",
+	  KERNEL("CONFIG_NFT_TPROXY"), try_capture },
 	{ "net.tap", "network", "network cards for a guest", "--isolation vm with a network", NULL,
 	  "ns.net", NULL, "pass /dev/net/tun into the container: --device /dev/net/tun", try_tap },
 

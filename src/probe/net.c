@@ -6,7 +6,6 @@
 #include <linux/if_tun.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
@@ -19,14 +18,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "netlink.h"
 #include "tries.h"
 
 #define ELSEWHERE 0xc0000201u /* 192.0.2.1, for documentation (RFC 5737) */
-#define ORIGINAL_DST \
-	80 /* SO_ORIGINAL_DST of linux/netfilter_ipv4.h, which can't be included beside libc's headers */
+#define TRANSPARENT 19 /* IP_TRANSPARENT of linux/in.h, which can't be included beside libc's headers */
 #define LOOPBACK_INDEX 1 /* in every network namespace */
-#define NAT_PRIORITY (-100)
+#define MANGLE_PRIORITY (-150)
 
 static int loopback_up(void)
 {
@@ -94,99 +91,30 @@ enum probe_state try_anyip(struct probe_answer *a)
 	return probe_inside(a, CLONE_NEWNET, use_anyip);
 }
 
-#define NFT(type) ((uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | (type)))
-
-static void batch(struct nl *nl, uint16_t type)
+/* meta l4proto tcp, tproxy to :@port */
+static int add_tproxy(uint16_t port)
 {
-	struct nfgenmsg g = { .nfgen_family = AF_UNSPEC,
-			      .version = NFNETLINK_V0,
-			      .res_id = htons(NFNL_SUBSYS_NFTABLES) };
-
-	nl_begin(nl, type, 0, &g, sizeof(g));
-	nl_end(nl);
-}
-
-/* Begin the expression @name of a rule. */
-static void expression(struct nl *nl, const char *name, size_t nests[2])
-{
-	nests[0] = nl_nest(nl, NFTA_LIST_ELEM);
-	nl_str(nl, NFTA_EXPR_NAME, name);
-	nests[1] = nl_nest(nl, NFTA_EXPR_DATA);
-}
-
-static void expression_end(struct nl *nl, const size_t nests[2])
-{
-	nl_nest_end(nl, nests[1]);
-	nl_nest_end(nl, nests[0]);
-}
-
-static void data_value(struct nl *nl, uint16_t type, const void *p, size_t n)
-{
-	size_t nest = nl_nest(nl, type);
-
-	nl_put(nl, NFTA_DATA_VALUE, p, n);
-	nl_nest_end(nl, nest);
-}
-
-/* meta l4proto tcp, redirect to :@port */
-static void add_rule(struct nl *nl, const struct nfgenmsg *g, uint16_t port)
-{
+	struct nft t = { .family = NFPROTO_IPV4, .table = "bailey", .chain = "in" };
 	const unsigned char tcp = IPPROTO_TCP;
-	const uint16_t be_port = htons(port);
-	size_t list, x[2];
-
-	nl_begin(nl, NFT(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, g, sizeof(*g));
-	nl_str(nl, NFTA_RULE_TABLE, "bailey");
-	nl_str(nl, NFTA_RULE_CHAIN, "out");
-	list = nl_nest(nl, NFTA_RULE_EXPRESSIONS);
-	expression(nl, "meta", x);
-	nl_be32(nl, NFTA_META_DREG, NFT_REG_1);
-	nl_be32(nl, NFTA_META_KEY, NFT_META_L4PROTO);
-	expression_end(nl, x);
-	expression(nl, "cmp", x);
-	nl_be32(nl, NFTA_CMP_SREG, NFT_REG_1);
-	nl_be32(nl, NFTA_CMP_OP, NFT_CMP_EQ);
-	data_value(nl, NFTA_CMP_DATA, &tcp, sizeof(tcp));
-	expression_end(nl, x);
-	expression(nl, "immediate", x);
-	nl_be32(nl, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	data_value(nl, NFTA_IMMEDIATE_DATA, &be_port, sizeof(be_port));
-	expression_end(nl, x);
-	expression(nl, "redir", x);
-	nl_be32(nl, NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
-	expression_end(nl, x);
-	nl_nest_end(nl, list);
-	nl_end(nl);
-}
-
-static int add_redirect(uint16_t port)
-{
-	struct nfgenmsg g = { .nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0 };
 	struct nl nl = NL_INIT;
-	size_t hook;
 
-	batch(&nl, NFNL_MSG_BATCH_BEGIN);
-	nl_begin(&nl, NFT(NFT_MSG_NEWTABLE), NLM_F_CREATE | NLM_F_ACK, &g, sizeof(g));
-	nl_str(&nl, NFTA_TABLE_NAME, "bailey");
-	nl_end(&nl);
-	nl_begin(&nl, NFT(NFT_MSG_NEWCHAIN), NLM_F_CREATE | NLM_F_ACK, &g, sizeof(g));
-	nl_str(&nl, NFTA_CHAIN_TABLE, "bailey");
-	nl_str(&nl, NFTA_CHAIN_NAME, "out");
-	hook = nl_nest(&nl, NFTA_CHAIN_HOOK);
-	nl_be32(&nl, NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_OUT);
-	nl_be32(&nl, NFTA_HOOK_PRIORITY, (uint32_t)NAT_PRIORITY);
-	nl_nest_end(&nl, hook);
-	nl_str(&nl, NFTA_CHAIN_TYPE, "nat");
-	nl_end(&nl);
-	add_rule(&nl, &g, port);
-	batch(&nl, NFNL_MSG_BATCH_END);
+	nft_begin(&nl);
+	nft_table(&nl, &t);
+	nft_chain(&nl, &t, NF_INET_PRE_ROUTING, MANGLE_PRIORITY, "filter");
+	nft_rule(&nl, &t);
+	nft_meta(&nl, NFT_META_L4PROTO);
+	nft_is(&nl, &tcp, sizeof(tcp));
+	nft_tproxy(&nl, &t, port);
+	nft_accept(&nl);
+	nft_rule_end(&nl, &t);
+	nft_end(&nl);
 	return nl_talk(&nl, NETLINK_NETFILTER);
 }
 
-/* A connection to an address of elsewhere ends at our listener, which is told the real target. */
-static enum probe_state use_redirect(struct probe_answer *a)
+/* A connection to an address of elsewhere ends at our listener, whose socket has that address. */
+static enum probe_state use_capture(struct probe_answer *a)
 {
-	struct sockaddr_in at = address(INADDR_LOOPBACK, 0), to = address(ELSEWHERE, 443), target;
+	struct sockaddr_in at = address(INADDR_ANY, 0), to = address(ELSEWHERE, 443), target;
 	_cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer = -1;
 	_cleanup_close_ int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	socklen_t n = sizeof(at);
@@ -196,29 +124,28 @@ static enum probe_state use_redirect(struct probe_answer *a)
 		r = add_anyip(AF_INET);
 	if (r < 0)
 		return probe_missing(a, r, "local default route");
-	if (listener < 0 || client < 0 || bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(listener, 8) < 0 || getsockname(listener, (struct sockaddr *)&at, &n) < 0)
-		return probe_missing(a, -errno, "listener");
-	r = add_redirect(ntohs(at.sin_port));
+	if (listener < 0 || client < 0 ||
+	    setsockopt(listener, SOL_IP, TRANSPARENT, &(int){ 1 }, sizeof(int)) < 0 ||
+	    bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 8) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&at, &n) < 0)
+		return probe_missing(a, -errno, "transparent listener");
+	r = add_tproxy(ntohs(at.sin_port));
 	if (r < 0)
-		return probe_missing(a, r, "nftables: table, nat chain, redirect rule");
+		return probe_missing(a, r, "nftables: table, filter chain, tproxy rule");
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-		return probe_missing(a, -errno, "a connection that is redirected");
+		return probe_missing(a, -errno, "a connection that is captured");
+	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	n = sizeof(target);
-	peer = accept4(listener, (struct sockaddr *)&target, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (peer < 0)
+	if (peer < 0 || getsockname(peer, (struct sockaddr *)&target, &n) < 0)
 		return probe_missing(a, -errno, "accept");
-	n = sizeof(target);
-	if (getsockopt(peer, SOL_IP, ORIGINAL_DST, &target, &n) < 0)
-		return probe_missing(a, -errno, "SO_ORIGINAL_DST");
 	if (target.sin_addr.s_addr != to.sin_addr.s_addr || target.sin_port != to.sin_port)
-		return probe_missing(a, 0, "SO_ORIGINAL_DST is not the real target");
+		return probe_missing(a, 0, "the socket's name is not the real target");
 	return PROBE_OK;
 }
 
-enum probe_state try_redirect(struct probe_answer *a)
+enum probe_state try_capture(struct probe_answer *a)
 {
-	return probe_inside(a, CLONE_NEWNET, use_redirect);
+	return probe_inside(a, CLONE_NEWNET, use_capture);
 }
 
 static enum probe_state use_tap(struct probe_answer *a)

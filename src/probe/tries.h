@@ -116,7 +116,7 @@ enum probe_state try_disk(struct probe_answer *a);
 /* net.c */
 enum probe_state try_sock_diag(struct probe_answer *a);
 enum probe_state try_anyip(struct probe_answer *a);
-enum probe_state try_redirect(struct probe_answer *a);
+enum probe_state try_capture(struct probe_answer *a);
 enum probe_state try_tap(struct probe_answer *a);
 
 /* kvm.c */

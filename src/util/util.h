@@ -7,6 +7,7 @@
  *  4. loop.h, cgroup-find.h        a poll loop; where the caller's cgroup is
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  *  6. tree.h                       whole trees, copied and removed
+ *  7. netlink.h, nft.h             requests to the kernel's network
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -21,6 +22,8 @@
 #include "limits.h"
 #include "loop.h"
 #include "nearest.h"
+#include "netlink.h"
+#include "nft.h"
 #include "opt.h"
 #include "path.h"
 #include "sys.h"

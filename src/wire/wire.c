@@ -29,6 +29,7 @@ static const struct row {
 	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 1u << 0 },
 	{ WIRE_LISTENER, WIRE_FROM_INIT, 0, 1u << 1 },
+	{ WIRE_NETWORK, WIRE_FROM_INIT, 0, 1u << 4 },
 	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
 	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
@@ -91,6 +92,7 @@ static bool is_valid(const struct wire_msg *m)
 	switch (m->type) {
 	case WIRE_READY:
 	case WIRE_LISTENER:
+	case WIRE_NETWORK:
 		return m->session == WIRE_SANDBOX;
 	case WIRE_FAILED:
 		return m->failed.sys >= 0 && m->failed.code > ERR_NONE &&
@@ -145,6 +147,7 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p, 4, m->cont.flags);
 		break;
 	case WIRE_LISTENER:
+	case WIRE_NETWORK:
 		break;
 	}
 }
@@ -179,6 +182,7 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->cont.flags = (uint32_t)get(p, 4);
 		break;
 	case WIRE_LISTENER:
+	case WIRE_NETWORK:
 		break;
 	}
 }
@@ -245,8 +249,13 @@ int wire_order_step(enum wire_order *order, enum wire_type t)
 {
 	switch (*order) {
 	case WIRE_BUILDING:
+	case WIRE_WIRED:
 	case WIRE_HEARD:
-		if (t == WIRE_LISTENER && *order == WIRE_BUILDING) {
+		if (t == WIRE_NETWORK && *order == WIRE_BUILDING) {
+			*order = WIRE_WIRED;
+			return 0;
+		}
+		if (t == WIRE_LISTENER && *order != WIRE_HEARD) {
 			*order = WIRE_HEARD;
 			return 0;
 		}

@@ -33,6 +33,8 @@ enum wire_type {
 	WIRE_ENDED = 5,   /* the command has ended and nothing of it is left */
 	WIRE_LISTENER =
 		6, /* calls stop until they are answered through the seccomp listener that comes with it; said before READY by those who report */
+	WIRE_NETWORK =
+		7, /* the sockets that the sandbox sends everything to (enum jail_net); said first by those with a gateway */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -100,13 +102,21 @@ bool wire_fds_ok(enum wire_type t, size_t n);
 /*
  * What PID 1 has said of a session so far:
  *
- *	BUILDING  LISTENER → HEARD, READY → READY, FAILED → OVER
+ *	BUILDING  NETWORK → WIRED, LISTENER → HEARD, READY → READY, FAILED → OVER
+ *	WIRED     LISTENER → HEARD, READY → READY, FAILED → OVER
  *	HEARD     READY → READY, FAILED → OVER
  *	READY     STARTED → RUNNING, FAILED → OVER, ENDED → OVER
  *	RUNNING   STOPPED → RUNNING, ENDED → OVER
  *	OVER      nothing
  */
-enum wire_order { WIRE_BUILDING, WIRE_HEARD, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
+enum wire_order {
+	WIRE_BUILDING,
+	WIRE_WIRED,
+	WIRE_HEARD,
+	WIRE_IS_READY,
+	WIRE_RUNNING,
+	WIRE_OVER
+};
 
 /** wire_order_step() - PID 1 says @t. Return: 0, or -EPROTO when it may not now; @order is unchanged then. */
 int wire_order_step(enum wire_order *order, enum wire_type t);

@@ -56,7 +56,7 @@ FORCED = {
     "close-range": "close_range=ENOSYS",
     "sock-diag": "socket@2:4=EPERM",
     "net.anyip": "socket@0:16=EPERM",
-    "net.redirect": "socket@2:12=EPERM",
+    "net.capture": "socket@2:12=EPERM",
     "net.tap": "ioctl@1:0x400454ca=EPERM",  # TUNSETIFF
     "nproc": "prlimit64@1:6=+0",
     "clone3": "clone3=ENOSYS",
@@ -67,7 +67,7 @@ SURROUNDINGS = {"userns.ids", "ids.block", "ids.ranges", "idmap.root", "idmap.cw
 # Nothing can make a kernel give a second listener: tests/kernel alone pins it.
 PINNED = {"seccomp.one"}
 # Optional, or what the shim takes is used by the try alone: a run is as good as before.
-RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.redirect", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights", "userns.nested"}
+RUN_WORKS = {"overlay.upper", "seccomp.notify", "sock-diag", "net.anyip", "net.capture", "net.tap", "nproc", "clone3", "pidfd", "devpts", "in-place", "landlock.streams", "ns.pid.end", "ids.locks", "overlay.remount", "userns.rights", "userns.nested"}
 KEYS = {"id", "group", "what", "state", "detail", "errno", "required", "feature", "layer", "needs", "mend", "advice"}
 
 
@@ -162,7 +162,7 @@ def test_colour_only_on_terminals(user):
 @pytest.mark.parametrize("word,some,others", [
     ("userns", {"userns", "userns.ids", "userns.rights", "userns.nested"}, {"ns.net"}),
     ("netns", {"ns.net"}, {"userns"}),
-    ("network", {"net.redirect", "sock-diag"}, {"userns"}),
+    ("network", {"net.capture", "sock-diag"}, {"userns"}),
     ("proc", {"proc"}, {"nproc"}),
 ])
 def test_words_choose(doctor, word, some, others):

@@ -6,17 +6,17 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "util/util.h"
+#include "sys.h"
 
 #define ALIGN4(n) (((n) + 3) & ~(size_t)3)
 
-/* The messages are ours and short: what does not fit is left out, and the kernel refuses the rest. */
 static void add(struct nl *nl, const void *p, size_t n)
 {
-	if (nl->len + ALIGN4(n) > sizeof(nl->data))
+	if (ALIGN4(n) > sizeof(nl->data) - nl->len) {
+		nl->full = true;
 		return;
+	}
 	if (n)
 		memcpy(nl->data + nl->len, p, n);
 	memset(nl->data + nl->len + n, 0, ALIGN4(n) - n);
@@ -37,7 +37,8 @@ void nl_end(struct nl *nl)
 {
 	uint32_t n = (uint32_t)(nl->len - nl->message);
 
-	memcpy(nl->data + nl->message, &n, sizeof(n));
+	if (!nl->full)
+		memcpy(nl->data + nl->message, &n, sizeof(n));
 }
 
 void nl_put(struct nl *nl, uint16_t type, const void *p, size_t n)
@@ -75,7 +76,8 @@ void nl_nest_end(struct nl *nl, size_t start)
 {
 	uint16_t n = (uint16_t)(nl->len - start);
 
-	memcpy(nl->data + start, &n, sizeof(n));
+	if (!nl->full)
+		memcpy(nl->data + start, &n, sizeof(n));
 }
 
 /* Errors and acknowledgements in one datagram. Return: how many; or the first negative errno. */
@@ -105,24 +107,25 @@ static int read_answers(const unsigned char *p, size_t left)
 int nl_talk(struct nl *nl, int protocol)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	_Alignas(8) unsigned char in[8192];
 	unsigned int got = 0;
-	ssize_t n;
-	int r;
+	long n;
+	int fd, r = 0;
 
+	if (nl->full)
+		return -ENOBUFS;
+	fd = (int)sys_call(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol, 0, 0);
 	if (fd < 0)
-		return -errno;
-	if (sendto(fd, nl->data, nl->len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
-	while (got < nl->asked) {
-		n = recv(fd, in, sizeof(in), 0);
-		if (n < 0)
-			return -errno;
-		r = read_answers(in, (size_t)n);
-		if (r < 0)
-			return r;
-		got += (unsigned int)r;
+		return fd;
+	n = sys_call6(SYS_sendto, fd, (long)nl->data, (long)nl->len, 0, (long)&kernel,
+		      sizeof(kernel));
+	while (n >= 0 && r >= 0 && got < nl->asked) {
+		n = sys_call6(SYS_recvfrom, fd, (long)in, sizeof(in), 0, 0, 0);
+		r = n < 0 ? 0 : read_answers(in, (size_t)n);
+		got += r > 0 ? (unsigned int)r : 0;
 	}
-	return 0;
+	(void)sys_close(fd);
+	if (n < 0)
+		return (int)n;
+	return r < 0 ? r : 0;
 }

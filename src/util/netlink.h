@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A few netlink messages, written by hand: a try must need no library and no program.
+ * Netlink messages, written by hand: a start, and a try of what a kernel can do, need no library and no program. All of it may run in a bare thread
+ * (jail/netns.c): no errno, no allocation.
  *
  *	struct nl nl = NL_INIT;
  *	nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE, &rtm, sizeof(rtm)); nl_u32(&nl, RTA_OIF, lo); nl_end(&nl);
  *	r = nl_talk(&nl, NETLINK_ROUTE);
  */
-#ifndef BAILEY_PROBE_NETLINK_H
-#define BAILEY_PROBE_NETLINK_H
+#ifndef BAILEY_UTIL_NETLINK_H
+#define BAILEY_UTIL_NETLINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define NL_SIZE 4096u
+
 struct nl {
-	_Alignas(8) unsigned char data[2048];
+	_Alignas(8) unsigned char data[NL_SIZE];
 	size_t len, message;
 	unsigned int asked; /* messages that are to be answered */
+	bool full;          /* something did not fit: nothing is sent */
 };
 
 #define NL_INIT          \

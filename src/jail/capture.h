@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sandbox's end of its network (docs/adr/0013): every address is local, and what is sent anywhere arrives at sockets that the gateway is given.
+ */
+#ifndef BAILEY_JAIL_CAPTURE_H
+#define BAILEY_JAIL_CAPTURE_H
+
+#include "jail.h"
+
+struct capture {
+	int sock[JAIL_NET_NUM]; /* or -1 */
+	int lost;               /* why connections can't be captured: negative errno, or 0 */
+	const char *step;
+};
+
+/**
+ * capture_make() - in a new network namespace with loopback up: addresses, routes, rules, sockets.
+ * Should run where CAP_NET_ADMIN is had in the namespace. Mustn't touch errno: a bare thread calls it.
+ * Return: 0, also when only connections can't be captured (c->lost); negative errno: c->step names what failed.
+ */
+int capture_make(struct capture *c);
+
+#endif
