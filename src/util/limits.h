@@ -60,5 +60,8 @@
 #define LIMIT_REVIEW_JOURNAL 65536 /* bytes of a journal */
 #define LIMIT_REVIEW_TEXT (32 << 20) /* bytes of a file that is compared line by line */
 #define LIMIT_REVIEW_DEPTH 64        /* levels of a tree that are removed in one go */
+#define LIMIT_AUDIT (8u << 20)       /* bytes of one of the two files of a network log */
+#define LIMIT_CONNS 1024            /* connections of one sandbox at a time */
+#define LIMIT_QUESTIONS 128         /* of one sandbox to the name servers of the host at a time */
 
 #endif

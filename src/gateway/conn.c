@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. Events are edges: an end is taken for readable and writable until a call says EAGAIN, and the next edge says otherwise.
+ * conn_step() does what can be done, some rounds, then lets the others have their turn. Bytes go through pipes (splice), so the gateway holds
+ * none of them; a pipe belongs to a flow while there are bytes in it. What is full stops being read: that is all the back-pressure there is.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "answer.h"
+
+#define ROUNDS 16        /* of one connection in one turn of the loop */
+#define PIPE_SIZE 262144 /* asked for; a user has a budget for it, and gets less then */
+#define GREET_MS 10000   /* in which a proxy's client must have said what it wants */
+#define RESOLVE_MS 20000
+#define DIAL_MS 30000    /* one address; less where there are more */
+#define DIAL_NEXT_MS 5000
+#define SILENT_MS 300000 /* a client that says nothing */
+#define HALF_MS 60000    /* a client that still sends, to a server that does not */
+#define CLOSING_MS 5000
+
+/* --- lists and memory --- */
+
+static void link_conn(struct conn **list, struct conn *c)
+{
+	c->prev = NULL;
+	c->next = *list;
+	if (*list)
+		(*list)->prev = c;
+	*list = c;
+}
+
+static void unlink_conn(struct conn **list, struct conn *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		*list = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+}
+
+static struct conn *conn_new(struct gateway *g)
+{
+	struct conn *c = g->free;
+
+	if (!c)
+		return NULL;
+	unlink_conn(&g->free, c);
+	*c = (struct conn){ .state = CONN_GREET,
+			    .client.watch.fd = -1,
+			    .server.watch.fd = -1,
+			    .up.pipe = { -1, -1 },
+			    .down.pipe = { -1, -1 },
+			    .began = g->now };
+	link_conn(&g->live, c);
+	return c;
+}
+
+bool conn_chunk(struct gateway *g, struct chunk **slot)
+{
+	if (!*slot) {
+		*slot = g->n_buffers > 0 ? g->buffers[--g->n_buffers] :
+					   mmap(NULL, sizeof(**slot), PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (*slot == MAP_FAILED)
+			*slot = NULL;
+		if (*slot)
+			(*slot)->n = (*slot)->ok = (*slot)->at = 0;
+	}
+	return *slot;
+}
+
+void conn_chunk_free(struct gateway *g, struct chunk **slot)
+{
+	if (*slot && g->n_buffers < ARRAY_SIZE(g->buffers))
+		g->buffers[g->n_buffers++] = *slot;
+	else if (*slot)
+		(void)munmap(*slot, sizeof(**slot));
+	*slot = NULL;
+}
+
+static bool pipe_get(struct gateway *g, struct flow *f)
+{
+	if (f->pipe[0] >= 0)
+		return true;
+	if (g->pipes.n > 0) {
+		g->pipes.n--;
+		memcpy(f->pipe, g->pipes.fd[g->pipes.n], sizeof(f->pipe));
+		return true;
+	}
+	if (pipe2(f->pipe, O_NONBLOCK | O_CLOEXEC) < 0) {
+		f->pipe[0] = f->pipe[1] = -1;
+		return false;
+	}
+	(void)fcntl(f->pipe[0], F_SETPIPE_SZ, PIPE_SIZE); /* only faster */
+	return true;
+}
+
+/* An empty pipe is for whoever needs one next. */
+static void pipe_put(struct gateway *g, struct flow *f)
+{
+	if (f->pipe[0] < 0)
+		return;
+	if (f->held == 0 && g->pipes.n < ARRAY_SIZE(g->pipes.fd)) {
+		memcpy(g->pipes.fd[g->pipes.n++], f->pipe, sizeof(f->pipe));
+	} else {
+		(void)close(f->pipe[0]);
+		(void)close(f->pipe[1]);
+	}
+	f->pipe[0] = f->pipe[1] = -1;
+}
+
+/* --- what is logged --- */
+
+static const char *via_name(enum conn_via via)
+{
+	static const char *const names[] = { "captured", "connect", "http", "socks", "dns" };
+
+	return names[via];
+}
+
+struct net_request conn_request(const struct conn *c)
+{
+	return (struct net_request){ .host = *c->host ? c->host : NULL,
+				     .addr = &c->addr,
+				     .port = c->port,
+				     .proto = NET_TCP };
+}
+
+static void log_conn(struct gateway *g, struct conn *c, const char *event, const char *decision,
+		     const char *why)
+{
+	const struct net_request q = conn_request(c);
+	struct audit_event ev = gw_event(event, via_name(c->via), &q, &c->verdict);
+
+	ev.decision = decision;
+	if (why)
+		ev.reason = why;
+	if (c->logged) {
+		ev.counts = true;
+		ev.sent = c->up.bytes;
+		ev.received = c->down.bytes;
+		ev.ms = g->now - c->began;
+	}
+	audit_write(&g->audit, &ev);
+}
+
+/* --- the end --- */
+
+static void reset_on_close(int fd)
+{
+	const struct linger now = { .l_onoff = 1 };
+
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void conn_close(struct gateway *g, struct conn *c, bool reset)
+{
+	if (c->state == CONN_DEAD)
+		return;
+	if (c->logged)
+		log_conn(g, c, "close", NULL, NULL);
+	if (c->question && c->via == VIA_DNS)
+		answer_forget(g, c);
+	else if (c->question)
+		resolver_cancel(g->resolver, c->question);
+	c->question = NULL;
+	if (reset) {
+		reset_on_close(c->client.watch.fd);
+		reset_on_close(c->server.watch.fd);
+	}
+	gw_close(&c->client.watch);
+	gw_close(&c->server.watch);
+	pipe_put(g, &c->up);
+	pipe_put(g, &c->down);
+	conn_chunk_free(g, &c->in);
+	conn_chunk_free(g, &c->out);
+	unlink_conn(&g->live, c);
+	link_conn(&g->dead, c);
+	c->state = CONN_DEAD;
+}
+
+/* What to say goes to the client when its protocol has words, else a reset. */
+static void refuse(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	if (c->state == CONN_DEAD)
+		return;
+	gw_close(&c->server.watch);
+	if (c->state == CONN_OPEN || !proxy_refused(g, c, status, why))
+		conn_close(g, c, true);
+}
+
+void conn_note(struct gateway *g, struct conn *c, const char *why)
+{
+	log_conn(g, c, "deny", "deny", why);
+}
+
+void conn_refuse(struct gateway *g, struct conn *c, const char *why)
+{
+	conn_note(g, c, why);
+	refuse(g, c, 403, why);
+}
+
+/* Not denied, but it can't be had. */
+static void fail(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	log_conn(g, c, "fail", NULL, why);
+	refuse(g, c, status, why);
+}
+
+bool conn_judge(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+
+	c->verdict = net_policy_judge(&g->policy, &q);
+	return c->verdict.allowed;
+}
+
+/* Refuse by the verdict, with its words. */
+static void refuse_by_rule(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+	struct buf b = BUF_INIT(1024);
+
+	net_verdict_text(&g->policy, &q, &c->verdict, &b);
+	conn_refuse(g, c, b.failed || !b.data ? "denied" : b.data);
+	buf_done(&b);
+}
+
+/* --- dialling --- */
+
+static void on_server(struct gateway *g, struct watch *w, uint32_t events);
+
+static void opened(struct gateway *g, struct conn *c)
+{
+	c->state = CONN_OPEN;
+	c->deadline = g->now + SILENT_MS;
+	c->server.writable = true;
+	c->server.readable = true;
+	c->logged = true;
+	log_conn(g, c, "open", "allow", NULL);
+	proxy_opened(g, c);
+	if (c->verdict.names_port)
+		c->down.open = true; /* servers that speak first */
+}
+
+static void dial(struct gateway *g, struct conn *c)
+{
+	struct sockaddr_storage to;
+	unsigned int size;
+	int fd, r = -ENETUNREACH;
+
+	for (; c->next_addr < c->n_addrs; c->next_addr++) {
+		c->addr = c->addrs[c->next_addr];
+		size = gw_sockaddr(&c->addr, c->port, false, &to);
+		fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd < 0) {
+			r = -errno;
+			continue;
+		}
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
+		r = connect(fd, (struct sockaddr *)&to, size) < 0 ? -errno : 0;
+		c->server.watch = (struct watch){ .fd = fd, .on = on_server };
+		if ((r == 0 || r == -EINPROGRESS) &&
+		    gw_watch(g, &c->server.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == 0) {
+			c->next_addr++;
+			c->state = CONN_DIAL;
+			c->deadline = g->now + (c->next_addr < c->n_addrs ? DIAL_NEXT_MS : DIAL_MS);
+			if (r == 0)
+				opened(g, c);
+			return;
+		}
+		gw_close(&c->server.watch);
+	}
+	fail(g, c, 502, strerror(-r));
+}
+
+static void dialled(struct gateway *g, struct conn *c)
+{
+	int error = 0;
+	socklen_t n = sizeof(error);
+
+	if (getsockopt(c->server.watch.fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+		error = errno;
+	if (error == 0) {
+		opened(g, c);
+		return;
+	}
+	gw_close(&c->server.watch);
+	if (c->next_addr < c->n_addrs)
+		dial(g, c);
+	else
+		fail(g, c, 502, strerror(error));
+}
+
+/* Every name on the way must not be denied, and of the addresses only those that may be had for this name are dialled. */
+static void on_resolved(void *arg, const struct resolve_answer *a)
+{
+	struct conn *c = arg;
+	struct gateway *g = a->gateway;
+	struct net_request q = conn_request(c);
+	struct net_verdict v, worst = { .allowed = false };
+	size_t i;
+
+	c->question = NULL;
+	if (a->error) {
+		fail(g, c, a->error == -ENOENT ? 502 : 504, a->why);
+		return;
+	}
+	for (i = 0; i < a->n_aliases; i++) {
+		struct net_request alias = { .host = a->aliases[i], .port = c->port, .proto = NET_TCP };
+
+		v = net_policy_judge(&g->policy, &alias);
+		if (!v.allowed && v.rule) {
+			c->verdict = v;
+			refuse_by_rule(g, c);
+			return;
+		}
+	}
+	for (i = 0; i < a->n && c->n_addrs < CONN_ADDRS; i++) {
+		v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &a->addrs[i]);
+		if (v.allowed) {
+			c->addrs[c->n_addrs++] = a->addrs[i];
+		} else {
+			worst = v;
+			c->addr = a->addrs[i];
+		}
+	}
+	if (c->n_addrs > 0) {
+		dial(g, c);
+		return;
+	}
+	if (a->n == 0) {
+		fail(g, c, 502, "the name has no address");
+		return;
+	}
+	c->verdict = worst;
+	refuse_by_rule(g, c);
+}
+
+void conn_connect(struct gateway *g, struct conn *c)
+{
+	if (!conn_judge(g, c)) {
+		refuse_by_rule(g, c);
+		return;
+	}
+	if (c->verdict.rule)
+		(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
+	c->state = CONN_RESOLVE;
+	c->deadline = g->now + RESOLVE_MS;
+	if (!*c->host) {
+		c->addrs[0] = c->addr;
+		c->n_addrs = 1;
+		dial(g, c);
+		return;
+	}
+	c->question = resolver_ask(g->resolver, c->host, on_resolved, c);
+	if (!c->question && c->state == CONN_RESOLVE)
+		fail(g, c, 503, "too many questions at once");
+}
+
+/* --- bytes --- */
+
+static void tell_eof(struct flow *f, struct end *to)
+{
+	if (f->eof && f->held == 0 && !f->shut && to->watch.fd >= 0) {
+		(void)shutdown(to->watch.fd, SHUT_WR); /* it may be gone, which the next read says */
+		f->shut = true;
+	}
+}
+
+/* Return: whether something moved; *ret_broken: an end is gone. */
+static bool pump(struct gateway *g, struct flow *f, struct end *from, struct end *to, bool count_in,
+		 bool *ret_broken)
+{
+	bool moved = false;
+	ssize_t n;
+
+	if (f->open && from->readable && !f->eof && !f->full && pipe_get(g, f)) {
+		n = splice(from->watch.fd, NULL, f->pipe[1], NULL, PIPE_SIZE,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n > 0) {
+			f->held += (size_t)n;
+			if (count_in)
+				f->bytes += (uint64_t)n;
+			moved = true;
+		} else if (n == 0) {
+			f->eof = true;
+			moved = true;
+		} else if (errno == EAGAIN) {
+			/* the source is empty, or the pipe has no place left */
+			if (f->held > 0)
+				f->full = true;
+			else
+				from->readable = false;
+		} else if (errno != EINTR) {
+			*ret_broken = true;
+			return false;
+		}
+	}
+	if (f->held > 0 && to->writable) {
+		n = splice(f->pipe[0], NULL, to->watch.fd, NULL, f->held,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n > 0) {
+			f->held -= (size_t)n;
+			f->full = false;
+			if (!count_in)
+				f->bytes += (uint64_t)n;
+			moved = true;
+		} else if (n < 0 && errno == EAGAIN) {
+			to->writable = false;
+		} else if (n == 0 || errno != EINTR) {
+			*ret_broken = true;
+			return false;
+		}
+	}
+	if (f->held == 0)
+		pipe_put(g, f);
+	tell_eof(f, to);
+	return moved;
+}
+
+/* Bytes of ours, or that were looked at. Return: whether something moved. */
+static bool send_chunk(struct gateway *g, struct chunk **slot, struct end *to, uint64_t *count,
+		       bool *ret_broken)
+{
+	struct chunk *k = *slot;
+	ssize_t n;
+
+	if (!k || k->at == k->ok || !to->writable || to->watch.fd < 0)
+		return false;
+	n = send(to->watch.fd, k->b + k->at, k->ok - k->at, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		to->writable = false;
+	else if (n < 0 && errno != EINTR)
+		*ret_broken = true;
+	if (n <= 0)
+		return false;
+	k->at += (size_t)n;
+	if (count)
+		*count += (uint64_t)n;
+	if (k->at == k->n)
+		conn_chunk_free(g, slot); /* what is not looked at yet stays */
+	return true;
+}
+
+void conn_say(struct gateway *g, struct conn *c, const void *p, size_t n, bool then_close)
+{
+	if (!conn_chunk(g, &c->out) || c->out->n + n > sizeof(c->out->b)) {
+		conn_close(g, c, true);
+		return;
+	}
+	memcpy(c->out->b + c->out->n, p, n);
+	c->out->n += n;
+	c->out->ok = c->out->n;
+	if (then_close) {
+		c->state = CONN_CLOSING;
+		c->deadline = g->now + CLOSING_MS;
+	}
+}
+
+/* An answer of ours is out: take what the client still sends, so that it is not reset away before it was read. */
+static bool close_step(struct gateway *g, struct conn *c)
+{
+	char drop[4096];
+	ssize_t n;
+
+	if (c->out)
+		return false;
+	if (!c->down.shut) {
+		(void)shutdown(c->client.watch.fd, SHUT_WR);
+		c->down.shut = true;
+	}
+	if (!c->client.readable)
+		return false;
+	n = recv(c->client.watch.fd, drop, sizeof(drop), MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN) {
+		c->client.readable = false;
+		return false;
+	}
+	if (n <= 0)
+		conn_close(g, c, false);
+	return n > 0;
+}
+
+static bool open_step(struct gateway *g, struct conn *c, bool *ret_broken)
+{
+	bool moved = look_step(g, c);
+
+	if (c->state != CONN_OPEN)
+		return moved;
+	moved |= send_chunk(g, &c->in, &c->server, &c->up.bytes, ret_broken);
+	if (!*ret_broken && !c->in)
+		moved |= pump(g, &c->up, &c->client, &c->server, false, ret_broken);
+	if (!*ret_broken && !c->out)
+		moved |= pump(g, &c->down, &c->server, &c->client, true, ret_broken);
+	return moved;
+}
+
+void conn_step(struct gateway *g, struct conn *c)
+{
+	bool moved = true, broken = false;
+	int i;
+
+	for (i = 0; i < ROUNDS && moved && !broken && c->state != CONN_DEAD; i++) {
+		moved = send_chunk(g, &c->out, &c->client, NULL, &broken);
+		if (broken)
+			break;
+		if (c->state == CONN_GREET)
+			moved |= proxy_step(g, c);
+		else if (c->state == CONN_OPEN)
+			moved |= open_step(g, c, &broken);
+		else if (c->state == CONN_CLOSING)
+			moved |= close_step(g, c);
+	}
+	if (c->state == CONN_DEAD)
+		return;
+	if (broken) {
+		conn_close(g, c, true);
+	} else if (c->state == CONN_OPEN && c->down.shut && (c->up.shut || c->last)) {
+		conn_close(g, c, false);
+	} else if (c->state == CONN_OPEN && c->down.shut && !c->deadline) {
+		c->deadline = g->now + HALF_MS;
+	} else if (moved && !c->queued) {
+		c->queued = true;
+		c->next_again = g->again;
+		g->again = c;
+	}
+}
+
+/* --- events --- */
+
+static void on_client(struct gateway *g, struct watch *w, uint32_t events)
+{
+	struct conn *c = CONTAINER_OF(w, struct conn, client.watch);
+
+	if (c->state == CONN_DEAD)
+		return;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		c->client.readable = true;
+	if (events & (EPOLLOUT | EPOLLERR))
+		c->client.writable = true;
+	/* it has gone before there was a server: nobody waits for the answer */
+	if (events & (EPOLLHUP | EPOLLERR) && (c->state == CONN_RESOLVE || c->state == CONN_DIAL)) {
+		conn_close(g, c, true);
+		return;
+	}
+	conn_step(g, c);
+}
+
+static void on_server(struct gateway *g, struct watch *w, uint32_t events)
+{
+	struct conn *c = CONTAINER_OF(w, struct conn, server.watch);
+
+	if (c->state == CONN_DEAD)
+		return;
+	if (c->state == CONN_DIAL) {
+		if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+			return;
+		dialled(g, c);
+	} else {
+		if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			c->server.readable = true;
+		if (events & (EPOLLOUT | EPOLLERR))
+			c->server.writable = true;
+	}
+	if (c->state != CONN_DEAD)
+		conn_step(g, c);
+}
+
+/* Where a captured connection was meant to go. */
+static void captured(struct gateway *g, struct conn *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	int i;
+
+	if (getsockname(c->client.watch.fd, (struct sockaddr *)&ss, &n) < 0 ||
+	    !gw_addr_of(&ss, &c->addr, &c->port)) {
+		conn_close(g, c, true);
+		return;
+	}
+	if (c->port == 53) {
+		c->via = VIA_DNS;
+		return;
+	}
+	i = names_by_addr(&g->names, &c->addr);
+	if (i == -ENOENT) {
+		conn_refuse(g, c, "no name has this address");
+		return;
+	}
+	if (i >= 0)
+		memcpy(c->host, g->names.host[i], sizeof(c->host));
+	conn_connect(g, c);
+}
+
+void conn_accept(struct gateway *g, int listener, enum conn_via via)
+{
+	struct conn *c;
+	int fd, i;
+
+	for (i = 0; i < 64; i++) { /* then the others have a turn; the listener is no edge */
+		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			return;
+		g->counted[0]++;
+		c = conn_new(g);
+		if (!c) {
+			g->counted[1]++;
+			reset_on_close(fd);
+			(void)close(fd);
+			continue;
+		}
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		c->via = via;
+		c->deadline = g->now + GREET_MS;
+		c->client = (struct end){ .watch = { .fd = fd, .on = on_client },
+					  .readable = true,
+					  .writable = true };
+		if (gw_watch(g, &c->client.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
+			conn_close(g, c, true);
+			continue;
+		}
+		if (via == VIA_CAPTURED)
+			captured(g, c);
+		if (c->state != CONN_DEAD)
+			conn_step(g, c);
+	}
+}
+
+void conn_tick(struct gateway *g)
+{
+	struct conn *c, *next;
+
+	for (c = g->live; c; c = next) {
+		next = c->next;
+		if (!c->deadline || g->now < c->deadline)
+			continue;
+		if (c->state == CONN_DIAL && c->next_addr < c->n_addrs) {
+			gw_close(&c->server.watch);
+			dial(g, c);
+		} else if (c->state == CONN_DIAL || c->state == CONN_RESOLVE) {
+			fail(g, c, 504, "timed out");
+		} else {
+			conn_close(g, c, true);
+		}
+	}
+}
+
+void conn_rejudge(struct gateway *g)
+{
+	struct conn *c, *next;
+
+	for (c = g->live; c; c = next) {
+		next = c->next;
+		if (c->state != CONN_RESOLVE && c->state != CONN_DIAL && c->state != CONN_OPEN)
+			continue;
+		if (!conn_judge(g, c))
+			refuse_by_rule(g, c);
+		else if (c->verdict.rule)
+			(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
+	}
+}

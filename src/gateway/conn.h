@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection of the sandbox, from its first byte to its end.
+ *
+ *	state      what happens                                        next
+ *	GREET      a proxy's client says where it wants to go          RESOLVE, or an answer and CLOSING
+ * *	RESOLVE    the name's addresses are looked up and judged       DIAL, or refused
+ *	DIAL       one of them answers, or the next is tried           OPEN, or refused
+ *	OPEN       bytes go both ways, once the client's were looked at
+ *	CLOSING    an answer of our own is on its way
+ *
+ * Captured connections begin at RESOLVE; what they say is looked at from the beginning (look.c), while we resolve and dial. Every state has a
+ * time in which it must end.
+ */
+#ifndef BAILEY_GATEWAY_CONN_H
+#define BAILEY_GATEWAY_CONN_H
+
+#include "gw.h"
+#include "http/http.h"
+
+enum conn_state { CONN_FREE, CONN_GREET, CONN_RESOLVE, CONN_DIAL, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
+
+enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS };
+
+/* What the client's bytes were found to be. */
+enum conn_talk {
+	TALK_UNKNOWN, /* more bytes are needed; none are passed on */
+	TALK_OPAQUE,  /* passed on unseen, as is TLS behind its ClientHello */
+	TALK_TLS,
+	TALK_HTTP,    /* every request is judged */
+	TALK_UPGRADE, /* one has asked for another protocol: nothing more until the server agrees */
+};
+
+/* One end. */
+struct end {
+	struct watch watch;
+	bool readable, writable; /* as far as we know: edges */
+};
+
+/* Bytes on the way from one end to the other, in a pipe. */
+struct flow {
+	int pipe[2]; /* -1: none is needed now */
+	size_t held; /* bytes in it */
+	bool full;   /* it took no more, although it is not empty of room by count */
+	bool open;   /* bytes may pass */
+	bool eof;    /* there will be no more */
+	bool shut;   /* and the other end was told */
+	uint64_t bytes;
+};
+
+#define CHUNK (HTTP_HEAD_MAX + 1024u)
+
+/* Bytes that are looked at, or written by us. */
+struct chunk {
+	size_t n;  /* bytes that are there */
+	size_t ok; /* of them may be sent */
+	size_t at; /* of them were sent */
+	char b[CHUNK];
+};
+
+#define CONN_ADDRS 8u
+
+struct conn {
+	enum conn_state state;
+	enum conn_via via;
+	enum conn_talk talk;
+	struct conn *next, *prev; /* of its list */
+	struct conn *next_again;
+	bool queued;              /* for another turn */
+	struct end client, server;
+	struct flow up, down;     /* to the server, to the client */
+	struct chunk *in;         /* of the client, being looked at */
+	struct chunk *out;        /* of ours, to the client */
+	char host[NET_HOST_MAX + 1]; /* "" when only an address is known */
+	struct net_addr addr;     /* that the client asked for, or the one that was dialled */
+	uint16_t port;
+	struct net_verdict verdict;
+	char rule[128];           /* of it, as written; rules go, connections stay */
+	struct net_addr addrs[CONN_ADDRS];
+	size_t n_addrs, next_addr;
+	void *question;           /* to the resolver, or NULL */
+	uint64_t began, deadline; /* ms */
+	/* HTTP, look.c and proxy.c */
+	size_t scan;
+	struct http_body body;
+	bool in_look; /* a first message has begun */
+	bool in_body;
+	bool second;              /* the first request is over */
+	bool last;                /* nothing may follow this request */
+	bool logged;              /* that it was opened */
+	unsigned int stage;       /* of SOCKS: greeting, password, request */
+	unsigned int refusal;     /* enum socks_status */
+};
+
+/** conn_accept() - take connections of a listener until there are none. */
+void conn_accept(struct gateway *g, int listener, enum conn_via via);
+
+/** conn_judge() - decide about c->host or c->addr and c->port. Return: whether it may go on; else it was logged, and the caller refuses. */
+bool conn_judge(struct gateway *g, struct conn *c);
+
+/** conn_connect() - resolve, check, dial. Ends in conn_opened() or conn_failed(). */
+void conn_connect(struct gateway *g, struct conn *c);
+
+/** conn_close() - the end, with a log line if it was open. @reset: the client gets a reset. */
+void conn_close(struct gateway *g, struct conn *c, bool reset);
+
+/** conn_refuse() - log why, reset. */
+void conn_refuse(struct gateway *g, struct conn *c, const char *why);
+
+/** conn_note() - log that it was denied, and why. */
+void conn_note(struct gateway *g, struct conn *c, const char *why);
+
+/** conn_say() - send @n bytes of ours to the client; @then_close: and nothing more. */
+void conn_say(struct gateway *g, struct conn *c, const void *p, size_t n, bool then_close);
+
+/** conn_step() - do all that can be done now. */
+void conn_step(struct gateway *g, struct conn *c);
+
+/** conn_tick() - once in a while: end what takes too long. */
+void conn_tick(struct gateway *g);
+
+/** conn_rejudge() - rules have changed: end what is denied now. */
+void conn_rejudge(struct gateway *g);
+
+/** conn_chunk(), conn_chunk_free() - a buffer for @slot, when it has none. Return: whether it has one now. */
+bool conn_chunk(struct gateway *g, struct chunk **slot);
+void conn_chunk_free(struct gateway *g, struct chunk **slot);
+
+/** conn_request() - what it is, as a question to the policy. */
+struct net_request conn_request(const struct conn *c);
+
+/** look_step() - look at the client's bytes; sets c->talk and opens flows, or ends the connection. Return: whether it made progress. */
+bool look_step(struct gateway *g, struct conn *c);
+
+/** proxy_step() - read what a proxy's client wants. Return: whether it made progress. */
+bool proxy_step(struct gateway *g, struct conn *c);
+
+/** proxy_opened() - the server is there: tell the client as its protocol does. */
+void proxy_opened(struct gateway *g, struct conn *c);
+
+/** proxy_refused() - it is not: tell the client why. @status: of HTTP. Return: false when its protocol has no words for that. */
+bool proxy_refused(struct gateway *g, struct conn *c, int status, const char *why);
+
+#endif

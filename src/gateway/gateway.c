@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "confine.h"
+#include "conn.h"
+#include "gw.h"
+
+#define EVENTS 64
+#define TICK_MS 500
+#define FDS_PER_CONN 6 /* two sockets, two pipes */
+#define FDS_OTHERS 128
+#define ARENA (4u << 20)
+
+int gw_watch(struct gateway *g, struct watch *w, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = w };
+
+	return epoll_ctl(g->epoll, EPOLL_CTL_ADD, w->fd, &ev) < 0 ? -errno : 0;
+}
+
+void gw_close(struct watch *w)
+{
+	/* the last descriptor of a socket leaves the loop with it */
+	if (w->fd >= 0)
+		(void)close(w->fd);
+	w->fd = -1;
+}
+
+bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
+{
+	const struct sockaddr_in *in4 = (const void *)ss;
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET) {
+		*ret = (struct net_addr){ .b = { [10] = 0xff, [11] = 0xff } };
+		memcpy(ret->b + 12, &in4->sin_addr, 4);
+		*ret_port = ntohs(in4->sin_port);
+	} else if (ss->ss_family == AF_INET6) {
+		memcpy(ret->b, &in6->sin6_addr, 16);
+		*ret_port = ntohs(in6->sin6_port);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *in4 = (void *)ret;
+	struct sockaddr_in6 *in6 = (void *)ret;
+
+	memset(ret, 0, sizeof(*ret));
+	if (net_addr_is_v4(a) && !v6) {
+		in4->sin_family = AF_INET;
+		in4->sin_port = htons(port);
+		memcpy(&in4->sin_addr, a->b + 12, 4);
+		return sizeof(*in4);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	memcpy(&in6->sin6_addr, a->b, 16);
+	return sizeof(*in6);
+}
+
+struct audit_event gw_event(const char *event, const char *via, const struct net_request *q,
+			    const struct net_verdict *v)
+{
+	return (struct audit_event){ .event = event,
+				     .via = via,
+				     .host = q->host,
+				     .addr = q->addr,
+				     .port = q->port,
+				     .proto = q->proto == NET_UDP ? "udp" : "tcp",
+				     .rule = v->rule ? v->rule->text : NULL,
+				     .origin = v->rule ? v->rule->origin : NULL,
+				     .reason = v->rule ? v->rule->reason : NULL };
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* --- what comes --- */
+
+static void on_tcp(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)events;
+	conn_accept(g, w->fd, VIA_CAPTURED);
+}
+
+static void on_http(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)events;
+	conn_accept(g, w->fd, VIA_HTTP);
+}
+
+static void on_socks(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)events;
+	conn_accept(g, w->fd, VIA_SOCKS);
+}
+
+static void on_dns(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	answer_datagrams(g);
+}
+
+static void on_alive(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)w;
+	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		g->over = true;
+}
+
+/* --- the loop --- */
+
+/* Connections that had more to do than one turn allows. */
+static void go_on(struct gateway *g)
+{
+	struct conn *c = g->again, *next;
+
+	g->again = NULL;
+	for (; c; c = next) {
+		next = c->next_again;
+		c->queued = false;
+		if (c->state != CONN_DEAD)
+			conn_step(g, c);
+	}
+}
+
+/* Nobody points to them any more. */
+static void bury(struct gateway *g)
+{
+	struct conn *c, *next;
+
+	for (c = g->dead; c; c = next) {
+		next = c->next;
+		if (c->queued)
+			continue; /* in g->again; next time */
+		if (c->prev)
+			c->prev->next = next;
+		else
+			g->dead = next;
+		if (next)
+			next->prev = c->prev;
+		c->state = CONN_FREE;
+		c->prev = NULL;
+		c->next = g->free;
+		if (g->free)
+			g->free->prev = c;
+		g->free = c;
+	}
+}
+
+static void loop(struct gateway *g)
+{
+	struct epoll_event ev[EVENTS];
+	uint64_t tick = 0;
+	int i, n, wait;
+
+	while (!g->over) {
+		wait = g->again || g->dead ? 0 : resolver_wait_ms(g->resolver, g->now);
+		if (wait < 0 || wait > TICK_MS)
+			wait = g->live ? TICK_MS : wait;
+		n = epoll_wait(g->epoll, ev, EVENTS, wait);
+		g->now = now_ms();
+		for (i = 0; i < n; i++) {
+			struct watch *w = ev[i].data.ptr;
+
+			if (w->fd >= 0) /* closed by one of those before it */
+				w->on(g, w, ev[i].events);
+		}
+		resolver_tick(g->resolver, g->now);
+		if (g->now >= tick) {
+			conn_tick(g);
+			tick = g->now + TICK_MS;
+		}
+		go_on(g);
+		bury(g);
+	}
+}
+
+/* --- the beginning --- */
+
+static const char *copy(struct arena *a, const char *s, bool *ret_failed)
+{
+	char *p = s ? arena_strdup(a, s) : NULL;
+
+	*ret_failed |= s && !p;
+	return p;
+}
+
+/* Rules of our own: the caller's lie in memory that goes. */
+static int take_policy(struct gateway *g, struct err *e)
+{
+	const struct net_policy *from = g->setup->policy;
+	bool failed = false;
+	size_t i;
+	int r;
+
+	net_policy_init(&g->policy, &g->arena);
+	g->policy.mode = from->mode;
+	g->policy.most_specific = from->most_specific;
+	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
+	for (i = 0; i < from->n; i++) {
+		struct net_rule rule = from->rules[i];
+
+		rule.host = copy(&g->arena, rule.host, &failed);
+		rule.text = copy(&g->arena, rule.text, &failed);
+		rule.origin = copy(&g->arena, rule.origin, &failed);
+		rule.reason = copy(&g->arena, rule.reason, &failed);
+		r = failed ? err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory for rules") :
+			     net_policy_add(&g->policy, &rule, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int take_memory(struct gateway *g, struct err *e)
+{
+	struct rlimit files;
+	size_t i, n = LIMIT_CONNS;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
+		if (files.rlim_max != RLIM_INFINITY &&
+		    files.rlim_max < LIMIT_CONNS * FDS_PER_CONN + FDS_OTHERS)
+			n = files.rlim_max > FDS_OTHERS + FDS_PER_CONN ?
+				    (files.rlim_max - FDS_OTHERS) / FDS_PER_CONN :
+				    1;
+	}
+	g->conns = mmap(NULL, LIMIT_CONNS * sizeof(*g->conns), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (g->conns == MAP_FAILED || names_init(&g->names) < 0)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
+	/* the first is used first, so that memory is only there when it is needed */
+	for (i = n; i-- > 0;) {
+		g->conns[i].next = g->free;
+		if (g->free)
+			g->free->prev = &g->conns[i];
+		g->free = &g->conns[i];
+	}
+	return 0;
+}
+
+static int listen_to(struct gateway *g, struct watch *w, int fd,
+		     void (*on)(struct gateway *, struct watch *, uint32_t), struct err *e)
+{
+	int r;
+
+	*w = (struct watch){ .fd = fd, .on = on };
+	r = fd < 0 ? 0 : gw_watch(g, w, EPOLLIN);
+	return r < 0 ? err_sys(e, r, "gateway: epoll") : 0;
+}
+
+static int begin(struct gateway *g, int tell, struct err *e)
+{
+	const struct gateway_setup *s = g->setup;
+	const int keep[] = { s->tcp, s->dns, s->http, s->socks, s->door, s->control,
+			     s->log[0], s->log[1], s->head, s->alive, tell };
+	int r;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "gateway: death signal");
+	(void)prctl(PR_SET_NAME, "bailey-gateway", 0, 0, 0); /* for people */
+	r = confine_descriptors(keep, ARRAY_SIZE(keep));
+	if (r < 0)
+		return err_sys(e, r, "gateway: descriptors");
+	confine_memory();
+	r = take_policy(g, e);
+	if (r == 0)
+		r = take_memory(g, e);
+	if (r < 0)
+		return r;
+	if (s->forget)
+		(void)munmap(s->forget, s->n_forget); /* of our own address space */
+	r = audit_begin(&g->audit, s->log, s->head);
+	if (r < 0)
+		return err_sys(e, r, "gateway: audit log");
+	g->now = now_ms();
+	g->new_names = 2000;
+	g->new_names_at = g->now;
+	g->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (g->epoll < 0)
+		return err_sys(e, -errno, "gateway: epoll");
+	r = resolver_new(&g->resolver, g, e);
+	if (r == 0)
+		r = listen_to(g, &g->tcp, s->tcp, on_tcp, e);
+	if (r == 0)
+		r = listen_to(g, &g->dns, s->dns, on_dns, e);
+	if (r == 0)
+		r = listen_to(g, &g->http, s->http, on_http, e);
+	if (r == 0)
+		r = listen_to(g, &g->socks, s->socks, on_socks, e);
+	if (r == 0)
+		r = listen_to(g, &g->alive, s->alive, on_alive, e);
+	return r < 0 ? r : confine(s->uid, s->gid, e);
+}
+
+static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tell)
+{
+	struct gateway g = { .arena = ARENA_INIT(ARENA) };
+	struct gateway_setup own = *s; /* it may lie in memory that goes */
+	struct err e = ERR_INIT;
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
+	g.setup = &own;
+	if (begin(&g, tell, &e) < 0) {
+		(void)send(tell, &e, sizeof(e), MSG_NOSIGNAL); /* whoever is not there need not know */
+		_exit(1);
+	}
+	(void)close(tell);
+	loop(&g);
+	_exit(0);
+}
+
+int gateway_start(const struct gateway_setup *s, pid_t *ret_pid, struct err *e)
+{
+	struct err theirs = ERR_INIT;
+	int tell[2];
+	ssize_t n;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, tell) < 0)
+		return err_sys(e, -errno, "gateway");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(tell[0]);
+		run(s, tell[1]);
+	}
+	(void)close(tell[1]);
+	if (pid < 0) {
+		(void)close(tell[0]);
+		return err_sys(e, -errno, "gateway: fork");
+	}
+	do {
+		n = recv(tell[0], &theirs, sizeof(theirs), 0);
+	} while (n < 0 && errno == EINTR);
+	(void)close(tell[0]);
+	if (n == 0) { /* it is confined, and has closed its end; or it was killed, which its caller sees like any later death */
+		*ret_pid = pid;
+		return 0;
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	theirs.msg[sizeof(theirs.msg) - 1] = '\0';
+	return n == (ssize_t)sizeof(theirs) ?
+		       err_set(e, theirs.code, theirs.sys ? -theirs.sys : -EIO, "%s", theirs.msg) :
+		       err_set(e, ERR_SYSTEM, -EIO, "gateway: no word of it");
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway: the only way out of a sandbox's network (docs/adr/0013). One process per sandbox, one event loop, no threads.
+ *  1. gateway_start()   fork it; it confines itself before it reads a byte (confine.c)
+ *  2. conn.h            connections: captured, of the HTTP proxy, of the SOCKS proxy
+ *  3. dns.h, hello.h, socks.h   the pure parsers of what hostile programs send
+ *  4. names.h           the addresses that allowed names have inside
+ *  5. audit.h           every decision, in a chain of lines
+ */
+#ifndef BAILEY_GATEWAY_H
+#define BAILEY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "audit.h"
+#include "policy/policy.h"
+#include "util/util.h"
+
+/* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
+struct gateway_setup {
+	int tcp;     /* listeners inside (jail.h, enum jail_net) */
+	int dns;
+	int http;
+	int socks;
+	int door;    /* of gateway_door(), or -1 */
+	int control; /* a listening socket of ours, or -1 */
+	int log[2];  /* of audit_open() */
+	int head;
+	int alive;   /* hangs up when the supervisor has gone */
+	bool v6;     /* the sandbox has IPv6 */
+	const struct net_policy *policy;
+	const char *id;
+	uid_t uid;       /* whom to become, or -1 */
+	gid_t gid;
+	void *forget;    /* memory that the gateway must not have: mapped, and the policy may lie in it; or NULL */
+	size_t n_forget;
+};
+
+/**
+ * gateway_start() - fork a gateway, which ends with its caller.
+ * Should be called by a process without threads. Return: 0 with its pid, to be reaped; or negative errno with @e.
+ */
+int gateway_start(const struct gateway_setup *s, pid_t *ret_pid, struct err *e);
+
+#endif

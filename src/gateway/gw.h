@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of one gateway share. Private to the room. */
+#ifndef BAILEY_GATEWAY_GW_H
+#define BAILEY_GATEWAY_GW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "audit.h"
+#include "gateway.h"
+#include "names.h"
+#include "policy/policy.h"
+#include "resolve.h"
+#include "util/util.h"
+
+struct gateway;
+
+/* A descriptor in the event loop; a part of whoever owns it. */
+struct watch {
+	int fd; /* -1: none */
+	void (*on)(struct gateway *g, struct watch *w, uint32_t events);
+};
+
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+
+/* A pipe without bytes in it, between two uses. */
+struct pipes {
+	int fd[32][2];
+	size_t n;
+};
+
+struct gateway {
+	int epoll;
+	const struct gateway_setup *setup;
+	struct net_policy policy; /* ours: rules come and go while it lives */
+	struct arena arena;       /* of those rules */
+	uint64_t now;             /* ms, at the beginning of this turn of the loop */
+	struct watch tcp, dns, http, socks, control, alive;
+	struct resolver *resolver;
+	struct names names;
+	struct audit audit;
+	struct conn *conns;                 /* LIMIT_CONNS places */
+	struct conn *free, *live, *dead;    /* dead ones are free when this turn of the loop is over */
+	struct conn *again;                 /* have more to do than one turn allows */
+	struct pipes pipes;
+	void *buffers[64];                  /* idle, of struct chunk */
+	size_t n_buffers;
+	uint64_t counted[2];                /* connections accepted; refused because there were too many */
+	uint64_t garbage;                   /* messages that were none */
+	unsigned int new_names;             /* allowance for names under wildcards, in tenths */
+	uint64_t new_names_at;
+	bool over;
+};
+
+/** gw_watch() - begin to wait for events of @w->fd, edge-triggered when EPOLLET is in @events. Return: 0 or negative errno. */
+int gw_watch(struct gateway *g, struct watch *w, uint32_t events);
+
+/** gw_close() - close and forget. */
+void gw_close(struct watch *w);
+
+/** gw_addr_of() - as net_addr; *ret_port in host order. Return: whether it is an address of the internet. */
+struct sockaddr_storage;
+bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port);
+
+/** gw_sockaddr() - the other way; IPv4 as AF_INET, unless @v6. Return: its size. */
+unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6, struct sockaddr_storage *ret);
+
+/** gw_event() - an audit event about @q and what was decided. */
+struct audit_event gw_event(const char *event, const char *via, const struct net_request *q,
+			    const struct net_verdict *v);
+
+#endif

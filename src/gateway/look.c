@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a client says on a connection that a rule allows must be meant for the name that the rule allows: a server has many names, and some
+ * serve whatever name they are asked for (fronting). TLS is judged by its ClientHello, which is looked at where it lies and never taken out
+ * of the socket. Plain HTTP is judged request by request. What is neither is opaque, and passes only where a rule names the port.
+ */
+#include "conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "hello.h"
+
+#define LOOK_MS 15000   /* in which a first message that has begun must be whole */
+#define REQUEST_LINE 8192u
+#define METHOD_MAX 24u
+
+static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
+
+/* The bytes that wait at @e, without taking them. Return: how many; 0: none now, or no more ever (*ret_eof). */
+static size_t peek(struct end *e, bool *ret_eof)
+{
+	ssize_t n = recv(e->watch.fd, scratch, sizeof(scratch), MSG_PEEK | MSG_DONTWAIT);
+
+	*ret_eof = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	if (n <= 0)
+		e->readable = *ret_eof;
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void pass(struct conn *c, enum conn_talk talk)
+{
+	c->talk = talk;
+	c->up.open = c->down.open = true;
+	c->deadline = 0;
+}
+
+/* More bytes must come: until then there is nothing to do. */
+static bool wait_for_more(struct gateway *g, struct conn *c)
+{
+	c->client.readable = false;
+	if (!c->in_look) {
+		c->in_look = true;
+		c->deadline = g->now + LOOK_MS;
+	}
+	return false;
+}
+
+static void front(struct gateway *g, struct conn *c, const char *what, const char *name)
+{
+	char why[NET_HOST_MAX + 160];
+
+	(void)snprintf(why, sizeof(why), "fronting: %s '%.*s' is not the name that was asked for", what,
+		       (int)NET_HOST_MAX, name);
+	conn_refuse(g, c, why);
+}
+
+/* Whether a connection to c->host may speak of @name. Of an address any name is right that is not denied. */
+static bool name_fits(struct gateway *g, const struct conn *c, const char *name)
+{
+	const struct net_request q = { .host = name, .port = c->port, .proto = NET_TCP };
+	struct net_verdict v;
+
+	if (*c->host)
+		return strcmp(c->host, name) == 0;
+	v = net_policy_judge(&g->policy, &q);
+	return v.allowed || !v.rule;
+}
+
+static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
+{
+	struct hello h;
+	int r = hello_parse(&h, (const unsigned char *)scratch, n);
+
+	if (r == -EAGAIN && n < HELLO_MAX)
+		return wait_for_more(g, c);
+	if (r < 0)
+		conn_refuse(g, c, "no valid ClientHello");
+	else if (!*h.sni && *c->host)
+		conn_refuse(g, c, "TLS without a server name can't be judged");
+	else if (*h.sni && !name_fits(g, c, h.sni))
+		front(g, c, "the server name", h.sni);
+	else
+		pass(c, TALK_TLS);
+	return true;
+}
+
+enum guess { GUESS_MORE, GUESS_HTTP, GUESS_OPAQUE };
+
+/* HTTP/1 in any spelling that some server might accept: its parser then refuses all but one. */
+static enum guess guess_http(const char *p, size_t n)
+{
+	size_t at = 0, letters, end;
+
+	while (at < n && (p[at] == '\r' || p[at] == '\n'))
+		at++;
+	for (letters = at; letters < n && letters - at < METHOD_MAX &&
+			   ((p[letters] | 0x20) >= 'a' && (p[letters] | 0x20) <= 'z');
+	     letters++)
+		;
+	if (letters == n && letters - at < METHOD_MAX)
+		return GUESS_MORE;
+	if (letters == at || (p[letters] != ' ' && p[letters] != '\t'))
+		return GUESS_OPAQUE;
+	for (end = letters; end < n && p[end] != '\n' && p[end] != '\r'; end++) {
+		if (n - end >= 6 && strncasecmp(p + end + 1, "HTTP/", 5) == 0 &&
+		    (p[end] == ' ' || p[end] == '\t'))
+			return n - end >= 9 && memcmp(p + end + 6, "2.0", 3) == 0 ? GUESS_OPAQUE :
+										   GUESS_HTTP;
+	}
+	return end == n && n < REQUEST_LINE ? GUESS_MORE : GUESS_OPAQUE;
+}
+
+static bool look_first(struct gateway *g, struct conn *c)
+{
+	enum guess guess;
+	bool eof = false;
+	size_t n;
+
+	if (!c->client.readable)
+		return false;
+	n = peek(&c->client, &eof);
+	if (n == 0 && !eof)
+		return false;
+	if (n > 0 && hello_looks_like((const unsigned char *)scratch, n))
+		return look_at_tls(g, c, n);
+	guess = n > 0 ? guess_http(scratch, n) : GUESS_OPAQUE;
+	if (guess == GUESS_MORE)
+		return wait_for_more(g, c);
+	if (guess == GUESS_HTTP) {
+		c->talk = TALK_HTTP;
+		c->down.open = true;
+		c->deadline = g->now + LOOK_MS;
+		return true;
+	}
+	if (c->verdict.names_port)
+		pass(c, TALK_OPAQUE);
+	else if (n > 0)
+		conn_refuse(g, c, "neither TLS nor HTTP: such a protocol needs a rule that names the port");
+	else
+		conn_close(g, c, true);
+	return true;
+}
+
+/* --- plain HTTP --- */
+
+/* An answer of ours can only stand where no answer of the server was begun. */
+static void refuse_request(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	char text[1024];
+	int n;
+
+	conn_note(g, c, why);
+	if (c->second || c->down.bytes > 0 || c->up.bytes > 0) {
+		conn_close(g, c, true);
+		return;
+	}
+	n = snprintf(text, sizeof(text),
+		     "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+		     "X-Bailey: denied\r\n\r\nbailey: %.700s\n",
+		     status, http_status_text(status), why);
+	gw_close(&c->server.watch);
+	conn_chunk_free(g, &c->in);
+	conn_say(g, c, text, (size_t)n, true);
+}
+
+/* Whether "HOST[:PORT]" is where the connection goes. */
+static bool authority_fits(struct gateway *g, const struct conn *c, const struct http_target *t)
+{
+	char host[NET_HOST_MAX + 1];
+	struct net_addr a;
+
+	if (t->port && t->port != c->port)
+		return false;
+	if (net_addr_parse(&a, t->host.p, t->host.len))
+		return !*c->host && memcmp(&a, &c->addr, sizeof(a)) == 0;
+	return !t->bracketed && net_host_canon(t->host.p, t->host.len, host, NULL) >= 0 &&
+	       name_fits(g, c, host);
+}
+
+/* Judge one request; its head is approved. Return: whether it may go on. */
+static bool judge_request(struct gateway *g, struct conn *c, const struct http_head *h)
+{
+	struct http_target t, host;
+	struct err e = ERR_INIT;
+
+	if (http_is(h->method, "connect")) {
+		refuse_request(g, c, 405, "CONNECT is for the proxy at 127.0.0.1:3128");
+		return false;
+	}
+	if (http_target_parse(&t, h->method, h->target, &e) < 0 ||
+	    (h->host.p && http_authority_parse(&host, h->host, &e) < 0)) {
+		refuse_request(g, c, 400, e.msg);
+		return false;
+	}
+	if ((!h->host.p && *c->host) || (h->host.p && !authority_fits(g, c, &host)) ||
+	    (t.form == HTTP_ABSOLUTE && !authority_fits(g, c, &t))) {
+		refuse_request(g, c, 421, "fronting: Host is not the name that was asked for");
+		return false;
+	}
+	if (h->upgrade && (c->second || h->framing != HTTP_BODY_NONE)) {
+		refuse_request(g, c, 400, "an upgrade must be the first request, without a body");
+		return false;
+	}
+	return true;
+}
+
+/* As many of the bytes in c->in as can be are approved. Return: whether the connection still lives and all is well. */
+static bool approve(struct gateway *g, struct conn *c)
+{
+	struct chunk *k = c->in;
+	struct http_head h;
+	struct err e = ERR_INIT;
+	ssize_t n;
+	bool done = false;
+
+	while (k->ok < k->n && c->talk == TALK_HTTP) {
+		if (c->in_body) {
+			n = http_body_step(&c->body, k->b + k->ok, k->n - k->ok, &done, &e);
+			if (n < 0) {
+				refuse_request(g, c, 400, e.msg);
+				return false;
+			}
+			k->ok += (size_t)n;
+			c->in_body = !done;
+			continue;
+		}
+		n = http_head_end(&c->scan, k->b + k->ok, k->n - k->ok, &e);
+		if (n == -EAGAIN) {
+			c->deadline = c->deadline ? c->deadline : g->now + LOOK_MS;
+			return true;
+		}
+		if (n < 0 || http_request_parse(&h, k->b + k->ok, (size_t)n, &e) < 0) {
+			refuse_request(g, c, n == -E2BIG ? 431 : 400, e.msg);
+			return false;
+		}
+		if (!judge_request(g, c, &h))
+			return false;
+		k->ok += h.len;
+		c->scan = 0;
+		c->second = true;
+		c->deadline = 0;
+		http_body_begin(&c->body, &h);
+		c->in_body = h.framing != HTTP_BODY_NONE;
+		if (h.upgrade) {
+			c->talk = TALK_UPGRADE;
+			c->down.open = false; /* until it was read */
+		}
+	}
+	return true;
+}
+
+/* Room for more: what was sent makes place. Return: bytes free. */
+static size_t room(struct chunk *k)
+{
+	if (k->at > 0 && (k->at == k->n || k->n == sizeof(k->b))) {
+		memmove(k->b, k->b + k->at, k->n - k->at);
+		k->n -= k->at;
+		k->ok -= k->at;
+		k->at = 0;
+	}
+	return sizeof(k->b) - k->n;
+}
+
+static bool look_at_http(struct gateway *g, struct conn *c)
+{
+	size_t free_bytes;
+	ssize_t n;
+
+	if (!c->client.readable || c->up.eof || (c->last && !c->in_body))
+		return false;
+	if (!conn_chunk(g, &c->in)) {
+		conn_close(g, c, true);
+		return false;
+	}
+	free_bytes = room(c->in);
+	if (free_bytes == 0)
+		return false; /* the server is slow */
+	n = recv(c->client.watch.fd, c->in->b + c->in->n, free_bytes, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN) {
+		c->client.readable = false;
+	} else if (n < 0 && errno != EINTR) {
+		conn_close(g, c, true);
+	} else if (n == 0) {
+		c->up.eof = true; /* told when all was sent: an unfinished head never is */
+		c->in->n = c->in->ok;
+	} else if (n > 0) {
+		c->in->n += (size_t)n;
+		return approve(g, c);
+	}
+	if (c->state == CONN_OPEN && c->in && c->in->n == c->in->at)
+		conn_chunk_free(g, &c->in);
+	return n == 0;
+}
+
+/* The server's answer to an upgrade says what the client's next bytes are. */
+static bool look_at_answer(struct gateway *g, struct conn *c)
+{
+	const struct http_slice get = http_slice("GET");
+	struct http_head h;
+	struct err e = ERR_INIT;
+	bool eof = false;
+	size_t n;
+	int r;
+
+	if (!c->server.readable)
+		return false;
+	n = peek(&c->server, &eof);
+	r = n > 0 ? http_response_parse(&h, scratch, n, get, &e) : -EAGAIN;
+	if (r == -EAGAIN && !eof) {
+		c->server.readable = false;
+		return false;
+	}
+	if (r < 0) {
+		conn_note(g, c, "no valid answer to an upgrade");
+		conn_close(g, c, true);
+		return false;
+	}
+	if (h.status >= 100 && h.status < 200 && h.status != 101) {
+		/* it passes, and another follows */
+		if (recv(c->server.watch.fd, scratch, h.len, MSG_DONTWAIT) != (ssize_t)h.len) {
+			conn_close(g, c, true);
+			return false;
+		}
+		conn_say(g, c, scratch, h.len, false);
+		return c->state == CONN_OPEN;
+	}
+	c->down.open = true;
+	if (h.status != 101) {
+		c->talk = TALK_HTTP;
+		return !c->in || approve(g, c);
+	}
+	if (c->in)
+		c->in->ok = c->in->n;
+	pass(c, TALK_OPAQUE);
+	return true;
+}
+
+bool look_step(struct gateway *g, struct conn *c)
+{
+	switch (c->talk) {
+	case TALK_UNKNOWN:
+		return look_first(g, c);
+	case TALK_HTTP:
+		return look_at_http(g, c);
+	case TALK_UPGRADE:
+		return look_at_answer(g, c);
+	case TALK_OPAQUE:
+	case TALK_TLS:
+		break;
+	}
+	return false;
+}

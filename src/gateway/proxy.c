@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs that know a proxy: CONNECT and plain requests with an absolute target at one port, SOCKS5 at another. What they ask for is judged as
+ * a captured connection is, and what they then say, too (look.c). Requests are read where they lie and taken out of the socket when they are whole,
+ * so bytes behind them stay for whoever comes next.
+ *
+ * A plain request has a connection to its server of its own ("Connection: close"): its answer ends with that connection, and the next request may go
+ * to another server.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "answer.h"
+#include "conn.h"
+#include "socks.h"
+
+static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
+
+/* What waits, without taking it. Return: bytes; 0: not now, or the client has gone and the connection with it. */
+static size_t peek(struct gateway *g, struct conn *c)
+{
+	ssize_t n;
+
+	if (!c->client.readable)
+		return 0;
+	n = recv(c->client.watch.fd, scratch, sizeof(scratch), MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		c->client.readable = errno == EINTR;
+		return 0;
+	}
+	if (n <= 0) {
+		conn_close(g, c, true);
+		return 0;
+	}
+	return (size_t)n;
+}
+
+/* Take @n bytes that were looked at. Return: whether they were there. */
+static bool take(struct gateway *g, struct conn *c, size_t n)
+{
+	if (recv(c->client.watch.fd, scratch, n, MSG_DONTWAIT) == (ssize_t)n)
+		return true;
+	conn_close(g, c, true);
+	return false;
+}
+
+static void answer_text(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	char text[1536], line[1100];
+	int n, len = snprintf(line, sizeof(line), "bailey: %.1000s\n", why);
+
+	n = snprintf(text, sizeof(text),
+		     "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		     "Content-Length: %d\r\nConnection: close\r\n%s\r\n%s",
+		     status, http_status_text(status), len,
+		     status == 403 ? "X-Bailey: denied\r\n" : "", line);
+	conn_say(g, c, text, (size_t)n, true);
+}
+
+/* "HOST[:PORT]" becomes the connection's target. Return: 0, or -EINVAL with @e. */
+static int set_target(struct conn *c, const struct http_target *t, uint16_t port, struct err *e)
+{
+	c->port = t->port ? t->port : port;
+	if (net_addr_parse(&c->addr, t->host.p, t->host.len))
+		return 0;
+	if (t->bracketed)
+		return err_set(e, ERR_USAGE, -EINVAL, "no IPv6 address in the brackets");
+	return net_host_canon(t->host.p, t->host.len, c->host, e) < 0 ? -EINVAL : 0;
+}
+
+/* The request as its server gets it. */
+static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h,
+		    const struct http_target *t)
+{
+	struct buf b = BUF_INIT(CHUNK);
+	struct http_slice path = t->path.len > 0 ? t->path : http_slice("/");
+	char host[NET_HOST_MAX + 16];
+	size_t i;
+	bool fits;
+
+	(void)snprintf(host, sizeof(host), t->port ? "%s%.*s%s:%u" : "%s%.*s%s",
+		       t->bracketed ? "[" : "", (int)t->host.len, t->host.p,
+		       t->bracketed ? "]" : "", t->port);
+	http_write_request(&b, h->method, path);
+	http_write_field(&b, "Host", http_slice(host));
+	for (i = 0; i < h->n; i++) {
+		char name[128];
+
+		if (http_hop_by_hop(h, i) || http_is(h->fields[i].name, "host") ||
+		    http_is(h->fields[i].name, "content-length") ||
+		    h->fields[i].name.len >= sizeof(name))
+			continue;
+		(void)snprintf(name, sizeof(name), "%.*s", (int)h->fields[i].name.len,
+			       h->fields[i].name.p);
+		http_write_field(&b, name, h->fields[i].value);
+	}
+	http_write_framing(&b, h);
+	http_write_field(&b, "Connection", http_slice("close"));
+	http_write_end(&b);
+	fits = !b.failed && b.len <= CHUNK && conn_chunk(g, &c->in);
+	if (fits) {
+		memcpy(c->in->b, b.data, b.len);
+		c->in->n = c->in->ok = b.len;
+	}
+	buf_done(&b);
+	return fits;
+}
+
+static bool http_step(struct gateway *g, struct conn *c)
+{
+	struct http_target t;
+	struct http_head h;
+	struct err e = ERR_INIT;
+	size_t n = peek(g, c);
+	ssize_t len;
+	bool connects;
+
+	if (n == 0)
+		return false;
+	len = http_head_end(&c->scan, scratch, n, &e);
+	if (len == -EAGAIN) {
+		c->client.readable = false;
+		return false;
+	}
+	if (len < 0 || http_request_parse(&h, scratch, (size_t)len, &e) < 0 ||
+	    http_target_parse(&t, h.method, h.target, &e) < 0) {
+		answer_text(g, c, len == -E2BIG ? 431 : 400, e.msg);
+		return true;
+	}
+	connects = t.form == HTTP_AUTHORITY;
+	if (!connects && (t.form != HTTP_ABSOLUTE || strcmp(t.scheme, "http") != 0)) {
+		answer_text(g, c, 400,
+			    "this is a proxy: it takes CONNECT, and requests whose target begins with http://");
+		return true;
+	}
+	if (set_target(c, &t, 80, &e) < 0) {
+		answer_text(g, c, 400, e.msg);
+		return true;
+	}
+	c->scan = 0;
+	if (connects) {
+		c->via = VIA_CONNECT;
+	} else {
+		c->talk = TALK_HTTP;
+		c->last = c->second = true;
+		http_body_begin(&c->body, &h);
+		c->in_body = h.framing != HTTP_BODY_NONE;
+		if (!rewrite(g, c, &h, &t)) {
+			answer_text(g, c, 431, "the request's head is too large");
+			return true;
+		}
+	}
+	if (take(g, c, h.len))
+		conn_connect(g, c);
+	return true;
+}
+
+static bool socks_step(struct gateway *g, struct conn *c)
+{
+	static const char none[] = { 5, 0 }, password[] = { 5, 2 }, nothing[] = { 5, (char)0xff },
+			  welcome[] = { 1, 0 };
+	const unsigned char *p = (const unsigned char *)scratch, *user, *word;
+	struct socks_request q;
+	struct err e = ERR_INIT;
+	size_t n = peek(g, c), user_len, word_len;
+	bool has_none, has_password;
+	int r;
+
+	if (n == 0)
+		return false;
+	if (c->stage == 0)
+		r = socks_greeting(p, n, &has_none, &has_password);
+	else if (c->stage == 1)
+		r = socks_auth(p, n, &user, &user_len, &word, &word_len);
+	else
+		r = socks_request(&q, p, n, &e);
+	if (r == -EAGAIN) {
+		c->client.readable = false;
+		return false;
+	}
+	if (r < 0) {
+		c->refusal = r == -EOPNOTSUPP	  ? SOCKS_NO_COMMAND :
+			     r == -EAFNOSUPPORT ? SOCKS_NO_ADDRESS_TYPE :
+						  SOCKS_FAILURE;
+		if (c->stage < 2 || !proxy_refused(g, c, 400, e.msg))
+			conn_close(g, c, true);
+		return true;
+	}
+	if (c->stage == 2) {
+		memcpy(c->host, q.host, sizeof(c->host));
+		c->addr = q.addr;
+		c->port = q.port;
+	}
+	if (!take(g, c, (size_t)r))
+		return true;
+	if (c->stage == 2) {
+		conn_connect(g, c);
+	} else if (c->stage == 1) {
+		/* who may use this sandbox's network is in this sandbox: any name will do */
+		conn_say(g, c, welcome, sizeof(welcome), false);
+		c->stage = 2;
+	} else if (has_none || has_password) {
+		conn_say(g, c, has_none ? none : password, sizeof(none), false);
+		c->stage = has_none ? 2 : 1;
+	} else {
+		conn_say(g, c, nothing, sizeof(nothing), true);
+	}
+	return true;
+}
+
+bool proxy_step(struct gateway *g, struct conn *c)
+{
+	if (c->via == VIA_HTTP)
+		return http_step(g, c);
+	if (c->via == VIA_SOCKS)
+		return socks_step(g, c);
+	return answer_step(g, c);
+}
+
+void proxy_opened(struct gateway *g, struct conn *c)
+{
+	static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+	unsigned char reply[SOCKS_REPLY];
+
+	if (c->via == VIA_CONNECT)
+		conn_say(g, c, established, sizeof(established) - 1, false);
+	else if (c->via == VIA_SOCKS)
+		conn_say(g, c, reply, socks_reply(SOCKS_OK, reply), false);
+	else if (c->via == VIA_HTTP)
+		c->down.open = true;
+}
+
+bool proxy_refused(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	unsigned char reply[SOCKS_REPLY];
+	enum socks_status s = status == 403 ? SOCKS_NOT_ALLOWED :
+			      status == 504 ? SOCKS_HOST_UNREACHABLE :
+			      c->refusal    ? (enum socks_status)c->refusal :
+					      SOCKS_FAILURE;
+
+	if (c->via == VIA_SOCKS) {
+		conn_say(g, c, reply, socks_reply(s, reply), true);
+		return true;
+	}
+	if (c->via != VIA_CONNECT && c->via != VIA_HTTP)
+		return false;
+	conn_chunk_free(g, &c->in);
+	answer_text(g, c, status, why);
+	return true;
+}
