@@ -155,6 +155,7 @@ struct sandbox {
 	bool starts;      /* for a run, not only to say what it would be */
 	bool merged;      /* options are our own */
 	size_t scanned;   /* names that all patterns looked at */
+	struct net_policy net;
 	const char **notices; /* lines to print when the run starts */
 	size_t n_notices;
 	enum sandbox_tty tty;
@@ -277,6 +278,8 @@ struct run {
 	pid_t observer;   /* 0: none */
 	int observer_end; /* hangs up when the observer ends */
 	bool guarded;     /* something that is kept is writable: guard_begin() was called */
+	struct egress *egress;     /* the gateway's side of it, where there is a network; or NULL */
+	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;
 	struct shared *shared;
@@ -294,6 +297,9 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e);
  * Return: 0 or negative errno with @e; @ret_no_block as in supervise_build().
  */
 int supervise_identify(struct run *run, bool *ret_no_block, struct err *e);
+
+/** supervise_memory() - the memory that the description lies in. */
+void supervise_memory(const struct run *run, void **ret, size_t *ret_size);
 
 /** supervise_sandbox() - where the description of the run must be made. */
 struct sandbox *supervise_sandbox(struct run *run);

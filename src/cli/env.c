@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -119,6 +120,8 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 				r = put_fmt(s, n, e, "LOGNAME", pw->pw_name);
 		}
 	}
+	for (i = 0; r == 0 && egress_wanted(s) && egress_env[i]; i++)
+		put(s, n, egress_env[i]);
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 
@@ -194,7 +197,7 @@ int sandbox_env(struct sandbox *s, struct err *e)
 	if (r == 0 && count + vars.n > LIMIT_ENV)
 		r = err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
 	if (r == 0) {
-		s->env = arena_alloc(&s->arena, (count + vars.n + 16) * sizeof(*s->env));
+		s->env = arena_alloc(&s->arena, (count + vars.n + 32) * sizeof(*s->env));
 		s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
 		r = s->env && s->removed ? copy(s, &vars, &n, e) : sandbox_oom(e);
 	}

@@ -40,6 +40,8 @@ static const char *op_note(const struct jail_op *op)
 		return "fresh: null zero full random urandom tty pts shm";
 	case JAIL_OP_PRIVATE:
 		return "empty, writable, gone with the run";
+	case JAIL_OP_TEXT:
+		return "read-only; shows what bailey wrote";
 	case JAIL_OP_COPY:
 		return "a writable copy: the host's directory stays as it is, its sockets are dead";
 	default:

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -106,6 +107,9 @@ int sandbox_frame(struct sandbox *s, struct err *e)
 int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
+
+	if (r == 0 && egress_wanted(s))
+		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts, e);
 
 	sandbox_socket_ops(s);
 	return r;

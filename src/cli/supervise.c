@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "egress.h"
 #include "job.h"
 #include "report.h"
 #include "terminal.h"
@@ -223,8 +224,9 @@ static int on_report(void *arg, short revents, struct err *e)
 		on_ready(run, msg.ready.lost);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
-	case WIRE_NETWORK: /* jail->net */
-		return -EAGAIN;
+	case WIRE_NETWORK:
+		r = egress_begin(run, e);
+		return r < 0 ? r : -EAGAIN;
 	case WIRE_LISTENER:
 		r = report_begin(run, &run->shared->sandbox, fd, e);
 		return r < 0 ? r : -EAGAIN;
@@ -444,6 +446,12 @@ static void add_sources(struct run *run)
 			loop_add(&run->loop, front->watch, POLLIN, front->on_watch, front->arg);
 }
 
+void supervise_memory(const struct run *run, void **ret, size_t *ret_size)
+{
+	*ret = run->shared;
+	*ret_size = SHARED_SIZE;
+}
+
 int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct err *e)
 {
 	struct shared *sh = run->shared;
@@ -455,6 +463,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
 				       .nested = s->nested,
+				       .network = egress_wanted(s),
 				       .report = s->report,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
@@ -478,6 +487,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	size_t i;
 	int r;
 
+	run->argv = argv;
 	for (i = 0; i < s->n_notices; i++)
 		say("bailey: notice: %s\n", s->notices[i]);
 	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
@@ -500,6 +510,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	}
 	finish(run);
 	report_say(run, s, r < 0 || run->dry_run);
+	egress_end(run, say_line);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
@@ -509,6 +520,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 void supervise_abort(struct run *run)
 {
 	finish(run);
+	egress_end(run, say_line);
 	if (run->guarded)
 		guard_drop(&run->guard);
 }

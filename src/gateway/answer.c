@@ -8,6 +8,7 @@
 
 #include "conn.h"
 #include "dns.h"
+#include "udp.h"
 
 #define TTL 1u               /* the gateway judges anew at each connection, so nobody need ask it often; but rules change */
 #define ANSWER_MAX 4096u
@@ -185,6 +186,7 @@ static void answer_address(struct gateway *g, const struct question *to)
 		answer_none(g, to, DNS_NOERROR);
 		return;
 	}
+	udp_name(g, (unsigned int)i);
 	a = names_addr((unsigned int)i, v6);
 	send_answer(g, to, out, dns_answer_addr(&to->q, &a, TTL, out, sizeof(out)));
 }
@@ -289,6 +291,8 @@ static void answer(struct gateway *g, const struct question *to)
 		return;
 	}
 	k = judge_name(g, q->host);
+	if (!k.allowed && !k.verdict.rule && g->setup->ask)
+		k.allowed = k.exact = true; /* whoever connects is asked about; nobody else need know the name before */
 	if (!k.allowed) {
 		log_denied(g, to, &k.verdict, NULL);
 		answer_none(g, to, DNS_REFUSED);

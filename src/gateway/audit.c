@@ -24,13 +24,13 @@ _Static_assert(HEX_LEN == 2 * SHA256_SIZE, "the length of a hash as text");
 
 static const char zero_hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
-int audit_open(int dir, int ret_log[2], int *ret_head, struct err *e)
+int audit_open(int dir, int heads, const char *id, int ret_log[2], int *ret_head, struct err *e)
 {
 	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
 
 	ret_log[0] = openat(dir, "log.0", flags | O_APPEND, 0600);
 	ret_log[1] = openat(dir, "log.1", flags | O_APPEND, 0600);
-	*ret_head = openat(dir, "head", flags, 0600);
+	*ret_head = openat(heads, id, flags, 0600);
 	if (ret_log[0] >= 0 && ret_log[1] >= 0 && *ret_head >= 0)
 		return 0;
 	(void)err_sys(e, -errno, "audit log");

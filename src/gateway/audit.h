@@ -51,8 +51,12 @@ int audit_begin(struct audit *a, const int log[2], int head);
 /** audit_write() - one line. A sandbox can't fill the disk with it: lines are bounded in a second and in all. */
 void audit_write(struct audit *a, const struct audit_event *ev);
 
-/** audit_open() - the files of a log in the directory @dir, made when they are not there. Return: 0 or negative errno with @e. */
-int audit_open(int dir, int ret_log[2], int *ret_head, struct err *e);
+/**
+ * audit_open() - the files of the log @id, made when they are not there.
+ * @dir: the log's own directory; @heads: where the heads of all logs are
+ * Return: 0 or negative errno with @e.
+ */
+int audit_open(int dir, int heads, const char *id, int ret_log[2], int *ret_head, struct err *e);
 
 #define AUDIT_HEAD 128u /* bytes of the file */
 
@@ -78,10 +82,13 @@ bool audit_line_parse(const char *p, size_t n, struct audit_line *ret, char prev
 
 /**
  * audit_read() - call @each for every line, the oldest first; lines are checked against each other and the head.
- * @ret_bad: the sequence number where the chain is broken (edited, removed, in another order, cut off), or 0; @ret_why: a sentence
+ * @dir, @heads, @id: as in audit_open()
+ * @each: or NULL; it ends the reading with anything but 0
+ * @ret_bad, @ret_why: where the chain is broken (edited, removed, in another order, cut off) and how; *ret_why is NULL when it is whole
  * Return: 0, what @each returned, or negative errno with @e.
  */
-int audit_read(int dir, int (*each)(void *arg, const struct audit_line *line), void *arg,
-	       uint64_t *ret_bad, const char **ret_why, struct err *e);
+int audit_read(int dir, int heads, const char *id,
+	       int (*each)(void *arg, const struct audit_line *line), void *arg, uint64_t *ret_bad,
+	       const char **ret_why, struct err *e);
 
 #endif

@@ -8,13 +8,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "answer.h"
+#include "control.h"
 
 #define ROUNDS 16        /* of one connection in one turn of the loop */
 #define PIPE_SIZE 262144 /* asked for; a user has a budget for it, and gets less then */
@@ -129,8 +132,9 @@ static const char *via_name(enum conn_via via)
 
 struct net_request conn_request(const struct conn *c)
 {
+	/* through a proxy of the caller's, nobody here knows the address of a name */
 	return (struct net_request){ .host = *c->host ? c->host : NULL,
-				     .addr = &c->addr,
+				     .addr = c->proxy ? *c->host ? NULL : &c->target : &c->addr,
 				     .port = c->port,
 				     .proto = NET_TCP };
 }
@@ -222,6 +226,9 @@ bool conn_judge(struct gateway *g, struct conn *c)
 	const struct net_request q = conn_request(c);
 
 	c->verdict = net_policy_judge(&g->policy, &q);
+	/* a yes stands in for the rule that is not there; what rules deny it does not lift */
+	if (c->granted && !c->verdict.rule)
+		c->verdict.allowed = c->verdict.names_port = true;
 	return c->verdict.allowed;
 }
 
@@ -240,7 +247,7 @@ static void refuse_by_rule(struct gateway *g, struct conn *c)
 
 static void on_server(struct gateway *g, struct watch *w, uint32_t events);
 
-static void opened(struct gateway *g, struct conn *c)
+void conn_opened(struct gateway *g, struct conn *c)
 {
 	c->state = CONN_OPEN;
 	c->deadline = g->now + SILENT_MS;
@@ -253,6 +260,21 @@ static void opened(struct gateway *g, struct conn *c)
 		c->down.open = true; /* servers that speak first */
 }
 
+void conn_failed(struct gateway *g, struct conn *c, const char *why)
+{
+	fail(g, c, 502, why);
+}
+
+/* Somebody has answered: the server itself, or the proxy that is to dial it. */
+static void opened(struct gateway *g, struct conn *c)
+{
+	c->server.writable = c->server.readable = true;
+	if (c->proxy)
+		tunnel_begin(g, c);
+	else
+		conn_opened(g, c);
+}
+
 static void dial(struct gateway *g, struct conn *c)
 {
 	struct sockaddr_storage to;
@@ -261,7 +283,7 @@ static void dial(struct gateway *g, struct conn *c)
 
 	for (; c->next_addr < c->n_addrs; c->next_addr++) {
 		c->addr = c->addrs[c->next_addr];
-		size = gw_sockaddr(&c->addr, c->port, false, &to);
+		size = gw_sockaddr(&c->addr, c->proxy ? c->proxy->port : c->port, false, &to);
 		fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd < 0) {
 			r = -errno;
@@ -313,6 +335,12 @@ static void on_resolved(void *arg, const struct resolve_answer *a)
 	size_t i;
 
 	c->question = NULL;
+	if (c->proxy && !a->error) {
+		for (i = 0; i < a->n && i < CONN_ADDRS; i++)
+			c->addrs[c->n_addrs++] = a->addrs[i]; /* the caller's own choice */
+		dial(g, c);
+		return;
+	}
 	if (a->error) {
 		fail(g, c, a->error == -ENOENT ? 502 : 504, a->why);
 		return;
@@ -348,23 +376,70 @@ static void on_resolved(void *arg, const struct resolve_answer *a)
 	refuse_by_rule(g, c);
 }
 
+/* The same question is asked once. Return: whether somebody will answer. */
+static bool ask(struct gateway *g, struct conn *c)
+{
+	const struct conn *o;
+
+	if (!g->setup->ask || c->verdict.rule)
+		return false;
+	for (o = g->live; o; o = o->next) {
+		if (o->state == CONN_ASK && o->port == c->port && strcmp(o->host, c->host) == 0 &&
+		    (*c->host || memcmp(&o->addr, &c->addr, sizeof(c->addr)) == 0))
+			break;
+	}
+	c->ask = o ? o->ask : ++g->asks;
+	c->deadline = o ? o->deadline : 0;
+	c->state = CONN_ASK;
+	return o || control_ask(g, c);
+}
+
+const struct conn *conn_asked(const struct gateway *g, unsigned int n)
+{
+	const struct conn *c;
+
+	for (c = g->live; c && (c->state != CONN_ASK || c->ask != n); c = c->next)
+		;
+	return c;
+}
+
+void conn_answer(struct gateway *g, unsigned int n, bool yes, const char *why)
+{
+	struct conn *c, *next;
+
+	for (c = g->live; c; c = next) {
+		next = c->next;
+		if (c->state != CONN_ASK || (n && c->ask != n))
+			continue;
+		c->granted = yes;
+		if (yes)
+			conn_connect(g, c);
+		else
+			conn_refuse(g, c, why);
+	}
+}
+
 void conn_connect(struct gateway *g, struct conn *c)
 {
 	if (!conn_judge(g, c)) {
-		refuse_by_rule(g, c);
+		if (!ask(g, c))
+			refuse_by_rule(g, c);
 		return;
 	}
 	if (c->verdict.rule)
 		(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
 	c->state = CONN_RESOLVE;
 	c->deadline = g->now + RESOLVE_MS;
-	if (!*c->host) {
-		c->addrs[0] = c->addr;
+	c->proxy = upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port, c->port != 80);
+	if (c->proxy ? !*c->proxy->host : !*c->host) {
+		c->target = c->addr;
+		c->addrs[0] = c->proxy ? c->proxy->addr : c->addr;
 		c->n_addrs = 1;
 		dial(g, c);
 		return;
 	}
-	c->question = resolver_ask(g->resolver, c->host, on_resolved, c);
+	c->target = c->addr;
+	c->question = resolver_ask(g->resolver, c->proxy ? c->proxy->host : c->host, on_resolved, c);
 	if (!c->question && c->state == CONN_RESOLVE)
 		fail(g, c, 503, "too many questions at once");
 }
@@ -498,7 +573,7 @@ static bool open_step(struct gateway *g, struct conn *c, bool *ret_broken)
 	bool moved = look_step(g, c);
 
 	if (c->state != CONN_OPEN)
-		return moved;
+		return true; /* an answer of ours may be on its way now */
 	moved |= send_chunk(g, &c->in, &c->server, &c->up.bytes, ret_broken);
 	if (!*ret_broken && !c->in)
 		moved |= pump(g, &c->up, &c->client, &c->server, false, ret_broken);
@@ -518,6 +593,8 @@ void conn_step(struct gateway *g, struct conn *c)
 			break;
 		if (c->state == CONN_GREET)
 			moved |= proxy_step(g, c);
+		else if (c->state == CONN_TUNNEL)
+			moved |= tunnel_step(g, c);
 		else if (c->state == CONN_OPEN)
 			moved |= open_step(g, c, &broken);
 		else if (c->state == CONN_CLOSING)
@@ -551,7 +628,8 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 	if (events & (EPOLLOUT | EPOLLERR))
 		c->client.writable = true;
 	/* it has gone before there was a server: nobody waits for the answer */
-	if (events & (EPOLLHUP | EPOLLERR) && (c->state == CONN_RESOLVE || c->state == CONN_DIAL)) {
+	if (events & (EPOLLHUP | EPOLLERR) &&
+	    c->state >= CONN_ASK && c->state <= CONN_TUNNEL) {
 		conn_close(g, c, true);
 		return;
 	}
@@ -646,15 +724,34 @@ void conn_tick(struct gateway *g)
 		next = c->next;
 		if (!c->deadline || g->now < c->deadline)
 			continue;
-		if (c->state == CONN_DIAL && c->next_addr < c->n_addrs) {
+		if (c->state == CONN_ASK) {
+			conn_refuse(g, c, "nobody has answered");
+		} else if (c->state == CONN_DIAL && c->next_addr < c->n_addrs) {
 			gw_close(&c->server.watch);
 			dial(g, c);
-		} else if (c->state == CONN_DIAL || c->state == CONN_RESOLVE) {
+		} else if (c->state == CONN_DIAL || c->state == CONN_RESOLVE ||
+			   c->state == CONN_TUNNEL) {
 			fail(g, c, 504, "timed out");
 		} else {
 			conn_close(g, c, true);
 		}
 	}
+}
+
+/* The name, and the address that was dialled for it. */
+static bool still_allowed(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+	struct net_verdict v;
+
+	if (!conn_judge(g, c))
+		return false;
+	if (!*c->host || c->state == CONN_RESOLVE || c->proxy)
+		return true;
+	v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &c->addr);
+	if (!v.allowed)
+		c->verdict = v;
+	return v.allowed;
 }
 
 void conn_rejudge(struct gateway *g)
@@ -663,9 +760,9 @@ void conn_rejudge(struct gateway *g)
 
 	for (c = g->live; c; c = next) {
 		next = c->next;
-		if (c->state != CONN_RESOLVE && c->state != CONN_DIAL && c->state != CONN_OPEN)
+		if (c->state < CONN_RESOLVE || c->state > CONN_OPEN)
 			continue;
-		if (!conn_judge(g, c))
+		if (!still_allowed(g, c))
 			refuse_by_rule(g, c);
 		else if (c->verdict.rule)
 			(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);

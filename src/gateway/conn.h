@@ -4,8 +4,10 @@
  *
  *	state      what happens                                        next
  *	GREET      a proxy's client says where it wants to go          RESOLVE, or an answer and CLOSING
- * *	RESOLVE    the name's addresses are looked up and judged       DIAL, or refused
+ * *	ASK        a human is asked (control.c)                        RESOLVE, or refused
+ *	RESOLVE    the name's addresses are looked up and judged       DIAL, or refused
  *	DIAL       one of them answers, or the next is tried           OPEN, or refused
+ *	TUNNEL     the caller's own proxy dials                        OPEN, or refused
  *	OPEN       bytes go both ways, once the client's were looked at
  *	CLOSING    an answer of our own is on its way
  *
@@ -18,7 +20,7 @@
 #include "gw.h"
 #include "http/http.h"
 
-enum conn_state { CONN_FREE, CONN_GREET, CONN_RESOLVE, CONN_DIAL, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
+enum conn_state { CONN_FREE, CONN_GREET, CONN_ASK, CONN_RESOLVE, CONN_DIAL, CONN_TUNNEL, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
 
 enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS };
 
@@ -73,12 +75,16 @@ struct conn {
 	struct chunk *out;        /* of ours, to the client */
 	char host[NET_HOST_MAX + 1]; /* "" when only an address is known */
 	struct net_addr addr;     /* that the client asked for, or the one that was dialled */
+	struct net_addr target;   /* that the client asked for */
 	uint16_t port;
 	struct net_verdict verdict;
 	char rule[128];           /* of it, as written; rules go, connections stay */
 	struct net_addr addrs[CONN_ADDRS];
 	size_t n_addrs, next_addr;
 	void *question;           /* to the resolver, or NULL */
+	const struct upstream_proxy *proxy; /* that dials, or NULL */
+	unsigned int ask;         /* the number of the question to a human; one for all that want the same */
+	bool granted;             /* that human said yes, once */
 	uint64_t began, deadline; /* ms */
 	/* HTTP, look.c and proxy.c */
 	size_t scan;
@@ -119,6 +125,12 @@ void conn_step(struct gateway *g, struct conn *c);
 /** conn_tick() - once in a while: end what takes too long. */
 void conn_tick(struct gateway *g);
 
+/** conn_asked() - a connection that waits for the answer to question @ask. Return: it, or NULL. */
+const struct conn *conn_asked(const struct gateway *g, unsigned int ask);
+
+/** conn_answer() - the answer to question @ask (0: to all): go on, or refuse because of @why. */
+void conn_answer(struct gateway *g, unsigned int ask, bool yes, const char *why);
+
 /** conn_rejudge() - rules have changed: end what is denied now. */
 void conn_rejudge(struct gateway *g);
 
@@ -134,6 +146,16 @@ bool look_step(struct gateway *g, struct conn *c);
 
 /** proxy_step() - read what a proxy's client wants. Return: whether it made progress. */
 bool proxy_step(struct gateway *g, struct conn *c);
+
+/** tunnel_begin() - the caller's proxy is there: tell it what to dial. */
+void tunnel_begin(struct gateway *g, struct conn *c);
+
+/** tunnel_step() - read its answer. Return: whether it made progress. */
+bool tunnel_step(struct gateway *g, struct conn *c);
+
+/** conn_opened(), conn_failed() - how that ended. */
+void conn_opened(struct gateway *g, struct conn *c);
+void conn_failed(struct gateway *g, struct conn *c, const char *why);
 
 /** proxy_opened() - the server is there: tell the client as its protocol does. */
 void proxy_opened(struct gateway *g, struct conn *c);

@@ -18,7 +18,9 @@
 #include "answer.h"
 #include "confine.h"
 #include "conn.h"
+#include "control.h"
 #include "gw.h"
+#include "udp.h"
 
 #define EVENTS 64
 #define TICK_MS 500
@@ -126,6 +128,13 @@ static void on_dns(struct gateway *g, struct watch *w, uint32_t events)
 	answer_datagrams(g);
 }
 
+static void on_control(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	control_accept(g);
+}
+
 static void on_alive(struct gateway *g, struct watch *w, uint32_t events)
 {
 	(void)w;
@@ -194,11 +203,15 @@ static void loop(struct gateway *g)
 		resolver_tick(g->resolver, g->now);
 		if (g->now >= tick) {
 			conn_tick(g);
+			udp_tick(g);
 			tick = g->now + TICK_MS;
 		}
 		go_on(g);
 		bury(g);
 	}
+	while (g->live)
+		conn_close(g, g->live, true);
+	udp_end(g);
 }
 
 /* --- the beginning --- */
@@ -295,6 +308,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = take_memory(g, e);
 	if (r < 0)
 		return r;
+	if (s->upstream)
+		g->upstream = *s->upstream;
 	if (s->forget)
 		(void)munmap(s->forget, s->n_forget); /* of our own address space */
 	r = audit_begin(&g->audit, s->log, s->head);
@@ -308,6 +323,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		return err_sys(e, -errno, "gateway: epoll");
 	r = resolver_new(&g->resolver, g, e);
 	if (r == 0)
+		r = udp_init(g, e);
+	if (r == 0)
 		r = listen_to(g, &g->tcp, s->tcp, on_tcp, e);
 	if (r == 0)
 		r = listen_to(g, &g->dns, s->dns, on_dns, e);
@@ -315,6 +332,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = listen_to(g, &g->http, s->http, on_http, e);
 	if (r == 0)
 		r = listen_to(g, &g->socks, s->socks, on_socks, e);
+	if (r == 0)
+		r = listen_to(g, &g->control, s->control, on_control, e);
 	if (r == 0)
 		r = listen_to(g, &g->alive, s->alive, on_alive, e);
 	return r < 0 ? r : confine(s->uid, s->gid, e);

@@ -16,6 +16,7 @@
 
 #include "audit.h"
 #include "policy/policy.h"
+#include "upstream.h"
 #include "util/util.h"
 
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
@@ -30,6 +31,9 @@ struct gateway_setup {
 	int head;
 	int alive;   /* hangs up when the supervisor has gone */
 	bool v6;     /* the sandbox has IPv6 */
+	bool ask;    /* what no rule speaks of is asked about, over the control socket */
+	uid_t owner; /* who may control it */
+	const struct upstream *upstream; /* the caller's own proxies, or NULL */
 	const struct net_policy *policy;
 	const char *id;
 	uid_t uid;       /* whom to become, or -1 */

@@ -39,8 +39,10 @@ struct gateway {
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
 	struct watch tcp, dns, http, socks, control, alive;
 	struct resolver *resolver;
+	struct upstream upstream; /* a copy */
 	struct names names;
 	struct audit audit;
+	struct udp *udp;
 	struct conn *conns;                 /* LIMIT_CONNS places */
 	struct conn *free, *live, *dead;    /* dead ones are free when this turn of the loop is over */
 	struct conn *again;                 /* have more to do than one turn allows */
@@ -48,6 +50,7 @@ struct gateway {
 	void *buffers[64];                  /* idle, of struct chunk */
 	size_t n_buffers;
 	uint64_t counted[2];                /* connections accepted; refused because there were too many */
+	unsigned int asks;                  /* questions to a human so far */
 	uint64_t garbage;                   /* messages that were none */
 	unsigned int new_names;             /* allowance for names under wildcards, in tenths */
 	uint64_t new_names_at;

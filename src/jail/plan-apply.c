@@ -558,6 +558,19 @@ static int apply_mask(struct jail_apply *a, size_t index, struct err *e)
 	return attach_stage(a, dir, op->path, false, e);
 }
 
+static int apply_text(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	_cleanup_close_ int fd = -1;
+	char name[32];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "t%zu", index);
+	fd = openat(a->stage.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	r = fd < 0 ? -errno : fd_write_all(fd, op->text, strlen(op->text));
+	return r < 0 ? err_sys(e, r, "'%s'", op->path) : attach_stage(a, name, op->path, false, e);
+}
+
 /* There is no overlay to hide the name in: it is made unreadable, when it is there. */
 static int mask_instead(struct jail_apply *a, const struct jail_op *op, struct err *e)
 {
@@ -596,6 +609,8 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		return attach_fd(a, a->src[i], op->path, e);
 	case JAIL_OP_MASK:
 		return apply_mask(a, i, e);
+	case JAIL_OP_TEXT:
+		return apply_text(a, i, e);
 	case JAIL_OP_WHITEOUT: /* made with the overlay */
 		return a->lost & (1u << JAIL_LAYER_OVERLAY) ? mask_instead(a, op, e) : 0;
 	case JAIL_OP_UPPER: /* made with the overlay */

@@ -648,6 +648,22 @@ int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 	return r == 0 ? plan_sockets(&pl) : r;
 }
 
+int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
+		   const struct jail_host *host, const char *path, const char *text, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+	enum policy_state state = policy_eval(policy, path).state;
+	int r;
+
+	if ((state != POLICY_SHOW_RO && state != POLICY_SHOW_RW) ||
+	    host->type(host->ctx, path) != JAIL_FILE)
+		return 0;
+	r = add_ruled(&pl, JAIL_OP_TEXT, path, JAIL_OP_FILE, NULL);
+	if (r == 0)
+		plan->ops[plan->n - 1].text = text;
+	return r;
+}
+
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e)
 {
@@ -697,7 +713,8 @@ const char *jail_op_type_name(enum jail_op_type t)
 {
 	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",
 							"whiteout", "host",    "proc",  "dev",
-							"private",  "bind",    "mask",  "copy" };
+							"private",  "bind",    "mask",  "copy",
+							"text" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

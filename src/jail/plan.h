@@ -46,6 +46,7 @@ enum jail_op_type {
 	JAIL_OP_BIND,    /* the host's own file or directory; writable or not */
 	JAIL_OP_MASK,    /* an unreadable, empty file or directory */
 	JAIL_OP_COPY, /* a writable copy of the host's directory: an overlay that keeps what is changed */
+	JAIL_OP_TEXT, /* a file of the host shows a text of ours */
 	JAIL_OP_NUM
 };
 
@@ -85,6 +86,7 @@ struct jail_op {
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
 	dev_t dev;                      /* JAIL_OP_SOCKET: what was judged */
 	ino_t ino;
+	const char *text; /* JAIL_OP_TEXT */
 	const char *
 		store; /* JAIL_OP_COPY: an absolute path; in it are "upper" and "work", owned by the command's id. Not the planner's work */
 };
@@ -128,6 +130,14 @@ int jail_plan_frame(struct jail_plan *plan, struct arena *arena, const struct po
 		    const struct jail_host *host, struct err *e);
 int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 		    const struct jail_host *host, struct err *e);
+
+/**
+ * jail_plan_text() - after jail_plan_rules(): show @text in the place of the file @path, where the sandbox could read it.
+ * @text: borrowed, must outlive the plan
+ * Return: as jail_plan_make(); 0 also when there is no such file, or it is hidden.
+ */
+int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
+		   const struct jail_host *host, const char *path, const char *text, struct err *e);
 
 /**
  * jail_plan_early() - between the two: mark what can be mounted already (JAIL_OP_EARLY), and keep it in plan->early. Nothing is, when something of

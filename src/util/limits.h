@@ -63,5 +63,7 @@
 #define LIMIT_AUDIT (8u << 20)       /* bytes of one of the two files of a network log */
 #define LIMIT_CONNS 1024            /* connections of one sandbox at a time */
 #define LIMIT_QUESTIONS 128         /* of one sandbox to the name servers of the host at a time */
+#define LIMIT_UDP_PLACES 256         /* addresses and ports that one sandbox sends datagrams to */
+#define LIMIT_UDP_FLOWS 256          /* of its programs at a time */
 
 #endif

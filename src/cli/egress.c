@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "egress.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "gateway/gateway.h"
+#include "settings.h"
+
+#define STARTS_MAX 8     /* of one run: a gateway that always dies is not begun for ever */
+#define END_MS 2000      /* in which it writes the ends of its connections */
+#define SAID_MAX 5       /* refusals that the end of a run names */
+#define NOBODY 65534     /* whom root's gateway becomes where the sandbox has no block of ids */
+
+const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
+				   "HTTPS_PROXY=http://127.0.0.1:3128",
+				   "ALL_PROXY=socks5h://127.0.0.1:1080",
+				   "NO_PROXY=localhost,127.0.0.1,::1",
+				   "http_proxy=http://127.0.0.1:3128",
+				   "https_proxy=http://127.0.0.1:3128",
+				   "all_proxy=socks5h://127.0.0.1:1080",
+				   "no_proxy=localhost,127.0.0.1,::1",
+				   "NODE_USE_ENV_PROXY=1",
+				   NULL };
+
+const char egress_hosts[] = "127.0.0.1 localhost\n"
+			    "::1 localhost ip6-localhost ip6-loopback\n";
+
+struct egress {
+	struct run *run;
+	struct loop_source *wanted[JAIL_NET_NUM]; /* until there is a gateway */
+	struct loop_source *gone;                 /* hangs up with it */
+	pid_t pid;                                /* 0: none */
+	int alive;                                /* our end, or -1 */
+	int dir, heads;                           /* of the logs */
+	int own;                                  /* the directory of this run's */
+	int log[2], head, control;
+	char id[EGRESS_ID + 1];                   /* "": there is no log yet */
+	struct loop_source *controlled;           /* until there is a gateway */
+	unsigned int starts;
+	struct upstream upstream;
+};
+
+bool egress_wanted(const struct sandbox *s)
+{
+	return s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW;
+}
+
+static int open_dir(int at, const char *path, bool make)
+{
+	int fd;
+
+	if (make && mkdirat(at, path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int egress_dirs(const char *home, bool make, int *ret_dir, int *ret_heads, struct err *e)
+{
+	char state[LIMIT_PATH];
+	_cleanup_close_ int at = -1, dir = -1;
+	struct stat st;
+	int r;
+
+	if (settings_state_dir(home, state) < 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "HOME is not set to an absolute path");
+	r = make ? settings_make_dirs(state) : 0;
+	if (r == 0) {
+		at = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = at < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		dir = open_dir(at, "network", make);
+		r = dir < 0 ? dir : 0;
+	}
+	if (r == 0 && (fstat(dir, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022)))
+		r = -EPERM; /* others could write it */
+	if (r == 0) {
+		*ret_heads = open_dir(dir, "heads", make);
+		r = *ret_heads < 0 ? *ret_heads : 0;
+	}
+	if (r < 0)
+		return err_sys(e, r, "%.200s/network", state);
+	*ret_dir = TAKE_FD(dir);
+	return 0;
+}
+
+/* What the command was, for whoever lists the logs. */
+static void write_about(int dir, char *const *argv, const char *cwd)
+{
+	_cleanup_close_ int fd = openat(dir, "about", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct buf b = BUF_INIT(65536);
+	struct json j = { .out = &b };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "cwd", cwd);
+	json_open(&j, "command", '[');
+	for (; argv && *argv; argv++)
+		json_str(&j, NULL, *argv);
+	json_close(&j, ']');
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	if (fd >= 0 && !b.failed)
+		(void)fd_write_all(fd, b.data, b.len); /* only for people */
+	buf_done(&b);
+}
+
+int egress_address(int dir, struct sockaddr_un *ret)
+{
+	/* a path may be longer than an address can be */
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control", dir);
+	return (int)sizeof(*ret);
+}
+
+/* Who can reach the socket is decided by the directory, and again by the gateway (SO_PEERCRED). */
+static int open_control(struct egress *g)
+{
+	struct sockaddr_un at;
+	socklen_t size = (socklen_t)egress_address(g->own, &at);
+
+	g->control = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (g->control < 0 || bind(g->control, (struct sockaddr *)&at, size) < 0 ||
+	    listen(g->control, 8) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A log of this run. */
+static int open_log(struct egress *g, struct err *e)
+{
+	const struct sandbox *s = supervise_sandbox(g->run);
+	unsigned char random[EGRESS_ID / 2];
+	size_t i;
+	int r;
+
+	r = egress_dirs(s->home, true, &g->dir, &g->heads, e);
+	if (r < 0)
+		return r;
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return err_sys(e, -errno, "random numbers");
+	for (i = 0; i < sizeof(random); i++)
+		(void)snprintf(g->id + 2 * i, 3, "%02x", random[i]);
+	g->own = open_dir(g->dir, g->id, true);
+	if (g->own < 0)
+		return err_sys(e, g->own, "network log");
+	write_about(g->own, g->run->argv, s->cwd);
+	r = open_control(g);
+	if (r < 0)
+		return err_sys(e, r, "control socket of the gateway");
+	return audit_open(g->own, g->heads, g->id, g->log, &g->head, e);
+}
+
+static int on_gone(void *arg, short revents, struct err *e);
+
+static void close_pair(int pair[2])
+{
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+}
+
+static int start(struct egress *g, struct err *e)
+{
+	const struct sandbox *s = supervise_sandbox(g->run);
+	const int *net = g->run->jail.net;
+	struct gateway_setup setup;
+	int pair[2], domain = AF_INET, r;
+	socklen_t n = sizeof(domain);
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, -errno, "gateway");
+	(void)getsockopt(net[JAIL_NET_TCP], SOL_SOCKET, SO_DOMAIN, &domain, &n); /* else: IPv4 */
+	setup = (struct gateway_setup){ .tcp = net[JAIL_NET_TCP],
+					.dns = net[JAIL_NET_DNS],
+					.http = net[JAIL_NET_HTTP],
+					.socks = net[JAIL_NET_SOCKS],
+					.door = -1,
+					.control = g->control,
+					.log = { g->log[0], g->log[1] },
+					.head = g->head,
+					.alive = pair[1],
+					.v6 = domain == AF_INET6,
+					.owner = geteuid(),
+					.policy = &s->net,
+					.id = g->id,
+					.uid = (uid_t)-1,
+					.gid = (gid_t)-1 };
+	setup.upstream = &g->upstream;
+	supervise_memory(g->run, &setup.forget, &setup.n_forget);
+	if (geteuid() == 0) {
+		setup.uid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 :
+							   NOBODY;
+		setup.gid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_gid + JAIL_BLOCK_SIZE - 1 :
+							   NOBODY;
+	}
+	r = gateway_start(&setup, &g->pid, e);
+	if (r < 0) {
+		close_pair(pair);
+		return r;
+	}
+	(void)close(pair[1]);
+	g->alive = pair[0];
+	g->starts++;
+	if (!g->gone)
+		g->gone = loop_add(&g->run->loop, g->alive, POLLIN, on_gone, g);
+	if (g->gone) {
+		g->gone->fd = g->alive;
+		g->gone->events = POLLIN;
+	}
+	return 0;
+}
+
+static void want(struct egress *g, bool yes)
+{
+	size_t i;
+
+	for (i = 0; i < JAIL_NET_NUM; i++) {
+		if (g->wanted[i])
+			g->wanted[i]->events = yes ? POLLIN : 0;
+	}
+	if (g->controlled)
+		g->controlled->events = yes ? POLLIN : 0;
+}
+
+static void say(const char *what, const char *why)
+{
+	char line[700];
+	int n = snprintf(line, sizeof(line), "bailey: network: %s: %.400s\n", what, why);
+
+	(void)fd_write_all(2, line, (size_t)n); /* a notice */
+}
+
+/* Somebody inside uses the network, and there is no gateway. */
+static int on_wanted(void *arg, short revents, struct err *e)
+{
+	struct egress *g = arg;
+	struct err own = ERR_INIT;
+
+	(void)revents;
+	(void)e;
+	want(g, false);
+	if (start(g, &own) < 0) {
+		/* nobody answers: closed is what it is, and what it stays */
+		say("the gateway can't be started, so there is none", own.msg);
+		egress_close(g->run);
+	}
+	return -EAGAIN;
+}
+
+static void reap(struct egress *g)
+{
+	if (g->pid > 0) {
+		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	g->pid = 0;
+}
+
+/* It says nothing, so what comes is its end. */
+static int on_gone(void *arg, short revents, struct err *e)
+{
+	struct egress *g = arg;
+
+	(void)revents;
+	(void)e;
+	g->gone->events = 0;
+	cleanup_close(&g->alive);
+	g->alive = -1;
+	(void)kill(g->pid, SIGKILL); /* our child, not reaped yet */
+	reap(g);
+	if (g->starts < STARTS_MAX) {
+		say("the gateway has ended", "open connections are lost; the next one starts it again");
+		want(g, true);
+	} else {
+		say("the gateway has ended too often", "there is no network any more");
+		egress_close(g->run);
+	}
+	return -EAGAIN;
+}
+
+void egress_close(struct run *run)
+{
+	size_t i;
+
+	for (i = 0; i < JAIL_NET_NUM; i++) {
+		if (run->egress->wanted[i])
+			run->egress->wanted[i]->events = 0;
+		cleanup_close(&run->jail.net[i]);
+		run->jail.net[i] = -1;
+	}
+}
+
+/* HTTP_PROXY in capitals is not read, as curl does: a web server's scripts get it from any client. */
+static const char *either(const char *lower, const char *upper)
+{
+	const char *v = getenv(lower);
+
+	return v && *v ? v : upper ? getenv(upper) : NULL;
+}
+
+int egress_begin(struct run *run, struct err *e)
+{
+	struct egress *g = calloc(1, sizeof(*g));
+	size_t i;
+	int r;
+
+	if (!g)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	*g = (struct egress){
+		.run = run, .alive = -1, .dir = -1, .heads = -1, .own = -1, .log = { -1, -1 }, .head = -1, .control = -1
+	};
+	run->egress = g;
+	r = upstream_parse(&g->upstream, either("http_proxy", NULL), either("https_proxy", "HTTPS_PROXY"),
+			   either("no_proxy", "NO_PROXY"), e);
+	if (r < 0)
+		return r;
+	r = open_log(g, e);
+	if (r < 0)
+		return r;
+	for (i = 0; i < JAIL_NET_NUM; i++) {
+		g->wanted[i] = loop_add(&run->loop, run->jail.net[i], POLLIN, on_wanted, g);
+		if (!g->wanted[i])
+			return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	}
+	g->controlled = loop_add(&run->loop, g->control, POLLIN, on_wanted, g);
+	return g->controlled ? 0 : err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+}
+
+/* --- the end --- */
+
+struct refusals {
+	struct arena arena;
+	const char *said[SAID_MAX];
+	size_t n, more;
+	void (*say)(const char *line);
+};
+
+static const char *text_of(const struct json_node *line, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = line->first; n; n = n->next) {
+		if (strcmp(n->key, key) == 0)
+			return n->text;
+	}
+	return NULL;
+}
+
+/* A refusal of the log, once for each name and reason. */
+static int on_line(void *arg, const struct audit_line *line)
+{
+	struct refusals *f = arg;
+	struct arena a = ARENA_INIT(65536);
+	const struct json_node *root;
+	const char *event, *name, *port, *reason, *text;
+	size_t i;
+
+	if (json_read("log", line->text, line->len, &a, &root, NULL) == 0) {
+		event = text_of(root, "event");
+		name = text_of(root, "name");
+		name = name ? name : text_of(root, "address");
+		port = text_of(root, "port");
+		reason = text_of(root, "reason");
+		if (event && strcmp(event, "deny") == 0 && name) {
+			text = arena_printf(&f->arena, "network: %s%s%s %s%s", name, port ? ":" : "",
+					    port ? port : "",
+					    reason && strncmp(reason, "denied", 6) == 0 ? "" : "denied: ",
+					    reason ? reason : "no rule allows it");
+			for (i = 0; text && i < f->n && strcmp(f->said[i], text) != 0; i++)
+				;
+			if (text && i == f->n && f->n < SAID_MAX)
+				f->said[f->n++] = text;
+			else if (i == f->n)
+				f->more++;
+		}
+	}
+	arena_done(&a);
+	return 0;
+}
+
+static void say_refused(struct egress *g, void (*out)(const char *line))
+{
+	struct refusals f = { .arena = ARENA_INIT(1u << 20) };
+	const char *why = NULL;
+	struct err e = ERR_INIT;
+	char line[200];
+	size_t i;
+
+	if (audit_read(g->own, g->heads, g->id, on_line, &f, NULL, &why, &e) == 0 && f.n > 0) {
+		for (i = 0; i < f.n; i++)
+			out(f.said[i]);
+		(void)snprintf(line, sizeof(line), "network: %s%s%sall of it: bailey network log %s",
+			       f.more ? "and more; " : "", why ? why : "", why ? "; " : "", g->id);
+		out(line);
+	}
+	arena_done(&f.arena);
+}
+
+/* Nobody has used the network: there is nothing to keep. */
+static void remove_log(struct egress *g)
+{
+	static const char *const names[] = { "log.0", "log.1", "about" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		(void)unlinkat(g->own, names[i], 0);
+	(void)unlinkat(g->dir, g->id, AT_REMOVEDIR);
+	(void)unlinkat(g->heads, g->id, 0);
+}
+
+void egress_end(struct run *run, void (*out)(const char *line))
+{
+	struct egress *g = run->egress;
+	int i;
+
+	if (!g)
+		return;
+	cleanup_close(&g->alive); /* it writes the ends of its connections now */
+	g->alive = -1;
+	for (i = 0; g->pid > 0 && i < END_MS; i++) {
+		if (waitpid(g->pid, NULL, WNOHANG) == g->pid)
+			g->pid = 0;
+		else
+			(void)usleep(1000);
+	}
+	if (g->pid > 0)
+		(void)kill(g->pid, SIGKILL);
+	reap(g);
+	if (g->head >= 0)
+		say_refused(g, out);
+	if (g->own >= 0)
+		(void)unlinkat(g->own, "control", 0); /* nobody listens any more */
+	if (g->head >= 0 && g->starts == 0)
+		remove_log(g);
+	cleanup_close(&g->dir);
+	cleanup_close(&g->heads);
+	cleanup_close(&g->log[0]);
+	cleanup_close(&g->log[1]);
+	cleanup_close(&g->head);
+	cleanup_close(&g->control);
+	cleanup_close(&g->own);
+	free(g);
+	run->egress = NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor's side of the gateway (docs/adr/0013): it is started by the first use of the network, and again when it has died; its log is kept
+ * under the state directory, in network/ID, with the head of the log in network/heads/ID.
+ */
+#ifndef BAILEY_CLI_EGRESS_H
+#define BAILEY_CLI_EGRESS_H
+
+#include <sys/un.h>
+
+#include "sandbox.h"
+
+struct run;
+
+#define EGRESS_ID 10 /* lowercase hexadecimal digits */
+
+/** egress_wanted() - whether the run's network needs a gateway. */
+bool egress_wanted(const struct sandbox *s);
+
+/** egress_env() - the variables that tell programs of the proxies, "NAME=VALUE" each, NULL behind the last. */
+extern const char *const egress_env[];
+
+/* What /etc/hosts says inside: the host's entries would hide names from the rules. */
+extern const char egress_hosts[];
+
+/** egress_begin() - the sandbox has sent its sockets (jail->net). Return: 0 or negative errno with @e. */
+int egress_begin(struct run *run, struct err *e);
+
+/** egress_close() - there is no network any more: what is sent is refused. */
+void egress_close(struct run *run);
+
+/** egress_end() - nothing of the run is left: end the gateway, say what was refused. */
+void egress_end(struct run *run, void (*say)(const char *line));
+
+/** egress_address() - of the control socket of the run whose directory is @dir. Return: its size. */
+int egress_address(int dir, struct sockaddr_un *ret);
+
+/**
+ * egress_dirs() - open the directories of the logs.
+ * @make: make them when they are not there
+ * Return: 0; -ENOENT; or another negative errno with @e.
+ */
+int egress_dirs(const char *home, bool make, int *ret_dir, int *ret_heads, struct err *e);
+
+#endif

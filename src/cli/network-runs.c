@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "network-runs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "gateway/gateway.h"
+
+#define FOLLOW_MS 200
+#define ANSWER_MS 5000
+#define ANSWER_MAX (2u << 20)
+
+const char *network_text(const struct json_node *root, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = root->first; n; n = n->next) {
+		if (strcmp(n->key, key) == 0)
+			return n->type == JSON_STRING || n->type == JSON_NUMBER ? n->text : NULL;
+	}
+	return NULL;
+}
+
+int network_runs_open(struct network_runs *n, struct err *e)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	int r = sandbox_find_home(&s, e);
+
+	*n = (struct network_runs){ .dir = -1, .heads = -1 };
+	if (r == 0)
+		r = egress_dirs(s.home, false, &n->dir, &n->heads, e);
+	sandbox_done(&s);
+	return r == -ENOENT ? 0 : r;
+}
+
+void network_runs_done(struct network_runs *n)
+{
+	cleanup_close(&n->dir);
+	cleanup_close(&n->heads);
+	n->dir = n->heads = -1;
+}
+
+static bool is_id(const char *word, size_t least)
+{
+	size_t n = strspn(word, "0123456789abcdef");
+
+	return !word[n] && n >= least && n <= EGRESS_ID;
+}
+
+/* Call @each for every run; it returns what ends that, or 0. */
+static int for_each(const struct network_runs *n,
+		    int (*each)(void *arg, const char *id, const struct stat *st), void *arg)
+{
+	int fd = n->dir < 0 ? -1 : openat(n->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *en;
+	struct stat st;
+
+	if (!d) {
+		cleanup_close(&fd);
+		return 0;
+	}
+	while (r == 0 && (en = readdir(d))) {
+		if (is_id(en->d_name, EGRESS_ID) &&
+		    fstatat(n->dir, en->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+			r = each(arg, en->d_name, &st);
+	}
+	(void)closedir(d);
+	return r;
+}
+
+struct search {
+	const char *word;
+	char id[EGRESS_ID + 1];
+	struct timespec time;
+	size_t found;
+};
+
+static int on_found(void *arg, const char *id, const struct stat *st)
+{
+	struct search *s = arg;
+	bool newer = st->st_ctim.tv_sec > s->time.tv_sec ||
+		     (st->st_ctim.tv_sec == s->time.tv_sec && st->st_ctim.tv_nsec > s->time.tv_nsec);
+
+	if (s->word && strncmp(id, s->word, strlen(s->word)) != 0)
+		return 0;
+	if (s->found == 0 || newer) {
+		memcpy(s->id, id, sizeof(s->id));
+		s->time = st->st_ctim;
+	}
+	s->found++;
+	return 0;
+}
+
+int network_runs_find(const struct network_runs *n, const char *word, char *id, struct err *e)
+{
+	struct search s = { .word = word };
+	int fd;
+
+	if (word && !is_id(word, 4))
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
+			       word, EGRESS_ID);
+	(void)for_each(n, on_found, &s);
+	if (s.found == 0)
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
+				      "no run has had a network%.0s",
+			       word ? word : "");
+	if (word && s.found > 1)
+		return err_set(e, ERR_USAGE, -EEXIST, "'%.100s' is the beginning of several IDs", word);
+	memcpy(id, s.id, sizeof(s.id));
+	fd = openat(n->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, -errno, "network log %s", id) : fd;
+}
+
+/* --- the log --- */
+
+#define KEPT_MAX 100000u
+
+struct printing {
+	const struct network_log_options *o;
+	uint64_t last; /* printed or passed over */
+	uint64_t from; /* lines before are passed over */
+	bool counting;
+	uint64_t matches;
+	struct buf out;
+};
+
+static bool is_denial(const struct json_node *root)
+{
+	const char *decision = network_text(root, "decision");
+
+	return decision && strcmp(decision, "deny") == 0;
+}
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+static void print_text(struct buf *b, const struct json_node *root)
+{
+	const char *event = or_empty(network_text(root, "event"));
+	const char *name = network_text(root, "name"), *address = network_text(root, "address");
+	const char *port = network_text(root, "port"), *via = network_text(root, "via");
+	const char *rule = network_text(root, "rule"), *reason = network_text(root, "reason");
+	const char *sent = network_text(root, "sent"), *received = network_text(root, "received");
+	const char *decision = network_text(root, "decision");
+
+	buf_printf(b, "%s  %-6s ", or_empty(network_text(root, "time")), event);
+	if (strcmp(event, "change") == 0 && decision)
+		buf_printf(b, " %s", decision);
+	if (name || address) {
+		buf_puts(b, " ");
+		buf_quote(b, name ? name : address);
+		if (port)
+			buf_printf(b, ":%s", port);
+		if (name && address)
+			buf_printf(b, " (%s)", address);
+	}
+	if (via)
+		buf_printf(b, "  %s", via);
+	if (rule) {
+		buf_puts(b, "  ");
+		buf_quote(b, rule);
+	}
+	if (strcmp(event, "close") == 0 && sent && received)
+		buf_printf(b, "  sent %s, received %s bytes in %s ms", sent, received,
+			   or_empty(network_text(root, "ms")));
+	if (reason) {
+		buf_puts(b, "  ");
+		buf_quote(b, reason);
+	}
+	buf_puts(b, "\n");
+}
+
+static int on_line(void *arg, const struct audit_line *line)
+{
+	struct printing *p = arg;
+	struct arena a = ARENA_INIT(65536);
+	const struct json_node *root;
+
+	if (line->seq <= p->last)
+		return 0;
+	if (json_read("log", line->text, line->len, &a, &root, NULL) == 0 &&
+	    (!p->o->denied || is_denial(root))) {
+		p->matches++;
+		if (!p->counting && p->matches > p->from) {
+			if (p->o->json) {
+				buf_add(&p->out, line->text, line->len);
+				buf_puts(&p->out, "\n");
+			} else {
+				print_text(&p->out, root);
+			}
+		}
+	}
+	if (!p->counting)
+		p->last = line->seq;
+	arena_done(&a);
+	return 0;
+}
+
+/* Whether the run's gateway, or its supervisor, still listens. */
+static bool is_live(int dir)
+{
+	struct sockaddr_un at;
+	socklen_t size = (socklen_t)egress_address(dir, &at);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && faccessat(dir, "control", F_OK, 0) == 0 &&
+	       connect(fd, (struct sockaddr *)&at, size) == 0;
+}
+
+static int flush_out(struct printing *p, struct err *e)
+{
+	int r = p->out.failed ? err_set(e, ERR_SYSTEM, -E2BIG, "the log is too long; use --limit") :
+				0;
+
+	if (r == 0 && p->out.len > 0)
+		r = fd_write_all(1, p->out.data, p->out.len);
+	p->out.len = 0;
+	return r;
+}
+
+int network_runs_log(const char *word, const struct network_log_options *o, struct err *e)
+{
+	struct printing p = { .o = o, .out = BUF_INIT(4 * LIMIT_AUDIT) };
+	_cleanup_close_ int dir = -1;
+	const char *why = NULL;
+	struct network_runs n;
+	uint64_t bad = 0;
+	char id[EGRESS_ID + 1];
+	bool live = true;
+	int r = network_runs_open(&n, e);
+
+	if (r == 0) {
+		dir = network_runs_find(&n, word, id, e);
+		r = dir < 0 ? dir : 0;
+	}
+	if (r == 0 && o->limit) {
+		p.counting = true;
+		r = audit_read(dir, n.heads, id, on_line, &p, NULL, NULL, e);
+		p.from = p.matches > o->limit ? p.matches - o->limit : 0;
+		p.matches = 0;
+		p.counting = false;
+	}
+	while (r == 0) {
+		r = audit_read(dir, n.heads, id, o->verify ? NULL : on_line, &p, &bad, &why, e);
+		if (r == 0)
+			r = flush_out(&p, e);
+		if (r < 0 || !o->follow || o->verify || !live)
+			break;
+		live = faccessat(dir, "control", F_OK, 0) == 0;
+		(void)poll(NULL, 0, FOLLOW_MS);
+	}
+	if (r == 0 && why) {
+		(void)dprintf(2, "bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
+			      id, (unsigned long long)bad, why);
+		r = 1;
+	} else if (r == 0 && o->verify) {
+		(void)dprintf(1, "the log %s is whole\n", id);
+	}
+	buf_done(&p.out);
+	network_runs_done(&n);
+	return r;
+}
+
+/* --- all of them --- */
+
+struct listing {
+	const struct network_runs *runs;
+	bool json;
+	struct json j;
+	struct buf *out;
+	size_t n;
+};
+
+static int on_listed(void *arg, const char *id, const struct stat *st)
+{
+	struct listing *l = arg;
+	_cleanup_close_ int dir = openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, "about", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct arena a = ARENA_INIT(1u << 20);
+	struct buf about = BUF_INIT(1u << 17), words = BUF_INIT(1u << 17);
+	const struct json_node *root = NULL, *n, *word;
+	const char *cwd = NULL, *state;
+
+	if (dir < 0)
+		return 0;
+	state = is_live(dir) ? "live" : "ended";
+	if (fd >= 0 && fd_read_all(fd, &about) == 0 && about.data &&
+	    json_read("about", about.data, about.len, &a, &root, NULL) == 0) {
+		cwd = network_text(root, "cwd");
+		for (n = root->first; n; n = n->next) {
+			for (word = strcmp(n->key, "command") == 0 ? n->first : NULL; word;
+			     word = word->next) {
+				if (words.len > 0)
+					buf_puts(&words, " ");
+				text_shell(&words, word->text ? word->text : "");
+			}
+		}
+	}
+	if (l->json) {
+		json_open(&l->j, NULL, '{');
+		json_str(&l->j, "id", id);
+		json_str(&l->j, "state", state);
+		json_int(&l->j, "time", (long long)st->st_ctim.tv_sec);
+		json_str(&l->j, "cwd", cwd);
+		json_str(&l->j, "command", words.data ? words.data : "");
+		json_close(&l->j, '}');
+	} else {
+		buf_printf(l->out, "%s  %-5s  ", id, state);
+		buf_quote(l->out, cwd ? cwd : "");
+		buf_puts(l->out, "  ");
+		buf_quote(l->out, words.data ? words.data : "");
+		buf_puts(l->out, "\n");
+	}
+	l->n++;
+	buf_done(&about);
+	buf_done(&words);
+	arena_done(&a);
+	return 0;
+}
+
+int network_runs_list(bool json, struct err *e)
+{
+	struct buf out = BUF_INIT(LIMIT_OUTPUT);
+	struct network_runs n;
+	struct listing l = { .runs = &n, .json = json, .j = { .out = &out }, .out = &out };
+	int r = network_runs_open(&n, e);
+
+	if (r == 0) {
+		if (json)
+			json_open(&l.j, NULL, '[');
+		(void)for_each(&n, on_listed, &l);
+		if (json) {
+			json_close(&l.j, ']');
+			buf_puts(&out, "\n");
+		}
+		r = cli_print(&out);
+	}
+	buf_done(&out);
+	network_runs_done(&n);
+	return r;
+}
+
+/* --- the gateway of a live one --- */
+
+static int read_line(int fd, struct buf *b)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char part[8192];
+	ssize_t n;
+
+	while (b->len == 0 || b->data[b->len - 1] != '\n') {
+		if (poll(&p, 1, ANSWER_MS) != 1)
+			return -ETIMEDOUT;
+		n = recv(fd, part, sizeof(part), 0);
+		if (n <= 0)
+			return n < 0 ? -errno : -ECONNRESET;
+		buf_add(b, part, (size_t)n);
+		if (b->failed)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+int network_runs_ask(const char *word, const char *request, struct arena *a,
+		     const struct json_node **ret, struct err *e)
+{
+	_cleanup_close_ int dir = -1, fd = -1;
+	struct buf answer = BUF_INIT(ANSWER_MAX);
+	const struct json_node *n;
+	struct sockaddr_un at;
+	struct network_runs runs;
+	char id[EGRESS_ID + 1];
+	socklen_t size;
+	int r = network_runs_open(&runs, e);
+
+	if (r == 0) {
+		dir = network_runs_find(&runs, word, id, e);
+		r = dir < 0 ? dir : 0;
+	}
+	network_runs_done(&runs);
+	if (r < 0)
+		return r;
+	size = (socklen_t)egress_address(dir, &at);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, size) < 0)
+		return err_set(e, ERR_USAGE, -ENOENT, "run %s has ended; its rules can't change any more", id);
+	r = fd_write_all(fd, request, strlen(request));
+	if (r == 0)
+		r = fd_write_all(fd, "\n", 1);
+	if (r == 0)
+		r = read_line(fd, &answer);
+	if (r < 0)
+		(void)err_sys(e, r, "gateway of run %s", id);
+	else
+		r = json_read("gateway", answer.data, answer.len - 1, a, ret, e);
+	buf_done(&answer);
+	if (r < 0)
+		return r;
+	for (n = (*ret)->first; n; n = n->next) {
+		if (strcmp(n->key, "ok") == 0 && n->value)
+			return 0;
+	}
+	return err_set(e, ERR_USAGE, -EINVAL, "%s", or_empty(network_text(*ret, "error")));
+}

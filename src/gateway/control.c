@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "udp.h"
+
+#define CLIENTS 8
+#define LINE_MAX_BYTES 16384u
+#define OUTPUT_MAX (1u << 20) /* a policy of many rules */
+#define ASK_MS 120000         /* in which a human answers */
+
+struct client {
+	struct watch watch;
+	size_t n;
+	bool asks; /* wants to be asked */
+	char line[LINE_MAX_BYTES];
+};
+
+static struct client clients[CLIENTS]; /* one process, one loop */
+static bool begun;
+
+static void drop(struct gateway *g, struct client *c)
+{
+	bool left = false;
+	size_t i;
+
+	gw_close(&c->watch);
+	c->asks = false;
+	for (i = 0; i < CLIENTS; i++)
+		left |= clients[i].watch.fd >= 0 && clients[i].asks;
+	if (!left)
+		conn_answer(g, 0, false, "nobody is there to be asked");
+}
+
+static void reply(struct gateway *g, struct client *c, struct buf *b)
+{
+	buf_puts(b, "\n");
+	/* a client that does not read is dropped, and loses nothing but the answer */
+	if (b->failed ||
+	    send(c->watch.fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b->len)
+		drop(g, c);
+}
+
+static void reply_plain(struct gateway *g, struct client *c, const char *error)
+{
+	struct buf b = BUF_INIT(4096);
+	struct json j = { .out = &b };
+
+	json_open(&j, NULL, '{');
+	json_bool(&j, "ok", !error);
+	if (error)
+		json_str(&j, "error", error);
+	json_close(&j, '}');
+	reply(g, c, &b);
+	buf_done(&b);
+}
+
+static const char *text_of(const struct json_node *root, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = root->first; n; n = n->next) {
+		if (strcmp(n->key, key) == 0)
+			return n->type == JSON_STRING || n->type == JSON_NUMBER ? n->text : NULL;
+	}
+	return NULL;
+}
+
+static bool flag_of(const struct json_node *root, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = root->first; n; n = n->next) {
+		if (strcmp(n->key, key) == 0)
+			return n->type == JSON_BOOL && n->value;
+	}
+	return false;
+}
+
+static void log_change(struct gateway *g, const char *op, const struct net_rule *r)
+{
+	const struct audit_event ev = { .event = "change",
+					.decision = op,
+					.rule = r->text,
+					.origin = r->origin,
+					.reason = r->reason };
+
+	audit_write(&g->audit, &ev);
+}
+
+/* Take the live rule that is the same but for what it says out. Return: whether there was one. */
+static bool remove_live(struct gateway *g, const struct net_rule *r)
+{
+	struct net_policy *p = &g->policy;
+	bool found = false;
+	size_t i = 0;
+
+	while (i < p->n) {
+		const struct net_rule *o = &p->rules[i];
+
+		if (o->layer != POLICY_LIVE || o->what != r->what || o->port != r->port ||
+		    o->prefix != r->prefix || memcmp(&o->addr, &r->addr, sizeof(r->addr)) != 0 ||
+		    (o->host && r->host && strcmp(o->host, r->host) != 0) || !o->host != !r->host) {
+			i++;
+			continue;
+		}
+		memmove(&p->rules[i], &p->rules[i + 1], (p->n - i - 1) * sizeof(*o));
+		p->n--;
+		found = true;
+	}
+	return found;
+}
+
+void control_changed(struct gateway *g)
+{
+	conn_rejudge(g);
+	udp_rejudge(g);
+}
+
+/* Return: 0 or negative errno with @e. */
+static int change(struct gateway *g, const struct json_node *root, const char *op, struct err *e)
+{
+	const char *text = text_of(root, "rule"), *reason = text_of(root, "reason");
+	bool allow = strcmp(op, "allow") == 0, removes = strcmp(op, "remove") == 0;
+	struct net_rule rule;
+	int r;
+
+	if (!text)
+		return err_set(e, ERR_USAGE, -EINVAL, "rule: expected a string");
+	r = net_rule_parse(&rule, text, allow, flag_of(root, "cidr"), flag_of(root, "risky"),
+			   POLICY_LIVE, "live", reason, &g->arena, e);
+	if (r < 0)
+		return r;
+	if (!remove_live(g, &rule) && removes)
+		return err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'", text);
+	if (!removes)
+		r = net_policy_add(&g->policy, &rule, e);
+	if (r < 0)
+		return r;
+	log_change(g, op, &rule);
+	control_changed(g);
+	return 0;
+}
+
+static void reply_policy(struct gateway *g, struct client *c)
+{
+	struct buf b = BUF_INIT(OUTPUT_MAX);
+	struct json j = { .out = &b };
+	size_t i;
+
+	json_open(&j, NULL, '{');
+	json_bool(&j, "ok", true);
+	json_str(&j, "mode", net_mode_name(g->policy.mode));
+	json_open(&j, "rules", '[');
+	for (i = 0; i < g->policy.n; i++) {
+		const struct net_rule *r = &g->policy.rules[i];
+
+		json_open(&j, NULL, '{');
+		json_str(&j, "action", r->allow ? "allow" : "deny");
+		json_str(&j, "rule", r->text);
+		json_str(&j, "layer", policy_layer_name(r->layer));
+		json_str(&j, "origin", r->origin);
+		if (r->reason)
+			json_str(&j, "reason", r->reason);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_close(&j, '}');
+	reply(g, c, &b);
+	buf_done(&b);
+}
+
+static void reply_status(struct gateway *g, struct client *c)
+{
+	struct buf b = BUF_INIT(4096);
+	struct json j = { .out = &b };
+	const struct conn *k;
+	long long live = 0;
+
+	for (k = g->live; k; k = k->next)
+		live++;
+	json_open(&j, NULL, '{');
+	json_bool(&j, "ok", true);
+	json_int(&j, "connections", live);
+	json_int(&j, "accepted", (long long)g->counted[0]);
+	json_int(&j, "turned-away", (long long)g->counted[1]);
+	json_int(&j, "names", g->names.n);
+	json_int(&j, "garbage", (long long)g->garbage);
+	json_int(&j, "log-lines", (long long)g->audit.seq);
+	json_int(&j, "log-dropped", (long long)g->audit.dropped);
+	json_close(&j, '}');
+	reply(g, c, &b);
+	buf_done(&b);
+}
+
+static int answer_ask(struct gateway *g, const struct json_node *root, struct err *e)
+{
+	const char *id = text_of(root, "id"), *decision = text_of(root, "decision");
+	unsigned long n = id ? strtoul(id, NULL, 10) : 0;
+	const struct conn *c = conn_asked(g, (unsigned int)n);
+	struct net_rule rule;
+	bool never, always;
+	char text[NET_HOST_MAX + 64], addr[NET_ADDR_TEXT];
+	int r;
+
+	never = decision && strcmp(decision, "never") == 0;
+	always = decision && strcmp(decision, "always") == 0;
+	if (!never && !always && (!decision || strcmp(decision, "once") != 0))
+		return err_set(e, ERR_USAGE, -EINVAL, "decision: expected once, always or never");
+	if (!n || !c)
+		return err_set(e, ERR_USAGE, -ENOENT, "id: nothing waits for that answer");
+	if (!never && !always) {
+		conn_answer(g, (unsigned int)n, true, NULL);
+		return 0;
+	}
+	net_addr_text(&c->addr, addr);
+	if (*c->host)
+		(void)snprintf(text, sizeof(text), "%s:%u", c->host, c->port);
+	else
+		(void)snprintf(text, sizeof(text), net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u",
+			       addr, c->port);
+	r = net_rule_parse(&rule, text, always, !*c->host, true, POLICY_LIVE, "answered", NULL,
+			   &g->arena, e);
+	if (r < 0)
+		return r;
+	(void)remove_live(g, &rule);
+	r = net_policy_add(&g->policy, &rule, e);
+	if (r < 0)
+		return r;
+	log_change(g, always ? "allow" : "deny", &rule);
+	conn_answer(g, (unsigned int)n, always, "denied when asked");
+	control_changed(g);
+	return 0;
+}
+
+static void obey(struct gateway *g, struct client *c, const char *line, size_t n)
+{
+	struct arena a = ARENA_INIT(8 * LINE_MAX_BYTES);
+	const struct json_node *root = NULL;
+	struct err e = ERR_INIT;
+	const char *op;
+	int r = json_read("control", line, n, &a, &root, &e);
+
+	if (r == 0 && root->type != JSON_OBJECT)
+		r = err_set(&e, ERR_USAGE, -EINVAL, "expected an object");
+	op = r == 0 ? text_of(root, "op") : NULL;
+	if (r < 0) {
+		reply_plain(g, c, e.msg);
+	} else if (op && strcmp(op, "policy") == 0) {
+		reply_policy(g, c);
+	} else if (op && strcmp(op, "status") == 0) {
+		reply_status(g, c);
+	} else if (op && strcmp(op, "ask") == 0) {
+		c->asks = true;
+		reply_plain(g, c, NULL);
+	} else if (op && strcmp(op, "answer") == 0) {
+		reply_plain(g, c, answer_ask(g, root, &e) < 0 ? e.msg : NULL);
+	} else if (op && (strcmp(op, "allow") == 0 || strcmp(op, "deny") == 0 ||
+			  strcmp(op, "remove") == 0)) {
+		reply_plain(g, c, change(g, root, op, &e) < 0 ? e.msg : NULL);
+	} else {
+		reply_plain(g, c,
+			    "op: expected allow, deny, remove, policy, status, ask or answer");
+	}
+	arena_done(&a);
+}
+
+static void on_client(struct gateway *g, struct watch *w, uint32_t events)
+{
+	struct client *c = CONTAINER_OF(w, struct client, watch);
+	ssize_t n = recv(w->fd, c->line + c->n, sizeof(c->line) - 1 - c->n, MSG_DONTWAIT);
+	char *nl;
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		drop(g, c);
+		return;
+	}
+	c->n += (size_t)n;
+	while (w->fd >= 0 && (nl = memchr(c->line, '\n', c->n))) {
+		size_t len = (size_t)(nl - c->line);
+
+		*nl = '\0';
+		obey(g, c, c->line, len);
+		c->n -= len + 1;
+		memmove(c->line, nl + 1, c->n);
+	}
+	if (w->fd >= 0 && c->n == sizeof(c->line) - 1)
+		drop(g, c);
+}
+
+void control_accept(struct gateway *g)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	size_t i;
+	int fd;
+
+	for (i = 0; !begun && i < CLIENTS; i++)
+		clients[i].watch.fd = -1;
+	begun = true;
+	fd = accept4(g->control.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	for (i = 0; i < CLIENTS && clients[i].watch.fd >= 0; i++)
+		;
+	if (i == CLIENTS || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    peer.uid != g->setup->owner) {
+		(void)close(fd);
+		return;
+	}
+	clients[i].watch = (struct watch){ .fd = fd, .on = on_client };
+	clients[i].n = 0;
+	clients[i].asks = false;
+	if (gw_watch(g, &clients[i].watch, EPOLLIN) < 0)
+		gw_close(&clients[i].watch);
+}
+
+bool control_ask(struct gateway *g, struct conn *c)
+{
+	struct buf b = BUF_INIT(4096);
+	struct json j = { .out = &b };
+	char addr[NET_ADDR_TEXT];
+	bool asked = false;
+	size_t i;
+
+	net_addr_text(&c->addr, addr);
+	json_open(&j, NULL, '{');
+	json_str(&j, "event", "ask");
+	json_int(&j, "id", c->ask);
+	json_str(&j, "name", *c->host ? c->host : addr);
+	json_int(&j, "port", c->port);
+	json_str(&j, "protocol", "tcp");
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	for (i = 0; i < CLIENTS && begun && !b.failed; i++) {
+		if (clients[i].watch.fd < 0 || !clients[i].asks)
+			continue;
+		if (send(clients[i].watch.fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+		    (ssize_t)b.len)
+			asked = true;
+	}
+	buf_done(&b);
+	if (asked)
+		c->deadline = g->now + ASK_MS;
+	return asked;
+}

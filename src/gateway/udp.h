@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP by rule. Each (address, port) that a rule allows has a socket inside; the kernel refuses what is sent elsewhere. A flow is one program's
+ * socket and the one that the gateway has for it outside.
+ */
+#ifndef BAILEY_GATEWAY_UDP_H
+#define BAILEY_GATEWAY_UDP_H
+
+#include "gw.h"
+
+struct udp;
+
+/** udp_init() - sockets for the addresses that rules name. Return: 0 or negative errno with @e. */
+int udp_init(struct gateway *g, struct err *e);
+
+/** udp_name() - the name number @i is known now: sockets for the ports that rules name for it. */
+void udp_name(struct gateway *g, unsigned int i);
+
+/** udp_tick() - end flows that nobody uses. */
+void udp_tick(struct gateway *g);
+
+/** udp_rejudge() - rules have changed. */
+void udp_rejudge(struct gateway *g);
+
+/** udp_end() - log what is open. */
+void udp_end(struct gateway *g);
+
+#endif

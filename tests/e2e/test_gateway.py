@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway: what rules allow works for programs of every kind, everything else is refused at once, and the log says both."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from conftest import BAILEY, PROJECT, PYTHON, TIMEOUT, command, counter, skip, wait_for
+
+CLEAN = ["env", "-u", "http_proxy", "-u", "https_proxy", "-u", "all_proxy", "-u", "HTTP_PROXY", "-u", "HTTPS_PROXY", "-u", "ALL_PROXY"]
+CURL = ["curl", "-sS", "-m", "8"]
+
+
+class Internet:
+    """Namespaces with servers in them (internet.py); run() runs bailey there, as a user."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bailey-net-", dir="/var/tmp"))
+        self.dir.chmod(0o755)
+        self.proc = subprocess.Popen(["unshare", "-mn", "--propagation", "private", sys.executable, PROJECT / "tests/e2e/internet.py", self.dir],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        words = self.proc.stdout.readline().split()
+        assert words and words[0] == b"ready", "the servers did not start"
+        self.pid = int(words[1])
+
+    def enter(self, user):
+        ids = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups"] if not user.is_root else []
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net", *ids, "--"][: -1 if ids else None]
+
+    def log(self):
+        return (self.dir / "log").read_text()
+
+    def end(self):
+        self.proc.stdin.close()
+        self.proc.wait(10)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def internet():
+    if os.geteuid() != 0:
+        skip("servers in namespaces of their own need root")
+    net = Internet()
+    yield net
+    net.end()
+
+
+@pytest.fixture
+def net(internet, user, ws, works):
+    """net(COMMAND, *OPTIONS) -> Result of `bailey run` where the servers are."""
+    assert works(user) == ""
+
+    def call(cmd, *opts, verb="run", timeout=TIMEOUT, popen=False, **kw):
+        argv = [*internet.enter(user), "env", "-C", str(ws), BAILEY, verb, *opts, *(["--", *command(cmd)] if cmd is not None else [])]
+        kw.setdefault("env", {"HOME": str(user.home), "PATH": os.environ["PATH"], "USER": user.name, "LANG": "C.UTF-8"})
+        if popen:
+            return subprocess.Popen([os.fspath(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **kw)
+        start = time.monotonic()
+        r = subprocess.run([os.fspath(a) for a in argv], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, **kw)
+        r.rc, r.secs = r.returncode, time.monotonic() - start
+        r.out, r.err = r.stdout.decode(errors="replace"), r.stderr.decode(errors="replace")
+        return r
+
+    call.internet = internet
+    return call
+
+
+def log_of(net, r):
+    """The lines of the log that the end of a run names."""
+    run = re.search(r"bailey network log ([0-9a-f]{10})", r.err)
+    assert run, r.err
+    got = net(None, "log", run[1], "--json", verb="network")
+    assert got.rc == 0, got.err
+    return [json.loads(line) for line in got.out.splitlines()]
+
+
+# --- what is allowed ---
+
+
+@pytest.mark.parametrize("env", [CLEAN, []], ids=["captured", "proxy"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_allowed_name_answers(net, env, scheme):
+    r = net([*env, *CURL, "-k", f"{scheme}://one.test/path"], "--allow-host", "one.test")
+    assert (r.rc, r.err) == (0, "")
+    assert re.fullmatch(r"192\.0\.2\.10:\d+ GET /path host=one\.test\n|2001:db8::10:80 GET /path host=one\.test\n", r.out)
+
+
+def test_socks_takes_names(net):
+    r = net([*CLEAN, *CURL, "-x", "socks5h://127.0.0.1:1080", "http://one.test/"], "--allow-host", "one.test")
+    assert (r.rc, r.err) == (0, "") and "host=one.test" in r.out
+
+
+def test_a_server_that_has_only_ipv6(net):
+    for env in (CLEAN, []):
+        r = net([*env, *CURL, "http://six.test/"], "--allow-host", "six.test")
+        assert (r.rc, r.err) == (0, ""), r
+        assert r.out.startswith("2001:db8::20:80 GET")
+
+
+def test_a_wildcard_is_for_subdomains_only(net):
+    r = net([*CLEAN, *CURL, "http://sub.wild.test/"], "--allow-host", "*.wild.test")
+    assert r.rc == 0, r.err
+    r = net([*CLEAN, *CURL, "http://wild.test/"], "--allow-host", "*.wild.test")
+    assert r.rc == 6 and "wild.test denied" in r.err
+
+
+def test_servers_that_speak_first_need_a_rule_with_the_port(net):
+    talk = f"{PYTHON} -c \"import socket; s = socket.create_connection(('one.test', 22), 5); print(s.recv(99)); s.send(b'hi'); print(s.recv(99))\""
+    r = net(talk, "--allow-host", "one.test:22")
+    assert (r.rc, r.out) == (0, "b'SSH-2.0-test\\r\\n'\nb'you said hi'\n"), r.err
+    r = net(talk, "--allow-host", "one.test")
+    assert r.rc != 0 and "SSH" not in r.out
+
+
+def test_bytes_both_ways_and_their_counts(net, ws):
+    script = """
+import os, socket, threading
+data = os.urandom(1 << 20) * 8
+s = socket.create_connection(('one.test', 7), 5)
+def send():
+    s.sendall(data)
+    s.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+got = b''
+while part := s.recv(1 << 16):
+    got += part
+assert got == data, len(got)
+s2 = socket.socket()
+try: s2.connect(('192.0.2.11', 80)); s2.send(b'x'); print(s2.recv(1))
+except OSError as e: print(type(e).__name__)
+"""
+    (ws / "talk.py").write_text(script)
+    r = net([PYTHON, "talk.py"], "--allow-host", "one.test:7")
+    assert (r.rc, r.out) == (0, "ConnectionResetError\n"), r.err
+    close = [line for line in log_of(net, r) if line["event"] == "close"]
+    assert [(c["sent"], c["received"]) for c in close] == [(8 << 20, 8 << 20)]
+    assert f"echoed {8 << 20}" in net.internet.log()
+
+
+def test_uploads_with_a_length_and_in_chunks(net, ws):
+    (ws / "data").write_bytes(bytes(3_000_000))
+    for env in (CLEAN, []):
+        for how in ([], ["-H", "Transfer-Encoding: chunked"]):
+            r = net([*env, *CURL, *how, "--data-binary", "@data", "http://one.test/"], "--allow-host", "one.test")
+            assert (r.rc, r.out) == (0, "got 3000000\n"), (env, how, r.err)
+
+
+def test_many_requests_of_one_connection(net):
+    urls = [f"http://one.test/{i}" for i in range(20)]
+    for env in (CLEAN, []):
+        r = net([*env, *CURL, *urls], "--allow-host", "one.test")
+        assert r.rc == 0 and r.out.count("host=one.test") == 20, r.err
+
+
+def test_datagrams_by_rule(net):
+    talk = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(4)
+for host in sys.argv[1:]:
+    try:
+        s.connect((host, 7)); s.send(b'hello'); print(s.recv(99))
+    except OSError as e: print(type(e).__name__)
+"""
+    r = net([PYTHON, "-c", talk, "one.test", "192.0.2.11", "192.0.2.10"], "--allow-host", "one.test:7/udp")
+    assert r.out == "b'HELLO'\nConnectionRefusedError\nConnectionRefusedError\n", r.err
+    assert r.secs < 4
+    r = net([PYTHON, "-c", talk, "192.0.2.11"], "--allow-cidr", "192.0.2.11:7/udp")
+    assert r.out == "b'HELLO'\n", r.err
+
+
+# --- what is not ---
+
+
+DENIED = {
+    "another name": ("http://two.test/", "two.test denied"),
+    "an address": ("http://192.0.2.11/", "192.0.2.11:80 denied"),
+    "the address of an allowed name": ("http://192.0.2.10/", "192.0.2.10:80 denied"),
+    "an address in IPv6": ("http://[2001:db8::10]/", "2001:db8::10]?:80 denied"),
+    "a mapped address": ("http://[::ffff:192.0.2.10]/", "192.0.2.10:80 denied"),
+    "another port": ("http://one.test:8080/", "one.test:8080 denied"),
+    "the metadata service": ("http://169.254.169.254/", "169.254.169.254:80 denied"),
+    "a private address": ("http://10.1.2.3/", "10.1.2.3:80 denied"),
+    "a decimal address": ("http://3221225994/", "192.0.2.10:80 denied"),
+}
+
+
+@pytest.mark.parametrize("what", DENIED)
+def test_what_no_rule_allows_is_refused_at_once(net, what):
+    url, said = DENIED[what]
+    before = net.internet.log()
+    r = net([*CLEAN, *CURL, url], "--allow-host", "one.test:80")
+    assert r.rc in (6, 7, 56) and r.secs < 4, r
+    assert re.search(said, r.err) and "--allow-" in r.err, r.err
+    assert net.internet.log() == before
+    r = net([*CURL, url], "--allow-host", "one.test:80")
+    assert r.rc == 0 and "denied" in r.out, r  # the proxy has words
+    assert net.internet.log() == before
+
+
+@pytest.mark.parametrize("name", ["loop.test", "meta.test"])
+def test_a_name_that_leads_inside_is_refused(net, name):
+    before = net.internet.log()
+    r = net([*CLEAN, *CURL, f"http://{name}/"], "--allow-host", name)
+    assert r.rc == 56 and f"{name}:80 denied" in r.err, r.err
+    assert net.internet.log() == before
+
+
+def test_a_private_answer_needs_an_exact_rule(net):
+    assert net([*CLEAN, *CURL, "http://private.test/"], "--allow-host", "private.test").rc == 0
+    r = net([*CLEAN, *CURL, "http://private.test/"], "--allow-host", "*.test", "--i-know")
+    assert r.rc == 56 and "private" in r.err, r.err
+
+
+@pytest.mark.parametrize("env", [CLEAN, []], ids=["captured", "proxy"])
+def test_a_redirect_is_judged_anew(net, env):
+    before = net.internet.log()
+    r = net([*env, *CURL, "-L", "http://one.test/redirect/two.test/secret"], "--allow-host", "one.test")
+    assert "two.test" in r.err or "two.test" in r.out
+    assert "/secret two.test" not in net.internet.log()[len(before):]
+    r = net([*env, *CURL, "-L", "http://one.test/redirect/two.test/open"], "--allow-host", "one.test", "--allow-host", "two.test")
+    assert r.rc == 0 and "/open host=two.test" in r.out
+
+
+def test_host_and_server_name_must_be_the_name_that_was_asked_for(net):
+    before = net.internet.log()
+    r = net([*CLEAN, *CURL, "-H", "Host: two.test", "http://one.test/"], "--allow-host", "one.test")
+    assert "fronting" in r.out and "fronting" in r.err
+    for env in (CLEAN, []):
+        r = net([*env, *CURL, "-k", "--connect-to", "two.test:443:one.test:443", "https://two.test/"], "--allow-host", "one.test")
+        assert r.rc != 0 and "fronting" in r.err, r
+    assert net.internet.log() == before
+    # twin: both names allowed, and the bytes say what the connection is for
+    r = net([*CLEAN, *CURL, "-k", "https://two.test/"], "--allow-host", "one.test", "--allow-host", "two.test")
+    assert r.rc == 0
+
+
+def test_the_second_request_of_a_connection_is_judged_too(net):
+    talk = r"""
+import socket
+s = socket.create_connection(('one.test', 80), 5)
+s.sendall(b'GET /first HTTP/1.1\r\nHost: one.test\r\n\r\n')
+print(s.recv(4096).split(b'\r\n')[0])
+s.sendall(b'GET /second HTTP/1.1\r\nHost: two.test\r\n\r\n')
+try: print(s.recv(4096))
+except OSError as e: print(type(e).__name__)
+"""
+    r = net([PYTHON, "-c", talk], "--allow-host", "one.test:80")
+    assert r.out == "b'HTTP/1.1 200 OK'\nConnectionResetError\n", r.err
+    assert "/second" not in net.internet.log()
+
+
+SMUGGLED = [
+    "POST / HTTP/1.1\\r\\nHost: one.test\\r\\nContent-Length: 4\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\nGET /smuggled HTTP/1.1\\r\\nHost: two.test\\r\\n\\r\\n",
+    "GET / HTTP/1.1\\r\\nHost: one.test\\r\\nX: a\\r\\n Host: two.test\\r\\n\\r\\n",
+    "GET / HTTP/1.1\\r\\nHost: one.test\\r\\nHost: two.test\\r\\n\\r\\n",
+    "GET / HTTP/1.1\\nHost: one.test\\n\\nGET /smuggled HTTP/1.1\\nHost: two.test\\n\\n",
+    "POST / HTTP/1.1\\r\\nHost: one.test\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1;x=y\\r\\nZ\\r\\n0\\r\\n\\r\\nGET /smuggled HTTP/1.1\\r\\nHost: two.test\\r\\n\\r\\n",
+    "GET http://two.test/smuggled HTTP/1.1\\r\\nHost: one.test\\r\\n\\r\\n",
+    "\\r\\nGET /smuggled HTTP/1.1\\r\\nHost: two.test\\r\\n\\r\\n",
+    "get /smuggled http/1.1\\r\\nHost: two.test\\r\\n\\r\\n",
+    "GET /smuggled HTTP/1.1\\r\\nHost: one.test@two.test\\r\\n\\r\\n",
+    "CONNECT two.test:80 HTTP/1.1\\r\\nHost: two.test:80\\r\\n\\r\\nGET /smuggled HTTP/1.1\\r\\nHost: two.test\\r\\n\\r\\n",
+]
+
+
+@pytest.mark.parametrize("bytes_", SMUGGLED, ids=range(len(SMUGGLED)))
+def test_smuggled_requests_are_refused(net, bytes_):
+    before = net.internet.log()
+    talk = f"import socket\ns = socket.create_connection(('one.test', 80), 5)\ns.sendall(b'{bytes_}')\ntry: print(s.recv(4096))\nexcept OSError as e: print(type(e).__name__)"
+    r = net([PYTHON, "-c", talk], "--allow-host", "one.test:80")
+    assert "200 OK" not in r.out or "/smuggled" not in net.internet.log()[len(before):]
+    assert "/smuggled" not in net.internet.log()[len(before):]
+    assert "denied" in r.err or "HTTP/1.1 4" in r.out or "Reset" in r.out, r
+
+
+def test_tls_without_a_name_is_refused(net):
+    r = net(["openssl", "s_client", "-noservername", "-connect", "one.test:443"], "--allow-host", "one.test")
+    assert "CERTIFICATE" not in r.out and "without a server name" in r.err, r.err
+    # twin
+    r = net(["openssl", "s_client", "-servername", "one.test", "-connect", "one.test:443"], "--allow-host", "one.test")
+    assert "CERTIFICATE" in r.out
+
+
+def test_a_port_that_is_closed_there_fails_at_once(net):
+    r = net([*CLEAN, *CURL, "http://shut.test/"], "--allow-host", "shut.test")
+    assert r.rc in (7, 28, 56) and r.secs < 9
+
+
+def test_everything_public_is_open_with_network_allow(net):
+    r = net([*CLEAN, *CURL, "http://one.test/"], "--network", "allow")
+    assert r.rc == 0, r.err
+    for url in ("http://private.test/", "http://169.254.169.254/", "http://10.1.2.3/", "http://loop.test/"):
+        assert net([*CLEAN, *CURL, url], "--network", "allow").rc != 0
+    r = net([*CLEAN, *CURL, "http://two.test/"], "--network", "allow", "--deny-host", "two.test")
+    assert r.rc == 6 and "--deny-host" in r.err, r.err
+
+
+def test_there_is_no_network_without_a_rule(net):
+    r = net([*CLEAN, *CURL, "http://one.test/"])
+    assert r.rc == 6
+    r = net("ip -o link | wc -l; cat /etc/hosts | wc -l; env | grep -ci _proxy")
+    assert r.out.split()[-1] == "0"
+
+
+def test_the_log_is_a_chain(net, user):
+    r = net([*CLEAN, *CURL, "http://one.test/", "http://two.test/"], "--allow-host", "one.test")
+    run = re.search(r"bailey network log ([0-9a-f]{10})", r.err)[1]
+    lines = log_of(net, r)
+    assert [line["event"] for line in lines] == ["open", "deny", "close"] or {"open", "deny", "close"} == {line["event"] for line in lines}
+    assert net(None, "log", run, "--verify", verb="network").rc == 0
+    state = pathlib.Path("/var/lib/bailey" if user.is_root else user.home / ".local/state/bailey") / "network" / run / "log.0"
+    good = state.read_bytes()
+    parts = good.splitlines(True)
+    bad = {
+        "edited": good.replace(b"two.test", b"owt.test"),
+        "removed": b"".join(parts[:1] + parts[2:]),
+        "reordered": b"".join([parts[1], parts[0], *parts[2:]]),
+        "cut": b"".join(parts[:-1]),
+        "torn": good[:-20],
+    }
+    for what, text in bad.items():
+        state.write_bytes(text)
+        v = net(None, "log", run, "--verify", verb="network")
+        assert v.rc == 1, (what, v.out, v.err)
+    state.write_bytes(good)
+    assert net(None, "log", run, "--verify", verb="network").rc == 0
+
+
+def test_the_gateway_dies_and_comes_back(net, ws):
+    script = f"for i in 1 2 3 4 5 6; do {' '.join([*CLEAN, *CURL])} http://one.test/$i; sleep 1; done"
+    p = net(script, "--allow-host", "one.test", popen=True)
+    try:
+        def gateways():
+            out = subprocess.run(["pgrep", "-f", "-x", "."], capture_output=True, check=False)
+            return [int(x) for x in subprocess.run(["ps", "-eo", "pid=,comm=,ppid="], capture_output=True, text=True, check=True).stdout.splitlines()
+                    for x in [x.split()[0]] if "bailey-gateway" in x] if out else []
+        assert wait_for(gateways, 8)
+        for pid in gateways():
+            os.kill(pid, signal.SIGKILL)
+        out, err = p.communicate(timeout=TIMEOUT)
+    finally:
+        p.kill()
+    assert b"the gateway has ended" in err
+    assert b"/6 host=one.test" in out, err
