@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # What building needs. Debian 12 names; docs/dependencies.md says why each is here.
-BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev git
+BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev publicsuffix git
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layer.h"
 #include "util/util.h"
 
 #define NET_HOST_MAX 253u /* bytes of a canonical name */
@@ -34,13 +35,13 @@ void net_addr_text(const struct net_addr *a, char *out);
 
 enum net_class {
 	NET_CLASS_PUBLIC,
-	NET_CLASS_PRIVATE,    /* RFC 1918, unique local, shared (100.64/10), site-local */
+	NET_CLASS_PRIVATE, /* RFC 1918, unique local, shared (100.64/10), site-local */
 	NET_CLASS_LOOPBACK,
 	NET_CLASS_LINK_LOCAL,
-	NET_CLASS_METADATA,   /* of clouds: 169.254.169.254, fd00:ec2::254, 100.100.100.200 … */
+	NET_CLASS_METADATA, /* of clouds: 169.254.169.254, fd00:ec2::254, 100.100.100.200 … */
 	NET_CLASS_MULTICAST,
 	NET_CLASS_UNSPECIFIED, /* 0/8, :: */
-	NET_CLASS_RESERVED,    /* broadcast, 240/4, benchmarking (198.18/15: our own), discard … */
+	NET_CLASS_RESERVED, /* broadcast, 240/4, benchmarking (198.18/15: our own), discard … */
 	NET_CLASS_NUM
 };
 
@@ -50,8 +51,25 @@ enum net_class {
  */
 enum net_class net_addr_class(const struct net_addr *a);
 
+/**
+ * net_addr_judge() - the class, and how much of the address it hangs on.
+ * @ret_bits: leading bits that all addresses of that range share. A rule with fewer means more than the range (0.0.0.0/0 asks for no loopback).
+ */
+enum net_class net_addr_judge(const struct net_addr *a, unsigned int *ret_bits);
+
+/** net_addr_covers() - whether the first @bits bits of @net and @a are the same. */
+bool net_addr_covers(const struct net_addr *net, unsigned int bits, const struct net_addr *a);
+
+#define NET_EMBEDDED 3u
+/** net_addr_embedded() - the IPv4 addresses that @a carries in some other form, into NET_EMBEDDED places. Return: how many. */
+size_t net_addr_embedded(const struct net_addr *a, struct net_addr *out);
+
 /** net_class_name() - "public", "private", … */
 const char *net_class_name(enum net_class c);
+
+#define NET_QUOTE 104u
+/** net_quote() - @text as printable ASCII for messages (a line break is "<0a>"), cut where it is long; @out: NET_QUOTE bytes. Return: @out. */
+const char *net_quote(const char *text, size_t len, char *out);
 
 /**
  * net_host_canon() - the canonical form of a host name: LDH labels (an underscore is allowed, too), 1-63 bytes each, lower case, without the final dot.
@@ -69,15 +87,15 @@ enum net_what { NET_RULE_HOST, NET_RULE_SUBDOMAINS, NET_RULE_ANY, NET_RULE_CIDR 
 struct net_rule {
 	bool allow;
 	enum net_what what;
-	uint16_t port;         /* 0: any */
-	unsigned int proto;    /* NET_TCP, NET_UDP or both */
+	uint16_t port;      /* 0: any */
+	unsigned int proto; /* NET_TCP, NET_UDP or both */
 	enum policy_layer layer;
-	const char *host;      /* canonical, of NET_RULE_SUBDOMAINS without "*." */
-	struct net_addr addr;  /* of NET_RULE_CIDR */
-	unsigned int prefix;   /* 0-128 */
-	const char *text;      /* as it was written */
-	const char *origin;    /* "--allow-host", "file:line", "preset balanced" */
-	const char *reason;    /* or NULL */
+	const char *host;     /* canonical, of NET_RULE_SUBDOMAINS without "*." */
+	struct net_addr addr; /* of NET_RULE_CIDR */
+	unsigned int prefix;  /* 0-128 */
+	const char *text;     /* as it was written */
+	const char *origin;   /* "--allow-host", "file:line", "preset balanced" */
+	const char *reason;   /* or NULL */
 };
 
 enum net_mode { NET_MODE_NONE, NET_MODE_DENY, NET_MODE_ALLOW, NET_MODE_HOST, NET_MODE_NUM };
@@ -92,18 +110,25 @@ struct net_policy {
 };
 
 struct net_request {
-	const char *host;            /* canonical, or NULL: only an address is known */
-	const struct net_addr *addr; /* where @host is NULL */
+	const char *host; /* canonical, or NULL: only an address is known */
+	const struct net_addr *
+		addr; /* where @host is NULL; with @host: for net_verdict_text(), the answer that was judged */
 	uint16_t port;
 	enum net_proto proto;
 };
 
 struct net_verdict {
 	bool allowed;
-	bool names_port;             /* an allow rule that covers this names the port: opaque bytes may pass */
+	bool names_port; /* an allow rule that covers this names the port: opaque bytes may pass */
 	const struct net_rule *rule; /* that decided; NULL: the mode did, or the address class */
 	enum net_class cls;          /* of an address */
 };
+
+/** net_mode_name() - "none", "deny" … */
+const char *net_mode_name(enum net_mode m);
+
+/** net_mode_parse() - Return: enum net_mode, or -EINVAL with @e. */
+int net_mode_parse(const char *text, struct err *e);
 
 /** net_policy_init() - an empty policy: mode none. */
 void net_policy_init(struct net_policy *p, struct arena *arena);
@@ -113,10 +138,12 @@ void net_policy_init(struct net_policy *p, struct arena *arena);
  * @allow, @layer, @origin: of the rule; @reason: or NULL; copied
  * @cidr: the word is of --allow-cidr or --deny-cidr: PREFIX[:PORT][/proto], IPv6 with a port in brackets
  * @risky: a wildcard over a public suffix is meant
+ * Without a protocol a grant is for TCP, a denial for both. A grant of UDP names its port, and one host.
  * Return: 0, or -EINVAL with @e naming what is wrong and what was expected.
  */
-int net_rule_parse(struct net_rule *ret, const char *text, bool allow, bool cidr, bool risky, enum policy_layer layer, const char *origin,
-		   const char *reason, struct arena *a, struct err *e);
+int net_rule_parse(struct net_rule *ret, const char *text, bool allow, bool cidr, bool risky,
+		   enum policy_layer layer, const char *origin, const char *reason, struct arena *a,
+		   struct err *e);
 
 /** net_policy_add() - add a rule (copied; strings borrowed). Return: 0, -E2BIG past LIMIT_NET_RULES, -EPERM for a grant of an untrusted layer, -ENOMEM. */
 int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e);
@@ -132,10 +159,12 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
  * @v: of net_policy_judge() for the name
  * Denials of addresses count; the class must suit the rule (exact name: private, too), or an allowed CIDR covers it.
  */
-struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q, const struct net_verdict *v, const struct net_addr *a);
+struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
+					   const struct net_verdict *v, const struct net_addr *a);
 
 /** net_verdict_text() - append why, and how to change it: "denied: no rule allows it; --allow-host example.org" */
-void net_verdict_text(const struct net_policy *p, const struct net_request *q, const struct net_verdict *v, struct buf *b);
+void net_verdict_text(const struct net_policy *p, const struct net_request *q,
+		      const struct net_verdict *v, struct buf *b);
 
 /** net_public_suffix() - whether @host (canonical) is a public suffix itself. */
 bool net_public_suffix(const char *host);

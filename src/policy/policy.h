@@ -6,7 +6,8 @@
  *  3. policy_env_secret()                               whether a variable of the caller looks like a secret
  *  4. file.h, glob.h                                    policy files and path patterns
  *  5. policy_limit_parse() (limit.h)                    what a run may use
- *  6. protect.h, git.h                                  what the host executes later, and the files that say where that is
+ *  6. net.h                                             network rules, host names, addresses
+ *  7. protect.h, git.h                                  what the host executes later, and the files that say where that is
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -20,7 +21,9 @@
 #include "file.h"
 #include "git.h"
 #include "glob.h"
+#include "layer.h"
 #include "limit.h"
+#include "net.h"
 #include "protect.h"
 #include "srt.h"
 #include "util/util.h"
@@ -35,18 +38,6 @@ enum policy_kind {
 	POLICY_SOCKET,    /* one unix socket of the host, to connect to */
 	POLICY_UNPROTECT, /* lifts what the built-in layer protects (protect.h) */
 	POLICY_KIND_NUM
-};
-
-/* Lowest first. */
-enum policy_layer {
-	POLICY_BUILTIN,
-	POLICY_MANAGED,
-	POLICY_USER,
-	POLICY_PROJECT,
-	POLICY_UNTRUSTED, /* a project that nobody has trusted: its denials count as a project's, grants it has none */
-	POLICY_COMMAND,
-	POLICY_LIVE,
-	POLICY_LAYER_NUM
 };
 
 struct policy_rule {
@@ -146,9 +137,6 @@ bool policy_grants(enum policy_kind kind);
 
 /** policy_kind_name() - as in options and policy files: "allow-read" … */
 const char *policy_kind_name(enum policy_kind k);
-
-/** policy_layer_name() - "built-in", "managed" … */
-const char *policy_layer_name(enum policy_layer l);
 
 /** policy_state_name() - "read-only", "writable" … */
 const char *policy_state_name(enum policy_state s);
