@@ -48,6 +48,8 @@ struct egress {
 	int log[2], head, control;
 	char id[EGRESS_ID + 1];                   /* "": there is no log yet */
 	struct loop_source *controlled;           /* until there is a gateway */
+	int door;                                 /* socket of the door, or -1 */
+	pid_t door_pid;                           /* 0: none */
 	unsigned int starts;
 	struct upstream upstream;
 };
@@ -174,11 +176,15 @@ static void close_pair(int pair[2])
 static int start(struct egress *g, struct err *e)
 {
 	const struct sandbox *s = supervise_sandbox(g->run);
-	const int *net = g->run->jail.net;
+	const int *net = g->run->jail.net, *ns = g->run->jail.ns;
 	struct gateway_setup setup;
-	int pair[2], domain = AF_INET, r;
+	int pair[2], domain = AF_INET, r = 0;
 	socklen_t n = sizeof(domain);
 
+	if (g->door < 0)
+		r = door_start(ns[JAIL_NS_USER], ns[JAIL_NS_NET], &g->door, &g->door_pid, e);
+	if (r < 0)
+		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "gateway");
 	(void)getsockopt(net[JAIL_NET_TCP], SOL_SOCKET, SO_DOMAIN, &domain, &n); /* else: IPv4 */
@@ -186,7 +192,7 @@ static int start(struct egress *g, struct err *e)
 					.dns = net[JAIL_NET_DNS],
 					.http = net[JAIL_NET_HTTP],
 					.socks = net[JAIL_NET_SOCKS],
-					.door = -1,
+					.door = g->door,
 					.control = g->control,
 					.log = { g->log[0], g->log[1] },
 					.head = g->head,
@@ -319,7 +325,7 @@ int egress_begin(struct run *run, struct err *e)
 	if (!g)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	*g = (struct egress){
-		.run = run, .alive = -1, .dir = -1, .heads = -1, .own = -1, .log = { -1, -1 }, .head = -1, .control = -1
+		.run = run, .alive = -1, .dir = -1, .heads = -1, .own = -1, .log = { -1, -1 }, .head = -1, .control = -1, .door = -1
 	};
 	run->egress = g;
 	r = upstream_parse(&g->upstream, either("http_proxy", NULL), either("https_proxy", "HTTPS_PROXY"),
@@ -438,6 +444,9 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	if (g->pid > 0)
 		(void)kill(g->pid, SIGKILL);
 	reap(g);
+	cleanup_close(&g->door); /* which ends it */
+	while (g->door_pid > 0 && waitpid(g->door_pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	if (g->head >= 0)
 		say_refused(g, out);
 	if (g->own >= 0)

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "audit.h"
+#include "door.h"
 #include "policy/policy.h"
 #include "upstream.h"
 #include "util/util.h"

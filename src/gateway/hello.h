@@ -8,22 +8,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "policy/policy.h"
+
 #include "policy/net.h"
 
 #define HELLO_MAX 16384u /* bytes in which a ClientHello must end, whatever the records */
 
 struct hello {
 	char sni[NET_HOST_MAX + 1]; /* canonical; "" when there is none */
-	bool ech;                   /* an encrypted ClientHello lies beside: what SNI says is not what is meant. GREASE (as browsers send) can't be told from it */
-	bool alpn_h2, alpn_http1;
+	/* An encrypted ClientHello lies beside: what SNI says is not what is meant. GREASE (as browsers send) can't be told from it. */
+	bool ech;
+	bool alpn_h2, alpn_http1; /* what it offers; both false: no ALPN, or other protocols only */
 };
 
-/** hello_looks_like() - whether @n ≥ 1 bytes can be the beginning of TLS. */
+/** hello_looks_like() - whether @n ≥ 1 bytes can be the beginning of a TLS client. */
 bool hello_looks_like(const unsigned char *p, size_t n);
 
 /**
- * hello_parse() - read a ClientHello, which may lie in several records, each a handshake record of 1-16384 bytes.
- * Return: 0; -EAGAIN: more bytes are needed (never with HELLO_MAX bytes); -EBADMSG: it is none, or a name in it is none, or there are two.
+ * hello_parse() - read a ClientHello, which may lie in several records, each a handshake record of 1-16384 bytes; the last one ends with it.
+ * Refused: also names that are addresses or no names, several names, a server name, ALPN or ECH twice, lengths that do not fit.
+ * Return: 0; -EAGAIN: more bytes are needed (never with HELLO_MAX bytes); -EBADMSG: it is none, or one of those.
  */
 int hello_parse(struct hello *ret, const unsigned char *p, size_t n);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "../../../src/gateway/names.h"
 #include "gateway/gateway.h"

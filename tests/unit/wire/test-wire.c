@@ -18,6 +18,7 @@ static const struct wire_msg from_init[] = {
 	  .session = 0xffffffffu,
 	  .ended = { .status = SIGSEGV | 0x80, .offset = INT64_MAX } },
 	{ .type = WIRE_LISTENER },
+	{ .type = WIRE_NETWORK },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -192,6 +193,12 @@ TEST(order)
 	} cases[] = {
 		{ { WIRE_READY }, 0 },
 		{ { WIRE_LISTENER, WIRE_READY, WIRE_STARTED, WIRE_ENDED }, 0 },
+		{ { WIRE_NETWORK, WIRE_READY, WIRE_STARTED, WIRE_ENDED }, 0 },
+		{ { WIRE_NETWORK, WIRE_LISTENER, WIRE_READY }, 0 },
+		{ { WIRE_NETWORK, WIRE_FAILED }, 0 },
+		{ { WIRE_NETWORK, WIRE_NETWORK }, -EPROTO },
+		{ { WIRE_LISTENER, WIRE_NETWORK }, -EPROTO },
+		{ { WIRE_READY, WIRE_NETWORK }, -EPROTO },
 		{ { WIRE_LISTENER, WIRE_FAILED }, 0 },
 		{ { WIRE_LISTENER, WIRE_LISTENER }, -EPROTO },
 		{ { WIRE_LISTENER, WIRE_ENDED }, -EPROTO },
