@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <stdlib.h>
 
 #include "cli.h"
 
@@ -99,7 +98,6 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	s = supervise_sandbox(&run);
 	s->starts = true;
 	r = sandbox_identify(s, o, a->owner, e);
-	if (r == 0 && getenv("BNET")) { char *cp = arena_strdup(&s->arena, getenv("BNET")), *w, *sv; net_policy_init(&s->net, &s->arena); s->net.mode = NET_MODE_DENY; for (w = strtok_r(cp, ",", &sv); r == 0 && w; w = strtok_r(NULL, ",", &sv)) { struct net_rule nr; r = net_rule_parse(&nr, w, true, strchr(w, 0x2f) && !strstr(w, "/udp"), true, POLICY_COMMAND, "--allow-host", NULL, &s->arena, e); if (r == 0) r = net_policy_add(&s->net, &nr, e); } }
 	a->again = r == 0 && s->nested == JAIL_NESTED_SANDBOX && !(relay & RELAY_FILES);
 	a->files = relay & RELAY_FILES || a->again;
 	if (r == 0 && !a->again)

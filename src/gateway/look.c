@@ -122,6 +122,10 @@ static bool look_first(struct gateway *g, struct conn *c)
 
 	if (!c->client.readable)
 		return false;
+	if (c->down.bytes > 0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
+		pass(c, TALK_OPAQUE);
+		return true;
+	}
 	n = peek(&c->client, &eof);
 	if (n == 0 && !eof)
 		return false;
