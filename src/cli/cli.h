@@ -156,6 +156,7 @@ struct sandbox {
 	bool merged;      /* options are our own */
 	size_t scanned;   /* names that all patterns looked at */
 	struct net_policy net;
+	bool ask; /* about connections that no rule speaks of */
 	const char **notices; /* lines to print when the run starts */
 	size_t n_notices;
 	enum sandbox_tty tty;

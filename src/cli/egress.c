@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ask.h"
 #include "cli.h"
 #include "gateway/gateway.h"
 #include "settings.h"
@@ -52,6 +53,7 @@ struct egress {
 	pid_t door_pid;                           /* 0: none */
 	unsigned int starts;
 	struct upstream upstream;
+	struct ask *ask;
 };
 
 bool egress_wanted(const struct sandbox *s)
@@ -198,6 +200,7 @@ static int start(struct egress *g, struct err *e)
 					.head = g->head,
 					.alive = pair[1],
 					.v6 = domain == AF_INET6,
+					.ask = s->ask,
 					.owner = geteuid(),
 					.policy = &s->net,
 					.id = g->id,
@@ -341,7 +344,11 @@ int egress_begin(struct run *run, struct err *e)
 			return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
 	}
 	g->controlled = loop_add(&run->loop, g->control, POLLIN, on_wanted, g);
-	return g->controlled ? 0 : err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	if (!g->controlled)
+		return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	if (supervise_sandbox(run)->ask)
+		g->ask = ask_begin(run, g->own);
+	return 0;
 }
 
 /* --- the end --- */
@@ -444,6 +451,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	if (g->pid > 0)
 		(void)kill(g->pid, SIGKILL);
 	reap(g);
+	ask_done(g->ask);
 	cleanup_close(&g->door); /* which ends it */
 	while (g->door_pid > 0 && waitpid(g->door_pid, NULL, 0) < 0 && errno == EINTR)
 		;

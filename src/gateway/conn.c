@@ -18,6 +18,8 @@
 
 #include "answer.h"
 #include "control.h"
+#include "door.h"
+#include "quota.h"
 
 #define ROUNDS 16        /* of one connection in one turn of the loop */
 #define PIPE_SIZE 262144 /* asked for; a user has a budget for it, and gets less then */
@@ -28,6 +30,7 @@
 #define SILENT_MS 300000 /* a client that says nothing */
 #define HALF_MS 60000    /* a client that still sends, to a server that does not */
 #define CLOSING_MS 5000
+#define ACCEPTS 64       /* of one listener in one turn; it is no edge */
 
 /* --- lists and memory --- */
 
@@ -62,6 +65,7 @@ static struct conn *conn_new(struct gateway *g)
 			    .server.watch.fd = -1,
 			    .up.pipe = { -1, -1 },
 			    .down.pipe = { -1, -1 },
+			    .quota = -1,
 			    .began = g->now };
 	link_conn(&g->live, c);
 	return c;
@@ -125,7 +129,7 @@ static void pipe_put(struct gateway *g, struct flow *f)
 
 static const char *via_name(enum conn_via via)
 {
-	static const char *const names[] = { "captured", "connect", "http", "socks", "dns" };
+	static const char *const names[] = { "captured", "connect", "http", "socks", "dns", "published" };
 
 	return names[via];
 }
@@ -221,11 +225,39 @@ static void fail(struct gateway *g, struct conn *c, int status, const char *why)
 	refuse(g, c, status, why);
 }
 
+bool conn_local(const struct conn *c)
+{
+	return strcmp(c->host, NET_HOST_LOCAL) == 0;
+}
+
+/* No other rule than one for that port of the host will do, whatever it covers. */
+static bool judge_local(struct gateway *g, struct conn *c)
+{
+	size_t i;
+
+	c->verdict.allowed = false;
+	for (i = 0; i < g->policy.n && !c->verdict.allowed; i++) {
+		const struct net_rule *r = &g->policy.rules[i];
+
+		if (!r->local || !r->allow || r->port != c->port)
+			continue;
+		c->verdict.rule = r;
+		c->verdict.allowed = c->verdict.names_port = true;
+	}
+	if (!c->verdict.allowed)
+		c->verdict.rule = NULL;
+	return c->verdict.allowed;
+}
+
 bool conn_judge(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
 
+	if (c->via == VIA_PUBLISHED)
+		return c->verdict.allowed = true; /* whoever published it has decided */
 	c->verdict = net_policy_judge(&g->policy, &q);
+	if (conn_local(c) && c->verdict.allowed)
+		return judge_local(g, c);
 	/* a yes stands in for the rule that is not there; what rules deny it does not lift */
 	if (c->granted && !c->verdict.rule)
 		c->verdict.allowed = c->verdict.names_port = true;
@@ -256,6 +288,11 @@ void conn_opened(struct gateway *g, struct conn *c)
 	c->logged = true;
 	log_conn(g, c, "open", "allow", NULL);
 	proxy_opened(g, c);
+	if (c->via == VIA_PUBLISHED) {
+		c->talk = TALK_OPAQUE;
+		c->up.open = c->down.open = true;
+		c->deadline = 0;
+	}
 	if (c->verdict.names_port)
 		c->down.open = true; /* servers that speak first */
 }
@@ -284,9 +321,11 @@ static void dial(struct gateway *g, struct conn *c)
 	for (; c->next_addr < c->n_addrs; c->next_addr++) {
 		c->addr = c->addrs[c->next_addr];
 		size = gw_sockaddr(&c->addr, c->proxy ? c->proxy->port : c->port, false, &to);
-		fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		fd = c->via == VIA_PUBLISHED ?
+			     door_socket(g->setup->door, SOCK_STREAM, to.ss_family == AF_INET6, NULL, 0) :
+			     socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd < 0) {
-			r = -errno;
+			r = c->via == VIA_PUBLISHED ? fd : -errno;
 			continue;
 		}
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -421,6 +460,8 @@ void conn_answer(struct gateway *g, unsigned int n, bool yes, const char *why)
 
 void conn_connect(struct gateway *g, struct conn *c)
 {
+	const struct net_request q = conn_request(c);
+
 	if (!conn_judge(g, c)) {
 		if (!ask(g, c))
 			refuse_by_rule(g, c);
@@ -428,8 +469,16 @@ void conn_connect(struct gateway *g, struct conn *c)
 	}
 	if (c->verdict.rule)
 		(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
+	c->quota = net_policy_quota(&g->policy, &q);
 	c->state = CONN_RESOLVE;
 	c->deadline = g->now + RESOLVE_MS;
+	if (conn_local(c)) {
+		c->addrs[0] = (struct net_addr){ { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } };
+		c->addrs[1] = (struct net_addr){ { [15] = 1 } };
+		c->n_addrs = 2;
+		dial(g, c);
+		return;
+	}
 	c->proxy = upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port, c->port != 80);
 	if (c->proxy ? !*c->proxy->host : !*c->host) {
 		c->target = c->addr;
@@ -454,17 +503,48 @@ static void tell_eof(struct flow *f, struct end *to)
 	}
 }
 
+/* What the quota lets pass now. Return: bytes; 0: it waits for its rate, or is at the end of its budget (*ret_broken). */
+static size_t allowance(struct gateway *g, struct conn *c, size_t max, bool *ret_broken)
+{
+	ssize_t n = quota_left(g, c->quota, max);
+
+	if (n > 0)
+		return (size_t)n;
+	if (n < 0) {
+		conn_note(g, c, "the budget of bytes is used up");
+		*ret_broken = true;
+	} else if (!c->slow) {
+		c->slow = true;
+		c->next_slow = g->slow;
+		g->slow = c;
+	}
+	return 0;
+}
+
+size_t conn_allowance(struct gateway *g, struct conn *c, size_t max)
+{
+	bool broken = false;
+	size_t n = allowance(g, c, max, &broken);
+
+	if (broken)
+		conn_close(g, c, true);
+	return n;
+}
+
 /* Return: whether something moved; *ret_broken: an end is gone. */
-static bool pump(struct gateway *g, struct flow *f, struct end *from, struct end *to, bool count_in,
-		 bool *ret_broken)
+static bool pump(struct gateway *g, struct conn *c, struct flow *f, struct end *from, struct end *to,
+		 bool count_in, bool *ret_broken)
 {
 	bool moved = false;
+	size_t max;
 	ssize_t n;
 
-	if (f->open && from->readable && !f->eof && !f->full && pipe_get(g, f)) {
-		n = splice(from->watch.fd, NULL, f->pipe[1], NULL, PIPE_SIZE,
+	if (f->open && from->readable && !f->eof && !f->full && pipe_get(g, f) &&
+	    (max = allowance(g, c, PIPE_SIZE, ret_broken)) > 0) {
+		n = splice(from->watch.fd, NULL, f->pipe[1], NULL, max,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (n > 0) {
+			quota_take(g, c->quota, (size_t)n);
 			f->held += (size_t)n;
 			if (count_in)
 				f->bytes += (uint64_t)n;
@@ -576,9 +656,9 @@ static bool open_step(struct gateway *g, struct conn *c, bool *ret_broken)
 		return true; /* an answer of ours may be on its way now */
 	moved |= send_chunk(g, &c->in, &c->server, &c->up.bytes, ret_broken);
 	if (!*ret_broken && !c->in)
-		moved |= pump(g, &c->up, &c->client, &c->server, false, ret_broken);
+		moved |= pump(g, c, &c->up, &c->client, &c->server, false, ret_broken);
 	if (!*ret_broken && !c->out)
-		moved |= pump(g, &c->down, &c->server, &c->client, true, ret_broken);
+		moved |= pump(g, c, &c->down, &c->server, &c->client, true, ret_broken);
 	return moved;
 }
 
@@ -682,36 +762,65 @@ static void captured(struct gateway *g, struct conn *c)
 	conn_connect(g, c);
 }
 
-void conn_accept(struct gateway *g, int listener, enum conn_via via)
+/* One more connection of a listener. Return: it; NULL: there is none now, or it could not be kept (*ret_more). */
+static struct conn *take(struct gateway *g, int listener, enum conn_via via, bool *ret_more)
 {
 	struct conn *c;
-	int fd, i;
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	for (i = 0; i < 64; i++) { /* then the others have a turn; the listener is no edge */
-		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
-			return;
-		g->counted[0]++;
-		c = conn_new(g);
-		if (!c) {
-			g->counted[1]++;
-			reset_on_close(fd);
-			(void)close(fd);
+	*ret_more = fd >= 0;
+	if (fd < 0)
+		return NULL;
+	g->counted[0]++;
+	c = conn_new(g);
+	if (!c) {
+		g->counted[1]++;
+		reset_on_close(fd);
+		(void)close(fd);
+		return NULL;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	c->via = via;
+	c->deadline = g->now + GREET_MS;
+	c->client = (struct end){ .watch = { .fd = fd, .on = on_client },
+				  .readable = true,
+				  .writable = true };
+	if (gw_watch(g, &c->client.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
+		conn_close(g, c, true);
+		return NULL;
+	}
+	return c;
+}
+
+void conn_published(struct gateway *g, int listener, uint16_t port)
+{
+	bool more = true;
+	int i;
+
+	for (i = 0; i < ACCEPTS && more; i++) {
+		struct conn *c = take(g, listener, VIA_PUBLISHED, &more);
+
+		if (!c)
 			continue;
-		}
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-		c->via = via;
-		c->deadline = g->now + GREET_MS;
-		c->client = (struct end){ .watch = { .fd = fd, .on = on_client },
-					  .readable = true,
-					  .writable = true };
-		if (gw_watch(g, &c->client.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
-			conn_close(g, c, true);
-			continue;
-		}
-		if (via == VIA_CAPTURED)
+		c->port = port;
+		c->addrs[0] = (struct net_addr){ { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } };
+		c->addrs[1] = (struct net_addr){ { [15] = 1 } };
+		c->n_addrs = 2;
+		dial(g, c);
+	}
+}
+
+void conn_accept(struct gateway *g, int listener, enum conn_via via)
+{
+	bool more = true;
+	int i;
+
+	for (i = 0; i < ACCEPTS && more; i++) {
+		struct conn *c = take(g, listener, via, &more);
+
+		if (c && via == VIA_CAPTURED)
 			captured(g, c);
-		if (c->state != CONN_DEAD)
+		if (c && c->state != CONN_DEAD)
 			conn_step(g, c);
 	}
 }
@@ -746,7 +855,8 @@ static bool still_allowed(struct gateway *g, struct conn *c)
 
 	if (!conn_judge(g, c))
 		return false;
-	if (!*c->host || c->state == CONN_RESOLVE || c->proxy)
+	if (!*c->host || c->state == CONN_RESOLVE || c->proxy || conn_local(c) ||
+	    c->via == VIA_PUBLISHED)
 		return true;
 	v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &c->addr);
 	if (!v.allowed)

@@ -22,7 +22,7 @@
 
 enum conn_state { CONN_FREE, CONN_GREET, CONN_ASK, CONN_RESOLVE, CONN_DIAL, CONN_TUNNEL, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
 
-enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS };
+enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS, VIA_PUBLISHED };
 
 /* What the client's bytes were found to be. */
 enum conn_talk {
@@ -67,7 +67,9 @@ struct conn {
 	enum conn_via via;
 	enum conn_talk talk;
 	struct conn *next, *prev; /* of its list */
-	struct conn *next_again;
+	struct conn *next_again, *next_slow;
+	bool slow;                /* in g->slow */
+	int quota;                /* that counts, or -1 */
 	bool queued;              /* for another turn */
 	struct end client, server;
 	struct flow up, down;     /* to the server, to the client */
@@ -101,6 +103,12 @@ struct conn {
 /** conn_accept() - take connections of a listener until there are none. */
 void conn_accept(struct gateway *g, int listener, enum conn_via via);
 
+/** conn_published() - take connections of the host for @port inside. */
+void conn_published(struct gateway *g, int listener, uint16_t port);
+
+/** conn_local() - whether @c asks for the host itself. */
+bool conn_local(const struct conn *c);
+
 /** conn_judge() - decide about c->host or c->addr and c->port. Return: whether it may go on; else it was logged, and the caller refuses. */
 bool conn_judge(struct gateway *g, struct conn *c);
 
@@ -133,6 +141,9 @@ void conn_answer(struct gateway *g, unsigned int ask, bool yes, const char *why)
 
 /** conn_rejudge() - rules have changed: end what is denied now. */
 void conn_rejudge(struct gateway *g);
+
+/** conn_allowance() - of @max bytes, what the quota lets pass now. Return: bytes; 0: wait, or the connection was ended. */
+size_t conn_allowance(struct gateway *g, struct conn *c, size_t max);
 
 /** conn_chunk(), conn_chunk_free() - a buffer for @slot, when it has none. Return: whether it has one now. */
 bool conn_chunk(struct gateway *g, struct chunk **slot);

@@ -102,18 +102,16 @@ int door_start(int userns, int netns, int *ret_sock, pid_t *ret_pid, struct err 
 	return 0;
 }
 
-int door_socket(int sock, int type, const struct net_addr *at, uint16_t port)
+int door_socket(int sock, int type, bool v6, const struct net_addr *at, uint16_t port)
 {
-	struct request q = { .type = type, .bind = at != NULL, .port = port };
+	struct request q = { .type = type, .v6 = v6, .bind = at != NULL, .port = port };
 	int fds[8], error = -EIO;
 	ssize_t n;
 
 	if (sock < 0)
 		return -ENOTCONN;
-	if (at) {
+	if (at)
 		q.at = *at;
-		q.v6 = !net_addr_is_v4(at);
-	}
 	n = fd_send(sock, &q, sizeof(q), NULL, 0);
 	if (n < 0)
 		return (int)n;

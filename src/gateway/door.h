@@ -20,9 +20,10 @@ int door_start(int userns, int netns, int *ret_sock, pid_t *ret_pid, struct err 
 /**
  * door_socket() - have a socket made, and wait for it (the door has nothing else to do).
  * @type: SOCK_STREAM or SOCK_DGRAM
- * @at: the address to bind it to, or NULL; IPv4 as AF_INET
+ * @v6: its family
+ * @at: the address to bind it to, or NULL
  * Return: the socket, non-blocking; or negative errno.
  */
-int door_socket(int sock, int type, const struct net_addr *at, uint16_t port);
+int door_socket(int sock, int type, bool v6, const struct net_addr *at, uint16_t port);
 
 #endif

@@ -20,10 +20,12 @@
 #include "conn.h"
 #include "control.h"
 #include "gw.h"
+#include "quota.h"
 #include "udp.h"
 
 #define EVENTS 64
 #define TICK_MS 500
+#define SLOW_MS 10 /* between two looks at connections that wait for their rate */
 #define FDS_PER_CONN 6 /* two sockets, two pipes */
 #define FDS_OTHERS 128
 #define ARENA (4u << 20)
@@ -128,6 +130,12 @@ static void on_dns(struct gateway *g, struct watch *w, uint32_t events)
 	answer_datagrams(g);
 }
 
+static void on_published(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)events;
+	conn_published(g, w->fd, g->setup->published[w - g->published].port);
+}
+
 static void on_control(struct gateway *g, struct watch *w, uint32_t events)
 {
 	(void)w;
@@ -158,6 +166,20 @@ static void go_on(struct gateway *g)
 	}
 }
 
+/* Connections that wait for their rate. */
+static void go_on_slowly(struct gateway *g)
+{
+	struct conn *c = g->slow, *next;
+
+	g->slow = NULL;
+	for (; c; c = next) {
+		next = c->next_slow;
+		c->slow = false;
+		if (c->state != CONN_DEAD)
+			conn_step(g, c);
+	}
+}
+
 /* Nobody points to them any more. */
 static void bury(struct gateway *g)
 {
@@ -165,8 +187,8 @@ static void bury(struct gateway *g)
 
 	for (c = g->dead; c; c = next) {
 		next = c->next;
-		if (c->queued)
-			continue; /* in g->again; next time */
+		if (c->queued || c->slow)
+			continue; /* in another list; next time */
 		if (c->prev)
 			c->prev->next = next;
 		else
@@ -192,6 +214,8 @@ static void loop(struct gateway *g)
 		wait = g->again || g->dead ? 0 : resolver_wait_ms(g->resolver, g->now);
 		if (wait < 0 || wait > TICK_MS)
 			wait = g->live ? TICK_MS : wait;
+		if (g->slow && (wait < 0 || wait > SLOW_MS))
+			wait = SLOW_MS;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);
 		g->now = now_ms();
 		for (i = 0; i < n; i++) {
@@ -207,6 +231,7 @@ static void loop(struct gateway *g)
 			tick = g->now + TICK_MS;
 		}
 		go_on(g);
+		go_on_slowly(g);
 		bury(g);
 	}
 	while (g->live)
@@ -224,6 +249,14 @@ static const char *copy(struct arena *a, const char *s, bool *ret_failed)
 	return p;
 }
 
+static void copy_rule(struct gateway *g, struct net_rule *rule, bool *ret_failed)
+{
+	rule->host = copy(&g->arena, rule->host, ret_failed);
+	rule->text = copy(&g->arena, rule->text, ret_failed);
+	rule->origin = copy(&g->arena, rule->origin, ret_failed);
+	rule->reason = copy(&g->arena, rule->reason, ret_failed);
+}
+
 /* Rules of our own: the caller's lie in memory that goes. */
 static int take_policy(struct gateway *g, struct err *e)
 {
@@ -236,13 +269,17 @@ static int take_policy(struct gateway *g, struct err *e)
 	g->policy.mode = from->mode;
 	g->policy.most_specific = from->most_specific;
 	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
+	g->policy.quotas = arena_alloc(&g->arena, (from->n_quotas + 1) * sizeof(*from->quotas));
+	failed |= !g->policy.quotas;
+	for (i = 0; i < from->n_quotas && !failed; i++) {
+		g->policy.quotas[i] = from->quotas[i];
+		copy_rule(g, &g->policy.quotas[i].rule, &failed);
+	}
+	g->policy.n_quotas = from->n_quotas;
 	for (i = 0; i < from->n; i++) {
 		struct net_rule rule = from->rules[i];
 
-		rule.host = copy(&g->arena, rule.host, &failed);
-		rule.text = copy(&g->arena, rule.text, &failed);
-		rule.origin = copy(&g->arena, rule.origin, &failed);
-		rule.reason = copy(&g->arena, rule.reason, &failed);
+		copy_rule(g, &rule, &failed);
 		r = failed ? err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory for rules") :
 			     net_policy_add(&g->policy, &rule, e);
 		if (r < 0)
@@ -292,14 +329,17 @@ static int listen_to(struct gateway *g, struct watch *w, int fd,
 static int begin(struct gateway *g, int tell, struct err *e)
 {
 	const struct gateway_setup *s = g->setup;
-	const int keep[] = { s->tcp, s->dns, s->http, s->socks, s->door, s->control,
-			     s->log[0], s->log[1], s->head, s->alive, tell };
+	int keep[11 + GATEWAY_PUBLISHED] = { s->tcp,	s->dns,	   s->http, s->socks, s->door, s->control,
+					     s->log[0], s->log[1], s->head, s->alive, tell };
+	size_t i, n = 11;
 	int r;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "gateway: death signal");
 	(void)prctl(PR_SET_NAME, "bailey-gateway", 0, 0, 0); /* for people */
-	r = confine_descriptors(keep, ARRAY_SIZE(keep));
+	for (i = 0; i < s->n_published; i++)
+		keep[n++] = s->published[i].listener;
+	r = confine_descriptors(keep, n);
 	if (r < 0)
 		return err_sys(e, r, "gateway: descriptors");
 	confine_memory();
@@ -316,6 +356,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "gateway: audit log");
 	g->now = now_ms();
+	if (quota_init(g) < 0)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
 	g->new_names = 2000;
 	g->new_names_at = g->now;
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -332,6 +374,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = listen_to(g, &g->http, s->http, on_http, e);
 	if (r == 0)
 		r = listen_to(g, &g->socks, s->socks, on_socks, e);
+	for (i = 0; r == 0 && i < s->n_published; i++)
+		r = listen_to(g, &g->published[i], s->published[i].listener, on_published, e);
 	if (r == 0)
 		r = listen_to(g, &g->control, s->control, on_control, e);
 	if (r == 0)

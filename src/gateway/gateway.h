@@ -20,6 +20,14 @@
 #include "upstream.h"
 #include "util/util.h"
 
+#define GATEWAY_PUBLISHED 16u
+
+/* A port of the sandbox that the host's programs may connect to. */
+struct gateway_published {
+	int listener; /* on the host */
+	uint16_t port; /* inside, on loopback */
+};
+
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
 struct gateway_setup {
 	int tcp;     /* listeners inside (jail.h, enum jail_net) */
@@ -28,6 +36,8 @@ struct gateway_setup {
 	int socks;
 	int door;    /* of gateway_door(), or -1 */
 	int control; /* a listening socket of ours, or -1 */
+	struct gateway_published published[GATEWAY_PUBLISHED];
+	size_t n_published;
 	int log[2];  /* of audit_open() */
 	int head;
 	int alive;   /* hangs up when the supervisor has gone */

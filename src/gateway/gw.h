@@ -37,14 +37,16 @@ struct gateway {
 	struct net_policy policy; /* ours: rules come and go while it lives */
 	struct arena arena;       /* of those rules */
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
-	struct watch tcp, dns, http, socks, control, alive;
+	struct watch tcp, dns, http, socks, control, alive, published[GATEWAY_PUBLISHED];
 	struct resolver *resolver;
 	struct upstream upstream; /* a copy */
 	struct names names;
 	struct audit audit;
+	struct quotas *quotas;
 	struct udp *udp;
 	struct conn *conns;                 /* LIMIT_CONNS places */
 	struct conn *free, *live, *dead;    /* dead ones are free when this turn of the loop is over */
+	struct conn *slow;                  /* wait for their rate */
 	struct conn *again;                 /* have more to do than one turn allows */
 	struct pipes pipes;
 	void *buffers[64];                  /* idle, of struct chunk */

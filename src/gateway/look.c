@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "hello.h"
+#include "quota.h"
 
 #define LOOK_MS 15000   /* in which a first message that has begun must be whole */
 #define REQUEST_LINE 8192u
@@ -212,6 +213,21 @@ static bool judge_request(struct gateway *g, struct conn *c, const struct http_h
 	return true;
 }
 
+/* Servers of developers answer to "localhost" only. Return: the new length of the head. */
+static size_t rename_host(struct chunk *k, const struct http_head *h, uint16_t port)
+{
+	char name[32];
+	size_t n = (size_t)snprintf(name, sizeof(name), "localhost:%u", port);
+	char *at = k->b + (h->host.p - k->b), *end = at + h->host.len;
+
+	if (!h->host.p || n > h->host.len) /* "host.bailey.internal" is longer, whatever the port */
+		return h->len;
+	memcpy(at, name, n);
+	memmove(at + n, end, (size_t)(k->b + k->n - end));
+	k->n -= h->host.len - n;
+	return h->len - (h->host.len - n);
+}
+
 /* As many of the bytes in c->in as can be are approved. Return: whether the connection still lives and all is well. */
 static bool approve(struct gateway *g, struct conn *c)
 {
@@ -243,7 +259,7 @@ static bool approve(struct gateway *g, struct conn *c)
 		}
 		if (!judge_request(g, c, &h))
 			return false;
-		k->ok += h.len;
+		k->ok += conn_local(c) ? rename_host(k, &h, c->port) : h.len;
 		c->scan = 0;
 		c->second = true;
 		c->deadline = 0;
@@ -283,6 +299,9 @@ static bool look_at_http(struct gateway *g, struct conn *c)
 	free_bytes = room(c->in);
 	if (free_bytes == 0)
 		return false; /* the server is slow */
+	free_bytes = conn_allowance(g, c, free_bytes);
+	if (free_bytes == 0)
+		return false; /* it waits for its rate, or has ended */
 	n = recv(c->client.watch.fd, c->in->b + c->in->n, free_bytes, MSG_DONTWAIT);
 	if (n < 0 && errno == EAGAIN) {
 		c->client.readable = false;
@@ -292,6 +311,7 @@ static bool look_at_http(struct gateway *g, struct conn *c)
 		c->up.eof = true; /* told when all was sent: an unfinished head never is */
 		c->in->n = c->in->ok;
 	} else if (n > 0) {
+		quota_take(g, c->quota, (size_t)n);
 		c->in->n += (size_t)n;
 		return approve(g, c);
 	}

@@ -83,6 +83,8 @@ static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h
 	(void)snprintf(host, sizeof(host), t->port ? "%s%.*s%s:%u" : "%s%.*s%s",
 		       t->bracketed ? "[" : "", (int)t->host.len, t->host.p,
 		       t->bracketed ? "]" : "", t->port);
+	if (conn_local(c)) /* as in look.c */
+		(void)snprintf(host, sizeof(host), "localhost:%u", c->port);
 	http_write_request(&b, h->method, path);
 	http_write_field(&b, "Host", http_slice(host));
 	for (i = 0; i < h->n; i++) {

@@ -263,7 +263,7 @@ static void place_add(struct gateway *g, int name, const struct net_addr *a, uin
 	}
 	if (u->n == LIMIT_UDP_PLACES)
 		return;
-	fd = door_socket(g->setup->door, SOCK_DGRAM, a, port);
+	fd = door_socket(g->setup->door, SOCK_DGRAM, !net_addr_is_v4(a), a, port);
 	if (fd < 0)
 		return; /* a program inside has the port: then that is whom it reaches */
 	p = &u->places[u->n];

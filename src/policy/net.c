@@ -280,3 +280,18 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 	ret.cls = ask.cls;
 	return ret;
 }
+
+int net_policy_quota(const struct net_policy *p, const struct net_request *q)
+{
+	struct ask ask;
+	size_t i;
+
+	if (!q->host && !q->addr)
+		return -1;
+	ask = q->host ? ask_name(q) : ask_addr(q, q->addr, false);
+	for (i = 0; i < p->n_quotas; i++) {
+		if (covers(&p->quotas[i].rule, &ask))
+			return (int)i;
+	}
+	return -1;
+}

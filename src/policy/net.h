@@ -84,12 +84,16 @@ enum net_proto { NET_TCP = 1, NET_UDP = 2 };
 
 enum net_what { NET_RULE_HOST, NET_RULE_SUBDOMAINS, NET_RULE_ANY, NET_RULE_CIDR };
 
+/* The host, as the sandbox calls it; no other rule than one of --allow-host-port reaches it. */
+#define NET_HOST_LOCAL "host.bailey.internal"
+
 struct net_rule {
 	bool allow;
 	enum net_what what;
 	uint16_t port;      /* 0: any */
 	unsigned int proto; /* NET_TCP, NET_UDP or both */
 	enum policy_layer layer;
+	bool local;            /* of --allow-host-port: a port of the host's loopback, by the name NET_HOST_LOCAL */
 	const char *host;     /* canonical, of NET_RULE_SUBDOMAINS without "*." */
 	struct net_addr addr; /* of NET_RULE_CIDR */
 	unsigned int prefix;  /* 0-128 */
@@ -100,6 +104,13 @@ struct net_rule {
 
 enum net_mode { NET_MODE_NONE, NET_MODE_DENY, NET_MODE_ALLOW, NET_MODE_HOST, NET_MODE_NUM };
 
+/* How much, and how fast, what a rule covers may take: both ways together. */
+struct net_quota {
+	struct net_rule rule; /* covers connections; whether it allows is no matter */
+	uint64_t bytes;       /* of the sandbox's whole life; 0: no end */
+	uint64_t rate;        /* bytes a second; 0: as fast as it goes */
+};
+
 struct net_policy {
 	struct arena *arena; /* borrowed; owns rules and strings */
 	struct net_rule *rules;
@@ -107,6 +118,8 @@ struct net_policy {
 	enum net_mode mode;
 	const char *mode_origin;
 	bool most_specific;
+	struct net_quota *quotas; /* the first that covers a connection counts */
+	size_t n_quotas;
 };
 
 struct net_request {
@@ -161,6 +174,9 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
  */
 struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
 					   const struct net_verdict *v, const struct net_addr *a);
+
+/** net_policy_quota() - the quota of a connection. Return: its number, or -1. */
+int net_policy_quota(const struct net_policy *p, const struct net_request *q);
 
 /** net_verdict_text() - append why, and how to change it: "denied: no rule allows it; --allow-host example.org" */
 void net_verdict_text(const struct net_policy *p, const struct net_request *q,

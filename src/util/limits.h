@@ -6,6 +6,7 @@
 #define LIMIT_PATH 4096      /* bytes of a path, with the NUL (PATH_MAX) */
 #define LIMIT_RULES 4096     /* rules of one policy */
 #define LIMIT_NET_RULES 4096 /* network rules of one run */
+#define LIMIT_NET_QUOTAS 64 /* budgets and rates of one run */
 #define LIMIT_NET_REASON 200 /* bytes of the reason of one */
 #define LIMIT_OPS 4096       /* operations of one mount plan */
 #define LIMIT_WORKSPACES 64
