@@ -61,6 +61,13 @@ bool egress_wanted(const struct sandbox *s)
 	return s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW;
 }
 
+enum jail_network egress_kind(const struct sandbox *s)
+{
+	if (s->net.mode == NET_MODE_HOST)
+		return JAIL_NETWORK_HOST;
+	return egress_wanted(s) ? JAIL_NETWORK_GATEWAY : JAIL_NETWORK_NONE;
+}
+
 static int open_dir(int at, const char *path, bool make)
 {
 	int fd;

@@ -17,6 +17,9 @@ struct run;
 /** egress_wanted() - whether the run's network needs a gateway. */
 bool egress_wanted(const struct sandbox *s);
 
+/** egress_kind() - what PID 1 is to make of the network. */
+enum jail_network egress_kind(const struct sandbox *s);
+
 /** egress_env() - the variables that tell programs of the proxies, "NAME=VALUE" each, NULL behind the last. */
 extern const char *const egress_env[];
 

@@ -463,7 +463,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .cwd = s->cwd,
 				       .allow_degraded = s->allow_degraded,
 				       .nested = s->nested,
-				       .network = egress_wanted(s),
+				       .network = egress_kind(s),
 				       .report = s->report,
 				       .dry_run = dry_run,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :

@@ -115,6 +115,13 @@ enum jail_report {
 	JAIL_REPORT_READS,  /* and opens for reading */
 };
 
+/* What network the command has. */
+enum jail_network {
+	JAIL_NETWORK_NONE,    /* its own loopback */
+	JAIL_NETWORK_GATEWAY, /* what it sends is captured; WIRE_NETWORK */
+	JAIL_NETWORK_HOST,    /* the host's, as it is */
+};
+
 /* The sockets that a sandbox with a gateway sends everything to (docs/adr/0013). */
 enum jail_net {
 	JAIL_NET_TCP,   /* captured connections; a socket's own name is the real target */
@@ -139,7 +146,7 @@ struct jail_spec {
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
 	enum jail_report report;
-	bool network;               /* there is a gateway: capture what is sent, WIRE_NETWORK */
+	enum jail_network network;
 	bool dry_run;               /* build, verify, report, end */
 	struct jail_limits *limits; /* NULL: none */
 	int held; /* an fd that PID 1 keeps open as long as it lives (a lock), or -1 */

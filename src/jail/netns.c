@@ -61,8 +61,8 @@ static int thread(void *arg)
 {
 	struct netns *n = arg;
 
-	wait_while(n->gate, 0);
-	n->fd = make(n);
+	wait_while(n->gate, NETNS_CLOSED);
+	n->fd = *n->gate == NETNS_NONE ? -ENODATA : make(n);
 	return 0;
 }
 
@@ -97,6 +97,8 @@ int netns_join(struct netns *n, int *ret_fd)
 	int r;
 
 	wait_while(&n->running, 1);
+	if (n->fd == -ENODATA)
+		return 0;
 	if (n->fd < 0)
 		return n->fd;
 	n->step = "setns";

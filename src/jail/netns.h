@@ -13,6 +13,7 @@ enum netns_gate {
 	NETNS_CLOSED,
 	NETNS_OPEN,    /* a namespace with loopback up */
 	NETNS_CAPTURE, /* and capture.h */
+	NETNS_NONE,    /* no namespace at all */
 };
 
 /* A network namespace in the making. Must stay where it is until netns_join() has returned. */
@@ -35,7 +36,7 @@ int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
 /** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. */
 void netns_open(uint32_t *gate, enum netns_gate how);
 
-/** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure. Return: 0 or negative errno; n->step names what failed. */
+/** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure; unchanged where none was to be made. Return: 0 or negative errno; n->step names what failed. */
 int netns_join(struct netns *n, int *ret_fd);
 
 #endif

@@ -68,6 +68,8 @@ struct hand_over {
 	char path[LIMIT_PATH]; /* sent as long as it is */
 };
 
+#define LANDLOCK_ABI_SCOPES 6
+
 #define HAND_OVER_GO ((uint64_t)-1)
 #define HAND_OVER_SOCKET ((uint64_t)-2)
 
@@ -231,6 +233,13 @@ static int stage_open(struct child *c, struct err *e)
 
 	c->ruleset = c->spec->nested == JAIL_NESTED_SANDBOX ? landlock_scopes(e) :
 							      landlock_prepare(c->spec->plan, e);
+	/* in a network of its own the command meets no abstract socket of the host's; in the host's, only a scope keeps it from them */
+	if (c->spec->network == JAIL_NETWORK_HOST && jail_landlock_abi() < LANDLOCK_ABI_SCOPES) {
+		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP, "abstract sockets of the host can't be refused");
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost, e);
+		if (r < 0)
+			return r;
+	}
 	if (c->ruleset == -ENODATA)
 		return 0;
 	if (c->ruleset == -EOPNOTSUPP) {
@@ -249,6 +258,8 @@ static void stage_open_namespaces(struct child *c)
 {
 	c->service[JAIL_NS_USER] = openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
 	c->service[JAIL_NS_MNT] = openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	/* the host's, until there is another */
+	c->service[JAIL_NS_NET] = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 }
 
 /* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
@@ -461,10 +472,13 @@ static int stage_network(struct child *c, struct err *e)
 
 static int stage_join(struct child *c, struct err *e)
 {
+	_cleanup_close_ int host = c->service[JAIL_NS_NET];
 	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
+	if (c->service[JAIL_NS_NET] == host)
+		host = -1; /* it is the sandbox's, too */
 	if (r == 0)
-		return c->spec->network ? stage_network(c, e) : 0;
+		return c->spec->network == JAIL_NETWORK_GATEWAY ? stage_network(c, e) : 0;
 	(void)err_sys(e, r, "network namespace: %s", c->net.step);
 	return jail_layer_lost(JAIL_LAYER_NETNS, 0, &c->apply.lost, e);
 }
@@ -726,11 +740,14 @@ int jail_early(struct jail *jail, const struct jail_plan *plan, struct err *e)
 
 int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
+	static const enum netns_gate gates[] = { [JAIL_NETWORK_NONE] = NETNS_OPEN,
+						 [JAIL_NETWORK_GATEWAY] = NETNS_CAPTURE,
+						 [JAIL_NETWORK_HOST] = NETNS_NONE };
 	struct hand_over m = { .spec = spec };
 	int r;
 
 	r = give(jail, &m, sizeof(m.op), spec->held, e);
-	netns_open(&jail->shared->gate, spec->network ? NETNS_CAPTURE : NETNS_OPEN);
+	netns_open(&jail->shared->gate, gates[spec->network]);
 	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
 }
 

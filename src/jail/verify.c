@@ -64,7 +64,7 @@ static int verify_local(int fd, struct sockaddr_in *to, struct err *e)
  * Nothing is sent: connect(2) of a datagram socket only looks for a route. A host without one must not be taken for the sandbox: @host is a
  * socket of its network, where the kernel can tell (Linux 5.14).
  */
-static int verify_netns(int host, bool network, struct err *e)
+static int verify_netns(int host, enum jail_network network, struct err *e)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -77,7 +77,7 @@ static int verify_netns(int host, bool network, struct err *e)
 	    (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, &inside, &n) < 0 || inside == outside))
 		return broken(JAIL_LAYER_NETNS, "the network is the host's", e);
 	to.sin_addr.s_addr = htonl(ELSEWHERE);
-	if (network)
+	if (network == JAIL_NETWORK_GATEWAY)
 		return verify_local(fd, &to, e);
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno != ENETUNREACH)
 		return broken(JAIL_LAYER_NETNS, "there is a route out", e);
@@ -286,7 +286,7 @@ int jail_verify(const struct jail_apply *a, int host, struct err *e)
 	if (r == 0 && spec->nested)
 		r = verify_nested(spec, e);
 	if (r == 0)
-		r = verify_netns(host, spec->network, e);
+		r = spec->network == JAIL_NETWORK_HOST ? 0 : verify_netns(host, spec->network, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_LANDLOCK)) && spec->nested != JAIL_NESTED_SANDBOX)
 		r = verify_landlock(a, e);
 	if (r == 0 && !(lost & (1u << JAIL_LAYER_OVERLAY)))
