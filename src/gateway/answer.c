@@ -29,7 +29,7 @@ struct question {
 		struct in_pktinfo v4;
 	} at;
 	struct dns_query q;
-	void *asked;
+	uint64_t ticket;
 	bool used;
 };
 
@@ -218,38 +218,31 @@ static void answered(const struct question *q)
 		conn_step(q->g, q->conn);
 }
 
-static void on_looked_up(void *arg, const struct resolve_answer *a)
+static void on_looked_up(void *arg, const struct resolve_result *a)
 {
 	struct question *q = arg;
 	struct question copy = *q;
 
 	release(q);
 	if (a->error)
-		answer_none(copy.g, &copy, a->error == -ENOENT ? DNS_NXDOMAIN : DNS_SERVFAIL);
+		answer_none(copy.g, &copy, DNS_SERVFAIL);
 	else if (a->n == 0)
-		answer_none(copy.g, &copy, DNS_NOERROR);
+		answer_none(copy.g, &copy, a->rcode == DNS_NXDOMAIN ? DNS_NXDOMAIN : DNS_NOERROR);
 	else
 		answer_address(copy.g, &copy);
 	answered(&copy);
 }
 
-static void on_relayed(void *arg, const struct resolve_answer *a)
+static void on_relayed(void *arg, const struct resolve_result *a)
 {
 	struct question *q = arg;
 	struct question copy = *q;
-	size_t max = copy.conn ? ANSWER_MAX :
-		     copy.q.payload < DNS_UDP_MAX ? copy.q.payload : DNS_UDP_MAX;
-	unsigned char out[ANSWER_MAX];
 
 	release(q);
-	if (a->error || a->n_raw < 12 || a->n_raw > max) {
-		answer_none(copy.g, &copy, a->error == -ENOENT ? DNS_NXDOMAIN : DNS_SERVFAIL);
-	} else {
-		memcpy(out, a->raw, a->n_raw);
-		out[0] = (unsigned char)(copy.q.id >> 8);
-		out[1] = (unsigned char)copy.q.id;
-		send_answer(copy.g, &copy, out, a->n_raw);
-	}
+	if (a->message)
+		send_answer(copy.g, &copy, a->message, a->len);
+	else
+		answer_none(copy.g, &copy, DNS_SERVFAIL);
 	answered(&copy);
 }
 
@@ -267,13 +260,17 @@ static void look_up(struct gateway *g, const struct question *to, bool relay)
 	}
 	*q = *to;
 	q->used = true;
-	q->asked = relay ? resolver_relay(g->resolver, &q->q, on_relayed, q) :
-			   resolver_ask(g->resolver, q->q.host, on_looked_up, q);
-	if (q->asked && q->used && q->conn)
-		q->conn->question = q;
-	if (!q->asked && q->used) {
+	if (!relay) {
+		q->ticket = gw_ask(g, q->q.host, on_looked_up, q);
+	} else if (resolver_ask_raw(g->resolver, &q->q, q->conn ? ANSWER_MAX : q->q.payload, g->now,
+				    on_relayed, q, &q->ticket) < 0) {
+		q->ticket = 0;
+	}
+	if (!q->ticket) {
 		q->used = false;
 		answer_none(g, to, DNS_SERVFAIL);
+	} else if (q->conn) {
+		q->conn->question = q;
 	}
 }
 
@@ -406,7 +403,7 @@ void answer_forget(struct gateway *g, struct conn *c)
 {
 	struct question *q = c->question;
 
-	resolver_cancel(g->resolver, q->asked);
+	resolver_cancel(g->resolver, q->ticket);
 	q->used = false;
 	c->question = NULL;
 }

@@ -26,7 +26,7 @@
 #define GREET_MS 10000   /* in which a proxy's client must have said what it wants */
 #define RESOLVE_MS 20000
 #define DIAL_MS 30000    /* one address; less where there are more */
-#define DIAL_NEXT_MS 5000
+#define DIAL_NEXT_MS 1000
 #define SILENT_MS 300000 /* a client that says nothing */
 #define HALF_MS 60000    /* a client that still sends, to a server that does not */
 #define CLOSING_MS 5000
@@ -65,6 +65,7 @@ static struct conn *conn_new(struct gateway *g)
 			    .server.watch.fd = -1,
 			    .up.pipe = { -1, -1 },
 			    .down.pipe = { -1, -1 },
+			    .g = g,
 			    .quota = -1,
 			    .began = g->now };
 	link_conn(&g->live, c);
@@ -177,11 +178,11 @@ void conn_close(struct gateway *g, struct conn *c, bool reset)
 		return;
 	if (c->logged)
 		log_conn(g, c, "close", NULL, NULL);
-	if (c->question && c->via == VIA_DNS)
+	if (c->question)
 		answer_forget(g, c);
-	else if (c->question)
-		resolver_cancel(g->resolver, c->question);
-	c->question = NULL;
+	if (c->ticket)
+		resolver_cancel(g->resolver, c->ticket);
+	c->ticket = 0;
 	if (reset) {
 		reset_on_close(c->client.watch.fd);
 		reset_on_close(c->server.watch.fd);
@@ -365,23 +366,24 @@ static void dialled(struct gateway *g, struct conn *c)
 }
 
 /* Every name on the way must not be denied, and of the addresses only those that may be had for this name are dialled. */
-static void on_resolved(void *arg, const struct resolve_answer *a)
+static void on_resolved(void *arg, const struct resolve_result *a)
 {
 	struct conn *c = arg;
-	struct gateway *g = a->gateway;
+	struct gateway *g = c->g;
+	const char *why = gw_no_answer(a);
 	struct net_request q = conn_request(c);
 	struct net_verdict v, worst = { .allowed = false };
 	size_t i;
 
-	c->question = NULL;
-	if (c->proxy && !a->error) {
+	c->ticket = 0;
+	if (c->proxy && !why) {
 		for (i = 0; i < a->n && i < CONN_ADDRS; i++)
 			c->addrs[c->n_addrs++] = a->addrs[i]; /* the caller's own choice */
 		dial(g, c);
 		return;
 	}
-	if (a->error) {
-		fail(g, c, a->error == -ENOENT ? 502 : 504, a->why);
+	if (why) {
+		fail(g, c, a->error == -ETIMEDOUT ? 504 : 502, why);
 		return;
 	}
 	for (i = 0; i < a->n_aliases; i++) {
@@ -405,10 +407,6 @@ static void on_resolved(void *arg, const struct resolve_answer *a)
 	}
 	if (c->n_addrs > 0) {
 		dial(g, c);
-		return;
-	}
-	if (a->n == 0) {
-		fail(g, c, 502, "the name has no address");
 		return;
 	}
 	c->verdict = worst;
@@ -488,8 +486,8 @@ void conn_connect(struct gateway *g, struct conn *c)
 		return;
 	}
 	c->target = c->addr;
-	c->question = resolver_ask(g->resolver, c->proxy ? c->proxy->host : c->host, on_resolved, c);
-	if (!c->question && c->state == CONN_RESOLVE)
+	c->ticket = gw_ask(g, c->proxy ? c->proxy->host : c->host, on_resolved, c);
+	if (!c->ticket)
 		fail(g, c, 503, "too many questions at once");
 }
 

@@ -83,7 +83,9 @@ struct conn {
 	char rule[128];           /* of it, as written; rules go, connections stay */
 	struct net_addr addrs[CONN_ADDRS];
 	size_t n_addrs, next_addr;
-	void *question;           /* to the resolver, or NULL */
+	struct gateway *g;
+	uint64_t ticket;          /* of the resolver, or 0 */
+	void *question;           /* of a name server's client (answer.c), or NULL */
 	const struct upstream_proxy *proxy; /* that dials, or NULL */
 	unsigned int ask;         /* the number of the question to a human; one for all that want the same */
 	bool granted;             /* that human said yes, once */

@@ -103,6 +103,86 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* --- looking up names --- */
+
+static void on_asking(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)events;
+	resolver_event(g->resolver, w->fd, g->now);
+}
+
+static int watch_asking(void *arg, int fd, uint32_t events)
+{
+	struct gateway *g = arg;
+	struct watch *free_one = NULL;
+	struct epoll_event ev = { .events = events };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(g->asking); i++) {
+		struct watch *w = &g->asking[i];
+
+		if (w->fd == fd) {
+			ev.data.ptr = w;
+			return epoll_ctl(g->epoll, EPOLL_CTL_MOD, fd, &ev) < 0 ? -errno : 0;
+		}
+		if (w->fd < 0)
+			free_one = w;
+	}
+	if (!free_one)
+		return -ENOSPC;
+	*free_one = (struct watch){ .fd = fd, .on = on_asking };
+	ev.data.ptr = free_one;
+	if (epoll_ctl(g->epoll, EPOLL_CTL_ADD, fd, &ev) == 0)
+		return 0;
+	free_one->fd = -1;
+	return -errno;
+}
+
+static void unwatch_asking(void *arg, int fd)
+{
+	struct gateway *g = arg;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(g->asking); i++) {
+		if (g->asking[i].fd == fd) {
+			(void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, fd, NULL); /* its close would do as well */
+			g->asking[i].fd = -1;
+		}
+	}
+}
+
+static int resolver_wait(const struct gateway *g)
+{
+	uint64_t at = resolver_next_deadline_ms(g->resolver);
+
+	if (at == UINT64_MAX)
+		return -1;
+	return at <= g->now ? 0 : at - g->now > TICK_MS ? TICK_MS : (int)(at - g->now);
+}
+
+uint64_t gw_ask(struct gateway *g, const char *host,
+		void (*done)(void *arg, const struct resolve_result *res), void *arg)
+{
+	uint64_t ticket = 0;
+
+	if (resolver_ask(g->resolver, host, RESOLVE_V4 | RESOLVE_V6, g->now, done, arg, &ticket) < 0)
+		return 0;
+	return ticket;
+}
+
+const char *gw_no_answer(const struct resolve_result *res)
+{
+	if (res->error == -ETIMEDOUT)
+		return "no name server of the host has answered in time";
+	if (res->error)
+		return "the host's name servers give no answer";
+	if (res->n > 0)
+		return NULL;
+	return res->rcode == DNS_NXDOMAIN ? "there is no such name" :
+	       res->rcode == DNS_NOERROR  ? "the name has no address" :
+					    "the host's name servers refuse to answer";
+}
+
 /* --- what comes --- */
 
 static void on_tcp(struct gateway *g, struct watch *w, uint32_t events)
@@ -211,7 +291,7 @@ static void loop(struct gateway *g)
 	int i, n, wait;
 
 	while (!g->over) {
-		wait = g->again || g->dead ? 0 : resolver_wait_ms(g->resolver, g->now);
+		wait = g->again || g->dead ? 0 : resolver_wait(g);
 		if (wait < 0 || wait > TICK_MS)
 			wait = g->live ? TICK_MS : wait;
 		if (g->slow && (wait < 0 || wait > SLOW_MS))
@@ -363,7 +443,13 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (g->epoll < 0)
 		return err_sys(e, -errno, "gateway: epoll");
-	r = resolver_new(&g->resolver, g, e);
+	for (i = 0; i < ARRAY_SIZE(g->asking); i++)
+		g->asking[i].fd = -1;
+	r = resolve_conf_read(&g->conf, "/etc/resolv.conf", "/etc/hosts", e);
+	if (r == 0) {
+		g->resolver = resolver_new(&g->conf, &(struct resolve_io){ watch_asking, unwatch_asking, g }, e);
+		r = g->resolver ? 0 : -ENOMEM;
+	}
 	if (r == 0)
 		r = udp_init(g, e);
 	if (r == 0)

@@ -38,7 +38,9 @@ struct gateway {
 	struct arena arena;       /* of those rules */
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
 	struct watch tcp, dns, http, socks, control, alive, published[GATEWAY_PUBLISHED];
+	struct resolve_conf conf;
 	struct resolver *resolver;
+	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
 	struct upstream upstream; /* a copy */
 	struct names names;
 	struct audit audit;
@@ -71,6 +73,13 @@ bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_
 
 /** gw_sockaddr() - the other way; IPv4 as AF_INET, unless @v6. Return: its size. */
 unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6, struct sockaddr_storage *ret);
+
+/** gw_ask() - have a name looked up; as resolver_ask(), for both families. Return: a ticket; 0: it can't be done now. */
+uint64_t gw_ask(struct gateway *g, const char *host,
+		void (*done)(void *arg, const struct resolve_result *res), void *arg);
+
+/** gw_no_answer() - why a look-up gave nothing to dial; NULL: it did. */
+const char *gw_no_answer(const struct resolve_result *res);
 
 /** gw_event() - an audit event about @q and what was decided. */
 struct audit_event gw_event(const char *event, const char *via, const struct net_request *q,

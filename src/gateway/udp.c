@@ -31,7 +31,7 @@ struct udp_flow {
 	unsigned int client_size;
 	struct net_addr addr; /* that is sent to */
 	struct net_verdict verdict;
-	void *question;
+	uint64_t ticket;
 	struct gateway *g;
 	uint64_t began, used, sent, received;
 	size_t held;          /* the first datagram, until there is a socket */
@@ -77,9 +77,9 @@ static void flow_close(struct gateway *g, struct udp_flow *f)
 {
 	if (f->state == FLOW_OPEN)
 		log_flow(g, f, "close", NULL, NULL);
-	if (f->question)
-		resolver_cancel(g->resolver, f->question);
-	f->question = NULL;
+	if (f->ticket)
+		resolver_cancel(g->resolver, f->ticket);
+	f->ticket = 0;
 	if (f->state == FLOW_OPEN)
 		gw_close(&f->watch);
 	f->state = FLOW_FREE;
@@ -142,25 +142,32 @@ static void flow_dial(struct gateway *g, struct udp_flow *f)
 	flow_send(f, f->first, f->held);
 }
 
-static void on_resolved(void *arg, const struct resolve_answer *a)
+static void on_resolved(void *arg, const struct resolve_result *a)
 {
 	struct udp_flow *f = arg;
 	struct gateway *g = f->g;
-	const struct net_request q = request_of(g, &g->udp->places[f->place]);
+	const struct place *p = &g->udp->places[f->place];
+	const struct net_request q = request_of(g, p);
 	struct net_verdict v = { .allowed = false };
+	const char *why = gw_no_answer(a);
 	size_t i;
 
-	f->question = NULL;
-	for (i = 0; i < a->n && !a->error; i++) {
-		v = net_policy_judge_answer(&g->policy, &q, &f->verdict, &a->addrs[i]);
+	f->ticket = 0;
+	/* the family that the program chose, then the other */
+	for (i = 0; i < 2 * a->n && !why; i++) {
+		const struct net_addr *at = &a->addrs[i % a->n];
+
+		if ((net_addr_is_v4(at) == net_addr_is_v4(&p->addr)) != (i < a->n))
+			continue;
+		v = net_policy_judge_answer(&g->policy, &q, &f->verdict, at);
 		if (!v.allowed)
 			continue;
-		f->addr = a->addrs[i];
+		f->addr = *at;
 		flow_dial(g, f);
 		return;
 	}
-	if (a->error || a->n == 0) {
-		flow_refuse(g, f, "fail", a->error ? a->why : "the name has no address");
+	if (why) {
+		flow_refuse(g, f, "fail", why);
 	} else {
 		f->verdict = v;
 		flow_refuse(g, f, "deny", net_class_name(v.cls));
@@ -217,8 +224,8 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 		flow_dial(g, f);
 		return;
 	}
-	f->question = resolver_ask(g->resolver, q.host, on_resolved, f);
-	if (!f->question && f->state == FLOW_RESOLVE)
+	f->ticket = gw_ask(g, q.host, on_resolved, f);
+	if (!f->ticket)
 		flow_refuse(g, f, "fail", "too many questions at once");
 }
 

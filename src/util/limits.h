@@ -68,5 +68,11 @@
 #define LIMIT_QUESTIONS 128         /* of one sandbox to the name servers of the host at a time */
 #define LIMIT_UDP_PLACES 256         /* addresses and ports that one sandbox sends datagrams to */
 #define LIMIT_UDP_FLOWS 256          /* of its programs at a time */
+#define LIMIT_DNS_QUESTIONS 512      /* that are open or whose answers are kept */
+#define LIMIT_DNS_TRIES 64           /* asked of servers at a time, each by a socket of its own */
+#define LIMIT_DNS_WAITERS 1024       /* who wait for answers */
+#define LIMIT_DNS_MESSAGE 16384      /* bytes of an answer over TCP */
+#define LIMIT_RESOLV_CONF 65536      /* bytes of /etc/resolv.conf */
+#define LIMIT_HOSTS_FILE (16u << 20) /* bytes of /etc/hosts: some list what they block */
 
 #endif
