@@ -217,14 +217,12 @@ ssize_t http_body_read(struct http_body *b, const char *p, size_t n, struct http
 ssize_t http_body_step(struct http_body *b, const char *p, size_t n, bool *ret_done, struct err *e)
 {
 	struct http_slice content;
-	size_t i = 0;
-	ssize_t r;
+	ssize_t r = http_body_read(b, p, n, &content, ret_done, e);
+	size_t i = (size_t)r;
 
-	do {
+	while (r >= 0 && i < n && !*ret_done) {
 		r = http_body_read(b, p + i, n - i, &content, ret_done, e);
-		if (r < 0)
-			return r;
 		i += (size_t)r;
-	} while (i < n && !*ret_done);
-	return (ssize_t)i;
+	}
+	return r < 0 ? r : (ssize_t)i;
 }

@@ -10,6 +10,12 @@ static bool all(struct http_slice s, unsigned int kind)
 	return char_span(s.p, s.len, kind) == s.len;
 }
 
+static void add(struct buf *b, struct http_slice s)
+{
+	if (s.len > 0)
+		buf_add(b, s.p, s.len);
+}
+
 void http_write_request(struct buf *b, struct http_slice method, struct http_slice target)
 {
 	if (method.len == 0 || target.len == 0 || !all(method, CHAR_TOKEN) ||
@@ -17,9 +23,9 @@ void http_write_request(struct buf *b, struct http_slice method, struct http_sli
 		b->failed = true;
 		return;
 	}
-	buf_add(b, method.p, method.len);
+	add(b, method);
 	buf_add(b, " ", 1);
-	buf_add(b, target.p, target.len);
+	add(b, target);
 	buf_puts(b, " HTTP/1.1\r\n");
 }
 
@@ -32,7 +38,7 @@ void http_write_status(struct buf *b, int status, struct http_slice reason)
 		return;
 	}
 	buf_printf(b, "HTTP/1.1 %d ", status);
-	buf_add(b, reason.p, reason.len);
+	add(b, reason);
 	buf_add(b, "\r\n", 2);
 }
 
@@ -44,9 +50,9 @@ void http_write_field(struct buf *b, const char *name, struct http_slice value)
 		b->failed = true;
 		return;
 	}
-	buf_add(b, n.p, n.len);
+	add(b, n);
 	buf_add(b, ": ", 2);
-	buf_add(b, value.p, value.len);
+	add(b, value);
 	buf_add(b, "\r\n", 2);
 }
 
