@@ -59,6 +59,9 @@ struct sandbox_options {
 	const struct opt *table; /* whose targets are here */
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
+	struct opt_list net;     /* --allow-host … --deny-reason: in the order given */
+	const char *network, *preset, *precedence;
+	bool i_know;
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
 	struct opt_list degraded;
@@ -127,6 +130,7 @@ enum sandbox_tty { SANDBOX_TTY_AUTO, SANDBOX_TTY, SANDBOX_NO_TTY };
 struct sandbox {
 	struct arena arena;
 	struct policy policy;
+	struct net_policy net;
 	struct jail_protect protect;
 	struct jail_mountinfo *mounts; /* of a run that has begun, or NULL */
 	struct jail_host host;
@@ -215,6 +219,19 @@ void protect_say_before(const struct sandbox *s, void (*say)(const char *line));
  * why the command failed (@status).
  */
 void protect_say_after(const struct sandbox *s, int status, void (*say)(const char *line));
+
+/**
+ * network_begin() - the one place that says whether this release can give the network that the policy asks for.
+ * Return: 0, or -ENOSYS with @e (exit status 125): nothing must run.
+ */
+int network_begin(const struct sandbox *s, struct err *e);
+
+/** network_words() - what a mode means. */
+const char *network_words(enum net_mode m);
+
+/** network_explain(), network_explain_text() - mode and rules, and where each comes from. */
+void network_explain(const struct sandbox *s, struct json *j);
+void network_explain_text(const struct sandbox *s, struct buf *b);
 
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
@@ -377,10 +394,11 @@ int runs_main(char **argv);
 int prune_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
+int network_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
-	runs_words, prune_words, srt_verb_words, claude_words;
+	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

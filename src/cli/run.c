@@ -98,6 +98,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	s = supervise_sandbox(&run);
 	s->starts = true;
 	r = sandbox_identify(s, o, a->owner, e);
+	if (r == 0)
+		r = network_begin(s, e);
 	a->again = r == 0 && s->nested == JAIL_NESTED_SANDBOX && !(relay & RELAY_FILES);
 	a->files = relay & RELAY_FILES || a->again;
 	if (r == 0 && !a->again)
