@@ -38,6 +38,12 @@ static const struct opt opts[] = {
 	OPT_FLAG("allow-git-config", &flag, "filesystem.allowGitConfig", "", ""),
 	OPT_FLAG("strict", &other, "filesystem.strict", "", "", OPT_TIGHTENS),
 	OPT_LIST("allow-socket", &list, "network.allowUnixSockets", "PATH", "", "", OPT_PATHS),
+	OPT_LIST("allow-host", &list, "network.allowedDomains", "RULE", "", "", OPT_RULES),
+	OPT_LIST("deny-host", &list, "network.deniedDomains", "RULE", "", "",
+		 OPT_TIGHTENS | OPT_RULES),
+	OPT_LIST("deny-reason", &list, "network.deniedDomainReasons", "RULE=TEXT", "", "",
+		 OPT_TIGHTENS | OPT_MAP | OPT_WORDS),
+	OPT_STRING("network", &word, "network.mode", "none|deny|allow", "", "", OPT_CEILING),
 	OPT_LIST("env", &list, "environment.set", "NAME=VALUE", "", "", OPT_MAP),
 	OPT_LIST("pass-env", &list, "environment.pass", "NAME", "", "", OPT_NAMES),
 	OPT_STRING("timeout", &word, "limits.timeout", "N", "", "", OPT_TIGHTENS, number),
@@ -64,8 +70,8 @@ static void check_refusal(const struct err *e, const char *text)
 
 static bool is_grant(const struct opt *o)
 {
-	return strncmp(o->name, "allow-", 6) == 0 || strstr(o->name, "env") ||
-	       strcmp(o->name, "shell") == 0;
+	return strncmp(o->name, "allow-", 6) == 0 || strstr(o->name, "-env") ||
+	       strcmp(o->name, "env") == 0 || strcmp(o->name, "shell") == 0;
 }
 
 /* From a value to a rule, as a run does it for what needs no file system. */
@@ -94,6 +100,7 @@ static void check_value(const struct opt_value *v)
 	FUZZ_REQUIRE(v->opt > opts && v->opt < opts + ARRAY_SIZE(opts) && v->opt->key);
 	FUZZ_REQUIRE(s && v->line >= 1 && v->column >= 1 && !v->source);
 	FUZZ_REQUIRE(!(v->opt->flags & OPT_PATHS) || (*s && strlen(s) < LIMIT_PATH));
+	FUZZ_REQUIRE(!v->reason || (v->opt->flags & OPT_RULES));
 	FUZZ_REQUIRE(!v->literal || (v->opt->flags & OPT_GLOBS));
 	FUZZ_REQUIRE(!(v->opt->flags & OPT_MAP) || (strchr(s, '=') && *s != '='));
 	FUZZ_REQUIRE(!(v->opt->flags & OPT_NAMES) || (*s && !strchr(s, '=')));
@@ -105,6 +112,8 @@ static void check_value(const struct opt_value *v)
 	if (v->opt->type == OPT_TYPE_FLAG)
 		FUZZ_REQUIRE(policy_file_loosens(v) ==
 			     ((strcmp(s, "true") == 0) == is_grant(v->opt)));
+	else if (v->opt->flags & OPT_CEILING)
+		FUZZ_REQUIRE(policy_file_loosens(v) == (strcmp(s, "none") != 0));
 	else
 		FUZZ_REQUIRE(policy_file_loosens(v) == is_grant(v->opt));
 }

@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	net_policy_init(&p, &a);
 	p.mode = (enum net_mode)(data[0] % NET_MODE_NUM);
-	p.most_specific = data[0] & 128;
+	p.most_specific = data[0] & 128 ? ~0u : 0;
 	FUZZ_REQUIRE(net_mode_parse(net_mode_name(p.mode), NULL) == (int)p.mode);
 	more = turned = p;
 	for (i = 1; i + 4 <= size; i += 4) {

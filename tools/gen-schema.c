@@ -28,6 +28,21 @@ static void print_path(const struct opt *o)
 	printf("{ \"$ref\": \"#/definitions/pattern\" }");
 }
 
+/* "a|b" are the values themselves. */
+static void print_choices(const char *arg)
+{
+	const char *comma = "", *end;
+
+	printf("\"enum\": [");
+	for (;; arg = end + 1, comma = ", ") {
+		end = arg + strcspn(arg, "|");
+		printf("%s\"%.*s\"", comma, (int)(end - arg), arg);
+		if (!*end)
+			break;
+	}
+	printf("]");
+}
+
 static void print_type(const struct opt *o)
 {
 	switch (o->type) {
@@ -38,10 +53,18 @@ static void print_type(const struct opt *o)
 	case OPT_TYPE_OPTIONAL:
 		if (o->number)
 			printf("\"type\": [\"string\", \"number\"], \"minimum\": 0");
+		else if (strchr(o->arg, '|'))
+			print_choices(o->arg);
 		else
 			printf("\"type\": \"string\"");
 		break;
 	case OPT_TYPE_LIST:
+		if (o->flags & OPT_WORDS) {
+			printf("\"type\": \"object\", \"propertyNames\": { \"pattern\": \"^[^=]+$\" },\n"
+			       "          \"additionalProperties\": { \"type\": \"string\", \"maxLength\": %d }",
+			       LIMIT_NET_REASON);
+			break;
+		}
 		if (o->flags & OPT_MAP) {
 			printf("\"type\": \"object\", \"propertyNames\": { \"pattern\": \"" NAME_PATTERN
 			       "\" },\n          \"additionalProperties\": { \"type\": \"string\", \"maxLength\": 32763 }");
@@ -50,6 +73,8 @@ static void print_type(const struct opt *o)
 		printf("\"type\": \"array\", \"items\": ");
 		if (o->flags & OPT_PATHS)
 			print_path(o);
+		else if (o->flags & OPT_RULES)
+			printf("{ \"$ref\": \"#/definitions/rule\" }");
 		else if (o->flags & OPT_NAMES)
 			printf("{ \"type\": \"string\", \"pattern\": \"" NAME_PATTERN "\" }");
 		else
@@ -114,6 +139,11 @@ int main(void)
 	       "    \"pattern\": {\n      \"anyOf\": [\n        { \"$ref\": \"#/definitions/path\" },\n"
 	       "        {\n          \"type\": \"object\", \"required\": [\"path\"], \"additionalProperties\": false,\n"
 	       "          \"properties\": { \"path\": { \"$ref\": \"#/definitions/path\" }, \"literal\": { \"type\": \"boolean\" } }\n"
+	       "        }\n      ]\n    },\n"
+	       "    \"rule\": {\n      \"anyOf\": [\n        { \"type\": \"string\", \"minLength\": 1 },\n"
+	       "        {\n          \"type\": \"object\", \"required\": [\"rule\"], \"additionalProperties\": false,\n"
+	       "          \"properties\": { \"rule\": { \"type\": \"string\", \"minLength\": 1 }, "
+	       "\"reason\": { \"type\": \"string\", \"maxLength\": 200 } }\n"
 	       "        }\n      ]\n    }\n  },\n"
 	       "  \"properties\": {\n    \"$schema\": { \"type\": \"string\" }");
 	for (o = table; o->type != OPT_TYPE_END; o++) {

@@ -8,6 +8,7 @@
 #ifndef BAILEY_CLI_H
 #define BAILEY_CLI_H
 
+#include "gateway/gateway.h"
 #include "guard/guard.h"
 #include "init/init.h"
 #include "jail/jail.h"
@@ -59,6 +60,9 @@ struct sandbox_options {
 	const struct opt *table; /* whose targets are here */
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
+	struct opt_list net;     /* --allow-host … --deny-reason: in the order given */
+	const char *network, *preset, *precedence;
+	bool i_know, ask;
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
 	struct opt_list degraded;
@@ -79,7 +83,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
 /** sandbox_options_done() - free the lists. */
 void sandbox_options_done(struct sandbox_options *o);
 
-#define SANDBOX_OPTIONS 64
+#define SANDBOX_OPTIONS 72
 
 struct removed_env {
 	const char *name; /* owned by the arena */
@@ -127,6 +131,7 @@ enum sandbox_tty { SANDBOX_TTY_AUTO, SANDBOX_TTY, SANDBOX_NO_TTY };
 struct sandbox {
 	struct arena arena;
 	struct policy policy;
+	struct net_policy net;
 	struct jail_protect protect;
 	struct jail_mountinfo *mounts; /* of a run that has begun, or NULL */
 	struct jail_host host;
@@ -155,8 +160,13 @@ struct sandbox {
 	bool starts;      /* for a run, not only to say what it would be */
 	bool merged;      /* options are our own */
 	size_t scanned;   /* names that all patterns looked at */
-	struct net_policy net;
 	bool ask; /* about connections that no rule speaks of */
+	struct published { /* ports of the sandbox that the host may connect to */
+		struct net_addr at;
+		uint16_t host, inside;
+		int fd; /* once it listens */
+	} published[GATEWAY_PUBLISHED];
+	size_t n_published;
 	const char **notices; /* lines to print when the run starts */
 	size_t n_notices;
 	enum sandbox_tty tty;
@@ -217,6 +227,13 @@ void protect_say_before(const struct sandbox *s, void (*say)(const char *line));
  * why the command failed (@status).
  */
 void protect_say_after(const struct sandbox *s, int status, void (*say)(const char *line));
+
+/** network_words() - what a mode means. */
+const char *network_words(enum net_mode m);
+
+/** network_explain(), network_explain_text() - mode and rules, and where each comes from. */
+void network_explain(const struct sandbox *s, struct json *j);
+void network_explain_text(const struct sandbox *s, struct buf *b);
 
 /** explain() - print policy, plan and layers to stdout; @json: as one JSON object. Return: 0 or negative errno with @e. */
 int explain(const struct sandbox *s, char *const *argv, bool json, struct err *e);
@@ -384,10 +401,11 @@ int runs_main(char **argv);
 int prune_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
+int network_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
-	runs_words, prune_words, srt_verb_words, claude_words;
+	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -49,6 +49,7 @@ struct egress {
 	int log[2], head, control;
 	char id[EGRESS_ID + 1];                   /* "": there is no log yet */
 	struct loop_source *controlled;           /* until there is a gateway */
+	struct loop_source *published[GATEWAY_PUBLISHED]; /* the same */
 	int door;                                 /* socket of the door, or -1 */
 	pid_t door_pid;                           /* 0: none */
 	unsigned int starts;
@@ -58,7 +59,8 @@ struct egress {
 
 bool egress_wanted(const struct sandbox *s)
 {
-	return s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW;
+	/* a front says itself that its command has no network */
+	return (s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW) && !s->options->front;
 }
 
 enum jail_network egress_kind(const struct sandbox *s)
@@ -188,6 +190,7 @@ static int start(struct egress *g, struct err *e)
 	const int *net = g->run->jail.net, *ns = g->run->jail.ns;
 	struct gateway_setup setup;
 	int pair[2], domain = AF_INET, r = 0;
+	size_t i;
 	socklen_t n = sizeof(domain);
 
 	if (g->door < 0)
@@ -214,6 +217,10 @@ static int start(struct egress *g, struct err *e)
 					.uid = (uid_t)-1,
 					.gid = (gid_t)-1 };
 	setup.upstream = &g->upstream;
+	for (i = 0; i < s->n_published; i++)
+		setup.published[setup.n_published++] = (struct gateway_published){
+			.listener = s->published[i].fd, .port = s->published[i].inside
+		};
 	supervise_memory(g->run, &setup.forget, &setup.n_forget);
 	if (geteuid() == 0) {
 		setup.uid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 :
@@ -248,6 +255,10 @@ static void want(struct egress *g, bool yes)
 	}
 	if (g->controlled)
 		g->controlled->events = yes ? POLLIN : 0;
+	for (i = 0; i < GATEWAY_PUBLISHED; i++) {
+		if (g->published[i])
+			g->published[i]->events = yes ? POLLIN : 0;
+	}
 }
 
 static void say(const char *what, const char *why)
@@ -318,6 +329,40 @@ void egress_close(struct run *run)
 	}
 }
 
+/* Listen for the host's programs. */
+static int publish(struct egress *g, struct err *e)
+{
+	struct sandbox *s = supervise_sandbox(g->run);
+	struct sockaddr_storage at;
+	struct net_addr addr;
+	char text[NET_ADDR_TEXT], line[200];
+	uint16_t port;
+	socklen_t n;
+	size_t i;
+
+	for (i = 0; i < s->n_published; i++) {
+		struct published *p = &s->published[i];
+
+		n = gateway_sockaddr(&p->at, p->host, &at);
+		net_addr_text(&p->at, text);
+		p->fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (p->fd < 0 || setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
+		    bind(p->fd, (struct sockaddr *)&at, n) < 0 || listen(p->fd, 128) < 0)
+			return err_sys(e, -errno, "--publish: listen on %s port %u", text, p->host);
+		n = sizeof(at);
+		if (p->host == 0 && getsockname(p->fd, (struct sockaddr *)&at, &n) == 0 &&
+		    gateway_address(&at, &addr, &port)) {
+			(void)snprintf(line, sizeof(line), "bailey: port %u of the sandbox is %s port %u here\n",
+				       p->inside, text, port);
+			(void)fd_write_all(2, line, strlen(line)); /* a notice */
+		}
+		g->published[i] = loop_add(&g->run->loop, p->fd, POLLIN, on_wanted, g);
+		if (!g->published[i])
+			return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	}
+	return 0;
+}
+
 /* HTTP_PROXY in capitals is not read, as curl does: a web server's scripts get it from any client. */
 static const char *either(const char *lower, const char *upper)
 {
@@ -353,6 +398,9 @@ int egress_begin(struct run *run, struct err *e)
 	g->controlled = loop_add(&run->loop, g->control, POLLIN, on_wanted, g);
 	if (!g->controlled)
 		return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	r = publish(g, e);
+	if (r < 0)
+		return r;
 	if (supervise_sandbox(run)->ask)
 		g->ask = ask_begin(run, g->own);
 	return 0;
@@ -459,6 +507,14 @@ void egress_end(struct run *run, void (*out)(const char *line))
 		(void)kill(g->pid, SIGKILL);
 	reap(g);
 	ask_done(g->ask);
+	for (i = 0; i < (int)GATEWAY_PUBLISHED; i++) {
+		struct sandbox *s = supervise_sandbox(run);
+
+		if ((size_t)i < s->n_published) {
+			cleanup_close(&s->published[i].fd);
+			s->published[i].fd = -1;
+		}
+	}
 	cleanup_close(&g->door); /* which ends it */
 	while (g->door_pid > 0 && waitpid(g->door_pid, NULL, 0) < 0 && errno == EINTR)
 		;

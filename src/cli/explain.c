@@ -145,7 +145,7 @@ static void explain_json(const struct sandbox *s, char *const *argv, struct buf 
 	json_int(&j, "uid", s->id.uid);
 	json_int(&j, "gid", s->id.gid);
 	json_close(&j, '}');
-	json_str(&j, "network", "none");
+	network_explain(s, &j);
 	json_str(&j, "nested", nested_name(s->nested));
 	json_int(&j, "timeout_ms", s->timeout_ms);
 	limits_explain(s, &j);
@@ -210,12 +210,11 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 	}
 	buf_puts(b, "\ndirectory ");
 	buf_quote(b, s->cwd);
-	buf_printf(
-		b,
-		"\nruns as   uid %u gid %u (%s)\nnetwork   none: own loopback only\nnested    %s\n\n"
-		"policy (default: everything is readable, nothing writable)\n",
-		(unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id),
-		nested_words(s->nested));
+	buf_printf(b,
+		   "\nruns as   uid %u gid %u (%s)\nnetwork   %s\nnested    %s\n\n"
+		   "policy (default: everything is readable, nothing writable)\n",
+		   (unsigned int)s->id.uid, (unsigned int)s->id.gid, ids_mode(&s->id),
+		   network_words(s->net.mode), nested_words(s->nested));
 	for (i = 0; i < s->policy.n; i++) {
 		const struct policy_rule *r = &s->policy.rules[i];
 
@@ -223,6 +222,7 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 		buf_quote(b, r->path);
 		buf_printf(b, "  [%s]\n", r->origin);
 	}
+	network_explain_text(s, b);
 	explain_settings_text(s, b);
 	buf_puts(b, "\nenvironment: removed\n");
 	for (i = 0; i < s->n_removed; i++) {

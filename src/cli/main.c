@@ -26,6 +26,8 @@ const struct command commands[] = {
 	  &prune_words },
 	{ "check", check_main, "bailey check [OPTIONS] read|write PATH...",
 	  "say whether a sandbox could read or write PATH, and why", &check_words },
+	{ "network", network_main, "bailey network [OPTIONS] check|ls|log|policy|allow|deny|remove [ARG...]",
+	  "say what a sandbox can reach or has reached; change it while it runs", &network_verb_words },
 	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [NAME...]",
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",

@@ -5,6 +5,10 @@
 
 #include "sandbox.h"
 
+/* Groups that stand apart, so that no function is too long. */
+#define ENVIRONMENT_ROWS 4
+#define NETWORK_ROWS 15
+
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
 static size_t limit_rows(struct sandbox_options *o, struct opt *table)
 {
@@ -44,6 +48,103 @@ static size_t limit_rows(struct sandbox_options *o, struct opt *table)
 	};
 
 	memcpy(table, rows, sizeof(rows));
+	return ARRAY_SIZE(rows);
+}
+
+static size_t environment_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Environment"),
+		OPT_LIST("env", &o->env, "environment.set", "VAR=VALUE", "Set a variable",
+			 "Wins over the caller's variable of that name.", OPT_MAP),
+		OPT_LIST(
+			"pass-env", &o->env, "environment.pass", "VAR",
+			"Pass a variable that looks like a secret",
+			"Variables whose name or value looks like a secret stay outside; this one comes in.",
+			OPT_NAMES),
+		OPT_LIST("env-file", &o->env, NULL, "FILE", "Set the variables of FILE",
+			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
+			 "Values are taken as they are, quotes included. --env wins over it."),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) == ENVIRONMENT_ROWS, "say how many rows there are");
+	return ARRAY_SIZE(rows);
+}
+
+/* Return: how many rows. */
+static size_t network_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Network"),
+		OPT_STRING(
+			"network", &o->network, "network.mode", "none|deny|allow|host",
+			"What the network is beyond its rules; default: none",
+			"With none there is no network at all. With deny, what a rule allows; that is meant, too, when a rule allows something and nothing else is said. "
+			"With allow, every public host that no rule denies. With host, the host's own network, which no rule can filter. "
+			"Of several files and the command line the tighter word counts.",
+			OPT_CEILING),
+		OPT_STRING(
+			"preset", &o->preset, "network.preset",
+			"closed|balanced|open-minus-private", "Begin with a set of rules",
+			"With closed, no host. With balanced, what package managers, git hosts and toolchains need; most of these take uploads, too. "
+			"With open-minus-private, every public host. Its rules are built-in: any denial wins over them."),
+		OPT_LIST(
+			"allow-host", &o->net, "network.allowedDomains", "RULE",
+			"Let the command reach a host: NAME, *.NAME, **, [:PORT]",
+			"RULE is a name, *.NAME (every name below NAME, not NAME itself), ** (every host) or an IP address (IPv6 in brackets), then :PORT, "
+			"then /tcp or /udp. Without a port it is for TLS and HTTP on every port, whose bytes say the name again; other protocols need a rule that names "
+			"the port, and so does UDP. A name may lead to a private address only when it is named exactly.",
+			OPT_RULES),
+		OPT_LIST(
+			"deny-host", &o->net, "network.deniedDomains", "RULE",
+			"Keep a host out of reach",
+			"RULE is as for --allow-host. It wins over every --allow-host, and without a protocol it is for UDP, too.",
+			OPT_TIGHTENS | OPT_RULES),
+		OPT_LIST(
+			"allow-cidr", &o->net, "network.allowedAddresses", "RANGE",
+			"Let the command reach addresses: 10.0.0.0/8, [:PORT]",
+			"RANGE is an address or a range, IPv6 with a port in brackets ([fd00::/8]:443). What is not public (private, loopback, link-local, metadata "
+			"services …) must be meant: the range lies in the range of that kind, so 0.0.0.0/0 is every public IPv4 address.",
+			OPT_RULES),
+		OPT_LIST("deny-cidr", &o->net, "network.deniedResolvedAddresses", "RANGE",
+			 "Keep addresses out of reach, whatever name leads there",
+			 "Also for IPv6 addresses that carry one of these IPv4 addresses.",
+			 OPT_TIGHTENS | OPT_RULES),
+		OPT_LIST("deny-reason", &o->net, "network.deniedDomainReasons", "RULE=TEXT",
+			 "Say why RULE of --deny-host denies",
+			 "The text is shown where the rule denies something.",
+			 OPT_TIGHTENS | OPT_MAP | OPT_WORDS),
+		OPT_LIST("allow-host-port", &o->net, "network.allowedHostPorts", "PORT",
+			 "Let the command reach a port of this machine",
+			 "As host.bailey.internal:PORT, which leads to PORT on the loopback of the host. HTTP requests arrive there for localhost."),
+		OPT_LIST("publish", &o->net, NULL, "[IP:]HOST:PORT",
+			 "Let this machine connect to PORT of the sandbox",
+			 "By HOST on 127.0.0.1, or on IP. HOST 0 is any free one, which is said. Short: -p."),
+		OPT_LIST("limit-bytes", &o->net, NULL, "RULE=SIZE",
+			 "End connections that RULE covers after SIZE bytes",
+			 "Of all of them together, both ways, as 100M. RULE is as for --deny-host.",
+			 OPT_TIGHTENS),
+		OPT_LIST("limit-rate", &o->net, NULL, "RULE=SIZE",
+			 "Slow down connections that RULE covers to SIZE bytes a second",
+			 "All of them together, both ways, as 1M. RULE is as for --deny-host.",
+			 OPT_TIGHTENS),
+		OPT_FLAG("ask", &o->ask, NULL, "Ask about hosts that no rule speaks of",
+			 "The connection waits, and one key on the terminal answers: once, always in this run, never. Without a terminal those who listen "
+			 "at the control socket are asked; without anyone it is a no. Denials of rules are not asked about."),
+		OPT_STRING(
+			"network-precedence", &o->precedence, "network.precedence",
+			"deny-wins|most-specific", "Which of two rules counts; default: deny-wins",
+			"With most-specific, an exact name before a wildcard, a longer one before a shorter one, a longer range before a shorter one, with a port "
+			"before without. For rules of one layer only, that of the file or the command line which says so; between layers a denial is final."),
+		OPT_FLAG(
+			"i-know", &o->i_know, "network.allowPublicSuffixes",
+			"Accept wildcards below which anybody can have a name",
+			"A rule such as *.co.uk or *.github.io allows everybody who has a name there; without this it is refused."),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) == NETWORK_ROWS, "say how many rows there are");
 	return ARRAY_SIZE(rows);
 }
 
@@ -96,7 +197,8 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 	};
 
 	memcpy(table, rows, sizeof(rows));
-	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 <= SANDBOX_OPTIONS / 2,
+	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 + NETWORK_ROWS <=
+			       SANDBOX_OPTIONS / 2,
 		       "raise SANDBOX_OPTIONS");
 }
 
@@ -158,17 +260,6 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			 "Let the command change the workspace's git configuration",
 			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
 			 "affected: it may always configure those."),
-		OPT_GROUP("Environment"),
-		OPT_LIST("env", &o->env, "environment.set", "VAR=VALUE", "Set a variable",
-			 "Wins over the caller's variable of that name.", OPT_MAP),
-		OPT_LIST(
-			"pass-env", &o->env, "environment.pass", "VAR",
-			"Pass a variable that looks like a secret",
-			"Variables whose name or value looks like a secret stay outside; this one comes in.",
-			OPT_NAMES),
-		OPT_LIST("env-file", &o->env, NULL, "FILE", "Set the variables of FILE",
-			 "Lines of NAME=VALUE; NAME alone passes the caller's variable; lines that begin with # and empty lines are left out. "
-			 "Values are taken as they are, quotes included. --env wins over it."),
 	};
 	size_t n = ARRAY_SIZE(rows);
 
@@ -177,15 +268,19 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 	if (size < SANDBOX_OPTIONS)
 		return; /* nobody has less */
 	memcpy(table, rows, sizeof(rows));
+	n += environment_rows(o, table + n);
+	n += network_rows(o, table + n);
 	n += limit_rows(o, table + n);
 	run_rows(o, table + n);
-	_Static_assert(ARRAY_SIZE(rows) <= SANDBOX_OPTIONS / 2, "raise SANDBOX_OPTIONS");
+	_Static_assert(ARRAY_SIZE(rows) + ENVIRONMENT_ROWS <= SANDBOX_OPTIONS / 2,
+		       "raise SANDBOX_OPTIONS");
 }
 
 void sandbox_options_done(struct sandbox_options *o)
 {
 	opt_list_done(&o->files);
 	opt_list_done(&o->env);
+	opt_list_done(&o->net);
 	opt_list_done(&o->degraded);
 	opt_list_done(&o->policies);
 	opt_list_done(&o->imports);

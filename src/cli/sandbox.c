@@ -55,6 +55,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	s->id.lock = -1;
 	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->mounts);
 	policy_init(&s->policy, &s->arena);
+	net_policy_init(&s->net, &s->arena);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "the current directory has no path (was it removed?)");
@@ -76,6 +77,8 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 		r = collect(s, s->options, cwd, e);
 	if (r == 0)
 		r = sandbox_nested(s, o, e);
+	if (r == 0)
+		r = sandbox_network(s, o, e);
 	if (r == 0)
 		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
 			    jail_identity_choose(&s->id, s->workspaces[0], e);

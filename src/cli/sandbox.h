@@ -36,6 +36,13 @@ int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct er
  */
 int sandbox_nested(struct sandbox *s, const struct sandbox_options *words, struct err *e);
 
+/**
+ * sandbox_network() - s->net, of s->options and s->sources, and what is to be said of it.
+ * @words: of the command line
+ * Return: 0 or negative errno with @e.
+ */
+int sandbox_network(struct sandbox *s, const struct sandbox_options *words, struct err *e);
+
 /** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
 int limits_memory(const char *text, long *ret, struct err *e);
 int limits_cpus(const char *text, long *ret, struct err *e);

@@ -103,6 +103,16 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+bool gateway_address(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
+{
+	return gw_addr_of(ss, ret, ret_port);
+}
+
+unsigned int gateway_sockaddr(const struct net_addr *a, uint16_t port, struct sockaddr_storage *ret)
+{
+	return gw_sockaddr(a, port, false, ret);
+}
+
 /* --- looking up names --- */
 
 static void on_asking(struct gateway *g, struct watch *w, uint32_t events)

@@ -59,4 +59,11 @@ struct gateway_setup {
  */
 int gateway_start(const struct gateway_setup *s, pid_t *ret_pid, struct err *e);
 
+struct sockaddr_storage;
+/** gateway_address() - of a socket address. Return: whether it is one of the internet. */
+bool gateway_address(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port);
+
+/** gateway_sockaddr() - the other way; IPv4 as AF_INET. Return: its size. */
+unsigned int gateway_sockaddr(const struct net_addr *a, uint16_t port, struct sockaddr_storage *ret);
+
 #endif

@@ -41,6 +41,11 @@ static int type(const struct mapper *m, const struct json_node *v, enum json_typ
 		   json_type_name(v->type));
 }
 
+static struct opt_value *last(const struct mapper *m)
+{
+	return &m->out->values[m->out->n - 1];
+}
+
 static int put(struct mapper *m, const struct opt *o, const struct json_node *at, const char *value,
 	       bool literal)
 {
@@ -101,12 +106,38 @@ static int path_object(const struct mapper *m, const struct json_node *v,
 	return r;
 }
 
+/* {"rule": "…", "reason": "…"} */
+static int rule_object(struct mapper *m, const struct opt *o, const struct json_node *v)
+{
+	const struct json_node *k, *rule = NULL, *reason = NULL;
+	int r = 0;
+
+	for (k = v->first; r == 0 && k; k = k->next) {
+		if (strcmp(k->key, "rule") == 0)
+			rule = k;
+		else if (strcmp(k->key, "reason") == 0)
+			reason = k;
+		else
+			return bad(m, k, true, "unknown key; there are 'rule' and 'reason'");
+		r = type(m, k, JSON_STRING);
+	}
+	if (r == 0 && !rule)
+		r = bad(m, v, false, "the key 'rule' is missing");
+	if (r == 0)
+		r = put(m, o, rule, rule->text, false);
+	if (r == 0 && reason)
+		last(m)->reason = reason->text;
+	return r;
+}
+
 static int item(struct mapper *m, const struct opt *o, const struct json_node *v)
 {
 	const struct json_node *path = v;
 	bool literal = false;
 	int r;
 
+	if ((o->flags & OPT_RULES) && v->type == JSON_OBJECT)
+		return rule_object(m, o, v);
 	if ((o->flags & OPT_GLOBS) && v->type == JSON_OBJECT)
 		r = path_object(m, v, &path, &literal);
 	else
@@ -138,7 +169,11 @@ static int map(struct mapper *m, const struct opt *o, const struct json_node *v)
 
 	for (k = v->first; r == 0 && k; k = k->next) {
 		r = type(m, k, JSON_STRING);
-		if (r == 0)
+		if (r == 0 && (o->flags & OPT_WORDS))
+			r = !*k->key || strchr(k->key, '=') ?
+				    bad(m, k, true, "expected a rule, found '%.60s'", k->key) :
+				    0;
+		else if (r == 0)
 			r = variable(m, k, true, k->key);
 		if (r < 0)
 			break;
@@ -278,5 +313,9 @@ bool policy_file_loosens(const struct opt_value *v)
 	/* "false" says the opposite of what the option says */
 	if (v->opt->type == OPT_TYPE_FLAG && strcmp(v->value, "false") == 0)
 		return tightens;
+	/* as a ceiling it may stand, but it may be more than there was */
+	if (v->opt->flags & OPT_CEILING)
+		return strncmp(v->value, v->opt->arg, strlen(v->value)) != 0 ||
+		       v->opt->arg[strlen(v->value)] != '|';
 	return !tightens;
 }

@@ -22,7 +22,7 @@ struct policy_file {
  * @text: @len bytes, and a NUL behind them that does not count
  * @opts: the option table; rows without a key are no matter of files. Values point to its rows.
  * @ret: the sources of its values are NULL: the caller sets them
- * Lists give a value each, an object of environment variables "NAME=VALUE" each, false of a flag the value "false".
+ * Lists give a value each, an object of environment variables "NAME=VALUE" each (of reasons "RULE=TEXT"), false of a flag the value "false".
  * Return: 0, or negative errno with @e saying file, line, column, key and what was expected.
  */
 int policy_file_parse(struct policy_file *ret, const char *name, const char *text, size_t len,

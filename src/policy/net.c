@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. All rules that cover a request are collected, of each layer the most specific grant and the most specific denial.
- *  1. Inside a layer one of them goes: the grant, or, when the policy says "most specific", the less specific one; the grant when they are alike.
+ *  1. Inside a layer one of them goes: the grant, or, when the layer says "most specific", the less specific one; the grant when they are alike.
  *  2. A denial that is left is final, but a built-in one, which a grant of another layer lifts that is as specific.
  *  3. Then a grant that is left allows, then the mode.
  * Beside that an address has a class. What is not public must be meant: a range that a rule names must lie in the range of that class.
@@ -150,7 +150,7 @@ static void settle(const struct net_policy *p, struct weighed *w, unsigned int l
 {
 	const struct net_rule *allow = w->allow[layer], *deny = w->deny[layer];
 
-	if (p->most_specific && allow) {
+	if (allow && (p->most_specific & 1u << layer)) {
 		/* what a less specific rule says about the port does not count either */
 		w->port[layer] = allow->port != 0;
 		if (deny && weight(allow) > weight(deny))

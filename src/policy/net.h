@@ -117,7 +117,7 @@ struct net_policy {
 	size_t n, size;
 	enum net_mode mode;
 	const char *mode_origin;
-	bool most_specific;
+	unsigned int most_specific; /* a bit for each layer that asks for it */
 	struct net_quota *quotas; /* the first that covers a connection counts */
 	size_t n_quotas;
 };

@@ -31,6 +31,10 @@ enum opt_type {
 #define OPT_GLOBS 4u    /* … or patterns */
 #define OPT_MAP 8u      /* "NAME=VALUE" here, an object of names and values in a file */
 #define OPT_NAMES 16u   /* names of variables */
+#define OPT_RULES 32u   /* network rules: a string, or in a file an object that also has a reason */
+#define OPT_CEILING \
+	128u /* "a|b|c", the tightest first: a project that is not trusted may say any, which gives nothing, but can take away */
+#define OPT_WORDS 64u /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
 struct opt_source; /* of a value that is no word of the command line; owned by who reads files */
 
@@ -41,6 +45,7 @@ struct opt_value {
 	const struct opt_source *source; /* NULL: the command line */
 	unsigned int line, column;       /* in the source */
 	bool literal;                    /* no character of a path is special */
+	const char *reason;              /* of a rule, or NULL */
 };
 
 struct opt_list {

@@ -72,6 +72,15 @@ def managed(user, ws, session_dir):
         shutil.rmtree(path, ignore_errors=True)
 
 
+def test_managed_network_rules(managed):
+    doc = {"network": {"deniedDomains": ["a.org"], "mode": "deny"}}
+    r = managed(doc, "true", "--explain=json", "--network", "allow", "--allow-host", "a.org")
+    doc = json.loads(r.stdout)
+    assert doc["network"]["mode"] == "deny" and doc["network"]["origin"] == f"{MANAGED}:1", doc["network"]
+    assert [(x["action"], x["layer"]) for x in doc["network"]["rules"]] == [("deny", "managed"), ("allow", "command")], doc["network"]
+    assert len(doc["notices"]) == 2 and f"deny 'a.org' of {MANAGED}:1 is final" in doc["notices"][1], doc["notices"]
+
+
 def explain(bailey, ws, *opts, **kw):
     r = bailey(["run", "--explain=json", *opts, "--", "true"], cwd=ws, **kw)
     assert r.rc == 0, r
@@ -361,6 +370,13 @@ BAD = [
     ('{"filesystem": {"denyRead": [{"path": "a", "glob": true}]}}', "1:44: filesystem.denyRead[0].glob: unknown key"),
     ('{ // comment\n}', "1:3: expected a key in \"\", found '/' (JSON has no comments)"),
     ('{"filesystem": {"denyRead": ["a]}}\n', "1:30: filesystem.denyRead: the string that begins here has no end in its line"),
+    ('{"network": {"deniedDomains": [7]}}', "1:32: network.deniedDomains[0]: expected a string, found a number"),
+    ('{"network": {"deniedDomains": [{"rule": "a.org", "why": "x"}]}}', "1:50: network.deniedDomains[0].why: unknown key; there are 'rule' and 'reason'"),
+    ('{"network": {"deniedDomains": [{"reason": "x"}]}}', "1:32: network.deniedDomains[0]: the key 'rule' is missing"),
+    ('{"network": {"deniedDomains": [{"rule": ["a.org"]}]}}', "1:41: network.deniedDomains[0].rule: expected a string, found a list"),
+    ('{"network": {"deniedDomains": ["a b"]}}', "1:32: network.deniedDomains: 'a<20>b' is no host name"),
+    ('{"network": {"deniedDomainReasons": {"a=b": "x"}}}', "network.deniedDomainReasons.a=b: expected a rule"),
+    ('{"network": {"mode": "open"}}', "1:22: network.mode: 'open': expected none"),
     ("x" * (256 * 1024 + 1), "longer than"),
 ]
 
@@ -474,7 +490,7 @@ def test_schema_agrees(bailey, user, ws):
         r = bailey(["run", "--explain", "--", "true"], cwd=ws)
         assert r.rc == 0, (f, r)
     # what is JSON, and wrong, is wrong for the schema, too, but for what only the reader can know
-    only_reader = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested", "surrogate", "byte order")
+    only_reader = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested", "surrogate", "byte order", "no host name")
     for text, want in BAD:
         try:
             doc = json.loads(text.encode(errors="surrogateescape"))

@@ -95,7 +95,7 @@ static void table_net_rule(const struct table *t, const char *s, struct net_poli
 	int m;
 
 	if (strcmp(s, "most-specific") == 0) {
-		p->most_specific = true;
+		p->most_specific = 1u << POLICY_COMMAND;
 		return;
 	}
 	if (sscanf(s, "mode %31s", kind) == 1) {

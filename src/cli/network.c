@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network (docs/adr/0019): what options and files say together, and what is said about it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+const char *network_words(enum net_mode m)
+{
+	static const char *const words[NET_MODE_NUM] = {
+		[NET_MODE_NONE] = "none: own loopback only",
+		[NET_MODE_DENY] = "deny: what a rule allows",
+		[NET_MODE_ALLOW] = "allow: every public host that no rule denies",
+		[NET_MODE_HOST] = "host: the host's own, unfiltered",
+	};
+
+	return words[m];
+}
+
+static bool is(const struct opt_value *v, const char *name)
+{
+	return strcmp(v->opt->name, name) == 0;
+}
+
+static bool read_port(const char *p, size_t n, unsigned int *ret)
+{
+	unsigned int v = 0;
+	size_t i;
+
+	for (i = 0; i < n && i < 6 && p[i] >= '0' && p[i] <= '9'; i++)
+		v = v * 10 + (unsigned int)(p[i] - '0');
+	*ret = v;
+	return n > 0 && i == n && p[0] != '0' && v > 0 && v <= 65535;
+}
+
+/* The reason of a denial: its own, or that of --deny-reason in the same place. */
+static const char *find_reason(const struct opt_list *l, const struct opt_value *rule)
+{
+	size_t i, n = strlen(rule->value);
+
+	for (i = 0; !rule->reason && is(rule, "deny-host") && i < l->n; i++) {
+		const struct opt_value *v = &l->v[i];
+
+		if (v->source == rule->source && is(v, "deny-reason") &&
+		    strncmp(v->value, rule->value, n) == 0 && v->value[n] == '=')
+			return v->value + n + 1;
+	}
+	return rule->reason;
+}
+
+/* A reason belongs to a rule; one that has none was mistyped. */
+static int check_reason(const struct opt_list *l, const struct opt_value *reason, struct err *e)
+{
+	size_t i, n = strcspn(reason->value, "=");
+	char where[LIMIT_WHERE];
+
+	for (i = 0; reason->value[n] && i < l->n; i++) {
+		if (l->v[i].source == reason->source && is(&l->v[i], "deny-host") &&
+		    strlen(l->v[i].value) == n && strncmp(l->v[i].value, reason->value, n) == 0)
+			return 0;
+	}
+	return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': %s", sandbox_where(reason, where),
+		       reason->value,
+		       reason->value[n] ? "no rule of --deny-host beside it is written like that" :
+					  "expected RULE=TEXT");
+}
+
+/* "8080": a port of the host's loopback. */
+static int add_host_port(struct sandbox *s, const struct opt_value *v, struct err *e)
+{
+	char text[NET_HOST_MAX + 16], where[LIMIT_WHERE];
+	const char *origin = sandbox_origin(s, v);
+	struct net_rule rule;
+	unsigned int port;
+	int r;
+
+	if (!origin)
+		return sandbox_oom(e);
+	if (!read_port(v->value, strlen(v->value), &port))
+		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected a port from 1 to 65535",
+			       sandbox_where(v, where), v->value);
+	(void)snprintf(text, sizeof(text), NET_HOST_LOCAL ":%u", port);
+	r = net_rule_parse(&rule, text, true, false, false,
+			   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL, &s->arena, e);
+	rule.local = true;
+	if (r == 0)
+		r = net_policy_add(&s->net, &rule, e);
+	if (r == 0 && (port == 22 || port == 2375 || port == 2376 || port == 6443 || port == 9222))
+		sandbox_notice(s, "port %u of the host usually controls the machine, or a browser on it", port);
+	return r;
+}
+
+/* "[IP:]HOST:PORT": a port of the sandbox, for the host. */
+static int add_published(struct sandbox *s, const struct opt_value *v, struct err *e)
+{
+	struct published *p = &s->published[s->n_published];
+	const char *text = v->value, *inside = strrchr(text, ':'), *host;
+	char where[LIMIT_WHERE];
+	unsigned int a = 0, b = 0;
+	bool ok = inside != NULL;
+
+	if (s->n_published == GATEWAY_PUBLISHED)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %u published ports", GATEWAY_PUBLISHED);
+	for (host = inside; ok && host > text && host[-1] != ':'; host--)
+		;
+	ok = ok && read_port(inside + 1, strlen(inside + 1), &b) &&
+	     (read_port(host, (size_t)(inside - host), &a) || (inside - host == 1 && *host == '0'));
+	*p = (struct published){ .at = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
+				 .host = (uint16_t)a,
+				 .inside = (uint16_t)b,
+				 .fd = -1 };
+	if (ok && host > text) {
+		size_t n = (size_t)(host - 1 - text);
+
+		ok = n > 2 && text[0] == '[' && text[n - 1] == ']' ?
+			     net_addr_parse(&p->at, text + 1, n - 2) :
+			     net_addr_parse(&p->at, text, n);
+	}
+	if (!ok)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected [IP:]HOST:PORT, as 127.0.0.1:8080:80",
+			       sandbox_where(v, where), text);
+	s->n_published++;
+	return 0;
+}
+
+/* "RULE=SIZE", "RULE=SIZE/s" */
+static int add_quota(struct sandbox *s, const struct opt_value *v, struct err *e)
+{
+	const char *eq = strrchr(v->value, '='), *origin = sandbox_origin(s, v);
+	bool rate = is(v, "limit-rate");
+	struct net_quota *q;
+	char where[LIMIT_WHERE];
+	char *rule;
+	uint64_t bytes = 0;
+	int r;
+
+	if (!origin)
+		return sandbox_oom(e);
+	if (s->net.n_quotas == LIMIT_NET_QUOTAS)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d budgets and rates", LIMIT_NET_QUOTAS);
+	if (!s->net.quotas)
+		s->net.quotas = arena_alloc(&s->arena, LIMIT_NET_QUOTAS * sizeof(*s->net.quotas));
+	rule = eq ? arena_printf(&s->arena, "%.*s", (int)(eq - v->value), v->value) : NULL;
+	if (!s->net.quotas || (eq && !rule))
+		return sandbox_oom(e);
+	if (!eq || eq == v->value || policy_limit_parse(POLICY_LIMIT_MEMORY, eq + 1, &bytes, e) < 0 || bytes == 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected RULE=SIZE, as example.org=10M%s",
+			       sandbox_where(v, where), v->value, rate ? " (bytes a second)" : "");
+	q = &s->net.quotas[s->net.n_quotas];
+	*q = (struct net_quota){ .bytes = rate ? 0 : bytes, .rate = rate ? bytes : 0 };
+	r = net_rule_parse(&q->rule, rule, false, strchr(rule, '/') && !strstr(rule, "/tcp"), true,
+			   POLICY_COMMAND, origin, NULL, &s->arena, e);
+	if (r < 0)
+		return err_wrap(e, r, "%s", sandbox_where(v, where));
+	s->net.n_quotas++;
+	return 0;
+}
+
+static int add_rule(struct sandbox *s, const struct opt_value *v, bool risky, struct err *e)
+{
+	const struct opt_list *l = &s->options->net;
+	const char *origin = sandbox_origin(s, v);
+	char where[LIMIT_WHERE];
+	struct net_rule rule;
+	int r;
+
+	if (is(v, "deny-reason"))
+		return check_reason(l, v, e);
+	if (is(v, "allow-host-port"))
+		return add_host_port(s, v, e);
+	if (is(v, "publish"))
+		return add_published(s, v, e);
+	if (is(v, "limit-bytes") || is(v, "limit-rate"))
+		return add_quota(s, v, e);
+	if (!origin)
+		return sandbox_oom(e);
+	r = net_rule_parse(&rule, v->value, is(v, "allow-host") || is(v, "allow-cidr"),
+			   is(v, "allow-cidr") || is(v, "deny-cidr"), risky,
+			   v->source ? v->source->layer : POLICY_COMMAND, origin, find_reason(l, v),
+			   &s->arena, e);
+	if (r == 0)
+		r = net_policy_add(&s->net, &rule, e);
+	return r < 0 ? err_wrap(e, r, "%s", sandbox_where(v, where)) : 0;
+}
+
+/* Each value that a file gave to the scalar row @name, lowest layer first; @each may stop. */
+static int each_value(const struct sandbox *s, const char *name,
+		      int (*each)(const struct opt_value *v, void *arg, struct err *e), void *arg,
+		      struct err *e)
+{
+	const struct opt_source *src;
+	size_t i;
+	int r = 0;
+
+	for (src = s->sources; r == 0 && src; src = src->next) {
+		for (i = 0; r == 0 && i < src->file.n; i++) {
+			if (is(&src->file.values[i], name))
+				r = each(&src->file.values[i], arg, e);
+		}
+	}
+	return r;
+}
+
+/* What is said about the mode. A word is a ceiling; that of an untrusted project is nothing else. */
+struct modes {
+	int said, untrusted; /* enum net_mode; NET_MODE_NUM: nothing */
+	struct opt_value by, untrusted_by;
+};
+
+static int take_mode(const struct opt_value *v, void *arg, struct err *e)
+{
+	bool untrusted = v->source && v->source->layer == POLICY_UNTRUSTED;
+	struct modes *m = arg;
+	char where[LIMIT_WHERE];
+	int mode = net_mode_parse(v->value, e);
+
+	if (mode < 0)
+		return err_wrap(e, mode, "%s", sandbox_where(v, where));
+	if (mode < (untrusted ? m->untrusted : m->said)) {
+		*(untrusted ? &m->untrusted : &m->said) = mode;
+		*(untrusted ? &m->untrusted_by : &m->by) = *v;
+	}
+	return 0;
+}
+
+static bool allows(const struct net_policy *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n && !(p->rules[i].allow && p->rules[i].layer != POLICY_BUILTIN); i++)
+		;
+	return i < p->n;
+}
+
+/* After preset and rules. */
+static int find_mode(struct sandbox *s, const struct sandbox_options *words, struct err *e)
+{
+	struct opt_value command = { .opt = opt_find(words->table, "network"),
+				     .value = words->network };
+	struct modes m = { .said = NET_MODE_NUM, .untrusted = NET_MODE_NUM };
+	struct net_policy *p = &s->net;
+	char where[LIMIT_WHERE];
+	int r = each_value(s, "network", take_mode, &m, e);
+
+	if (r == 0 && command.value)
+		r = take_mode(&command, &m, e);
+	if (r < 0)
+		return r;
+	if (m.said < NET_MODE_NUM) {
+		p->mode = (enum net_mode)m.said;
+		p->mode_origin = sandbox_origin(s, &m.by);
+	} else if (p->mode == NET_MODE_NONE && (allows(p) || s->ask || s->n_published > 0)) {
+		p->mode = NET_MODE_DENY;
+		p->mode_origin = allows(p) ? "a rule allows something" :
+				 s->ask	   ? "--ask" :
+					     "--publish";
+	}
+	if (m.untrusted < (int)p->mode) {
+		p->mode = (enum net_mode)m.untrusted;
+		p->mode_origin = sandbox_origin(s, &m.untrusted_by);
+		m.by = m.untrusted_by;
+	}
+	if (p->mode != NET_MODE_NONE && !p->mode_origin)
+		return sandbox_oom(e);
+	if (words->network && strcmp(words->network, net_mode_name(p->mode)) != 0)
+		sandbox_notice(s, "--network %s: %s says %s, and the tighter one counts",
+			       words->network, sandbox_where(&m.by, where), m.by.value);
+	return 0;
+}
+
+struct precedence {
+	unsigned int specific, wins; /* bits of layers */
+};
+
+static int take_precedence(const struct opt_value *v, void *arg, struct err *e)
+{
+	enum policy_layer layer = v->source ? v->source->layer : POLICY_COMMAND;
+	struct precedence *p = arg;
+	char where[LIMIT_WHERE];
+
+	if (strcmp(v->value, "deny-wins") == 0)
+		p->wins |= 1u << layer;
+	else if (strcmp(v->value, "most-specific") == 0)
+		p->specific |= 1u << layer;
+	else
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s: '%.100s': expected deny-wins or most-specific",
+			       sandbox_where(v, where), v->value);
+	return 0;
+}
+
+/* Each for its own layer: nobody turns what another layer has written into something else. */
+static int find_precedence(struct sandbox *s, const struct sandbox_options *words, struct err *e)
+{
+	struct opt_value command = { .opt = opt_find(words->table, "network-precedence"),
+				     .value = words->precedence };
+	struct precedence p = { .specific = 0 };
+	int r = each_value(s, "network-precedence", take_precedence, &p, e);
+
+	if (r == 0 && command.value)
+		r = take_precedence(&command, &p, e);
+	s->net.most_specific = p.specific & ~p.wins & ~(1u << POLICY_UNTRUSTED);
+	return r;
+}
+
+static int find_value(const struct opt_value *v, void *arg, __attribute__((unused)) struct err *e)
+{
+	struct opt_value *at = arg;
+
+	if (v->value == at->value)
+		*at = *v;
+	return 0;
+}
+
+static int find_preset(struct sandbox *s, struct err *e)
+{
+	struct opt_value at = { .opt = opt_find(s->options->table, "preset"),
+				.value = s->options->preset };
+	char where[LIMIT_WHERE];
+	int r;
+
+	if (!at.value)
+		return 0;
+	r = net_policy_preset(&s->net, at.value, e);
+	if (r == 0)
+		return 0;
+	(void)each_value(s, "preset", find_value, &at, NULL); /* can't fail */
+	return err_wrap(e, r, "%s", sandbox_where(&at, where));
+}
+
+/* A request that the rule covers. @host: NET_HOST_MAX + 1 bytes. Return: false for what only a list of requests would be. */
+static bool sample(const struct net_rule *r, char *host, struct net_request *q)
+{
+	*q = (struct net_request){ .host = r->host,
+				   .addr = r->what == NET_RULE_CIDR ? &r->addr : NULL,
+				   .port = r->port ? r->port : 443,
+				   .proto = r->proto & NET_TCP ? NET_TCP : NET_UDP };
+	if (r->what == NET_RULE_SUBDOMAINS) {
+		q->host = host;
+		return snprintf(host, NET_HOST_MAX + 1, "any.%s", r->host) <= (int)NET_HOST_MAX;
+	}
+	return r->what == NET_RULE_HOST || (r->what == NET_RULE_CIDR && r->prefix == 128);
+}
+
+/* Grants of the command line that do nothing: the mode, or a denial of a file, is final. */
+static void say_overruled(struct sandbox *s)
+{
+	const struct net_policy *p = &s->net;
+	char host[NET_HOST_MAX + 1];
+	struct net_request q;
+	struct net_verdict v;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (r->layer != POLICY_COMMAND || !r->allow)
+			continue;
+		if (p->mode == NET_MODE_NONE || p->mode == NET_MODE_HOST) {
+			sandbox_notice(s, "%s '%s' has no effect: network %s (%s)", r->origin,
+				       r->text, net_mode_name(p->mode), p->mode_origin);
+			continue;
+		}
+		if (!sample(r, host, &q))
+			continue;
+		v = net_policy_judge(p, &q);
+		if (v.rule && !v.allowed && v.rule->layer != POLICY_COMMAND &&
+		    v.rule->layer != POLICY_BUILTIN)
+			sandbox_notice(s, "%s '%s' has no effect: deny '%s' of %s is final",
+				       r->origin, r->text, v.rule->text, v.rule->origin);
+	}
+}
+
+/* Nothing filters the host's own network. */
+static int check_host(const struct net_policy *p, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; p->mode == NET_MODE_HOST && i < p->n; i++) {
+		if (!p->rules[i].allow)
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"network host (%s) can't be filtered, but '%s' is denied (%s); --network allow can",
+				p->mode_origin, p->rules[i].text, p->rules[i].origin);
+	}
+	return 0;
+}
+
+int sandbox_network(struct sandbox *s, const struct sandbox_options *words, struct err *e)
+{
+	const struct sandbox_options *o = s->options;
+	size_t i;
+	int r = find_preset(s, e);
+
+	s->ask = words->ask;
+	for (i = 0; r == 0 && i < o->net.n; i++)
+		r = add_rule(s, &o->net.v[i], o->i_know, e);
+	if (r == 0)
+		r = find_precedence(s, words, e);
+	if (r == 0)
+		r = find_mode(s, words, e);
+	if (r == 0)
+		r = check_host(&s->net, e);
+	if (r == 0 && !o->front)
+		say_overruled(s);
+	return r;
+}
+
+static const char *action(const struct net_rule *r)
+{
+	return r->allow ? "allow" : "deny";
+}
+
+void network_explain(const struct sandbox *s, struct json *j)
+{
+	const struct net_policy *p = &s->net;
+	size_t i;
+
+	json_open(j, "network", '{');
+	json_str(j, "mode", net_mode_name(p->mode));
+	json_str(j, "origin", p->mode_origin);
+	json_open(j, "most_specific", '[');
+	for (i = 0; i < POLICY_LAYER_NUM; i++) {
+		if (p->most_specific & 1u << i)
+			json_str(j, NULL, policy_layer_name((enum policy_layer)i));
+	}
+	json_close(j, ']');
+	json_open(j, "rules", '[');
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		json_open(j, NULL, '{');
+		json_str(j, "action", action(r));
+		json_str(j, "rule", r->text);
+		json_str(j, "layer", policy_layer_name(r->layer));
+		json_str(j, "origin", r->origin);
+		json_str(j, "reason", r->reason);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+void network_explain_text(const struct sandbox *s, struct buf *b)
+{
+	const struct net_policy *p = &s->net;
+	size_t i;
+
+	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0)
+		return;
+	buf_puts(b, "\nnetwork rules");
+	if (p->mode_origin) {
+		buf_printf(b, " (network %s: ", net_mode_name(p->mode));
+		buf_quote(b, p->mode_origin);
+		buf_puts(b, ")");
+	}
+	buf_puts(b, "\n");
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		buf_printf(b, "  %-11s %s  [", action(r), r->text);
+		buf_quote(b, r->origin);
+		buf_puts(b, "]");
+		if (r->reason) {
+			buf_puts(b, "  ");
+			buf_quote(b, r->reason);
+		}
+		buf_puts(b, "\n");
+	}
+}
