@@ -286,6 +286,20 @@ static int on_wanted(void *arg, short revents, struct err *e)
 	return -EAGAIN;
 }
 
+/* Datagrams find no socket before there is a gateway; connections and questions do. */
+void egress_ready(struct run *run)
+{
+	const struct net_policy *p = &supervise_sandbox(run)->net;
+	size_t i;
+
+	for (i = 0; run->egress && i < p->n; i++) {
+		if (p->rules[i].allow && p->rules[i].what == NET_RULE_CIDR && (p->rules[i].proto & NET_UDP)) {
+			(void)on_wanted(run->egress, 0, NULL);
+			return;
+		}
+	}
+}
+
 static void reap(struct egress *g)
 {
 	if (g->pid > 0) {

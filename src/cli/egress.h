@@ -29,6 +29,9 @@ extern const char egress_hosts[];
 /** egress_begin() - the sandbox has sent its sockets (jail->net). Return: 0 or negative errno with @e. */
 int egress_begin(struct run *run, struct err *e);
 
+/** egress_ready() - the sandbox is complete: where rules speak of datagrams to an address, its socket must be there soon. */
+void egress_ready(struct run *run);
+
 /** egress_close() - there is no network any more: what is sent is refused. */
 void egress_close(struct run *run);
 

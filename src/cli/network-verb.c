@@ -239,7 +239,7 @@ int network_main(char **argv)
 	struct opt table[ALL_OPTIONS];
 	struct err e = ERR_INIT;
 	const char *word = NULL;
-	size_t rest = 0, more = 0;
+	size_t rest = 0, n = 0, skipped = 0;
 	bool dashes;
 	struct verb v;
 	int r;
@@ -257,11 +257,19 @@ int network_main(char **argv)
 		fill_own(&v, table);
 		r = opt_parse(table, argv, &rest, &dashes, &e);
 	}
-	/* options may stand on both sides of the word */
-	if (r == 0)
-		r = opt_parse(table, argv + rest + 1, &more, &dashes, &e);
-	if (r == 0)
-		r = obey(&v, word, argv + rest + 1 + more, &e);
+	/* options may stand anywhere; what is none is moved to the front */
+	for (argv += r == 0 ? rest + 1 : 0; r == 0 && argv[n + skipped];) {
+		r = opt_parse(table, argv + n + skipped, &rest, &dashes, &e);
+		skipped += rest;
+		if (r == 0 && argv[n + skipped]) {
+			argv[n] = argv[n + skipped];
+			n++;
+		}
+	}
+	if (r == 0) {
+		argv[n] = NULL;
+		r = obey(&v, word, argv, &e);
+	}
 	sandbox_options_done(&v.sandbox);
 	return r < 0 ? cli_fail(&e) : r;
 }

@@ -144,7 +144,7 @@ static int add_quota(struct sandbox *s, const struct opt_value *v, struct err *e
 	rule = eq ? arena_printf(&s->arena, "%.*s", (int)(eq - v->value), v->value) : NULL;
 	if (!s->net.quotas || (eq && !rule))
 		return sandbox_oom(e);
-	if (!eq || eq == v->value || policy_limit_parse(POLICY_LIMIT_MEMORY, eq + 1, &bytes, e) < 0 || bytes == 0)
+	if (!eq || eq == v->value || policy_limit_parse(POLICY_LIMIT_FSIZE, eq + 1, &bytes, e) < 0 || bytes == 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected RULE=SIZE, as example.org=10M%s",
 			       sandbox_where(v, where), v->value, rate ? " (bytes a second)" : "");
 	q = &s->net.quotas[s->net.n_quotas];

@@ -222,6 +222,7 @@ static int on_report(void *arg, short revents, struct err *e)
 	switch (msg.type) {
 	case WIRE_READY:
 		on_ready(run, msg.ready.lost);
+		egress_ready(run);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_NETWORK:

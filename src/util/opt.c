@@ -108,6 +108,8 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 			break;
 		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 			return err_set(e, ERR_HELP, -ECANCELED, "help is asked for");
+		if (strcmp(word, "-p") == 0) /* the one short option: people's fingers know it */
+			word = "--publish";
 		if (word[1] != '-')
 			return err_set(
 				e, ERR_USAGE, -EINVAL,
