@@ -23,7 +23,7 @@ static bool accepted(const char *s, const char *method)
 	if (!REF_MATCHES("^[hH][tT][tT][pP][sS]?://", s))
 		return false;
 	s = strchr(s, '/') + 2;
-	snprintf(authority, sizeof(authority), "%.*s", (int)strcspn(s, "/?"), s);
+	snprintf(authority, sizeof(authority), "%.*s", (int)strcspn(s, "/"), s);
 	return ref_authority(authority);
 }
 

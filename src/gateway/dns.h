@@ -16,8 +16,6 @@
 
 #include "policy/policy.h"
 
-#include "policy/net.h"
-
 enum dns_type {
 	DNS_A = 1,
 	DNS_NS = 2,

@@ -10,8 +10,6 @@
 
 #include "policy/policy.h"
 
-#include "policy/net.h"
-
 #define HELLO_MAX 16384u /* bytes in which a ClientHello must end, whatever the records */
 
 struct hello {

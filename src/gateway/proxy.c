@@ -88,15 +88,9 @@ static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h
 	http_write_request(&b, h->method, path);
 	http_write_field(&b, "Host", http_slice(host));
 	for (i = 0; i < h->n; i++) {
-		char name[128];
-
-		if (http_hop_by_hop(h, i) || http_is(h->fields[i].name, "host") ||
-		    http_is(h->fields[i].name, "content-length") ||
-		    h->fields[i].name.len >= sizeof(name))
-			continue;
-		(void)snprintf(name, sizeof(name), "%.*s", (int)h->fields[i].name.len,
-			       h->fields[i].name.p);
-		http_write_field(&b, name, h->fields[i].value);
+		if (!http_hop_by_hop(h, i) && !http_is(h->fields[i].name, "host") &&
+		    !http_is(h->fields[i].name, "content-length"))
+			http_write_copy(&b, &h->fields[i]);
 	}
 	http_write_framing(&b, h);
 	http_write_field(&b, "Connection", http_slice("close"));

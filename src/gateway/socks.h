@@ -15,8 +15,6 @@
 
 #include "policy/policy.h"
 
-#include "policy/net.h"
-
 /* Bytes of the longest message of each kind, and of the answer to a request. */
 #define SOCKS_GREETING_MAX 257u
 #define SOCKS_AUTH_MAX 513u

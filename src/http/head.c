@@ -9,26 +9,12 @@
 
 #include "chars.h"
 
-/* The longest method of the IANA registry has 17 bytes. */
-#define METHOD_LOOK 24u
-
 /* What the fields said. */
 struct said {
 	unsigned int hosts, lengths, codings, options;
 	bool close, keep_alive, upgrade_option, upgrade;
 	uint64_t length;
 };
-
-bool http_looks_like(const char *p, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && i < METHOD_LOOK && ((p[i] >= 'A' && p[i] <= 'Z') || p[i] == '-'))
-		i++;
-	if (i == n)
-		return true;
-	return i > 0 && p[i] == ' ' && (i + 1 == n || char_is(p[i + 1], CHAR_TARGET));
-}
 
 ssize_t http_head_end(size_t *scan, const char *p, size_t n, struct err *e)
 {

@@ -61,12 +61,6 @@ struct http_head {
 };
 
 /**
- * http_looks_like() - whether @n ≥ 1 bytes can be the beginning of a request: a method in upper case and a blank.
- * Cheap; other protocols may look the same.
- */
-bool http_looks_like(const char *p, size_t n);
-
-/**
  * http_head_end() - look for the end of the head that begins at @p. Called again with more bytes it looks at the new ones only.
  * @scan: 0 for a new head, kept between the calls
  * Return: bytes of the head, with the empty line; -EAGAIN: more bytes are needed; -EBADMSG: a line ends without CR;
@@ -157,11 +151,16 @@ struct http_target {
 	struct http_slice
 		host; /* letters, digits, "-._"; of IPv6 hexadecimal digits, ":" and ".", without the brackets: still to be read as name or address */
 	bool bracketed;
-	uint16_t port;          /* 0: none was named */
-	struct http_slice path; /* with the query; "/" is not put in */
+	uint16_t port; /* 0: none was named */
+	struct http_slice
+		path; /* with the query; of HTTP_ABSOLUTE it may be empty, else it begins with "/" */
 };
 
-/** http_target_parse() - what a request's target is, by its method. CONNECT needs a port, "*" is of OPTIONS. Return: 0 or -EBADMSG. */
+/**
+ * http_target_parse() - what a request's target is, by its method. CONNECT needs a port, "*" is of OPTIONS.
+ * Refused: other schemes, a query right behind the host (some look for the "/" alone: http://a?@b/), fragments, and as http_authority_parse().
+ * Return: 0 or -EBADMSG.
+ */
 int http_target_parse(struct http_target *ret, struct http_slice method, struct http_slice target,
 		      struct err *e);
 
@@ -180,6 +179,9 @@ void http_write_status(struct buf *b, int status, struct http_slice reason);
 
 /** http_write_field() - append "NAME: VALUE\r\n"; refuses control characters. */
 void http_write_field(struct buf *b, const char *name, struct http_slice value);
+
+/** http_write_copy() - append a field as it was read. */
+void http_write_copy(struct buf *b, const struct http_field *f);
 
 /** http_write_framing() - append Content-Length or Transfer-Encoding as @h has it; a HTTP_BODY_CLOSE has neither. */
 void http_write_framing(struct buf *b, const struct http_head *h);

@@ -98,7 +98,7 @@ static int parse_absolute(struct http_target *ret, struct http_slice s, struct e
 
 	if (!scheme)
 		return REFUSE(e, "the target is no path and no URL of http or https");
-	while (n < s.len && s.p[n] != '/' && s.p[n] != '?')
+	while (n < s.len && s.p[n] != '/')
 		n++;
 	r = http_authority_parse(ret, (struct http_slice){ s.p, n }, e);
 	if (r < 0)

@@ -42,18 +42,21 @@ void http_write_status(struct buf *b, int status, struct http_slice reason)
 	buf_add(b, "\r\n", 2);
 }
 
-void http_write_field(struct buf *b, const char *name, struct http_slice value)
+void http_write_copy(struct buf *b, const struct http_field *f)
 {
-	struct http_slice n = http_slice(name);
-
-	if (n.len == 0 || !all(n, CHAR_TOKEN) || !all(value, CHAR_VALUE)) {
+	if (f->name.len == 0 || !all(f->name, CHAR_TOKEN) || !all(f->value, CHAR_VALUE)) {
 		b->failed = true;
 		return;
 	}
-	add(b, n);
+	add(b, f->name);
 	buf_add(b, ": ", 2);
-	add(b, value);
+	add(b, f->value);
 	buf_add(b, "\r\n", 2);
+}
+
+void http_write_field(struct buf *b, const char *name, struct http_slice value)
+{
+	http_write_copy(b, &(struct http_field){ http_slice(name), value });
 }
 
 void http_write_framing(struct buf *b, const struct http_head *h)

@@ -278,39 +278,6 @@ static void check_fields(const void *arg)
 	CHECK(!http_is(http_slice("@"), "`") && !http_is(http_slice("\r"), "-"));
 }
 
-static void check_looks_like(const void *arg)
-{
-	static const struct {
-		const char *text;
-		size_t n;
-		bool yes;
-	} rows[] = {
-		{ "G", 1, true },
-		{ "GET", 3, true },
-		{ "GET ", 4, true },
-		{ "GET /", 5, true },
-		{ "M-SEARCH * HTTP/1.1", 19, true },
-		{ "CONNECT [::1]:1", 15, true },
-		{ "GET \r", 5, false },
-		{ "GET\r\n", 5, false },
-		{ "get /", 5, false },
-		{ " GET", 4, false },
-		{ "\x16\x03\x01", 3, false },
-		{ "\0", 1, false },
-		{ "SSH-2.0-OpenSSH", 15, false },
-		{ "*1\r\n", 4, false },
-		{ "ABCDEFGHIJKLMNOPQRSTUVWX", 24, true },
-		{ "ABCDEFGHIJKLMNOPQRSTUVWXY", 25, false },
-	};
-	size_t i;
-
-	(void)arg;
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (http_looks_like(rows[i].text, rows[i].n) != rows[i].yes)
-			FAIL("%s", rows[i].text);
-	}
-}
-
 static void check_write(const void *arg)
 {
 	struct http_head h = { .framing = HTTP_BODY_LENGTH, .length = UINT64_MAX };
@@ -397,7 +364,6 @@ int main(int argc, char **argv)
 		return 1;
 	run_table(argv[1]);
 	tap_run(check_fields, NULL, NULL, "questions about fields");
-	tap_run(check_looks_like, NULL, NULL, "what looks like a request");
 	tap_run(check_write, NULL, NULL, "heads are written");
 	tap_run(check_write_refused, NULL, NULL,
 		"what would be read as something else is not written");
