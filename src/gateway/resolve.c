@@ -109,14 +109,14 @@ void question_finish(struct resolver *r, struct question *q, uint64_t now)
 		question_free(q);
 }
 
-static void question_leave(struct question *q)
+/* One who waited does so no longer. An answer that nobody waits for is still worth keeping, a message is not. */
+static void question_leave(struct resolver *r, struct question *q)
 {
-	if (!q)
+	if (!q || --q->waiters > 0 || (!q->raw && q->state != QUESTION_WAITS))
 		return;
-	q->waiters--;
-	if (q->waiters == 0 &&
-	    ((q->raw && q->state == QUESTION_ANSWERED) || q->state == QUESTION_WAITS))
-		question_free(q);
+	if (q->state == QUESTION_IS_ASKED)
+		try_close(r, q->try);
+	question_free(q);
 }
 
 /* A place for another question: a free one, or that of the answer that was of no use for the longest time. NULL: all are asked. */
@@ -201,10 +201,10 @@ static struct waiter *new_waiter(struct resolver *r, const char *host,
 	return NULL;
 }
 
-static void waiter_free(struct waiter *w)
+static void waiter_free(struct resolver *r, struct waiter *w)
 {
-	question_leave(w->q[0]);
-	question_leave(w->q[1]);
+	question_leave(r, w->q[0]);
+	question_leave(r, w->q[1]);
 	w->done = NULL;
 }
 
@@ -253,7 +253,7 @@ int resolver_ask(struct resolver *r, const char *host, unsigned int families, ui
 			missing = missing || !w->q[1];
 		}
 		if (missing) {
-			waiter_free(w);
+			waiter_free(r, w);
 			r->stats.refused++;
 			return -EAGAIN;
 		}
@@ -279,7 +279,7 @@ int resolver_ask_raw(struct resolver *r, const struct dns_query *q, size_t size,
 	w->size = size;
 	w->q[0] = join(r, q->host, q->type, true, now);
 	if (!w->q[0]) {
-		waiter_free(w);
+		waiter_free(r, w);
 		r->stats.refused++;
 		return -EAGAIN;
 	}
@@ -295,7 +295,7 @@ void resolver_cancel(struct resolver *r, uint64_t ticket)
 
 	for (i = 0; i < LIMIT_DNS_WAITERS; i++) {
 		if (r->waiters[i].done && r->waiters[i].ticket == ticket)
-			waiter_free(&r->waiters[i]);
+			waiter_free(r, &r->waiters[i]);
 	}
 }
 
@@ -396,7 +396,7 @@ static void deliver(struct resolver *r, uint64_t now)
 		if (!done || w->ticket > last || !is_ready(w, now))
 			continue;
 		make_result(r, w, now);
-		waiter_free(w); /* its place may be taken in the callback */
+		waiter_free(r, w); /* its place may be taken in the callback */
 		done(arg, &r->result);
 	}
 }

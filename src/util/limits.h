@@ -6,7 +6,7 @@
 #define LIMIT_PATH 4096      /* bytes of a path, with the NUL (PATH_MAX) */
 #define LIMIT_RULES 4096     /* rules of one policy */
 #define LIMIT_NET_RULES 4096 /* network rules of one run */
-#define LIMIT_NET_QUOTAS 64 /* budgets and rates of one run */
+#define LIMIT_NET_QUOTAS 64  /* budgets and rates of one run */
 #define LIMIT_NET_REASON 200 /* bytes of the reason of one */
 #define LIMIT_OPS 4096       /* operations of one mount plan */
 #define LIMIT_WORKSPACES 64
@@ -64,8 +64,8 @@
 #define LIMIT_REVIEW_TEXT (32 << 20) /* bytes of a file that is compared line by line */
 #define LIMIT_REVIEW_DEPTH 64        /* levels of a tree that are removed in one go */
 #define LIMIT_AUDIT (8u << 20)       /* bytes of one of the two files of a network log */
-#define LIMIT_CONNS 1024            /* connections of one sandbox at a time */
-#define LIMIT_QUESTIONS 128         /* of one sandbox to the name servers of the host at a time */
+#define LIMIT_CONNS 1024             /* connections of one sandbox at a time */
+#define LIMIT_QUESTIONS 128          /* of one sandbox to the name servers of the host at a time */
 #define LIMIT_UDP_PLACES 256         /* addresses and ports that one sandbox sends datagrams to */
 #define LIMIT_UDP_FLOWS 256          /* of its programs at a time */
 #define LIMIT_DNS_QUESTIONS 512      /* that are open or whose answers are kept */
