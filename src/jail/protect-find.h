@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What protect.c (names, links, the search) and protect-git.c (git's own directories) share. */
+/* What protect.c (names, links), protect-search.c and protect-git.c (git's own directories) share. */
 #ifndef BAILEY_JAIL_PROTECT_FIND_H
 #define BAILEY_JAIL_PROTECT_FIND_H
 
@@ -32,6 +32,9 @@ struct finder {
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */
 #define PROTECT_WORKSPACE 2u /* the directory is a workspace: what its .git names may be given */
 #define PROTECT_SHARED 4u    /* a git directory outside of the workspace */
+
+/** protect_oom() - Return: -ENOMEM with @e. */
+int protect_oom(struct finder *f);
 
 /** protect_inside() - whether @path is or lies below something writable. */
 bool protect_inside(const struct finder *f, const char *path);
@@ -72,6 +75,9 @@ int protect_list(struct finder *f, int fd, const char *dir,
 
 /** protect_join() - @dir/@name. @out: LIMIT_PATH bytes. Return: whether it fits. */
 bool protect_join(char *out, const char *dir, const char *name);
+
+/** protect_search() - all names of the table in the directories of the queue, and below them. Return: 0 or negative errno with @e. */
+int protect_search(struct finder *f);
 
 /** protect_git_entry() - the .git of @dir, whatever it is. @how: PROTECT_REACH, PROTECT_WORKSPACE. Return: 0 or negative errno with @e. */
 int protect_git_entry(struct finder *f, const char *dir, unsigned int how);
