@@ -84,6 +84,14 @@ static int on_entry(struct finder *f, const char *name, unsigned char type, void
 	return r == 0 && type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : r;
 }
 
+/* Whether it is worth a look: a name that is absent, as nearly all are, is told so by half of the work of opening it. */
+static bool may_be_there(int dfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 /*
  * A directory without subdirectories that has many entries: asking for the few names that can matter is cheaper than to list all. (A
  * link to a directory, where the table has names in directories, is not seen there.)
@@ -91,17 +99,16 @@ static int on_entry(struct finder *f, const char *name, unsigned char type, void
 static int ask(struct finder *f, const struct listing *l)
 {
 	const struct policy_protected *row = NULL;
-	int r = protect_git_entry(f, l->dir, 0);
-	struct stat st;
+	int r = may_be_there(l->fd, ".git") ? protect_git_entry(f, l->dir, 0) : 0;
 
 	/* git takes it for a repository by these, also when they are links */
-	if (r == 0 && fstatat(l->fd, "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    ((fstatat(l->fd, "objects", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	      fstatat(l->fd, "refs", &st, AT_SYMLINK_NOFOLLOW) == 0) ||
-	     fstatat(l->fd, "commondir", &st, AT_SYMLINK_NOFOLLOW) == 0))
+	if (r == 0 && may_be_there(l->fd, "HEAD") &&
+	    ((may_be_there(l->fd, "objects") && may_be_there(l->fd, "refs")) ||
+	     may_be_there(l->fd, "commondir")))
 		r = protect_git_dir(f, l->dir, NULL, NULL, 0);
 	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
-		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
+		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0 &&
+		    may_be_there(l->fd, row->name))
 			r = protect_name(f, l->fd, l->dir, row);
 	}
 	return r;
@@ -138,18 +145,32 @@ static long now_us(clockid_t clock)
 	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+struct clocks {
+	long passed, own; /* us: for everybody, and of our own time on a CPU */
+};
+
+/*
+ * Our own time counts: on a busy machine a small tree must not be left to the search beside the run. Waiting for a disk has an end, too. What
+ * has passed is asked first, because that is no system call, and our own part of it can't be more.
+ */
+static bool used_up(const struct clocks *begin)
+{
+	const long passed = now_us(CLOCK_MONOTONIC) - begin->passed;
+
+	return passed > LIMIT_PROTECT_US &&
+	       (passed > LIMIT_PROTECT_WAIT_US ||
+		now_us(CLOCK_THREAD_CPUTIME_ID) - begin->own > LIMIT_PROTECT_US);
+}
+
 int protect_search(struct finder *f)
 {
-	/* our own time: on a busy machine a small tree must not be left to the search beside the run. Waiting for a disk has an end, too */
-	const long end = now_us(CLOCK_THREAD_CPUTIME_ID) + LIMIT_PROTECT_US;
-	const long late = now_us(CLOCK_MONOTONIC) + LIMIT_PROTECT_WAIT_US;
+	const struct clocks begin = { now_us(CLOCK_MONOTONIC), now_us(CLOCK_THREAD_CPUTIME_ID) };
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < f->n_queue; i++) {
 		/* the roots are always searched */
-		if (f->pr->later && f->depth[i] > 0 &&
-		    (now_us(CLOCK_THREAD_CPUTIME_ID) > end || now_us(CLOCK_MONOTONIC) > late)) {
+		if (f->pr->later && f->depth[i] > 0 && used_up(&begin)) {
 			f->full = f->queue[i];
 			break;
 		}
