@@ -368,6 +368,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
 	run->shared->sandbox.mounts = &run->shared->jail.mounts;
+	run->shared->sandbox.gate = &run->shared->jail.gate;
 	/* a caller that ignores SIGCHLD hands that down: then nobody could be waited for, here and in PID 1 */
 	(void)signal(SIGCHLD, SIG_DFL);
 	run->signals = open_signals();

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "netns.h"
 #include "protect-find.h"
 
 /* Large, generated, and not where people keep settings; as many directories as the search has for everything. */
@@ -165,10 +166,15 @@ static bool used_up(const struct clocks *begin)
 int protect_search(struct finder *f)
 {
 	const struct clocks begin = { now_us(CLOCK_MONOTONIC), now_us(CLOCK_THREAD_CPUTIME_ID) };
+	uint32_t *gate = f->pr->later ? f->pr->gate : NULL;
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < f->n_queue; i++) {
+		if (gate && now_us(CLOCK_MONOTONIC) - begin.passed > LIMIT_PROTECT_SHORT_US) {
+			netns_open(gate, NETNS_BEGIN);
+			gate = NULL;
+		}
 		/* the roots are always searched */
 		if (f->pr->later && f->depth[i] > 0 && used_up(&begin)) {
 			f->full = f->queue[i];

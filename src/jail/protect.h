@@ -50,6 +50,7 @@ struct jail_protect {
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
 	bool git_only;         /* what git executes, and no other name; nothing outside is given */
 	bool later;            /* a large tree may be searched to the end by jail_late() */
+	uint32_t *gate; /* with @later: of jail_shared, opened when the search takes long; or NULL */
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;
 	size_t n_found;

@@ -36,6 +36,7 @@
 #define LIMIT_PROTECTED 512            /* protected paths of one run */
 #define LIMIT_PROTECT_DIRS 500         /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
 #define LIMIT_PROTECT_US 1500       /* before the start, for how long, at most, of our own time */
+#define LIMIT_PROTECT_SHORT_US 400  /* of these PID 1 has something to do; then it waits for us */
 #define LIMIT_PROTECT_WAIT_US 10000 /* with all that we wait for */
 #define LIMIT_PROTECT_DEPTH 3
 #define LIMIT_PROTECT_NOTES 64 /* places that were not looked at, each with its reason */
