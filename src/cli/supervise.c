@@ -467,6 +467,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .network = egress_kind(s),
 				       .report = s->report,
 				       .dry_run = dry_run,
+				       .large = s->protect.large,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
 				       .held = run->record.begun ? run->record.lock : -1,

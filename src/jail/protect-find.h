@@ -27,6 +27,7 @@ struct finder {
 	const char *in;    /* the git directory that is looked at, kept by the policy's memory */
 	const char *named; /* what protect_follow() follows */
 	uint64_t index_budget; /* bytes of indexes that may still be read */
+	uint64_t bytes;        /* of the directories that were searched, as they say */
 };
 
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */

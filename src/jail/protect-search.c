@@ -128,7 +128,10 @@ static int search_one(struct finder *f, size_t i)
 		return fd == -ENOENT ? 0 : protect_closed(f, l.dir, fd);
 	l.fd = fd;
 	/* a directory has a link from each subdirectory, where it has such links at all; 4096: a block, up to about a hundred entries */
-	if (l.depth > 0 && fstat(fd, &st) == 0 && st.st_nlink == 2 && st.st_size > 4096)
+	if (fstat(fd, &st) < 0)
+		return protect_note(f, l.dir, strerror(errno), false);
+	f->bytes += (uint64_t)st.st_size;
+	if (l.depth > 0 && st.st_nlink == 2 && st.st_size > 4096)
 		return ask(f, &l);
 	r = protect_list(f, fd, l.dir, on_entry, &l);
 	if (r == 0 && l.head && ((l.objects && l.refs) || l.commondir)) {
@@ -183,6 +186,7 @@ int protect_search(struct finder *f)
 		r = search_one(f, i);
 	}
 	f->pr->whole = !f->late && (!f->full || !f->pr->later);
+	f->pr->large = f->bytes > LIMIT_SCAN_BYTES;
 	if (r == 0 && f->full && !f->pr->later)
 		r = protect_note(f, f->full, "from here on: more than 500 directories", false);
 	if (r == 0 && f->deeper)

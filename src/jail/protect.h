@@ -59,6 +59,7 @@ struct jail_protect {
 	struct jail_git_config *configs;
 	size_t n_configs;
 	bool whole; /* the search is at its end */
+	bool large; /* to list all of the directories would take longer than a start can wait */
 };
 
 /**
