@@ -28,6 +28,8 @@ struct finder {
 	const char *named; /* what protect_follow() follows */
 	uint64_t index_budget; /* bytes of indexes that may still be read */
 	uint64_t bytes;        /* of the directories that were searched, as they say */
+	dev_t timed;           /* a file system whose times tell; 0: none yet */
+	bool unlisted;         /* the last listing has failed */
 };
 
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */
@@ -76,6 +78,9 @@ int protect_list(struct finder *f, int fd, const char *dir,
 
 /** protect_join() - @dir/@name. @out: LIMIT_PATH bytes. Return: whether it fits. */
 bool protect_join(char *out, const char *dir, const char *name);
+
+/** protect_enqueue() - @path, which stays, is to be searched; there is room. */
+void protect_enqueue(struct finder *f, const char *path, unsigned int depth);
 
 /** protect_search() - all names of the table in the directories of the queue, and below them. Return: 0 or negative errno with @e. */
 int protect_search(struct finder *f);

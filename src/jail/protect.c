@@ -326,6 +326,7 @@ int protect_list(struct finder *f, int fd, const char *dir,
 				return r;
 		}
 	}
+	f->unlisted = n < 0;
 	return n < 0 ? protect_note(f, dir, strerror((int)-n), false) : 0;
 }
 
@@ -418,11 +419,18 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 		r = search_home(&f);
 	if (r == 0)
 		r = search_self(&f);
+	if (r == 0 && pr->later) {
+		pr->searched =
+			arena_alloc(policy->arena, LIMIT_PROTECT_DIRS * sizeof(*pr->searched));
+		r = pr->searched ? 0 : protect_oom(&f);
+	}
 	f.max_queue = LIMIT_PROTECT_DIRS;
-	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
-		f.queue[f.n_queue++] = f.roots[i];
+	for (i = 0; r == 0 && i < n && f.n_queue < f.max_queue; i++)
+		protect_enqueue(&f, f.roots[i], 0);
 	if (r == 0)
 		r = protect_search(&f);
+	if (pr->later)
+		pr->n_searched = f.n_queue;
 	arena_done(&f.scratch);
 	return r;
 }

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import stat
+import time
 
 import pytest
 
@@ -224,6 +225,20 @@ def test_large_tree(run, bailey, user, ws):
     r = run("echo made > d118/.envrc; echo made > d000/.mcp.json; sleep 0.3")
     assert (ws / "d119/.envrc").exists(), r
     assert set(quarantine(bailey, ws)) == {"d118/.envrc", "d000/.mcp.json"}, r
+
+
+def test_old_directories(run, bailey, user, ws):
+    """The sweep passes over what has not changed since the start; no way of making a name leaves its directory unchanged."""
+    user.exec(["sh", "-c", "mkdir -p large small/sub other still/sub; cd large && touch $(seq -f 'a-name-of-some-length-%g' 300)"], cwd=ws)
+    time.sleep(3)
+    script = ("echo x > large/.envrc; mv large/$(ls large | head -n 1) small/sub/.mcp.json; mkdir small/.husky; echo x > small/.husky/pre-commit; "
+              "touch -r other t; echo x > other/.bailey.json; touch -r t other; mv still moved; ln t moved/sub/.envrc")  # fmt: skip
+    names = ["large/.envrc", "small/sub/.mcp.json", "small/.husky", "other/.bailey.json", "moved/sub/.envrc"]
+    assert run("ls large | wc -l").out == "300\n"
+    r = run(script)
+    assert not [n for n in names if (ws / n).exists()] and set(quarantine(bailey, ws)) == set(names), r
+    user.exec(["sh", "-c", "mv moved still; " + script], cwd=ws)
+    assert all((ws / n).exists() for n in names), "control"
 
 
 def test_full_quarantine_disk(run, user, ws, tmp_path_factory):
