@@ -316,6 +316,9 @@ def test_one_watcher_per_user(start, user):
     assert wait_for(lambda: watchers(user))
     wait_for(lambda: False, 0.3)
     assert len(watchers(user)) == 1
+    # a start in a large workspace must be able to place each socket that the kernel lists, or it searches all of it
+    bound = [pathlib.Path(line.split()[-1]) for line in pathlib.Path("/proc/net/unix").read_text().splitlines() if "/watch-" in line]
+    assert [b for b in bound if b.is_socket() and b.stat().st_uid == user.uid], bound
     for p in procs:
         p.stdin.close()
         p.wait(20)
