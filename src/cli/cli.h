@@ -134,6 +134,7 @@ struct sandbox {
 	struct net_policy net;
 	struct jail_protect protect;
 	struct jail_mountinfo *mounts; /* of a run that has begun, or NULL */
+	uint32_t *gate;                /* the same */
 	struct jail_host host;
 	struct jail_host_ctx host_ctx;
 	struct jail_plan plan;

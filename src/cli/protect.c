@@ -18,6 +18,7 @@ int sandbox_protect(struct sandbox *s, struct err *e)
 		/* a mount namespace that the command makes would not get what is found later */
 		.later = s->starts && !s->nested,
 		.git_only = s->options->front != NULL,
+		.gate = s->gate,
 	};
 	if (s->options->front && s->options->front->lawless)
 		return 0;

@@ -369,6 +369,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
 	run->shared->sandbox.mounts = &run->shared->jail.mounts;
+	run->shared->sandbox.gate = &run->shared->jail.gate;
 	/* a caller that ignores SIGCHLD hands that down: then nobody could be waited for, here and in PID 1 */
 	(void)signal(SIGCHLD, SIG_DFL);
 	run->signals = open_signals();
@@ -467,6 +468,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .network = egress_kind(s),
 				       .report = s->report,
 				       .dry_run = dry_run,
+				       .large = s->protect.large,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
 				       .held = run->record.begun ? run->record.lock : -1,

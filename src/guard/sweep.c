@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. The same search as at the start (jail/protect.h), with the same rules: what it finds now and did not find then is new.
+ * It passes over directories that had no such name then and are unchanged. A journal does not know them: after kill -9 everything is searched.
  * Where the search at the start did not come to its end, a name counts as new when the file system says so: it was born after the start; or, a
  * file that was moved there, it and its directory were changed after it. A name in a repository that is new itself is judged by what it says
  * (judge.c); every other new name is moved to the quarantine.

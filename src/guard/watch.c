@@ -394,11 +394,34 @@ static socklen_t address(int dir, struct sockaddr_un *a)
 	return sizeof(*a);
 }
 
+/*
+ * The name that the kernel tells of the socket: who starts in a large workspace on this file system must be able to say where it is, or
+ * searches all of it (jail/sockets.c). So it is the directory's own path, where that is short enough.
+ */
+static socklen_t own_address(int dir, struct sockaddr_un *a)
+{
+	char link[32], path[sizeof(a->sun_path) - sizeof(SOCKET_NAME)];
+	struct stat named, is;
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	n = readlink(link, path, sizeof(path));
+	if (n <= 0 || n == sizeof(path))
+		return address(dir, a);
+	path[n] = '\0';
+	if (lstat(path, &named) < 0 || fstat(dir, &is) < 0 || named.st_dev != is.st_dev ||
+	    named.st_ino != is.st_ino)
+		return address(dir, a);
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(a->sun_path, sizeof(a->sun_path), "%s/" SOCKET_NAME, path);
+	return sizeof(*a);
+}
+
 int guard_watch_main(int runtime)
 {
 	struct watcher w = { .listener = -1, .lock = -1, .trees = { .fd = -1 } };
 	struct sockaddr_un a;
-	socklen_t len = address(runtime, &a);
+	socklen_t len = own_address(runtime, &a);
 	size_t i;
 
 	/* one of them: who comes second goes */

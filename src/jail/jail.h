@@ -148,6 +148,7 @@ struct jail_spec {
 	enum jail_report report;
 	enum jail_network network;
 	bool dry_run;               /* build, verify, report, end */
+	bool large;                 /* jail_protect says so of what is writable */
 	struct jail_limits *limits; /* NULL: none */
 	int held; /* an fd that PID 1 keeps open as long as it lives (a lock), or -1 */
 	/*

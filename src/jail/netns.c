@@ -3,7 +3,8 @@
  * Making a network namespace takes 0.6-0.7 ms in the kernel and bringing loopback up 0.1 ms, as long as all mounts together; so it
  * happens beside them. The helper is a bare thread: no libc call in it touches errno or any other thread-local storage, which it
  * shares with the main thread. It is there before there is anything to do, and waits at a gate: it would hold the CPU that the launcher plans
- * on, or the one that PID 1 mounts on, and the kernel does not take that back for half a millisecond.
+ * on, or the one that PID 1 mounts on, and the kernel does not take that back for half a millisecond. The gate opens when the plan is made, or
+ * before, when the launcher has so much to search that PID 1 only waits.
  */
 #include "netns.h"
 
@@ -21,7 +22,14 @@ static long raw(long nr, long a, long b, long c)
 	return sys_call6(nr, a, b, c, 0, 0, 0);
 }
 
-static int make(struct netns *n)
+static void wait_while(const uint32_t *word, uint32_t value)
+{
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+		(void)sys_call6(SYS_futex, (long)word, FUTEX_WAIT, value, 0, 0,
+				0); /* any return: look again */
+}
+
+static int namespace(struct netns *n)
 {
 	struct ifreq ifr = { .ifr_name = "lo" };
 	int sock, r;
@@ -41,6 +49,20 @@ static int make(struct netns *n)
 		r = (int)raw(SYS_ioctl, sock, SIOCGSKNS, 0);
 	}
 	(void)sys_close(sock);
+	return r;
+}
+
+/* When the gate was opened before it was known what is wanted, the namespace may be for nothing. */
+static int make(struct netns *n)
+{
+	int sock, r = namespace(n);
+
+	wait_while(n->gate, NETNS_BEGIN);
+	if (*n->gate == NETNS_NONE) {
+		if (r >= 0)
+			(void)sys_close(r);
+		return -ENODATA;
+	}
 	if (r >= 0 && *n->gate == NETNS_CAPTURE) {
 		sock = r;
 		r = capture_make(&n->capture);
@@ -48,13 +70,6 @@ static int make(struct netns *n)
 		r = r < 0 ? r : sock;
 	}
 	return r;
-}
-
-static void wait_while(const uint32_t *word, uint32_t value)
-{
-	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
-		(void)sys_call6(SYS_futex, (long)word, FUTEX_WAIT, value, 0, 0,
-				0); /* any return: look again */
 }
 
 static int thread(void *arg)

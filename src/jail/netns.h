@@ -11,6 +11,7 @@
 /* What the thread waits for. */
 enum netns_gate {
 	NETNS_CLOSED,
+	NETNS_BEGIN,   /* begin with a namespace; which of the next is wanted is said later */
 	NETNS_OPEN,    /* a namespace with loopback up */
 	NETNS_CAPTURE, /* and capture.h */
 	NETNS_NONE,    /* no namespace at all */
@@ -33,7 +34,7 @@ struct netns {
  */
 int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
 
-/** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. */
+/** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. After NETNS_BEGIN, another call must follow. */
 void netns_open(uint32_t *gate, enum netns_gate how);
 
 /** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure; unchanged where none was to be made. Return: 0 or negative errno; n->step names what failed. */

@@ -787,7 +787,7 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 		if (r < 0)
 			r = err_sys(e, r, "search for the host's sockets in the workspace");
 	} else {
-		r = jail_sockets_find(spec->plan, &found, &jail->searched, e);
+		r = jail_sockets_find(spec->plan, spec->large, &found, &jail->searched, e);
 	}
 	if (r < 0)
 		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);

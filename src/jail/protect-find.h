@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What protect.c (names, links, the search) and protect-git.c (git's own directories) share. */
+/* What protect.c (names, links), protect-search.c and protect-git.c (git's own directories) share. */
 #ifndef BAILEY_JAIL_PROTECT_FIND_H
 #define BAILEY_JAIL_PROTECT_FIND_H
 
@@ -27,11 +27,17 @@ struct finder {
 	const char *in;    /* the git directory that is looked at, kept by the policy's memory */
 	const char *named; /* what protect_follow() follows */
 	uint64_t index_budget; /* bytes of indexes that may still be read */
+	uint64_t bytes;        /* of the directories that were searched, as they say */
+	dev_t timed;           /* a file system whose times tell; 0: none yet */
+	bool unlisted;         /* the last listing has failed */
 };
 
 #define PROTECT_REACH 1u     /* also what the index and .gitmodules lead to */
 #define PROTECT_WORKSPACE 2u /* the directory is a workspace: what its .git names may be given */
 #define PROTECT_SHARED 4u    /* a git directory outside of the workspace */
+
+/** protect_oom() - Return: -ENOMEM with @e. */
+int protect_oom(struct finder *f);
 
 /** protect_inside() - whether @path is or lies below something writable. */
 bool protect_inside(const struct finder *f, const char *path);
@@ -72,6 +78,12 @@ int protect_list(struct finder *f, int fd, const char *dir,
 
 /** protect_join() - @dir/@name. @out: LIMIT_PATH bytes. Return: whether it fits. */
 bool protect_join(char *out, const char *dir, const char *name);
+
+/** protect_enqueue() - @path, which stays, is to be searched; there is room. */
+void protect_enqueue(struct finder *f, const char *path, unsigned int depth);
+
+/** protect_search() - all names of the table in the directories of the queue, and below them. Return: 0 or negative errno with @e. */
+int protect_search(struct finder *f);
 
 /** protect_git_entry() - the .git of @dir, whatever it is. @how: PROTECT_REACH, PROTECT_WORKSPACE. Return: 0 or negative errno with @e. */
 int protect_git_entry(struct finder *f, const char *dir, unsigned int how);

@@ -16,11 +16,6 @@
 #include "host.h"
 #include "protect-find.h"
 
-static int oom(struct finder *f)
-{
-	return err_set(f->e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
-}
-
 /* A small regular file as a string. Return: its length, or negative errno. */
 static long read_file(const char *path, char *out, size_t size)
 {
@@ -201,7 +196,7 @@ static int walk_index(struct finder *f, int fd, const char *worktree, size_t has
 	ssize_t n;
 
 	if (!buf)
-		return oom(f);
+		return protect_oom(f);
 	*ret_bad = -EBADMSG;
 	if (read(fd, buf, GIT_INDEX_HEAD) != GIT_INDEX_HEAD)
 		return 0;
@@ -322,7 +317,7 @@ static int on_worktree(struct finder *f, const char *name, unsigned char type, v
 	/* what is found in it names it */
 	f->git_dirs[f->n_git_dirs] = arena_strdup(f->policy->arena, path);
 	if (!f->git_dirs[f->n_git_dirs++])
-		return oom(f);
+		return protect_oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
 		return protect_closed(f, path, fd);
@@ -395,7 +390,7 @@ static int own_config(struct finder *f, const char *dir, const char *name)
 	kept = arena_strdup(f->policy->arena, path);
 	dir = arena_strdup(f->policy->arena, dir);
 	if (!pr->configs || !kept || !dir)
-		return oom(f);
+		return protect_oom(f);
 	if (pr->n_configs < 2L * LIMIT_WORKSPACES)
 		pr->configs[pr->n_configs++] = (struct jail_git_config){
 			.path = kept,
@@ -462,7 +457,7 @@ int protect_git_dir(struct finder *f, const char *path, const char *worktree, co
 		return too_many(f, path);
 	f->git_dirs[n] = arena_strdup(f->policy->arena, path); /* as above */
 	if (!f->git_dirs[f->n_git_dirs++])
-		return oom(f);
+		return protect_oom(f);
 	fd = protect_open(AT_FDCWD, path, &stx);
 	if (fd < 0)
 		return protect_closed(f, path, fd);

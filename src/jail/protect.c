@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation (docs/adr/0007). First the git repositories that the writable directories are or hold at their top, with everything
- * that they lead to (protect-git.c); then the home directory's start-up files; then a search, breadth first, a few levels deep and in a
- * bounded number of directories, for all names of the table. What is found becomes a rule of the built-in layer; the planner makes it a
- * read-only mount and pins its parents. A symlink is protected as itself, and so is what it leads to. Everything here was
- * written by whoever could write the workspace before: names and links are only looked at, and nothing is followed out of what is writable.
+ * that they lead to (protect-git.c); then the home directory's start-up files; then a search for all names of the table (protect-search.c).
+ * What is found becomes a rule of the built-in layer; the planner makes it a read-only mount and pins its parents. A symlink is protected as
+ * itself, and so is what it leads to. Everything here was written by whoever could write the workspace before: names and links are only looked
+ * at, and nothing is followed out of what is writable.
  */
 #include "protect.h"
 
@@ -12,20 +12,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
 #include "protect-find.h"
 
-/* Large, generated, and not where people keep settings; as many directories as the search has for everything. */
-static const char *const skipped[] = { "node_modules",  "target",      "venv",
-				       ".venv",         ".tox",        "__pycache__",
-				       "site-packages", ".cache",      ".next",
-				       ".gradle",       ".mypy_cache", ".ruff_cache",
-				       ".pytest_cache" };
-
-static int oom(struct finder *f)
+int protect_oom(struct finder *f)
 {
 	return err_set(f->e, ERR_SYSTEM, -ENOMEM, "out of memory for protected paths");
 }
@@ -66,7 +58,7 @@ int protect_add_root(struct finder *f, const char *path)
 			arena_alloc(f->policy->arena, (f->n_roots * 2 + 16) * sizeof(*roots));
 
 		if (!roots)
-			return oom(f);
+			return protect_oom(f);
 		if (f->n_roots)
 			memcpy(roots, f->roots, f->n_roots * sizeof(*roots));
 		f->roots = roots;
@@ -93,11 +85,11 @@ int protect_note(struct finder *f, const char *path, const char *why, bool refus
 	if (!pr->notes)
 		pr->notes = arena_alloc(a, LIMIT_PROTECT_NOTES * sizeof(*pr->notes));
 	if (!pr->notes)
-		return oom(f);
+		return protect_oom(f);
 	path = arena_strdup(a, path);
 	why = arena_strdup(a, why);
 	if (!path || !why)
-		return oom(f);
+		return protect_oom(f);
 	pr->notes[pr->n_notes++] =
 		(struct jail_protect_note){ .path = path, .why = why, .refused = refused };
 	return 0;
@@ -154,7 +146,7 @@ int protect_add(struct finder *f, const char *path, const struct policy_protecte
 		pr->found = arena_alloc(f->policy->arena, LIMIT_PROTECTED * sizeof(*pr->found));
 	path = arena_strdup(f->policy->arena, path);
 	if (!pr->found || !path)
-		return oom(f);
+		return protect_oom(f);
 	pr->found[pr->n_found++] = (struct jail_protected){
 		.path = path,
 		.row = row,
@@ -334,153 +326,8 @@ int protect_list(struct finder *f, int fd, const char *dir,
 				return r;
 		}
 	}
+	f->unlisted = n < 0;
 	return n < 0 ? protect_note(f, dir, strerror((int)-n), false) : 0;
-}
-
-/* The directory that is listed. */
-struct listing {
-	const char *dir;
-	int fd;
-	unsigned int depth;
-	bool head, objects, refs, commondir; /* what makes it a git directory */
-};
-
-static int push(struct finder *f, const char *dir, const char *name, unsigned int depth)
-{
-	char path[LIMIT_PATH];
-	const char **first = depth > LIMIT_PROTECT_DEPTH ? &f->deeper :
-			     f->n_queue == f->max_queue  ? &f->full :
-							   NULL;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(skipped); i++) {
-		if (strcmp(skipped[i], name) == 0)
-			return protect_join(path, dir, name) ?
-				       protect_note(f, path,
-						    "not searched: installed or generated files",
-						    false) :
-				       0;
-	}
-	if ((first && *first) || !protect_join(path, dir, name))
-		return 0;
-	for (i = 0; f->n_roots > 1 && i < f->n_roots; i++) {
-		if (strcmp(f->roots[i], path) == 0)
-			return 0; /* searched from there */
-	}
-	dir = arena_strdup(&f->scratch, path);
-	if (!dir)
-		return oom(f);
-	if (first) {
-		*first = dir;
-		return 0;
-	}
-	f->queue[f->n_queue] = dir;
-	f->depth[f->n_queue++] = (unsigned char)depth;
-	return 0;
-}
-
-static int on_entry(struct finder *f, const char *name, unsigned char type, void *arg)
-{
-	const struct policy_protected *row = NULL;
-	struct listing *l = arg;
-	size_t n;
-	int r = 0;
-
-	if (name[0] != '.') {
-		l->head = l->head || strcmp(name, "HEAD") == 0;
-		l->objects = l->objects || strcmp(name, "objects") == 0;
-		l->refs = l->refs || strcmp(name, "refs") == 0;
-		l->commondir = l->commondir || strcmp(name, "commondir") == 0;
-		return type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : 0;
-	}
-	if (strcmp(name, ".git") == 0) /* what is writable itself was looked at first */
-		return l->depth > 0 ? protect_git_entry(f, l->dir, 0) : 0;
-	n = strlen(name);
-	/* every name of the table begins with a dot (a test sees to it) */
-	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
-		if (strncmp(row->name, name, n) == 0 && (row->name[n] == '/' || !row->name[n]))
-			r = protect_name(f, l->fd, l->dir, row);
-	}
-	return r == 0 && type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : r;
-}
-
-/*
- * A directory without subdirectories that has many entries: asking for the few names that can matter is cheaper than to list all. (A
- * link to a directory, where the table has names in directories, is not seen there.)
- */
-static int ask(struct finder *f, const struct listing *l)
-{
-	const struct policy_protected *row = NULL;
-	int r = protect_git_entry(f, l->dir, 0);
-	struct stat st;
-
-	/* git takes it for a repository by these, also when they are links */
-	if (r == 0 && fstatat(l->fd, "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    ((fstatat(l->fd, "objects", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	      fstatat(l->fd, "refs", &st, AT_SYMLINK_NOFOLLOW) == 0) ||
-	     fstatat(l->fd, "commondir", &st, AT_SYMLINK_NOFOLLOW) == 0))
-		r = protect_git_dir(f, l->dir, NULL, NULL, 0);
-	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
-		if (!row->dir && !strchr(row->name, '/') && strcmp(row->name, ".git") != 0)
-			r = protect_name(f, l->fd, l->dir, row);
-	}
-	return r;
-}
-
-static int search_one(struct finder *f, size_t i)
-{
-	struct listing l = { .dir = f->queue[i], .depth = f->depth[i] };
-	_cleanup_close_ int fd = sys_openat2(AT_FDCWD, l.dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-					     RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-	size_t n_queue = f->n_queue;
-	struct stat st;
-	int r;
-
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : protect_closed(f, l.dir, fd);
-	l.fd = fd;
-	/* a directory has a link from each subdirectory, where it has such links at all; 4096: a block, up to about a hundred entries */
-	if (l.depth > 0 && fstat(fd, &st) == 0 && st.st_nlink == 2 && st.st_size > 4096)
-		return ask(f, &l);
-	r = protect_list(f, fd, l.dir, on_entry, &l);
-	if (r == 0 && l.head && ((l.objects && l.refs) || l.commondir)) {
-		f->n_queue = n_queue; /* what is in it has its own table */
-		r = protect_git_dir(f, l.dir, NULL, NULL, 0);
-	}
-	return r;
-}
-
-static long now_us(clockid_t clock)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(clock, &ts); /* can't fail for these clocks */
-	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-static int search(struct finder *f)
-{
-	/* our own time: on a busy machine a small tree must not be left to the search beside the run. Waiting for a disk has an end, too */
-	const long end = now_us(CLOCK_THREAD_CPUTIME_ID) + LIMIT_PROTECT_US;
-	const long late = now_us(CLOCK_MONOTONIC) + LIMIT_PROTECT_WAIT_US;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; r == 0 && i < f->n_queue; i++) {
-		/* the roots are always searched */
-		if (f->pr->later && f->depth[i] > 0 &&
-		    (now_us(CLOCK_THREAD_CPUTIME_ID) > end || now_us(CLOCK_MONOTONIC) > late)) {
-			f->full = f->queue[i];
-			break;
-		}
-		r = search_one(f, i);
-	}
-	f->pr->whole = !f->late && (!f->full || !f->pr->later);
-	if (r == 0 && f->full && !f->pr->later)
-		r = protect_note(f, f->full, "from here on: more than 500 directories", false);
-	if (r == 0 && f->deeper)
-		r = protect_note(f, f->deeper, "and what else is more than 3 levels deep", false);
-	return r;
 }
 
 /* The home directory itself need not be writable: a link in it may lead to what is (a repository of such files). */
@@ -572,11 +419,18 @@ int jail_protect_find(struct jail_protect *pr, struct policy *policy, struct err
 		r = search_home(&f);
 	if (r == 0)
 		r = search_self(&f);
+	if (r == 0 && pr->later) {
+		pr->searched =
+			arena_alloc(policy->arena, LIMIT_PROTECT_DIRS * sizeof(*pr->searched));
+		r = pr->searched ? 0 : protect_oom(&f);
+	}
 	f.max_queue = LIMIT_PROTECT_DIRS;
-	for (i = 0; i < n && f.n_queue < f.max_queue; i++)
-		f.queue[f.n_queue++] = f.roots[i];
+	for (i = 0; r == 0 && i < n && f.n_queue < f.max_queue; i++)
+		protect_enqueue(&f, f.roots[i], 0);
 	if (r == 0)
-		r = search(&f);
+		r = protect_search(&f);
+	if (pr->later)
+		pr->n_searched = f.n_queue;
 	arena_done(&f.scratch);
 	return r;
 }

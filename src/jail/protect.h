@@ -40,6 +40,15 @@ struct jail_git_config {
 	int64_t changed; /* ns: the directory's time of change */
 };
 
+/* A directory that was searched. As long as its time of change is this one, it has no name of the table, and these directories. */
+struct jail_searched {
+	const char *path;
+	uint64_t dev, ino;
+	int64_t changed; /* ns; 0: it has such names, or its times tell nothing */
+	unsigned int below,
+		n; /* its directories that are searched: the first of them, and how many */
+};
+
 struct jail_protect {
 	/* by the caller */
 	const char *const *
@@ -50,6 +59,10 @@ struct jail_protect {
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
 	bool git_only;         /* what git executes, and no other name; nothing outside is given */
 	bool later;            /* a large tree may be searched to the end by jail_late() */
+	uint32_t *gate; /* with @later: of jail_shared, opened when the search takes long; or NULL */
+	/* with @later, an answer; without, what an earlier search of the same trees has answered */
+	struct jail_searched *searched;
+	size_t n_searched;
 	/* the answer; all of it the policy's memory */
 	struct jail_protected *found;
 	size_t n_found;
@@ -58,6 +71,7 @@ struct jail_protect {
 	struct jail_git_config *configs;
 	size_t n_configs;
 	bool whole; /* the search is at its end */
+	bool large; /* to list all of the directories would take longer than a start can wait */
 };
 
 /**

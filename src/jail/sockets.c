@@ -2,9 +2,10 @@
 /*
  * Theory of operation (docs/adr/0003). Trees that show the host's live files (workspaces, writable paths) may hold live unix sockets. While PID
  * 1 builds the sandbox, the launcher searches them, and PID 1 masks what was found before the command exists. The search has a budget
- * of time. A tree that is larger is not searched to its end: then the kernel's list of bound sockets is asked (sock_diag), which is complete
- * for this network namespace; when an entry of it can't be placed, the search goes on without a budget after all. What can be left over,
- * sockets that were bound in another network namespace, in a large tree, is masked by a helper process soon after the start.
+ * of time; next to none where the search for protected names has seen that it can't suffice. A tree that is larger is not searched to its
+ * end: then the kernel's list of bound sockets is asked (sock_diag), which is complete for this network namespace; when an entry of it can't be
+ * placed, the search goes on without a budget after all. What can be left over, sockets that were bound in another network namespace, in a
+ * large tree, is masked by a helper process soon after the start.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -276,12 +277,11 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 	}
 }
 
-int jail_sockets_find(const struct jail_plan *plan, struct jail_sockets *found, bool *ret_whole,
-		      struct err *e)
+int jail_sockets_find(const struct jail_plan *plan, bool large, struct jail_sockets *found,
+		      bool *ret_whole, struct err *e)
 {
-	struct search s = { .plan = plan,
-			    .found = found,
-			    .deadline = now_us() + JAIL_SEARCH_BUDGET_US };
+	const long budget = large ? JAIL_SEARCH_LARGE_US : JAIL_SEARCH_BUDGET_US;
+	struct search s = { .plan = plan, .found = found, .deadline = now_us() + budget };
 	int r = plan->live_sockets ? 0 : search_plan(plan, &s);
 
 	*ret_whole = r != -ETIME;

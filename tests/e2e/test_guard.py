@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import stat
+import time
 
 import pytest
 
@@ -226,6 +227,20 @@ def test_large_tree(run, bailey, user, ws):
     assert set(quarantine(bailey, ws)) == {"d118/.envrc", "d000/.mcp.json"}, r
 
 
+def test_old_directories(run, bailey, user, ws):
+    """The sweep passes over what has not changed since the start; no way of making a name leaves its directory unchanged."""
+    user.exec(["sh", "-c", "mkdir -p large small/sub other still/sub; cd large && touch $(seq -f 'a-name-of-some-length-%g' 300)"], cwd=ws)
+    time.sleep(3)
+    script = ("echo x > large/.envrc; mv large/$(ls large | head -n 1) small/sub/.mcp.json; mkdir small/.husky; echo x > small/.husky/pre-commit; "
+              "touch -r other t; echo x > other/.bailey.json; touch -r t other; mv still moved; ln t moved/sub/.envrc")  # fmt: skip
+    names = ["large/.envrc", "small/sub/.mcp.json", "small/.husky", "other/.bailey.json", "moved/sub/.envrc"]
+    assert run("ls large | wc -l").out == "300\n"
+    r = run(script)
+    assert not [n for n in names if (ws / n).exists()] and set(quarantine(bailey, ws)) == set(names), r
+    user.exec(["sh", "-c", "mv moved still; " + script], cwd=ws)
+    assert all((ws / n).exists() for n in names), "control"
+
+
 def test_full_quarantine_disk(run, user, ws, tmp_path_factory):
     """No room for the quarantine: the name stays, and that is said; nothing is lost."""
     if not user.is_root:
@@ -301,6 +316,9 @@ def test_one_watcher_per_user(start, user):
     assert wait_for(lambda: watchers(user))
     wait_for(lambda: False, 0.3)
     assert len(watchers(user)) == 1
+    # a start in a large workspace must be able to place each socket that the kernel lists, or it searches all of it
+    bound = [pathlib.Path(line.split()[-1]) for line in pathlib.Path("/proc/net/unix").read_text().splitlines() if "/watch-" in line]
+    assert [b for b in bound if b.is_socket() and b.stat().st_uid == user.uid], bound
     for p in procs:
         p.stdin.close()
         p.wait(20)

@@ -75,6 +75,40 @@ def test_exactly_one(run, user, ws, place):
         assert r.out == "a.sock\nno\n", r
 
 
+@pytest.fixture
+def large(user, ws):
+    """A workspace whose directories, all together, are larger than what a start waits for."""
+    names = "$(seq -f '" + "n" * 200 + "%g' 100)"
+    user.exec(["sh", "-c", f"for i in $(seq 60); do mkdir d$i && (cd d$i && touch {names}); done"], cwd=ws)
+    assert sum(p.stat().st_size for p in ws.iterdir()) > 1 << 20
+    return ws
+
+
+def test_a_large_tree(run, user, large):
+    """The kernel's list of sockets is exact: none is live when the command begins."""
+    paths = [large / d / "a.sock" for d in ("d1", "d30", "d60")] + [large / "a.sock"]
+    with servers(user, *paths):
+        assert user.exec([PYTHON, "-c", CONNECT, *paths], cwd=large).out == "a.sock\n" * 4, "control: outside all live"
+        assert run([PYTHON, "-c", CONNECT, *paths]).out == "no\n" * 4
+        assert run([PYTHON, "-c", CONNECT, *paths], "--allow-socket", paths[1]).out == "no\na.sock\nno\nno\n"
+
+
+def test_a_large_tree_with_a_socket_of_another_network(run, user, large):
+    """SECURITY.md: the kernel's list of this network does not have it, so it is masked when the search beside the run finds it."""
+    path = large / "d60/a.sock"
+    code = "import socket, sys\ns = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(99); print(flush=True)\nwhile True: s.accept()[0].sendall(b'a.sock')"
+    host = user.popen(["unshare", *([] if user.is_root else ["-r"]), "-n", PYTHON, "-c", code, path])
+    try:
+        assert host.stdout.readline() == b"\n"
+        assert user.exec([PYTHON, "-c", CONNECT, path], cwd=large).out == "a.sock\n", "control: outside it is live"
+        look = "import os, socket, sys, time\n" + "def live():\n    try: socket.socket(socket.AF_UNIX).connect(sys.argv[1]); return True\n    except OSError: return False\n"
+        r = run([PYTHON, "-c", look + "end = time.monotonic() + 10\nwhile live() and time.monotonic() < end: time.sleep(0.01)\nprint(live())", path])
+        assert r.out == "False\n", r
+    finally:
+        host.kill()
+        host.wait()
+
+
 def test_in_a_policy_file(run, bailey, user, ws, outside):
     a, b = outside / "a.sock", outside / "b.sock"
     f = user.write(outside / "p.json", json.dumps({"network": {"allowUnixSockets": [str(a)]}}))

@@ -13,7 +13,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "jail/jail.h"
 #include "table.h"
@@ -403,11 +407,193 @@ static void test_replaced(__attribute__((unused)) const void *arg)
 	REQUIRE(nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
+#define LONG_AGO 3 /* seconds: what has changed since is young */
+
+/* A workspace, searched as before a run and again as after it. */
+struct again {
+	char top[64];
+	const char *ws;
+	struct arena arena, arena2;
+	struct jail_protect before, after;
+};
+
+static const char *below(const struct again *a, const char *name)
+{
+	static char path[4][LIMIT_PATH];
+	static unsigned int next;
+	char *p = path[next++ % ARRAY_SIZE(path)];
+
+	snprintf(p, LIMIT_PATH, "%s/%s", a->top, name);
+	return p;
+}
+
+static void search(const struct again *a, struct jail_protect *pr, struct arena *arena)
+{
+	struct policy policy;
+	struct err e = ERR_INIT;
+
+	policy_init(&policy, arena);
+	REQUIRE(policy_add(&policy, POLICY_ALLOW_WRITE, POLICY_COMMAND, a->top, "test", &e) == 0);
+	REQUIRE(jail_protect_find(pr, &policy, &e) == 0);
+}
+
+static struct jail_searched *searched(const struct again *a, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < a->before.n_searched; i++) {
+		if (a->before.searched[i].path &&
+		    strcmp(a->before.searched[i].path, below(a, name)) == 0)
+			return &a->before.searched[i];
+	}
+	return NULL;
+}
+
+/* Whether what was looked for again is @name alone; NULL: nothing. */
+static bool found_again(struct again *a, const char *name)
+{
+	bool r;
+
+	a->after = (struct jail_protect){ .workspaces = &a->ws,
+					  .n_workspaces = 1,
+					  .searched = a->before.searched,
+					  .n_searched = a->before.n_searched };
+	a->arena2 = (struct arena)ARENA_INIT(LIMIT_ARENA);
+	search(a, &a->after, &a->arena2);
+	r = name ? a->after.n_found == 1 && strcmp(a->after.found[0].path, below(a, name)) == 0 :
+		   a->after.n_found == 0;
+	arena_done(&a->arena2);
+	return r;
+}
+
+static void make_again(struct again *a)
+{
+	*a = (struct again){ .top = "/tmp/bailey-protect-XXXXXX" };
+	REQUIRE(mkdtemp(a->top));
+	a->ws = a->top;
+	put_many(below(a, "large"), 300, false);
+	put_dir(below(a, "a/b/c"), "");
+	put_dir(below(a, "named/.vscode"), "");
+	put_file(below(a, "head/HEAD"), "");
+}
+
+/* What was made long enough before is old. */
+static void begin_again(struct again *a)
+{
+	put_dir(below(a, "young"), "");
+	a->arena = (struct arena)ARENA_INIT(LIMIT_ARENA);
+	a->before = (struct jail_protect){ .workspaces = &a->ws, .n_workspaces = 1, .later = true };
+	search(a, &a->before, &a->arena);
+	REQUIRE(a->before.n_found == 0);
+}
+
+static void end_again(struct again *a)
+{
+	arena_done(&a->arena);
+	REQUIRE(nftw(a->top, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+static bool times_tell(const struct again *a)
+{
+	struct statfs sfs;
+
+	REQUIRE(statfs(a->top, &sfs) == 0);
+	return sfs.f_type == EXT4_SUPER_MAGIC || sfs.f_type == XFS_SUPER_MAGIC ||
+	       sfs.f_type == TMPFS_MAGIC;
+}
+
+static bool is_kept(const struct again *a, const char *name)
+{
+	const struct jail_searched *s = searched(a, name);
+
+	REQUIRE(s);
+	return s->changed != 0;
+}
+
+static void test_kept(__attribute__((unused)) const void *arg)
+{
+	struct again a;
+	bool tell;
+
+	make_again(&a);
+	sleep(LONG_AGO);
+	begin_again(&a);
+	tell = times_tell(&a);
+	CHECK(is_kept(&a, "large") == tell && is_kept(&a, "a") == tell &&
+	      is_kept(&a, "a/b") == tell && is_kept(&a, "a/b/c") == tell);
+	CHECK(!is_kept(&a, "named"));
+	CHECK(!is_kept(&a, "head"));
+	CHECK(!is_kept(&a, "young"));
+	CHECK(found_again(&a, NULL));
+	/* what is kept is believed, and with it what is below: or nothing would be saved */
+	put_file(below(&a, "a/b/c/.envrc"), "");
+	CHECK(found_again(&a, "a/b/c/.envrc"));
+	searched(&a, "a")->n = 0;
+	CHECK(found_again(&a, tell ? NULL : "a/b/c/.envrc"));
+	end_again(&a);
+}
+
+/* Each way in which a name can come, and the path that must be found. */
+static const struct {
+	const char *script, *path;
+} ways[] = {
+	{ "echo x > large/.envrc", "large/.envrc" },
+	{ "echo x > a/b/.mcp.json", "a/b/.mcp.json" },
+	{ "echo x > a/b/c/f; mv a/b/c/f a/b/c/.envrc", "a/b/c/.envrc" },
+	{ "mv large/m0000 large/.envrc", "large/.envrc" },
+	{ "ln large/m0000 a/b/.envrc", "a/b/.envrc" },
+	{ "ln -s nowhere large/.envrc", "large/.envrc" },
+	{ "touch -r large t; echo x > large/.envrc; touch -r t large; rm t", "large/.envrc" },
+	{ "mkdir a/b/c/.husky", "a/b/c/.husky" },
+	{ "mv a/b/c a/b/.husky", "a/b/.husky" },
+	{ "mkdir -p large/sub && echo x > large/sub/.envrc", "large/sub/.envrc" },
+	{ "mv a z; echo x > z/b/c/.envrc", "z/b/c/.envrc" },
+	{ "mv a z; mkdir -p a/b/c; echo x > a/b/c/.envrc", "a/b/c/.envrc" },
+	{ "mv large old; cp -R old large; echo x > large/.envrc", "large/.envrc" },
+	{ "mv a/b x; mkdir -p a/b; mv x/c a/b/c; echo x > a/b/c/.envrc", "a/b/c/.envrc" },
+	{ "mv large/m0000 a/b/c/.envrc; mv a/b/c/.envrc large/.envrc", "large/.envrc" },
+	{ "echo x > young/.envrc", "young/.envrc" },
+	{ "echo x > named/.vscode/tasks.json", "named/.vscode/tasks.json" },
+	{ "mkdir new; echo x > new/.envrc", "new/.envrc" },
+};
+
+static bool shell(const char *dir, const char *script)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (chdir(dir) == 0)
+			(void)execl("/bin/sh", "sh", "-c", script, NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void test_ways(__attribute__((unused)) const void *arg)
+{
+	static struct again all[ARRAY_SIZE(ways)];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++)
+		make_again(&all[i]);
+	sleep(LONG_AGO);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		begin_again(&all[i]);
+		if (!shell(all[i].top, ways[i].script) || !found_again(&all[i], ways[i].path))
+			tap_fail(__FILE__, __LINE__, "not found: %s", ways[i].script);
+		end_again(&all[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
 		return 2;
 	run_table(argv[1]);
 	tap_run(test_replaced, NULL, NULL, "what is replaced is noticed");
+	tap_run(test_kept, NULL, NULL, "what is known of a directory without such names is kept");
+	tap_run(test_ways, NULL, NULL,
+		"a name that has come in a directory of which that is known is found");
 	return tap_done();
 }
