@@ -161,6 +161,16 @@ def command(cmd):
     return ["sh", "-c", cmd] if isinstance(cmd, str) else list(cmd)
 
 
+def file_system(path):
+    """The type of the one that PATH lies on."""
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def has_own_ids(user, path):
+    """Does a run of USER in PATH get ids of its own? Root's does, where mounts can be idmapped; test_overlay_root.py shows that it is so."""
+    return user.is_root and file_system(path) != "overlayfs"
+
+
 def processes_of(uid):
     for p in pathlib.Path("/proc").iterdir():
         try:

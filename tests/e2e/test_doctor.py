@@ -63,7 +63,7 @@ FORCED = {
     "pidfd": "pidfd_open=ENOSYS",
 }
 # Forced below, by surroundings.
-SURROUNDINGS = {"userns.ids", "ids.block", "ids.ranges", "idmap.root", "idmap.cwd", "proc", "cgroup", "state-dir", "kvm"}
+SURROUNDINGS = {"userns.ids", "ids.block", "ids.ranges", "idmap.root", "idmap.cwd", "idmap.home", "proc", "cgroup", "state-dir", "kvm"}
 # Nothing can make a kernel give a second listener: tests/kernel alone pins it.
 PINNED = {"seccomp.one"}
 # Optional, or what the shim takes is used by the try alone: a run is as good as before.
@@ -428,7 +428,7 @@ def test_root_of_a_container(user, ws):
     r = user.exec(["unshare", "-U", "-r", BAILEY, "doctor", "--json"], cwd=ws)
     facts = parse(r.out)
     assert r.rc == 0, broken(facts)
-    assert {facts[i]["state"] for i in ("ids.block", "idmap.root", "idmap.cwd")} == {"degraded"}
+    assert {facts[i]["state"] for i in ("ids.block", "idmap.root", "idmap.cwd", *(["idmap.home"] if user.is_root else []))} == {"degraded"}
     assert "owner" in facts["ids.block"]["detail"]
 
 
@@ -441,6 +441,9 @@ def test_idmapped_mounts(user, ws):
     )
     facts = parse(user.exec(["unshare", "-m", "sh", "-c", script], cwd=ws).out)
     assert facts["idmap.cwd"]["state"] == "degraded" and "ext4" in facts["idmap.cwd"]["advice"], facts
+    for mode, state in (("700", "degraded"), ("711", "ok")):
+        closed = parse(user.exec(["unshare", "-m", "sh", "-c", script.replace("exec ", f"chmod {mode} . && cd .. && HOME='{ws}/m' exec ")], cwd=ws).out)
+        assert closed["idmap.home"]["state"] == state and closed["idmap.cwd"]["state"] == "ok", closed
     assert facts["idmap.root"]["state"] == parse(user.exec([BAILEY, "doctor", "--json", "ids"], cwd=ws).out)["idmap.root"]["state"]
 
 

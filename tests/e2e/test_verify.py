@@ -9,11 +9,9 @@ import shutil
 import tempfile
 import threading
 
-import subprocess
-
 import pytest
 
-from conftest import BAILEY, skip
+from conftest import BAILEY, file_system, skip
 
 # (what lies, layers of which one must be named; None: refused earlier, by something else)
 LIES = [
@@ -31,8 +29,7 @@ LIES = [
 
 def seen_by_type(rules, ws):
     """The verification knows an overlay by its file system's type, which is the machine's own on an overlayfs."""
-    kind = subprocess.run(["stat", "-f", "-c", "%T", ws], capture_output=True, text=True, check=True).stdout.strip()
-    if rules == "mount=+0" and kind == "overlayfs":
+    if rules == "mount=+0" and file_system(ws) == "overlayfs":
         pytest.skip("on an overlayfs a mount(2) that lies about an overlay is not told from one that works")
 
 
