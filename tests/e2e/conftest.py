@@ -29,6 +29,8 @@ counter = itertools.count()
 def pytest_configure():
     # The end of a time limit around pytest must still remove users and directories.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
+    # a background job ignores it, and what it starts would, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def skip(reason):
