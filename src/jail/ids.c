@@ -102,7 +102,7 @@ int jail_identity_nest(struct jail_identity *id, struct err *e)
 		return err_set(
 			e, ERR_LAYER, -EPERM,
 			"user namespaces inside are refused where the command has id 0 of the host: it could give files in the workspace capabilities "
-			"there. Mend: a workspace on ext4, xfs, btrfs or a tmpfs, or one that is an ordinary user's");
+			"there. Mend: a workspace and a home directory on ext4, xfs, btrfs or a tmpfs, or a workspace that is an ordinary user's");
 	}
 	if (id->mode == JAIL_IDS_BLOCK)
 		id->uid = id->gid = JAIL_NESTED_ID;

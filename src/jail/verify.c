@@ -110,13 +110,16 @@ static int verify_landlock(const struct jail_apply *a, struct err *e)
 static bool behind_overlay(const char *path)
 {
 	struct statfs sfs;
-	struct stat st;
+	struct statx stx = { .stx_mask = 0 };
+	int r;
 
 	if (statfs(path, &sfs) < 0)
 		return errno == EACCES || errno == ENOENT;
-	if (sfs.f_type == OVERLAYFS_MAGIC)
+	r = sys_statx(AT_FDCWD, path, 0, &stx);
+	/* by its type alone the directory of a host that is an overlayfs itself would do */
+	if (r == 0 && sfs.f_type == OVERLAYFS_MAGIC && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return true;
-	return stat(path, &st) < 0 ? errno == ENOENT : st.st_nlink == 0;
+	return r < 0 ? r == -ENOENT : stx.stx_nlink == 0;
 }
 
 /* Those that hide names, and one of the others: each costs 2 microseconds. */

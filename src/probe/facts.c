@@ -57,6 +57,10 @@ static const struct probe_fact facts[] = {
 	  "runs of root with ids of their own", "ids", "userns", NULL,
 	  "keep the workspace on ext4, xfs or btrfs: overlayfs and some others can't be idmapped",
 	  try_idmap_cwd },
+	{ "idmap.home", "ids", "idmapped mounts of root's home directory",
+	  "runs of root with ids of their own", "ids", "userns", NULL,
+	  "set HOME to a directory on ext4, xfs, btrfs or a tmpfs, or mount one of those over it: overlayfs and some others can't be idmapped",
+	  try_idmap_home },
 
 	{ "openat2", "mounts", "paths can be resolved without following links", RUN, "rootfs", NULL,
 	  NULL, FILTER, try_openat2 },

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -242,4 +243,17 @@ enum probe_state try_idmap_root(struct probe_answer *a)
 enum probe_state try_idmap_cwd(struct probe_answer *a)
 {
 	return idmap(a, ".");
+}
+
+/* A home that is closed to others is shown with mapped owners, or a run with ids of its own could not read it. */
+enum probe_state try_idmap_home(struct probe_answer *a)
+{
+	const char *home = getenv("HOME");
+	struct stat st;
+
+	if (!home || home[0] != '/' || stat(home, &st) < 0)
+		return probe_ok(a, "not needed: no home directory");
+	if (st.st_mode & (S_IXGRP | S_IXOTH))
+		return probe_ok(a, "not needed: it is not closed to others");
+	return idmap(a, home);
 }

@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kvm.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,14 +118,32 @@ static enum probe_state run(struct probe_answer *a, struct vm *vm)
 				     (now.tv_nsec - start.tv_nsec) / 1000));
 }
 
+/* The group that the device is open to, which a container's /etc/group may have no name for. Root's is nobody's to join. */
+static void mend_group(struct probe_answer *a)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const unsigned int rw = S_IRGRP | S_IWGRP;
+	const struct group *gr;
+	struct stat st;
+
+	if (!pw || stat("/dev/kvm", &st) < 0 || st.st_gid == 0 || (st.st_mode & rw) != rw)
+		return;
+	gr = getgrgid(st.st_gid);
+	if (gr)
+		probe_mend(a, "usermod -a -G %s %s", gr->gr_name, pw->pw_name);
+	else
+		probe_mend(a, "sh -c 'groupadd -g %u kvm-%u && usermod -a -G kvm-%u %s'", st.st_gid,
+			   st.st_gid, st.st_gid, pw->pw_name);
+}
+
 enum probe_state try_kvm(struct probe_answer *a)
 {
 	struct vm vm = { .kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), .vm = -1, .cpu = -1 };
-	const struct passwd *pw = getpwuid(geteuid());
+	const int r = vm.kvm < 0 ? -errno : 0;
 
-	if (vm.kvm >= 0)
+	if (r == 0)
 		return run(a, &vm); /* all of it ends with this process */
-	if (errno == EACCES && pw)
-		probe_mend(a, "usermod -a -G kvm %s", pw->pw_name);
-	return probe_missing(a, -errno, "/dev/kvm");
+	if (r == -EACCES)
+		mend_group(a);
+	return probe_missing(a, r, "/dev/kvm");
 }

@@ -73,6 +73,7 @@ enum probe_state try_ids_ranges(struct probe_answer *a);
 enum probe_state try_ids_locks(struct probe_answer *a);
 enum probe_state try_idmap_root(struct probe_answer *a);
 enum probe_state try_idmap_cwd(struct probe_answer *a);
+enum probe_state try_idmap_home(struct probe_answer *a);
 
 /* mounts.c */
 enum probe_state try_openat2(struct probe_answer *a);

@@ -29,6 +29,8 @@ counter = itertools.count()
 def pytest_configure():
     # The end of a time limit around pytest must still remove users and directories.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
+    # a background job ignores it, and what it starts would, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def skip(reason):
@@ -159,6 +161,16 @@ def kill(proc):
 def command(cmd):
     """A string is a shell script, a list is an argv."""
     return ["sh", "-c", cmd] if isinstance(cmd, str) else list(cmd)
+
+
+def file_system(path):
+    """The type of the one that PATH lies on."""
+    return subprocess.run(["stat", "-f", "-c", "%T", path], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def has_own_ids(user, path):
+    """Does a run of USER in PATH get ids of its own? Root's does, where mounts can be idmapped; test_overlay_root.py shows that it is so."""
+    return user.is_root and file_system(path) != "overlayfs"
 
 
 def processes_of(uid):

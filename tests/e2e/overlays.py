@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of overlay workspaces share."""
+import contextlib
 import hashlib
 import json
 import os
@@ -7,6 +8,8 @@ import pathlib
 import re
 import stat
 import subprocess
+
+from conftest import file_system
 
 ID = re.compile(r"run ([0-9a-f]{10}) changed ")
 
@@ -20,17 +23,24 @@ def tidy_state(user, monkeypatch):
     if user.is_root:
         environ = user.environ
         monkeypatch.setattr(user, "environ", lambda extra=None: environ({"XDG_STATE_HOME": str(user.home / ".local/state"), **(extra or {})}))
-    state = user.home / ".local/state"
-    kind = subprocess.run(["stat", "-f", "-c", "%T", user.home], capture_output=True, text=True, check=True).stdout.strip()
-    # an overlayfs can hold no upper layer: a container's root
-    mounted = kind == "overlayfs" and os.geteuid() == 0
+    with holds_layers(user, user.home / ".local/state"):
+        yield
+        subprocess.run(["rm", "-rf", "--", store(user)], check=False)
+
+
+@contextlib.contextmanager
+def holds_layers(user, path):
+    """Makes PATH a directory that can hold the layers of copies: on an overlayfs, a container's root, nothing can, so that it becomes a tmpfs."""
+    path = pathlib.Path(path)
+    mounted = file_system(next(p for p in (path, *path.parents) if p.exists())) == "overlayfs" and os.geteuid() == 0
     if mounted:
-        user.mkdir(state)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=700,uid={user.uid},gid={user.gid}", "tmpfs", state], check=True)
-    yield
-    subprocess.run(["rm", "-rf", "--", store(user)], check=False)
-    if mounted:
-        subprocess.run(["umount", "-l", state], check=True)
+        user.mkdir(path, 0o700)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=700,uid={user.uid},gid={user.gid}", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", path], check=True)
 
 
 def store(user):

@@ -42,6 +42,11 @@ class Pty:
             finally:
                 os._exit(99)
 
+    @property
+    def said(self):
+        """What has come, but for the line that says as whom the run goes where there are no idmapped mounts, as Result.bailey_err."""
+        return re.sub(rb"^bailey: notice: running as uid [^\n]*\n", b"", self.out)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 

@@ -121,7 +121,7 @@ def attack(code, place):
 def test_root_runs_in_a_chroot(roots):
     r = roots.run("id -u; pwd; echo x > made; cat ../out/file; ls -A /tmp")
     assert (r.rc, r.out.split()) == (0, ["0", "/home/u/ws", "before"]), r
-    assert r.err == "", "nothing needs to be said"
+    assert r.bailey_err == r.command_err == "", "nothing needs to be said"
     made = roots.tree / "home/u/ws/made"
     assert made.read_text() == "x\n" and made.stat().st_uid == 0
 

@@ -39,7 +39,7 @@ def scene(user, ws):
 
     plant()
     saved = ws.parent / (ws.name + "-saved")
-    state = ws.parent / (ws.name + "-state")
+    state = store(user).parent / (ws.name + "-state")  # beside it: not every file system can hold its layers
 
     def reset():
         # rsync is not needed: cp -a keeps owners, times, attributes and whiteouts

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, counter, skip
+from conftest import BAILEY, counter, file_system, skip
 
 BOTH = pytest.mark.parametrize("option", ["--allow-userns", "--allow-nested-sandbox"])
 NOTICE = "Landlock judges no files"
@@ -15,15 +15,14 @@ NOTICE = "Landlock judges no files"
 
 @pytest.fixture
 def ws(user):
-    """A workspace whose owners can be mapped: root's command has the host's id 0 elsewhere, and these options are refused."""
+    """A workspace and a home whose owners can be mapped: root's command has the host's id 0 elsewhere, and these options are refused."""
     path = user.mkdir(user.base / f"nested{next(counter)}")
-    kind = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True).stdout.strip()
-    mounted = user.is_root and kind == "overlayfs"
-    if mounted:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", path], check=True)
+    mounted = {p: mode for p, mode in ((path, "755"), (user.home, "700")) if user.is_root and file_system(p) == "overlayfs"}
+    for p, mode in mounted.items():
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode={mode}", "tmpfs", p], check=True)
     yield path
-    if mounted:
-        subprocess.run(["umount", "-l", path], check=True)
+    for p in mounted:
+        subprocess.run(["umount", "-l", p], check=True)
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -133,7 +132,7 @@ def test_root_in_a_users_workspace(root_user, plain_user, works, option):
 @pytest.fixture
 def overlay(root_user):
     base = root_user.mkdir(root_user.base / f"overlay{next(counter)}")
-    if subprocess.run(["stat", "-f", "-c", "%T", base], capture_output=True, text=True, check=True).stdout.strip() == "overlayfs":
+    if file_system(base) == "overlayfs":
         yield base
         return
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", base], check=True)
@@ -152,6 +151,26 @@ def test_the_hosts_own_root_is_refused(root_user, works, overlay, option):
     r = root_user.exec([BAILEY, "run", option, "--", "touch", "ran"], cwd=overlay)
     assert r.rc == 125 and "id 0 of the host" in r.err and "tmpfs" in r.err, r
     assert not (overlay / "ran").exists()
+
+
+@BOTH
+def test_a_home_that_cannot_be_mapped(user, ws, works, option):
+    """A closed one must be shown with mapped owners; the twin: one that is not closed."""
+    assert not works(user)
+    if not user.is_root:
+        return  # an ordinary user's ids are the caller's
+
+    def call(mode, *words):
+        script = (f"mount -t tmpfs none /mnt && cd /mnt && mkdir l u w m && chmod {mode} u && touch u/file && "
+                  f'mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w m && cd "$0" && export HOME=/mnt/m && exec "$@"')
+        return user.exec(["unshare", "-m", "sh", "-c", script, ws, BAILEY, "run", *words])
+
+    r = call(700, "--", "ls", "/mnt/m")
+    assert r.out == "file\n" and "running as uid 0 of the host" in r.err, r
+    r = call(700, option, "--", "touch", "ran")
+    assert r.rc == 125 and "a workspace and a home directory on ext4" in r.err and not (ws / "ran").exists(), r
+    r = call(711, option, "--", "touch", "ran")
+    assert r.rc == 0 and (ws / "ran").exists() and "running as" not in r.err, r
 
 
 @BOTH

@@ -85,7 +85,7 @@ def test_root_patterns(run, user, outside):
     # everything but what is shown again: usr and lib, so that programs run
     shown = [o for d in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache") if os.path.exists(d) for o in ("--allow-read", d)]
     r = run("cat /var/lib/dpkg/status | head -c 1; cat /etc/passwd; echo still", "--deny-read", "/**", *shown)
-    assert r.out == "still\n" and r.err.count("\n") == 2, r
+    assert r.out == "still\n" and r.command_err.count("\n") == 2, r
 
 
 def test_too_much_is_refused(bailey, run, user, ws):

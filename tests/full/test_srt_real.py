@@ -96,7 +96,7 @@ def test_both(case, name, programs, works):
     got, err = cases.run(programs[1], case, *ids)
     want = cases.expected(case, real)
     assert cases.same(got, want), f"\nsrt      {real}\nbailey   {got}\nexpected {want}\n--- srt\n{real_err}\n--- bailey\n{err}"
-    if any(case.get("differs", {}).values()):
+    if any(cases.differences(case).values()):
         assert not cases.same(got, real), "both do the same: the difference is none"
     if os.geteuid() == 0:
         recorded = json.loads(cases.RECORDED.read_text())[case["name"]][name]

@@ -140,10 +140,16 @@ def run(argv, case, uid, gid):
         world.done()
 
 
+def differences(case):
+    """{ID: changes} here. Root's command has ids of its own, which is D15, only where mounts can be idmapped."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", "/var/tmp"], check=True, capture_output=True, text=True).stdout.strip()
+    return {name: changes for name, changes in case.get("differs", {}).items() if name != "D15" or kind != "overlayfs"}
+
+
 def expected(case, real):
     """What bailey must do where srt did REAL."""
     want = dict(real)
-    for changes in case.get("differs", {}).values():
+    for changes in differences(case).values():
         want.update(changes)
     return want
 
