@@ -246,7 +246,7 @@ static inline size_t ref_section(const char *text, size_t at, char *section)
 static inline int ref_config(const char *data, size_t n, struct buf *found)
 {
 	char section[REF_SECTION + 2] = "", name[REF_SECTION + REF_NAME + 2];
-	char *text = malloc(n + 1), *value = malloc(n + 1);
+	char *text = calloc(1, n + 1), *value = calloc(1, n + 1);
 	size_t i, at = 0, len, k = 0;
 	int r = -EBADMSG;
 

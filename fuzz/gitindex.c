@@ -6,7 +6,7 @@
 #include "git-reference.h"
 #include "policy/policy.h"
 
-#define ROOM (GIT_INDEX_PIECE * 16)
+#define ROOM (16ul * GIT_INDEX_PIECE)
 
 /* What is there ends where the memory ends, so that the sanitizer sees each byte too many. Return: 0, REF_CUT, or negative errno. */
 static int walk(const uint8_t *data, size_t size, size_t hash, size_t piece, struct buf *found)

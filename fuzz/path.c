@@ -39,12 +39,13 @@ static bool add(struct parts *ps, char *path)
 static int reference(char *path, char *cwd, char *home, struct parts *ps)
 {
 	bool tilde = path[0] == '~' && strchr("/", path[1]), fits = true;
+	char *base = tilde ? home : cwd;
 
 	ps->n = ps->bytes = 0;
 	if (!path[0] || (tilde && !home))
 		return -EINVAL;
-	if (path[0] != '/')
-		fits = add(ps, tilde ? home : cwd);
+	if (path[0] != '/' && base)
+		fits = add(ps, base);
 	return fits && add(ps, path + tilde) ? 0 : -ENAMETOOLONG;
 }
 
@@ -94,7 +95,8 @@ static void check_two(const char *a, const struct parts *pa, const char *b, cons
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static char path[3 * LIMIT_PATH], cwd[2 * LIMIT_PATH], home[2 * LIMIT_PATH];
-	char copy[2 * LIMIT_PATH], out[LIMIT_PATH], dir[LIMIT_PATH];
+	static char copy[2 * LIMIT_PATH];
+	char out[LIMIT_PATH], dir[LIMIT_PATH];
 	static struct parts one, two;
 	struct err e = ERR_INIT;
 	int r;

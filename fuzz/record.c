@@ -28,10 +28,10 @@ static bool field(const char **s, const char *key, char *value)
 		return false;
 	for (at += strlen(key) + 1; *at != '\n'; value++) {
 		if (*at == '%') {
-			if (sscanf(at, "%%%2x", &c) != 1 || !c)
-				return false;
+			snprintf(again, sizeof(again), "%.2s", at + 1);
+			c = (unsigned int)strtoul(again, NULL, 16);
 			snprintf(again, sizeof(again), "%%%02x", c);
-			if (strncmp(at, again, 3) != 0 || (c > 0x20 && c < 0x7f && c != '%'))
+			if (!c || strncmp(at, again, 3) != 0 || (c > 0x20 && c < 0x7f && c != '%'))
 				return false;
 			*value = (char)c;
 			at += 3;
