@@ -1,17 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The texts in a record: "run", the journal, and a path of an upper layer. What is read is what would be written. */
+/*
+ * The texts in a record: "run", the journal, and a path of an upper layer. What is read is what would be written, and what a second reader
+ * says is one.
+ */
 #include "fuzz.h"
 #include "review/review.h"
+
+/* Absolute, and neither empty names nor "." nor "..". */
+static bool is_path(const char *path)
+{
+	char text[2 * LIMIT_PATH];
+
+	if (path[0] != '/' || strlen(path) >= LIMIT_PATH)
+		return false;
+	snprintf(text, sizeof(text), "%s/", path);
+	return !path[1] || (!strstr(text, "//") && !strstr(text, "/./") && !strstr(text, "/../"));
+}
+
+/* "KEY VALUE" at *@s, of a text that ends in NUL. A byte is itself or %XX, as it must be. */
+static bool field(const char **s, const char *key, char *value)
+{
+	const char *at = *s;
+	unsigned int c;
+	char again[16];
+
+	if (strncmp(at, key, strlen(key)) != 0 || at[strlen(key)] != ' ')
+		return false;
+	for (at += strlen(key) + 1; *at != '\n'; value++) {
+		if (*at == '%') {
+			snprintf(again, sizeof(again), "%.2s", at + 1);
+			c = (unsigned int)strtoul(again, NULL, 16);
+			snprintf(again, sizeof(again), "%%%02x", c);
+			if (!c || strncmp(at, again, 3) != 0 || (c > 0x20 && c < 0x7f && c != '%'))
+				return false;
+			*value = (char)c;
+			at += 3;
+		} else {
+			if (*at <= 0x20 || *at >= 0x7f)
+				return false;
+			*value = *at++;
+		}
+	}
+	*value = '\0';
+	*s = at + 1;
+	return true;
+}
+
+/* A number as it is printed, of so many digits. */
+static bool digits(const char **s, int least, int most)
+{
+	int n = (int)strspn(*s, "0123456789");
+
+	*s += n;
+	return n >= least && n <= most;
+}
+
+/* The record as a second reader sees it, line by line in the only order. Return: how many trees; 0: it is none. */
+static size_t record(const char *text, size_t n)
+{
+	char *value = malloc(n + 1);
+	const char *s = text, *digit;
+	size_t trees = 0;
+	bool good;
+
+	FUZZ_REQUIRE(value);
+	good = n <= LIMIT_REVIEW_RECORD && strlen(text) == n && n > 0 && text[n - 1] == '\n' &&
+	       strncmp(s, "bailey-run 1\n", 13) == 0;
+	s += good ? 13 : 0;
+	good = good && field(&s, "id", value) && strlen(value) == 10 &&
+	       strspn(value, "0123456789abcdef") == 10;
+	good = good && strncmp(s, "start ", 6) == 0;
+	s += good ? 6 : 0;
+	digit = s;
+	good = good && digits(&s, 1, 12) && (digit[0] != '0' || s == digit + 1) && *s++ == '.' &&
+	       digits(&s, 9, 9) && *s++ == '\n';
+	good = good && field(&s, "cwd", value) && is_path(value);
+	while (good && field(&s, "arg", value))
+		;
+	while (good && (field(&s, "tree", value) || field(&s, "git", value))) {
+		good = is_path(value);
+		trees++;
+	}
+	free(value);
+	return good && trees <= LIMIT_REVIEW_TREES && strcmp(s, "end\n") == 0 ? trees : 0;
+}
+
+/* One entry: three strings, the number of a tree, a directory, a name of ours. Return: its bytes, or 0. */
+static size_t entry(const char *text, size_t n)
+{
+	const char *part[3];
+	size_t i, at = 0;
+
+	for (i = 0; i < 3; i++) {
+		part[i] = text + at;
+		at += strnlen(part[i], n - at) + 1;
+		if (at > n)
+			return 0;
+	}
+	i = strlen(part[0]);
+	if (i < 1 || i > 3 || strspn(part[0], "0123456789") != i || !*part[1] ||
+	    strchr(part[2], '/') || strstr(part[2], ".bailey-") != part[2])
+		return 0;
+	return at;
+}
 
 static void journal(const char *text, size_t n)
 {
 	const char *dir, *name;
 	size_t at = 0, used, tree;
 
-	while ((used = review_journal_next(text + at, n - at, &tree, &dir, &name))) {
-		FUZZ_REQUIRE(used <= n - at && tree < 1000 && dir > text && name > dir);
-		FUZZ_REQUIRE(name + strlen(name) + 1 == text + at + used);
-		FUZZ_REQUIRE(!strchr(name, '/') && strncmp(name, ".bailey-", 8) == 0);
+	for (;;) {
+		used = review_journal_next(text + at, n - at, &tree, &dir, &name);
+		FUZZ_REQUIRE(used == entry(text + at, n - at));
+		if (!used)
+			break;
+		FUZZ_REQUIRE(tree == strtoul(text + at, NULL, 10));
+		FUZZ_REQUIRE(dir == text + at + strlen(text + at) + 1);
+		FUZZ_REQUIRE(name == dir + strlen(dir) + 1);
 		at += used;
 	}
 }
@@ -45,22 +150,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct review_record r;
 	char path[LIMIT_PATH];
 	struct err e = ERR_INIT;
-	size_t i;
+	size_t i, n;
+	char *text;
 
 	if (size > 65536)
 		return 0;
-	if (review_record_parse((const char *)data, size, &arena, &r, &e) == 0) {
+	text = malloc(size + 1);
+	FUZZ_REQUIRE(text);
+	memcpy(text, data, size);
+	text[size] = '\0';
+	n = record(text, size);
+	if (review_record_parse(text, size, &arena, &r, &e) == 0) {
 		review_record_print(&again, &r);
 		FUZZ_REQUIRE(!again.failed && again.len == size &&
 			     memcmp(again.data, data, size) == 0);
-		FUZZ_REQUIRE(strlen(r.id) == REVIEW_ID && review_is_id(r.id));
-		FUZZ_REQUIRE(r.n_trees > 0 && r.n_trees <= LIMIT_REVIEW_TREES);
-		for (i = 0; i < r.n_trees; i++)
-			FUZZ_REQUIRE(r.trees[i].path[0] == '/' &&
-				     strlen(r.trees[i].path) < LIMIT_PATH);
+		FUZZ_REQUIRE(n > 0 && r.n_trees == n);
 	} else {
-		FUZZ_REQUIRE(e.msg[0]);
+		FUZZ_REQUIRE(n == 0 && e.msg[0]);
 	}
+	free(text);
 	arena_done(&arena);
 	journal((const char *)data, size);
 	review_visible(&seen, (const char *)data, size);

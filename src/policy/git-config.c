@@ -40,6 +40,12 @@ static bool is_blank(int ch)
 	return ch == ' ' || ch == '\t';
 }
 
+/* In sections and values a carriage return that no newline follows is a blank, too. */
+static bool is_space(int ch)
+{
+	return is_blank(ch) || ch == '\r';
+}
+
 static int put(char *out, size_t *len, size_t size, int ch)
 {
 	if (*len + 1 >= size || ch == '\0')
@@ -67,7 +73,7 @@ static int read_section(struct git_config *c)
 		if (r < 0)
 			return r;
 	}
-	while (is_blank(peek(c)))
+	while (is_space(peek(c)))
 		c->at++;
 	if (peek(c) == '"') {
 		r = put(c->section, &len, sizeof(c->section), '.');
@@ -110,14 +116,13 @@ static int escaped(int ch)
 	}
 }
 
+/* Blanks count in quotes, and between what counts. One that is no space is kept as it is; git made it a space until 2.45. */
 static int read_value(struct git_config *c)
 {
-	size_t len = 0, keep = 0; /* blanks at the end count only in quotes */
+	size_t len = 0, keep = 0;
 	bool quoted = false;
 	int ch, r = 0;
 
-	while (is_blank(peek(c)))
-		c->at++;
 	for (; r == 0 && (ch = peek(c)) >= 0 && ch != '\n'; c->at++) {
 		if (!quoted && (ch == '#' || ch == ';')) {
 			skip_line(c);
@@ -129,8 +134,12 @@ static int read_value(struct git_config *c)
 			continue;
 		}
 		if (ch == '\\') {
+			keep = len;
 			c->at++;
-			ch = escaped(peek(c));
+			ch = peek(c);
+			if (ch < 0) /* the end is a newline */
+				break;
+			ch = escaped(ch);
 			if (ch < 0)
 				return ch;
 			if (ch == 0)
@@ -139,8 +148,10 @@ static int read_value(struct git_config *c)
 			keep = len;
 			continue;
 		}
+		if (!quoted && is_space(ch) && len == 0)
+			continue;
 		r = put(c->value, &len, sizeof(c->value), ch);
-		if (quoted || !is_blank(ch))
+		if (quoted || !is_space(ch))
 			keep = len;
 	}
 	if (r < 0 || quoted)
@@ -154,10 +165,8 @@ static int read_variable(struct git_config *c)
 	size_t len = strlen(c->section);
 	int ch, r;
 
-	if (len == 0)
-		return -EBADMSG;
 	memcpy(c->name, c->section, len + 1);
-	r = put(c->name, &len, sizeof(c->name), '.');
+	r = len ? put(c->name, &len, sizeof(c->name), '.') : 0;
 	for (; r == 0 && is_word(ch = peek(c)); c->at++)
 		r = put(c->name, &len, sizeof(c->name), lower(ch));
 	if (r < 0)

@@ -95,9 +95,10 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_NETWORK:
 		return m->session == WIRE_SANDBOX;
 	case WIRE_FAILED:
+		/* one that is none would make a success of what never ran */
 		return m->failed.sys >= 0 && m->failed.code > ERR_NONE &&
-		       m->failed.code < ERR_NUM && is_text(m->failed.where, WHERE) &&
-		       is_text(m->failed.msg, TEXT);
+		       m->failed.code < ERR_NUM && m->failed.code != ERR_HELP &&
+		       is_text(m->failed.where, WHERE) && is_text(m->failed.msg, TEXT);
 	case WIRE_STARTED:
 		return m->session != WIRE_SANDBOX && m->started.pid > 0 &&
 		       m->started.pid <= INT32_MAX;

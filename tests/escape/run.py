@@ -71,6 +71,14 @@ class Tap:
         self.n = self.failed = 0
         self.failures: list[str] = []
 
+    def scenario(self, problem: str, text: str, todo: str = "") -> None:
+        """What scenarios.run() answered: nothing, what is wrong, or why it can't be tried here."""
+        if not problem.startswith(scenarios.SKIP):
+            self.result(not problem, text, problem, todo)
+            return
+        self.n += 1
+        print(f"ok {self.n} - {text} # SKIP {problem.removeprefix(scenarios.SKIP)}", flush=True)
+
     def result(self, good: bool, text: str, detail: str = "", todo: str = "") -> None:
         self.n += 1
         text = text.replace("#", "\\#")
@@ -288,8 +296,7 @@ class Suite:
         c.reset()
         text = f"control {c.name}: {row.label}"
         if words[0].startswith("@"):
-            problem = scenarios.run(self, c, words, outside=True)
-            self.tap.result(not problem, text, problem)
+            self.tap.scenario(scenarios.run(self, c, words, outside=True), text)
             return
         got = self.run(c, row, words, outside=True)
         if wanted == ["differs"]:
@@ -312,8 +319,7 @@ class Suite:
         todo = row.option("todo") or ""
         c.reset()
         if row.probe[0].startswith("@"):
-            problem = scenarios.run(self, c, row.probe, outside=False)
-            self.tap.result(not problem, text, problem, todo)
+            self.tap.scenario(scenarios.run(self, c, row.probe, outside=False), text, todo)
             return
         before = c.snapshot(c.out)
         got = self.run(c, row, row.probe, outside=False)

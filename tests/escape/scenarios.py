@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds in which everything of a dead run must be gone
 COUNTER = iter(range(1, 1 << 30))
+SKIP = "skip: "  # begins an answer that says why something can't be tried here
 
 
 def marked(mark: str) -> list[int]:
@@ -201,7 +202,7 @@ def with_personality(s: "Suite", c: "fixtures.Caller", _args: list[str], outside
 def debugger(s: "Suite", c: "fixtures.Caller", _args: list[str], outside: bool) -> str:
     """gdb attaches to PID 1 and would make a call in it; outside to a process of the same user."""
     if not shutil.which("gdb"):
-        return "" if os.environ.get("MUST_WORK") != "1" else "gdb is not installed"
+        return f"{SKIP if os.environ.get('MUST_WORK') != '1' else ''}gdb is not installed"
     pid = c.vars["hostpid"] if outside else "1"
     words = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off", "-p", pid, "-ex", "print (int)1+41", "-ex", "info registers rip", "-ex", "detach"]
     process = s.spawn(c, [*([] if outside else s.bailey(c, ["--env", "HOME=/tmp"])), *words])

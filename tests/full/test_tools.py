@@ -207,8 +207,11 @@ def test_node_without_io_uring(both):
 
 TMUX = (
     "export TERM=screen SHELL=/bin/sh; tmux -S ./t -f /dev/null new-session -d -x 80 -y 24 'sh -i'; "
+    # its prompt is there; else what is typed stands before it
+    "timeout 60 sh -c 'until tmux -S ./t capture-pane -p | grep -q \"^[#$]\"; do sleep 0.1; done'; "
     "tmux -S ./t send-keys 'tty > /dev/null && echo on-a-terminal > out; stty size >> out; (echo to-it > /dev/tty) && echo written >> out; tmux wait-for -S done' Enter; "
-    "timeout 60 tmux -S ./t wait-for done; tmux -S ./t capture-pane -p | grep -qx to-it; tmux -S ./t list-panes -F '#{pane_width}'; tmux -S ./t kill-server; cat out"
+    # the pane's text and the word that it is done come to tmux by different ways
+    "timeout 60 tmux -S ./t wait-for done; timeout 60 sh -c 'until tmux -S ./t capture-pane -p | grep -qx to-it; do sleep 0.1; done'; tmux -S ./t list-panes -F '#{pane_width}'; tmux -S ./t kill-server; cat out"
 )
 
 

@@ -105,7 +105,13 @@ static void test_config(__attribute__((unused)) const void *arg)
 	CHECK_STR(config("[a.B]\nd=1\n"), "a.b.d=1;");
 	CHECK_STR(config("; x\n# y\n[a]\r\nb=1\r\n"), "a.b=1;");
 	CHECK_STR(config("\xef\xbb\xbf[a]\nb=1"), "a.b=1;");
-	CHECK_STR(config("b=1\n"), "!");
+	CHECK_STR(config("b=1\n[a]\nc=2"), "b=1;a.c=2;"); /* git goes on behind it */
+	CHECK_STR(config("[a]\nb = \"\"  x\n"), "a.b=x;");
+	CHECK_STR(config("[a]\nb = x  \"\" \n"), "a.b=x  ;");
+	CHECK_STR(config("[a]\nb = x\r\r\n"), "a.b=x;");
+	CHECK_STR(config("[a]\nb = \rx \\\n \n"), "a.b=x ;");
+	CHECK_STR(config("[a]\nb = x\\"), "a.b=x;");
+	CHECK_STR(config("[a\r\"b\"]\nc=1\n"), "a.b.c=1;");
 	CHECK_STR(config("[a\nb=1\n"), "!");
 	CHECK_STR(config("[a]\nb = \"x\n"), "!");
 	CHECK_STR(config("[a]\nb = \\q\n"), "!");

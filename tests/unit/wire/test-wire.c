@@ -160,6 +160,8 @@ TEST(values_are_checked)
 	CHECK(!is_message(m));
 	m.failed.code = ERR_NUM;
 	CHECK(!is_message(m));
+	m.failed.code = ERR_HELP; /* would exit with 0 */
+	CHECK(!is_message(m));
 	m = (struct wire_msg){ .session = 1 };
 	CHECK(!is_message(m));
 }
