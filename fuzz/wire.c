@@ -20,7 +20,7 @@ static const struct form {
 } forms[] = {
 	{ 1, true, 4, "036" }, { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "1" },
 	{ 4, true, 4, "0" },   { 5, true, 12, "0" },        { 6, true, 0, "1" },
-	{ 7, true, 0, "4" },   { 33, false, 8, "0" },        { 34, false, 4, "0" },
+	{ 7, true, 0, "4" },   { 33, false, 8, "0" },       { 34, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -120,10 +120,11 @@ static void check_one(const uint8_t *data, size_t size, size_t used, const struc
 /* The table of wire.h: what stands before the arrow, what is said, what stands behind it. */
 static int order_verdict(enum wire_order *order, unsigned int type)
 {
-	static const unsigned char steps[][3] = {
-		{ 0, 7, 1 }, { 0, 6, 2 }, { 0, 1, 3 }, { 0, 2, 5 }, { 1, 6, 2 }, { 1, 1, 3 }, { 1, 2, 5 },
-		{ 2, 1, 3 }, { 2, 2, 5 }, { 3, 3, 4 }, { 3, 2, 5 }, { 3, 5, 5 }, { 4, 4, 4 }, { 4, 5, 5 }
-	};
+	static const unsigned char steps[][3] = { { 0, 7, 1 }, { 0, 6, 2 }, { 0, 1, 3 },
+						  { 0, 2, 5 }, { 1, 6, 2 }, { 1, 1, 3 },
+						  { 1, 2, 5 }, { 2, 1, 3 }, { 2, 2, 5 },
+						  { 3, 3, 4 }, { 3, 2, 5 }, { 3, 5, 5 },
+						  { 4, 4, 4 }, { 4, 5, 5 } };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {

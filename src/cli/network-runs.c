@@ -70,7 +70,8 @@ static int for_each(const struct network_runs *n,
 	}
 	while (r == 0 && (en = readdir(d))) {
 		if (is_id(en->d_name, EGRESS_ID) &&
-		    fstatat(n->dir, en->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		    fstatat(n->dir, en->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
 			r = each(arg, en->d_name, &st);
 	}
 	(void)closedir(d);
@@ -87,8 +88,8 @@ struct search {
 static int on_found(void *arg, const char *id, const struct stat *st)
 {
 	struct search *s = arg;
-	bool newer = st->st_ctim.tv_sec > s->time.tv_sec ||
-		     (st->st_ctim.tv_sec == s->time.tv_sec && st->st_ctim.tv_nsec > s->time.tv_nsec);
+	bool newer = st->st_ctim.tv_sec > s->time.tv_sec || (st->st_ctim.tv_sec == s->time.tv_sec &&
+							     st->st_ctim.tv_nsec > s->time.tv_nsec);
 
 	if (s->word && strncmp(id, s->word, strlen(s->word)) != 0)
 		return 0;
@@ -106,17 +107,20 @@ int network_runs_find(const struct network_runs *n, const char *word, char *id, 
 	int fd;
 
 	if (word && !is_id(word, 4))
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
-			       word, EGRESS_ID);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
+			word, EGRESS_ID);
 	(void)for_each(n, on_found, &s);
 	if (s.found == 0)
-		return err_set(e, ERR_USAGE, -ENOENT,
-			       word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
-				      "no run has had a network%.0s",
-			       word ? word : "");
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
+			       "no run has had a network%.0s",
+			word ? word : "");
 	if (word && s.found > 1)
-		return err_set(e, ERR_USAGE, -EEXIST, "'%.100s' is the beginning of several IDs", word);
+		return err_set(e, ERR_USAGE, -EEXIST, "'%.100s' is the beginning of several IDs",
+			       word);
 	memcpy(id, s.id, sizeof(s.id));
 	fd = openat(n->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, -errno, "network log %s", id) : fd;
@@ -263,8 +267,10 @@ int network_runs_log(const char *word, const struct network_log_options *o, stru
 		(void)poll(NULL, 0, FOLLOW_MS);
 	}
 	if (r == 0 && why) {
-		(void)dprintf(2, "bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
-			      id, (unsigned long long)bad, why);
+		(void)dprintf(
+			2,
+			"bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
+			id, (unsigned long long)bad, why);
 		r = 1;
 	} else if (r == 0 && o->verify) {
 		(void)dprintf(1, "the log %s is whole\n", id);
@@ -287,8 +293,10 @@ struct listing {
 static int on_listed(void *arg, const char *id, const struct stat *st)
 {
 	struct listing *l = arg;
-	_cleanup_close_ int dir = openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, "about", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int dir =
+		openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd =
+		dir < 0 ? -1 : openat(dir, "about", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena a = ARENA_INIT(1u << 20);
 	struct buf about = BUF_INIT(1u << 17), words = BUF_INIT(1u << 17);
 	const struct json_node *root = NULL, *n, *word;
@@ -396,7 +404,8 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 	size = (socklen_t)egress_address(dir, &at);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, size) < 0)
-		return err_set(e, ERR_USAGE, -ENOENT, "run %s has ended; its rules can't change any more", id);
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       "run %s has ended; its rules can't change any more", id);
 	r = fd_write_all(fd, request, strlen(request));
 	if (r == 0)
 		r = fd_write_all(fd, "\n", 1);

@@ -235,8 +235,10 @@ static int stage_open(struct child *c, struct err *e)
 							      landlock_prepare(c->spec->plan, e);
 	/* in a network of its own the command meets no abstract socket of the host's; in the host's, only a scope keeps it from them */
 	if (c->spec->network == JAIL_NETWORK_HOST && jail_landlock_abi() < LANDLOCK_ABI_SCOPES) {
-		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP, "abstract sockets of the host can't be refused");
-		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost, e);
+		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP,
+			      "abstract sockets of the host can't be refused");
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
+				    e);
 		if (r < 0)
 			return r;
 	}
