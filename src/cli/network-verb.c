@@ -83,7 +83,7 @@ const struct command_words network_verb_words = {
 		"rule decides that, and which option would change it. It runs nothing, asks no server, and takes every option of 'bailey run'.\n\n"
 		"ls lists the runs that have used a network, log prints what one of them has reached and what was refused. "
 		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. "
-		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest is meant.",
+		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest of this directory is meant.",
 	.options = options,
 	.examples = { { "bailey network check --allow-host '*.example.org' www.example.org:443",
 			"could it be reached?" },

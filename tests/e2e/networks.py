@@ -35,7 +35,8 @@ class Internet:
         return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net", *ids]
 
     def log(self) -> str:
-        return (self.dir / "log").read_text()
+        """What has arrived; that a client went away comes when it comes."""
+        return "".join(li for li in (self.dir / "log").read_text().splitlines(True) if not li.startswith(("cut", "echoed")))
 
     def end(self) -> None:
         assert self.proc.stdin
@@ -71,13 +72,13 @@ class Net:
         return self(None, *words, verb="network")
 
     def log(self, r: Result) -> list[dict]:
-        """The lines of the log that the end of a run names, else of the newest."""
+        """The lines of the log that the end of a run names, else of the newest in this workspace."""
         run = re.search(r"bailey network log ([0-9a-f]{10})", r.err)
         got = self.network("log", *(run.groups() if run else ()), "--json")
         assert got.rc == 0, got.err
         return [json.loads(line) for line in got.out.splitlines()]
 
     def run_id(self) -> str | None:
-        """Of the one run that lives."""
-        live = [g["id"] for g in json.loads(self.network("ls", "--json").out) if g["state"] == "live"]
+        """Of the one run of this workspace that lives."""
+        live = [g["id"] for g in json.loads(self.network("ls", "--json").out) if g["state"] == "live" and g["cwd"] == str(self.ws)]
         return live[0] if len(live) == 1 else None
