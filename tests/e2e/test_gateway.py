@@ -69,7 +69,7 @@ def net(internet, user, ws, works):
         r.out, r.err = r.stdout.decode(errors="replace"), r.stderr.decode(errors="replace")
         return r
 
-    call.internet = internet
+    call.internet, call.user = internet, user
     call.enter = internet.enter(user)
     return call
 
