@@ -210,14 +210,14 @@ def test_what_no_rule_allows_is_refused_at_once(net, what):
 def test_a_name_that_leads_inside_is_refused(net, name):
     before = net.internet.log()
     r = net([*CLEAN, *CURL, f"http://{name}/"], "--allow-host", name)
-    assert r.rc == 56 and f"{name}:80 denied" in r.err, r.err
+    assert r.rc in (7, 56) and f"{name}:80 denied" in r.err, r.err
     assert net.internet.log() == before
 
 
 def test_a_private_answer_needs_an_exact_rule(net):
     assert net([*CLEAN, *CURL, "http://private.test/"], "--allow-host", "private.test").rc == 0
     r = net([*CLEAN, *CURL, "http://private.test/"], "--allow-host", "*.test", "--i-know")
-    assert r.rc == 56 and "private" in r.err, r.err
+    assert r.rc in (7, 56) and "private" in r.err, r.err
 
 
 @pytest.mark.parametrize("env", [CLEAN, []], ids=["captured", "proxy"])
