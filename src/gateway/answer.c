@@ -167,6 +167,12 @@ static bool may_be_new(struct gateway *g, const char *host)
 	return true;
 }
 
+bool answer_may_look_up(struct gateway *g, const char *host, bool exact)
+{
+	return exact || names_find(&g->names, host) >= 0 ||
+	       (may_be_new(g, host) && names_get(&g->names, host) >= 0); /* next time it is no new one */
+}
+
 /* --- answers --- */
 
 static void answer_address(struct gateway *g, const struct question *to)
@@ -388,6 +394,8 @@ bool answer_step(struct gateway *g, struct conn *c)
 	}
 	if (n < 2 || (size_t)n < len + 2) {
 		c->client.readable = false;
+		if (c->client.ended)
+			conn_close(g, c, true);
 		return false;
 	}
 	if (recv(c->client.watch.fd, p, len + 2, MSG_DONTWAIT) != (ssize_t)len + 2) {

@@ -27,9 +27,10 @@
 #define RESOLVE_MS 20000
 #define DIAL_MS 30000    /* one address; less where there are more */
 #define DIAL_NEXT_MS 1000
-#define SILENT_MS 300000 /* a client that says nothing */
-#define HALF_MS 60000    /* a client that still sends, to a server that does not */
+#define SILENT_MS 300000 /* a client that says nothing, or has said all, while its server says nothing either */
+#define HALF_MS 60000    /* the same when it is the server who has said all */
 #define CLOSING_MS 5000
+#define ASKS 16          /* connections that wait for answers of a human; more would be no questions, but noise */
 #define ACCEPTS 64       /* of one listener in one turn; it is no edge */
 
 /* --- lists and memory --- */
@@ -95,7 +96,27 @@ void conn_chunk_free(struct gateway *g, struct chunk **slot)
 	*slot = NULL;
 }
 
-static bool pipe_get(struct gateway *g, struct flow *f)
+/* It has more to do than one turn allows. */
+static void queue(struct gateway *g, struct conn *c)
+{
+	if (c->queued)
+		return;
+	c->queued = true;
+	c->next_again = g->again;
+	g->again = c;
+}
+
+/* Look at it again in a little while. */
+static void wait_a_little(struct gateway *g, struct conn *c)
+{
+	if (c->slow)
+		return;
+	c->slow = true;
+	c->next_slow = g->slow;
+	g->slow = c;
+}
+
+static bool pipe_get(struct gateway *g, struct conn *c, struct flow *f)
 {
 	if (f->pipe[0] >= 0)
 		return true;
@@ -106,6 +127,7 @@ static bool pipe_get(struct gateway *g, struct flow *f)
 	}
 	if (pipe2(f->pipe, O_NONBLOCK | O_CLOEXEC) < 0) {
 		f->pipe[0] = f->pipe[1] = -1;
+		wait_a_little(g, c); /* no event says that there are descriptors again */
 		return false;
 	}
 	(void)fcntl(f->pipe[0], F_SETPIPE_SZ, PIPE_SIZE); /* only faster */
@@ -172,6 +194,14 @@ static void reset_on_close(int fd)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
+/* Its answer would dial. */
+static void forget_look_up(struct gateway *g, struct conn *c)
+{
+	if (c->ticket)
+		resolver_cancel(g->resolver, c->ticket);
+	c->ticket = 0;
+}
+
 void conn_close(struct gateway *g, struct conn *c, bool reset)
 {
 	if (c->state == CONN_DEAD)
@@ -180,9 +210,7 @@ void conn_close(struct gateway *g, struct conn *c, bool reset)
 		log_conn(g, c, "close", NULL, NULL);
 	if (c->question)
 		answer_forget(g, c);
-	if (c->ticket)
-		resolver_cancel(g->resolver, c->ticket);
-	c->ticket = 0;
+	forget_look_up(g, c);
 	if (reset) {
 		reset_on_close(c->client.watch.fd);
 		reset_on_close(c->server.watch.fd);
@@ -203,6 +231,7 @@ static void refuse(struct gateway *g, struct conn *c, int status, const char *wh
 {
 	if (c->state == CONN_DEAD)
 		return;
+	forget_look_up(g, c);
 	gw_close(&c->server.watch);
 	if (c->state == CONN_OPEN || !proxy_refused(g, c, status, why))
 		conn_close(g, c, true);
@@ -257,8 +286,8 @@ bool conn_judge(struct gateway *g, struct conn *c)
 	if (c->via == VIA_PUBLISHED)
 		return c->verdict.allowed = true; /* whoever published it has decided */
 	c->verdict = net_policy_judge(&g->policy, &q);
-	if (conn_local(c) && c->verdict.allowed)
-		return judge_local(g, c);
+	if (conn_local(c)) /* no mode, and no yes of a human, opens the host itself */
+		return c->verdict.allowed && judge_local(g, c);
 	/* a yes stands in for the rule that is not there; what rules deny it does not lift */
 	if (c->granted && !c->verdict.rule)
 		c->verdict.allowed = c->verdict.names_port = true;
@@ -417,14 +446,18 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 static bool ask(struct gateway *g, struct conn *c)
 {
 	const struct conn *o;
+	unsigned int waiting = 0;
 
-	if (!g->setup->ask || c->verdict.rule)
+	if (!g->setup->ask || c->verdict.rule || conn_local(c))
 		return false;
 	for (o = g->live; o; o = o->next) {
+		waiting += o->state == CONN_ASK;
 		if (o->state == CONN_ASK && o->port == c->port && strcmp(o->host, c->host) == 0 &&
 		    (*c->host || memcmp(&o->addr, &c->addr, sizeof(c->addr)) == 0))
 			break;
 	}
+	if (!o && waiting >= ASKS)
+		return false;
 	c->ask = o ? o->ask : ++g->asks;
 	c->deadline = o ? o->deadline : 0;
 	c->state = CONN_ASK;
@@ -477,6 +510,10 @@ void conn_connect(struct gateway *g, struct conn *c)
 		dial(g, c);
 		return;
 	}
+	if (*c->host && !answer_may_look_up(g, c->host, c->granted || (c->verdict.rule && c->verdict.rule->what == NET_RULE_HOST))) {
+		conn_refuse(g, c, "new names under a wildcard come too fast, or are too long");
+		return;
+	}
 	c->proxy = upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port, c->port != 80);
 	if (c->proxy ? !*c->proxy->host : !*c->host) {
 		c->target = c->addr;
@@ -511,10 +548,8 @@ static size_t allowance(struct gateway *g, struct conn *c, size_t max, bool *ret
 	if (n < 0) {
 		conn_note(g, c, "the budget of bytes is used up");
 		*ret_broken = true;
-	} else if (!c->slow) {
-		c->slow = true;
-		c->next_slow = g->slow;
-		g->slow = c;
+	} else {
+		wait_a_little(g, c);
 	}
 	return 0;
 }
@@ -537,7 +572,7 @@ static bool pump(struct gateway *g, struct conn *c, struct flow *f, struct end *
 	size_t max;
 	ssize_t n;
 
-	if (f->open && from->readable && !f->eof && !f->full && pipe_get(g, f) &&
+	if (f->open && from->readable && !f->eof && !f->full && pipe_get(g, c, f) &&
 	    (max = allowance(g, c, PIPE_SIZE, ret_broken)) > 0) {
 		n = splice(from->watch.fd, NULL, f->pipe[1], NULL, max,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -616,6 +651,7 @@ void conn_say(struct gateway *g, struct conn *c, const void *p, size_t n, bool t
 	memcpy(c->out->b + c->out->n, p, n);
 	c->out->n += n;
 	c->out->ok = c->out->n;
+	queue(g, c); /* whoever says it may be none of its own events */
 	if (then_close) {
 		c->state = CONN_CLOSING;
 		c->deadline = g->now + CLOSING_MS;
@@ -662,7 +698,7 @@ static bool open_step(struct gateway *g, struct conn *c, bool *ret_broken)
 
 void conn_step(struct gateway *g, struct conn *c)
 {
-	bool moved = true, broken = false;
+	bool moved = true, any = false, broken = false;
 	int i;
 
 	for (i = 0; i < ROUNDS && moved && !broken && c->state != CONN_DEAD; i++) {
@@ -677,23 +713,28 @@ void conn_step(struct gateway *g, struct conn *c)
 			moved |= open_step(g, c, &broken);
 		else if (c->state == CONN_CLOSING)
 			moved |= close_step(g, c);
+		any |= moved;
 	}
 	if (c->state == CONN_DEAD)
 		return;
-	if (broken) {
-		conn_close(g, c, true);
-	} else if (c->state == CONN_OPEN && c->down.shut && (c->up.shut || c->last)) {
-		conn_close(g, c, false);
-	} else if (c->state == CONN_OPEN && c->down.shut && !c->deadline) {
-		c->deadline = g->now + HALF_MS;
-	} else if (moved && !c->queued) {
-		c->queued = true;
-		c->next_again = g->again;
-		g->again = c;
+	if (broken || (c->state == CONN_OPEN && c->down.shut && (c->up.shut || c->last))) {
+		conn_close(g, c, broken);
+		return;
 	}
+	/* one end has said all: it may be gone, and the other one silent for ever */
+	if (c->state == CONN_OPEN && (c->down.shut || c->up.shut) && (any || !c->deadline))
+		c->deadline = g->now + (c->down.shut ? HALF_MS : SILENT_MS);
+	if (moved)
+		queue(g, c);
 }
 
 /* --- events --- */
+
+/* The only request of this connection is read. */
+static bool is_last(const struct conn *c)
+{
+	return c->last && !c->in_body;
+}
 
 static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 {
@@ -703,14 +744,19 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 		return;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		c->client.readable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		c->client.ended = true;
 	if (events & (EPOLLOUT | EPOLLERR))
 		c->client.writable = true;
-	/* it has gone before there was a server: nobody waits for the answer */
+	/* it has gone while nothing of it is read: nobody waits for the answer */
 	if (events & (EPOLLHUP | EPOLLERR) &&
-	    c->state >= CONN_ASK && c->state <= CONN_TUNNEL) {
+	    ((c->state >= CONN_ASK && c->state <= CONN_TUNNEL) ||
+	     (c->state == CONN_OPEN && (c->talk == TALK_UPGRADE || is_last(c))))) {
 		conn_close(g, c, true);
 		return;
 	}
+	if (c->client.ended && c->state == CONN_OPEN && is_last(c))
+		c->up.shut = true;
 	conn_step(g, c);
 }
 
@@ -767,8 +813,11 @@ static struct conn *take(struct gateway *g, int listener, enum conn_via via, boo
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	*ret_more = fd >= 0;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			gw_pause(g);
 		return NULL;
+	}
 	g->counted[0]++;
 	c = conn_new(g);
 	if (!c) {

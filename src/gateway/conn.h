@@ -37,6 +37,7 @@ enum conn_talk {
 struct end {
 	struct watch watch;
 	bool readable, writable; /* as far as we know: edges */
+	bool ended;              /* it sends nothing more; what it has sent may still wait */
 };
 
 /* Bytes on the way from one end to the other, in a pipe. */

@@ -309,8 +309,11 @@ void control_accept(struct gateway *g)
 		clients[i].watch.fd = -1;
 	begun = true;
 	fd = accept4(g->control.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			gw_pause(g);
 		return;
+	}
 	for (i = 0; i < CLIENTS && clients[i].watch.fd >= 0; i++)
 		;
 	if (i == CLIENTS || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||

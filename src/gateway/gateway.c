@@ -27,7 +27,7 @@
 #define TICK_MS 500
 #define SLOW_MS 10 /* between two looks at connections that wait for their rate */
 #define FDS_PER_CONN 6 /* two sockets, two pipes */
-#define FDS_OTHERS 128
+#define FDS_OTHERS (LIMIT_DNS_TRIES + LIMIT_UDP_PLACES + LIMIT_UDP_FLOWS + 2 * PIPES_IDLE + GATEWAY_PUBLISHED + 48)
 #define ARENA (4u << 20)
 
 int gw_watch(struct gateway *g, struct watch *w, uint32_t events)
@@ -43,6 +43,28 @@ void gw_close(struct watch *w)
 	if (w->fd >= 0)
 		(void)close(w->fd);
 	w->fd = -1;
+}
+
+static void listen_for(struct gateway *g, uint32_t events)
+{
+	struct watch *all[4 + GATEWAY_PUBLISHED] = { &g->tcp, &g->http, &g->socks, &g->control };
+	size_t i, n = 4;
+
+	for (i = 0; i < g->setup->n_published; i++)
+		all[n++] = &g->published[i];
+	for (i = 0; i < n; i++) {
+		struct epoll_event ev = { .events = events, .data.ptr = all[i] };
+
+		if (all[i]->fd >= 0)
+			(void)epoll_ctl(g->epoll, EPOLL_CTL_MOD, all[i]->fd, &ev); /* of what is there it can't fail */
+	}
+}
+
+void gw_pause(struct gateway *g)
+{
+	if (!g->paused)
+		listen_for(g, 0);
+	g->paused = true;
 }
 
 bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
@@ -303,7 +325,7 @@ static void loop(struct gateway *g)
 	while (!g->over) {
 		wait = g->again || g->dead ? 0 : resolver_wait(g);
 		if (wait < 0 || wait > TICK_MS)
-			wait = g->live ? TICK_MS : wait;
+			wait = g->live || g->paused ? TICK_MS : wait;
 		if (g->slow && (wait < 0 || wait > SLOW_MS))
 			wait = SLOW_MS;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);
@@ -318,6 +340,9 @@ static void loop(struct gateway *g)
 		if (g->now >= tick) {
 			conn_tick(g);
 			udp_tick(g);
+			if (g->paused)
+				listen_for(g, EPOLLIN);
+			g->paused = false;
 			tick = g->now + TICK_MS;
 		}
 		go_on(g);
@@ -430,6 +455,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	for (i = 0; i < s->n_published; i++)
 		keep[n++] = s->published[i].listener;
 	r = confine_descriptors(keep, n);
+	if (r == 0)
+		r = confine_streams();
 	if (r < 0)
 		return err_sys(e, r, "gateway: descriptors");
 	confine_memory();

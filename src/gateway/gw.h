@@ -25,9 +25,11 @@ struct watch {
 
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
+#define PIPES_IDLE 32
+
 /* A pipe without bytes in it, between two uses. */
 struct pipes {
-	int fd[32][2];
+	int fd[PIPES_IDLE][2];
 	size_t n;
 };
 
@@ -58,6 +60,7 @@ struct gateway {
 	uint64_t garbage;                   /* messages that were none */
 	unsigned int new_names;             /* allowance for names under wildcards, in tenths */
 	uint64_t new_names_at;
+	bool paused;                        /* gw_pause() */
 	bool over;
 };
 
@@ -66,6 +69,9 @@ int gw_watch(struct gateway *g, struct watch *w, uint32_t events);
 
 /** gw_close() - close and forget. */
 void gw_close(struct watch *w);
+
+/** gw_pause() - no descriptor is free, or no memory: accept nothing until the next tick, else the listeners would be ready for ever. */
+void gw_pause(struct gateway *g);
 
 /** gw_addr_of() - as net_addr; *ret_port in host order. Return: whether it is an address of the internet. */
 struct sockaddr_storage;

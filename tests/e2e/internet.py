@@ -183,7 +183,7 @@ def main():
     for a in ("2001:db8::10", "2001:db8::20"):
         lines.append(f"addr add {a}/128 dev lo nodad")
     subprocess.run(ip, input="\n".join(lines).encode(), check=True)
-    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:1 attempts:1\n")):
+    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:4 attempts:1\n")):
         path = WHERE / name
         path.write_text(text)
         path.chmod(0o644)
