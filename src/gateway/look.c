@@ -204,20 +204,8 @@ static bool authority_fits(struct gateway *g, const struct conn *c, const struct
 	       name_fits(g, c, host);
 }
 
-/* The field stays, by another name of the same length; a server answers as if it were not there (RFC 9110 7.8). */
-static void forget_upgrade(struct http_head *h)
-{
-	size_t i;
-
-	for (i = 0; i < h->n; i++) {
-		if (http_is(h->fields[i].name, "upgrade"))
-			*(char *)(uintptr_t)h->fields[i].name.p = 'X'; /* the bytes are c->in's */
-	}
-	h->upgrade = false;
-}
-
 /* Judge one request; its head is approved. Return: whether it may go on. */
-static bool judge_request(struct gateway *g, struct conn *c, struct http_head *h)
+static bool judge_request(struct gateway *g, struct conn *c, const struct http_head *h)
 {
 	struct http_target t, host;
 	struct err e = ERR_INIT;
@@ -236,9 +224,6 @@ static bool judge_request(struct gateway *g, struct conn *c, struct http_head *h
 		refuse_request(g, c, 421, "fronting: Host is not the name that was asked for");
 		return false;
 	}
-	/* HTTP/2 without TLS could ask for any host: what that upgrade is called is nothing that a server knows */
-	if (h->upgrade && !http_is(http_field_find(h, "upgrade"), "websocket"))
-		forget_upgrade(h);
 	if (h->upgrade && (c->second || h->framing != HTTP_BODY_NONE)) {
 		refuse_request(g, c, 400, "an upgrade must be the first request, without a body");
 		return false;

@@ -221,7 +221,7 @@ def test_smuggled_requests_are_refused(net, bytes_):
 
 def test_no_upgrade_but_a_websocket_passes(net):
     r = net([*CLEAN, *CURL, "-v", "--http2", "http://one.test/headers"], "--allow-host", "one.test")
-    assert r.rc == 0 and "upgrade=None" in r.out, r
+    assert r.rc == 0 and "upgrade=xxx\n" in r.out, r
     # twin: what a server sees of the other
     r = net([*CLEAN, *CURL, "-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "http://one.test/headers"], "--allow-host", "one.test")
     assert r.rc == 0 and "upgrade=websocket" in r.out, r

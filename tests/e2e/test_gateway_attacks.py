@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import PYTHON, TIMEOUT, wait_for
-from test_gateway import CLEAN, CURL, internet, net
+from test_gateway import CLEAN, CURL
 
 __all__ = ["internet", "net"]  # fixtures
 
@@ -178,7 +178,7 @@ class Running:
 
     def __init__(self, net, *args, **kw):
         self.before = runs(net)
-        self.proc = net(*args, popen=True, **kw)
+        self.proc = net.start(*args, **kw)
         assert wait_for(lambda: runs(net) - self.before, 8)
         (self.dir,) = runs(net) - self.before
 
