@@ -81,7 +81,8 @@ int srt_network(struct srt *s, struct err *e)
 	int r = hosts(s, n->allowed, true, e);
 
 	s->options->i_know = true; /* srt knows no public suffixes */
-	s->options->network = "none"; /* the front is not joined to a gateway yet, and says so (srt.c) */
+	s->options->network =
+		"none"; /* the front is not joined to a gateway yet, and says so (srt.c) */
 	if (r == 0)
 		r = hosts(s, n->denied, false, e);
 	for (k = n->denied_addresses ? n->denied_addresses->first : NULL; r == 0 && k;
