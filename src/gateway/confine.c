@@ -48,27 +48,6 @@ int confine_streams(void)
 	return 0;
 }
 
-int confine_descriptors(const int *keep, size_t n)
-{
-	unsigned int from = 3;
-
-	for (;;) {
-		unsigned int next = ~0u;
-		size_t i;
-		int r = 0;
-
-		for (i = 0; i < n; i++) {
-			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
-				next = (unsigned int)keep[i];
-		}
-		if (next > from)
-			r = sys_close_range(from, next == ~0u ? next : next - 1);
-		if (r < 0 || next == ~0u)
-			return r;
-		from = next + 1;
-	}
-}
-
 void confine_memory(void)
 {
 	/* the kernel puts words and variables behind each other, in that order */
@@ -188,7 +167,8 @@ int confine(uid_t uid, gid_t gid, struct err *e)
 	r = drop_capabilities();
 	if (r < 0)
 		return err_sys(e, r, "gateway: capabilities");
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* new ids have cleared it; `alive` says the same */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0,
+		    0); /* new ids have cleared it; `alive` says the same */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "gateway: no new privileges");
 	r = filter();

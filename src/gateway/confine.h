@@ -7,9 +7,6 @@
 
 #include "util/util.h"
 
-/** confine_descriptors() - close every descriptor but 0-2 and @keep. Return: 0 or negative errno. */
-int confine_descriptors(const int *keep, size_t n);
-
 /** confine_streams() - 0-2 lead nowhere from here on: one of them may be a terminal, which can be read. Return: 0 or negative errno. */
 int confine_streams(void);
 

@@ -224,8 +224,9 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 	if (*c->host)
 		(void)snprintf(text, sizeof(text), "%s:%u", c->host, c->port);
 	else
-		(void)snprintf(text, sizeof(text), net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u",
-			       addr, c->port);
+		(void)snprintf(text, sizeof(text),
+			       net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u", addr,
+			       c->port);
 	r = net_rule_parse(&rule, text, always, !*c->host, true, POLICY_LIVE, "answered", NULL,
 			   &g->arena, e);
 	if (r < 0)

@@ -86,8 +86,8 @@ bool hello_looks_like(const unsigned char *p, size_t n)
 		return false;
 	if (n <= RECORD_HEADER || (p[1] == 3 && (p[0] != RECORD_HANDSHAKE || len == 0)))
 		return true;
-	return (p[0] == RECORD_HANDSHAKE || p[0] == RECORD_ALERT) && len > 0 &&
-	       len <= RECORD_MAX && p[RECORD_HEADER] == CLIENT_HELLO; /* of an alert: "warning" */
+	return (p[0] == RECORD_HANDSHAKE || p[0] == RECORD_ALERT) && len > 0 && len <= RECORD_MAX &&
+	       p[RECORD_HEADER] == CLIENT_HELLO; /* of an alert: "warning" */
 }
 
 /*

@@ -15,8 +15,9 @@
 #include "hello.h"
 #include "quota.h"
 
-#define UPGRADE_MS 60000 /* in which a server answers to an upgrade: until then nobody sees that the client has gone */
-#define LOOK_MS 15000   /* in which a first message that has begun must be whole */
+#define UPGRADE_MS \
+	60000 /* in which a server answers to an upgrade: until then nobody sees that the client has gone */
+#define LOOK_MS 15000 /* in which a first message that has begun must be whole */
 
 static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
 
@@ -55,8 +56,8 @@ static void front(struct gateway *g, struct conn *c, const char *what, const cha
 {
 	char why[NET_HOST_MAX + 160];
 
-	(void)snprintf(why, sizeof(why), "fronting: %s '%.*s' is not the name that was asked for", what,
-		       (int)NET_HOST_MAX, name);
+	(void)snprintf(why, sizeof(why), "fronting: %s '%.*s' is not the name that was asked for",
+		       what, (int)NET_HOST_MAX, name);
 	conn_refuse(g, c, why);
 }
 
@@ -139,7 +140,8 @@ static bool look_first(struct gateway *g, struct conn *c)
 	bool eof = false;
 	size_t n;
 
-	if (c->down.bytes > 0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
+	if (c->down.bytes >
+	    0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
 		pass(c, TALK_OPAQUE);
 		return true;
 	}
@@ -162,7 +164,9 @@ static bool look_first(struct gateway *g, struct conn *c)
 	if (c->verdict.names_port)
 		pass(c, TALK_OPAQUE);
 	else if (n > 0)
-		conn_refuse(g, c, "neither TLS nor HTTP: such a protocol needs a rule that names the port");
+		conn_refuse(
+			g, c,
+			"neither TLS nor HTTP: such a protocol needs a rule that names the port");
 	else
 		conn_close(g, c, true);
 	return true;

@@ -134,8 +134,9 @@ static bool http_step(struct gateway *g, struct conn *c)
 	}
 	connects = t.form == HTTP_AUTHORITY;
 	if (!connects && (t.form != HTTP_ABSOLUTE || strcmp(t.scheme, "http") != 0)) {
-		answer_text(g, c, 400,
-			    "this is a proxy: it takes CONNECT, and requests whose target begins with http://");
+		answer_text(
+			g, c, 400,
+			"this is a proxy: it takes CONNECT, and requests whose target begins with http://");
 		return true;
 	}
 	if (set_target(c, &t, 80, &e) < 0) {
@@ -182,7 +183,7 @@ static bool socks_step(struct gateway *g, struct conn *c)
 	if (r == -EAGAIN)
 		return wait_for_more(g, c);
 	if (r < 0) {
-		c->refusal = r == -EOPNOTSUPP	  ? SOCKS_NO_COMMAND :
+		c->refusal = r == -EOPNOTSUPP   ? SOCKS_NO_COMMAND :
 			     r == -EAFNOSUPPORT ? SOCKS_NO_ADDRESS_TYPE :
 						  SOCKS_FAILURE;
 		if (c->stage < 2 || !proxy_refused(g, c, 400, e.msg))
