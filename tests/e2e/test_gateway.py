@@ -29,7 +29,7 @@ class Internet:
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         words = self.proc.stdout.readline().split()
         assert words and words[0] == b"ready", "the servers did not start"
-        self.pid = int(words[1])
+        self.pid, self.far = int(words[1]), int(words[2])
 
     def enter(self, user):
         ids = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups"] if not user.is_root else []
@@ -69,7 +69,7 @@ def net(internet, user, ws, works):
         r.out, r.err = r.stdout.decode(errors="replace"), r.stderr.decode(errors="replace")
         return r
 
-    call.internet, call.user = internet, user
+    call.internet, call.user, call.ws = internet, user, ws
     call.enter = internet.enter(user)
     return call
 
