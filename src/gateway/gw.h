@@ -23,7 +23,8 @@ struct watch {
 	void (*on)(struct gateway *g, struct watch *w, uint32_t events);
 };
 
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define CONTAINER_OF(p, type, member) \
+	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
 
 #define PIPES_IDLE 32
 

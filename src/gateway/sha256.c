@@ -85,5 +85,5 @@ void sha256_hex(const void *p, size_t n, char out[2 * SHA256_SIZE + 1])
 		out[2 * i] = digits[sum[i] >> 4];
 		out[2 * i + 1] = digits[sum[i] & 15];
 	}
-	out[2 * SHA256_SIZE] = '\0';
+	out[(size_t)2 * SHA256_SIZE] = '\0';
 }

@@ -156,7 +156,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 
 	f->ticket = 0;
 	/* the family that the program chose, then the other */
-	for (i = 0; i < 2 * a->n && !why; i++) {
+	for (i = 0; a->n > 0 && i < 2 * a->n && !why; i++) {
 		const struct net_addr *at = &a->addrs[i % a->n];
 
 		if ((net_addr_is_v4(at) == net_addr_is_v4(&p->addr)) != (i < a->n))

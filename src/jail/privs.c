@@ -474,11 +474,11 @@ static int stage_network(struct child *c, struct err *e)
 
 static int stage_join(struct child *c, struct err *e)
 {
-	_cleanup_close_ int host = c->service[JAIL_NS_NET];
+	const int host = c->service[JAIL_NS_NET];
 	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
-	if (c->service[JAIL_NS_NET] == host)
-		host = -1; /* it is the sandbox's, too */
+	if (c->service[JAIL_NS_NET] != host) /* else the host's is the sandbox's, too */
+		cleanup_close(&host);
 	if (r == 0)
 		return c->spec->network == JAIL_NETWORK_GATEWAY ? stage_network(c, e) : 0;
 	(void)err_sys(e, r, "network namespace: %s", c->net.step);

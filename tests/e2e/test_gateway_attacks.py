@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import PYTHON, TIMEOUT, wait_for
-from test_gateway import CLEAN, CURL
+from test_gateway import CLEAN, CURL, WAYS
 
 __all__ = ["internet", "net"]  # fixtures
 
@@ -50,11 +50,13 @@ class Server:
     def __init__(self, net, source, *args):
         self.out = ""
         self.proc = subprocess.Popen(["nsenter", f"--net=/proc/{net.internet.far}/ns/net", PYTHON, "-c", source, *map(str, args)], stdout=subprocess.PIPE)
-        os.set_blocking(self.proc.stdout.fileno(), False)
+        assert self.proc.stdout
+        self.said = self.proc.stdout
+        os.set_blocking(self.said.fileno(), False)
         assert wait_for(lambda: "ready" in self.lines(), 8)
 
     def lines(self):
-        while select.select([self.proc.stdout], [], [], 0)[0] and (part := self.proc.stdout.read()):
+        while select.select([self.said], [], [], 0)[0] and (part := self.said.read()):
             self.out += part.decode()
         return self.out.splitlines()
 
@@ -146,7 +148,7 @@ def test_the_hosts_own_addresses_are_not_reached_by_a_name_or_a_range(net, name)
     before = net.internet.log()
     for opts, url in ((["--allow-host", f"{name}.test"], f"http://{name}.test/"), (["--network", "allow"], f"http://{name}.test/"), (["--network", "allow"], f"http://{address}/"),
                       (["--allow-cidr", "198.51.100.0/24"], f"http://{address}/")):
-        for env in (CLEAN, []):
+        for env in WAYS:
             r = net([*env, *CURL, url], *opts)
             assert "an address of this host itself" in r.err + r.out, r
     assert net.internet.log() == before
