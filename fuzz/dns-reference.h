@@ -67,7 +67,7 @@ static inline size_t ref_name_at(const uint8_t *p, size_t limit, size_t at, unsi
 		if (c < 192 || at + 2 > limit || jumps == 0)
 			return 0;
 		c = (c - 192) * 256 + p[at + 1];
-		if (c < 12 || c >= start || !ref_name_at(p, limit, c, jumps - 1, name))
+		if (c < 12 || c >= start || !ref_name_at(p, start, c, jumps - 1, name))
 			return 0;
 		return at + 2 - start;
 	}

@@ -39,6 +39,13 @@ static int ref_verdict(const struct ref_message *m, bool readable, const uint8_t
 	return m->class == 1 ? 0 : DNS_REFUSED;
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+	size_t n = strlen(text), k = strlen(end);
+
+	return n >= k && strcasecmp(text + n - k, end) == 0;
+}
+
 static void check_ptr(const struct dns_query *q, const struct ref_message *m)
 {
 	char text[512], turned[128] = "";
@@ -47,8 +54,7 @@ static void check_ptr(const struct dns_query *q, const struct ref_message *m)
 	unsigned int i;
 
 	ref_text(&m->asked, text);
-	if (q->type == DNS_PTR && m->asked.n == 6 && strlen(text) < 40 &&
-	    strcasecmp(strstr(text, ".") ? text + strlen(text) - 13 : "", ".in-addr.arpa") == 0) {
+	if (q->type == DNS_PTR && m->asked.n == 6 && ends_in(text, ".in-addr.arpa")) {
 		for (i = 4; i-- > 0;)
 			snprintf(turned + strlen(turned), sizeof(turned) - strlen(turned), "%.*s%s",
 				 m->asked.label[i][0], m->asked.label[i] + 1, i ? "." : "");

@@ -18,8 +18,9 @@ static const char *const addrs[ADDRS] = { "8.8.8.8",         "10.0.0.1",     "12
 					  "64:ff9b::a00:1",  "2002:7f00:1::" };
 static const char *const words[] = { "a.org", "*.a.org", "x.a.org",  "*.x.a.org", "b.org",
 				     "**",    "8.8.8.8", "10.0.0.1", "127.0.0.1", "[fd00::1]" };
-static const char *const ranges[] = { "0.0.0.0/0",      "8.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8",
-				      "169.254.0.0/16", "fc00::/7",  "::/0",       "64:ff9b::/96" };
+static const char *const ranges[] = { "0.0.0.0/0",   "8.0.0.0/8",      "10.0.0.0/8",
+				      "127.0.0.0/8", "169.254.0.0/16", "fc00::/7",
+				      "::/0",        "64:ff9b::/96",   "126.0.0.0/7" };
 
 /* The rule that four bytes mean. Return: false when they mean none. */
 static bool make_rule(const uint8_t *b, struct net_rule *r, struct arena *a)
@@ -100,7 +101,27 @@ static void check_verdict(const struct net_policy *p, const struct net_verdict *
 		FUZZ_REQUIRE(v->rule);
 		FUZZ_REQUIRE(v->rule->what == NET_RULE_CIDR ||
 			     (v->rule->what == NET_RULE_HOST && v->cls == NET_CLASS_PRIVATE));
+		/* and a range that does has nothing else in it */
+		FUZZ_REQUIRE(v->rule->what != NET_RULE_CIDR ||
+			     net_addr_class(&v->rule->addr) == v->cls);
 	}
+}
+
+/* The denial that is like a grant, in its layer, takes it away. */
+static void check_twin(const struct net_policy *p, const struct net_rule *allow)
+{
+	struct net_policy twin = *p;
+	struct net_rule deny = *allow;
+	struct world w;
+	size_t i;
+
+	deny.allow = false;
+	FUZZ_REQUIRE(net_policy_add(&twin, &deny, NULL) == 0);
+	ask(&twin, &w);
+	for (i = 0; i < w.n; i++)
+		FUZZ_REQUIRE(!w.v[i].allowed || !w.v[i].rule ||
+			     w.v[i].rule->layer != allow->layer ||
+			     strcmp(w.v[i].rule->text, allow->text) != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -146,6 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else
 			FUZZ_REQUIRE(!after.v[i].allowed || before.v[i].allowed);
 	}
+	if (n && rule[n - 1].allow)
+		check_twin(&more, &rule[n - 1]);
 	arena_done(&a);
 	return 0;
 }

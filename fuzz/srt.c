@@ -92,6 +92,27 @@ static void check_claude(const char *text, size_t size, struct arena *a)
 		FUZZ_REQUIRE(n->key && *n->why && n->line);
 }
 
+/* What is accepted as a range is one here, and a host is a rule or refused with a reason. */
+static void check_net(const char *text, struct arena *a)
+{
+	char out[SRT_NET_TEXT], reason[LIMIT_NET_REASON + 1];
+	struct err e = ERR_INIT;
+	struct net_rule rule;
+
+	srt_net_reason(text, reason);
+	if (!srt_check_address(text)) {
+		FUZZ_REQUIRE(srt_net_range(text, out) == 0);
+		FUZZ_REQUIRE(net_rule_parse(&rule, out, false, true, false, POLICY_USER, "", reason,
+					    a, &e) == 0);
+	}
+	if (srt_check_denied_domain(text) || srt_net_host(text, out) < 0)
+		return;
+	if (net_rule_parse(&rule, out, false, false, false, POLICY_USER, "", NULL, a, &e) < 0)
+		FUZZ_REQUIRE(strstr(e.msg, "is no host name"));
+	else if (strcmp(out, text) == 0 && rule.what == NET_RULE_HOST && !rule.port)
+		FUZZ_REQUIRE(srt_domain_covers(text, rule.host));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *(*const checks[])(
@@ -116,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!srt_check_domain(text) && !strchr(text, '%') && !strchr(text, ':') && *text != '[' &&
 	    size < 1000 && strlen(text) == size)
 		FUZZ_REQUIRE(srt_domain_covers(text, text));
+	check_net(text, &a);
 	check_srt(text, size, &a);
 	check_claude(text, size, &a);
 	arena_done(&a);

@@ -20,7 +20,7 @@ static const struct form {
 } forms[] = {
 	{ 1, true, 4, "036" }, { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "1" },
 	{ 4, true, 4, "0" },   { 5, true, 12, "0" },        { 6, true, 0, "1" },
-	{ 7, true, 0, "4" },   { 33, false, 8, "0" },        { 34, false, 4, "0" },
+	{ 7, true, 0, "4" },   { 33, false, 8, "0" },       { 34, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -120,15 +120,24 @@ static void check_one(const uint8_t *data, size_t size, size_t used, const struc
 /* The table of wire.h: what stands before the arrow, what is said, what stands behind it. */
 static int order_verdict(enum wire_order *order, unsigned int type)
 {
-	static const unsigned char steps[][3] = {
-		{ 0, 7, 1 }, { 0, 6, 2 }, { 0, 1, 3 }, { 0, 2, 5 }, { 1, 6, 2 }, { 1, 1, 3 }, { 1, 2, 5 },
-		{ 2, 1, 3 }, { 2, 2, 5 }, { 3, 3, 4 }, { 3, 2, 5 }, { 3, 5, 5 }, { 4, 4, 4 }, { 4, 5, 5 }
+	static const struct {
+		enum wire_order before;
+		unsigned int type;
+		enum wire_order then;
+	} steps[] = {
+		{ WIRE_BUILDING, 7, WIRE_WIRED },    { WIRE_BUILDING, 6, WIRE_HEARD },
+		{ WIRE_BUILDING, 1, WIRE_IS_READY }, { WIRE_BUILDING, 2, WIRE_OVER },
+		{ WIRE_WIRED, 6, WIRE_HEARD },       { WIRE_WIRED, 1, WIRE_IS_READY },
+		{ WIRE_WIRED, 2, WIRE_OVER },        { WIRE_HEARD, 1, WIRE_IS_READY },
+		{ WIRE_HEARD, 2, WIRE_OVER },        { WIRE_IS_READY, 3, WIRE_RUNNING },
+		{ WIRE_IS_READY, 2, WIRE_OVER },     { WIRE_IS_READY, 5, WIRE_OVER },
+		{ WIRE_RUNNING, 4, WIRE_RUNNING },   { WIRE_RUNNING, 5, WIRE_OVER },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (steps[i][0] == *order && steps[i][1] == type) {
-			*order = (enum wire_order)steps[i][2];
+		if (steps[i].before == *order && steps[i].type == type) {
+			*order = steps[i].then;
 			return 0;
 		}
 	}

@@ -42,7 +42,7 @@ static char read_key(int tty)
 		raw.c_cc[VMIN] = 1;
 		raw.c_cc[VTIME] = 0;
 		(void)tcsetattr(tty, TCSANOW, &raw); /* else a line must be ended */
-		(void)tcflush(tty, TCIFLUSH);	     /* what was typed before was not meant for this */
+		(void)tcflush(tty, TCIFLUSH); /* what was typed before was not meant for this */
 	}
 	if (poll(&p, 1, ANSWER_MS) == 1 && read(tty, &key, 1) != 1)
 		key = 0;
@@ -66,8 +66,8 @@ static const char *decide(const struct ask *a, const char *name, const char *por
 	while (!decision) {
 		key = read_key(a->tty);
 		decision = key == 'o' || key == 'y' ? "once" :
-			   key == 'a'		    ? "always" :
-			   key == 'n' || !key	    ? "never" :
+			   key == 'a'               ? "always" :
+			   key == 'n' || !key       ? "never" :
 						      NULL;
 		if (key == 3 || key == 4 || key == 27) /* Ctrl-C, Ctrl-D, Esc */
 			decision = "never";
@@ -84,8 +84,8 @@ static void answer(struct ask *a, const struct json_node *root)
 
 	if (!event || strcmp(event, "ask") != 0 || !id || !name || !port)
 		return;
-	(void)snprintf(text, sizeof(text), "{\"op\":\"answer\",\"id\":%.20s,\"decision\":\"%s\"}\n", id,
-		       decide(a, name, port));
+	(void)snprintf(text, sizeof(text), "{\"op\":\"answer\",\"id\":%.20s,\"decision\":\"%s\"}\n",
+		       id, decide(a, name, port));
 	(void)fd_write_all(a->sock, text, strlen(text)); /* a gateway that has gone asks anew */
 }
 

@@ -157,11 +157,11 @@ struct sandbox {
 	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
-		*options; /* of the command line; merged with those of files, when there are any */
-	bool starts;      /* for a run, not only to say what it would be */
-	bool merged;      /* options are our own */
-	size_t scanned;   /* names that all patterns looked at */
-	bool ask; /* about connections that no rule speaks of */
+		*options;  /* of the command line; merged with those of files, when there are any */
+	bool starts;       /* for a run, not only to say what it would be */
+	bool merged;       /* options are our own */
+	size_t scanned;    /* names that all patterns looked at */
+	bool ask;          /* about connections that no rule speaks of */
 	struct published { /* ports of the sandbox that the host may connect to */
 		struct net_addr at;
 		uint16_t host, inside;
@@ -294,10 +294,10 @@ struct run {
 	/* who gets that, in the place of stderr; or NULL */
 	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
 	void *reported_arg;
-	pid_t observer;   /* 0: none */
-	int observer_end; /* hangs up when the observer ends */
-	bool guarded;     /* something that is kept is writable: guard_begin() was called */
-	struct egress *egress;     /* the gateway's side of it, where there is a network; or NULL */
+	pid_t observer;        /* 0: none */
+	int observer_end;      /* hangs up when the observer ends */
+	bool guarded;          /* something that is kept is writable: guard_begin() was called */
+	struct egress *egress; /* the gateway's side of it, where there is a network; or NULL */
 	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;

@@ -19,10 +19,10 @@
 #include "gateway/gateway.h"
 #include "settings.h"
 
-#define STARTS_MAX 8     /* of one run: a gateway that always dies is not begun for ever */
-#define END_MS 2000      /* in which it writes the ends of its connections */
-#define SAID_MAX 5       /* refusals that the end of a run names */
-#define NOBODY 65534     /* whom root's gateway becomes where the sandbox has no block of ids */
+#define STARTS_MAX 8 /* of one run: a gateway that always dies is not begun for ever */
+#define END_MS 2000  /* in which it writes the ends of its connections */
+#define SAID_MAX 5   /* refusals that the end of a run names */
+#define NOBODY 65534 /* whom root's gateway becomes where the sandbox has no block of ids */
 
 const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
 				   "HTTPS_PROXY=http://127.0.0.1:3128",
@@ -47,11 +47,11 @@ struct egress {
 	int dir, heads;                           /* of the logs */
 	int own;                                  /* the directory of this run's */
 	int log[2], head, control;
-	char id[EGRESS_ID + 1];                   /* "": there is no log yet */
-	struct loop_source *controlled;           /* until there is a gateway */
+	char id[EGRESS_ID + 1];                           /* "": there is no log yet */
+	struct loop_source *controlled;                   /* until there is a gateway */
 	struct loop_source *published[GATEWAY_PUBLISHED]; /* the same */
-	int door;                                 /* socket of the door, or -1 */
-	pid_t door_pid;                           /* 0: none */
+	int door;                                         /* socket of the door, or -1 */
+	pid_t door_pid;                                   /* 0: none */
 	unsigned int starts;
 	struct upstream upstream;
 	struct ask *ask;
@@ -60,7 +60,8 @@ struct egress {
 bool egress_wanted(const struct sandbox *s)
 {
 	/* a front says itself that its command has no network */
-	return (s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW) && !s->options->front;
+	return (s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW) &&
+	       !s->options->front;
 }
 
 enum jail_network egress_kind(const struct sandbox *s)
@@ -113,7 +114,8 @@ int egress_dirs(const char *home, bool make, int *ret_dir, int *ret_heads, struc
 /* What the command was, for whoever lists the logs. */
 static void write_about(int dir, char *const *argv, const char *cwd)
 {
-	_cleanup_close_ int fd = openat(dir, "about", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd =
+		openat(dir, "about", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	struct buf b = BUF_INIT(65536);
 	struct json j = { .out = &b };
 
@@ -218,9 +220,9 @@ static int start(struct egress *g, struct err *e)
 					.gid = (gid_t)-1 };
 	setup.upstream = &g->upstream;
 	for (i = 0; i < s->n_published; i++)
-		setup.published[setup.n_published++] = (struct gateway_published){
-			.listener = s->published[i].fd, .port = s->published[i].inside
-		};
+		setup.published[setup.n_published++] =
+			(struct gateway_published){ .listener = s->published[i].fd,
+						    .port = s->published[i].inside };
 	supervise_memory(g->run, &setup.forget, &setup.n_forget);
 	if (geteuid() == 0) {
 		setup.uid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 :
@@ -293,7 +295,8 @@ void egress_ready(struct run *run)
 	size_t i;
 
 	for (i = 0; run->egress && i < p->n; i++) {
-		if (p->rules[i].allow && p->rules[i].what == NET_RULE_CIDR && (p->rules[i].proto & NET_UDP)) {
+		if (p->rules[i].allow && p->rules[i].what == NET_RULE_CIDR &&
+		    (p->rules[i].proto & NET_UDP)) {
 			(void)on_wanted(run->egress, 0, NULL);
 			return;
 		}
@@ -322,7 +325,8 @@ static int on_gone(void *arg, short revents, struct err *e)
 	(void)kill(g->pid, SIGKILL); /* our child, not reaped yet */
 	reap(g);
 	if (g->starts < STARTS_MAX) {
-		say("the gateway has ended", "open connections are lost; the next one starts it again");
+		say("the gateway has ended",
+		    "open connections are lost; the next one starts it again");
 		want(g, true);
 	} else {
 		say("the gateway has ended too often", "there is no network any more");
@@ -360,13 +364,15 @@ static int publish(struct egress *g, struct err *e)
 		n = gateway_sockaddr(&p->at, p->host, &at);
 		net_addr_text(&p->at, text);
 		p->fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (p->fd < 0 || setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
+		if (p->fd < 0 ||
+		    setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
 		    bind(p->fd, (struct sockaddr *)&at, n) < 0 || listen(p->fd, 128) < 0)
 			return err_sys(e, -errno, "--publish: listen on %s port %u", text, p->host);
 		n = sizeof(at);
 		if (p->host == 0 && getsockname(p->fd, (struct sockaddr *)&at, &n) == 0 &&
 		    gateway_address(&at, &addr, &port)) {
-			(void)snprintf(line, sizeof(line), "bailey: port %u of the sandbox is %s port %u here\n",
+			(void)snprintf(line, sizeof(line),
+				       "bailey: port %u of the sandbox is %s port %u here\n",
 				       p->inside, text, port);
 			(void)fd_write_all(2, line, strlen(line)); /* a notice */
 		}
@@ -393,12 +399,18 @@ int egress_begin(struct run *run, struct err *e)
 
 	if (!g)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	*g = (struct egress){
-		.run = run, .alive = -1, .dir = -1, .heads = -1, .own = -1, .log = { -1, -1 }, .head = -1, .control = -1, .door = -1
-	};
+	*g = (struct egress){ .run = run,
+			      .alive = -1,
+			      .dir = -1,
+			      .heads = -1,
+			      .own = -1,
+			      .log = { -1, -1 },
+			      .head = -1,
+			      .control = -1,
+			      .door = -1 };
 	run->egress = g;
-	r = upstream_parse(&g->upstream, either("http_proxy", NULL), either("https_proxy", "HTTPS_PROXY"),
-			   either("no_proxy", "NO_PROXY"), e);
+	r = upstream_parse(&g->upstream, either("http_proxy", NULL),
+			   either("https_proxy", "HTTPS_PROXY"), either("no_proxy", "NO_PROXY"), e);
 	if (r < 0)
 		return r;
 	r = open_log(g, e);
@@ -456,10 +468,11 @@ static int on_line(void *arg, const struct audit_line *line)
 		port = text_of(root, "port");
 		reason = text_of(root, "reason");
 		if (event && strcmp(event, "deny") == 0 && name) {
-			text = arena_printf(&f->arena, "network: %s%s%s %s%s", name, port ? ":" : "",
-					    port ? port : "",
-					    reason && strncmp(reason, "denied", 6) == 0 ? "" : "denied: ",
-					    reason ? reason : "no rule allows it");
+			text = arena_printf(
+				&f->arena, "network: %s%s%s %s%s", name, port ? ":" : "",
+				port ? port : "",
+				reason && strncmp(reason, "denied", 6) == 0 ? "" : "denied: ",
+				reason ? reason : "no rule allows it");
 			for (i = 0; text && i < f->n && strcmp(f->said[i], text) != 0; i++)
 				;
 			if (text && i == f->n && f->n < SAID_MAX)
@@ -483,7 +496,8 @@ static void say_refused(struct egress *g, void (*out)(const char *line))
 	if (audit_read(g->own, g->heads, g->id, on_line, &f, NULL, &why, &e) == 0 && f.n > 0) {
 		for (i = 0; i < f.n; i++)
 			out(f.said[i]);
-		(void)snprintf(line, sizeof(line), "network: %s%s%sall of it: bailey network log %s",
+		(void)snprintf(line, sizeof(line),
+			       "network: %s%s%sall of it: bailey network log %s",
 			       f.more ? "and more; " : "", why ? why : "", why ? "; " : "", g->id);
 		out(line);
 	}

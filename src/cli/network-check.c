@@ -96,7 +96,7 @@ static void answer_json(const struct target *t, const struct net_verdict *v, con
 static int check_one(const struct sandbox *s, const char *word, const struct net_addr *answer,
 		     struct json *j, bool json, struct err *e)
 {
-	struct buf why = BUF_INIT(LIMIT_PATH * 4u);
+	struct buf why = BUF_INIT(4ul * LIMIT_PATH);
 	struct net_verdict v;
 	struct target t;
 	int r = read_target(&t, word, e);

@@ -70,15 +70,44 @@ static int for_each(const struct network_runs *n,
 	}
 	while (r == 0 && (en = readdir(d))) {
 		if (is_id(en->d_name, EGRESS_ID) &&
-		    fstatat(n->dir, en->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		    fstatat(n->dir, en->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
 			r = each(arg, en->d_name, &st);
 	}
 	(void)closedir(d);
 	return r;
 }
 
+/* What the run was: owned by @a. Return: NULL when that is not known. */
+static const struct json_node *read_about(int dir, struct arena *a)
+{
+	_cleanup_close_ int fd = openat(dir, "about", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct buf b = BUF_INIT(1u << 17);
+	const struct json_node *root = NULL;
+
+	if (fd < 0 || fd_read_all(fd, &b) < 0 || !b.data ||
+	    json_read("about", b.data, b.len, a, &root, NULL) < 0)
+		root = NULL;
+	buf_done(&b);
+	return root;
+}
+
+static bool is_of(int runs, const char *id, const char *cwd)
+{
+	_cleanup_close_ int dir = openat(runs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct arena a = ARENA_INIT(1u << 20);
+	const struct json_node *root = dir < 0 ? NULL : read_about(dir, &a);
+	const char *of = root ? network_text(root, "cwd") : NULL;
+	bool is = of && strcmp(of, cwd) == 0;
+
+	arena_done(&a);
+	return is;
+}
+
 struct search {
-	const char *word;
+	int runs;
+	const char *word; /* or NULL: of this directory */
+	const char *cwd;
 	char id[EGRESS_ID + 1];
 	struct timespec time;
 	size_t found;
@@ -87,10 +116,10 @@ struct search {
 static int on_found(void *arg, const char *id, const struct stat *st)
 {
 	struct search *s = arg;
-	bool newer = st->st_ctim.tv_sec > s->time.tv_sec ||
-		     (st->st_ctim.tv_sec == s->time.tv_sec && st->st_ctim.tv_nsec > s->time.tv_nsec);
+	bool newer = st->st_ctim.tv_sec > s->time.tv_sec || (st->st_ctim.tv_sec == s->time.tv_sec &&
+							     st->st_ctim.tv_nsec > s->time.tv_nsec);
 
-	if (s->word && strncmp(id, s->word, strlen(s->word)) != 0)
+	if (s->word ? strncmp(id, s->word, strlen(s->word)) != 0 : !is_of(s->runs, id, s->cwd))
 		return 0;
 	if (s->found == 0 || newer) {
 		memcpy(s->id, id, sizeof(s->id));
@@ -102,21 +131,27 @@ static int on_found(void *arg, const char *id, const struct stat *st)
 
 int network_runs_find(const struct network_runs *n, const char *word, char *id, struct err *e)
 {
-	struct search s = { .word = word };
+	char cwd[LIMIT_PATH];
+	struct search s = { .runs = n->dir, .word = word, .cwd = cwd };
 	int fd;
 
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(e, -errno, "current directory");
 	if (word && !is_id(word, 4))
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
-			       word, EGRESS_ID);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
+			word, EGRESS_ID);
 	(void)for_each(n, on_found, &s);
 	if (s.found == 0)
-		return err_set(e, ERR_USAGE, -ENOENT,
-			       word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
-				      "no run has had a network%.0s",
-			       word ? word : "");
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
+			       "no run of this directory has had a network (bailey network ls lists all)%.0s",
+			word ? word : "");
 	if (word && s.found > 1)
-		return err_set(e, ERR_USAGE, -EEXIST, "'%.100s' is the beginning of several IDs", word);
+		return err_set(e, ERR_USAGE, -EEXIST, "'%.100s' is the beginning of several IDs",
+			       word);
 	memcpy(id, s.id, sizeof(s.id));
 	fd = openat(n->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, -errno, "network log %s", id) : fd;
@@ -263,8 +298,10 @@ int network_runs_log(const char *word, const struct network_log_options *o, stru
 		(void)poll(NULL, 0, FOLLOW_MS);
 	}
 	if (r == 0 && why) {
-		(void)dprintf(2, "bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
-			      id, (unsigned long long)bad, why);
+		(void)dprintf(
+			2,
+			"bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
+			id, (unsigned long long)bad, why);
 		r = 1;
 	} else if (r == 0 && o->verify) {
 		(void)dprintf(1, "the log %s is whole\n", id);
@@ -287,18 +324,18 @@ struct listing {
 static int on_listed(void *arg, const char *id, const struct stat *st)
 {
 	struct listing *l = arg;
-	_cleanup_close_ int dir = openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, "about", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int dir =
+		openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena a = ARENA_INIT(1u << 20);
-	struct buf about = BUF_INIT(1u << 17), words = BUF_INIT(1u << 17);
-	const struct json_node *root = NULL, *n, *word;
+	struct buf words = BUF_INIT(1u << 17);
+	const struct json_node *root, *n, *word;
 	const char *cwd = NULL, *state;
 
 	if (dir < 0)
 		return 0;
 	state = is_live(dir) ? "live" : "ended";
-	if (fd >= 0 && fd_read_all(fd, &about) == 0 && about.data &&
-	    json_read("about", about.data, about.len, &a, &root, NULL) == 0) {
+	root = read_about(dir, &a);
+	if (root) {
 		cwd = network_text(root, "cwd");
 		for (n = root->first; n; n = n->next) {
 			for (word = strcmp(n->key, "command") == 0 ? n->first : NULL; word;
@@ -325,7 +362,6 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 		buf_puts(l->out, "\n");
 	}
 	l->n++;
-	buf_done(&about);
 	buf_done(&words);
 	arena_done(&a);
 	return 0;
@@ -396,7 +432,8 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 	size = (socklen_t)egress_address(dir, &at);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, size) < 0)
-		return err_set(e, ERR_USAGE, -ENOENT, "run %s has ended; its rules can't change any more", id);
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       "run %s has ended; its rules can't change any more", id);
 	r = fd_write_all(fd, request, strlen(request));
 	if (r == 0)
 		r = fd_write_all(fd, "\n", 1);

@@ -14,7 +14,7 @@ int network_runs_open(struct network_runs *n, struct err *e);
 void network_runs_done(struct network_runs *n);
 
 /**
- * network_runs_find() - the run whose ID begins with @word; NULL: the newest.
+ * network_runs_find() - the run whose ID begins with @word; NULL: the newest of the current directory.
  * @id: EGRESS_ID + 1 bytes
  * Return: a descriptor of its directory, owned by the caller; or -ENOENT, -EEXIST (several) with @e.
  */

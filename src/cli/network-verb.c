@@ -30,12 +30,16 @@ static size_t own_rows(struct verb *v, struct opt *table)
 		OPT_GROUP("log"),
 		OPT_FLAG("follow", &v->log.follow, NULL, "Go on until the run ends", NULL),
 		OPT_FLAG("denied", &v->log.denied, NULL, "Only what was denied", NULL),
-		OPT_FLAG("verify", &v->log.verify, NULL, "Print nothing but whether the log is whole",
-			 "Each line has the hash of the one before, and the last one's is kept elsewhere: lines that were edited, removed, put in another order or cut off are found."),
+		OPT_FLAG(
+			"verify", &v->log.verify, NULL,
+			"Print nothing but whether the log is whole",
+			"Each line has the hash of the one before, and the last one's is kept elsewhere: lines that were edited, removed, put in another order or cut off are found."),
 		OPT_STRING("limit", &v->limit, NULL, "N", "Only the last N lines", NULL),
 		OPT_GROUP("allow, deny, remove"),
-		OPT_FLAG("cidr", &v->cidr, NULL, "RULE is an address or a range, as for --allow-cidr", NULL),
-		OPT_STRING("reason", &v->reason, NULL, "TEXT", "Why, for the log and whoever is refused", NULL),
+		OPT_FLAG("cidr", &v->cidr, NULL,
+			 "RULE is an address or a range, as for --allow-cidr", NULL),
+		OPT_STRING("reason", &v->reason, NULL, "TEXT",
+			   "Why, for the log and whoever is refused", NULL),
 		OPT_GROUP("check"),
 		OPT_STRING("address", &v->address, NULL, "ADDRESS",
 			   "Judge also that the name has this address",
@@ -79,7 +83,7 @@ const struct command_words network_verb_words = {
 		"rule decides that, and which option would change it. It runs nothing, asks no server, and takes every option of 'bailey run'.\n\n"
 		"ls lists the runs that have used a network, log prints what one of them has reached and what was refused. "
 		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. "
-		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest is meant.",
+		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest of this directory is meant.",
 	.options = options,
 	.examples = { { "bailey network check --allow-host '*.example.org' www.example.org:443",
 			"could it be reached?" },
@@ -88,7 +92,8 @@ const struct command_words network_verb_words = {
 		      { "bailey network check --allow-host a.org --address 10.0.0.7 a.org:443",
 			"a name that leads to a private address" },
 		      { "bailey network log --denied", "what the last run was refused" },
-		      { "bailey network allow 3f2a example.org:443", "let a run that lives reach one more host" } },
+		      { "bailey network allow 3f2a example.org:443",
+			"let a run that lives reach one more host" } },
 	.statuses = { { "0", "done; all are allowed; the log is whole" },
 		      { "1", "something is denied; the log was tampered with" },
 		      { "2", "wrong options, policy or target; there is no such run" } },
@@ -113,7 +118,8 @@ static int change(const struct verb *v, const char *op, char *const *argv, struc
 	int r = 0;
 
 	if (!argv[0] || !argv[1])
-		return err_set(e, ERR_USAGE, -EINVAL, "name the run and the rules: bailey network %s RUN RULE...", op);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "name the run and the rules: bailey network %s RUN RULE...", op);
 	for (argv++; r == 0 && argv[0]; argv++) {
 		struct arena a = ARENA_INIT(1u << 20);
 		struct buf b = BUF_INIT(65536);
@@ -211,9 +217,11 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 		return policy(v, argv[0], e);
 	v->log.json = v->json;
 	if (v->limit) {
-		v->log.limit = *v->limit >= '1' && *v->limit <= '9' ? strtoul(v->limit, &end, 10) : 0;
+		v->log.limit =
+			*v->limit >= '1' && *v->limit <= '9' ? strtoul(v->limit, &end, 10) : 0;
 		if (!v->log.limit || *end)
-			return err_set(e, ERR_USAGE, -EINVAL, "--limit '%.100s': expected a number", v->limit);
+			return err_set(e, ERR_USAGE, -EINVAL, "--limit '%.100s': expected a number",
+				       v->limit);
 	}
 	return network_runs_log(argv[0], &v->log, e);
 }
@@ -249,7 +257,12 @@ int network_main(char **argv)
 	if (r == 0) {
 		word = find_word(argv[rest]);
 		if (!word)
-			r = err_set(&e, ERR_USAGE, -EINVAL, argv[rest] ? "'%.100s': expected check, ls, log, policy, allow, deny or remove" : "say what to do: bailey network check, ls, log, policy, allow, deny or remove%.0s", argv[rest] ? argv[rest] : "");
+			r = err_set(
+				&e, ERR_USAGE, -EINVAL,
+				argv[rest] ?
+					"'%.100s': expected check, ls, log, policy, allow, deny or remove" :
+					"say what to do: bailey network check, ls, log, policy, allow, deny or remove%.0s",
+				argv[rest] ? argv[rest] : "");
 	}
 	if (word && strcmp(word, "check") != 0) {
 		/* again, with the options that it has */

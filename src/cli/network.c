@@ -78,16 +78,20 @@ static int add_host_port(struct sandbox *s, const struct opt_value *v, struct er
 	if (!origin)
 		return sandbox_oom(e);
 	if (!read_port(v->value, strlen(v->value), &port))
-		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected a port from 1 to 65535",
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s '%.100s': expected a port from 1 to 65535",
 			       sandbox_where(v, where), v->value);
 	(void)snprintf(text, sizeof(text), NET_HOST_LOCAL ":%u", port);
 	r = net_rule_parse(&rule, text, true, false, false,
-			   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL, &s->arena, e);
+			   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL, &s->arena,
+			   e);
 	rule.local = true;
 	if (r == 0)
 		r = net_policy_add(&s->net, &rule, e);
 	if (r == 0 && (port == 22 || port == 2375 || port == 2376 || port == 6443 || port == 9222))
-		sandbox_notice(s, "port %u of the host usually controls the machine, or a browser on it", port);
+		sandbox_notice(
+			s, "port %u of the host usually controls the machine, or a browser on it",
+			port);
 	return r;
 }
 
@@ -101,7 +105,8 @@ static int add_published(struct sandbox *s, const struct opt_value *v, struct er
 	bool ok = inside != NULL;
 
 	if (s->n_published == GATEWAY_PUBLISHED)
-		return err_set(e, ERR_USAGE, -E2BIG, "more than %u published ports", GATEWAY_PUBLISHED);
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %u published ports",
+			       GATEWAY_PUBLISHED);
 	for (host = inside; ok && host > text && host[-1] != ':'; host--)
 		;
 	ok = ok && read_port(inside + 1, strlen(inside + 1), &b) &&
@@ -118,7 +123,8 @@ static int add_published(struct sandbox *s, const struct opt_value *v, struct er
 			     net_addr_parse(&p->at, text, n);
 	}
 	if (!ok)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected [IP:]HOST:PORT, as 127.0.0.1:8080:80",
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s '%.100s': expected [IP:]HOST:PORT, as 127.0.0.1:8080:80",
 			       sandbox_where(v, where), text);
 	s->n_published++;
 	return 0;
@@ -138,14 +144,17 @@ static int add_quota(struct sandbox *s, const struct opt_value *v, struct err *e
 	if (!origin)
 		return sandbox_oom(e);
 	if (s->net.n_quotas == LIMIT_NET_QUOTAS)
-		return err_set(e, ERR_USAGE, -E2BIG, "more than %d budgets and rates", LIMIT_NET_QUOTAS);
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d budgets and rates",
+			       LIMIT_NET_QUOTAS);
 	if (!s->net.quotas)
 		s->net.quotas = arena_alloc(&s->arena, LIMIT_NET_QUOTAS * sizeof(*s->net.quotas));
 	rule = eq ? arena_printf(&s->arena, "%.*s", (int)(eq - v->value), v->value) : NULL;
 	if (!s->net.quotas || (eq && !rule))
 		return sandbox_oom(e);
-	if (!eq || eq == v->value || policy_limit_parse(POLICY_LIMIT_FSIZE, eq + 1, &bytes, e) < 0 || bytes == 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s '%.100s': expected RULE=SIZE, as example.org=10M%s",
+	if (!eq || eq == v->value ||
+	    policy_limit_parse(POLICY_LIMIT_FSIZE, eq + 1, &bytes, e) < 0 || bytes == 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s '%.100s': expected RULE=SIZE, as example.org=10M%s",
 			       sandbox_where(v, where), v->value, rate ? " (bytes a second)" : "");
 	q = &s->net.quotas[s->net.n_quotas];
 	*q = (struct net_quota){ .bytes = rate ? 0 : bytes, .rate = rate ? bytes : 0 };
@@ -253,7 +262,7 @@ static int find_mode(struct sandbox *s, const struct sandbox_options *words, str
 	} else if (p->mode == NET_MODE_NONE && (allows(p) || s->ask || s->n_published > 0)) {
 		p->mode = NET_MODE_DENY;
 		p->mode_origin = allows(p) ? "a rule allows something" :
-				 s->ask	   ? "--ask" :
+				 s->ask    ? "--ask" :
 					     "--publish";
 	}
 	if (m.untrusted < (int)p->mode) {

@@ -115,12 +115,14 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 			 "Say why RULE of --deny-host denies",
 			 "The text is shown where the rule denies something.",
 			 OPT_TIGHTENS | OPT_MAP | OPT_WORDS),
-		OPT_LIST("allow-host-port", &o->net, "network.allowedHostPorts", "PORT",
-			 "Let the command reach a port of this machine",
-			 "As host.bailey.internal:PORT, which leads to PORT on the loopback of the host. HTTP requests arrive there for localhost."),
-		OPT_LIST("publish", &o->net, NULL, "[IP:]HOST:PORT",
-			 "Let this machine connect to PORT of the sandbox",
-			 "By HOST on 127.0.0.1, or on IP. HOST 0 is any free one, which is said. Short: -p."),
+		OPT_LIST(
+			"allow-host-port", &o->net, "network.allowedHostPorts", "PORT",
+			"Let the command reach a port of this machine",
+			"As host.bailey.internal:PORT, which leads to PORT on the loopback of the host. HTTP requests arrive there for localhost."),
+		OPT_LIST(
+			"publish", &o->net, NULL, "[IP:]HOST:PORT",
+			"Let this machine connect to PORT of the sandbox",
+			"By HOST on 127.0.0.1, or on IP. HOST 0 is any free one, which is said. Short: -p."),
 		OPT_LIST("limit-bytes", &o->net, NULL, "RULE=SIZE",
 			 "End connections that RULE covers after SIZE bytes",
 			 "Of all of them together, both ways, as 100M. RULE is as for --deny-host.",
@@ -129,9 +131,10 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 			 "Slow down connections that RULE covers to SIZE bytes a second",
 			 "All of them together, both ways, as 1M. RULE is as for --deny-host.",
 			 OPT_TIGHTENS),
-		OPT_FLAG("ask", &o->ask, NULL, "Ask about hosts that no rule speaks of",
-			 "The connection waits, and one key on the terminal answers: once, always in this run, never. Without a terminal those who listen "
-			 "at the control socket are asked; without anyone it is a no. Denials of rules are not asked about."),
+		OPT_FLAG(
+			"ask", &o->ask, NULL, "Ask about hosts that no rule speaks of",
+			"The connection waits, and one key on the terminal answers: once, always in this run, never. Without a terminal those who listen "
+			"at the control socket are asked; without anyone it is a no. Denials of rules are not asked about."),
 		OPT_STRING(
 			"network-precedence", &o->precedence, "network.precedence",
 			"deny-wins|most-specific", "Which of two rules counts; default: deny-wins",

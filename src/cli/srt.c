@@ -272,6 +272,8 @@ static int run(struct srt *s, char *const *argv, int control)
 	/* before anything is looked for: what an earlier run left is not there for this one */
 	guard_say_heal(&(struct sandbox){ .home = s->home }, say_own);
 	r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
+	if (r == 0)
+		r = srt_network(s, &e);
 
 	c.front = &front;
 	s->options->front = &front;

@@ -55,6 +55,9 @@ int srt_policy(struct srt *s, struct err *e);
 int srt_denied_write(struct srt *s, const struct opt_source *source, const struct json_node *at,
 		     const char *path, struct err *e);
 
+/** srt_network() - values of the network options that say what s->settings say. Return: as srt_policy(). */
+int srt_network(struct srt *s, struct err *e);
+
 /** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
 int srt_names(struct srt *s, struct err *e);
 

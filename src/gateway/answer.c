@@ -10,18 +10,20 @@
 #include "dns.h"
 #include "udp.h"
 
-#define TTL 1u               /* the gateway judges anew at each connection, so nobody need ask it often; but rules change */
+#define TTL \
+	1u /* the gateway judges anew at each connection, so nobody need ask it often; but rules change */
 #define ANSWER_MAX 4096u
-#define LABEL_MAX 40u        /* of a name under a wildcard */
-#define NEW_NAMES_BURST 2000 /* allowance for names that were never asked for, in tenths of one */
+#define LABEL_MAX 40u          /* of a name under a wildcard */
+#define NEW_NAMES_BURST 2000   /* allowance for names that were never asked for, in tenths of one */
 #define NEW_NAMES_PER_MS 1 / 5 /* tenths: 20 names a second */
-#define DATAGRAMS 64         /* in one turn of the loop */
-#define SAME_MS 1000         /* a name that is refused again and again is logged once in that time */
+#define DATAGRAMS 64           /* in one turn of the loop */
+#define SAME_MS 1000 /* a name that is refused again and again is logged once in that time */
 
 /* A question that waits for the host's servers. */
 struct question {
 	struct gateway *g;
-	struct conn *conn; /* over TCP; NULL: a datagram, and this is who sent it and to which address: */
+	struct conn *
+		conn; /* over TCP; NULL: a datagram, and this is who sent it and to which address: */
 	struct sockaddr_storage from;
 	unsigned int from_size;
 	union {
@@ -61,7 +63,8 @@ static void send_datagram(struct gateway *g, const struct question *to, const vo
 	(void)sendmsg(g->dns.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL); /* no room: it asks again */
 }
 
-static void send_answer(struct gateway *g, const struct question *to, const unsigned char *p, size_t n)
+static void send_answer(struct gateway *g, const struct question *to, const unsigned char *p,
+			size_t n)
 {
 	unsigned char framed[2 + ANSWER_MAX];
 
@@ -157,14 +160,21 @@ static bool may_be_new(struct gateway *g, const char *host)
 	}
 	if (more > 0) {
 		g->new_names_at = g->now;
-		g->new_names = (unsigned int)(g->new_names + more < NEW_NAMES_BURST ?
-						      g->new_names + more :
-						      NEW_NAMES_BURST);
+		g->new_names =
+			(unsigned int)(g->new_names + more < NEW_NAMES_BURST ? g->new_names + more :
+									       NEW_NAMES_BURST);
 	}
 	if (g->new_names < 10)
 		return false;
 	g->new_names -= 10;
 	return true;
+}
+
+bool answer_may_look_up(struct gateway *g, const char *host, bool exact)
+{
+	return exact || names_find(&g->names, host) >= 0 ||
+	       (may_be_new(g, host) &&
+		names_get(&g->names, host) >= 0); /* next time it is no new one */
 }
 
 /* --- answers --- */
@@ -289,12 +299,14 @@ static void answer(struct gateway *g, const struct question *to)
 	}
 	k = judge_name(g, q->host);
 	if (!k.allowed && !k.verdict.rule && g->setup->ask)
-		k.allowed = k.exact = true; /* whoever connects is asked about; nobody else need know the name before */
+		k.allowed = k.exact =
+			true; /* whoever connects is asked about; nobody else need know the name before */
 	if (!k.allowed) {
 		log_denied(g, to, &k.verdict, NULL);
 		answer_none(g, to, DNS_REFUSED);
 	} else if (!k.exact && names_find(&g->names, q->host) < 0 && !may_be_new(g, q->host)) {
-		log_denied(g, to, &k.verdict, "new names under a wildcard come too fast, or are too long");
+		log_denied(g, to, &k.verdict,
+			   "new names under a wildcard come too fast, or are too long");
 		answer_none(g, to, DNS_REFUSED);
 	} else if (q->type == DNS_A || q->type == DNS_AAAA) {
 		if (k.exact || names_find(&g->names, q->host) >= 0)
@@ -304,7 +316,9 @@ static void answer(struct gateway *g, const struct question *to)
 	} else if (q->type == DNS_SRV || q->type == DNS_MX || q->type == DNS_TXT) {
 		look_up(g, to, true);
 	} else {
-		answer_none(g, to, DNS_NOERROR); /* HTTPS and SVCB, too: a key for an encrypted ClientHello would hide the name */
+		answer_none(
+			g, to,
+			DNS_NOERROR); /* HTTPS and SVCB, too: a key for an encrypted ClientHello would hide the name */
 	}
 }
 
@@ -325,7 +339,8 @@ void answer_datagrams(struct gateway *g)
 	unsigned char p[DNS_UDP_MAX];
 	union {
 		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
+		char room[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+			  CMSG_SPACE(sizeof(struct in_pktinfo))];
 	} control;
 	struct cmsghdr *h;
 	ssize_t n;
@@ -388,6 +403,8 @@ bool answer_step(struct gateway *g, struct conn *c)
 	}
 	if (n < 2 || (size_t)n < len + 2) {
 		c->client.readable = false;
+		if (c->client.ended)
+			conn_close(g, c, true);
 		return false;
 	}
 	if (recv(c->client.watch.fd, p, len + 2, MSG_DONTWAIT) != (ssize_t)len + 2) {

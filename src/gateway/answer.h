@@ -14,6 +14,12 @@ struct conn;
 /** answer_datagrams() - take what waits at the DNS socket. */
 void answer_datagrams(struct gateway *g);
 
+/**
+ * answer_may_look_up() - whether @host may be looked up for a connection: slowly, when it is a new name under a wildcard.
+ * @exact: a rule names it, or a human has said yes to it
+ */
+bool answer_may_look_up(struct gateway *g, const char *host, bool exact);
+
 /** answer_step() - the same for a TCP connection to port 53. Return: whether it made progress. */
 bool answer_step(struct gateway *g, struct conn *c);
 

@@ -33,7 +33,8 @@ static void check(struct reading *r, const struct audit_line *line, bool whole, 
 	if (!whole)
 		broken(r, next, "a line is no line of the log, or was edited");
 	else if (r->seq && line->seq != next)
-		broken(r, next, line->seq > next ? "lines are missing" : "lines are in another order");
+		broken(r, next,
+		       line->seq > next ? "lines are missing" : "lines are in another order");
 	else if (r->seq && memcmp(prev, r->prev, sizeof(r->prev)) != 0)
 		broken(r, line->seq, "a line does not follow from the one before");
 	else if (line->seq == r->head.seq && memcmp(sum, r->head.hash, sizeof(r->head.hash)) != 0)

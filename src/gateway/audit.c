@@ -40,11 +40,12 @@ int audit_open(int dir, int heads, const char *id, int ret_log[2], int *ret_head
 	return -e->sys;
 }
 
-bool audit_line_parse(const char *p, size_t n, struct audit_line *ret, char prev[2 * SHA256_SIZE + 1],
-		      char sum[2 * SHA256_SIZE + 1])
+bool audit_line_parse(const char *p, size_t n, struct audit_line *ret,
+		      char prev[2 * SHA256_SIZE + 1], char sum[2 * SHA256_SIZE + 1])
 {
 	static const char middle[] = "\",\"hash\":\"", end[] = "\"}", before[] = ",\"prev\":\"";
-	const size_t tail = sizeof(before) - 1 + HEX_LEN + sizeof(middle) - 1 + HEX_LEN + sizeof(end) - 1;
+	const size_t tail =
+		sizeof(before) - 1 + HEX_LEN + sizeof(middle) - 1 + HEX_LEN + sizeof(end) - 1;
 	char real[2 * SHA256_SIZE + 1];
 	unsigned long long seq = 0;
 	const char *q;
@@ -65,7 +66,8 @@ bool audit_line_parse(const char *p, size_t n, struct audit_line *ret, char prev
 	memcpy(sum, p + n - 2 - HEX_LEN, HEX_LEN);
 	prev[HEX_LEN] = sum[HEX_LEN] = '\0';
 	*ret = (struct audit_line){ .seq = seq, .text = p, .len = n };
-	sha256_hex(p, n - (sizeof(end) - 1 + HEX_LEN + sizeof(middle) - 2), real); /* with the quote that ends prev */
+	sha256_hex(p, n - (sizeof(end) - 1 + HEX_LEN + sizeof(middle) - 2),
+		   real); /* with the quote that ends prev */
 	return memcmp(real, sum, HEX_LEN) == 0;
 }
 
@@ -91,8 +93,8 @@ int audit_head_read(int fd, struct audit_head *ret)
 static int head_write(const struct audit *a)
 {
 	char text[AUDIT_HEAD + 1];
-	int n = snprintf(text, sizeof(text), "%llu %u %s\n", (unsigned long long)a->seq,
-			 a->at, a->prev);
+	int n = snprintf(text, sizeof(text), "%llu %u %s\n", (unsigned long long)a->seq, a->at,
+			 a->prev);
 
 	/* shorter ones are followed by blanks, so that every head has one length, and is one write */
 	memset(text + n, ' ', AUDIT_HEAD - (size_t)n);
@@ -234,8 +236,9 @@ static void append(struct audit *a, const struct audit_event *ev, uint64_t dropp
 
 void audit_write(struct audit *a, const struct audit_event *ev)
 {
-	static const struct audit_event flood = { .event = "dropped",
-						  .reason = "lines came too fast, or could not be written" };
+	static const struct audit_event flood = {
+		.event = "dropped", .reason = "lines came too fast, or could not be written"
+	};
 	struct timespec ts;
 	uint64_t dropped = a->dropped;
 

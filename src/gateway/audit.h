@@ -26,21 +26,22 @@ struct audit {
 	uint64_t dropped; /* lines that came too fast, or could not be written */
 	uint64_t second;  /* of the clock, and how many lines it has had */
 	unsigned int lines;
-	bool failing;     /* the last write failed */
+	bool failing; /* the last write failed */
 };
 
 struct audit_event {
 	const char *event; /* "open", "close", "deny", "change", "start" */
-	const char *via;   /* "captured", "connect", "http", "socks", "dns", "udp"; NULL: none of them */
-	const char *host;  /* or NULL */
+	const char
+		*via; /* "captured", "connect", "http", "socks", "dns", "udp"; NULL: none of them */
+	const char *host;            /* or NULL */
 	const struct net_addr *addr; /* or NULL */
-	uint16_t port;     /* 0: none */
-	const char *proto; /* "tcp", "udp", or NULL */
-	const char *decision; /* "allow", "deny", or NULL */
-	const char *rule;  /* as written, or NULL */
+	uint16_t port;               /* 0: none */
+	const char *proto;           /* "tcp", "udp", or NULL */
+	const char *decision;        /* "allow", "deny", or NULL */
+	const char *rule;            /* as written, or NULL */
 	const char *origin;
-	const char *reason; /* why, in words; what a sandbox said is in here only quoted */
-	bool counts;       /* the following hold */
+	const char *reason;      /* why, in words; what a sandbox said is in here only quoted */
+	bool counts;             /* the following hold */
 	uint64_t sent, received; /* by the sandbox */
 	uint64_t ms;
 };
@@ -77,8 +78,8 @@ struct audit_line {
 };
 
 /** audit_line_parse() - the fixed parts of a line, @n bytes without its newline. Return: whether it is one, and its hash is that of its text. */
-bool audit_line_parse(const char *p, size_t n, struct audit_line *ret, char prev[2 * SHA256_SIZE + 1],
-		      char sum[2 * SHA256_SIZE + 1]);
+bool audit_line_parse(const char *p, size_t n, struct audit_line *ret,
+		      char prev[2 * SHA256_SIZE + 1], char sum[2 * SHA256_SIZE + 1]);
 
 /**
  * audit_read() - call @each for every line, the oldest first; lines are checked against each other and the head.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. The gateway is a fork of the supervisor, and reads what hostile programs send. Before that it gives up, in this order:
- *  1 descriptors     it has those that it was given, and 0-2 for its own last words
+ *  1 descriptors     it has those that it was given; 0-2, which may be the caller's terminal, lead nowhere
  *  2 memory          the caller's command line and environment
  *  3 ids             root's gateway becomes the last id of the sandbox's block, which nothing else is; groups before ids, since only root can
  *  4 capabilities    of an ordinary user's there are none; of root's none are left after 3, and the set is emptied all the same
@@ -12,11 +12,13 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,28 +27,25 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define SOCK_TYPES 0xf /* without flags */
+
 extern char **environ;
 extern char *program_invocation_name;
 
-int confine_descriptors(const int *keep, size_t n)
+int confine_streams(void)
 {
-	unsigned int from = 3;
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fd;
 
-	for (;;) {
-		unsigned int next = ~0u;
-		size_t i;
-		int r = 0;
-
-		for (i = 0; i < n; i++) {
-			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
-				next = (unsigned int)keep[i];
-		}
-		if (next > from)
-			r = sys_close_range(from, next == ~0u ? next : next - 1);
-		if (r < 0 || next == ~0u)
-			return r;
-		from = next + 1;
+	for (fd = 0; fd <= 2 && null >= 0; fd++) {
+		if (dup2(null, fd) < 0)
+			return -errno;
 	}
+	if (null < 0)
+		return -errno;
+	if (null <= 2)
+		(void)TAKE_FD(null); /* it is one of them, and stays */
+	return 0;
 }
 
 void confine_memory(void)
@@ -90,8 +89,7 @@ static const unsigned short calls[] = {
 	SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl, SYS_close, SYS_clock_gettime,
 	/* connections, both sides */
 	SYS_accept4, SYS_connect, SYS_getsockname, SYS_getsockopt, SYS_setsockopt, SYS_shutdown,
-	SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_splice, SYS_pipe2, SYS_fcntl,
-	SYS_bind,
+	SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_splice, SYS_pipe2,
 	/* the log */
 	SYS_write, SYS_pwrite64, SYS_ftruncate,
 	/* control connections */
@@ -114,7 +112,7 @@ static const unsigned short calls[] = {
 
 static int filter(void)
 {
-	struct sock_filter p[16 + 2 * ARRAY_SIZE(calls) + 16];
+	struct sock_filter p[32 + 2 * ARRAY_SIZE(calls)];
 	struct sock_fprog prog = { .filter = p };
 	unsigned short n = 0;
 	size_t i;
@@ -127,15 +125,28 @@ static int filter(void)
 		p[n++] = JUMP(calls[i], 0, 1);
 		p[n++] = ALLOW;
 	}
-	/* socket(AF_INET or AF_INET6, …); others fail, as on a kernel without them */
-	p[n++] = JUMP(SYS_socket, 0, 5);
+	/* socket(AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, 0); others fail, as on a kernel without them */
+	p[n++] = JUMP(SYS_socket, 0, 11);
 	p[n++] = ARG_LOW(0);
 	p[n++] = JUMP(AF_INET, 1, 0);
-	p[n++] = JUMP(AF_INET6, 0, 1);
+	p[n++] = JUMP(AF_INET6, 0, 7);
+	p[n++] = ARG_LOW(1);
+	p[n++] = STEP(BPF_ALU | BPF_AND | BPF_K, SOCK_TYPES);
+	p[n++] = JUMP(SOCK_STREAM, 1, 0);
+	p[n++] = JUMP(SOCK_DGRAM, 0, 3);
+	p[n++] = ARG_LOW(2);
+	p[n++] = JUMP(0, 0, 1);
 	p[n++] = ALLOW;
 	p[n++] = STEP(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
-	/* mmap without PROT_EXEC */
-	p[n++] = JUMP(SYS_mmap, 0, 3);
+	/* fcntl() of a pipe's size: F_SETOWN with F_SETSIG would send any signal to any process of our user */
+	p[n++] = JUMP(SYS_fcntl, 0, 4);
+	p[n++] = ARG_LOW(1);
+	p[n++] = JUMP(F_SETPIPE_SZ, 0, 1);
+	p[n++] = ALLOW;
+	p[n++] = STEP(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	/* mmap and mprotect (of malloc) without PROT_EXEC */
+	p[n++] = JUMP(SYS_mmap, 1, 0);
+	p[n++] = JUMP(SYS_mprotect, 0, 3);
 	p[n++] = ARG_LOW(2);
 	p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 4 /* PROT_EXEC */, 1, 0);
 	p[n++] = ALLOW;
@@ -156,6 +167,8 @@ int confine(uid_t uid, gid_t gid, struct err *e)
 	r = drop_capabilities();
 	if (r < 0)
 		return err_sys(e, r, "gateway: capabilities");
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0,
+		    0); /* new ids have cleared it; `alive` says the same */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "gateway: no new privileges");
 	r = filter();

@@ -7,8 +7,8 @@
 
 #include "util/util.h"
 
-/** confine_descriptors() - close every descriptor but 0-2 and @keep. Return: 0 or negative errno. */
-int confine_descriptors(const int *keep, size_t n);
+/** confine_streams() - 0-2 lead nowhere from here on: one of them may be a terminal, which can be read. Return: 0 or negative errno. */
+int confine_streams(void);
 
 /** confine_memory() - forget the caller's words and environment, which may hold secrets. */
 void confine_memory(void);

@@ -20,7 +20,17 @@
 #include "gw.h"
 #include "http/http.h"
 
-enum conn_state { CONN_FREE, CONN_GREET, CONN_ASK, CONN_RESOLVE, CONN_DIAL, CONN_TUNNEL, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
+enum conn_state {
+	CONN_FREE,
+	CONN_GREET,
+	CONN_ASK,
+	CONN_RESOLVE,
+	CONN_DIAL,
+	CONN_TUNNEL,
+	CONN_OPEN,
+	CONN_CLOSING,
+	CONN_DEAD
+};
 
 enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS, VIA_PUBLISHED };
 
@@ -37,6 +47,7 @@ enum conn_talk {
 struct end {
 	struct watch watch;
 	bool readable, writable; /* as far as we know: edges */
+	bool ended;              /* it sends nothing more; what it has sent may still wait */
 };
 
 /* Bytes on the way from one end to the other, in a pipe. */
@@ -68,38 +79,38 @@ struct conn {
 	enum conn_talk talk;
 	struct conn *next, *prev; /* of its list */
 	struct conn *next_again, *next_slow;
-	bool slow;                /* in g->slow */
-	int quota;                /* that counts, or -1 */
-	bool queued;              /* for another turn */
+	bool slow;   /* in g->slow */
+	int quota;   /* that counts, or -1 */
+	bool queued; /* for another turn */
 	struct end client, server;
-	struct flow up, down;     /* to the server, to the client */
-	struct chunk *in;         /* of the client, being looked at */
-	struct chunk *out;        /* of ours, to the client */
+	struct flow up, down;        /* to the server, to the client */
+	struct chunk *in;            /* of the client, being looked at */
+	struct chunk *out;           /* of ours, to the client */
 	char host[NET_HOST_MAX + 1]; /* "" when only an address is known */
-	struct net_addr addr;     /* that the client asked for, or the one that was dialled */
-	struct net_addr target;   /* that the client asked for */
+	struct net_addr addr;        /* that the client asked for, or the one that was dialled */
+	struct net_addr target;      /* that the client asked for */
 	uint16_t port;
 	struct net_verdict verdict;
-	char rule[128];           /* of it, as written; rules go, connections stay */
+	char rule[128]; /* of it, as written; rules go, connections stay */
 	struct net_addr addrs[CONN_ADDRS];
 	size_t n_addrs, next_addr;
 	struct gateway *g;
-	uint64_t ticket;          /* of the resolver, or 0 */
-	void *question;           /* of a name server's client (answer.c), or NULL */
+	uint64_t ticket;                    /* of the resolver, or 0 */
+	void *question;                     /* of a name server's client (answer.c), or NULL */
 	const struct upstream_proxy *proxy; /* that dials, or NULL */
-	unsigned int ask;         /* the number of the question to a human; one for all that want the same */
-	bool granted;             /* that human said yes, once */
+	unsigned int ask; /* the number of the question to a human; one for all that want the same */
+	bool granted;     /* that human said yes, once */
 	uint64_t began, deadline; /* ms */
 	/* HTTP, look.c and proxy.c */
 	size_t scan;
 	struct http_body body;
 	bool in_look; /* a first message has begun */
 	bool in_body;
-	bool second;              /* the first request is over */
-	bool last;                /* nothing may follow this request */
-	bool logged;              /* that it was opened */
-	unsigned int stage;       /* of SOCKS: greeting, password, request */
-	unsigned int refusal;     /* enum socks_status */
+	bool second;          /* the first request is over */
+	bool last;            /* nothing may follow this request */
+	bool logged;          /* that it was opened */
+	unsigned int stage;   /* of SOCKS: greeting, password, request */
+	unsigned int refusal; /* enum socks_status */
 };
 
 /** conn_accept() - take connections of a listener until there are none. */
@@ -114,6 +125,28 @@ bool conn_local(const struct conn *c);
 /** conn_judge() - decide about c->host or c->addr and c->port. Return: whether it may go on; else it was logged, and the caller refuses. */
 bool conn_judge(struct gateway *g, struct conn *c);
 
+/** conn_fail() - it is not denied, but can't be had; @status: of HTTP. */
+void conn_fail(struct gateway *g, struct conn *c, int status, const char *why);
+
+/** conn_refuse_by_rule() - log c->verdict in words, reset. */
+void conn_refuse_by_rule(struct gateway *g, struct conn *c);
+
+/** conn_dial() - dial the next of c->addrs. */
+void conn_dial(struct gateway *g, struct conn *c);
+
+/** conn_dialled() - it has answered, or has not. */
+void conn_dialled(struct gateway *g, struct conn *c);
+
+/** conn_on_server() - of the server's end: c->server.watch.on. */
+void conn_on_server(struct gateway *g, struct watch *w, uint32_t events);
+
+/** conn_queue() - there is more to do than this turn allows; conn_wait_a_little(): not before some milliseconds. */
+void conn_queue(struct gateway *g, struct conn *c);
+void conn_wait_a_little(struct gateway *g, struct conn *c);
+
+/** conn_pipe_put() - the flow needs its pipe no more. */
+void conn_pipe_put(struct gateway *g, struct flow *f);
+
 /** conn_connect() - resolve, check, dial. Ends in conn_opened() or conn_failed(). */
 void conn_connect(struct gateway *g, struct conn *c);
 
@@ -122,6 +155,10 @@ void conn_close(struct gateway *g, struct conn *c, bool reset);
 
 /** conn_refuse() - log why, reset. */
 void conn_refuse(struct gateway *g, struct conn *c, const char *why);
+
+/** conn_log() - a line about @c. @decision, @why: or NULL */
+void conn_log(struct gateway *g, struct conn *c, const char *event, const char *decision,
+	      const char *why);
 
 /** conn_note() - log that it was denied, and why. */
 void conn_note(struct gateway *g, struct conn *c, const char *why);

@@ -224,8 +224,9 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 	if (*c->host)
 		(void)snprintf(text, sizeof(text), "%s:%u", c->host, c->port);
 	else
-		(void)snprintf(text, sizeof(text), net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u",
-			       addr, c->port);
+		(void)snprintf(text, sizeof(text),
+			       net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u", addr,
+			       c->port);
 	r = net_rule_parse(&rule, text, always, !*c->host, true, POLICY_LIVE, "answered", NULL,
 			   &g->arena, e);
 	if (r < 0)
@@ -309,8 +310,11 @@ void control_accept(struct gateway *g)
 		clients[i].watch.fd = -1;
 	begun = true;
 	fd = accept4(g->control.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			gw_pause(g);
 		return;
+	}
 	for (i = 0; i < CLIENTS && clients[i].watch.fd >= 0; i++)
 		;
 	if (i == CLIENTS || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||

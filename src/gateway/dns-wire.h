@@ -60,7 +60,7 @@ static inline void dns_put32(unsigned char *p, uint32_t v)
 
 /**
  * dns_name_read() - read the name at *@pos of a message; *@pos moves behind it.
- * @pointers: whether it may be compressed; each pointer must lead to before the labels that it ends
+ * @pointers: whether it may be compressed; each pointer must lead to a name, or the end of one, that lies before the labels that it ends
  * Return: 0 or -EBADMSG.
  */
 int dns_name_read(const unsigned char *p, size_t n, size_t *pos, bool pointers,

@@ -34,6 +34,8 @@ int dns_name_read(const unsigned char *p, size_t n, size_t *pos, bool pointers,
 				return -EBADMSG;
 			if (jumps++ == 0)
 				behind = at + 2;
+			/* and what it leads to has ended before these labels began, or a message cut behind them would mean something else */
+			n = run;
 			at = run = target;
 			continue;
 		}

@@ -90,7 +90,7 @@ int door_start(int userns, int netns, int *ret_sock, pid_t *ret_pid, struct err 
 		sigfillset(&all);
 		(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
 		(void)prctl(PR_SET_NAME, "bailey-door", 0, 0, 0); /* for people */
-		if (confine_descriptors(keep, ARRAY_SIZE(keep)) < 0 ||
+		if (fd_close_others(keep, ARRAY_SIZE(keep)) < 0 ||
 		    setns(userns, CLONE_NEWUSER) < 0 || setns(netns, CLONE_NEWNET) < 0 ||
 		    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 		    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -105,7 +105,8 @@ int door_start(int userns, int netns, int *ret_sock, pid_t *ret_pid, struct err 
 		(void)close(pair[0]);
 		return err_sys(e, -errno, "door: fork");
 	}
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)); /* of a socket of ours it can't fail */
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &wait,
+			 sizeof(wait)); /* of a socket of ours it can't fail */
 	*ret_sock = pair[0];
 	*ret_pid = pid;
 	return 0;

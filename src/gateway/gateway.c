@@ -25,9 +25,11 @@
 
 #define EVENTS 64
 #define TICK_MS 500
-#define SLOW_MS 10 /* between two looks at connections that wait for their rate */
+#define SLOW_MS 10     /* between two looks at connections that wait for their rate */
 #define FDS_PER_CONN 6 /* two sockets, two pipes */
-#define FDS_OTHERS 128
+#define FDS_OTHERS                                                               \
+	(LIMIT_DNS_TRIES + LIMIT_UDP_PLACES + LIMIT_UDP_FLOWS + 2 * PIPES_IDLE + \
+	 GATEWAY_PUBLISHED + 48)
 #define ARENA (4u << 20)
 
 int gw_watch(struct gateway *g, struct watch *w, uint32_t events)
@@ -43,6 +45,29 @@ void gw_close(struct watch *w)
 	if (w->fd >= 0)
 		(void)close(w->fd);
 	w->fd = -1;
+}
+
+static void listen_for(struct gateway *g, uint32_t events)
+{
+	struct watch *all[4 + GATEWAY_PUBLISHED] = { &g->tcp, &g->http, &g->socks, &g->control };
+	size_t i, n = 4;
+
+	for (i = 0; i < g->setup->n_published; i++)
+		all[n++] = &g->published[i];
+	for (i = 0; i < n; i++) {
+		struct epoll_event ev = { .events = events, .data.ptr = all[i] };
+
+		if (all[i]->fd >= 0)
+			(void)epoll_ctl(g->epoll, EPOLL_CTL_MOD, all[i]->fd,
+					&ev); /* of what is there it can't fail */
+	}
+}
+
+void gw_pause(struct gateway *g)
+{
+	if (!g->paused)
+		listen_for(g, 0);
+	g->paused = true;
 }
 
 bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
@@ -63,7 +88,8 @@ bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_
 	return true;
 }
 
-unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6, struct sockaddr_storage *ret)
+unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6,
+			 struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *in4 = (void *)ret;
 	struct sockaddr_in6 *in6 = (void *)ret;
@@ -155,7 +181,8 @@ static void unwatch_asking(void *arg, int fd)
 
 	for (i = 0; i < ARRAY_SIZE(g->asking); i++) {
 		if (g->asking[i].fd == fd) {
-			(void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, fd, NULL); /* its close would do as well */
+			(void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, fd,
+					NULL); /* its close would do as well */
 			g->asking[i].fd = -1;
 		}
 	}
@@ -175,7 +202,8 @@ uint64_t gw_ask(struct gateway *g, const char *host,
 {
 	uint64_t ticket = 0;
 
-	if (resolver_ask(g->resolver, host, RESOLVE_V4 | RESOLVE_V6, g->now, done, arg, &ticket) < 0)
+	if (resolver_ask(g->resolver, host, RESOLVE_V4 | RESOLVE_V6, g->now, done, arg, &ticket) <
+	    0)
 		return 0;
 	return ticket;
 }
@@ -303,7 +331,7 @@ static void loop(struct gateway *g)
 	while (!g->over) {
 		wait = g->again || g->dead ? 0 : resolver_wait(g);
 		if (wait < 0 || wait > TICK_MS)
-			wait = g->live ? TICK_MS : wait;
+			wait = g->live || g->paused ? TICK_MS : wait;
 		if (g->slow && (wait < 0 || wait > SLOW_MS))
 			wait = SLOW_MS;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);
@@ -318,6 +346,9 @@ static void loop(struct gateway *g)
 		if (g->now >= tick) {
 			conn_tick(g);
 			udp_tick(g);
+			if (g->paused)
+				listen_for(g, EPOLLIN);
+			g->paused = false;
 			tick = g->now + TICK_MS;
 		}
 		go_on(g);
@@ -419,8 +450,9 @@ static int listen_to(struct gateway *g, struct watch *w, int fd,
 static int begin(struct gateway *g, int tell, struct err *e)
 {
 	const struct gateway_setup *s = g->setup;
-	int keep[11 + GATEWAY_PUBLISHED] = { s->tcp,	s->dns,	   s->http, s->socks, s->door, s->control,
-					     s->log[0], s->log[1], s->head, s->alive, tell };
+	int keep[11 + GATEWAY_PUBLISHED] = { s->tcp,  s->dns,     s->http,   s->socks,
+					     s->door, s->control, s->log[0], s->log[1],
+					     s->head, s->alive,   tell };
 	size_t i, n = 11;
 	int r;
 
@@ -429,7 +461,9 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	(void)prctl(PR_SET_NAME, "bailey-gateway", 0, 0, 0); /* for people */
 	for (i = 0; i < s->n_published; i++)
 		keep[n++] = s->published[i].listener;
-	r = confine_descriptors(keep, n);
+	r = fd_close_others(keep, n);
+	if (r == 0)
+		r = confine_streams();
 	if (r < 0)
 		return err_sys(e, r, "gateway: descriptors");
 	confine_memory();
@@ -457,7 +491,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		g->asking[i].fd = -1;
 	r = resolve_conf_read(&g->conf, "/etc/resolv.conf", "/etc/hosts", e);
 	if (r == 0) {
-		g->resolver = resolver_new(&g->conf, &(struct resolve_io){ watch_asking, unwatch_asking, g }, e);
+		g->resolver = resolver_new(
+			&g->conf, &(struct resolve_io){ watch_asking, unwatch_asking, g }, e);
 		r = g->resolver ? 0 : -ENOMEM;
 	}
 	if (r == 0)
@@ -490,7 +525,8 @@ static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tel
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
 	g.setup = &own;
 	if (begin(&g, tell, &e) < 0) {
-		(void)send(tell, &e, sizeof(e), MSG_NOSIGNAL); /* whoever is not there need not know */
+		(void)send(tell, &e, sizeof(e),
+			   MSG_NOSIGNAL); /* whoever is not there need not know */
 		_exit(1);
 	}
 	(void)close(tell);
@@ -521,7 +557,8 @@ int gateway_start(const struct gateway_setup *s, pid_t *ret_pid, struct err *e)
 		n = recv(tell[0], &theirs, sizeof(theirs), 0);
 	} while (n < 0 && errno == EINTR);
 	(void)close(tell[0]);
-	if (n == 0) { /* it is confined, and has closed its end; or it was killed, which its caller sees like any later death */
+	if (n ==
+	    0) { /* it is confined, and has closed its end; or it was killed, which its caller sees like any later death */
 		*ret_pid = pid;
 		return 0;
 	}

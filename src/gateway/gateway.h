@@ -24,13 +24,13 @@
 
 /* A port of the sandbox that the host's programs may connect to. */
 struct gateway_published {
-	int listener; /* on the host */
+	int listener;  /* on the host */
 	uint16_t port; /* inside, on loopback */
 };
 
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
 struct gateway_setup {
-	int tcp;     /* listeners inside (jail.h, enum jail_net) */
+	int tcp; /* listeners inside (jail.h, enum jail_net) */
 	int dns;
 	int http;
 	int socks;
@@ -38,7 +38,7 @@ struct gateway_setup {
 	int control; /* a listening socket of ours, or -1 */
 	struct gateway_published published[GATEWAY_PUBLISHED];
 	size_t n_published;
-	int log[2];  /* of audit_open() */
+	int log[2]; /* of audit_open() */
 	int head;
 	int alive;   /* hangs up when the supervisor has gone */
 	bool v6;     /* the sandbox has IPv6 */
@@ -47,9 +47,9 @@ struct gateway_setup {
 	const struct upstream *upstream; /* the caller's own proxies, or NULL */
 	const struct net_policy *policy;
 	const char *id;
-	uid_t uid;       /* whom to become, or -1 */
+	uid_t uid; /* whom to become, or -1 */
 	gid_t gid;
-	void *forget;    /* memory that the gateway must not have: mapped, and the policy may lie in it; or NULL */
+	void *forget; /* memory that the gateway must not have: mapped, and the policy may lie in it; or NULL */
 	size_t n_forget;
 };
 
@@ -64,6 +64,7 @@ struct sockaddr_storage;
 bool gateway_address(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port);
 
 /** gateway_sockaddr() - the other way; IPv4 as AF_INET. Return: its size. */
-unsigned int gateway_sockaddr(const struct net_addr *a, uint16_t port, struct sockaddr_storage *ret);
+unsigned int gateway_sockaddr(const struct net_addr *a, uint16_t port,
+			      struct sockaddr_storage *ret);
 
 #endif

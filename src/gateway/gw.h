@@ -23,11 +23,13 @@ struct watch {
 	void (*on)(struct gateway *g, struct watch *w, uint32_t events);
 };
 
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+#define PIPES_IDLE 32
 
 /* A pipe without bytes in it, between two uses. */
 struct pipes {
-	int fd[32][2];
+	int fd[PIPES_IDLE][2];
 	size_t n;
 };
 
@@ -41,23 +43,24 @@ struct gateway {
 	struct resolve_conf conf;
 	struct resolver *resolver;
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
-	struct upstream upstream; /* a copy */
+	struct upstream upstream;             /* a copy */
 	struct names names;
 	struct audit audit;
 	struct quotas *quotas;
 	struct udp *udp;
-	struct conn *conns;                 /* LIMIT_CONNS places */
-	struct conn *free, *live, *dead;    /* dead ones are free when this turn of the loop is over */
-	struct conn *slow;                  /* wait for their rate */
-	struct conn *again;                 /* have more to do than one turn allows */
+	struct conn *conns;              /* LIMIT_CONNS places */
+	struct conn *free, *live, *dead; /* dead ones are free when this turn of the loop is over */
+	struct conn *slow;               /* wait for their rate */
+	struct conn *again;              /* have more to do than one turn allows */
 	struct pipes pipes;
-	void *buffers[64];                  /* idle, of struct chunk */
+	void *buffers[64]; /* idle, of struct chunk */
 	size_t n_buffers;
-	uint64_t counted[2];                /* connections accepted; refused because there were too many */
-	unsigned int asks;                  /* questions to a human so far */
-	uint64_t garbage;                   /* messages that were none */
-	unsigned int new_names;             /* allowance for names under wildcards, in tenths */
+	uint64_t counted[2];    /* connections accepted; refused because there were too many */
+	unsigned int asks;      /* questions to a human so far */
+	uint64_t garbage;       /* messages that were none */
+	unsigned int new_names; /* allowance for names under wildcards, in tenths */
 	uint64_t new_names_at;
+	bool paused; /* gw_pause() */
 	bool over;
 };
 
@@ -67,12 +70,16 @@ int gw_watch(struct gateway *g, struct watch *w, uint32_t events);
 /** gw_close() - close and forget. */
 void gw_close(struct watch *w);
 
+/** gw_pause() - no descriptor is free, or no memory: accept nothing until the next tick, else the listeners would be ready for ever. */
+void gw_pause(struct gateway *g);
+
 /** gw_addr_of() - as net_addr; *ret_port in host order. Return: whether it is an address of the internet. */
 struct sockaddr_storage;
 bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port);
 
 /** gw_sockaddr() - the other way; IPv4 as AF_INET, unless @v6. Return: its size. */
-unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6, struct sockaddr_storage *ret);
+unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6,
+			 struct sockaddr_storage *ret);
 
 /** gw_ask() - have a name looked up; as resolver_ask(), for both families. Return: a ticket; 0: it can't be done now. */
 uint64_t gw_ask(struct gateway *g, const char *host,

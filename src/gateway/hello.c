@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <string.h>
 
+#define RECORD_FIRST 20
+#define RECORD_ALERT 21
 #define RECORD_HANDSHAKE 22
+#define RECORD_LAST 24
 #define RECORD_HEADER 5u
 #define RECORD_MAX 16384u
 #define MESSAGE_HEADER 4u
@@ -69,9 +72,22 @@ static bool is_record(const unsigned char *p, size_t n)
 	       len <= RECORD_MAX;
 }
 
+/*
+ * Wider than what is read: servers take records of versions that never were, records without a byte, alerts before the hello, and the hello of
+ * SSL 2. Whatever may be one of these is TLS, and refused when it is no plain ClientHello.
+ */
 bool hello_looks_like(const unsigned char *p, size_t n)
 {
-	return is_record(p, n) && (n <= RECORD_HEADER || p[RECORD_HEADER] == CLIENT_HELLO);
+	size_t len = n < RECORD_HEADER ? 0 : (size_t)(p[3] << 8 | p[4]);
+
+	if (p[0] & 0x80) /* two bytes of length, the type, the version */
+		return (n < 3 || p[2] == CLIENT_HELLO) && (n < 4 || p[3] == 3);
+	if (p[0] < RECORD_FIRST || p[0] > RECORD_LAST || (n > 1 && p[1] >= 0x10))
+		return false;
+	if (n <= RECORD_HEADER || (p[1] == 3 && (p[0] != RECORD_HANDSHAKE || len == 0)))
+		return true;
+	return (p[0] == RECORD_HANDSHAKE || p[0] == RECORD_ALERT) && len > 0 && len <= RECORD_MAX &&
+	       p[RECORD_HEADER] == CLIENT_HELLO; /* of an alert: "warning" */
 }
 
 /*

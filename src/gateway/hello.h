@@ -19,6 +19,9 @@ struct hello {
 	bool alpn_h2, alpn_http1; /* what it offers; both false: no ALPN, or other protocols only */
 };
 
+/* Of fewer bytes nobody can say what they are. */
+#define HELLO_LEAST 6u
+
 /** hello_looks_like() - whether @n ≥ 1 bytes can be the beginning of a TLS client. */
 bool hello_looks_like(const unsigned char *p, size_t n);
 

@@ -15,9 +15,9 @@
 #include "hello.h"
 #include "quota.h"
 
-#define LOOK_MS 15000   /* in which a first message that has begun must be whole */
-#define REQUEST_LINE 8192u
-#define METHOD_MAX 24u
+#define UPGRADE_MS \
+	60000 /* in which a server answers to an upgrade: until then nobody sees that the client has gone */
+#define LOOK_MS 15000 /* in which a first message that has begun must be whole */
 
 static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
 
@@ -43,7 +43,9 @@ static void pass(struct conn *c, enum conn_talk talk)
 static bool wait_for_more(struct gateway *g, struct conn *c)
 {
 	c->client.readable = false;
-	if (!c->in_look) {
+	if (c->client.ended) {
+		conn_close(g, c, true);
+	} else if (!c->in_look) {
 		c->in_look = true;
 		c->deadline = g->now + LOOK_MS;
 	}
@@ -54,8 +56,8 @@ static void front(struct gateway *g, struct conn *c, const char *what, const cha
 {
 	char why[NET_HOST_MAX + 160];
 
-	(void)snprintf(why, sizeof(why), "fronting: %s '%.*s' is not the name that was asked for", what,
-		       (int)NET_HOST_MAX, name);
+	(void)snprintf(why, sizeof(why), "fronting: %s '%.*s' is not the name that was asked for",
+		       what, (int)NET_HOST_MAX, name);
 	conn_refuse(g, c, why);
 }
 
@@ -76,7 +78,7 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 	struct hello h;
 	int r = hello_parse(&h, (const unsigned char *)scratch, n);
 
-	if (r == -EAGAIN && n < HELLO_MAX)
+	if (n < HELLO_LEAST || (r == -EAGAIN && n < HELLO_MAX))
 		return wait_for_more(g, c);
 	if (r < 0)
 		conn_refuse(g, c, "no valid ClientHello");
@@ -91,28 +93,45 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 
 enum guess { GUESS_MORE, GUESS_HTTP, GUESS_OPAQUE };
 
-/* HTTP/1 in any spelling that some server might accept: its parser then refuses all but one. */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f';
+}
+
+/* What a method may be made of (RFC 9110): servers take methods that nobody has heard of, and look at Host all the same. */
+static bool is_token(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/*
+ * HTTP/1 in any spelling that some server might accept: its parser then refuses all but one. That is a word, a blank, and a first line with
+ * "HTTP/" in it, however long. Only what begins exactly as HTTP/2 does is something else.
+ */
 static enum guess guess_http(const char *p, size_t n)
 {
-	size_t at = 0, letters, end;
+	static const char h2[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	const size_t h2_len = sizeof(h2) - 1;
+	size_t at = 0, word, end;
 
+	if (memcmp(p, h2, n < h2_len ? n : h2_len) == 0)
+		return n < h2_len ? GUESS_MORE : GUESS_OPAQUE;
 	while (at < n && (p[at] == '\r' || p[at] == '\n'))
 		at++;
-	for (letters = at; letters < n && letters - at < METHOD_MAX &&
-			   ((p[letters] | 0x20) >= 'a' && (p[letters] | 0x20) <= 'z');
-	     letters++)
+	for (word = at; word < n && is_token(p[word]); word++)
 		;
-	if (letters == n && letters - at < METHOD_MAX)
-		return GUESS_MORE;
-	if (letters == at || (p[letters] != ' ' && p[letters] != '\t'))
+	if (word < n && (word == at || !is_blank(p[word])))
 		return GUESS_OPAQUE;
-	for (end = letters; end < n && p[end] != '\n' && p[end] != '\r'; end++) {
-		if (n - end >= 6 && strncasecmp(p + end + 1, "HTTP/", 5) == 0 &&
-		    (p[end] == ' ' || p[end] == '\t'))
-			return n - end >= 9 && memcmp(p + end + 6, "2.0", 3) == 0 ? GUESS_OPAQUE :
-										   GUESS_HTTP;
+	for (end = word; end < n && p[end] != '\n' && p[end] != '\r'; end++) {
+		if (n - end > 5 && strncasecmp(p + end, "HTTP/", 5) == 0)
+			return GUESS_HTTP;
+		if ((unsigned char)p[end] < ' ' && !is_blank(p[end]))
+			return GUESS_OPAQUE; /* of no text */
 	}
-	return end == n && n < REQUEST_LINE ? GUESS_MORE : GUESS_OPAQUE;
+	if (end < n)
+		return GUESS_OPAQUE;
+	return n < sizeof(scratch) ? GUESS_MORE : GUESS_HTTP;
 }
 
 static bool look_first(struct gateway *g, struct conn *c)
@@ -121,12 +140,13 @@ static bool look_first(struct gateway *g, struct conn *c)
 	bool eof = false;
 	size_t n;
 
-	if (!c->client.readable)
-		return false;
-	if (c->down.bytes > 0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
+	if (c->down.bytes >
+	    0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
 		pass(c, TALK_OPAQUE);
 		return true;
 	}
+	if (!c->client.readable)
+		return false;
 	n = peek(&c->client, &eof);
 	if (n == 0 && !eof)
 		return false;
@@ -144,7 +164,9 @@ static bool look_first(struct gateway *g, struct conn *c)
 	if (c->verdict.names_port)
 		pass(c, TALK_OPAQUE);
 	else if (n > 0)
-		conn_refuse(g, c, "neither TLS nor HTTP: such a protocol needs a rule that names the port");
+		conn_refuse(
+			g, c,
+			"neither TLS nor HTTP: such a protocol needs a rule that names the port");
 	else
 		conn_close(g, c, true);
 	return true;
@@ -213,6 +235,39 @@ static bool judge_request(struct gateway *g, struct conn *c, const struct http_h
 	return true;
 }
 
+/*
+ * What is spoken after an upgrade is not looked at any more, so it must be nothing in which requests for other names can be: HTTP/2, or TLS, in
+ * which HTTP is. Clients that offer these (Java does, always) go on without.
+ */
+static bool may_become(const struct conn *c, struct http_slice protocol)
+{
+	const struct http_slice tls = { protocol.p, 4 };
+
+	if (http_is(protocol, "websocket"))
+		return true;
+	return c->verdict.names_port && !http_is(protocol, "h2c") && !http_is(protocol, "h2") &&
+	       (protocol.len < 4 || !http_is(tls, "tls/"));
+}
+
+/* Make of the others names that no server knows: as long, so nothing moves. */
+static void mask_upgrades(const struct conn *c, struct chunk *k, struct http_head *h)
+{
+	struct http_slice list, one;
+	size_t i;
+
+	h->upgrade = false;
+	for (i = 0; i < h->n; i++) {
+		if (!http_is(h->fields[i].name, "upgrade"))
+			continue;
+		for (list = h->fields[i].value; http_list_next(&list, &one);) {
+			if (may_become(c, one))
+				h->upgrade = true;
+			else
+				memset(k->b + (one.p - k->b), 'x', one.len);
+		}
+	}
+}
+
 /* Servers of developers answer to "localhost" only. Return: the new length of the head. */
 static size_t rename_host(struct chunk *k, const struct http_head *h, uint16_t port)
 {
@@ -257,6 +312,8 @@ static bool approve(struct gateway *g, struct conn *c)
 			refuse_request(g, c, n == -E2BIG ? 431 : 400, e.msg);
 			return false;
 		}
+		if (h.upgrade)
+			mask_upgrades(c, k, &h);
 		if (!judge_request(g, c, &h))
 			return false;
 		k->ok += conn_local(c) ? rename_host(k, &h, c->port) : h.len;
@@ -268,6 +325,7 @@ static bool approve(struct gateway *g, struct conn *c)
 		if (h.upgrade) {
 			c->talk = TALK_UPGRADE;
 			c->down.open = false; /* until it was read */
+			c->deadline = g->now + UPGRADE_MS;
 		}
 	}
 	return true;
@@ -355,6 +413,7 @@ static bool look_at_answer(struct gateway *g, struct conn *c)
 	c->down.open = true;
 	if (h.status != 101) {
 		c->talk = TALK_HTTP;
+		c->deadline = 0;
 		return !c->in || approve(g, c);
 	}
 	if (c->in)

@@ -46,6 +46,15 @@ static bool take(struct gateway *g, struct conn *c, size_t n)
 	return false;
 }
 
+/* What has come is not enough; when it was the last of it, it never will be. Return: false. */
+static bool wait_for_more(struct gateway *g, struct conn *c)
+{
+	c->client.readable = false;
+	if (c->client.ended)
+		conn_close(g, c, true);
+	return false;
+}
+
 static void answer_text(struct gateway *g, struct conn *c, int status, const char *why)
 {
 	char text[1536], line[1100];
@@ -116,10 +125,8 @@ static bool http_step(struct gateway *g, struct conn *c)
 	if (n == 0)
 		return false;
 	len = http_head_end(&c->scan, scratch, n, &e);
-	if (len == -EAGAIN) {
-		c->client.readable = false;
-		return false;
-	}
+	if (len == -EAGAIN)
+		return wait_for_more(g, c);
 	if (len < 0 || http_request_parse(&h, scratch, (size_t)len, &e) < 0 ||
 	    http_target_parse(&t, h.method, h.target, &e) < 0) {
 		answer_text(g, c, len == -E2BIG ? 431 : 400, e.msg);
@@ -127,8 +134,9 @@ static bool http_step(struct gateway *g, struct conn *c)
 	}
 	connects = t.form == HTTP_AUTHORITY;
 	if (!connects && (t.form != HTTP_ABSOLUTE || strcmp(t.scheme, "http") != 0)) {
-		answer_text(g, c, 400,
-			    "this is a proxy: it takes CONNECT, and requests whose target begins with http://");
+		answer_text(
+			g, c, 400,
+			"this is a proxy: it takes CONNECT, and requests whose target begins with http://");
 		return true;
 	}
 	if (set_target(c, &t, 80, &e) < 0) {
@@ -172,12 +180,10 @@ static bool socks_step(struct gateway *g, struct conn *c)
 		r = socks_auth(p, n, &user, &user_len, &word, &word_len);
 	else
 		r = socks_request(&q, p, n, &e);
-	if (r == -EAGAIN) {
-		c->client.readable = false;
-		return false;
-	}
+	if (r == -EAGAIN)
+		return wait_for_more(g, c);
 	if (r < 0) {
-		c->refusal = r == -EOPNOTSUPP	  ? SOCKS_NO_COMMAND :
+		c->refusal = r == -EOPNOTSUPP   ? SOCKS_NO_COMMAND :
 			     r == -EAFNOSUPPORT ? SOCKS_NO_ADDRESS_TYPE :
 						  SOCKS_FAILURE;
 		if (c->stage < 2 || !proxy_refused(g, c, 400, e.msg))

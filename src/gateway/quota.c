@@ -42,7 +42,8 @@ ssize_t quota_left(struct gateway *g, int i, size_t max)
 	q = &g->policy.quotas[i];
 	s = &g->quotas->v[i];
 	if (q->rate) {
-		uint64_t most = q->rate / (1000 / BURST_MS) + 1, more = (g->now - s->at) * q->rate / 1000;
+		uint64_t most = q->rate / (1000 / BURST_MS) + 1,
+			 more = (g->now - s->at) * q->rate / 1000;
 
 		if (more > 0) {
 			s->room = s->room + more < most ? s->room + more : most;

@@ -13,17 +13,18 @@ static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
 
 void tunnel_begin(struct gateway *g, struct conn *c)
 {
-	char text[NET_HOST_MAX * 2 + UPSTREAM_AUTH + 128], host[NET_HOST_MAX + 16], addr[NET_ADDR_TEXT];
+	char text[NET_HOST_MAX * 2 + UPSTREAM_AUTH + 128], host[NET_HOST_MAX + 16],
+		addr[NET_ADDR_TEXT];
 	int n;
 
 	net_addr_text(&c->target, addr);
 	if (*c->host)
 		(void)snprintf(host, sizeof(host), "%s:%u", c->host, c->port);
 	else
-		(void)snprintf(host, sizeof(host), net_addr_is_v4(&c->target) ? "%s:%u" : "[%s]:%u", addr,
-			       c->port);
-	n = snprintf(text, sizeof(text), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", host, host,
-		     *c->proxy->auth ? "Proxy-Authorization: Basic " : "", c->proxy->auth,
+		(void)snprintf(host, sizeof(host), net_addr_is_v4(&c->target) ? "%s:%u" : "[%s]:%u",
+			       addr, c->port);
+	n = snprintf(text, sizeof(text), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", host,
+		     host, *c->proxy->auth ? "Proxy-Authorization: Basic " : "", c->proxy->auth,
 		     *c->proxy->auth ? "\r\n" : "");
 	c->state = CONN_TUNNEL;
 	c->deadline = g->now + TUNNEL_MS;
@@ -57,9 +58,11 @@ bool tunnel_step(struct gateway *g, struct conn *c)
 	if (r < 0) {
 		conn_failed(g, c, "the upstream proxy gives no answer that can be read");
 	} else if (h.status / 100 != 2) {
-		(void)snprintf(why, sizeof(why), "the upstream proxy answers %d%s", h.status,
-			       h.status == 407 ? ": it wants a user and a password (HTTPS_PROXY=http://USER:PASSWORD@…)" :
-						 "");
+		(void)snprintf(
+			why, sizeof(why), "the upstream proxy answers %d%s", h.status,
+			h.status == 407 ?
+				": it wants a user and a password (HTTPS_PROXY=http://USER:PASSWORD@…)" :
+				"");
 		conn_failed(g, c, why);
 	} else if (recv(c->server.watch.fd, scratch, h.len, MSG_DONTWAIT) != (ssize_t)h.len) {
 		conn_failed(g, c, "the upstream proxy has gone");

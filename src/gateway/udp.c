@@ -16,7 +16,7 @@
 /* A socket inside that has the address of elsewhere. */
 struct place {
 	struct watch watch;
-	int name;             /* number of the name; -1: only an address */
+	int name; /* number of the name; -1: only an address */
 	struct net_addr addr;
 	uint16_t port;
 };
@@ -25,7 +25,7 @@ enum flow_state { FLOW_FREE, FLOW_RESOLVE, FLOW_OPEN };
 
 struct udp_flow {
 	enum flow_state state;
-	struct watch watch;   /* outside */
+	struct watch watch; /* outside */
 	unsigned int place;
 	struct sockaddr_storage client;
 	unsigned int client_size;
@@ -34,7 +34,7 @@ struct udp_flow {
 	uint64_t ticket;
 	struct gateway *g;
 	uint64_t began, used, sent, received;
-	size_t held;          /* the first datagram, until there is a socket */
+	size_t held; /* the first datagram, until there is a socket */
 	unsigned char first[2048];
 };
 
@@ -111,7 +111,8 @@ static void on_outside(struct gateway *g, struct watch *w, uint32_t events)
 		f->received += (uint64_t)n;
 		f->used = g->now;
 		(void)sendto(p->watch.fd, scratch, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL,
-			     (struct sockaddr *)&f->client, f->client_size); /* as lossy as any network */
+			     (struct sockaddr *)&f->client,
+			     f->client_size); /* as lossy as any network */
 	}
 }
 
@@ -316,7 +317,8 @@ void udp_name(struct gateway *g, unsigned int i)
 		const struct net_rule *r = &g->policy.rules[k];
 
 		q.port = r->port;
-		if (!is_udp(r) || r->what == NET_RULE_CIDR || !net_policy_judge(&g->policy, &q).allowed)
+		if (!is_udp(r) || r->what == NET_RULE_CIDR ||
+		    !net_policy_judge(&g->policy, &q).allowed)
 			continue;
 		a = names_addr(i, false);
 		place_add(g, (int)i, &a, r->port);

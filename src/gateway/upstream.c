@@ -36,11 +36,13 @@ static int decode(const char *p, size_t n, char *out, size_t size)
 
 static void base64(const unsigned char *p, size_t n, char *out)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t i;
 
 	for (i = 0; i < n; i += 3) {
-		unsigned int v = (unsigned int)p[i] << 16 | (i + 1 < n ? (unsigned int)p[i + 1] << 8 : 0) |
+		unsigned int v = (unsigned int)p[i] << 16 |
+				 (i + 1 < n ? (unsigned int)p[i + 1] << 8 : 0) |
 				 (i + 2 < n ? p[i + 2] : 0);
 
 		*out++ = set[v >> 18];
@@ -75,7 +77,8 @@ static bool parse_authority(const char *p, size_t n, uint16_t port, struct upstr
 }
 
 /* [http://][USER[:PASSWORD]@]HOST[:PORT][/] */
-static int parse_proxy(struct upstream_proxy *ret, const char *name, const char *text, struct err *e)
+static int parse_proxy(struct upstream_proxy *ret, const char *name, const char *text,
+		       struct err *e)
 {
 	struct upstream_proxy p = { .port = 0 };
 	char user[256];
@@ -88,10 +91,12 @@ static int parse_proxy(struct upstream_proxy *ret, const char *name, const char 
 	if (strncasecmp(text, "http://", 7) == 0)
 		text += 7;
 	else if (strstr(text, "://"))
-		return err_set(e, ERR_USAGE, -EINVAL, "%s: only proxies of http:// can be used", name);
+		return err_set(e, ERR_USAGE, -EINVAL, "%s: only proxies of http:// can be used",
+			       name);
 	n = strcspn(text, "/");
 	if (text[n] && text[n + 1])
-		return err_set(e, ERR_USAGE, -EINVAL, "%s: expected nothing behind HOST:PORT/", name);
+		return err_set(e, ERR_USAGE, -EINVAL, "%s: expected nothing behind HOST:PORT/",
+			       name);
 	at = memrchr(text, '@', n);
 	if (at) {
 		const char *colon = memchr(text, ':', (size_t)(at - text));
@@ -100,11 +105,13 @@ static int parse_proxy(struct upstream_proxy *ret, const char *name, const char 
 
 		if (m >= 0) {
 			user[m] = ':';
-			r = colon ? decode(colon + 1, (size_t)(at - colon - 1), user + m + 1, 120) : 0;
+			r = colon ? decode(colon + 1, (size_t)(at - colon - 1), user + m + 1, 120) :
+				    0;
 			m = r < 0 ? r : m + 1 + r;
 		}
 		if (m < 0)
-			return err_set(e, ERR_USAGE, -EINVAL, "%s: the user or the password can't be read", name);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "%s: the user or the password can't be read", name);
 		base64((const unsigned char *)user, (size_t)m, p.auth);
 		explicit_bzero(user, sizeof(user));
 		n -= (size_t)(at + 1 - text);
@@ -139,7 +146,8 @@ static void parse_no(struct upstream *u, const char *text)
 		if (slash) {
 			const char *d;
 
-			for (bits = 0, d = slash + 1; d < p + n && *d >= '0' && *d <= '9' && bits < 1000; d++)
+			for (bits = 0, d = slash + 1;
+			     d < p + n && *d >= '0' && *d <= '9' && bits < 1000; d++)
 				bits = bits * 10 + (unsigned int)(*d - '0');
 			bits += net_addr_is_v4(&one.addr) ? 96 : 0;
 			if (d != p + n || bits > 128 || bits == 0)
@@ -184,8 +192,9 @@ const struct upstream_proxy *upstream_for(const struct upstream *u, const char *
 	for (i = 0; i < u->n; i++) {
 		if (u->no[i].port && u->no[i].port != port)
 			continue;
-		if (u->no[i].prefix ? !host && net_addr_covers(&u->no[i].addr, u->no[i].prefix, addr) :
-				      host && is_below(host, u->no[i].host))
+		if (u->no[i].prefix ?
+			    !host && net_addr_covers(&u->no[i].addr, u->no[i].prefix, addr) :
+			    host && is_below(host, u->no[i].host))
 			return NULL;
 	}
 	return p;

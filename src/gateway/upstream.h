@@ -15,8 +15,8 @@
 struct upstream_proxy {
 	char host[NET_HOST_MAX + 1]; /* "": an address, or there is none (port 0) */
 	struct net_addr addr;
-	uint16_t port;               /* 0: there is no proxy */
-	char auth[UPSTREAM_AUTH];    /* Base64 of USER:PASSWORD, or "" */
+	uint16_t port;            /* 0: there is no proxy */
+	char auth[UPSTREAM_AUTH]; /* Base64 of USER:PASSWORD, or "" */
 };
 
 struct upstream {
@@ -26,8 +26,8 @@ struct upstream {
 	struct {
 		char host[NET_HOST_MAX + 1]; /* itself and what is below */
 		struct net_addr addr;
-		unsigned int prefix;         /* of an address; 0: a name */
-		uint16_t port;               /* 0: any */
+		unsigned int prefix; /* of an address; 0: a name */
+		uint16_t port;       /* 0: any */
 	} no[UPSTREAM_NO];
 };
 

@@ -23,7 +23,8 @@
 
 #define LOOPBACK_INDEX 1 /* in every network namespace */
 #define MANGLE_PRIORITY (-150)
-#define TRANSPARENT_V4 19 /* IP_TRANSPARENT, IPV6_TRANSPARENT: linux/in.h can't be included beside libc's headers */
+#define TRANSPARENT_V4 \
+	19 /* IP_TRANSPARENT, IPV6_TRANSPARENT: linux/in.h can't be included beside libc's headers */
 #define TRANSPARENT_V6 75
 #define FREEBIND_V6 78 /* IPV6_FREEBIND */
 #define CAPTURE_PORT 1 /* tcpmux, which nobody uses */
@@ -70,11 +71,11 @@ static int add_route(unsigned char family, const unsigned char *src, size_t n)
 
 struct family {
 	struct nft nft;
-	uint32_t target;   /* where the destination stands in the network header */
-	size_t n;          /* bytes of an address */
+	uint32_t target; /* where the destination stands in the network header */
+	size_t n;        /* bytes of an address */
 	unsigned char icmp, echo, admin;
-	const unsigned char *own, *local, *local_mask;   /* loopback */
-	const unsigned char *names, *names_mask; /* the range of allowed names */
+	const unsigned char *own, *local, *local_mask; /* loopback */
+	const unsigned char *names, *names_mask;       /* the range of allowed names */
 };
 
 static void is_target(struct nl *nl, const struct family *f, const unsigned char *mask,

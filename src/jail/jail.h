@@ -181,10 +181,13 @@ struct jail {
 	int drop[2];               /* jail_settle() */
 };
 
-#define JAIL_INIT                                                                                      \
-	{                                                                                              \
-		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 },                  \
-		.net = { -1, -1, -1, -1 }, .drop = { -1, -1 }                                          \
+#define JAIL_INIT                                                                     \
+	{                                                                             \
+		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 }, \
+		.net = { -1, -1, -1, -1 }, .drop = {                                  \
+			-1,                                                           \
+			-1                                                            \
+		}                                                                     \
 	}
 
 /**

@@ -236,8 +236,10 @@ static int stage_open(struct child *c, struct err *e)
 							      landlock_prepare(c->spec->plan, e);
 	/* in a network of its own the command meets no abstract socket of the host's; in the host's, only a scope keeps it from them */
 	if (c->spec->network == JAIL_NETWORK_HOST && jail_landlock_abi() < LANDLOCK_ABI_SCOPES) {
-		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP, "abstract sockets of the host can't be refused");
-		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost, e);
+		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP,
+			      "abstract sockets of the host can't be refused");
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
+				    e);
 		if (r < 0)
 			return r;
 	}
@@ -541,26 +543,6 @@ static int build(struct child *c, struct jail_shared *shared, size_t size, struc
 	return r;
 }
 
-/* The block of ids, and what the caller wants to be held, stay locked while PID 1 lives, also when the launcher was killed. */
-static int close_all_but(const int keep[3])
-{
-	unsigned int from = 3, next;
-	int i, r = 0;
-
-	for (;;) {
-		next = ~0u;
-		for (i = 0; i < 3; i++) {
-			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
-				next = (unsigned int)keep[i];
-		}
-		if (next > from)
-			r = sys_close_range(from, next == ~0u ? next : next - 1);
-		if (r < 0 || next == ~0u)
-			return r;
-		from = next + 1;
-	}
-}
-
 /* stdin was opened anew when it is a regular file (jail_streams_reopen()): whoever reads on after the run must go on where it ended. */
 static int copy_of_stdin(void)
 {
@@ -596,7 +578,8 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	r = wire_send(c->sock, &msg, c->service, n < JAIL_NS_NUM ? 0 : n, true);
 	/* the mounts' fds could be used to climb out of nothing any more, but the command's parent should hold no more than it needs */
 	if (r == 0)
-		r = close_all_but((int[3]){ c->sock, c->lock, c->held });
+		/* the block of ids, and what the caller wants to be held, stay locked while PID 1 lives, also when the launcher was killed */
+		r = fd_close_others((int[3]){ c->sock, c->lock, c->held }, 3);
 	if (r < 0)
 		(void)err_sys(&e, r, "report to the launcher");
 	if (r == 0 && c->spec->limits)

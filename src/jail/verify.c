@@ -21,7 +21,7 @@
 #define PROC_MAGIC 0x9fa0
 #define OVERLAYFS_MAGIC 0x794c7630
 #define NETNS_COOKIE 71 /* SO_NETNS_COOKIE; musl 1.2.3 lacks it */
-#define PORT 40009 /* that needs no right */
+#define PORT 40009      /* that needs no right */
 #define ELSEWHERE \
 	0xc0000201 /* 192.0.2.1, for documentation (RFC 5737): no network has it of its own */
 

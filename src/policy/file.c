@@ -121,10 +121,11 @@ static int rule_object(struct mapper *m, const struct opt *o, const struct json_
 			return bad(m, k, true, "unknown key; there are 'rule' and 'reason'");
 		r = type(m, k, JSON_STRING);
 	}
-	if (r == 0 && !rule)
-		r = bad(m, v, false, "the key 'rule' is missing");
-	if (r == 0)
-		r = put(m, o, rule, rule->text, false);
+	if (r < 0)
+		return r;
+	if (!rule)
+		return bad(m, v, false, "the key 'rule' is missing");
+	r = put(m, o, rule, rule->text, false);
 	if (r == 0 && reason)
 		last(m)->reason = reason->text;
 	return r;

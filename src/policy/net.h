@@ -93,7 +93,7 @@ struct net_rule {
 	uint16_t port;      /* 0: any */
 	unsigned int proto; /* NET_TCP, NET_UDP or both */
 	enum policy_layer layer;
-	bool local;            /* of --allow-host-port: a port of the host's loopback, by the name NET_HOST_LOCAL */
+	bool local; /* of --allow-host-port: a port of the host's loopback, by the name NET_HOST_LOCAL */
 	const char *host;     /* canonical, of NET_RULE_SUBDOMAINS without "*." */
 	struct net_addr addr; /* of NET_RULE_CIDR */
 	unsigned int prefix;  /* 0-128 */
@@ -118,7 +118,7 @@ struct net_policy {
 	enum net_mode mode;
 	const char *mode_origin;
 	unsigned int most_specific; /* a bit for each layer that asks for it */
-	struct net_quota *quotas; /* the first that covers a connection counts */
+	struct net_quota *quotas;   /* the first that covers a connection counts */
 	size_t n_quotas;
 };
 

@@ -85,6 +85,18 @@ const char *srt_check_variable(const char *text);
 const char *srt_check_uuid(const char *text);
 const char *srt_check_mach(const char *text);
 
+#define SRT_NET_TEXT 320u
+/**
+ * srt_net_host(), srt_net_range() - an entry that the checks above accept as the text of a rule of net.h; a zone does not count.
+ * @out: SRT_NET_TEXT bytes
+ * Return: 0; -EINVAL when it is no such entry, or too long. The rule can still be none: hosts are stricter here.
+ */
+int srt_net_host(const char *entry, char *out);
+int srt_net_range(const char *entry, char *out);
+
+/** srt_net_reason() - @text as the reason of a rule: one line, not too long. @out: LIMIT_NET_REASON + 1 bytes */
+void srt_net_reason(const char *text, char *out);
+
 /** srt_domain_covers() - whether every host that @pattern can be is one of @entry (a port in it does not count). */
 bool srt_domain_covers(const char *entry, const char *pattern);
 

@@ -21,7 +21,8 @@
 #include "tries.h"
 
 #define ELSEWHERE 0xc0000201u /* 192.0.2.1, for documentation (RFC 5737) */
-#define TRANSPARENT 19 /* IP_TRANSPARENT of linux/in.h, which can't be included beside libc's headers */
+#define TRANSPARENT \
+	19 /* IP_TRANSPARENT of linux/in.h, which can't be included beside libc's headers */
 #define LOOPBACK_INDEX 1 /* in every network namespace */
 #define MANGLE_PRIORITY (-150)
 

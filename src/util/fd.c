@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "sys.h"
 
 int fd_write_all(int fd, const void *p, size_t n)
 {
@@ -138,4 +139,25 @@ ssize_t fd_recv(int sock, void *p, size_t n, int fds[8], int flags)
 		return -EBADMSG;
 	}
 	return r;
+}
+
+int fd_close_others(const int *keep, size_t n)
+{
+	unsigned int from = 3;
+
+	for (;;) {
+		unsigned int next = ~0u;
+		size_t i;
+		int r = 0;
+
+		for (i = 0; i < n; i++) {
+			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		}
+		if (next > from)
+			r = sys_close_range(from, next == ~0u ? next : next - 1);
+		if (r < 0 || next == ~0u)
+			return r;
+		from = next + 1;
+	}
 }

@@ -20,6 +20,9 @@ int fd_write_file(int dfd, const char *path, const char *s);
 /** fd_is_terminal() - whether @fd is a terminal, or was one until it was hung up. */
 bool fd_is_terminal(int fd);
 
+/** fd_close_others() - close every descriptor above 2 but the @n of @keep (-1: none). Return: 0 or negative errno. */
+int fd_close_others(const int *keep, size_t n);
+
 /** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. Return: 0 or negative errno. */
 int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds);
 

@@ -109,14 +109,7 @@ bool wire_fds_ok(enum wire_type t, size_t n);
  *	RUNNING   STOPPED → RUNNING, ENDED → OVER
  *	OVER      nothing
  */
-enum wire_order {
-	WIRE_BUILDING,
-	WIRE_WIRED,
-	WIRE_HEARD,
-	WIRE_IS_READY,
-	WIRE_RUNNING,
-	WIRE_OVER
-};
+enum wire_order { WIRE_BUILDING, WIRE_WIRED, WIRE_HEARD, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
 
 /** wire_order_step() - PID 1 says @t. Return: 0, or -EPROTO when it may not now; @order is unchanged then. */
 int wire_order_step(enum wire_order *order, enum wire_type t);

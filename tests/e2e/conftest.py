@@ -351,3 +351,25 @@ def deny(session_dir):
                 return target
             log += r.stderr
     pytest.fail(f"can't build {source}: {log or 'no compiler'}")
+
+
+@pytest.fixture(scope="session")
+def internet():
+    """Servers in namespaces of their own (networks.py)."""
+    if os.geteuid() != 0:
+        skip("servers in namespaces of their own need root")
+    from networks import Internet  # which needs what stands here
+
+    net = Internet()
+    yield net
+    net.end()
+
+
+@pytest.fixture
+def net(internet, user, ws, works):
+    from networks import Net
+
+    problem = works(user)
+    if problem:
+        pytest.fail(problem)
+    return Net(internet, user, ws)

@@ -59,7 +59,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        here = f"{self.server.server_address[0]}:{self.server.server_address[1]}"
+        address, port = tuple(self.server.server_address)[:2]  # type: ignore[arg-type]
+        here = f"{address}:{port}"
         log("http", here, self.command, self.path, self.headers.get("Host"))
         if self.path.startswith("/redirect/"):
             self.answer(302, b"", Location="http://" + self.path[len("/redirect/"):])
@@ -79,6 +80,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(bytes(65536))
             except OSError:
                 log("cut", here)
+        elif self.path == "/headers":
+            self.answer(200, f"upgrade={self.headers.get('Upgrade')}\n".encode())
         else:
             self.answer(200, f"{here} {self.command} {self.path} host={self.headers.get('Host')}\n".encode())
 
@@ -180,7 +183,7 @@ def main():
     for a in ("2001:db8::10", "2001:db8::20"):
         lines.append(f"addr add {a}/128 dev lo nodad")
     subprocess.run(ip, input="\n".join(lines).encode(), check=True)
-    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:1 attempts:1\n")):
+    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:4 attempts:1\n")):
         path = WHERE / name
         path.write_text(text)
         path.chmod(0o644)

@@ -116,6 +116,23 @@ def test_allowed_domains_say_that_there_is_no_network(user, ws, srt, home):
     assert r.out == "0\n3\n" and told(r.err) == ["bailey: srt: no filtered network in this release: the command has no network at all"], r
 
 
+def test_domains_become_rules(user, ws, srt, home):
+    """What can't be said is left out where that is no grant, and refused where it would be."""
+    network = {"allowedDomains": ["example.com", "*.co.uk", "[::1]:8080", "b\u00fccher.example", "1.2.3.4:22"],
+               "deniedDomains": ["evil.example.com", "*:25"], "deniedDomainReasons": {"evil.example.com": "a\nreason"},
+               "deniedResolvedAddresses": ["10.1.2.3/8", "fe80::1%eth0"], "strictAllowlist": True}  # fmt: skip
+    home({**SETTINGS, "network": network})
+    r = user.exec([srt, "-d", "-c", "echo ran"], cwd=ws)
+    skipped = [li for li in r.err.splitlines() if "Skipping allowedDomains" in li]
+    assert r.out == "ran\n" and len(skipped) == 1 and "bücher.example: no host can have that name" in skipped[0], r
+    rules = [li.split("Network rule: ")[1] for li in r.err.splitlines() if "Network rule: " in li]
+    assert rules == ["--allow-host example.com", "--allow-host *.co.uk", "--allow-host [::1]:8080", "--allow-host 1.2.3.4:22",
+                     "--deny-host evil.example.com, because a reason", "--deny-host **:25", "--deny-cidr 10.0.0.0/8", "--deny-cidr fe80::1/128"], rules  # fmt: skip
+    path = home({**SETTINGS, "network": {"allowedDomains": [], "deniedDomains": ["b\u00fccher.example"]}})
+    r = user.exec([srt, "-c", "echo ran"], cwd=ws)
+    assert r.rc == 1 and r.out == "" and "network.deniedDomains: 'bücher.example': write its ASCII form" in r.err, (path, r)
+
+
 def told(err):
     """Its lines, without what bailey says of a workspace that can't be idmapped."""
     return [li for li in err.splitlines() if not li.startswith("bailey: notice: running as uid ")]

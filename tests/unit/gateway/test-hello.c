@@ -46,9 +46,16 @@ static void check_looks_like(const void *arg)
 	(void)arg;
 #define LOOKS(s) hello_looks_like((const unsigned char *)(s), sizeof(s) - 1)
 	CHECK(LOOKS("\x16") && LOOKS("\x16\x03") && LOOKS("\x16\x03\x01\x00\x05\x01"));
-	CHECK(!LOOKS("\x15") && !LOOKS("G") && !LOOKS("\x16\x02") && !LOOKS("\x16\x03\x05"));
-	CHECK(!LOOKS("\x16\x03\x01\x40\x01") && !LOOKS("\x16\x03\x01\x00\x00"));
+	CHECK(!LOOKS("G") && !LOOKS("\x13\x03\x01") && !LOOKS("\x19\x03\x01") &&
+	      !LOOKS("\x16\x10"));
 	CHECK(!LOOKS("\x16\x03\x01\x00\x05\x02") && LOOKS("\x16\x03\x01\x40\x00\x01"));
+	CHECK(!LOOKS("\x16\x03\x01\x40\x01\x01") && !LOOKS("\x16\x01\x00\x00\x00\x01"));
+	/* what servers take, though nobody should send it */
+	CHECK(LOOKS("\x16\x03\x05\x00\x05\x01") && LOOKS("\x16\x00\x00\x00\x05\x01"));
+	CHECK(LOOKS("\x16\x03\x01\x00\x00\x16") && LOOKS("\x15\x03\x01\x00\x02\x02"));
+	CHECK(LOOKS("\x15\x00\x00\x00\x02\x01") && !LOOKS("\x15\x00\x00\x00\x02\x02"));
+	CHECK(LOOKS("\x80\x2e\x01\x03\x01") && !LOOKS("\x80\x2e\x02") &&
+	      !LOOKS("\x80\x2e\x01\x00"));
 }
 
 /* The longest one that is read, and one byte more. */

@@ -74,13 +74,20 @@ TEST(addresses_of_no_name)
 		const char *text;
 		int want;
 	} rows[] = {
-		{ "198.18.0.2", 0 },		{ "198.18.0.3", -ENOENT },
-		{ "198.18.0.0", -ENOENT },	{ "198.18.0.1", -ENOENT },
-		{ "198.19.0.2", -ENOENT },	{ "198.17.0.2", -ERANGE },
-		{ "198.20.0.2", -ERANGE },	{ "8.8.8.8", -ERANGE },
-		{ "fd62:6169:6c65:7900::2", 0 }, { "fd62:6169:6c65:7900::3", -ENOENT },
-		{ "fd62:6169:6c65:7900::1:2", -ENOENT }, { "fd62:6169:6c65:7900:1::2", -ENOENT },
-		{ "fd62:6169:6c65:7901::2", -ERANGE }, { "::1", -ERANGE },
+		{ "198.18.0.2", 0 },
+		{ "198.18.0.3", -ENOENT },
+		{ "198.18.0.0", -ENOENT },
+		{ "198.18.0.1", -ENOENT },
+		{ "198.19.0.2", -ENOENT },
+		{ "198.17.0.2", -ERANGE },
+		{ "198.20.0.2", -ERANGE },
+		{ "8.8.8.8", -ERANGE },
+		{ "fd62:6169:6c65:7900::2", 0 },
+		{ "fd62:6169:6c65:7900::3", -ENOENT },
+		{ "fd62:6169:6c65:7900::1:2", -ENOENT },
+		{ "fd62:6169:6c65:7900:1::2", -ENOENT },
+		{ "fd62:6169:6c65:7901::2", -ERANGE },
+		{ "::1", -ERANGE },
 	};
 	struct net_addr a;
 	struct names n;
@@ -144,7 +151,13 @@ static unsigned int read_place(const struct place *p, const char **ret_why)
 
 static void write_lines(struct audit *a, unsigned int n)
 {
-	struct audit_event ev = { .event = "deny", .via = "captured", .host = "one.test", .port = 443, .proto = "tcp", .decision = "deny", .reason = "no \"rule\"\n\x1b[31m" };
+	struct audit_event ev = { .event = "deny",
+				  .via = "captured",
+				  .host = "one.test",
+				  .port = 443,
+				  .proto = "tcp",
+				  .decision = "deny",
+				  .reason = "no \"rule\"\n\x1b[31m" };
 
 	while (n-- > 0) {
 		a->lines = 0; /* of this second */
@@ -349,7 +362,8 @@ TEST(no_proxy_as_curl_reads_it)
 		{ "10.0.0.0/8", NULL, "10.1.2.3", 443, false },
 		{ "10.0.0.0/8", NULL, "11.1.2.3", 443, true },
 		{ "10.1.2.3", NULL, "10.1.2.3", 443, false },
-		{ "::1", NULL, "::1", 443, true }, /* a port that can't be told from the address: brackets say which */
+		{ "::1", NULL, "::1", 443,
+		  true }, /* a port that can't be told from the address: brackets say which */
 		{ "[::1]", NULL, "::1", 443, false },
 		{ "garbage/,,/8,%", "one.test", NULL, 443, true },
 	};
@@ -362,7 +376,8 @@ TEST(no_proxy_as_curl_reads_it)
 
 		REQUIRE(upstream_parse(&u, NULL, "http://proxy.test:1", rows[i].no, &e) == 0);
 		REQUIRE(!rows[i].addr || net_addr_parse(&a, rows[i].addr, strlen(rows[i].addr)));
-		if (!upstream_for(&u, rows[i].host, &a, (uint16_t)rows[i].port, true) == rows[i].proxied)
+		if (!upstream_for(&u, rows[i].host, &a, (uint16_t)rows[i].port, true) ==
+		    rows[i].proxied)
 			FAIL("'%s': %s", rows[i].no, rows[i].host ? rows[i].host : rows[i].addr);
 	}
 }

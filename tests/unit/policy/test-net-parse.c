@@ -140,8 +140,10 @@ static void test_lengths(__attribute__((unused)) const void *arg)
 	for (i = 0; i < sizeof(name); i++)
 		name[i] = i % 64 == 63 ? '.' : 'A';
 	memcpy(want, name, 253);
-	for (i = 0; i < 253; i++)
-		want[i] = want[i] == 'A' ? 'a' : want[i];
+	for (i = 0; i < 253; i++) {
+		if (want[i] == 'A')
+			want[i] = 'a';
+	}
 	want[253] = '\0';
 	canon(name, 63, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	canon(name, 253, want);

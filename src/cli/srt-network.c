@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * srt's network lists become values of --allow-host, --deny-host and --deny-cidr. What no request can name here (net_host_canon() refuses it) is allowed
+ * by nothing and needs no denial: it is left out. A name that is not ASCII can be requested in its other form, so its denial is an error.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "srt.h"
+
+static int add(struct srt *s, const char *option, const struct json_node *at, const char *value,
+	       const char *reason, struct err *e)
+{
+	char line[LIMIT_NET_REASON + 1];
+	struct opt_value v = { .opt = opt_find(s->options->table, option),
+			       .source = &s->source,
+			       .line = at->line,
+			       .column = at->column };
+
+	v.value = arena_strdup(s->arena, value);
+	if (reason) {
+		srt_net_reason(reason, line);
+		v.reason = arena_strdup(s->arena, line);
+	}
+	if (!v.value || (reason && !v.reason) || opt_list_add(&s->options->net, &v) < 0)
+		return sandbox_oom(e);
+	srt_debug(s, "Network rule: --%s %s%s%s", option, value, reason ? ", because " : "",
+		  reason ? line : "");
+	return 0;
+}
+
+static bool is_ascii(const char *text)
+{
+	for (; *text && !((unsigned char)*text & 0x80); text++)
+		;
+	return !*text;
+}
+
+/* Whether the entry says something here. @out: SRT_NET_TEXT bytes. */
+static bool translate(const struct srt *s, const char *key, const char *entry, bool allow,
+		      char *out)
+{
+	struct net_rule rule;
+	struct err e = ERR_INIT;
+
+	if (srt_net_host(entry, out) == 0 &&
+	    net_rule_parse(&rule, out, allow, /* cidr= */ false, /* risky= */ true, POLICY_COMMAND,
+			   "", NULL, s->arena, &e) == 0)
+		return true;
+	srt_debug(s, "Skipping %s entry %s: no host can have that name", key, entry);
+	return false;
+}
+
+static int hosts(struct srt *s, const struct json_node *list, bool allow, struct err *e)
+{
+	const char *key = allow ? "allowedDomains" : "deniedDomains";
+	const struct json_node *k, *reason;
+	char text[SRT_NET_TEXT];
+	int r = 0;
+
+	for (k = list->first; r == 0 && k; k = k->next) {
+		if (!allow && !is_ascii(k->text))
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"%s:%u:%u: network.%s: '%.100s': write its ASCII form (xn--...)",
+				s->source.path, k->line, k->column, key, k->text);
+		if (!translate(s, key, k->text, allow, text))
+			continue;
+		reason = allow ? NULL : srt_node(s->settings.network.denied_reasons, k->text);
+		r = add(s, allow ? "allow-host" : "deny-host", k, text,
+			reason ? reason->text : NULL, e);
+	}
+	return r;
+}
+
+int srt_network(struct srt *s, struct err *e)
+{
+	const struct srt_network *n = &s->settings.network;
+	const struct json_node *k;
+	char text[SRT_NET_TEXT];
+	int r = hosts(s, n->allowed, true, e);
+
+	s->options->i_know = true; /* srt knows no public suffixes */
+	s->options->network =
+		"none"; /* the front is not joined to a gateway yet, and says so (srt.c) */
+	if (r == 0)
+		r = hosts(s, n->denied, false, e);
+	for (k = n->denied_addresses ? n->denied_addresses->first : NULL; r == 0 && k;
+	     k = k->next) {
+		if (srt_net_range(k->text, text) < 0)
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"%s:%u:%u: network.deniedResolvedAddresses: '%.100s' can't be enforced here",
+				s->source.path, k->line, k->column, k->text);
+		r = add(s, "deny-cidr", k, text, NULL, e);
+	}
+	return r;
+}
