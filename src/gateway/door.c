@@ -2,6 +2,7 @@
 #include "door.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -34,6 +35,14 @@ static int make(const struct request *q)
 	fd = socket(q->v6 ? AF_INET6 : AF_INET, q->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* IPv6 takes only configured addresses else: a route is not enough, as it is for IPv4 */
+	if (q->bind && q->v6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &(int){ 1 }, sizeof(int)) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
 	if (q->bind && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
 			bind(fd, (struct sockaddr *)&at, size) < 0)) {
 		int r = -errno;

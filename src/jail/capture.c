@@ -26,6 +26,7 @@
 #define TRANSPARENT_V4 \
 	19 /* IP_TRANSPARENT, IPV6_TRANSPARENT: linux/in.h can't be included beside libc's headers */
 #define TRANSPARENT_V6 75
+#define FREEBIND_V6 78 /* IPV6_FREEBIND */
 #define CAPTURE_PORT 1 /* tcpmux, which nobody uses */
 #define ICMP_ECHO 8
 #define ICMP_ADMIN 13 /* "communication administratively prohibited"; of IPv6: 1 */
@@ -234,6 +235,9 @@ static int open_dns(bool v6)
 		r = set(fd, SOL_IP, IP_PKTINFO, 1);
 	if (r >= 0 && v6)
 		r = set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	/* IPv6 answers only from configured addresses else: a route is not enough, as it is for IPv4 */
+	if (r >= 0 && v6)
+		r = set(fd, IPPROTO_IPV6, FREEBIND_V6, 1);
 	if (r >= 0)
 		r = bind_any(fd, v6, 53);
 	if (r < 0 && fd >= 0)

@@ -236,6 +236,9 @@ static int apply_proc(struct jail_apply *a, struct err *e)
 		r = jail_layer_lost(JAIL_LAYER_PROC, a->spec->allow_degraded, &a->lost, e);
 		return r < 0 ? r : attach_stage(a, "e", "/proc", false, e);
 	}
+	/* before a read-only mount is on it */
+	if (r >= 0 && a->spec->network == JAIL_NETWORK_GATEWAY)
+		a->sysctl = openat(r, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = r < 0 ? err_sys(e, r, "/proc") : attach_fd(a, a->stage.proc, "/proc", e);
 	/*
 	 * all but /proc/sys belong to the host's root alone, whom only a host-root sandbox can be taken for; so does what counts in

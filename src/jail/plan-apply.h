@@ -15,6 +15,7 @@ struct jail_apply {
 	bool staged;       /* the stage is in its place */
 	uint64_t early;    /* bits 1 << index: operations that are done already */
 	struct stage stage;
+	int sysctl; /* O_PATH of /proc/sys as it can be written, where there is a gateway; or -1 */
 	unsigned int
 		foreign; /* bits 1 << fd: regular files on 0-2 for reading that stay on the launcher's mounts */
 };

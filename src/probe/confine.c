@@ -36,8 +36,8 @@ static enum probe_state use_caps(struct probe_answer *a)
 			return probe_missing(a, -errno, "bounding set");
 		}
 	}
-	/* SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE and their locks, KEEP_CAPS_LOCKED */
-	if (prctl(PR_SET_SECUREBITS, 0xefUL, 0, 0, 0) < 0)
+	/* SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE and their locks */
+	if (prctl(PR_SET_SECUREBITS, 0xcfUL, 0, 0, 0) < 0)
 		return probe_missing(a, -errno, "securebits");
 	memset(d, 0, sizeof(d));
 	if (syscall(SYS_capset, &h, d) < 0)

@@ -6,7 +6,7 @@ Names (in /etc/hosts of the namespace) and what serves them; everything that arr
 
     one.test      192.0.2.10, 2001:db8::10   HTTP on 80 and 8080, TLS on 443, a banner on 22, echo on 7 (TCP and UDP)
     two.test      192.0.2.11   HTTP on 80, TLS on 443
-    six.test      2001:db8::20   HTTP on 80; no IPv4
+    six.test      2001:db8::20   HTTP on 80, echo on 7 (UDP); no IPv4
     private.test  10.1.2.3   HTTP on 80
     sub.wild.test 192.0.2.12   HTTP on 80
     loop.test     127.0.0.1   HTTP on 80
@@ -204,6 +204,7 @@ def serve():
     spawn(echo, listen("192.0.2.10", 7))
     spawn(echo_udp, "192.0.2.10", 7)
     spawn(echo_udp, "192.0.2.11", 7)
+    spawn(echo_udp, "2001:db8::20", 7)
 
 
 def main():

@@ -110,6 +110,9 @@ for host in sys.argv[1:]:
     assert r.secs < 4
     r = net([PYTHON, "-c", talk, "192.0.2.11"], "--allow-cidr", "192.0.2.11:7/udp")
     assert r.out == "b'HELLO'\n", r.err
+    talk = talk.replace("AF_INET,", "AF_INET6,")
+    r = net([PYTHON, "-c", talk, "six.test", "2001:db8::20", "2001:db8::10"], "--allow-host", "six.test:7/udp", "--allow-cidr", "[2001:db8::20]:7/udp")
+    assert r.out == "b'HELLO'\nb'HELLO'\nConnectionRefusedError\n", r.err
 
 
 # --- what is not ---
