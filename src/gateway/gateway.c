@@ -20,6 +20,7 @@
 #include "conn.h"
 #include "control.h"
 #include "gw.h"
+#include "own.h"
 #include "quota.h"
 #include "udp.h"
 
@@ -206,6 +207,11 @@ uint64_t gw_ask(struct gateway *g, const char *host,
 	    0)
 		return 0;
 	return ticket;
+}
+
+bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, enum net_proto proto)
+{
+	return own_has(g->own, a) && !own_allowed(&g->policy, a, port, proto);
 }
 
 const char *gw_no_answer(const struct resolve_result *res)
@@ -487,6 +493,9 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (g->epoll < 0)
 		return err_sys(e, -errno, "gateway: epoll");
+	g->own = own_open();
+	if (g->own < 0)
+		return err_sys(e, g->own, "gateway: netlink");
 	for (i = 0; i < ARRAY_SIZE(g->asking); i++)
 		g->asking[i].fd = -1;
 	r = resolve_conf_read(&g->conf, "/etc/resolv.conf", "/etc/hosts", e);
