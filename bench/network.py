@@ -300,7 +300,8 @@ class Bench:
 
     def flood(self, who: Who, ws: str) -> None:
         run = [self.at.bailey, "run", *allow(), "--"]
-        for what, argv in (("bailey", run), ("no gateway", [])):
+        ways: dict[str, list[str]] = {"bailey": run, "no gateway": []}
+        for what, argv in ways.items():
             with self.client(who, run, ws) as victim, self.client(who, argv, ws) as flooder:
                 self.flood_by(who, what, victim, flooder)
 
@@ -354,7 +355,7 @@ class Bench:
         print()
         print(line.format("who", "row", "what", "this", "other", "", "95 %", "target", ""))
         for r in self.at.rows:
-            head = (r["who"], r["bench"].removeprefix("network-"), r["what"] + {"down": ", down", "up": ", up"}.get(r.get("direction"), ""))
+            head = (r["who"], r["bench"].removeprefix("network-"), r["what"] + (f", {r['direction']}" if "direction" in r else ""))
             if "skipped" in r:
                 print(line.format(*head, "", "", "", "", "", "left out: " + r["skipped"]))
                 continue
