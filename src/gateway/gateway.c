@@ -418,7 +418,7 @@ static int take_policy(struct gateway *g, struct err *e)
 static int take_memory(struct gateway *g, struct err *e)
 {
 	struct rlimit files;
-	size_t i, n = LIMIT_CONNS;
+	size_t n = LIMIT_CONNS;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -433,13 +433,7 @@ static int take_memory(struct gateway *g, struct err *e)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->conns == MAP_FAILED || names_init(&g->names) < 0)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
-	/* the first is used first, so that memory is only there when it is needed */
-	for (i = n; i-- > 0;) {
-		g->conns[i].next = g->free;
-		if (g->free)
-			g->free->prev = &g->conns[i];
-		g->free = &g->conns[i];
-	}
+	g->n_conns = n;
 	return 0;
 }
 

@@ -50,7 +50,8 @@ struct gateway {
 	struct audit audit;
 	struct quotas *quotas;
 	struct udp *udp;
-	struct conn *conns;              /* LIMIT_CONNS places */
+	struct conn *conns;              /* places; memory is only there for those that were used */
+	size_t n_conns, n_used;          /* all of them, and how many were ever used */
 	struct conn *free, *live, *dead; /* dead ones are free when this turn of the loop is over */
 	struct conn *slow;               /* wait for their rate */
 	struct conn *again;              /* have more to do than one turn allows */

@@ -24,7 +24,9 @@ static uint32_t rotate(uint32_t v, unsigned int n)
 
 static void block(uint32_t h[8], const unsigned char *p)
 {
-	uint32_t w[64], v[8];
+	uint32_t w[64];
+	uint32_t v0 = h[0], v1 = h[1], v2 = h[2], v3 = h[3], v4 = h[4], v5 = h[5], v6 = h[6],
+		 v7 = h[7];
 	size_t i;
 
 	for (i = 0; i < 16; i++)
@@ -36,19 +38,30 @@ static void block(uint32_t h[8], const unsigned char *p)
 		w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] +
 		       (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
 	}
-	memcpy(v, h, sizeof(v));
+	/* eight variables, which stay in registers: the log writes a line for each connection */
 	for (i = 0; i < 64; i++) {
-		uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-		uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-		uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-		uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+		uint32_t s1 = rotate(v4, 6) ^ rotate(v4, 11) ^ rotate(v4, 25);
+		uint32_t s0 = rotate(v0, 2) ^ rotate(v0, 13) ^ rotate(v0, 22);
+		uint32_t t1 = v7 + s1 + ((v4 & v5) ^ (~v4 & v6)) + k[i] + w[i];
+		uint32_t t2 = s0 + ((v0 & v1) ^ (v0 & v2) ^ (v1 & v2));
 
-		memmove(v + 1, v, 7 * sizeof(*v));
-		v[4] += t1;
-		v[0] = t1 + t2;
+		v7 = v6;
+		v6 = v5;
+		v5 = v4;
+		v4 = v3 + t1;
+		v3 = v2;
+		v2 = v1;
+		v1 = v0;
+		v0 = t1 + t2;
 	}
-	for (i = 0; i < 8; i++)
-		h[i] += v[i];
+	h[0] += v0;
+	h[1] += v1;
+	h[2] += v2;
+	h[3] += v3;
+	h[4] += v4;
+	h[5] += v5;
+	h[6] += v6;
+	h[7] += v7;
 }
 
 void sha256(const void *p, size_t n, unsigned char out[SHA256_SIZE])
