@@ -302,6 +302,6 @@ void capture_ping(int sysctl, gid_t gid)
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%u %u\n", gid, gid);
 
-	if (fd >= 0)
-		(void)write(fd, text, (size_t)n); /* nothing is lost but ping */
+	if (fd >= 0 && write(fd, text, (size_t)n) < 0)
+		return; /* nothing is lost but ping */
 }
