@@ -54,6 +54,7 @@ struct egress {
 	pid_t door_pid;                                   /* 0: none */
 	unsigned int starts;
 	struct upstream upstream;
+	struct gateway_kept *kept; /* of a gateway that died, for the next */
 	struct ask *ask;
 };
 
@@ -219,6 +220,7 @@ static int start(struct egress *g, struct err *e)
 					.uid = (uid_t)-1,
 					.gid = (gid_t)-1 };
 	setup.upstream = &g->upstream;
+	setup.kept = g->kept;
 	for (i = 0; i < s->n_published; i++)
 		setup.published[setup.n_published++] =
 			(struct gateway_published){ .listener = s->published[i].fd,
@@ -409,6 +411,9 @@ int egress_begin(struct run *run, struct err *e)
 			      .control = -1,
 			      .door = -1 };
 	run->egress = g;
+	g->kept = gateway_kept_new();
+	if (!g->kept)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	r = upstream_parse(&g->upstream, either("http_proxy", NULL),
 			   either("https_proxy", "HTTPS_PROXY"), either("no_proxy", "NO_PROXY"), e);
 	if (r < 0)
@@ -559,6 +564,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	cleanup_close(&g->head);
 	cleanup_close(&g->control);
 	cleanup_close(&g->own);
+	(void)gateway_kept_free(g->kept);
 	free(g);
 	run->egress = NULL;
 }

@@ -124,29 +124,104 @@ void control_changed(struct gateway *g)
 	udp_rejudge(g);
 }
 
-/* Return: 0 or negative errno with @e. */
-static int change(struct gateway *g, const struct json_node *root, const char *op, struct err *e)
+/* A change of the rules. */
+struct order {
+	const char *op; /* "allow", "deny", "remove" */
+	const char *rule, *reason;
+	bool cidr, risky;
+	const char *origin;
+};
+
+static struct order order_of(const struct json_node *root, const char *op)
 {
-	const char *text = text_of(root, "rule"), *reason = text_of(root, "reason");
-	bool allow = strcmp(op, "allow") == 0, removes = strcmp(op, "remove") == 0;
+	return (struct order){ .op = op,
+			       .rule = text_of(root, "rule"),
+			       .reason = text_of(root, "reason"),
+			       .cidr = flag_of(root, "cidr"),
+			       .risky = flag_of(root, "risky"),
+			       .origin = flag_of(root, "answered") ? "answered" : "live" };
+}
+
+/* A gateway that is started again does it again. Return: 0, or -ENOSPC with @e: then nothing must change. */
+static int keep(struct gateway *g, const struct order *o, struct err *e)
+{
+	struct gateway_kept *k = g->setup->kept;
+	struct buf b = BUF_INIT(LINE_MAX_BYTES);
+	struct json j = { .out = &b };
+	int r = 0;
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "op", o->op);
+	json_str(&j, "rule", o->rule);
+	if (o->reason)
+		json_str(&j, "reason", o->reason);
+	json_bool(&j, "cidr", o->cidr);
+	json_bool(&j, "risky", o->risky);
+	json_bool(&j, "answered", strcmp(o->origin, "answered") == 0);
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	if (b.failed || k->live_len > GATEWAY_LIVE || b.len > GATEWAY_LIVE - k->live_len) {
+		r = err_set(e, ERR_USAGE, -ENOSPC, "the rules were changed too often");
+	} else {
+		memcpy(k->live + k->live_len, b.data, b.len);
+		/* the line is whole before it counts */
+		__atomic_store_n(&k->live_len, k->live_len + (uint32_t)b.len, __ATOMIC_RELEASE);
+	}
+	buf_done(&b);
+	return r;
+}
+
+/* @again: it was kept, logged and in force before. Return: 0 or negative errno with @e. */
+static int change(struct gateway *g, const struct order *o, bool again, struct err *e)
+{
+	bool removes = strcmp(o->op, "remove") == 0;
 	struct net_rule rule;
 	int r;
 
-	if (!text)
+	if (!o->rule)
 		return err_set(e, ERR_USAGE, -EINVAL, "rule: expected a string");
-	r = net_rule_parse(&rule, text, allow, flag_of(root, "cidr"), flag_of(root, "risky"),
-			   POLICY_LIVE, "live", reason, &g->arena, e);
+	r = net_rule_parse(&rule, o->rule, strcmp(o->op, "allow") == 0, o->cidr, o->risky,
+			   POLICY_LIVE, o->origin, o->reason, &g->arena, e);
+	if (r == 0 && !again)
+		r = keep(g, o, e);
 	if (r < 0)
 		return r;
 	if (!remove_live(g, &rule) && removes)
-		return err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'", text);
+		return err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'", o->rule);
 	if (!removes)
 		r = net_policy_add(&g->policy, &rule, e);
-	if (r < 0)
+	if (r < 0 || again)
 		return r;
-	log_change(g, op, &rule);
+	log_change(g, o->op, &rule);
 	control_changed(g);
 	return 0;
+}
+
+static bool is_change(const char *op)
+{
+	return op &&
+	       (strcmp(op, "allow") == 0 || strcmp(op, "deny") == 0 || strcmp(op, "remove") == 0);
+}
+
+void control_replay(struct gateway *g)
+{
+	const struct gateway_kept *k = g->setup->kept;
+	size_t left = k->live_len <= GATEWAY_LIVE ? k->live_len : 0;
+	const char *p = k->live, *nl;
+
+	for (; (nl = memchr(p, '\n', left)); left -= (size_t)(nl + 1 - p), p = nl + 1) {
+		struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
+		const struct json_node *root = NULL;
+		struct order o = { .op = NULL };
+
+		if ((size_t)(nl - p) < LINE_MAX_BYTES &&
+		    json_read("kept", p, (size_t)(nl - p), &a, &root, NULL) == 0 &&
+		    root->type == JSON_OBJECT)
+			o = order_of(root, text_of(root, "op"));
+		if (is_change(o.op))
+			(void)change(g, &o, true, NULL); /* it was possible before */
+		arena_done(&a);
+	}
 }
 
 static void reply_policy(struct gateway *g, struct client *c)
@@ -205,7 +280,7 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 	const char *id = text_of(root, "id"), *decision = text_of(root, "decision");
 	unsigned long n = id ? strtoul(id, NULL, 10) : 0;
 	const struct conn *c = conn_asked(g, (unsigned int)n);
-	struct net_rule rule;
+	struct order o;
 	bool never, always;
 	char text[NET_HOST_MAX + 64], addr[NET_ADDR_TEXT];
 	int r;
@@ -227,17 +302,15 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 		(void)snprintf(text, sizeof(text),
 			       net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u", addr,
 			       c->port);
-	r = net_rule_parse(&rule, text, always, !*c->host, true, POLICY_LIVE, "answered", NULL,
-			   &g->arena, e);
+	o = (struct order){ .op = always ? "allow" : "deny",
+			    .rule = text,
+			    .cidr = !*c->host,
+			    .risky = true,
+			    .origin = "answered" };
+	r = change(g, &o, false, e);
 	if (r < 0)
 		return r;
-	(void)remove_live(g, &rule);
-	r = net_policy_add(&g->policy, &rule, e);
-	if (r < 0)
-		return r;
-	log_change(g, always ? "allow" : "deny", &rule);
 	conn_answer(g, (unsigned int)n, always, "denied when asked");
-	control_changed(g);
 	return 0;
 }
 
@@ -246,6 +319,7 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 	struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
 	const struct json_node *root = NULL;
 	struct err e = ERR_INIT;
+	struct order o;
 	const char *op;
 	int r = json_read("control", line, n, &a, &root, &e);
 
@@ -263,9 +337,10 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 		reply_plain(g, c, NULL);
 	} else if (op && strcmp(op, "answer") == 0) {
 		reply_plain(g, c, answer_ask(g, root, &e) < 0 ? e.msg : NULL);
-	} else if (op && (strcmp(op, "allow") == 0 || strcmp(op, "deny") == 0 ||
-			  strcmp(op, "remove") == 0)) {
-		reply_plain(g, c, change(g, root, op, &e) < 0 ? e.msg : NULL);
+	} else if (is_change(op)) {
+		o = order_of(root, op);
+		o.origin = "live";
+		reply_plain(g, c, change(g, &o, false, &e) < 0 ? e.msg : NULL);
 	} else {
 		reply_plain(g, c,
 			    "op: expected allow, deny, remove, policy, status, ask or answer");

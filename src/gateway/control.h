@@ -26,4 +26,7 @@ bool control_ask(struct gateway *g, struct conn *c);
 /** control_changed() - rules have changed: judge everything that is open again. */
 void control_changed(struct gateway *g);
 
+/** control_replay() - before the filter: what changed while another gateway lived. */
+void control_replay(struct gateway *g);
+
 #endif

@@ -130,6 +130,21 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+struct gateway_kept *gateway_kept_new(void)
+{
+	void *p = mmap(NULL, sizeof(struct gateway_kept), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+struct gateway_kept *gateway_kept_free(struct gateway_kept *k)
+{
+	if (k)
+		(void)munmap(k, sizeof(*k));
+	return NULL;
+}
+
 bool gateway_address(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
 {
 	return gw_addr_of(ss, ret, ret_port);
@@ -418,6 +433,7 @@ static int take_policy(struct gateway *g, struct err *e)
 static int take_memory(struct gateway *g, struct err *e)
 {
 	struct rlimit files;
+	int r;
 	size_t n = LIMIT_CONNS;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -431,8 +447,13 @@ static int take_memory(struct gateway *g, struct err *e)
 	}
 	g->conns = mmap(NULL, LIMIT_CONNS * sizeof(*g->conns), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (g->conns == MAP_FAILED || names_init(&g->names) < 0)
+	if (g->conns == MAP_FAILED)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
+	r = names_init(&g->names, &g->setup->kept->names);
+	if (r < 0)
+		return err_set(e, ERR_SYSTEM, r,
+			       "gateway: the names of the one before can't be believed");
+	control_replay(g);
 	g->n_conns = n;
 	return 0;
 }

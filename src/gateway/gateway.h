@@ -16,6 +16,7 @@
 
 #include "audit.h"
 #include "door.h"
+#include "names.h"
 #include "policy/policy.h"
 #include "upstream.h"
 #include "util/util.h"
@@ -27,6 +28,21 @@ struct gateway_published {
 	int listener;  /* on the host */
 	uint16_t port; /* inside, on loopback */
 };
+
+#define GATEWAY_LIVE 65536u
+
+/* What outlives a gateway that dies. It is shared with it, so what stands there is read as if anybody had written it. */
+struct gateway_kept {
+	struct names_kept names;
+	uint32_t live_len; /* of live: changes of the rules, a line of JSON each, as the control socket takes them */
+	char live[GATEWAY_LIVE];
+};
+
+/** gateway_kept_new() - Return: shared memory, zeroed; NULL. */
+struct gateway_kept *gateway_kept_new(void);
+
+/** gateway_kept_free() - Return: NULL. */
+struct gateway_kept *gateway_kept_free(struct gateway_kept *k);
 
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
 struct gateway_setup {
@@ -44,6 +60,7 @@ struct gateway_setup {
 	bool v6;     /* the sandbox has IPv6 */
 	bool ask;    /* what no rule speaks of is asked about, over the control socket */
 	uid_t owner; /* who may control it */
+	struct gateway_kept *kept;
 	const struct upstream *upstream; /* the caller's own proxies, or NULL */
 	const struct net_policy *policy;
 	const char *id;

@@ -11,33 +11,6 @@
 static const unsigned char prefix4[14] = { [10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18 };
 static const unsigned char prefix6[8] = { 0xfd, 'b', 'a', 'i', 'l', 'e', 'y', 0 };
 
-static void *memory(size_t n)
-{
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-int names_init(struct names *names)
-{
-	*names = (struct names){ .host = memory((size_t)NAMES_MAX * sizeof(*names->host)),
-				 .slots = memory(SLOTS * sizeof(*names->slots)) };
-	if (names->host && names->slots)
-		return 0;
-	names_done(names);
-	return -ENOMEM;
-}
-
-void names_done(struct names *names)
-{
-	if (names->host)
-		(void)munmap(names->host, (size_t)NAMES_MAX * sizeof(*names->host));
-	if (names->slots)
-		(void)munmap(names->slots, SLOTS * sizeof(*names->slots));
-	*names = (struct names){ .host = NULL };
-}
-
 /* FNV-1a. Whoever chooses names can make them collide: then 8,192 names are compared, once for each question. */
 static uint32_t hash(const char *s)
 {
@@ -58,6 +31,49 @@ static uint16_t *slot(const struct names *names, const char *host)
 	return &names->slots[i];
 }
 
+/* Whether number @i is a name, and no name before it. */
+static bool is_name(const struct names *names, unsigned int i)
+{
+	const char *host = names->host[i];
+	char canon[NET_HOST_MAX + 1];
+	size_t len = strnlen(host, sizeof(names->host[i]));
+
+	return len > 0 && len <= NET_HOST_MAX &&
+	       net_host_canon(host, len, canon, NULL) == (int)len &&
+	       memcmp(canon, host, len) == 0 && !*slot(names, host);
+}
+
+int names_init(struct names *names, struct names_kept *kept)
+{
+	unsigned int n = kept->n;
+
+	*names =
+		(struct names){ .host = kept->host,
+				.kept = kept,
+				.slots = mmap(NULL, SLOTS * sizeof(*names->slots),
+					      PROT_READ | PROT_WRITE,
+					      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) };
+	if (names->slots == MAP_FAILED) {
+		names->slots = NULL;
+		return -ENOMEM;
+	}
+	if (n > NAMES_MAX)
+		return -EBADMSG;
+	for (; names->n < n; names->n++) {
+		if (!is_name(names, names->n))
+			return -EBADMSG;
+		*slot(names, names->host[names->n]) = (uint16_t)(names->n + 1);
+	}
+	return 0;
+}
+
+void names_done(struct names *names)
+{
+	if (names->slots)
+		(void)munmap(names->slots, SLOTS * sizeof(*names->slots));
+	*names = (struct names){ .host = NULL };
+}
+
 int names_find(const struct names *names, const char *host)
 {
 	return *slot(names, host) - 1 < 0 ? -ENOENT : *slot(names, host) - 1;
@@ -74,6 +90,8 @@ int names_get(struct names *names, const char *host)
 		return -ENOSPC;
 	memcpy(names->host[names->n], host, len + 1);
 	*s = (uint16_t)++names->n;
+	/* the name is whole before it counts */
+	__atomic_store_n(&names->kept->n, names->n, __ATOMIC_RELEASE);
 	return *s - 1;
 }
 

@@ -13,14 +13,25 @@
 
 #define NAMES_MAX 8192u /* of one sandbox; one more is refused */
 
+/* What outlives a gateway that dies: memory that it shares with its supervisor. */
+struct names_kept {
+	uint32_t n;
+	char host[NAMES_MAX][NET_HOST_MAX + 1]; /* only there where it is used */
+};
+
 struct names {
-	char (*host)[NET_HOST_MAX + 1]; /* by number; memory that is only there when it is used */
+	char (*host)[NET_HOST_MAX + 1]; /* by number */
+	struct names_kept *kept;        /* borrowed */
 	uint16_t *slots;                /* a hash table of numbers + 1 */
 	unsigned int n;
 };
 
-/** names_init() - Return: 0 or -ENOMEM. */
-int names_init(struct names *names);
+/**
+ * names_init() - take over the names of a gateway before us.
+ * @kept: zeroed at first; what stands there is believed only when it is what a gateway writes
+ * Return: 0; -EBADMSG: it is not; -ENOMEM.
+ */
+int names_init(struct names *names, struct names_kept *kept);
 
 /** names_done() - free. */
 void names_done(struct names *names);

@@ -310,6 +310,28 @@ def test_the_gateway_dies_and_comes_back(net):
     assert b"/6 host=one.test" in out, err
 
 
+def test_rules_and_addresses_outlive_a_gateway(net, ws):
+    """What was changed while it lived holds, and no name has another's address after it."""
+    script = f"""getent ahostsv4 one.test | head -1; getent ahostsv4 two.test | head -1
+touch asked; until [ -e go ]; do sleep 0.1; done
+getent ahostsv4 two.test | head -1; getent ahostsv4 one.test | head -1
+{' '.join([*CLEAN, *CURL])} http://one.test/; {' '.join([*CLEAN, *CURL])} http://two.test/; {' '.join([*CLEAN, *CURL])} http://sub.wild.test/"""
+    p = net.start(script, "--allow-host", "one.test", "--allow-host", "two.test")
+    try:
+        assert wait_for(lambda: (ws / "asked").exists(), 8)
+        run = net.run_id()
+        assert net.network("deny", run, "one.test").rc == 0 and net.network("allow", run, "sub.wild.test").rc == 0
+        for pid in gateways_of(p.pid):
+            os.kill(pid, signal.SIGKILL)
+        (ws / "go").touch()
+        out, err = p.communicate(timeout=TIMEOUT)
+    finally:
+        p.kill()
+    addresses = [line.split()[0] for line in out.decode().splitlines() if "STREAM" in line]
+    assert len(addresses) == 3 and addresses[1] == addresses[2] and addresses[0] != addresses[1], (out, err)  # one.test is denied now
+    assert b"host=one.test" not in out and b"host=two.test" in out and b"host=sub.wild.test" in out, (out, err)
+
+
 def test_nobody_is_left_when_bailey_is_killed(net):
     p = net.start([*CLEAN, *CURL, "-m", "60", "http://one.test/slow", "-o", "/dev/null"], "--allow-host", "one.test")
     gateways = wait_for(lambda: gateways_of(p.pid), 8)

@@ -41,6 +41,8 @@ TEST(sha256_of_known_texts)
 	CHECK_STR(sum, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+static struct names_kept kept; /* each test is a process */
+
 TEST(a_name_keeps_its_address_and_nobody_else_gets_it)
 {
 	struct names n;
@@ -48,7 +50,7 @@ TEST(a_name_keeps_its_address_and_nobody_else_gets_it)
 	char host[32], text[NET_ADDR_TEXT];
 	unsigned int i;
 
-	REQUIRE(names_init(&n) == 0);
+	REQUIRE(names_init(&n, &kept) == 0);
 	CHECK(names_find(&n, "one.test") == -ENOENT);
 	for (i = 0; i < NAMES_MAX; i++) {
 		(void)snprintf(host, sizeof(host), "h%u.test", i);
@@ -99,13 +101,48 @@ TEST(addresses_of_no_name)
 	struct names n;
 	size_t i;
 
-	REQUIRE(names_init(&n) == 0 && names_get(&n, "one.test") == 0);
+	REQUIRE(names_init(&n, &kept) == 0 && names_get(&n, "one.test") == 0);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		REQUIRE(net_addr_parse(&a, rows[i].text, strlen(rows[i].text)));
 		if (names_by_addr(&n, &a) != rows[i].want)
 			FAIL("%s: %d", rows[i].text, names_by_addr(&n, &a));
 	}
 	names_done(&n);
+}
+
+TEST(names_outlive_their_gateway_when_they_can_be_believed)
+{
+	static struct names_kept good;
+	struct names n;
+	unsigned int i;
+	char *const bad[] = { kept.host[0], kept.host[1], kept.host[2] };
+
+	REQUIRE(names_init(&n, &kept) == 0);
+	CHECK(names_get(&n, "one.test") == 0 && names_get(&n, "two.test") == 1 &&
+	      names_get(&n, "three.test") == 2);
+	names_done(&n);
+	REQUIRE(names_init(&n, &kept) == 0);
+	CHECK(n.n == 3 && names_find(&n, "two.test") == 1 && names_get(&n, "four.test") == 3);
+	names_done(&n);
+	good = kept;
+	for (i = 0; i < ARRAY_SIZE(bad);
+	     i++) { /* no name, twice the same, no end, another spelling */
+		kept = good;
+		bad[i][0] = '\n';
+		CHECK(names_init(&n, &kept) == -EBADMSG);
+		kept = good;
+		memcpy(bad[i], "four.test", sizeof("four.test"));
+		CHECK(names_init(&n, &kept) == -EBADMSG);
+		kept = good;
+		memset(bad[i], 'a', sizeof(kept.host[0]));
+		CHECK(names_init(&n, &kept) == -EBADMSG);
+		kept = good;
+		bad[i][0] = 'T';
+		CHECK(names_init(&n, &kept) == -EBADMSG);
+	}
+	kept = good;
+	kept.n = NAMES_MAX + 1;
+	CHECK(names_init(&n, &kept) == -EBADMSG);
 }
 
 /* --- the log --- */
