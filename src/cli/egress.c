@@ -60,9 +60,7 @@ struct egress {
 
 bool egress_wanted(const struct sandbox *s)
 {
-	/* a front says itself that its command has no network */
-	return (s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW) &&
-	       !s->options->front;
+	return s->net.mode == NET_MODE_DENY || s->net.mode == NET_MODE_ALLOW;
 }
 
 enum jail_network egress_kind(const struct sandbox *s)

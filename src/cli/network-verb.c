@@ -24,22 +24,27 @@ static size_t own_rows(struct verb *v, struct opt *table)
 		OPT_GROUP("Output"),
 		OPT_FLAG(
 			"json", &v->json, NULL, "Print JSON",
-			"check and ls print an array, log a line for each event, policy an object. Of check, each element has the keys \"target\", \"host\", "
+			"From check and ls an array, from log a line for each event, from policy an object. Of check, each element has the keys \"target\", \"host\", "
 			"\"address\", \"port\", \"protocol\", \"allowed\", \"any_protocol\" (bytes other than TLS and HTTP may pass), \"class\" (of an address, or "
 			"null), \"rule\" (an object, or null) and \"why\"."),
 		OPT_GROUP("log"),
-		OPT_FLAG("follow", &v->log.follow, NULL, "Go on until the run ends", NULL),
-		OPT_FLAG("denied", &v->log.denied, NULL, "Only what was denied", NULL),
+		OPT_FLAG("follow", &v->log.follow, NULL, "Go on until the run ends",
+			 "New lines are printed as they come."),
+		OPT_FLAG("denied", &v->log.denied, NULL, "Only what was denied",
+			 "Refusals, and no more."),
 		OPT_FLAG(
 			"verify", &v->log.verify, NULL,
 			"Print nothing but whether the log is whole",
 			"Each line has the hash of the one before, and the last one's is kept elsewhere: lines that were edited, removed, put in another order or cut off are found."),
-		OPT_STRING("limit", &v->limit, NULL, "N", "Only the last N lines", NULL),
+		OPT_STRING("limit", &v->limit, NULL, "N", "Only the last N lines",
+			   "With --denied, the last N refusals."),
 		OPT_GROUP("allow, deny, remove"),
 		OPT_FLAG("cidr", &v->cidr, NULL,
-			 "RULE is an address or a range, as for --allow-cidr", NULL),
+			 "RULE is an address or a range, as for --allow-cidr",
+			 "Without it RULE is a host, as for --allow-host."),
 		OPT_STRING("reason", &v->reason, NULL, "TEXT",
-			   "Why, for the log and whoever is refused", NULL),
+			   "Why, for the log and whoever is refused",
+			   "It stands in the log, and is said where the rule denies something."),
 		OPT_GROUP("check"),
 		OPT_STRING("address", &v->address, NULL, "ADDRESS",
 			   "Judge also that the name has this address",
@@ -79,7 +84,7 @@ static const struct opt *options(void)
 
 const struct command_words network_verb_words = {
 	.about =
-		"check says whether a sandbox with these options could reach HOST:PORT (behind the port may stand /udp; IPv6 addresses stand in brackets), which "
+		"With check, bailey says whether a sandbox with these options could reach HOST:PORT (behind the port may stand /udp; IPv6 addresses stand in brackets), which "
 		"rule decides that, and which option would change it. It runs nothing, asks no server, and takes every option of 'bailey run'.\n\n"
 		"ls lists the runs that have used a network, log prints what one of them has reached and what was refused. "
 		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. "

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "srt.h"
 
 #define SAFE_DIRECTORIES 8 /* more of them are "*" */
@@ -32,6 +33,17 @@ static const char *const proxies[] = {
 	"CLOUDSDK_PROXY_USERNAME",
 	"CLOUDSDK_PROXY_PASSWORD",
 	"SRT_ALLOW_NESTED_USERNS",
+};
+
+/* As srt, beside those of every run. */
+static const char *const more_proxies[] = {
+	"FTP_PROXY=socks5h://127.0.0.1:1080",
+	"ftp_proxy=socks5h://127.0.0.1:1080",
+	"GRPC_PROXY=http://127.0.0.1:3128",
+	"grpc_proxy=http://127.0.0.1:3128",
+	"RSYNC_PROXY=127.0.0.1:3128",
+	"DOCKER_HTTP_PROXY=http://127.0.0.1:3128",
+	"DOCKER_HTTPS_PROXY=http://127.0.0.1:3128",
 };
 
 static bool named(const char *entry, const char *name)
@@ -165,7 +177,7 @@ char **srt_env(const struct srt *s)
 		;
 	if (count > LIMIT_ENV)
 		return NULL;
-	env = arena_alloc(s->arena, (count + 8 + 4ul * (SAFE_DIRECTORIES + 1)) * sizeof(*env));
+	env = arena_alloc(s->arena, (count + 32 + 4ul * (SAFE_DIRECTORIES + 1)) * sizeof(*env));
 	for (i = 0; env && i < count; i++) {
 		if (strchr(environ[i], '=') && !withheld(s, environ[i]))
 			env[n++] = environ[i];
@@ -176,6 +188,10 @@ char **srt_env(const struct srt *s)
 	put(env, &n, arena_strdup(s->arena, "SANDBOX_RUNTIME=1"), &failed);
 	if (!s->settings.fs_disabled)
 		put(env, &n, arena_printf(s->arena, "TMPDIR=%s", temporary()), &failed);
+	for (i = 0; srt_has_network(s) && egress_env[i]; i++)
+		put(env, &n, arena_strdup(s->arena, egress_env[i]), &failed);
+	for (i = 0; srt_has_network(s) && i < ARRAY_SIZE(more_proxies); i++)
+		put(env, &n, arena_strdup(s->arena, more_proxies[i]), &failed);
 	env[n] = NULL;
 	return failed ? NULL : env;
 }

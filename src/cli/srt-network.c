@@ -73,6 +73,12 @@ static int hosts(struct srt *s, const struct json_node *list, bool allow, struct
 	return r;
 }
 
+/* An empty list is no network at all, and no proxy. */
+bool srt_has_network(const struct srt *s)
+{
+	return s->settings.network.allowed && s->settings.network.allowed->first;
+}
+
 int srt_network(struct srt *s, struct err *e)
 {
 	const struct srt_network *n = &s->settings.network;
@@ -81,8 +87,8 @@ int srt_network(struct srt *s, struct err *e)
 	int r = hosts(s, n->allowed, true, e);
 
 	s->options->i_know = true; /* srt knows no public suffixes */
-	s->options->network =
-		"none"; /* the front is not joined to a gateway yet, and says so (srt.c) */
+	if (!srt_has_network(s))
+		s->options->network = "none";
 	if (r == 0)
 		r = hosts(s, n->denied, false, e);
 	for (k = n->denied_addresses ? n->denied_addresses->first : NULL; r == 0 && k;

@@ -244,8 +244,8 @@ static void say_missing(const struct srt *s)
 	const struct json_node *k;
 	bool mask = false;
 
-	if (n->allowed->n || n->http_proxy_port || n->socks_proxy_port)
-		say("bailey: srt: no filtered network in this release: the command has no network at all");
+	if (n->http_proxy_port || n->socks_proxy_port)
+		say("bailey: srt: httpProxyPort and socksProxyPort are not used in this release: bailey's own proxies filter");
 	for (k = s->settings.credential_files ? s->settings.credential_files->first : NULL; k;
 	     k = k->next)
 		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;

@@ -58,6 +58,9 @@ int srt_denied_write(struct srt *s, const struct opt_source *source, const struc
 /** srt_network() - values of the network options that say what s->settings say. Return: as srt_policy(). */
 int srt_network(struct srt *s, struct err *e);
 
+/** srt_has_network() - whether some host is allowed; else there is no network at all. */
+bool srt_has_network(const struct srt *s);
+
 /** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
 int srt_names(struct srt *s, struct err *e);
 

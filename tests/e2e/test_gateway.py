@@ -452,6 +452,15 @@ def test_without_anyone_to_ask_it_is_a_no(net):
     assert r.rc != 0 and "one.test:80 denied" in r.err
 
 
+def test_srt_settings(net, ws):
+    (ws / "srt.json").write_text(json.dumps({"filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []},
+                                             "network": {"allowedDomains": ["one.test", "*.wild.test"], "deniedDomains": ["two.test"]}}))
+    for env in WAYS:
+        for host, works in (("one.test", True), ("sub.wild.test", True), ("wild.test", False), ("two.test", False)):
+            r = net(None, "-s", "srt.json", "--", *env, *CURL, f"http://{host}/", verb="srt")
+            assert (f"host={host}" in r.out) == works, (host, r)
+
+
 # --- ports, budgets ---
 
 

@@ -110,10 +110,15 @@ def test_debug_lines(user, ws, srt):
         assert "No config found at" in r.err and "Original command: true" in r.err
 
 
-def test_allowed_domains_say_that_there_is_no_network(user, ws, srt, home):
+def test_allowed_domains_are_a_network(user, ws, srt, home):
+    """With its proxies, and nothing beside loopback; an empty list is none."""
     home({**SETTINGS, "network": {"allowedDomains": ["example.com"], "deniedDomains": []}})
+    r = user.exec([srt, "-c", "echo $HTTPS_PROXY $FTP_PROXY; cat /proc/net/dev | wc -l; curl -s -m 5 http://192.0.2.1/ || curl -s -m 5 --noproxy '*' http://192.0.2.1/ || echo refused"], cwd=ws)
+    assert r.out.startswith("http://127.0.0.1:3128 socks5h://127.0.0.1:1080\n3\n") and "denied" in r.out, r
+    assert any("192.0.2.1:80 denied" in line for line in told(r.err)), r
+    home({**SETTINGS, "network": {"allowedDomains": [], "deniedDomains": []}})
     r = user.exec([srt, "-c", "env | grep -ci _proxy; cat /proc/net/dev | wc -l"], cwd=ws)
-    assert r.out == "0\n3\n" and told(r.err) == ["bailey: srt: no filtered network in this release: the command has no network at all"], r
+    assert r.out == "0\n3\n" and told(r.err) == [], r
 
 
 def test_domains_become_rules(user, ws, srt, home):
