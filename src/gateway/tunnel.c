@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Through the caller's own proxy: CONNECT, with its user and password, and the answer to that. */
+/*
+ * Through the caller's own proxy: CONNECT, with its user and password, and the answer to that. Plain HTTP goes the same way, although some
+ * proxies take CONNECT for port 443 alone: a request that the proxy reads itself carries the password beside words of the sandbox, and TRACE,
+ * or a page about an error, can repeat all of it.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +38,19 @@ void tunnel_begin(struct gateway *g, struct conn *c)
 	explicit_bzero(text, sizeof(text));
 }
 
+static void refusal(const struct conn *c, int status, char *out, size_t size)
+{
+	const char *more = "";
+	char port[48];
+
+	(void)snprintf(port, sizeof(port), ": it refuses CONNECT to port %u", c->port);
+	if (status == 407)
+		more = ": it wants a user and a password (HTTPS_PROXY=http://USER:PASSWORD@…)";
+	else if (status == 403)
+		more = port;
+	(void)snprintf(out, size, "the upstream proxy answers %d%s", status, more);
+}
+
 bool tunnel_step(struct gateway *g, struct conn *c)
 {
 	const struct http_slice method = http_slice("CONNECT");
@@ -58,11 +75,7 @@ bool tunnel_step(struct gateway *g, struct conn *c)
 	if (r < 0) {
 		conn_failed(g, c, "the upstream proxy gives no answer that can be read");
 	} else if (h.status / 100 != 2) {
-		(void)snprintf(
-			why, sizeof(why), "the upstream proxy answers %d%s", h.status,
-			h.status == 407 ?
-				": it wants a user and a password (HTTPS_PROXY=http://USER:PASSWORD@…)" :
-				"");
+		refusal(c, h.status, why, sizeof(why));
 		conn_failed(g, c, why);
 	} else if (recv(c->server.watch.fd, scratch, h.len, MSG_DONTWAIT) != (ssize_t)h.len) {
 		conn_failed(g, c, "the upstream proxy has gone");
