@@ -130,6 +130,7 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 	const struct net_request q = conn_request(c);
 	struct audit_event ev = gw_event(event, via_name(c->via), &q, &c->verdict);
 
+	conn_log_open(g, c);
 	ev.decision = decision;
 	if (why)
 		ev.reason = why;
@@ -139,6 +140,20 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 		ev.received = c->down.bytes;
 		ev.ms = g->now - c->began;
 	}
+	audit_write(&g->audit, &ev);
+}
+
+void conn_log_open(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+	struct audit_event ev = gw_event("open", via_name(c->via), &q, &c->verdict);
+
+	if (!c->log_open)
+		return;
+	c->log_open = false;
+	ev.decision = "allow";
+	ev.counts = true; /* of nothing: what has passed by now stands in the last line */
+	ev.ms = g->now - c->began;
 	audit_write(&g->audit, &ev);
 }
 

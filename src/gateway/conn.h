@@ -109,6 +109,7 @@ struct conn {
 	bool second;          /* the first request is over */
 	bool last;            /* nothing may follow this request */
 	bool logged;          /* that it was opened */
+	bool log_open;        /* and that line is still to be written */
 	unsigned int stage;   /* of SOCKS: greeting, password, request */
 	unsigned int refusal; /* enum socks_status */
 };
@@ -155,6 +156,13 @@ void conn_close(struct gateway *g, struct conn *c, bool reset);
 
 /** conn_refuse() - log why, reset. */
 void conn_refuse(struct gateway *g, struct conn *c, const char *why);
+
+/**
+ * conn_log_open() - write that @c was opened, if that is still to be done.
+ *
+ * conn_step() does so at its end, when the first bytes are on their way and both ends have something to do; any other line about @c comes after it.
+ */
+void conn_log_open(struct gateway *g, struct conn *c);
 
 /** conn_log() - a line about @c. @decision, @why: or NULL */
 void conn_log(struct gateway *g, struct conn *c, const char *event, const char *decision,

@@ -28,8 +28,7 @@ void conn_opened(struct gateway *g, struct conn *c)
 	c->deadline = g->now + SILENT_MS;
 	c->server.writable = true;
 	c->server.readable = true;
-	c->logged = true;
-	conn_log(g, c, "open", "allow", NULL);
+	c->logged = c->log_open = true;
 	proxy_opened(g, c);
 	if (c->via == VIA_PUBLISHED) {
 		c->talk = TALK_OPAQUE;
@@ -81,8 +80,10 @@ void conn_dial(struct gateway *g, struct conn *c)
 			c->next_addr++;
 			c->state = CONN_DIAL;
 			c->deadline = g->now + (c->next_addr < c->n_addrs ? DIAL_NEXT_MS : DIAL_MS);
-			if (r == 0)
+			if (r == 0) {
 				opened(g, c);
+				conn_log_open(g, c); /* no step follows in this turn */
+			}
 			return;
 		}
 		gw_close(&c->server.watch);

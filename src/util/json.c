@@ -3,25 +3,36 @@
 
 #include <string.h>
 
+/* How many bytes of @s stand for themselves. */
+static size_t plain_len(const unsigned char *s)
+{
+	size_t len = 0, n;
+
+	while (s[len] >= 0x20 && s[len] != 0x7f && s[len] != '"' && s[len] != '\\' &&
+	       (n = buf_utf8_len(s + len)) > 0)
+		len += n;
+	return len;
+}
+
 static void put_string(struct buf *b, const char *str)
 {
 	const unsigned char *s = (const unsigned char *)str;
 	size_t n;
 
 	buf_puts(b, "\"");
-	while (*s) {
-		n = buf_utf8_len(s);
-		if (n == 0) {
-			buf_puts(b, "\\ufffd");
-			n = 1;
-		} else if (*s == '"' || *s == '\\') {
-			buf_printf(b, "\\%c", *s);
-		} else if (*s < 0x20 || *s == 0x7f) {
-			buf_printf(b, "\\u%04x", *s);
-		} else {
-			buf_add(b, s, n);
-		}
+	for (;;) {
+		n = plain_len(s);
+		buf_add(b, s, n);
 		s += n;
+		if (!*s)
+			break;
+		if (*s == '"' || *s == '\\')
+			buf_printf(b, "\\%c", *s);
+		else if (*s < 0x20 || *s == 0x7f)
+			buf_printf(b, "\\u%04x", *s);
+		else
+			buf_puts(b, "\\ufffd");
+		s++;
 	}
 	buf_puts(b, "\"");
 }
