@@ -46,10 +46,15 @@ static void base64(const unsigned char *p, size_t n, char *out)
 				 (i + 1 < n ? (unsigned int)p[i + 1] << 8 : 0) |
 				 (i + 2 < n ? p[i + 2] : 0);
 
-		*out++ = set[v >> 18];
-		*out++ = set[v >> 12 & 63];
-		*out++ = i + 1 < n ? set[v >> 6 & 63] : '=';
-		*out++ = i + 2 < n ? set[v & 63] : '=';
+		out[0] = set[v >> 18];
+		out[1] = set[v >> 12 & 63];
+		out[2] = '=';
+		if (i + 1 < n)
+			out[2] = set[v >> 6 & 63];
+		out[3] = '=';
+		if (i + 2 < n)
+			out[3] = set[v & 63];
+		out += 4;
 	}
 	*out = '\0';
 }

@@ -163,7 +163,7 @@ static const struct jail_searched *remembered(const struct finder *f, size_t i, 
 		const struct jail_searched *at = &s[(i + k) % n];
 
 		/* a directory that was moved is the same, but those in it have other names */
-		if (at->changed && at->ino == st.st_ino && at->dev == st.st_dev)
+		if (at->changed && at->path && at->ino == st.st_ino && at->dev == st.st_dev)
 			return at->changed == changed(&st) && strcmp(at->path, path) == 0 ? at :
 											    NULL;
 	}
