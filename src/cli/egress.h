@@ -36,7 +36,7 @@ void egress_ready(struct run *run);
 void egress_close(struct run *run);
 
 /** egress_end() - nothing of the run is left: end the gateway, say what was refused. */
-void egress_end(struct run *run, void (*say)(const char *line));
+void egress_end(struct run *run, void (*out)(const char *line));
 
 /** egress_address() - of the control socket of the run whose directory is @dir. Return: its size. */
 int egress_address(int dir, struct sockaddr_un *ret);

@@ -268,7 +268,7 @@ static int flush_out(struct printing *p, struct err *e)
 
 int network_runs_log(const char *word, const struct network_log_options *o, struct err *e)
 {
-	struct printing p = { .o = o, .out = BUF_INIT(4 * LIMIT_AUDIT) };
+	struct printing p = { .o = o, .out = BUF_INIT((size_t)4 * LIMIT_AUDIT) };
 	_cleanup_close_ int dir = -1;
 	const char *why = NULL;
 	struct network_runs n;

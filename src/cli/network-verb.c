@@ -242,6 +242,15 @@ static int obey(struct verb *v, const char *word, char *const *argv, struct err 
 	return change(v, word, argv, e);
 }
 
+static int no_word(const char *word, struct err *e)
+{
+	return word ? err_set(e, ERR_USAGE, -EINVAL,
+			      "'%.100s': expected check, ls, log, policy, allow, deny or remove",
+			      word) :
+		      err_set(e, ERR_USAGE, -EINVAL,
+			      "say what to do: bailey network check, ls, log, policy, allow, deny or remove");
+}
+
 int network_main(char **argv)
 {
 	struct opt table[ALL_OPTIONS];
@@ -254,16 +263,9 @@ int network_main(char **argv)
 
 	fill(&v, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
-	if (r == 0) {
-		word = find_word(argv[rest]);
-		if (!word)
-			r = err_set(
-				&e, ERR_USAGE, -EINVAL,
-				argv[rest] ?
-					"'%.100s': expected check, ls, log, policy, allow, deny or remove" :
-					"say what to do: bailey network check, ls, log, policy, allow, deny or remove%.0s",
-				argv[rest] ? argv[rest] : "");
-	}
+	word = r == 0 ? find_word(argv[rest]) : NULL;
+	if (r == 0 && !word)
+		r = no_word(argv[rest], &e);
 	if (word && strcmp(word, "check") != 0) {
 		/* again, with the options that it has */
 		sandbox_options_done(&v.sandbox);
@@ -271,7 +273,8 @@ int network_main(char **argv)
 		r = opt_parse(table, argv, &rest, &dashes, &e);
 	}
 	/* options may stand anywhere; what is none is moved to the front */
-	for (argv += r == 0 ? rest + 1 : 0; r == 0 && argv[n + skipped];) {
+	for (argv += r == 0 ? rest + 1 : 0;
+	     r == 0 && argv[n + skipped];) { /* r is 0: there is a word */
 		r = opt_parse(table, argv + n + skipped, &rest, &dashes, &e);
 		skipped += rest;
 		if (r == 0 && argv[n + skipped]) {
@@ -279,7 +282,7 @@ int network_main(char **argv)
 			n++;
 		}
 	}
-	if (r == 0) {
+	if (r == 0 && word) {
 		argv[n] = NULL;
 		r = obey(&v, word, argv, &e);
 	}

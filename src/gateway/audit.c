@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -17,8 +18,6 @@
 #define LINES_PER_SECOND 2000u
 #define TAIL 8192u /* longer than any line */
 
-#define TO_STRING_(x) #x
-#define TO_STRING(x) TO_STRING_(x)
 #define HEX_LEN 64
 _Static_assert(HEX_LEN == 2 * SHA256_SIZE, "the length of a hash as text");
 
@@ -73,7 +72,7 @@ bool audit_line_parse(const char *p, size_t n, struct audit_line *ret,
 
 int audit_head_read(int fd, struct audit_head *ret)
 {
-	char text[AUDIT_HEAD + 1];
+	char text[AUDIT_HEAD + 1], *p;
 	ssize_t n = pread(fd, text, AUDIT_HEAD, 0);
 
 	*ret = (struct audit_head){ .seq = 0 };
@@ -83,10 +82,12 @@ int audit_head_read(int fd, struct audit_head *ret)
 	if (n == 0)
 		return 0;
 	text[n] = '\0';
-	if (sscanf(text, "%20llu %1u %" TO_STRING(HEX_LEN) "[0-9a-f]", &ret->seq, &ret->at,
-		   ret->hash) != 3 ||
-	    ret->at > 1 || strlen(ret->hash) != HEX_LEN)
+	ret->seq = strtoull(text, &p, 10); /* what is too large is no head that was written */
+	if (p == text || p[0] != ' ' || (p[1] != '0' && p[1] != '1') || p[2] != ' ' ||
+	    strspn(p + 3, "0123456789abcdef") != HEX_LEN)
 		return -EBADMSG;
+	ret->at = (unsigned int)(p[1] - '0');
+	memcpy(ret->hash, p + 3, HEX_LEN);
 	return 0;
 }
 

@@ -29,9 +29,6 @@
 
 #define SOCK_TYPES 0xf /* without flags */
 
-extern char **environ;
-extern char *program_invocation_name;
-
 int confine_streams(void)
 {
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);

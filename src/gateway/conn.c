@@ -44,9 +44,12 @@ static struct conn *conn_new(struct gateway *g)
 {
 	struct conn *c = g->free;
 
-	if (!c)
+	if (c)
+		unlink_conn(&g->free, c);
+	else if (g->n_used < g->n_conns)
+		c = &g->conns[g->n_used++];
+	else
 		return NULL;
-	unlink_conn(&g->free, c);
 	*c = (struct conn){ .state = CONN_GREET,
 			    .client.watch.fd = -1,
 			    .server.watch.fd = -1,

@@ -172,11 +172,11 @@ void conn_step(struct gateway *g, struct conn *c);
 /** conn_tick() - once in a while: end what takes too long. */
 void conn_tick(struct gateway *g);
 
-/** conn_asked() - a connection that waits for the answer to question @ask. Return: it, or NULL. */
-const struct conn *conn_asked(const struct gateway *g, unsigned int ask);
+/** conn_asked() - a connection that waits for the answer to question @n. Return: it, or NULL. */
+const struct conn *conn_asked(const struct gateway *g, unsigned int n);
 
-/** conn_answer() - the answer to question @ask (0: to all): go on, or refuse because of @why. */
-void conn_answer(struct gateway *g, unsigned int ask, bool yes, const char *why);
+/** conn_answer() - the answer to question @n (0: to all): go on, or refuse because of @why. */
+void conn_answer(struct gateway *g, unsigned int n, bool yes, const char *why);
 
 /** conn_rejudge() - rules have changed: end what is denied now. */
 void conn_rejudge(struct gateway *g);

@@ -243,7 +243,7 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 
 static void obey(struct gateway *g, struct client *c, const char *line, size_t n)
 {
-	struct arena a = ARENA_INIT(8 * LINE_MAX_BYTES);
+	struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
 	const struct json_node *root = NULL;
 	struct err e = ERR_INIT;
 	const char *op;
@@ -287,7 +287,8 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 		return;
 	}
 	c->n += (size_t)n;
-	while (w->fd >= 0 && (nl = memchr(c->line, '\n', c->n))) {
+	/* an order may end its client */
+	while (c->watch.fd >= 0 && (nl = memchr(c->line, '\n', c->n))) {
 		size_t len = (size_t)(nl - c->line);
 
 		*nl = '\0';
@@ -295,7 +296,7 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 		c->n -= len + 1;
 		memmove(c->line, nl + 1, c->n);
 	}
-	if (w->fd >= 0 && c->n == sizeof(c->line) - 1)
+	if (c->watch.fd >= 0 && c->n == sizeof(c->line) - 1)
 		drop(g, c);
 }
 

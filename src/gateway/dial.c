@@ -116,6 +116,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	const char *why = gw_no_answer(a);
 	struct net_request q = conn_request(c);
 	struct net_verdict v, worst = { .allowed = false };
+	bool own = false;
 	size_t i;
 
 	c->ticket = 0;
@@ -143,7 +144,10 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	}
 	for (i = 0; i < a->n && c->n_addrs < CONN_ADDRS; i++) {
 		v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &a->addrs[i]);
-		if (v.allowed) {
+		if (v.allowed && gw_own(g, &a->addrs[i], c->port, NET_TCP)) {
+			c->addr = a->addrs[i];
+			own = true;
+		} else if (v.allowed) {
 			c->addrs[c->n_addrs++] = a->addrs[i];
 		} else {
 			worst = v;
@@ -152,6 +156,10 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	}
 	if (c->n_addrs > 0) {
 		conn_dial(g, c);
+		return;
+	}
+	if (own) {
+		conn_refuse(g, c, GW_OWN);
 		return;
 	}
 	c->verdict = worst;
@@ -236,6 +244,10 @@ void conn_connect(struct gateway *g, struct conn *c)
 	}
 	c->proxy = upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port,
 				c->port != 80);
+	if (!c->proxy && !*c->host && gw_own(g, &c->addr, c->port, NET_TCP)) {
+		conn_refuse(g, c, GW_OWN);
+		return;
+	}
 	if (c->proxy ? !*c->proxy->host : !*c->host) {
 		c->target = c->addr;
 		c->addrs[0] = c->proxy ? c->proxy->addr : c->addr;

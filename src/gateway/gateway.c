@@ -20,6 +20,7 @@
 #include "conn.h"
 #include "control.h"
 #include "gw.h"
+#include "own.h"
 #include "quota.h"
 #include "udp.h"
 
@@ -206,6 +207,11 @@ uint64_t gw_ask(struct gateway *g, const char *host,
 	    0)
 		return 0;
 	return ticket;
+}
+
+bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, enum net_proto proto)
+{
+	return own_has(g->own, a) && !own_allowed(&g->policy, a, port, proto);
 }
 
 const char *gw_no_answer(const struct resolve_result *res)
@@ -412,7 +418,7 @@ static int take_policy(struct gateway *g, struct err *e)
 static int take_memory(struct gateway *g, struct err *e)
 {
 	struct rlimit files;
-	size_t i, n = LIMIT_CONNS;
+	size_t n = LIMIT_CONNS;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -427,13 +433,7 @@ static int take_memory(struct gateway *g, struct err *e)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->conns == MAP_FAILED || names_init(&g->names) < 0)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
-	/* the first is used first, so that memory is only there when it is needed */
-	for (i = n; i-- > 0;) {
-		g->conns[i].next = g->free;
-		if (g->free)
-			g->free->prev = &g->conns[i];
-		g->free = &g->conns[i];
-	}
+	g->n_conns = n;
 	return 0;
 }
 
@@ -487,6 +487,9 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (g->epoll < 0)
 		return err_sys(e, -errno, "gateway: epoll");
+	g->own = own_open();
+	if (g->own < 0)
+		return err_sys(e, g->own, "gateway: netlink");
 	for (i = 0; i < ARRAY_SIZE(g->asking); i++)
 		g->asking[i].fd = -1;
 	r = resolve_conf_read(&g->conf, "/etc/resolv.conf", "/etc/hosts", e);

@@ -23,7 +23,8 @@ struct watch {
 	void (*on)(struct gateway *g, struct watch *w, uint32_t events);
 };
 
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define CONTAINER_OF(p, type, member) \
+	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
 
 #define PIPES_IDLE 32
 
@@ -44,11 +45,13 @@ struct gateway {
 	struct resolver *resolver;
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
 	struct upstream upstream;             /* a copy */
+	int own;                              /* of own.h */
 	struct names names;
 	struct audit audit;
 	struct quotas *quotas;
 	struct udp *udp;
-	struct conn *conns;              /* LIMIT_CONNS places */
+	struct conn *conns;              /* places; memory is only there for those that were used */
+	size_t n_conns, n_used;          /* all of them, and how many were ever used */
 	struct conn *free, *live, *dead; /* dead ones are free when this turn of the loop is over */
 	struct conn *slow;               /* wait for their rate */
 	struct conn *again;              /* have more to do than one turn allows */
@@ -84,6 +87,13 @@ unsigned int gw_sockaddr(const struct net_addr *a, uint16_t port, bool v6,
 /** gw_ask() - have a name looked up; as resolver_ask(), for both families. Return: a ticket; 0: it can't be done now. */
 uint64_t gw_ask(struct gateway *g, const char *host,
 		void (*done)(void *arg, const struct resolve_result *res), void *arg);
+
+/** gw_own() - whether @a is the host's own address, and no rule names it. */
+bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, enum net_proto proto);
+
+/* why it is refused then */
+#define GW_OWN \
+	"it leads to an address of this host itself, which needs --allow-cidr with that address alone, or --allow-host-port"
 
 /** gw_no_answer() - why a look-up gave nothing to dial; NULL: it did. */
 const char *gw_no_answer(const struct resolve_result *res);

@@ -273,10 +273,12 @@ static size_t rename_host(struct chunk *k, const struct http_head *h, uint16_t p
 {
 	char name[32];
 	size_t n = (size_t)snprintf(name, sizeof(name), "localhost:%u", port);
-	char *at = k->b + (h->host.p - k->b), *end = at + h->host.len;
+	char *at, *end;
 
 	if (!h->host.p || n > h->host.len) /* "host.bailey.internal" is longer, whatever the port */
 		return h->len;
+	at = k->b + (h->host.p - k->b);
+	end = at + h->host.len;
 	memcpy(at, name, n);
 	memmove(at + n, end, (size_t)(k->b + k->n - end));
 	k->n -= h->host.len - n;

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define SLOTS (2 * NAMES_MAX) /* a power of two */
-#define FIRST 2u              /* 198.18.0.0 is no host, 198.18.0.1 is the sandbox itself */
+#define SLOTS ((size_t)2 * NAMES_MAX) /* a power of two */
+#define FIRST 2u                      /* 198.18.0.0 is no host, 198.18.0.1 is the sandbox itself */
 
 static const unsigned char prefix4[14] = { [10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18 };
 static const unsigned char prefix6[8] = { 0xfd, 'b', 'a', 'i', 'l', 'e', 'y', 0 };
@@ -21,7 +21,7 @@ static void *memory(size_t n)
 
 int names_init(struct names *names)
 {
-	*names = (struct names){ .host = memory(NAMES_MAX * sizeof(*names->host)),
+	*names = (struct names){ .host = memory((size_t)NAMES_MAX * sizeof(*names->host)),
 				 .slots = memory(SLOTS * sizeof(*names->slots)) };
 	if (names->host && names->slots)
 		return 0;
@@ -32,7 +32,7 @@ int names_init(struct names *names)
 void names_done(struct names *names)
 {
 	if (names->host)
-		(void)munmap(names->host, NAMES_MAX * sizeof(*names->host));
+		(void)munmap(names->host, (size_t)NAMES_MAX * sizeof(*names->host));
 	if (names->slots)
 		(void)munmap(names->slots, SLOTS * sizeof(*names->slots));
 	*names = (struct names){ .host = NULL };
@@ -51,7 +51,7 @@ static uint32_t hash(const char *s)
 /* The slot that has @host, or the free one where it belongs. */
 static uint16_t *slot(const struct names *names, const char *host)
 {
-	uint32_t i = hash(host) & (SLOTS - 1);
+	size_t i = hash(host) & (SLOTS - 1);
 
 	while (names->slots[i] && strcmp(names->host[names->slots[i] - 1], host) != 0)
 		i = (i + 1) & (SLOTS - 1);

@@ -36,6 +36,7 @@ void try_close(struct resolver *r, struct try *t)
 	r->io.unwatch(r->io.arg, t->fd);
 	(void)close(t->fd); /* a socket */
 	t->fd = -1;
+	r->n_open--;
 }
 
 static void try_finish(struct resolver *r, struct try *t, uint64_t now)
@@ -88,7 +89,7 @@ static int ask_one(struct resolver *r, struct try *t, bool tcp, uint64_t now)
 	t->garbage = 0;
 	t->done = 0;
 	t->n = skip + dns_query_make(t->id, t->q->host, t->q->type, t->edns, t->buf + skip,
-				     sizeof(t->buf) - skip);
+				     TRY_BUF - skip);
 	if (tcp)
 		dns_put16(t->buf, (unsigned int)(t->n - skip));
 	if (r->conf->n_servers > 1 && t->round < r->conf->n_servers && wait > FIRST_ROUND_MS)
@@ -97,6 +98,7 @@ static int ask_one(struct resolver *r, struct try *t, bool tcp, uint64_t now)
 	t->fd = connect_to(&r->conf->servers[server], tcp ? SOCK_STREAM : SOCK_DGRAM);
 	if (t->fd < 0)
 		return t->fd;
+	r->n_open++;
 	e = r->io.watch(r->io.arg, t->fd, tcp ? EPOLLOUT : EPOLLIN);
 	if (e == 0 && !tcp && send(t->fd, t->buf, t->n, MSG_NOSIGNAL) < 0)
 		e = -errno;
@@ -153,7 +155,7 @@ bool try_start(struct resolver *r, struct question *q, uint64_t now)
 		t->first = r->preferred;
 		t->round = 0;
 		q->try = t;
-		q->state = QUESTION_IS_ASKED;
+		question_set_state(r, q, QUESTION_IS_ASKED);
 		q->error = -ETIMEDOUT;
 		q->rcode = DNS_NOERROR;
 		ask_servers(r, t, now);
@@ -235,7 +237,7 @@ static void udp_event(struct resolver *r, struct try *t, uint64_t now)
 	ssize_t n;
 
 	for (i = 0; i < DATAGRAMS_MOST; i++) {
-		n = recv(t->fd, t->buf, sizeof(t->buf), MSG_TRUNC);
+		n = recv(t->fd, t->buf, TRY_BUF, MSG_TRUNC);
 		if (n < 0) {
 			if (errno == EAGAIN || errno == EINTR)
 				return;
@@ -243,7 +245,7 @@ static void udp_event(struct resolver *r, struct try *t, uint64_t now)
 			return;
 		}
 		/* longer than anybody may answer: no answer */
-		if ((size_t)n <= sizeof(t->buf) && is_answer(r, t, t->buf, (size_t)n)) {
+		if ((size_t)n <= TRY_BUF && is_answer(r, t, t->buf, (size_t)n)) {
 			take_answer(r, t, 0, (size_t)n, now);
 			return;
 		}
@@ -281,7 +283,7 @@ static int tcp_step(struct resolver *r, struct try *t)
 				return e;
 		} else if (t->n == 2) {
 			t->n += dns_get16(t->buf);
-			if (t->n < 2 + DNS_HEADER || t->n > sizeof(t->buf))
+			if (t->n < 2 + DNS_HEADER || t->n > TRY_BUF)
 				return -EPROTO;
 		} else {
 			return 0;

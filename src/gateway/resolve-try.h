@@ -26,6 +26,8 @@ struct question {
 	struct try *try;
 };
 
+#define TRY_BUF (2 + LIMIT_DNS_MESSAGE)
+
 /* A question on its way: one socket at a time, to one server after the other, all of them as often as resolv.conf says. */
 struct
 try {
@@ -37,7 +39,8 @@ try {
 	unsigned int garbage;      /* datagrams that were no answers */
 	uint64_t deadline;
 	size_t n, done; /* of buf: bytes to be sent or received, bytes that were */
-	unsigned char buf[2 + LIMIT_DNS_MESSAGE]; /* of TCP with the length in front */
+	unsigned char *
+		buf; /* TRY_BUF bytes of its own in resolver.bufs; of TCP with the length in front */
 };
 
 struct waiter {
@@ -58,14 +61,22 @@ struct resolver {
 	unsigned int preferred; /* the server that answered last, or is next after one that did not */
 	bool no_edns[RESOLVE_SERVERS];
 	uint64_t tickets;
+	/* counted, so that who has nothing to do looks at none of them: this runs at each turn of the gateway's loop */
+	size_t n_waits;   /* questions in QUESTION_WAITS, for each of which somebody waits */
+	size_t n_open;    /* tries with a socket */
+	size_t n_waiters; /* that are not free */
 	struct question questions[LIMIT_DNS_QUESTIONS];
 	struct dns_reply replies[LIMIT_DNS_QUESTIONS];
 	struct try tries[LIMIT_DNS_TRIES];
+	unsigned char bufs[LIMIT_DNS_TRIES][TRY_BUF];
 	struct waiter waiters[LIMIT_DNS_WAITERS];
 	struct resolve_result result; /* of the callback that runs */
 	struct dns_reply reply;       /* that is being read */
 	unsigned char relay[LIMIT_DNS_MESSAGE + DNS_ANSWER_MAX];
 };
+
+/** question_set_state() - and keep the count of those that wait. */
+void question_set_state(struct resolver *r, struct question *q, enum question_state state);
 
 /** question_finish() - @q is answered: q->error, or q->rcode and q->reply. Its try is free, but for a message's. */
 void question_finish(struct resolver *r, struct question *q, uint64_t now);

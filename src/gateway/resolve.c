@@ -33,10 +33,10 @@ struct resolver *resolver_new(const struct resolve_conf *conf, const struct reso
 	}
 	r->conf = conf;
 	r->io = *io;
-	for (i = 0; i < LIMIT_DNS_QUESTIONS; i++)
-		r->questions[i].reply = &r->replies[i];
-	for (i = 0; i < LIMIT_DNS_TRIES; i++)
+	for (i = 0; i < LIMIT_DNS_TRIES; i++) {
 		r->tries[i].fd = -1;
+		r->tries[i].buf = r->bufs[i];
+	}
 	return r;
 }
 
@@ -79,12 +79,19 @@ static bool is_ready(const struct waiter *w, uint64_t now)
 	       (w->deadline && now >= w->deadline);
 }
 
-static void question_free(struct question *q)
+void question_set_state(struct resolver *r, struct question *q, enum question_state state)
+{
+	r->n_waits -= q->state == QUESTION_WAITS;
+	r->n_waits += state == QUESTION_WAITS;
+	q->state = state;
+}
+
+static void question_free(struct resolver *r, struct question *q)
 {
 	if (q->try)
 		q->try->q = NULL; /* a raw one kept its message there */
 	q->try = NULL;
-	q->state = QUESTION_FREE;
+	question_set_state(r, q, QUESTION_FREE);
 }
 
 void question_finish(struct resolver *r, struct question *q, uint64_t now)
@@ -92,7 +99,7 @@ void question_finish(struct resolver *r, struct question *q, uint64_t now)
 	uint32_t keep = KEEP_FAILURE, most;
 	size_t i;
 
-	q->state = QUESTION_ANSWERED;
+	question_set_state(r, q, QUESTION_ANSWERED);
 	if (!q->error && q->rcode == DNS_NOERROR) {
 		most = q->reply->n > 0 ? KEEP_MOST : KEEP_NOTHING_MOST;
 		keep = q->reply->ttl < KEEP_LEAST ? KEEP_LEAST : q->reply->ttl;
@@ -106,7 +113,7 @@ void question_finish(struct resolver *r, struct question *q, uint64_t now)
 			look_at(w, now);
 	}
 	if (q->raw && q->waiters == 0)
-		question_free(q);
+		question_free(r, q);
 }
 
 /* One who waited does so no longer. An answer that nobody waits for is still worth keeping, a message is not. */
@@ -116,7 +123,7 @@ static void question_leave(struct resolver *r, struct question *q)
 		return;
 	if (q->state == QUESTION_IS_ASKED)
 		try_close(r, q->try);
-	question_free(q);
+	question_free(r, q);
 }
 
 /* A place for another question: a free one, or that of the answer that was of no use for the longest time. NULL: all are asked. */
@@ -159,11 +166,11 @@ static struct question *join(struct resolver *r, const char *host, uint16_t type
 		q = find_place(r);
 		if (!q)
 			return NULL;
-		*q = (struct question){ .state = QUESTION_WAITS,
-					.raw = raw,
+		*q = (struct question){ .raw = raw,
 					.type = type,
 					.give_up = now + PATIENCE_MS,
-					.reply = q->reply };
+					.reply = &r->replies[q - r->questions] };
+		question_set_state(r, q, QUESTION_WAITS);
 		memcpy(q->host, host, strlen(host) + 1);
 	}
 	q->used = now;
@@ -195,6 +202,7 @@ static struct waiter *new_waiter(struct resolver *r, const char *host,
 			continue;
 		*w = (struct waiter){ .done = done, .arg = arg, .ticket = ++r->tickets };
 		memcpy(w->host, host, strlen(host) + 1);
+		r->n_waiters++;
 		return w;
 	}
 	r->stats.refused++;
@@ -206,6 +214,7 @@ static void waiter_free(struct resolver *r, struct waiter *w)
 	question_leave(r, w->q[0]);
 	question_leave(r, w->q[1]);
 	w->done = NULL;
+	r->n_waiters--;
 }
 
 /* Starts what waits; a question that nobody is free for stays. */
@@ -386,14 +395,17 @@ static void make_result(struct resolver *r, const struct waiter *w, uint64_t now
 static void deliver(struct resolver *r, uint64_t now)
 {
 	uint64_t last = r->tickets;
-	size_t i;
+	size_t left = r->n_waiters, i;
 
-	for (i = 0; i < LIMIT_DNS_WAITERS; i++) {
+	for (i = 0; i < LIMIT_DNS_WAITERS && left > 0; i++) {
 		struct waiter *w = &r->waiters[i];
 		void (*done)(void *arg, const struct resolve_result *res) = w->done;
 		void *arg = w->arg;
 
-		if (!done || w->ticket > last || !is_ready(w, now))
+		if (!done || w->ticket > last)
+			continue;
+		left--; /* fewer, when a callback cancels: then the rest is looked at in vain */
+		if (!is_ready(w, now))
 			continue;
 		make_result(r, w, now);
 		waiter_free(r, w); /* its place may be taken in the callback */
@@ -407,6 +419,8 @@ static void pump(struct resolver *r, uint64_t now)
 	struct question *q, *oldest;
 	size_t i;
 
+	if (r->n_waits == 0)
+		return;
 	do {
 		oldest = NULL;
 		for (i = 0; i < LIMIT_DNS_QUESTIONS; i++) {
@@ -435,14 +449,14 @@ void resolver_tick(struct resolver *r, uint64_t now)
 {
 	size_t i;
 
-	for (i = 0; i < LIMIT_DNS_TRIES; i++) {
+	for (i = 0; i < LIMIT_DNS_TRIES && r->n_open > 0; i++) {
 		struct try *t = &r->tries[i];
 		bool give_up = t->q && now >= t->q->give_up;
 
 		if (t->fd >= 0 && (give_up || now >= t->deadline))
 			try_tick(r, t, give_up, now);
 	}
-	for (i = 0; i < LIMIT_DNS_QUESTIONS; i++) {
+	for (i = 0; i < LIMIT_DNS_QUESTIONS && r->n_waits > 0; i++) {
 		struct question *q = &r->questions[i];
 
 		if (q->state == QUESTION_WAITS && now >= q->give_up) {
@@ -462,25 +476,26 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t resolver_next_deadline_ms(const struct resolver *r)
 {
 	uint64_t next = UINT64_MAX;
-	size_t i;
+	size_t left = r->n_waiters, i;
 
-	for (i = 0; i < LIMIT_DNS_WAITERS; i++) {
+	for (i = 0; i < LIMIT_DNS_WAITERS && left > 0; i++) {
 		const struct waiter *w = &r->waiters[i];
 
 		if (!w->done)
 			continue;
+		left--;
 		if (is_ready(w, 0))
 			return 0;
 		if (w->deadline)
 			next = earlier(next, w->deadline);
 	}
-	for (i = 0; i < LIMIT_DNS_TRIES; i++) {
+	for (i = 0; i < LIMIT_DNS_TRIES && r->n_open > 0; i++) {
 		const struct try *t = &r->tries[i];
 
 		if (t->fd >= 0)
 			next = earlier(next, earlier(t->deadline, t->q->give_up));
 	}
-	for (i = 0; i < LIMIT_DNS_QUESTIONS; i++) {
+	for (i = 0; i < LIMIT_DNS_QUESTIONS && r->n_waits > 0; i++) {
 		if (r->questions[i].state == QUESTION_WAITS)
 			next = earlier(next, r->questions[i].give_up);
 	}

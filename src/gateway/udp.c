@@ -151,17 +151,19 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	const struct net_request q = request_of(g, p);
 	struct net_verdict v = { .allowed = false };
 	const char *why = gw_no_answer(a);
+	bool own = false;
 	size_t i;
 
 	f->ticket = 0;
 	/* the family that the program chose, then the other */
-	for (i = 0; i < 2 * a->n && !why; i++) {
+	for (i = 0; a->n > 0 && i < 2 * a->n && !why; i++) {
 		const struct net_addr *at = &a->addrs[i % a->n];
 
 		if ((net_addr_is_v4(at) == net_addr_is_v4(&p->addr)) != (i < a->n))
 			continue;
 		v = net_policy_judge_answer(&g->policy, &q, &f->verdict, at);
-		if (!v.allowed)
+		own |= v.allowed && gw_own(g, at, p->port, NET_UDP);
+		if (!v.allowed || gw_own(g, at, p->port, NET_UDP))
 			continue;
 		f->addr = *at;
 		flow_dial(g, f);
@@ -169,6 +171,8 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	}
 	if (why) {
 		flow_refuse(g, f, "fail", why);
+	} else if (own) {
+		flow_refuse(g, f, "deny", GW_OWN);
 	} else {
 		f->verdict = v;
 		flow_refuse(g, f, "deny", net_class_name(v.cls));
@@ -220,6 +224,10 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 	f->held = n <= sizeof(f->first) ? n : 0;
 	if (f->held)
 		memcpy(f->first, p, n);
+	if (!q.host && gw_own(g, &place->addr, place->port, NET_UDP)) {
+		flow_refuse(g, f, "deny", GW_OWN);
+		return;
+	}
 	if (!q.host) {
 		f->addr = place->addr;
 		flow_dial(g, f);

@@ -7,10 +7,11 @@
 
 static int hex(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	static const char digits[] = "0123456789abcdefABCDEF";
+	const char *d = c ? strchr(digits, c) : NULL;
+	long v = d ? d - digits : -1;
+
+	return (int)(v > 15 ? v - 6 : v);
 }
 
 /* Percent codes of a user or password. Return: bytes, or -EINVAL. */

@@ -16,8 +16,10 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "util/util.h"
 
@@ -291,4 +293,15 @@ int capture_make(struct capture *c)
 			return c->sock[i];
 	}
 	return 0;
+}
+
+void capture_ping(int sysctl, gid_t gid)
+{
+	_cleanup_close_ int dir = sysctl;
+	_cleanup_close_ int fd = openat(dir, "net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%u %u\n", gid, gid);
+
+	if (fd >= 0 && write(fd, text, (size_t)n) < 0)
+		return; /* nothing is lost but ping */
 }

@@ -452,19 +452,6 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
 }
 
-/* Who may ping without CAP_NET_RAW. Nothing is lost when it can't be said but ping; what answers is decided by capture.c. */
-static void stage_ping(struct child *c)
-{
-	_cleanup_close_ int sysctl = c->apply.sysctl;
-	_cleanup_close_ int fd = openat(sysctl, "net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%u %u\n", c->spec->id->gid, c->spec->id->gid);
-
-	c->apply.sysctl = -1;
-	if (fd >= 0)
-		(void)write(fd, text, (size_t)n);
-}
-
 /* 10. The sockets leave before anything hostile runs; PID 1 keeps none of them. */
 static int stage_network(struct child *c, struct err *e)
 {
@@ -473,7 +460,7 @@ static int stage_network(struct child *c, struct err *e)
 	size_t i;
 	int r;
 
-	stage_ping(c);
+	capture_ping(TAKE_FD(c->apply.sysctl), c->spec->id->gid);
 	if (n->lost) {
 		(void)err_sys(e, n->lost, "nftables");
 		r = jail_layer_lost(JAIL_LAYER_CAPTURE, c->spec->allow_degraded, &c->apply.lost, e);
@@ -490,11 +477,11 @@ static int stage_network(struct child *c, struct err *e)
 
 static int stage_join(struct child *c, struct err *e)
 {
-	_cleanup_close_ int host = c->service[JAIL_NS_NET];
+	const int host = c->service[JAIL_NS_NET];
 	int r = netns_join(&c->net, &c->service[JAIL_NS_NET]);
 
-	if (c->service[JAIL_NS_NET] == host)
-		host = -1; /* it is the sandbox's, too */
+	if (c->service[JAIL_NS_NET] != host) /* else the host's is the sandbox's, too */
+		cleanup_close(&host);
 	if (r == 0)
 		return c->spec->network == JAIL_NETWORK_GATEWAY ? stage_network(c, e) : 0;
 	(void)err_sys(e, r, "network namespace: %s", c->net.step);

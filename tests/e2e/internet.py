@@ -12,7 +12,10 @@ Names (in /etc/hosts of the namespace) and what serves them; everything that arr
     loop.test     127.0.0.1   HTTP on 80
     shut.test     192.0.2.99   nothing listens
     meta.test     169.254.169.254   HTTP on 80
+    own.test      198.51.100.1      HTTP on 80, of the host that runs bailey
+    own2.test     198.51.100.3      the same, a second address
 """
+import ctypes
 import http.server
 import os
 import pathlib
@@ -37,6 +40,8 @@ HOSTS = """127.0.0.1 localhost
 127.0.0.1 loop.test
 192.0.2.99 shut.test
 169.254.169.254 meta.test
+198.51.100.1 own.test
+198.51.100.3 own2.test
 """
 
 
@@ -175,20 +180,21 @@ def echo_udp(address, port):
         s.sendto(data.upper(), peer)
 
 
-def main():
-    ip = ["ip", "-batch", "-"]
-    lines = ["link set lo up"]
-    for a in ("192.0.2.10", "192.0.2.11", "192.0.2.12", "10.1.2.3", "169.254.169.254"):
-        lines.append(f"addr add {a}/32 dev lo")
-    for a in ("2001:db8::10", "2001:db8::20"):
-        lines.append(f"addr add {a}/128 dev lo nodad")
-    subprocess.run(ip, input="\n".join(lines).encode(), check=True)
-    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:4 attempts:1\n")):
-        path = WHERE / name
-        path.write_text(text)
-        path.chmod(0o644)
-        subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
-    for address, port in (("192.0.2.10", 80), ("192.0.2.10", 8080), ("192.0.2.11", 80), ("192.0.2.12", 80), ("10.1.2.3", 80), ("127.0.0.1", 80), ("169.254.169.254", 80)):
+NEAR = ["link set lo up", "link set near up", "addr add 198.51.100.1/24 dev near", "addr add 198.51.100.3/24 dev near", "addr add fd11::1/64 dev near nodad",
+        "route add default via 198.51.100.2", "-6 route add default via fd11::2"]
+FAR = ["link set lo up", "link set far up", "addr add 198.51.100.2/24 dev far", "addr add fd11::2/64 dev far nodad",
+       *(f"addr add {a}/32 dev lo" for a in ("192.0.2.10", "192.0.2.11", "192.0.2.12", "10.1.2.3", "169.254.169.254")),
+       *(f"addr add {a}/128 dev lo nodad" for a in ("2001:db8::10", "2001:db8::20"))]
+
+
+def ip(lines):
+    for line in lines:
+        subprocess.run(["ip", *line.split()], check=True)
+
+
+def serve():
+    """Where the servers are: another host, as addresses of one's own are something else."""
+    for address, port in (("192.0.2.10", 80), ("192.0.2.10", 8080), ("192.0.2.11", 80), ("192.0.2.12", 80), ("10.1.2.3", 80), ("169.254.169.254", 80)):
         spawn(Server((address, port), Handler).serve_forever)
     for address in ("2001:db8::10", "2001:db8::20"):
         spawn(Server6((address, 80), Handler).serve_forever)
@@ -199,7 +205,32 @@ def main():
     spawn(echo_udp, "192.0.2.10", 7)
     spawn(echo_udp, "192.0.2.11", 7)
     spawn(echo_udp, "2001:db8::20", 7)
-    print("ready", os.getpid(), flush=True)
+
+
+def main():
+    begun, linked, serving = os.pipe(), os.pipe(), os.pipe()
+    far = os.fork()
+    if far == 0:
+        assert ctypes.CDLL(None, use_errno=True).unshare(0x40000000) == 0  # CLONE_NEWNET
+        os.write(begun[1], b"x")
+        os.read(linked[0], 1)
+        ip(FAR)
+        serve()
+        os.write(serving[1], b"x")
+        sys.stdin.read()
+        os._exit(0)
+    os.read(begun[0], 1)
+    ip([f"link add near type veth peer name far netns {far}", *NEAR])
+    os.write(linked[1], b"x")
+    for name, text in (("hosts", HOSTS), ("resolv.conf", "nameserver 192.0.2.10\noptions timeout:4 attempts:1\n")):
+        path = WHERE / name
+        path.write_text(text)
+        path.chmod(0o644)
+        subprocess.run(["mount", "--bind", path, f"/etc/{name}"], check=True)
+    for address in ("127.0.0.1", "198.51.100.1", "198.51.100.3"):  # the host itself
+        spawn(Server((address, 80), Handler).serve_forever)
+    os.read(serving[0], 1)
+    print("ready", os.getpid(), far, flush=True)
     sys.stdin.read()  # until whoever made it has gone
 
 

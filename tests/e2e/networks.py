@@ -27,7 +27,7 @@ class Internet:
         assert self.proc.stdout
         words = self.proc.stdout.readline().split()
         assert words and words[0] == b"ready", "the servers did not start"
-        self.pid = int(words[1])
+        self.pid, self.far = int(words[1]), int(words[2])  # where bailey runs; where the servers are
 
     def enter(self, user: User) -> list[str]:
         """What goes before a command that runs as USER where the servers are."""

@@ -83,8 +83,8 @@ except OSError as e: print(type(e).__name__)
 def test_uploads_with_a_length_and_in_chunks(net, ws):
     (ws / "data").write_bytes(bytes(3_000_000))
     for env in WAYS:
-        for how in ([], ["-H", "Transfer-Encoding: chunked"]):
-            r = net([*env, *CURL, *how, "--data-binary", "@data", "http://one.test/"], "--allow-host", "one.test")
+        for how in ("Accept: */*", "Transfer-Encoding: chunked"):
+            r = net([*env, *CURL, "-H", how, "--data-binary", "@data", "http://one.test/"], "--allow-host", "one.test")
             assert (r.rc, r.out) == (0, "got 3000000\n"), (env, how, r.err)
 
 
@@ -354,7 +354,8 @@ def test_a_gateway_is_confined(net, user):
 
 @pytest.mark.parametrize("how", ["captured", "connect", "socks", "http"])
 def test_a_denial_ends_what_is_open(net, how):
-    env, opts = {"captured": (CLEAN, []), "connect": ([], ["-p"]), "socks": (CLEAN, ["-x", "socks5h://127.0.0.1:1080"]), "http": ([], [])}[how]
+    ways: dict[str, tuple[list[str], list[str]]] = {"captured": (CLEAN, []), "connect": ([], ["-p"]), "socks": (CLEAN, ["-x", "socks5h://127.0.0.1:1080"]), "http": ([], [])}
+    env, opts = ways[how]
     p = net.start([*env, *CURL, "-m", "60", *opts, "http://one.test/slow", "-o", "/dev/null", "-w", "%{exitcode}\n"], "--allow-host", "one.test")
     try:
         run = wait_for(lambda: net.run_id(), 8)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import PYTHON, TIMEOUT, wait_for
-from test_gateway import CLEAN, CURL
+from test_gateway import CLEAN, CURL, WAYS
 
 __all__ = ["internet", "net"]  # fixtures
 
@@ -49,12 +49,14 @@ class Server:
 
     def __init__(self, net, source, *args):
         self.out = ""
-        self.proc = subprocess.Popen(["nsenter", f"--net=/proc/{net.internet.pid}/ns/net", PYTHON, "-c", source, *map(str, args)], stdout=subprocess.PIPE)
-        os.set_blocking(self.proc.stdout.fileno(), False)
+        self.proc = subprocess.Popen(["nsenter", f"--net=/proc/{net.internet.far}/ns/net", PYTHON, "-c", source, *map(str, args)], stdout=subprocess.PIPE)
+        assert self.proc.stdout
+        self.said = self.proc.stdout
+        os.set_blocking(self.said.fileno(), False)
         assert wait_for(lambda: "ready" in self.lines(), 8)
 
     def lines(self):
-        while select.select([self.proc.stdout], [], [], 0)[0] and (part := self.proc.stdout.read()):
+        while select.select([self.said], [], [], 0)[0] and (part := self.said.read()):
             self.out += part.decode()
         return self.out.splitlines()
 
@@ -140,6 +142,21 @@ def test_an_upgrade_to_what_can_hold_other_names_is_not_offered(net):
         assert "ConnectionResetError" in r.out and "no valid answer to an upgrade" in r.err, r
 
 
+@pytest.mark.parametrize("name", ["own", "own2"])
+def test_the_hosts_own_addresses_are_not_reached_by_a_name_or_a_range(net, name):
+    address = {"own": "198.51.100.1", "own2": "198.51.100.3"}[name]
+    before = net.internet.log()
+    for opts, url in ((["--allow-host", f"{name}.test"], f"http://{name}.test/"), (["--network", "allow"], f"http://{name}.test/"), (["--network", "allow"], f"http://{address}/"),
+                      (["--allow-cidr", "198.51.100.0/24"], f"http://{address}/")):
+        for env in WAYS:
+            r = net([*env, *CURL, url], *opts)
+            assert "an address of this host itself" in r.err + r.out, r
+    assert net.internet.log() == before
+    # twins: the address alone, and others of the range
+    assert net([*CLEAN, *CURL, f"http://{address}/"], "--allow-cidr", f"{address}/32").rc == 0
+    assert net([*CLEAN, *CURL, "http://192.0.2.11/"], "--allow-cidr", "192.0.2.0/24").rc == 0
+
+
 # --- names ---
 
 
@@ -169,12 +186,20 @@ def control(net, run, *messages):
 
 
 def runs(net):
+    """The logs of runs in this workspace: as root there may be others."""
     state = pathlib.Path("/var/lib/bailey" if net.user.is_root else net.user.home / ".local/state/bailey") / "network"
-    return {p.parent for p in state.glob("*/control")} if state.is_dir() else set()
+    found = set()
+    for about in state.glob("*/about"):
+        try:
+            if json.loads(about.read_text())["cwd"] == str(net.ws) and (about.parent / "control").exists():
+                found.add(about.parent)
+        except (FileNotFoundError, json.JSONDecodeError):
+            pass  # it ends, or begins
+    return found
 
 
 class Running:
-    """A run that lives until the block ends: it waits for a line in the file `go` of the workspace."""
+    """A run that lives until the block ends."""
 
     def __init__(self, net, *args, **kw):
         self.before = runs(net)

@@ -22,7 +22,7 @@ class Servers(Internet):
 
     def __init__(self, *extra):
         super().__init__()
-        enter = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net"]
+        enter = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.far}/ns/net"]
         self.servers = subprocess.Popen([*enter, PYTHON, PROJECT / "tests/e2e/servers.py", self.dir, *extra], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         words = self.servers.stdout.readline()
         assert words == b"ready\n", f"the servers did not start: {words}"

@@ -70,10 +70,10 @@ def managed(user, ws, session_dir):
 def test_managed_network_rules(managed):
     doc = {"network": {"deniedDomains": ["a.org"], "mode": "deny"}}
     r = managed(doc, "true", "--explain=json", "--network", "allow", "--allow-host", "a.org")
-    doc = json.loads(r.stdout)
-    assert doc["network"]["mode"] == "deny" and doc["network"]["origin"] == f"{MANAGED}:1", doc["network"]
-    assert [(x["action"], x["layer"]) for x in doc["network"]["rules"]] == [("deny", "managed"), ("allow", "command")], doc["network"]
-    assert len(doc["notices"]) == 2 and f"deny 'a.org' of {MANAGED}:1 is final" in doc["notices"][1], doc["notices"]
+    said = json.loads(r.stdout)
+    assert said["network"]["mode"] == "deny" and said["network"]["origin"] == f"{MANAGED}:1", said["network"]
+    assert [(x["action"], x["layer"]) for x in said["network"]["rules"]] == [("deny", "managed"), ("allow", "command")], said["network"]
+    assert len(said["notices"]) == 2 and f"deny 'a.org' of {MANAGED}:1 is final" in said["notices"][1], said["notices"]
 
 
 def explain(bailey, ws, *opts, **kw):

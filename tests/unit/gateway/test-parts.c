@@ -7,6 +7,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "../../../src/gateway/confine.h"
 #include "../../../src/gateway/names.h"
 #include "gateway/gateway.h"
 
@@ -379,5 +385,118 @@ TEST(no_proxy_as_curl_reads_it)
 		if (!upstream_for(&u, rows[i].host, &a, (uint16_t)rows[i].port, true) ==
 		    rows[i].proxied)
 			FAIL("'%s': %s", rows[i].no, rows[i].host ? rows[i].host : rows[i].addr);
+	}
+}
+
+/* --- a gateway that was taken over --- */
+
+static int pipes[2];
+static pid_t self;
+
+static int result(int r)
+{
+	return r < 0 ? errno : 0;
+}
+
+static int signal_by_descriptor(void)
+{
+	return result(fcntl(pipes[0], F_SETOWN, self));
+}
+
+static int set_signal(void)
+{
+	return result(fcntl(pipes[0], F_SETSIG, SIGKILL));
+}
+
+static int pipe_size(void)
+{
+	return result(fcntl(pipes[0], F_SETPIPE_SZ, 4096));
+}
+
+static int tcp_socket(void)
+{
+	return result(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+static int udp_socket(void)
+{
+	return result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+static int raw_socket(void)
+{
+	return result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+static int ping_socket(void)
+{
+	return result(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+}
+
+static int unix_socket(void)
+{
+	return result(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static int take_port(void)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET };
+
+	return result(
+		bind(socket(AF_INET, SOCK_STREAM, 0), (const struct sockaddr *)&at, sizeof(at)));
+}
+
+static int open_file(void)
+{
+	return result(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+
+static int make_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       MAP_FAILED ?
+		       errno :
+		       0;
+}
+
+TEST(what_a_gateway_that_was_taken_over_can_do)
+{
+	static const struct {
+		const char *name;
+		int (*try)(void);
+		int want; /* 0, an errno, or a signal below 0 */
+	} rows[] = {
+		{ "F_SETOWN", signal_by_descriptor, EPERM },
+		{ "F_SETSIG", set_signal, EPERM },
+		{ "F_SETPIPE_SZ", pipe_size, 0 },
+		{ "TCP", tcp_socket, 0 },
+		{ "UDP", udp_socket, 0 },
+		{ "raw", raw_socket, EAFNOSUPPORT },
+		{ "ping", ping_socket, EAFNOSUPPORT },
+		{ "unix", unix_socket, EAFNOSUPPORT },
+		{ "bind", take_port, -SIGSYS },
+		{ "open", open_file, -SIGSYS },
+		{ "code", make_code, -SIGSYS },
+	};
+	size_t i;
+
+	self = getpid();
+	REQUIRE(pipe2(pipes, O_CLOEXEC) == 0);
+	CHECK(signal_by_descriptor() == 0 && unix_socket() == 0 && take_port() == 0 &&
+	      open_file() == 0); /* without the filter */
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		int status = 0, got;
+		pid_t pid = fork();
+
+		REQUIRE(pid >= 0);
+		if (pid == 0) {
+			struct err e = ERR_INIT;
+
+			_exit(confine((uid_t)-1, (gid_t)-1, &e) < 0 ? 255 : rows[i].try());
+		}
+		REQUIRE(waitpid(pid, &status, 0) == pid);
+		got = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+		if (got != rows[i].want)
+			FAIL("%s: %d", rows[i].name, got);
 	}
 }
