@@ -215,7 +215,6 @@ def through(at):
         wait_for(lambda: log.exists() and log.read_text() != before, 1)
         return r, log.read_text()[len(before):] if log.exists() else ""
 
-    call.at = at
     return call
 
 
@@ -246,14 +245,14 @@ def test_squid_wants_another_password(through, env):
 
 
 @BOTH
-def test_squid_with_the_rules_of_debian(through, env):
+def test_squid_with_the_rules_of_debian(at, through, env):
     """It takes CONNECT to port 443 alone. bailey asks for nothing else: a request that squid reads itself could make it repeat the password."""
     strict = upstream(USER, PASSWORD, 3128)
     r, log = through(strict, [*env, *FETCH["curl"], "https://web.test/who"], "--allow-host", "web.test")
     assert r.rc == 0 and "CONNECT web.test:443" in log, (r, log)
     r, log = through(strict, [*env, *FETCH["curl"], "http://web.test/who"], "--allow-host", "web.test")
     assert r.rc != (0 if env else None) and "http web.test" not in r.out and "TCP_DENIED/403" in log, (r, log)
-    assert [li["reason"] for li in through.at.log(r) if li["event"] == "fail"] == ["the upstream proxy answers 403: it refuses CONNECT to port 80"]
+    assert {li["reason"] for li in at.log(r) if li["event"] == "fail"} == {"the upstream proxy answers 403: it refuses CONNECT to port 80"}  # of both families
     r, log = through({**strict, "no_proxy": "web.test"}, [*env, *FETCH["curl"], "http://web.test/who"], "--allow-host", "web.test")
     assert r.rc == 0 and log == "", (r, log)
 
@@ -267,12 +266,12 @@ def test_what_a_rule_denies_is_no_more_for_the_proxy_to_resolve(through):
     assert r.rc == 0 and "CONNECT 192.0.2.20:80" in log, (r, log)
 
 
-def test_the_password_stays_outside(through):
+def test_the_password_stays_outside(at, through):
     look = "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; curl -sS -m 30 --cacert ca.crt https://web.test/who"
     r, _ = through(upstream(USER, PASSWORD), look, "--allow-host", "web.test")
     assert "HTTPS_PROXY=http://127.0.0.1:3128\n" in r.out and "https web.test" in r.out, r
     assert not re.search(r"p@ss|p%40ss|us%20er|3128@|proxy\.test", r.out), r.out
-    assert not any(re.search(r"p@ss|p%40ss", json.dumps(line)) for line in through.at.log(r))
+    assert not any(re.search(r"p@ss|p%40ss", json.dumps(line)) for line in at.log(r))
 
 
 def test_many_requests_through_squid(through):
@@ -330,7 +329,7 @@ def test_apt_get_update(user, ws, run, env):
     if not targets:
         skip("apt is set up for no source of HTTP")
     uri, release, component = min(targets, key=lambda t: "security" not in t[1])
-    host = urllib.parse.urlsplit(uri).hostname
+    host = urllib.parse.urlsplit(uri).hostname or ""
     user.write(ws / "one.list", f"deb {uri} {release} {component}\n")
     update = ("rm -rf s c; mkdir -p s/lists/partial c/archives/partial; apt-get update -o Dir::Etc::sourcelist=$PWD/one.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State=$PWD/s"
               " -o Dir::Cache=$PWD/c -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=0 -o Debug::NoLocking=1 -o APT::Update::Post-Invoke-Success::= && ls s/lists | grep -c Packages")
