@@ -17,7 +17,7 @@ TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang
 	curl wget nginx dropbear-bin openssh-client openssl bind9-dnsutils iputils-ping python3-websockets
 # What only test-full needs: another kernel (tools/vm-run), real programs with their test suites (tests/full); podman, and what the real srt needs, of BENCH_DEPS, too.
 FULL_DEPS := chromium qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod \
-	dpkg-dev xz-utils patch perl libpython3.11-testsuite python3-venv rustc librust-tempfile-dev librust-doc-comment-dev sqlite3 inotify-tools squid python3-grpcio golang-go default-jdk-headless
+	dpkg-dev xz-utils patch perl libpython3.11-testsuite python3-venv rustc librust-tempfile-dev librust-doc-comment-dev sqlite3 inotify-tools python3-grpcio golang-go default-jdk-headless
 BENCH_DEPS := socat ripgrep bubblewrap firejail crun runc podman iproute2 util-linux squid tinyproxy haproxy mitmproxy
 
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.

@@ -523,7 +523,7 @@ for i in range(40000):
 """
     r = at([PYTHON, "-c", flood + "\nimport subprocess; print(subprocess.run(['curl', '-sS', '-m', '30', 'http://web.test/who'], capture_output=True).stdout)"], "--allow-host", "web.test")
     assert "http web.test" in r.out, r
-    run = re.search(r"bailey network log ([0-9a-f]{10})", r.err)[1]
+    run = re.findall(r"bailey network log ([0-9a-f]{10})", r.err)[0]
     state = pathlib.Path("/var/lib/bailey" if user.is_root else user.home / ".local/state/bailey") / "network" / run
     assert sum(f.stat().st_size for f in state.iterdir()) <= (16 << 20) + 65536
     assert at.network("log", run, "--verify").rc == 0
