@@ -115,7 +115,8 @@ static int add_tproxy(uint16_t port)
 /* A connection to an address of elsewhere ends at our listener, whose socket has that address. */
 static enum probe_state use_capture(struct probe_answer *a)
 {
-	struct sockaddr_in at = address(INADDR_ANY, 0), to = address(ELSEWHERE, 443), target = { 0 };
+	struct sockaddr_in at = address(INADDR_ANY, 0), to = address(ELSEWHERE, 443),
+			   target = { 0 };
 	_cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer = -1;
 	_cleanup_close_ int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	socklen_t n = sizeof(at);
