@@ -117,7 +117,7 @@ def certificates():
 
 def turning(sock):
     """The answers that change."""
-    seen = {}
+    seen: dict[str, bool] = {}
     while True:
         q, peer = sock.recvfrom(2000)
         name, at = [], 12
@@ -196,14 +196,14 @@ def ssh():
 
 
 def websocket():
-    import websockets
+    import websockets.server
 
     async def echo(ws):
         async for message in ws:
             await ws.send(message)
 
     async def main():
-        async with websockets.serve(echo, "192.0.2.23", 80, max_size=1 << 25):
+        async with websockets.server.serve(echo, "192.0.2.23", 80, max_size=1 << 25):
             await asyncio.Future()
 
     asyncio.run(main())

@@ -24,10 +24,14 @@ class Servers(Internet):
         super().__init__()
         enter = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.far}/ns/net"]
         self.servers = subprocess.Popen([*enter, PYTHON, PROJECT / "tests/e2e/servers.py", self.dir, *extra], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.servers.stdout
         words = self.servers.stdout.readline()
-        assert words == b"ready\n", f"the servers did not start: {words}"
+        if words != b"ready\n":
+            self.end()
+            pytest.fail(f"the servers did not start: {words!r}")
 
     def end(self):
+        assert self.servers.stdin
         self.servers.stdin.close()
         self.servers.wait(20)
         super().end()
