@@ -360,7 +360,9 @@ static void captured(struct gateway *g, struct conn *c)
 static struct conn *take(struct gateway *g, int listener, enum conn_via via, bool *ret_more)
 {
 	struct conn *c;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage from;
+	socklen_t size = sizeof(from);
+	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	*ret_more = fd >= 0;
 	if (fd < 0) {

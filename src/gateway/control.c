@@ -377,6 +377,8 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 
 void control_accept(struct gateway *g)
 {
+	struct sockaddr_storage from;
+	socklen_t from_size;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	size_t i;
@@ -385,7 +387,9 @@ void control_accept(struct gateway *g)
 	for (i = 0; !begun && i < CLIENTS; i++)
 		clients[i].watch.fd = -1;
 	begun = true;
-	fd = accept4(g->control.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	from_size = sizeof(from);
+	fd = accept4(g->control.fd, (struct sockaddr *)&from, &from_size,
+		     SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			gw_pause(g);

@@ -136,7 +136,8 @@ static enum probe_state use_capture(struct probe_answer *a)
 		return probe_missing(a, r, "nftables: table, filter chain, tproxy rule");
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
 		return probe_missing(a, -errno, "a connection that is captured");
-	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	n = sizeof(target);
+	peer = accept4(listener, (struct sockaddr *)&target, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	n = sizeof(target);
 	if (peer < 0 || getsockname(peer, (struct sockaddr *)&target, &n) < 0)
 		return probe_missing(a, -errno, "accept");

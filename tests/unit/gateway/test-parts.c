@@ -210,7 +210,7 @@ static void write_lines(struct audit *a, unsigned int n)
 
 TEST(a_log_is_followed_to_its_end)
 {
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	const char *why;
 
@@ -230,7 +230,7 @@ TEST(a_log_is_followed_to_its_end)
 TEST(control_characters_are_escaped)
 {
 	char text[4096];
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	ssize_t n, i;
 
@@ -247,7 +247,7 @@ TEST(control_characters_are_escaped)
 TEST(a_kill_between_log_and_head_loses_nothing)
 {
 	char head[AUDIT_HEAD];
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	const char *why;
 
@@ -268,7 +268,7 @@ TEST(a_kill_between_log_and_head_loses_nothing)
 TEST(what_was_tampered_with_is_found)
 {
 	static char good[8192], bad[8192];
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	const char *why;
 	ssize_t n, i;
@@ -299,7 +299,7 @@ TEST(what_was_tampered_with_is_found)
 
 TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 {
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	const char *why;
 	unsigned int n;
@@ -324,7 +324,7 @@ TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 TEST(a_flood_is_counted)
 {
 	struct audit_event ev = { .event = "deny" };
-	struct place p;
+	struct place p = { .dir = -1 };
 	struct audit a;
 	unsigned int i;
 
@@ -490,10 +490,12 @@ static int open_file(void)
 
 static int make_code(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-			       MAP_FAILED ?
-		       errno :
-		       0;
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return errno;
+	(void)munmap(p, 4096);
+	return 0;
 }
 
 TEST(what_a_gateway_that_was_taken_over_can_do)
