@@ -427,6 +427,9 @@ TEST(no_proxy_as_curl_reads_it)
 
 /* --- a gateway that was taken over --- */
 
+/* The filter is loaded for real, and a sanitizer's own calls would be refused: the build without one has these. */
+#ifndef __SANITIZE_ADDRESS__
+
 static int pipes[2];
 static pid_t self;
 
@@ -539,3 +542,5 @@ TEST(what_a_gateway_that_was_taken_over_can_do)
 			FAIL("%s: %d", rows[i].name, got);
 	}
 }
+
+#endif

@@ -208,6 +208,12 @@ static void do_target(const struct line *l, struct buf *got)
 		add_slice(got, " ", t.path);
 }
 
+/* Whether the reason of a refusal is in @text. By itself, because compilers can't know how long the texts of a table are. */
+static bool __attribute__((noinline)) says(const char *text, const char *want)
+{
+	return strlen(text) > 4 && strlen(want) > 4 && strstr(text + 4, want + 4);
+}
+
 static void check_line(const void *arg)
 {
 	const struct line *l = arg;
@@ -227,7 +233,7 @@ static void check_line(const void *arg)
 	if (*text == ' ')
 		text++;
 	if (refusal && strncmp(text, want, 4) == 0)
-		text = strstr(text + 4, want + 4) ? want : text;
+		text = says(text, want) ? want : text;
 	CHECK_STR(text, want);
 	buf_done(&got);
 }
