@@ -28,7 +28,7 @@ from proxies import PROXIES, Proxy
 from rivals import bwrap_argv
 from srt import real
 
-HOST, ADDRESS, PORT = "server.test", "192.0.2.10", 9000
+HOST, ADDRESS, GATE, PORT = "server.test", "192.0.2.10", "192.0.2.1", 9000
 RULES = 50
 WAYS = {"captured": "addr", "captured, looked up": "name", "CONNECT": "http:3128", "SOCKS": "socks:1080"}
 
@@ -47,8 +47,10 @@ FLOOD_PINGS, FLOOD_MS = 3000, 2000
 SRT_AUTH = "export NETLOAD_AUTH=$(printf %s \"$CLOUDSDK_PROXY_USERNAME:$CLOUDSDK_PROXY_PASSWORD\" | base64 -w 0);"
 
 INSIDE = "--in-namespaces"
-# Local, and no address of the host, which srt would not dial.
-SETUP = ["link set lo up", f"route add local {ADDRESS}/32 dev lo"]
+SETUP = ["link set lo up"]
+# The server has a namespace of its own behind a pair of devices: the host's own addresses are dialled neither by bailey nor by srt.
+LINK = [f"addr add {GATE}/24 dev bench0", "link set bench0 mtu 65535 up"]
+LINK_THERE = [f"addr add {ADDRESS}/24 dev bench1", "link set bench1 mtu 65535 up", "link set lo up"]
 
 
 def allow() -> list[str]:
@@ -397,9 +399,18 @@ def prepare(base: str) -> None:
 
 @contextlib.contextmanager
 def server(netload: str) -> Iterator[None]:
-    p = subprocess.Popen([netload, "server", ADDRESS, str(PORT)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(["unshare", "--net", "sh", "-c", f"echo there; read go; exec {netload} server {ADDRESS} {PORT}"], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True)
     try:
-        assert p.stdout
+        assert p.stdin and p.stdout
+        if p.stdout.readline() != "there\n":
+            raise Failed("the server has no namespace")
+        subprocess.run(["ip", "link", "add", "bench0", "type", "veth", "peer", "name", "bench1", "netns", str(p.pid)], check=True)
+        sides: list[tuple[list[str], list[str]]] = [([], LINK), (["nsenter", f"--net=/proc/{p.pid}/ns/net"], LINK_THERE)]
+        for enter, lines in sides:
+            subprocess.run([*enter, "ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+        p.stdin.write("go\n")
+        p.stdin.flush()
         if p.stdout.readline() != "ready\n":
             raise Failed("the server does not start")
         yield
