@@ -110,7 +110,7 @@ static struct known judge_name(const struct gateway *g, const char *host)
 		bool below = r->what == NET_RULE_SUBDOMAINS && len > n + 1 &&
 			     host[len - n - 1] == '.' && strcmp(host + len - n, r->host) == 0;
 
-		if (!r->allow || (!exact && !below && r->what != NET_RULE_ANY))
+		if (!r->allow || !r->proto || (!exact && !below && r->what != NET_RULE_ANY))
 			continue;
 		if (k.allowed && (k.exact || !exact))
 			continue;

@@ -222,9 +222,9 @@ static void append(struct audit *a, const struct audit_event *ev, uint64_t dropp
 	if (!b.failed && (a->size + b.len <= LIMIT_AUDIT || rotate(a) == 0))
 		n = write(a->log[a->at], b.data, b.len);
 	if (n != (ssize_t)b.len || b.failed) {
-		/* a full disk: half a line must not stay */
+		/* a full disk: half a line must not stay; should it, it is no line to whoever reads */
 		if (n > 0 && ftruncate(a->log[a->at], (off_t)a->size) < 0)
-			a->failing = true;
+			a->size = LIMIT_AUDIT; /* the next one goes to the other file */
 		a->dropped++;
 	} else {
 		a->size += b.len;

@@ -26,11 +26,10 @@ struct audit {
 	uint64_t dropped; /* lines that came too fast, or could not be written */
 	uint64_t second;  /* of the clock, and how many lines it has had */
 	unsigned int lines;
-	bool failing; /* the last write failed */
 };
 
 struct audit_event {
-	const char *event; /* "open", "close", "deny", "change", "start" */
+	const char *event; /* "open", "close", "deny", "fail", "change", "dropped" */
 	const char
 		*via; /* "captured", "connect", "http", "socks", "dns", "udp"; NULL: none of them */
 	const char *host;            /* or NULL */

@@ -242,7 +242,7 @@ static bool judge_local(struct gateway *g, struct conn *c)
 	for (i = 0; i < g->policy.n && !c->verdict.allowed; i++) {
 		const struct net_rule *r = &g->policy.rules[i];
 
-		if (!r->local || !r->allow || r->port != c->port)
+		if (!r->local || !r->allow || !r->proto || r->port != c->port)
 			continue;
 		c->verdict.rule = r;
 		c->verdict.allowed = c->verdict.names_port = true;
@@ -474,7 +474,5 @@ void conn_rejudge(struct gateway *g)
 			continue;
 		if (!still_allowed(g, c))
 			conn_refuse_by_rule(g, c);
-		else if (c->verdict.rule)
-			(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
 	}
 }

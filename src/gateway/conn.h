@@ -91,7 +91,6 @@ struct conn {
 	struct net_addr target;      /* that the client asked for */
 	uint16_t port;
 	struct net_verdict verdict;
-	char rule[128]; /* of it, as written; rules go, connections stay */
 	struct net_addr addrs[CONN_ADDRS];
 	size_t n_addrs, next_addr;
 	struct gateway *g;

@@ -95,24 +95,24 @@ static void log_change(struct gateway *g, const char *op, const struct net_rule 
 	audit_write(&g->audit, &ev);
 }
 
-/* Take the live rule that is the same but for what it says out. Return: whether there was one. */
+/*
+ * The live rule that is the same but for what it says is of no protocol any more, so it covers nothing. It stays where it is: verdicts of open
+ * connections point to rules. Return: whether there was one.
+ */
 static bool remove_live(struct gateway *g, const struct net_rule *r)
 {
-	struct net_policy *p = &g->policy;
 	bool found = false;
-	size_t i = 0;
+	size_t i;
 
-	while (i < p->n) {
-		const struct net_rule *o = &p->rules[i];
+	for (i = 0; i < g->policy.n; i++) {
+		struct net_rule *o = &g->policy.rules[i];
 
-		if (o->layer != POLICY_LIVE || o->what != r->what || o->port != r->port ||
-		    o->prefix != r->prefix || memcmp(&o->addr, &r->addr, sizeof(r->addr)) != 0 ||
-		    (o->host && r->host && strcmp(o->host, r->host) != 0) || !o->host != !r->host) {
-			i++;
+		if (o->layer != POLICY_LIVE || !o->proto || o->what != r->what ||
+		    o->port != r->port || o->prefix != r->prefix ||
+		    memcmp(&o->addr, &r->addr, sizeof(r->addr)) != 0 || !o->host != !r->host ||
+		    (o->host && strcmp(o->host, r->host) != 0))
 			continue;
-		}
-		memmove(&p->rules[i], &p->rules[i + 1], (p->n - i - 1) * sizeof(*o));
-		p->n--;
+		o->proto = 0;
 		found = true;
 	}
 	return found;
@@ -237,6 +237,8 @@ static void reply_policy(struct gateway *g, struct client *c)
 	for (i = 0; i < g->policy.n; i++) {
 		const struct net_rule *r = &g->policy.rules[i];
 
+		if (!r->proto)
+			continue;
 		json_open(&j, NULL, '{');
 		json_str(&j, "action", r->allow ? "allow" : "deny");
 		json_str(&j, "rule", r->text);

@@ -223,8 +223,6 @@ void conn_connect(struct gateway *g, struct conn *c)
 			conn_refuse_by_rule(g, c);
 		return;
 	}
-	if (c->verdict.rule)
-		(void)snprintf(c->rule, sizeof(c->rule), "%s", c->verdict.rule->text);
 	c->quota = net_policy_quota(&g->policy, &q);
 	c->state = CONN_RESOLVE;
 	c->deadline = g->now + RESOLVE_MS;

@@ -211,10 +211,11 @@ static int parse_request_line(struct http_head *h, const char *p, size_t n, stru
 	return parse_version(h, p + k, n - k, e);
 }
 
-int http_request_parse(struct http_head *ret, const char *p, size_t n, struct err *e)
+/* What requests and responses have in common; @first reads the first line. */
+static int parse_head(struct http_head *ret, const char *p, size_t n,
+		      int (*first)(struct http_head *, const char *, size_t, struct err *),
+		      struct said *s, struct err *e)
 {
-	struct said s = { .hosts = 0 };
-	struct http_target t;
 	size_t scan = 0, line;
 	ssize_t len = http_head_end(&scan, p, n, e);
 	int r;
@@ -223,11 +224,18 @@ int http_request_parse(struct http_head *ret, const char *p, size_t n, struct er
 		return (int)len;
 	clear(ret, (size_t)len);
 	line = line_length(p, ret->len);
-	r = parse_request_line(ret, p, line, e);
+	r = first(ret, p, line, e);
 	if (r == 0)
-		r = parse_fields(ret, p + line + 2, p + len, &s, e);
-	if (r == 0)
-		r = judge(ret, &s, e);
+		r = parse_fields(ret, p + line + 2, p + len, s, e);
+	return r == 0 ? judge(ret, s, e) : r;
+}
+
+int http_request_parse(struct http_head *ret, const char *p, size_t n, struct err *e)
+{
+	struct said s = { .hosts = 0 };
+	struct http_target t;
+	int r = parse_head(ret, p, n, parse_request_line, &s, e);
+
 	if (r < 0)
 		return r;
 	if (s.hosts == 0 && ret->minor == 1)
@@ -290,18 +298,7 @@ int http_response_parse(struct http_head *ret, const char *p, size_t n, struct h
 			struct err *e)
 {
 	struct said s = { .hosts = 0 };
-	size_t scan = 0, line;
-	ssize_t len = http_head_end(&scan, p, n, e);
-	int r;
+	int r = parse_head(ret, p, n, parse_status_line, &s, e);
 
-	if (len < 0)
-		return (int)len;
-	clear(ret, (size_t)len);
-	line = line_length(p, ret->len);
-	r = parse_status_line(ret, p, line, e);
-	if (r == 0)
-		r = parse_fields(ret, p + line + 2, p + len, &s, e);
-	if (r == 0)
-		r = judge(ret, &s, e);
 	return r < 0 ? r : judge_response(ret, method, e);
 }

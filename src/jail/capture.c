@@ -54,23 +54,6 @@ static int add_address(unsigned char family, const unsigned char *addr, size_t n
 	return nl_talk(&nl, NETLINK_ROUTE);
 }
 
-/* Every address is ours; what is sent comes from @src. */
-static int add_route(unsigned char family, const unsigned char *src, size_t n)
-{
-	struct rtmsg m = { .rtm_family = family,
-			   .rtm_table = RT_TABLE_LOCAL,
-			   .rtm_protocol = RTPROT_BOOT,
-			   .rtm_scope = RT_SCOPE_HOST,
-			   .rtm_type = RTN_LOCAL };
-	struct nl nl = NL_INIT;
-
-	nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_ACK, &m, sizeof(m));
-	nl_u32(&nl, RTA_OIF, LOOPBACK_INDEX);
-	nl_put(&nl, RTA_PREFSRC, src, n);
-	nl_end(&nl);
-	return nl_talk(&nl, NETLINK_ROUTE);
-}
-
 struct family {
 	struct nft nft;
 	uint32_t target; /* where the destination stands in the network header */
@@ -274,12 +257,12 @@ int capture_make(struct capture *c)
 	if (r < 0)
 		return r;
 	c->step = "route";
-	r = add_route(AF_INET, own4, sizeof(own4));
+	r = nl_local_default(AF_INET, own4, sizeof(own4));
 	if (r < 0)
 		return r;
 	/* a kernel without IPv6, or with it switched off, has one family less */
 	v6 = add_address(AF_INET6, own6, sizeof(own6)) == 0 &&
-	     add_route(AF_INET6, own6, sizeof(own6)) == 0;
+	     nl_local_default(AF_INET6, own6, sizeof(own6)) == 0;
 	c->lost = capture4();
 	if (c->lost == 0 && v6)
 		c->lost = capture6();

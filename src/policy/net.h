@@ -91,7 +91,7 @@ struct net_rule {
 	bool allow;
 	enum net_what what;
 	uint16_t port;      /* 0: any */
-	unsigned int proto; /* NET_TCP, NET_UDP or both */
+	unsigned int proto; /* NET_TCP, NET_UDP or both; neither: it covers nothing */
 	enum policy_layer layer;
 	bool local; /* of --allow-host-port: a port of the host's loopback, by the name NET_HOST_LOCAL */
 	const char *host;     /* canonical, of NET_RULE_SUBDOMAINS without "*." */

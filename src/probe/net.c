@@ -34,22 +34,6 @@ static int loopback_up(void)
 	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0 ? -errno : 0;
 }
 
-/* "local default dev lo": every address is one of this machine. */
-static int add_anyip(unsigned char family)
-{
-	struct rtmsg rt = { .rtm_family = family,
-			    .rtm_table = RT_TABLE_LOCAL,
-			    .rtm_protocol = RTPROT_BOOT,
-			    .rtm_scope = RT_SCOPE_HOST,
-			    .rtm_type = RTN_LOCAL };
-	struct nl nl = NL_INIT;
-
-	nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_ACK, &rt, sizeof(rt));
-	nl_u32(&nl, RTA_OIF, LOOPBACK_INDEX);
-	nl_end(&nl);
-	return nl_talk(&nl, NETLINK_ROUTE);
-}
-
 static struct sockaddr_in address(uint32_t host, uint16_t port)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -67,10 +51,10 @@ static enum probe_state use_anyip(struct probe_answer *a)
 	char c = 0;
 
 	if (r == 0)
-		r = add_anyip(AF_INET);
+		r = nl_local_default(AF_INET, NULL, 0);
 	if (r < 0)
 		return probe_missing(a, r, "local default route for IPv4");
-	r = add_anyip(AF_INET6);
+	r = nl_local_default(AF_INET6, NULL, 0);
 	if (r < 0 && r != -EAFNOSUPPORT && r != -EOPNOTSUPP)
 		return probe_missing(a, r, "local default route for IPv6");
 	if (server < 0 || client < 0 || bind(server, (struct sockaddr *)&at, sizeof(at)) < 0)
@@ -123,7 +107,7 @@ static enum probe_state use_capture(struct probe_answer *a)
 	int r = loopback_up();
 
 	if (r == 0)
-		r = add_anyip(AF_INET);
+		r = nl_local_default(AF_INET, NULL, 0);
 	if (r < 0)
 		return probe_missing(a, r, "local default route");
 	if (listener < 0 || client < 0 ||

@@ -4,11 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "sys.h"
 
+#define LOOPBACK_INDEX 1 /* in every network namespace */
 #define ALIGN4(n) (((n) + 3) & ~(size_t)3)
 
 static void add(struct nl *nl, const void *p, size_t n)
@@ -128,4 +130,21 @@ int nl_talk(struct nl *nl, int protocol)
 	if (n < 0)
 		return (int)n;
 	return r < 0 ? r : 0;
+}
+
+int nl_local_default(unsigned char family, const unsigned char *src, size_t n)
+{
+	struct rtmsg m = { .rtm_family = family,
+			   .rtm_table = RT_TABLE_LOCAL,
+			   .rtm_protocol = RTPROT_BOOT,
+			   .rtm_scope = RT_SCOPE_HOST,
+			   .rtm_type = RTN_LOCAL };
+	struct nl nl = NL_INIT;
+
+	nl_begin(&nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_ACK, &m, sizeof(m));
+	nl_u32(&nl, RTA_OIF, LOOPBACK_INDEX);
+	if (src)
+		nl_put(&nl, RTA_PREFSRC, src, n);
+	nl_end(&nl);
+	return nl_talk(&nl, NETLINK_ROUTE);
 }

@@ -49,4 +49,11 @@ void nl_nest_end(struct nl *nl, size_t start);
 /** nl_talk() - send all messages at once over @protocol, read all answers. Return: 0, or the first negative errno. */
 int nl_talk(struct nl *nl, int protocol);
 
+/**
+ * nl_local_default() - "local default dev lo": every address becomes one of this network namespace.
+ * @src: that what is sent comes from, or NULL
+ * Return: 0 or negative errno.
+ */
+int nl_local_default(unsigned char family, const unsigned char *src, size_t n);
+
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway: what rules allow works for programs of every kind, everything else is refused at once, and the log says both."""
+import datetime
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import PYTHON, TIMEOUT, wait_for
+from conftest import PYTHON, TIMEOUT, Result, wait_for
 from networks import Net
 
 CLEAN: list[str] = ["env", "-u", "http_proxy", "-u", "https_proxy", "-u", "all_proxy", "-u", "HTTP_PROXY", "-u", "HTTPS_PROXY", "-u", "ALL_PROXY"]
@@ -391,8 +392,54 @@ def test_a_denial_ends_what_is_open(net, how):
         assert time.monotonic() - start < 3
         assert p.returncode in (18, 56), (out, err)
         assert b"one.test:80 denied" in err and b"enough" in err
+        when = {line["event"]: datetime.datetime.fromisoformat(line["time"].rstrip("Z")) for line in net.log(Result(0, "", err.decode(), 0))}
+        assert when["close"] - when["change"] <= datetime.timedelta(milliseconds=100), when
     finally:
         p.kill()
+
+
+def test_a_denial_ends_datagrams(net, ws):
+    talk = """
+import os, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); s.connect(("one.test", 7))
+s.send(b"a"); print(s.recv(9), flush=True); open("open", "w").close()
+while not os.path.exists("go"): time.sleep(0.05)
+try: s.send(b"b"); print(s.recv(9))
+except OSError as e: print(type(e).__name__)
+"""
+    for denied in (True, False):
+        for name in ("open", "go"):
+            (ws / name).unlink(missing_ok=True)
+        p = net.start([PYTHON, "-c", talk], "--allow-host", "one.test:7/udp")
+        try:
+            assert wait_for(lambda: (ws / "open").exists(), 8)
+            run = net.run_id()
+            assert net.network("deny", run, "one.test" if denied else "two.test").rc == 0
+            (ws / "go").touch()
+            out, err = p.communicate(timeout=TIMEOUT)
+        finally:
+            p.kill()
+        assert out.startswith(b"b'A'\n") and (b"b'B'" in out) == (not denied), (out, err)
+
+
+def test_a_rule_that_was_removed_covers_nothing(net, ws):
+    script = f"""for i in 1 2; do until [ -e go$i ]; do sleep 0.1; done; {' '.join([*CLEAN, *CURL])} http://two.test/$i; touch done$i; done"""
+    p = net.start(script, "--allow-host", "one.test")
+    try:
+        run = wait_for(net.run_id, 8)
+        assert net.network("allow", run, "sub.wild.test", "two.test").rc == 0
+        (ws / "go1").touch()
+        assert wait_for(lambda: (ws / "done1").exists(), 8)
+        assert net.network("remove", run, "two.test").rc == 0
+        rules = [r["rule"] for r in json.loads(net.network("policy", run, "--json").out)["rules"]]
+        assert "sub.wild.test" in rules and "two.test" not in rules
+        again = net.network("remove", run, "two.test")
+        assert again.rc == 2 and "no live rule" in again.err
+        (ws / "go2").touch()
+        out, err = p.communicate(timeout=TIMEOUT)
+    finally:
+        p.kill()
+    assert b"/1 host=two.test" in out and b"/2 host=two.test" not in out and b"two.test denied" in err, (out, err)
 
 
 def test_rules_change_while_it_runs(net, ws):

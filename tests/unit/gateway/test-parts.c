@@ -297,6 +297,41 @@ TEST(what_was_tampered_with_is_found)
 	close_place(&p);
 }
 
+/* Change a line and make its own hash right again; the lines behind it, or the head, know the old one. */
+TEST(a_line_that_was_forged_with_its_hash_is_found)
+{
+	static char good[8192], bad[8192];
+	struct place p = { .dir = -1 };
+	struct audit a;
+	const char *why;
+	ssize_t n;
+	int forged;
+
+	open_place(&p);
+	REQUIRE(audit_begin(&a, p.log, p.head) == 0);
+	write_lines(&a, 4);
+	n = pread(p.log[0], good, sizeof(good), 0);
+	REQUIRE(n > 0 && n < (ssize_t)sizeof(good));
+	for (forged = 0; forged < 4; forged++) {
+		char sum[2 * SHA256_SIZE + 1], *line = bad, *end, *hash;
+		int i;
+
+		memcpy(bad, good, (size_t)n);
+		for (i = 0; i < forged; i++)
+			line = strchr(line, '\n') + 1;
+		end = strchr(line, '\n');
+		hash = end - 2 - (ssize_t)sizeof(sum) + 1;
+		memcpy(strstr(line, "one.test"), "two.test", strlen("two.test"));
+		sha256_hex(line, (size_t)(hash - strlen(",\"hash\":\"") - line), sum);
+		memcpy(hash, sum, sizeof(sum) - 1);
+		REQUIRE(ftruncate(p.log[0], 0) == 0 && write(p.log[0], bad, (size_t)n) == n);
+		CHECK(read_place(&p, &why) == 4); /* each is a line by itself */
+		if (!why)
+			FAIL("line %d was forged, and nobody saw it", forged + 1);
+	}
+	close_place(&p);
+}
+
 TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 {
 	struct place p = { .dir = -1 };
