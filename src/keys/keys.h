@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keys: bailey-keys, the process that ends TLS and holds secrets (docs/adr/0021, 0022). This header is what the others know of it: the messages between
+ * it and a gateway, one per packet of a SOCK_SEQPACKET pair, and the lines between it and the supervisor.
+ *
+ * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
+ *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
+ * and gets {"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT}. Later
+ * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. When the
+ * supervisor's end closes, bailey-keys ends.
+ */
+#ifndef BAILEY_KEYS_H
+#define BAILEY_KEYS_H
+
+#include <stdint.h>
+
+#define KEYS_VERSION 1
+#define KEYS_LINE_MAX (1u << 20)
+
+/* What bailey-keys finds open when it starts: "bailey-keys serve". */
+enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };
+
+enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3 };
+
+#define KEYS_OFFER_TLS \
+	1u /* the client's first bytes are a ClientHello; else a request of plain HTTP */
+
+/* Gateway to keys, with two descriptors: the client's side, the server's side; both stream sockets. */
+struct keys_offer {
+	uint16_t kind, version;
+	uint32_t id; /* of the connection; the gateway's, not used again while it lives */
+	uint32_t flags;
+	uint16_t port;
+	char host[254]; /* canonical, with a NUL */
+};
+
+#define KEYS_TARGET_MAX 1024u
+#define KEYS_WHY_MAX 256u
+
+/* Keys to gateway: one request was judged. Texts end with a NUL and may hold any other byte; the log escapes them. */
+struct keys_request {
+	uint16_t kind, version;
+	uint32_t id;
+	uint16_t status; /* that the client was or will be given by us; 0: it went to the server */
+	uint16_t denied; /* 1: a rule or a check refused it */
+	char method[32];
+	char target[KEYS_TARGET_MAX]; /* cut where it is longer; without secrets: as the client wrote it */
+	char why[KEYS_WHY_MAX]; /* the rule, or what was refused; "" */
+	char secret[64];        /* the name of the one that was put in; "" */
+};
+
+/* Keys to gateway: it is over. */
+struct keys_end {
+	uint16_t kind, version;
+	uint32_t id;
+	char why[KEYS_WHY_MAX]; /* "": the peers ended it */
+};
+
+#endif
