@@ -52,9 +52,14 @@ class Result(NamedTuple):
         return "".join(li for li in self.err.splitlines(True) if not li.startswith("bailey:"))
 
     @property
+    def said(self):
+        """stderr, but for the line that says as whom bailey runs where there are no idmapped mounts: r.err has it."""
+        return "".join(li for li in self.err.splitlines(True) if not li.startswith("bailey: notice: running as uid "))
+
+    @property
     def bailey_err(self):
-        """bailey's own lines of stderr, but for the one that says as whom it runs where there are no idmapped mounts: r.err has it."""
-        return "".join(li for li in self.err.splitlines(True) if li.startswith("bailey:") and not li.startswith("bailey: notice: running as uid "))
+        """bailey's own lines of that."""
+        return "".join(li for li in self.said.splitlines(True) if li.startswith("bailey:"))
 
 
 class User:

@@ -26,19 +26,19 @@ CURL = ["curl", "-sS", "-m", "8"]
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_an_allowed_name_answers(net, env, scheme):
     r = net([*env, *CURL, "-k", f"{scheme}://one.test/path"], "--allow-host", "one.test")
-    assert (r.rc, r.err) == (0, "")
+    assert (r.rc, r.said) == (0, "")
     assert re.fullmatch(r"192\.0\.2\.10:\d+ GET /path host=one\.test\n|2001:db8::10:80 GET /path host=one\.test\n", r.out)
 
 
 def test_socks_takes_names(net):
     r = net([*CLEAN, *CURL, "-x", "socks5h://127.0.0.1:1080", "http://one.test/"], "--allow-host", "one.test")
-    assert (r.rc, r.err) == (0, "") and "host=one.test" in r.out
+    assert (r.rc, r.said) == (0, "") and "host=one.test" in r.out
 
 
 def test_a_server_that_has_only_ipv6(net):
     for env in WAYS:
         r = net([*env, *CURL, "http://six.test/"], "--allow-host", "six.test")
-        assert (r.rc, r.err) == (0, ""), r
+        assert (r.rc, r.said) == (0, ""), r
         assert r.out.startswith("2001:db8::20:80 GET")
 
 

@@ -95,7 +95,7 @@ def test_clients_fetch_what_is_allowed_and_nothing_else(at, client, env):
     need(FETCH[client][0].replace("env", "node"))
     for scheme in ("http", "https"):
         r = at([*env, *FETCH[client], f"{scheme}://web.test/who"], "--allow-host", "web.test")
-        assert (r.rc, r.err) == (0, "") and re.fullmatch(rf"\S+ {scheme} web\.test HTTP/(1\.1|2\.0)\n", r.out), r
+        assert (r.rc, r.said) == (0, "") and re.fullmatch(rf"\S+ {scheme} web\.test HTTP/(1\.1|2\.0)\n", r.out), r
         # the same address, another name; and a name of another server
         before = nginx_log(at)
         for name in ("alias.test", "denied.test"):
@@ -110,7 +110,7 @@ def test_clients_fetch_what_is_allowed_and_nothing_else(at, client, env):
 def test_a_host_that_has_only_ipv6(at, env):
     for client in ("curl", "urllib", "wget"):
         r = at([*env, *FETCH[client], "https://web6.test/who"], "--allow-host", "web6.test")
-        assert (r.rc, r.err) == (0, "") and r.out.startswith("2001:db8::30 https web6.test"), r
+        assert (r.rc, r.said) == (0, "") and r.out.startswith("2001:db8::30 https web6.test"), r
 
 
 @BOTH
@@ -179,7 +179,7 @@ def test_a_static_program_that_knows_no_variable(at, static):
     shutil.copy(static, at.ws / "static")
     static = "./static"
     r = at([static, "web.test", "/who"], "--allow-host", "web.test")
-    assert (r.rc, r.err) == (0, "") and r.out.endswith("http web.test HTTP/1.1\n"), r
+    assert (r.rc, r.said) == (0, "") and r.out.endswith("http web.test HTTP/1.1\n"), r
     assert at.outside([static, "denied.test", "/who"]).rc == 0
     r = at([static, "denied.test", "/who"], "--allow-host", "web.test")
     assert (r.rc, r.out) == (1, "no address\n") and "denied.test denied" in r.err, r
@@ -258,7 +258,7 @@ asyncio.run(asyncio.wait_for(main(), 40))
 def test_a_websocket(at, url, way):
     allowed = re.findall(r"//([^/]*)", url)[0]
     r = at([PYTHON, "-c", SOCKET, url, way], "--allow-host", allowed)
-    assert (r.rc, r.out, r.err) == (0, "echoed\n", ""), r
+    assert (r.rc, r.out, r.said) == (0, "echoed\n", ""), r
     assert at.outside([PYTHON, "-c", SOCKET, url, "direct"]).out == "echoed\n"
     r = at([PYTHON, "-c", SOCKET, url, way], "--allow-host", "alias.test")
     assert r.rc == 1 and f"{allowed}" in r.err and "denied" in r.err and not r.out, r

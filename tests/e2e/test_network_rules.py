@@ -50,7 +50,7 @@ def explained(bailey, ws, *opts, **kw):
 
 def test_check_answers(bailey, ws):
     r = bailey(["network", "check", "--allow-host", "*.example.org", "www.example.org:443"], cwd=ws)
-    assert r.rc == 0 and r.err == "", r
+    assert r.rc == 0 and r.said == "", r
     assert r.out == "www.example.org:443: allowed: 'allow *.example.org' (command, --allow-host); for TLS and HTTP, " \
                     "other protocols need a rule that names the port\n", r  # fmt: skip
     r = bailey(["network", "check", "--allow-host", "*.example.org", "example.org:443", "x.example.org:443"], cwd=ws)
@@ -136,12 +136,12 @@ def test_a_run_without_network(run):
     """Denials, and a mode that says none, begin no gateway: there is no route, no proxy, and nothing to say."""
     for words in ([], ["--network", "none"], ["--deny-host", "a.org"], ["--preset", "balanced", "--network", "none"]):
         r = run("echo ran; cat /proc/net/route | wc -l; env | grep -ci _proxy=", *words)
-        assert r.out.split() == ["ran", "1", "0"] and r.err == "", (words, r)
+        assert r.out.split() == ["ran", "1", "0"] and r.said == "", (words, r)
 
 
 def test_none_wins_and_says_so(run):
     r = run("echo ran", "--network", "none", "--allow-host", "a.org")
-    assert r.out == "ran\n" and r.err == "bailey: notice: --allow-host 'a.org' has no effect: network none (--network)\n", r
+    assert r.out == "ran\n" and r.said == "bailey: notice: --allow-host 'a.org' has no effect: network none (--network)\n", r
 
 
 def test_user_file(check, bailey, config, ws):

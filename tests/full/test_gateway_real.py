@@ -93,7 +93,7 @@ def test_go(at, built, which, env):
     get = ["env", "SSL_CERT_FILE=ca.crt", "./get"]
     for scheme in ("http", "https"):
         r = at([*env, *get, "get", f"{scheme}://web.test/who"], "--allow-host", "web.test")
-        assert (r.rc, r.err) == (0, "") and f"{scheme} web.test" in r.out, r
+        assert (r.rc, r.said) == (0, "") and f"{scheme} web.test" in r.out, r
         assert at.outside([*get, "get", f"{scheme}://denied.test/who"]).rc == 0
         r = at([*env, *get, "get", f"{scheme}://denied.test/who"], "--allow-host", "web.test")
         assert f"{scheme} denied.test" not in r.out and re.search(r"denied\.test(:\d+)? denied", r.err), r
@@ -114,7 +114,7 @@ def test_java(at, built, which, way):
     for scheme in ("http", "https"):
         argv = [*java, *props, "Get", which, f"{scheme}://web.test/who"]
         r = at(argv, "--allow-host", "web.test")
-        assert (r.rc, r.err) == (0, "") and f"{scheme} web.test" in r.out, r
+        assert (r.rc, r.said) == (0, "") and f"{scheme} web.test" in r.out, r
     argv = [*java, "Get", which, "https://denied.test/who"]
     assert at.outside(argv).rc == 0
     r = at([*java, *props, *argv[len(java):]], "--allow-host", "web.test")
@@ -224,7 +224,7 @@ def test_squid(at, through, env, scheme):
     get = [*env, *FETCH["curl"], f"{scheme}://web.test/who"]
     good = upstream(USER, PASSWORD)
     r, log = through(good, get, "--allow-host", "web.test")
-    assert (r.rc, r.err) == (0, "") and f"{scheme} web.test" in r.out, r
+    assert (r.rc, r.said) == (0, "") and f"{scheme} web.test" in r.out, r
     assert re.search(rf"TCP_\w+/200 .* CONNECT web.test:{'443' if scheme == 'https' else '80'} us er ", log), log
     # the proxy is not asked for what rules deny
     r, log = through(good, [*env, *FETCH["curl"], f"{scheme}://denied.test/who"], "--allow-host", "web.test")
