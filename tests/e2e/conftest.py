@@ -31,6 +31,7 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", returncode=143))
     # a background job ignores it, and what it starts would, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the same of nohup
 
 
 def skip(reason):
