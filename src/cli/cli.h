@@ -63,6 +63,7 @@ struct sandbox_options {
 	struct opt_list net;     /* --allow-host … --deny-reason: in the order given */
 	const char *network, *preset, *precedence;
 	bool i_know, ask;
+	bool learn; /* where nobody says a word about the network, it is there and refuses */
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
 	struct opt_list degraded;
@@ -269,6 +270,14 @@ struct relay {
 
 struct report; /* report.h */
 
+/* Who wants to know what was denied, in the place of stderr. */
+struct run_reader {
+	void (*report)(void *arg, const struct report *r, const struct sandbox *s); /* or NULL */
+	/* at the end of a run that has used its network: where the log is (gateway/audit.h); or NULL */
+	void (*network)(void *arg, int dir, int heads, const char *id);
+	void *arg;
+};
+
 /* A run under supervision. */
 struct run {
 	struct jail jail;
@@ -291,9 +300,7 @@ struct run {
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
 	int watch_tries;
 	struct report *report; /* what the observer collects, or NULL */
-	/* who gets that, in the place of stderr; or NULL */
-	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
-	void *reported_arg;
+	struct run_reader reader;
 	pid_t observer;        /* 0: none */
 	int observer_end;      /* hangs up when the observer ends */
 	bool guarded;          /* something that is kept is writable: guard_begin() was called */
@@ -380,12 +387,11 @@ int cli_print(const struct buf *b);
 
 /**
  * run_to_end() - `bailey run` of @argv, once the words are options.
- * @reported: as in struct run; NULL: print it
+ * @reader: borrowed; NULL: it is printed
  * Return: exit status, or negative errno with @e, when nothing has run.
  */
-int run_to_end(const struct sandbox_options *o, char *const *argv,
-	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
-	       void *arg, struct err *e);
+int run_to_end(const struct sandbox_options *o, char *const *argv, const struct run_reader *reader,
+	       struct err *e);
 
 int run_main(char **argv);
 int learn_main(char **argv);

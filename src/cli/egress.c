@@ -549,7 +549,9 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	cleanup_close(&g->door); /* which ends it */
 	while (g->door_pid > 0 && waitpid(g->door_pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	if (g->head >= 0)
+	if (g->head >= 0 && run->reader.network)
+		run->reader.network(run->reader.arg, g->own, g->heads, g->id);
+	else if (g->head >= 0)
 		say_refused(g, out);
 	if (g->own >= 0)
 		(void)unlinkat(g->own, "control", 0); /* nobody listens any more */

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. The command runs as in `bailey run --report=reads`: nothing is loosened to find out what it wants. What was denied becomes
- * the least policy that would have allowed it. A report is no evidence (docs/adr/0018): hostile code chooses what it asks for, so what gives away
- * secrets, a home or the machine never comes in by itself, and a person reads the rest.
+ * Theory of operation. The command runs as in `bailey run --report=reads`, with a network that refuses: nothing is loosened to find out what it
+ * wants. What was denied becomes the least policy that would have allowed it; of the network that stands in the gateway's log (learn-hosts.c). A report
+ * is no evidence (docs/adr/0018): hostile code chooses what it asks for, so what gives away secrets, a home, the machine or a private network never
+ * comes in by itself, and a person reads the rest.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/gateway.h"
+#include "learn-hosts.h"
 #include "minimal.h"
 #include "report.h"
 
 #define LEARN_OPTIONS (SANDBOX_OPTIONS + 2)
 
 struct learn {
-	struct buf out, notes;
+	struct buf files, out, notes; /* out: the policy, which has files in it */
+	struct learn_hosts *hosts;
 	bool credentials;
 };
 
@@ -46,6 +50,10 @@ const struct command_words learn_words = {
 	.about =
 		"Runs COMMAND as 'bailey run' with these options does, and prints on stdout a policy file that would allow what was denied: for "
 		"--policy, after you have read it. What COMMAND prints goes to stderr.\n\n"
+		"Hosts are named one by one, with their port where it is not 80 or 443 or something else than TLS and HTTP is spoken; an address only where no "
+		"name was used. Where no option and no file says what the network is, it refuses every host; programs stop there, so this takes several "
+		"runs. With --network allow every public host is let through and named, and one run is enough. Never a name of a private network, an "
+		"address that is not public or is this machine's own, or a wildcard: those are named on stderr.\n\n"
 		"Files and directories are named one by one; more than eight of one directory become that directory. Never a home, never \"/\", and no "
 		"directory with credentials in it: those, and what no option allows, are named on stderr. A command that stops at the first denial "
 		"must be run again with the policy so far. It decides what it asks for: a policy that hostile code taught is what hostile code wants.",
@@ -53,7 +61,9 @@ const struct command_words learn_words = {
 	.examples = { { "bailey learn -- make install >policy.json",
 			"what does this need beyond its workspace?" },
 		      { "bailey learn --policy policy.json -- make install",
-			"and beyond what was learnt already?" } },
+			"and beyond what was learnt already?" },
+		      { "bailey learn --network allow -- npm ci >policy.json",
+			"the public hosts of an installation, in one run" } },
 	.statuses = { { "N", "the command's own, as of 'bailey run'" },
 		      { "125", "there is no sandbox, and nothing ran" },
 		      { "2", "wrong options or policy; nothing ran" } },
@@ -144,13 +154,13 @@ static bool put_key(struct learn *l, const struct sandbox *s, const struct repor
 	}
 	left = minimal_paths(paths, n, &a, may, s);
 	if (left < 0)
-		l->out.failed = true;
+		l->files.failed = true;
 	if (left > 0) {
-		buf_printf(&l->out, "%s\n    \"%s\": [", first ? "" : ",",
+		buf_printf(&l->files, "%s\n    \"%s\": [", first ? "" : ",",
 			   write ? "allowWrite" : "allowRead");
 		for (k = 0; k < left; k++)
-			put_path(&l->out, paths[k], k == 0);
-		buf_puts(&l->out, "\n    ]");
+			put_path(&l->files, paths[k], k == 0);
+		buf_puts(&l->files, "\n    ]");
 	}
 	arena_done(&a);
 	return left > 0;
@@ -188,10 +198,60 @@ static void reported(void *arg, const struct report *r, const struct sandbox *s)
 	bool any;
 
 	put_notes(l, s, r);
-	buf_puts(&l->out, "{\n  \"filesystem\": {");
+	if (s->net.mode == NET_MODE_HOST)
+		buf_puts(
+			&l->notes,
+			"bailey: learn: nothing of the network: the host's own has no log; --network allow has one\n");
 	any = put_key(l, s, r, false, true);
 	any = put_key(l, s, r, true, !any) || any;
-	buf_puts(&l->out, any ? "\n  }\n}\n" : "}\n}\n");
+	buf_puts(&l->files, any ? "\n  }" : "}");
+}
+
+static int on_line(void *arg, const struct audit_line *line)
+{
+	struct learn *l = arg;
+
+	learn_hosts_line(l->hosts, line->text, line->len);
+	return 0;
+}
+
+/* What the resolvers inside try, as they have the same file. */
+static void read_search(struct learn_hosts *h)
+{
+	_cleanup_close_ int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+	struct buf b = BUF_INIT(65536);
+
+	if (fd >= 0 && fd_read_all(fd, &b) == 0 && b.data)
+		learn_hosts_search(h, b.data, b.len);
+	buf_done(&b);
+}
+
+static void networked(void *arg, int dir, int heads, const char *id)
+{
+	struct learn *l = arg;
+	const char *why = NULL;
+	struct err e = ERR_INIT;
+
+	read_search(l->hosts);
+	if (audit_read(dir, heads, id, on_line, l, NULL, &why, &e) < 0 || why)
+		learn_hosts_lost(l->hosts);
+}
+
+/* All of it. */
+static void put_policy(struct learn *l)
+{
+	struct buf network = BUF_INIT(LIMIT_OUTPUT);
+
+	buf_puts(&l->out, "{\n  \"filesystem\": {");
+	buf_add(&l->out, l->files.data, l->files.len);
+	if (learn_hosts_policy(l->hosts, &network)) {
+		buf_puts(&l->out, ",\n  ");
+		buf_add(&l->out, network.data, network.len);
+	}
+	buf_puts(&l->out, "\n}\n");
+	learn_hosts_notes(l->hosts, &l->notes);
+	l->out.failed |= l->files.failed || network.failed;
+	buf_done(&network);
 }
 
 /* The policy has stdout for itself. Return: stdout, kept from the command; or negative errno. */
@@ -209,6 +269,7 @@ static int take_stdout(void)
 
 static int learn(struct sandbox_options *o, struct learn *l, char *const *argv, struct err *e)
 {
+	const struct run_reader reader = { .report = reported, .network = networked, .arg = l };
 	_cleanup_close_ int out = -1;
 	int r;
 
@@ -217,12 +278,17 @@ static int learn(struct sandbox_options *o, struct learn *l, char *const *argv, 
 			       "%s runs nothing, and nothing is learnt of that: use bailey run",
 			       o->explain ? "--explain" : "--dry-run");
 	o->report = "reads";
+	o->learn = true;
+	l->hosts = learn_hosts_new();
+	if (!l->hosts)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	out = take_stdout();
 	if (out < 0)
 		return err_sys(e, out, "stdout");
-	r = run_to_end(o, argv, reported, l, e);
+	r = run_to_end(o, argv, &reader, e);
 	if (r < 0)
 		return r;
+	put_policy(l);
 	if (l->notes.len)
 		(void)fd_write_all(2, l->notes.data, l->notes.len); /* nobody is left to tell */
 	if (dup2(out, 1) < 0)
@@ -232,7 +298,9 @@ static int learn(struct sandbox_options *o, struct learn *l, char *const *argv, 
 
 int learn_main(char **argv)
 {
-	struct learn l = { .out = BUF_INIT(LIMIT_OUTPUT), .notes = BUF_INIT(LIMIT_OUTPUT) };
+	struct learn l = { .files = BUF_INIT(LIMIT_OUTPUT),
+			   .out = BUF_INIT(LIMIT_OUTPUT),
+			   .notes = BUF_INIT(LIMIT_OUTPUT) };
 	struct sandbox_options o;
 	struct opt table[LEARN_OPTIONS];
 	struct err e = ERR_INIT;
@@ -249,6 +317,8 @@ int learn_main(char **argv)
 		r = learn(&o, &l, argv + rest, &e);
 	sandbox_options_done(&o);
 	r = r < 0 ? cli_fail(&e) : r;
+	l.hosts = learn_hosts_free(l.hosts);
+	buf_done(&l.files);
 	buf_done(&l.out);
 	buf_done(&l.notes);
 	return r;

@@ -259,11 +259,13 @@ static int find_mode(struct sandbox *s, const struct sandbox_options *words, str
 	if (m.said < NET_MODE_NUM) {
 		p->mode = (enum net_mode)m.said;
 		p->mode_origin = sandbox_origin(s, &m.by);
-	} else if (p->mode == NET_MODE_NONE && (allows(p) || s->ask || s->n_published > 0)) {
+	} else if (p->mode == NET_MODE_NONE &&
+		   (allows(p) || s->ask || s->n_published > 0 || words->learn)) {
 		p->mode = NET_MODE_DENY;
-		p->mode_origin = allows(p) ? "a rule allows something" :
-				 s->ask    ? "--ask" :
-					     "--publish";
+		p->mode_origin = allows(p)          ? "a rule allows something" :
+				 s->ask             ? "--ask" :
+				 s->n_published > 0 ? "--publish" :
+						      "bailey learn";
 	}
 	if (m.untrusted < (int)p->mode) {
 		p->mode = (enum net_mode)m.untrusted;

@@ -218,8 +218,8 @@ void report_say(struct run *run, const struct sandbox *s, bool quiet)
 
 	if (!run->report)
 		return;
-	if (!quiet && run->reported) {
-		run->reported(run->reported_arg, run->report, s);
+	if (!quiet && run->reader.report) {
+		run->reader.report(run->reader.arg, run->report, s);
 	} else if (!quiet) {
 		report_text(run->report, &b);
 		if (b.failed)

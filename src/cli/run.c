@@ -75,8 +75,7 @@ struct attempt {
 	bool owner; /* of the workspace: a block of ids can't be had */
 	bool files; /* regular files on 0-2 travel through pipes: a policy file allows nested sandboxes */
 	bool again;
-	void (*reported)(void *arg, const struct report *r, const struct sandbox *s);
-	void *reported_arg;
+	struct run_reader reader;
 };
 
 static int run(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
@@ -93,8 +92,7 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	r = supervise_begin(&run, relay, e);
 	if (r < 0)
 		return r;
-	run.reported = a->reported;
-	run.reported_arg = a->reported_arg;
+	run.reader = a->reader;
 	s = supervise_sandbox(&run);
 	s->starts = true;
 	r = sandbox_identify(s, o, a->owner, e);
@@ -124,13 +122,14 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	return r;
 }
 
-int run_to_end(const struct sandbox_options *o, char *const *argv,
-	       void (*reported)(void *arg, const struct report *r, const struct sandbox *s),
-	       void *arg, struct err *e)
+int run_to_end(const struct sandbox_options *o, char *const *argv, const struct run_reader *reader,
+	       struct err *e)
 {
-	struct attempt attempt = { .reported = reported, .reported_arg = arg };
+	struct attempt attempt = { .files = false };
 	int r = 0;
 
+	if (reader)
+		attempt.reader = *reader;
 	do {
 		*e = (struct err)ERR_INIT;
 		attempt.again = false;
@@ -175,7 +174,7 @@ int run_main(char **argv)
 	if (r == 0 && o.explain)
 		r = explain_only(&o, argv + rest, &e);
 	else if (r == 0)
-		r = run_to_end(&o, argv + rest, NULL, NULL, &e);
+		r = run_to_end(&o, argv + rest, NULL, &e);
 	sandbox_options_done(&o);
 	return r < 0 ? cli_fail(&e) : r;
 }

@@ -279,7 +279,7 @@ static int run(struct srt *s, char *const *argv, int control)
 	s->options->front = &front;
 	if (r == 0) {
 		say_missing(s);
-		r = run_to_end(s->options, argv, NULL, NULL, &e);
+		r = run_to_end(s->options, argv, NULL, &e);
 	}
 	buf_done(&c.line);
 	s->options->front = NULL;

@@ -129,7 +129,7 @@ static void log_denied(struct gateway *g, const struct question *to, const struc
 {
 	static char last[NET_HOST_MAX + 1];
 	static uint64_t last_at;
-	const struct net_request q = { .host = to->q.host, .port = 443, .proto = NET_TCP };
+	struct net_request q = { .host = to->q.host, .port = 443, .proto = NET_TCP };
 	struct audit_event ev = gw_event("deny", "dns", &q, v);
 	struct buf b = BUF_INIT(1024);
 
@@ -137,6 +137,10 @@ static void log_denied(struct gateway *g, const struct question *to, const struc
 		return;
 	memcpy(last, to->q.host, sizeof(last));
 	last_at = g->now;
+	if (strcmp(q.host, NET_HOST_LOCAL) == 0)
+		q.port = 0; /* nobody knows which */
+	else if (!why && !v->rule)
+		ev.missing = q.host;
 	if (!why)
 		net_verdict_text(&g->policy, &q, v, &b);
 	ev.port = 0;
@@ -301,6 +305,9 @@ static void answer(struct gateway *g, const struct question *to)
 	if (!k.allowed && !k.verdict.rule && g->setup->ask)
 		k.allowed = k.exact =
 			true; /* whoever connects is asked about; nobody else need know the name before */
+	if (strcmp(q->host, NET_HOST_LOCAL) == 0 &&
+	    !k.exact) /* no mode opens it, and no name server knows it */
+		k = (struct known){ .allowed = false };
 	if (!k.allowed) {
 		log_denied(g, to, &k.verdict, NULL);
 		answer_none(g, to, DNS_REFUSED);

@@ -182,6 +182,10 @@ static void put_event(struct json *j, const struct audit_event *ev)
 		json_str(j, "origin", ev->origin);
 	if (ev->reason)
 		json_str(j, "reason", ev->reason);
+	if (ev->missing)
+		json_str(j, "missing", ev->missing);
+	if (ev->spoken)
+		json_str(j, "spoken", ev->spoken);
 	if (ev->counts) {
 		json_int(j, "sent", (long long)ev->sent);
 		json_int(j, "received", (long long)ev->received);

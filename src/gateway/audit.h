@@ -39,8 +39,10 @@ struct audit_event {
 	const char *decision;        /* "allow", "deny", or NULL */
 	const char *rule;            /* as written, or NULL */
 	const char *origin;
-	const char *reason;      /* why, in words; what a sandbox said is in here only quoted */
-	bool counts;             /* the following hold */
+	const char *reason;  /* why, in words; what a sandbox said is in here only quoted */
+	const char *missing; /* the rule that alone would have allowed it, or NULL */
+	const char *spoken; /* "tls", "http", "opaque": what the client was found to speak, or NULL */
+	bool counts;        /* the following hold */
 	uint64_t sent, received; /* by the sandbox */
 	uint64_t ms;
 };

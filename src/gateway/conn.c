@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "own.h"
 
 #define GREET_MS 10000 /* in which a proxy's client must have said what it wants */
 #define ACCEPTS 64     /* of one listener in one turn; it is no edge */
@@ -124,14 +125,37 @@ struct net_request conn_request(const struct conn *c)
 				     .proto = NET_TCP };
 }
 
+/* What was spoken, as far as it was found out. Return: NULL: not. */
+static const char *spoken(const struct conn *c)
+{
+	if (c->opaque)
+		return "opaque";
+	switch (c->talk) {
+	case TALK_TLS:
+		return "tls";
+	case TALK_HTTP:
+	case TALK_UPGRADE:
+	case TALK_OPAQUE: /* it has begun as HTTP, which became a WebSocket */
+		return "http";
+	case TALK_UNKNOWN:
+		break;
+	}
+	return NULL;
+}
+
 void conn_log(struct gateway *g, struct conn *c, const char *event, const char *decision,
 	      const char *why)
 {
 	const struct net_request q = conn_request(c);
 	struct audit_event ev = gw_event(event, via_name(c->via), &q, &c->verdict);
+	struct buf missing = BUF_INIT(512);
 
 	conn_log_open(g, c);
 	ev.decision = decision;
+	if (c->lacks && decision && strcmp(decision, "deny") == 0) {
+		net_request_rule(&q, c->lacks == LACKS_PORT, &missing);
+		ev.missing = missing.failed ? NULL : missing.data;
+	}
 	if (why)
 		ev.reason = why;
 	if (c->logged) {
@@ -139,8 +163,11 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 		ev.sent = c->up.bytes;
 		ev.received = c->down.bytes;
 		ev.ms = g->now - c->began;
+		if (c->via != VIA_PUBLISHED)
+			ev.spoken = spoken(c);
 	}
 	audit_write(&g->audit, &ev);
+	buf_done(&missing);
 }
 
 void conn_log_open(struct gateway *g, struct conn *c)
@@ -274,6 +301,10 @@ void conn_refuse_by_rule(struct gateway *g, struct conn *c)
 	struct buf b = BUF_INIT(1024);
 
 	net_verdict_text(&g->policy, &q, &c->verdict, &b);
+	/* what listens at an address of the host's own is no matter of a rule that somebody writes without thinking */
+	if (!c->verdict.rule && c->verdict.cls == NET_CLASS_PUBLIC && !conn_local(c) &&
+	    (*c->host || !own_has(g->own, &c->addr)))
+		c->lacks = LACKS_RULE;
 	conn_refuse(g, c, b.failed || !b.data ? "denied" : b.data);
 	buf_done(&b);
 }

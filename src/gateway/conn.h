@@ -43,6 +43,13 @@ enum conn_talk {
 	TALK_UPGRADE, /* one has asked for another protocol: nothing more until the server agrees */
 };
 
+/* What stands between a connection that was refused and its server. */
+enum conn_lack {
+	LACKS_MORE, /* more than one rule, or something that no rule gives */
+	LACKS_RULE,
+	LACKS_PORT, /* a rule that names the port */
+};
+
 /* One end. */
 struct end {
 	struct watch watch;
@@ -91,6 +98,7 @@ struct conn {
 	struct net_addr target;      /* that the client asked for */
 	uint16_t port;
 	struct net_verdict verdict;
+	enum conn_lack lacks;
 	struct net_addr addrs[CONN_ADDRS];
 	size_t n_addrs, next_addr;
 	struct gateway *g;
@@ -107,6 +115,7 @@ struct conn {
 	bool in_body;
 	bool second;          /* the first request is over */
 	bool last;            /* nothing may follow this request */
+	bool opaque;          /* what it speaks was neither TLS nor HTTP */
 	bool logged;          /* that it was opened */
 	bool log_open;        /* and that line is still to be written */
 	unsigned int stage;   /* of SOCKS: greeting, password, request */

@@ -142,6 +142,7 @@ static bool look_first(struct gateway *g, struct conn *c)
 
 	if (c->down.bytes >
 	    0) { /* a server that speaks first speaks neither TLS nor HTTP; it could because the rule names the port */
+		c->opaque = true;
 		pass(c, TALK_OPAQUE);
 		return true;
 	}
@@ -161,14 +162,17 @@ static bool look_first(struct gateway *g, struct conn *c)
 		c->deadline = g->now + LOOK_MS;
 		return true;
 	}
-	if (c->verdict.names_port)
+	if (c->verdict.names_port) {
+		c->opaque = true;
 		pass(c, TALK_OPAQUE);
-	else if (n > 0)
+	} else if (n > 0) {
+		c->lacks = LACKS_PORT;
 		conn_refuse(
 			g, c,
 			"neither TLS nor HTTP: such a protocol needs a rule that names the port");
-	else
+	} else {
 		conn_close(g, c, true);
+	}
 	return true;
 }
 
@@ -380,6 +384,17 @@ static bool look_at_http(struct gateway *g, struct conn *c)
 	return n == 0;
 }
 
+static bool is_websocket(const struct http_head *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		if (http_is(h->fields[i].name, "upgrade"))
+			return http_is(h->fields[i].value, "websocket");
+	}
+	return false;
+}
+
 /* The server's answer to an upgrade says what the client's next bytes are. */
 static bool look_at_answer(struct gateway *g, struct conn *c)
 {
@@ -420,6 +435,7 @@ static bool look_at_answer(struct gateway *g, struct conn *c)
 	}
 	if (c->in)
 		c->in->ok = c->in->n;
+	c->opaque = !is_websocket(&h);
 	pass(c, TALK_OPAQUE);
 	return true;
 }

@@ -4,25 +4,42 @@
 
 #include "net.h"
 
-/* The option that would allow the request. */
-static void way(const struct net_request *q, bool address, struct buf *b)
+static void put_rule(const struct net_request *q, bool address, bool port, struct buf *b)
 {
 	char text[NET_ADDR_TEXT];
-	bool port = q->proto == NET_UDP || (q->port != 80 && q->port != 443);
 
-	if (q->host && !(address && q->addr)) {
-		buf_printf(b, "--allow-host %s", q->host);
-	} else {
+	port |= q->proto == NET_UDP || (q->port != 80 && q->port != 443);
+	if (address) {
 		net_addr_text(q->addr, text);
-		buf_printf(b,
-			   port && !net_addr_is_v4(q->addr) ? "--allow-cidr [%s]" :
-							      "--allow-cidr %s",
-			   text);
+		buf_printf(b, port && !net_addr_is_v4(q->addr) ? "[%s]" : "%s", text);
+	} else {
+		buf_puts(b, q->host);
 	}
 	if (port)
 		buf_printf(b, ":%u", q->port);
 	if (q->proto == NET_UDP)
 		buf_puts(b, "/udp");
+}
+
+void net_request_rule(const struct net_request *q, bool port, struct buf *b)
+{
+	put_rule(q, !q->host, port, b);
+}
+
+/* The option that would allow the request. */
+static void way(const struct net_request *q, bool address, struct buf *b)
+{
+	if (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) {
+		buf_puts(b, "--allow-host-port ");
+		if (q->port)
+			buf_printf(b, "%u", q->port);
+		else
+			buf_puts(b, "PORT");
+		return;
+	}
+	address = !q->host || (address && q->addr);
+	buf_puts(b, address ? "--allow-cidr " : "--allow-host ");
+	put_rule(q, address, false, b);
 }
 
 static void rule_text(const struct net_rule *r, struct buf *b)
@@ -118,6 +135,9 @@ void net_verdict_text(const struct net_policy *p, const struct net_request *q,
 		buf_puts(b, "; change that");
 	} else if (p->mode == NET_MODE_NONE) {
 		buf_puts(b, "this sandbox has no network; ");
+		way(q, false, b);
+	} else if (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) {
+		buf_puts(b, "only a rule for one port opens the host itself; ");
 		way(q, false, b);
 	} else if (v->cls != NET_CLASS_PUBLIC) {
 		class_text(q, v->cls, b);

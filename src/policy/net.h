@@ -182,6 +182,12 @@ int net_policy_quota(const struct net_policy *p, const struct net_request *q);
 void net_verdict_text(const struct net_policy *p, const struct net_request *q,
 		      const struct net_verdict *v, struct buf *b);
 
+/**
+ * net_request_rule() - append the least rule that covers @q: NAME, or the address where no name is known; with :PORT where it is not 80 or 443.
+ * @port: with it in any case, as protocols other than TLS and HTTP need it
+ */
+void net_request_rule(const struct net_request *q, bool port, struct buf *b);
+
 /** net_public_suffix() - whether @host (canonical) is a public suffix itself. */
 bool net_public_suffix(const char *host);
 

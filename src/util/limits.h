@@ -55,6 +55,7 @@
 #define LIMIT_LATE_SETTLED 1024 /* late names of one run that are known to need nothing more */
 #define LIMIT_LATE_COVERED 1024 /* late names of one run that are mounted over */
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
+#define LIMIT_LEARNED 512        /* hosts and ports that one run of `bailey learn` finds */
 #define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
 #define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */
 #define LIMIT_REVIEW_ARENA (256u << 20) /* bytes of the names of one run's changes */

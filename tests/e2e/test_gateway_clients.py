@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs through the gateway to real servers (servers.py), and attacks on it with controls: the same outside, and an allowed twin inside."""
+import json
 import os
 import pathlib
 import re
@@ -219,6 +220,28 @@ def test_git_over_ssh(at, request):
     r = at([*GIT, "sh", "-ec", clone], "--allow-host", "ssh.test:22")
     assert (r.rc, r.out) == (0, "it is there\n"), r
     assert f"refs/heads/new-{mark}" in at.outside([*GIT, "sh", "-c", f'GIT_SSH_COMMAND="{ssh}" git ls-remote {url}']).out
+
+
+def test_what_git_ssh_and_a_websocket_need_is_learnt(at):
+    """bailey learn: in one run where hosts are let through; then these work by the policy, and nothing else does."""
+    need("ssh")
+    script = f"""
+git clone -q https://web.test/git/it.git && cat it/file
+GIT_SSH_COMMAND="{SSH.replace("client.key", "$PWD/client.key")}" git ls-remote -q ssh://git@ssh.test{at.internet.dir}/repos/it.git | head -c 20
+wget -q -O - --ca-certificate=ca.crt https://web6.test/who
+{PYTHON} ws.py ws://web.test/ws captured
+"""
+    at.user.write(at.ws / "ws.py", SOCKET)
+    r = at([*GIT, "sh", "-ec", script], "--network", "allow", verb="learn")
+    policy = json.loads(r.out)
+    assert r.rc == 0 and policy["network"] == {"allowedDomains": ["ssh.test:22", "web.test", "web6.test"]}, r
+    path = at.user.write(at.ws / "learnt.json", r.out)
+    shutil.rmtree(at.ws / "it")
+    r = at([*GIT, "sh", "-ec", script], "--policy", str(path))
+    assert r.rc == 0 and r.out.startswith("it is there\n") and r.out.endswith("echoed\n"), r
+    for other in ("https://denied.test/who", "https://alias.test/who", "http://ssh.test/"):
+        r = at(["wget", "-q", "-T", "8", "-t", "1", "-O", "-", "--ca-certificate=ca.crt", other], "--policy", str(path))
+        assert r.rc != 0 and r.out == "", r
 
 
 def test_ssh_needs_a_rule_that_names_the_port(at):
