@@ -55,8 +55,9 @@ static void check_srt(const char *text, size_t size, struct arena *a)
 static bool known(const char *key)
 {
 	static const char *const keys[] = { "filesystem.allowWrite", "filesystem.denyWrite",
-					    "filesystem.allowRead", "filesystem.denyRead",
-					    "environment.set" };
+					    "filesystem.allowRead",  "filesystem.denyRead",
+					    "environment.set",       "network.allowedDomains",
+					    "network.deniedDomains" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -64,6 +65,19 @@ static bool known(const char *key)
 			return true;
 	}
 	return false;
+}
+
+/* It is a rule for whoever reads the policy; and no grant is of every host, of what anybody can have, or of the host's own loopback. */
+static void check_host(const struct claude_value *v, struct arena *a)
+{
+	bool grant = strcmp(v->key, "network.allowedDomains") == 0;
+	struct net_rule rule;
+
+	FUZZ_REQUIRE(net_rule_parse(&rule, v->value, grant, false, false, POLICY_COMMAND, "", NULL,
+				    a, NULL) == 0);
+	FUZZ_REQUIRE(!grant || rule.what != NET_RULE_ANY);
+	FUZZ_REQUIRE(!grant || rule.what != NET_RULE_CIDR ||
+		     net_addr_class(&rule.addr) != NET_CLASS_LOOPBACK);
 }
 
 static void check_claude(const char *text, size_t size, struct arena *a)
@@ -81,6 +95,10 @@ static void check_claude(const char *text, size_t size, struct arena *a)
 	}
 	for (v = c.values; v; v = v->next) {
 		FUZZ_REQUIRE(known(v->key) && *v->value && v->line && v->column);
+		if (strncmp(v->key, "network.", 8) == 0) {
+			check_host(v, a);
+			continue;
+		}
 		FUZZ_REQUIRE(strcmp(v->key, "environment.set") == 0 ?
 				     strchr(v->value, '=') > v->value :
 				     v->value[0] == '/' || v->value[0] == '~');

@@ -18,8 +18,8 @@ static const struct opt *options(void)
 
 const struct command_words claude_words = {
 	.about =
-		"Prints a policy file that says what the settings files of Claude Code say about files: sandbox.filesystem, sandbox.credentials, and the "
-		"permission rules of Read and Edit. Lists of several files are joined in the order given. "
+		"Prints a policy file that says what the settings files of Claude Code say about files and hosts: sandbox.filesystem, "
+		"sandbox.network, sandbox.credentials, and the permission rules of Read, Edit and WebFetch. Lists of several files are joined in the order given. "
 		"What can't be said is listed on standard error, each with its key and the reason. "
 		"'bailey run --import-claude-settings FILE' uses them at once.\n\n"
 		"Relative paths in .claude/settings.json begin at the project, in the user's ~/.claude/settings.json at ~/.claude, as there.",
@@ -208,6 +208,12 @@ static int print_policy(const struct claude_value *all)
 		json_open(&j, "filesystem", '{');
 		for (i = 0; i < ARRAY_SIZE(keys); i++)
 			print_key(&j, all, keys[i], false);
+		json_close(&j, '}');
+	}
+	if (has_group(all, "network.")) {
+		json_open(&j, "network", '{');
+		print_key(&j, all, "network.allowedDomains", false);
+		print_key(&j, all, "network.deniedDomains", false);
 		json_close(&j, '}');
 	}
 	if (has_group(all, "environment.")) {

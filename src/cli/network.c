@@ -266,6 +266,9 @@ static int find_mode(struct sandbox *s, const struct sandbox_options *words, str
 				 s->ask             ? "--ask" :
 				 s->n_published > 0 ? "--publish" :
 						      "bailey learn";
+		/* where everything is refused, a network that only programs with a proxy see is no weaker */
+		if (strcmp(p->mode_origin, "bailey learn") == 0)
+			s->allow_degraded |= 1u << JAIL_LAYER_CAPTURE;
 	}
 	if (m.untrusted < (int)p->mode) {
 		p->mode = (enum net_mode)m.untrusted;

@@ -250,8 +250,8 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"FILE has the form of bailey-policy(5) and counts as if its settings were options. May be given several times."),
 		OPT_LIST(
 			"import-claude-settings", &o->imports, NULL, "FILE",
-			"Take what settings of Claude Code say about files",
-			"Its sandbox.filesystem, sandbox.credentials, and permission rules of Read and Edit. What can't be said is printed."),
+			"Take what settings of Claude Code say about files and hosts",
+			"Its sandbox.filesystem, sandbox.network, sandbox.credentials, and permission rules of Read, Edit and WebFetch. What can't be said is printed."),
 		OPT_LIST(
 			"unprotect", &o->files, "filesystem.unprotect", "PATH",
 			"Let the command change PATH, which the host executes later",

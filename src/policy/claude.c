@@ -166,6 +166,13 @@ static int rule_path(struct reader *r, const struct json_node *v, const char *ke
 	return put(r, v, key, full, !special);
 }
 
+static bool is_loopback(const struct net_rule *r)
+{
+	if (r->what == NET_RULE_CIDR)
+		return net_addr_class(&r->addr) == NET_CLASS_LOOPBACK;
+	return r->host && strcmp(r->host, "localhost") == 0;
+}
+
 /* What becomes of the rules of a tool. */
 static const struct tool {
 	const char *name;
@@ -177,10 +184,57 @@ static const struct tool {
 	{ "Write", "filesystem.allowWrite", "filesystem.denyWrite", NULL },
 	{ "MultiEdit", "filesystem.allowWrite", "filesystem.denyWrite", NULL },
 	{ "NotebookEdit", "filesystem.allowWrite", "filesystem.denyWrite", NULL },
-	{ "WebFetch", NULL, NULL,
-	  "there is no network in this release, so nothing of it is allowed" },
+	{ "WebFetch", "network.allowedDomains", "network.deniedDomains", NULL },
 	{ "Bash", NULL, NULL, "which commands are called is no matter of a sandbox" },
 };
+
+/*
+ * A host of a network list, @n bytes. There as here *.NAME is what is below NAME, and a denial wins. What is meant by a grant that can't be read is
+ * left out; a denial must not be.
+ */
+static int host(struct reader *r, const struct json_node *v, const char *key, const char *text,
+		size_t n)
+{
+	char rule_text[SRT_NET_TEXT];
+	const char *entry = arena_printf(r->arena, "%.*s", (int)n, text);
+	bool grant = grants(key);
+	struct err why = ERR_INIT;
+	struct net_rule rule;
+
+	if (!entry)
+		return oom(r);
+	if (grant && *entry == '*' && (!entry[1] || entry[1] == ':'))
+		return note(
+			r, v,
+			"every host can't be given by a settings file; --network allow is every public one");
+	if (!*entry)
+		return srt_bad(&r->at, v, "the host is empty");
+	if (srt_net_host(entry, rule_text) < 0 ||
+	    net_rule_parse(&rule, rule_text, grant, /* cidr= */ false, /* risky= */ false,
+			   POLICY_COMMAND, "", NULL, r->arena, &why) < 0) {
+		if (!grant)
+			return srt_bad(&r->at, v, "%s", why.msg[0] ? why.msg : "expected a host");
+		entry = arena_strdup(r->arena, why.msg[0] ? why.msg : "expected a host");
+		return entry ? note(r, v, entry) : oom(r);
+	}
+	if (grant && is_loopback(&rule))
+		return note(
+			r, v,
+			"the loopback inside is the sandbox's own; one port of this machine is --allow-host-port PORT");
+	return put(r, v, key, arena_strdup(r->arena, rule_text), false);
+}
+
+/* "WebFetch(domain:HOST)" */
+static int fetch(struct reader *r, const struct json_node *v, const char *key, const char *text,
+		 size_t n)
+{
+	static const char prefix[] = "domain:";
+	const size_t len = sizeof(prefix) - 1;
+
+	if (n < len || memcmp(text, prefix, len) != 0)
+		return note(r, v, "only a rule of a domain can be said: WebFetch(domain:NAME)");
+	return host(r, v, key, text + len, n - len);
+}
 
 static int rule(struct reader *r, const struct json_node *v, bool allow)
 {
@@ -204,10 +258,14 @@ static int rule(struct reader *r, const struct json_node *v, bool allow)
 	if (!key)
 		return 0; /* everything can be read */
 	if (n == len || strcmp(v->text + n, "(*)") == 0 || strcmp(v->text + n, "(**)") == 0)
-		return note(r, v, "a rule without a path would be about the whole machine");
+		return note(r, v,
+			    strncmp(key, "network", 7) == 0 ?
+				    "only a rule of a domain can be said: WebFetch(domain:NAME)" :
+				    "a rule without a path would be about the whole machine");
 	if (v->text[len - 1] != ')' || len - n < 3)
 		return srt_bad(&r->at, v, "expected TOOL(PATH)");
-	return rule_path(r, v, key, v->text + n + 1, len - n - 2);
+	return (strncmp(key, "network", 7) == 0 ? fetch : rule_path)(r, v, key, v->text + n + 1,
+								     len - n - 2);
 }
 
 static int rules(struct reader *r, const struct json_node *list, bool allow)
@@ -298,18 +356,18 @@ static const struct missing {
 	{ "sandbox", "enableWeakerNestedSandbox", true,
 	  "that is an option: --allow-degraded=proc" },
 	{ "sandbox", "allowNestedUserNamespaces", true, "that can't be given by a file" },
-	{ "network", "allowedDomains", true,
-	  "network settings are not translated in this release; options are: --allow-host NAME" },
 	{ "network", "allowAllUnixSockets", true,
 	  "sockets are given one by one: --allow-socket PATH" },
 	{ "network", "allowUnixSockets", true,
 	  "it has no effect on Linux; --allow-socket PATH gives one" },
+	{ "network", "allowMachLookup", true, "it has no effect on Linux" },
+	{ "network", "allowManagedDomainsOnly", true,
+	  "the layers of policy files decide that (bailey-policy(5))" },
 	{ "network", "httpProxyPort", true,
-	  "network settings are not translated in this release; options are: --allow-host NAME" },
+	  "the proxy inside is bailey's own; one of yours is used when http_proxy and https_proxy name it" },
 	{ "network", "socksProxyPort", true,
-	  "network settings are not translated in this release; options are: --allow-host NAME" },
-	{ "network", "tlsTerminate", true,
-	  "network settings are not translated in this release; options are: --allow-host NAME" },
+	  "the proxy inside is bailey's own; one of yours is used when http_proxy and https_proxy name it" },
+	{ "network", "tlsTerminate", true, "TLS is judged by its server name, and not ended" },
 	{ "filesystem", "disabled", true, "the file system is always under rules" },
 	{ "filesystem", "allowManagedReadPathsOnly", true,
 	  "the layers of policy files decide that (bailey-policy(5))" },
@@ -369,22 +427,44 @@ static int read_filesystem(struct reader *r, const struct json_node *fs)
 	return ret < 0 ? ret : say_missing(r, "filesystem", fs);
 }
 
+static int domains(struct reader *r, const struct json_node *list, const char *key)
+{
+	const struct json_node *k;
+	int ret = want(r, list, JSON_LIST);
+
+	for (k = list->first; ret == 0 && k; k = k->next) {
+		ret = want(r, k, JSON_STRING);
+		if (ret == 0)
+			ret = host(r, k, key, k->text, strlen(k->text));
+	}
+	return ret;
+}
+
+static int read_network(struct reader *r, const struct json_node *network)
+{
+	const struct json_node *v;
+	int ret = network ? want(r, network, JSON_OBJECT) : 0;
+
+	if (ret == 0 && (v = srt_node(network, "allowedDomains")))
+		ret = domains(r, v, "network.allowedDomains");
+	if (ret == 0 && (v = srt_node(network, "deniedDomains")))
+		ret = domains(r, v, "network.deniedDomains");
+	return ret < 0 ? ret : say_missing(r, "network", network);
+}
+
 static int read_sandbox(struct reader *r, const struct json_node *box)
 {
-	const struct json_node *network, *creds, *v;
+	const struct json_node *creds, *v;
 	int ret = box ? want(r, box, JSON_OBJECT) : 0;
 
 	if (ret < 0)
 		return ret;
-	network = srt_node(box, "network");
 	creds = srt_node(box, "credentials");
 	ret = say_missing(r, "sandbox", box);
 	if (ret == 0)
 		ret = read_filesystem(r, srt_node(box, "filesystem"));
-	if (ret == 0 && network)
-		ret = want(r, network, JSON_OBJECT);
 	if (ret == 0)
-		ret = say_missing(r, "network", network);
+		ret = read_network(r, srt_node(box, "network"));
 	if (ret == 0 && creds)
 		ret = want(r, creds, JSON_OBJECT);
 	v = srt_node(creds, "files");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claude Code's settings files: the keys about its sandbox and its permission rules, as values of a native policy. What can't be said in one is
+ * Claude Code's settings files: the keys about its sandbox and its permission rules, as values of a native policy. Hosts of sandbox.network and of
+ * WebFetch(domain:HOST) are network rules; one that denies and can't be read is an error, as leaving it out would open something. What else can't be said is
  * a note with key and reason. Unknown keys are passed over, as Claude Code does. Paths mean other things here and there:
  *  sandbox.filesystem  /x or //x absolute, ~/x, ./x or x: below the root of the settings (the user's: ~/.claude)
  *  permissions         //x absolute, /x below the root of the settings, ~/x, ./x or x: below the current directory; patterns as in .gitignore

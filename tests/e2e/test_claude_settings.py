@@ -93,22 +93,24 @@ def test_what_cannot_be_said_is_listed(user, ws, project, bailey):
         "model": "x", "hooks": {},
     })
     policy, err = imported(user, ws, f)
-    assert policy == {"filesystem": {"denyRead": ["~/.netrc"]}, "environment": {"set": {"PLAIN": ""}}}
+    assert policy == {"filesystem": {"denyRead": ["~/.netrc"]}, "network": {"allowedDomains": ["example.com", "a.b"], "deniedDomains": ["x.y"]},
+                      "environment": {"set": {"PLAIN": ""}}}  # fmt: skip
     for key in ("sandbox.enabled", "sandbox.excludedCommands", "sandbox.allowUnsandboxedCommands", "sandbox.enableWeakerNestedSandbox",
-                "sandbox.network.allowedDomains", "sandbox.network.allowAllUnixSockets", "sandbox.credentials.files[0]", "sandbox.credentials.envVars[0]",
-                "permissions.allow[0]", "permissions.allow[1]", "permissions.ask", "permissions.deny[0]", "permissions.defaultMode"):
+                "sandbox.network.allowAllUnixSockets", "sandbox.credentials.files[0]", "sandbox.credentials.envVars[0]",
+                "permissions.allow[0]", "permissions.ask", "permissions.deny[0]", "permissions.defaultMode"):
         assert sum(f": {key}: " in li and li.startswith(f"bailey: {f}:") for li in err.splitlines()) == 1, (key, err)
-    assert len(err.splitlines()) == 13, err
+    assert len(err.splitlines()) == 11, err
     r = bailey(["run", "--import-claude-settings", f, "--", "sh", "-c", "echo $PLAIN.$MY_TOKEN."], cwd=ws, env={"PLAIN": "SECRET", "MY_TOKEN": "SECRET"})
-    assert r.out == "..\n" and len(r.bailey_err.splitlines()) == 13, r
+    assert r.out == "..\n" and len(r.bailey_err.splitlines()) == 11, r
 
 
 def test_explain_names_the_file_and_line(user, ws, project, bailey):
-    f = project({"sandbox": {"filesystem": {"denyRead": ["/etc/hostname"]}, "network": {"allowedDomains": ["a.b"]}}})
+    f = project({"sandbox": {"filesystem": {"denyRead": ["/etc/hostname"]}, "network": {"allowedDomains": ["a.b", "localhost:3000"]}}})
     r = bailey(["run", "--import-claude-settings", f, "--explain=json", "--", "true"], cwd=ws)
     policy = json.loads(r.out)
     assert [rule["origin"] for rule in policy["policy"] if rule["path"] == "/etc/hostname" and rule["rule"] == "deny-read"] == [f"{f}:5"]
-    assert "sandbox.network.allowedDomains" in r.out
+    assert [(rule["rule"], rule["origin"], rule["layer"]) for rule in policy["network"]["rules"]] == [("a.b", f"{f}:10", "command")]
+    assert "sandbox.network.allowedDomains[1]" in r.out
 
 
 @pytest.mark.parametrize("text,want", [
@@ -118,6 +120,16 @@ def test_explain_names_the_file_and_line(user, ws, project, bailey):
     ('{"sandbox": {"filesystem": {"denyRead": [""]}}}', "the path is empty"),
     ('{"permissions": {"deny": ["Read(x"]}}', "expected TOOL(PATH)"),
     ('{"permissions": {"deny": [{}]}}', "permissions.deny[0]: expected a string"),
+    ('{"sandbox": {"network": []}}', "sandbox.network: expected an object"),
+    ('{"sandbox": {"network": {"allowedDomains": "x"}}}', "sandbox.network.allowedDomains: expected a list"),
+    ('{"sandbox": {"network": {"deniedDomains": [7]}}}', "sandbox.network.deniedDomains[0]: expected a string"),
+    ('{"sandbox": {"network": {"allowedDomains": [""]}}}', "sandbox.network.allowedDomains[0]: the host is empty"),
+    # a denial that is left out would open something
+    ('{"sandbox": {"network": {"deniedDomains": ["https://x.y/"]}}}', "sandbox.network.deniedDomains[0]: "),
+    ('{"sandbox": {"network": {"deniedDomains": ["b\u00fccher.example"]}}}', "write its ASCII form"),
+    ('{"sandbox": {"network": {"deniedDomains": ["x.y\\u0000.z"]}}}', "s.json:1:"),
+    ('{"permissions": {"deny": ["WebFetch(domain:x.y:0)"]}}', "permissions.deny[0]: "),
+    ('{"permissions": {"deny": ["WebFetch(domain:x.y"]}}', "expected TOOL("),
 ])  # fmt: skip
 def test_bad_files_are_errors(user, ws, bailey, text, want):
     f = user.write(ws / "s.json", text)
@@ -145,3 +157,61 @@ def test_a_planted_link_makes_no_grant(user, ws, project, run_with, outside):
     f = project({"sandbox": {"filesystem": {"allowWrite": ["out"]}}})
     r = run_with([f], "echo x > out/f; echo $?")
     assert not (outside / "f").exists(), r
+
+
+# --- hosts ---
+
+
+HOSTS = [  # entry, the rule (None: it is a note)
+    ("example.com", "example.com"), ("*.Example.com", "*.Example.com"), ("example.com:8080", "example.com:8080"), ("192.0.2.1", "192.0.2.1"), ("192.0.2.1:22", "192.0.2.1:22"),
+    ("[2001:db8::1]:443", "[2001:db8::1]:443"), ("[2001:db8::1]", "[2001:db8::1]"), ("10.0.0.1", "10.0.0.1"),
+    ("*", None), ("*:443", None), ("localhost", None), ("localhost:3000", None), ("127.0.0.1:3000", None), ("[::1]:3000", None), ("*.co.uk", None), ("*.github.io", None),
+    ("https://example.com", None), ("example.com/path", None), ("*example.com", None), ("b\u00fccher.example", None), ("0x7f.1", None), ("a..b", None), ("x:0", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry,rule", HOSTS, ids=[h[0] for h in HOSTS])
+def test_hosts_that_are_allowed(user, ws, project, entry, rule):
+    for settings, key in (({"sandbox": {"network": {"allowedDomains": [entry]}}}, "sandbox.network.allowedDomains[0]"), ({"permissions": {"allow": [f"WebFetch(domain:{entry})"]}}, "permissions.allow[0]")):
+        policy, err = imported(user, ws, project(settings))
+        assert policy == ({"network": {"allowedDomains": [rule]}} if rule else {}), err
+        assert (f": {key}: " in err) == (rule is None), err
+
+
+def test_hosts_that_are_denied(user, ws, project):
+    denied = ["*", "*:22", "evil.example", "*.evil.example", "localhost", "127.0.0.1", "*.co.uk"]
+    settings = {"sandbox": {"network": {"deniedDomains": denied}}, "permissions": {"deny": ["WebFetch(domain:x.y)", "WebFetch(domain:x.y)"]}}
+    policy, err = imported(user, ws, project(settings))
+    assert policy == {"network": {"deniedDomains": ["**", "**:22", *denied[2:], "x.y"]}} and err == ""
+
+
+def test_network_keys_that_cannot_be_said(user, ws, project):
+    """Each with its key; and what asks for nothing here is no note."""
+    network = {"allowUnixSockets": ["/x"], "allowAllUnixSockets": True, "allowMachLookup": ["com.x.*"], "httpProxyPort": 8080, "socksProxyPort": 1080, "tlsTerminate": {"caCertPath": "/x"}, "allowManagedDomainsOnly": True}
+    policy, err = imported(user, ws, project({"sandbox": {"network": network}, "permissions": {"allow": ["WebFetch", "WebFetch(*)", "WebFetch(x.y)"]}}))
+    assert policy == {}
+    for key in (*(f"sandbox.network.{k}" for k in network), "permissions.allow[0]", "permissions.allow[1]", "permissions.allow[2]"):
+        assert sum(f": {key}: " in li for li in err.splitlines()) == 1, (key, err)
+    assert len(err.splitlines()) == len(network) + 3, err
+    quiet = {"allowUnixSockets": [], "allowAllUnixSockets": False, "strictAllowlist": True, "allowLocalBinding": True, "allowManagedDomainsOnly": False, "allowedDomains": [], "deniedDomains": []}
+    assert imported(user, ws, project({"sandbox": {"network": quiet}})) == ({}, "")
+
+
+@pytest.mark.parametrize("how", ["option", "file"])
+def test_hosts_are_reached_and_others_are_not(net, project, how):
+    """Real servers: what is allowed answers, what nobody names is refused, a denial wins over a wider grant."""
+    f = project({"sandbox": {"network": {"allowedDomains": ["one.test", "*.wild.test"], "deniedDomains": ["two.test"]}}, "permissions": {"allow": ["WebFetch(domain:two.test)", "WebFetch(domain:six.test)"]}})
+    if how == "option":
+        opts = ["--import-claude-settings", str(f)]
+    else:
+        policy, _ = imported(net.user, net.ws, f)
+        opts = ["--policy", str(net.user.write(net.user.base / "imported-net.json", json.dumps(policy)))]
+    for url in ("http://one.test/", "http://sub.wild.test/", "http://six.test/"):
+        r = net(["curl", "-sSf", "-m", "8", url], *opts)
+        assert r.rc == 0 and "host=" in r.out, r
+    for url, why in (("http://two.test/", "'deny two.test'"), ("http://wild.test/", "no rule allows it"), ("http://private.test/", "no rule allows it"), ("http://192.0.2.10/", "no rule allows it")):
+        r = net(["curl", "-sSf", "-m", "8", url], *opts)
+        assert r.rc != 0 and r.out == "" and why in r.err, r
+    # the control: without the settings there is no network, and two.test answers where it may
+    assert net(["curl", "-sSf", "-m", "8", "http://one.test/"]).rc != 0
+    assert net(["curl", "-sSf", "-m", "8", "http://two.test/"], "--allow-host", "two.test").rc == 0

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """bailey learn, and the network: what a command asks for becomes rules, and with these rules it works and nothing more does."""
 import json
+import subprocess
 
 import pytest
 
-from conftest import PYTHON, Result
+from conftest import BAILEY, PYTHON, TIMEOUT, Result
 from test_gateway import CLEAN, CURL, WAYS
 
 __all__ = ["internet", "net"]  # fixtures
@@ -176,3 +177,21 @@ def test_files_and_hosts_come_together(net, learn, again, outside):
     assert json.loads(second.out)["network"] == {"allowedDomains": ["one.test"]}, second
     assert again(cmd, policy, json.loads(second.out)).rc == 0
     assert "host=one.test" in (target / "got").read_text()
+
+
+def test_where_connections_cannot_be_captured(net, deny):
+    """Everything is refused there, too; who knows a proxy says what it wants. A run that is given a network is refused."""
+
+    def call(verb, *opts):
+        argv = [*net.enter, "env", "-C", net.ws, deny, "socket@2:12=ENOSYS", "--", BAILEY, verb, *opts, "--", *CURL, "-fk", "https://one.test/"]
+        return subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=net.environ)
+
+    before = net.internet.log()
+    r = call("learn")
+    assert r.returncode != 0 and json.loads(r.stdout)["network"] == {"allowedDomains": ["one.test"]}, r
+    for opts in (["run", "--network", "deny"], ["learn", "--network", "allow"]):
+        r = call(*opts)
+        assert r.returncode == 125 and r.stdout == "" and "capture" in r.stderr, r
+    assert net.internet.log() == before
+    r = call("run", "--allow-host", "one.test", "--allow-degraded", "capture")
+    assert r.returncode == 0 and "host=one.test" in r.stdout, ("the twin", r)
