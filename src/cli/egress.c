@@ -19,10 +19,11 @@
 #include "gateway/gateway.h"
 #include "settings.h"
 
-#define STARTS_MAX 8 /* of one run: a gateway that always dies is not begun for ever */
-#define END_MS 2000  /* in which it writes the ends of its connections */
-#define SAID_MAX 5   /* refusals that the end of a run names */
-#define NOBODY 65534 /* whom root's gateway becomes where the sandbox has no block of ids */
+#define STARTS_MAX 8      /* of one run: a gateway that always dies is not begun for ever */
+#define END_MS 2000       /* in which it writes the ends of its connections */
+#define ABOUT_MAX 49152ul /* bytes of what is kept of a command line */
+#define SAID_MAX 5        /* refusals that the end of a run names */
+#define NOBODY 65534      /* whom root's gateway becomes where the sandbox has no block of ids */
 
 const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
 				   "HTTPS_PROXY=http://127.0.0.1:3128",
@@ -115,14 +116,16 @@ static void write_about(int dir, char *const *argv, const char *cwd)
 {
 	_cleanup_close_ int fd =
 		openat(dir, "about", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	struct buf b = BUF_INIT(65536);
+	struct buf b = BUF_INIT(2 * ABOUT_MAX);
 	struct json j = { .out = &b };
 
 	json_open(&j, NULL, '{');
 	json_str(&j, "cwd", cwd);
 	json_open(&j, "command", '[');
-	for (; argv && *argv; argv++)
+	for (; argv && *argv && b.len + 6 * strlen(*argv) < ABOUT_MAX; argv++)
 		json_str(&j, NULL, *argv);
+	if (argv && *argv)
+		json_str(&j, NULL, "..."); /* a command line can be longer than any list */
 	json_close(&j, ']');
 	json_close(&j, '}');
 	buf_puts(&b, "\n");

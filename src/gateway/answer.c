@@ -298,6 +298,7 @@ static void answer(struct gateway *g, const struct question *to)
 		return;
 	}
 	if (!*q->host) {
+		g->garbage++; /* a name that no host can have */
 		answer_none(g, to, DNS_REFUSED);
 		return;
 	}
@@ -333,12 +334,11 @@ static void take(struct gateway *g, struct question *to, const unsigned char *p,
 {
 	int r = dns_query_parse(&to->q, p, n);
 
+	g->garbage += r != 0;
 	if (r == 0)
 		answer(g, to);
 	else if (r > 0)
 		answer_none(g, to, (enum dns_rcode)r);
-	else
-		g->garbage++;
 }
 
 void answer_datagrams(struct gateway *g)
@@ -405,6 +405,7 @@ bool answer_step(struct gateway *g, struct conn *c)
 	}
 	len = n >= 2 ? (size_t)p[0] << 8 | p[1] : 0;
 	if (n <= 0 || (n >= 2 && (len < 12 || len > DNS_UDP_MAX))) {
+		g->garbage += n > 0;
 		conn_close(g, c, n < 0);
 		return false;
 	}

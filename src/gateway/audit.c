@@ -186,6 +186,11 @@ static void put_event(struct json *j, const struct audit_event *ev)
 		json_str(j, "missing", ev->missing);
 	if (ev->spoken)
 		json_str(j, "spoken", ev->spoken);
+	if (ev->garbage || ev->turned_away || ev->timed_out) {
+		json_int(j, "garbage", (long long)ev->garbage);
+		json_int(j, "turned-away", (long long)ev->turned_away);
+		json_int(j, "timed-out", (long long)ev->timed_out);
+	}
 	if (ev->counts) {
 		json_int(j, "sent", (long long)ev->sent);
 		json_int(j, "received", (long long)ev->received);

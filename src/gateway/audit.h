@@ -29,7 +29,7 @@ struct audit {
 };
 
 struct audit_event {
-	const char *event; /* "open", "close", "deny", "fail", "change", "dropped" */
+	const char *event; /* "open", "close", "deny", "fail", "change", "dropped", "counted" */
 	const char
 		*via; /* "captured", "connect", "http", "socks", "dns", "udp"; NULL: none of them */
 	const char *host;            /* or NULL */
@@ -45,6 +45,8 @@ struct audit_event {
 	bool counts;        /* the following hold */
 	uint64_t sent, received; /* by the sandbox */
 	uint64_t ms;
+	/* what a gateway has seen in its life and has no lines of its own for: messages that were none, connections beyond the cap, clients that took too long */
+	uint64_t garbage, turned_away, timed_out;
 };
 
 /** audit_begin() - go on with what is in the files (read from the head). @log, @head: opened for reading and writing, the logs with O_APPEND. Return: 0 or negative errno. */

@@ -237,6 +237,17 @@ static void refuse(struct gateway *g, struct conn *c, int status, const char *wh
 		conn_close(g, c, true);
 }
 
+void conn_garbage(struct gateway *g, struct conn *c, const char *why)
+{
+	/* nobody knows where it wanted to go */
+	const struct audit_event ev = {
+		.event = "deny", .via = via_name(c->via), .decision = "deny", .reason = why
+	};
+
+	g->garbage++;
+	audit_write(&g->audit, &ev);
+}
+
 void conn_note(struct gateway *g, struct conn *c, const char *why)
 {
 	conn_log(g, c, "deny", "deny", why);
@@ -473,6 +484,10 @@ void conn_tick(struct gateway *g)
 			   c->state == CONN_TUNNEL) {
 			conn_fail(g, c, 504, "timed out");
 		} else {
+			g->timed_out += c->state != CONN_CLOSING;
+			if (c->logged)
+				conn_log(g, c, "close", NULL, "timed out");
+			c->logged = false;
 			conn_close(g, c, true);
 		}
 	}

@@ -176,6 +176,9 @@ void conn_log_open(struct gateway *g, struct conn *c);
 void conn_log(struct gateway *g, struct conn *c, const char *event, const char *decision,
 	      const char *why);
 
+/** conn_garbage() - log, and count, that the client has said @why, which is nothing that its proxy knows. */
+void conn_garbage(struct gateway *g, struct conn *c, const char *why);
+
 /** conn_note() - log that it was denied, and why. */
 void conn_note(struct gateway *g, struct conn *c, const char *why);
 

@@ -270,6 +270,7 @@ static void reply_status(struct gateway *g, struct client *c)
 	json_int(&j, "turned-away", (long long)g->counted[1]);
 	json_int(&j, "names", g->names.n);
 	json_int(&j, "garbage", (long long)g->garbage);
+	json_int(&j, "timed-out", (long long)g->timed_out);
 	json_int(&j, "log-lines", (long long)g->audit.seq);
 	json_int(&j, "log-dropped", (long long)g->audit.dropped);
 	json_close(&j, '}');

@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -343,6 +345,24 @@ static void bury(struct gateway *g)
 	}
 }
 
+static void log_counted(struct gateway *g)
+{
+	char why[200];
+	const struct audit_event ev = { .event = "counted",
+					.reason = why,
+					.garbage = g->garbage,
+					.turned_away = g->counted[1],
+					.timed_out = g->timed_out };
+
+	if (!ev.garbage && !ev.turned_away && !ev.timed_out)
+		return;
+	(void)snprintf(why, sizeof(why),
+		       "%" PRIu64 " messages that were none, %" PRIu64
+		       " connections too many, %" PRIu64 " clients that were too slow",
+		       ev.garbage, ev.turned_away, ev.timed_out);
+	audit_write(&g->audit, &ev);
+}
+
 static void loop(struct gateway *g)
 {
 	struct epoll_event ev[EVENTS];
@@ -379,6 +399,7 @@ static void loop(struct gateway *g)
 	while (g->live)
 		conn_close(g, g->live, true);
 	udp_end(g);
+	log_counted(g);
 }
 
 /* --- the beginning --- */

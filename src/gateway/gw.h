@@ -61,6 +61,7 @@ struct gateway {
 	uint64_t counted[2];    /* connections accepted; refused because there were too many */
 	unsigned int asks;      /* questions to a human so far */
 	uint64_t garbage;       /* messages that were none */
+	uint64_t timed_out;     /* clients that have not said in time what they want */
 	unsigned int new_names; /* allowance for names under wildcards, in tenths */
 	uint64_t new_names_at;
 	bool paused; /* gw_pause() */

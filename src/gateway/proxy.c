@@ -113,6 +113,12 @@ static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h
 	return fits;
 }
 
+/* Every method begins with one: who speaks TLS to a proxy need not wait until it is too late. */
+static bool is_letter(char c)
+{
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
 static bool http_step(struct gateway *g, struct conn *c)
 {
 	struct http_target t;
@@ -125,21 +131,27 @@ static bool http_step(struct gateway *g, struct conn *c)
 	if (n == 0)
 		return false;
 	len = http_head_end(&c->scan, scratch, n, &e);
-	if (len == -EAGAIN)
+	if (len == -EAGAIN && is_letter(scratch[0]))
 		return wait_for_more(g, c);
+	if (len == -EAGAIN)
+		(void)err_set(&e, ERR_USAGE, -EINVAL, "this is no request of HTTP/1");
 	if (len < 0 || http_request_parse(&h, scratch, (size_t)len, &e) < 0 ||
 	    http_target_parse(&t, h.method, h.target, &e) < 0) {
+		conn_garbage(g, c, e.msg);
 		answer_text(g, c, len == -E2BIG ? 431 : 400, e.msg);
 		return true;
 	}
 	connects = t.form == HTTP_AUTHORITY;
 	if (!connects && (t.form != HTTP_ABSOLUTE || strcmp(t.scheme, "http") != 0)) {
-		answer_text(
-			g, c, 400,
-			"this is a proxy: it takes CONNECT, and requests whose target begins with http://");
+		const char *why =
+			"this is a proxy: it takes CONNECT, and requests whose target begins with http://";
+
+		conn_garbage(g, c, why);
+		answer_text(g, c, 400, why);
 		return true;
 	}
 	if (set_target(c, &t, 80, &e) < 0) {
+		conn_garbage(g, c, e.msg);
 		answer_text(g, c, 400, e.msg);
 		return true;
 	}
@@ -152,6 +164,7 @@ static bool http_step(struct gateway *g, struct conn *c)
 		http_body_begin(&c->body, &h);
 		c->in_body = h.framing != HTTP_BODY_NONE;
 		if (!rewrite(g, c, &h, &t)) {
+			conn_garbage(g, c, "the request's head is too large");
 			answer_text(g, c, 431, "the request's head is too large");
 			return true;
 		}
@@ -186,6 +199,7 @@ static bool socks_step(struct gateway *g, struct conn *c)
 		c->refusal = r == -EOPNOTSUPP   ? SOCKS_NO_COMMAND :
 			     r == -EAFNOSUPPORT ? SOCKS_NO_ADDRESS_TYPE :
 						  SOCKS_FAILURE;
+		conn_garbage(g, c, c->stage < 2 ? "this is no SOCKS 5" : e.msg);
 		if (c->stage < 2 || !proxy_refused(g, c, 400, e.msg))
 			conn_close(g, c, true);
 		return true;
@@ -207,6 +221,7 @@ static bool socks_step(struct gateway *g, struct conn *c)
 		conn_say(g, c, has_none ? none : password, sizeof(none), false);
 		c->stage = has_none ? 2 : 1;
 	} else {
+		conn_garbage(g, c, "it offers no way to log in that is known here");
 		conn_say(g, c, nothing, sizeof(nothing), true);
 	}
 	return true;
