@@ -13,13 +13,16 @@
 
 #define CLIENTS 8
 #define LINE_MAX_BYTES 16384u
-#define OUTPUT_MAX (1u << 20) /* a policy of many rules */
-#define ASK_MS 120000         /* in which a human answers */
+#define OUTPUT_MAX (2u << 20) /* a policy of as many rules as there can be */
+#define WAITING_MAX (4u << 20)
+#define ASK_MS 120000 /* in which a human answers */
 
 struct client {
 	struct watch watch;
 	size_t n;
-	bool asks; /* wants to be asked */
+	bool asks;      /* wants to be asked */
+	struct buf out; /* what the socket had no room for; until it has gone nothing more is read */
+	size_t sent;    /* of that */
 	char line[LINE_MAX_BYTES];
 };
 
@@ -32,6 +35,7 @@ static void drop(struct gateway *g, struct client *c)
 	size_t i;
 
 	gw_close(&c->watch);
+	buf_done(&c->out);
 	c->asks = false;
 	for (i = 0; i < CLIENTS; i++)
 		left |= clients[i].watch.fd >= 0 && clients[i].asks;
@@ -39,13 +43,57 @@ static void drop(struct gateway *g, struct client *c)
 		conn_answer(g, 0, false, "nobody is there to be asked");
 }
 
-static void reply(struct gateway *g, struct client *c, struct buf *b)
+static void wait_for(struct gateway *g, struct client *c, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = &c->watch };
+
+	(void)epoll_ctl(g->epoll, EPOLL_CTL_MOD, c->watch.fd,
+			&ev); /* of what is there it can't fail */
+}
+
+/* Send what waits. Return: whether the client is still there. */
+static bool flush(struct gateway *g, struct client *c)
+{
+	ssize_t n;
+
+	while (c->sent < c->out.len) {
+		n = send(c->watch.fd, c->out.data + c->sent, c->out.len - c->sent,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			wait_for(g, c, EPOLLOUT);
+			return true;
+		}
+		if (n < 0) {
+			drop(g, c);
+			return false;
+		}
+		c->sent += (size_t)n;
+	}
+	buf_done(&c->out);
+	c->out = (struct buf)BUF_INIT(WAITING_MAX);
+	c->sent = 0;
+	wait_for(g, c, EPOLLIN);
+	return true;
+}
+
+/* One line. Return: whether the client is still there: one that does not read is dropped when too much waits. */
+static bool say(struct gateway *g, struct client *c, struct buf *b)
 {
 	buf_puts(b, "\n");
-	/* a client that does not read is dropped, and loses nothing but the answer */
-	if (b->failed ||
-	    send(c->watch.fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b->len)
+	if (!b->failed)
+		buf_add(&c->out, b->data, b->len);
+	if (b->failed || c->out.failed) {
 		drop(g, c);
+		return false;
+	}
+	return flush(g, c);
+}
+
+static void reply(struct gateway *g, struct client *c, struct buf *b)
+{
+	(void)say(g, c, b); /* a client that has gone asks nothing */
 }
 
 static void reply_plain(struct gateway *g, struct client *c, const char *error)
@@ -354,19 +402,23 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 {
 	struct client *c = CONTAINER_OF(w, struct client, watch);
-	ssize_t n = recv(w->fd, c->line + c->n, sizeof(c->line) - 1 - c->n, MSG_DONTWAIT);
+	ssize_t n;
 	char *nl;
 
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (c->out.len > 0 && (!flush(g, c) || c->out.len > 0))
 		return;
-	if (n <= 0) {
-		drop(g, c);
-		return;
+	if (events & EPOLLIN) {
+		n = recv(w->fd, c->line + c->n, sizeof(c->line) - 1 - c->n, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			drop(g, c);
+			return;
+		}
+		c->n += (size_t)n;
 	}
-	c->n += (size_t)n;
-	/* an order may end its client */
-	while (c->watch.fd >= 0 && (nl = memchr(c->line, '\n', c->n))) {
+	/* an order may end its client, and an answer may have to wait */
+	while (c->watch.fd >= 0 && c->out.len == 0 && (nl = memchr(c->line, '\n', c->n))) {
 		size_t len = (size_t)(nl - c->line);
 
 		*nl = '\0';
@@ -374,7 +426,7 @@ static void on_client(struct gateway *g, struct watch *w, uint32_t events)
 		c->n -= len + 1;
 		memmove(c->line, nl + 1, c->n);
 	}
-	if (c->watch.fd >= 0 && c->n == sizeof(c->line) - 1)
+	if (c->watch.fd >= 0 && c->out.len == 0 && c->n == sizeof(c->line) - 1)
 		drop(g, c);
 }
 
@@ -406,10 +458,30 @@ void control_accept(struct gateway *g)
 		return;
 	}
 	clients[i].watch = (struct watch){ .fd = fd, .on = on_client };
-	clients[i].n = 0;
+	clients[i].n = clients[i].sent = 0;
+	clients[i].out = (struct buf)BUF_INIT(WAITING_MAX);
 	clients[i].asks = false;
 	if (gw_watch(g, &clients[i].watch, EPOLLIN) < 0)
 		gw_close(&clients[i].watch);
+}
+
+/* Nobody is dropped here: that would answer the question while it is put. Return: whether it is on its way. */
+static bool put_question(struct gateway *g, struct client *c, const struct buf *b)
+{
+	ssize_t n = 0;
+
+	if (c->watch.fd < 0 || !c->asks || c->out.failed)
+		return false;
+	if (c->out.len == 0)
+		n = send(c->watch.fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN)
+		return false; /* its end comes as an event */
+	n = n < 0 ? 0 : n;
+	if ((size_t)n < b->len) {
+		buf_add(&c->out, b->data + n, b->len - (size_t)n);
+		wait_for(g, c, EPOLLOUT);
+	}
+	return !c->out.failed;
 }
 
 bool control_ask(struct gateway *g, struct conn *c)
@@ -429,13 +501,8 @@ bool control_ask(struct gateway *g, struct conn *c)
 	json_str(&j, "protocol", "tcp");
 	json_close(&j, '}');
 	buf_puts(&b, "\n");
-	for (i = 0; i < CLIENTS && begun && !b.failed; i++) {
-		if (clients[i].watch.fd < 0 || !clients[i].asks)
-			continue;
-		if (send(clients[i].watch.fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-		    (ssize_t)b.len)
-			asked = true;
-	}
+	for (i = 0; i < CLIENTS && begun && !b.failed; i++)
+		asked |= put_question(g, &clients[i], &b);
 	buf_done(&b);
 	if (asked)
 		c->deadline = g->now + ASK_MS;

@@ -24,18 +24,19 @@
 #define LIMIT_POLICY_STRING 32767      /* bytes of one string in it */
 #define LIMIT_POLICY_DEPTH 8           /* lists and objects inside each other */
 #define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
-#define LIMIT_POLICY_VALUES 16384      /* values of one file */
-#define LIMIT_POLICY_FILES 80          /* of one run */
-#define LIMIT_GLOB_PARTS 32            /* names and patterns between the slashes of one pattern */
-#define LIMIT_GLOB_ENTRIES 500000      /* names that the patterns of one run look at */
-#define LIMIT_WHERE 4352               /* bytes of "FILE:LINE:COLUMN: key" */
-#define LIMIT_NOTICES 64               /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 40               /* descriptors that one poll loop waits for */
-#define LIMIT_SESSIONS 1               /* commands under one PID 1; a run has one */
-#define LIMIT_TTY_IN 4096              /* bytes on the way to a terminal's program */
-#define LIMIT_TTY_OUT 32768            /* bytes on the way from it */
-#define LIMIT_PROTECTED 512            /* protected paths of one run */
-#define LIMIT_PROTECT_DIRS 500         /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
+#define LIMIT_POLICY_VALUES \
+	32768 /* values of one file; the rules of one run, as its gateway lists them, are fewer */
+#define LIMIT_POLICY_FILES 80       /* of one run */
+#define LIMIT_GLOB_PARTS 32         /* names and patterns between the slashes of one pattern */
+#define LIMIT_GLOB_ENTRIES 500000   /* names that the patterns of one run look at */
+#define LIMIT_WHERE 4352            /* bytes of "FILE:LINE:COLUMN: key" */
+#define LIMIT_NOTICES 64            /* lines that one run prints about its policy */
+#define LIMIT_SOURCES 40            /* descriptors that one poll loop waits for */
+#define LIMIT_SESSIONS 1            /* commands under one PID 1; a run has one */
+#define LIMIT_TTY_IN 4096           /* bytes on the way to a terminal's program */
+#define LIMIT_TTY_OUT 32768         /* bytes on the way from it */
+#define LIMIT_PROTECTED 512         /* protected paths of one run */
+#define LIMIT_PROTECT_DIRS 500      /* directories searched for them, LIMIT_PROTECT_DEPTH deep */
 #define LIMIT_PROTECT_US 1500       /* before the start, for how long, at most, of our own time */
 #define LIMIT_PROTECT_SHORT_US 400  /* of these PID 1 has something to do; then it waits for us */
 #define LIMIT_PROTECT_WAIT_US 10000 /* with all that we wait for */

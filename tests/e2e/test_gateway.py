@@ -548,3 +548,45 @@ def test_a_rate(net):
     assert r.rc == 28
     close = [line for line in net.log(r) if line["event"] == "close"][0]
     assert 8 << 20 < close["received"] < 16 << 20, close
+
+
+def test_a_long_policy_comes_whole(net, ws):
+    """More than a socket holds at once, to a client that is slow; and orders that come behind it are obeyed in their order."""
+    rules = [f"n{i}.{'x' * 50}.{'y' * 50}.example" for i in range(3900)]
+    files: list[str] = []
+    for i in range(3):
+        files += ["--policy", str(net.user.write(ws / f"rules{i}.json", json.dumps({"network": {"allowedDomains": rules[i * 1300:(i + 1) * 1300]}})))]
+    client = """
+import json, socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.sendall(b'{"op":"policy"}\\n{"op":"allow","rule":"two.test"}\\n{"op":"policy"}\\n{"op":"status"}\\n')
+time.sleep(1)
+f = s.makefile()
+a, b, c, d = [json.loads(f.readline()) for _ in range(4)]
+print(len(a["rules"]), b, len(c["rules"]), d["ok"])
+"""
+    p = net.start("sleep 20", *files)
+    try:
+        assert wait_for(net.run_id, 8)
+        where = pathlib.Path("/var/lib/bailey" if net.user.is_root else net.user.home / ".local/state/bailey") / "network" / net.run_id()
+        got = subprocess.run([*net.enter, PYTHON, "-c", client, where / "control"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        assert got.stdout == "3900 {'ok': True} 3901 True\n", got
+        listed = net.network("policy", net.run_id(), "--json")
+        assert listed.rc == 0, listed.err
+        assert len(json.loads(listed.out)["rules"]) == 3901
+        # one that asks and never reads costs nobody else anything, and only so much
+        greedy = subprocess.Popen([*net.enter, PYTHON, "-c", "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\nfor i in range(200): s.sendall(b'{\"op\":\"policy\"}\\n')\nprint(1, flush=True); time.sleep(20)",
+                                   str(where / "control")], stdout=subprocess.PIPE)
+        try:
+            assert greedy.stdout and greedy.stdout.readline() == b"1\n"
+            (gateway,) = gateways_of(p.pid)
+            assert len(json.loads(net.network("policy", net.run_id(), "--json").out)["rules"]) == 3901
+            high = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{gateway}/status").read_text()).group(1))  # type: ignore[union-attr]
+            assert high < 40 << 10, high
+        finally:
+            greedy.kill()
+            greedy.wait()
+    finally:
+        p.kill()
+        p.communicate()
