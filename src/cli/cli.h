@@ -62,7 +62,7 @@ struct sandbox_options {
 	struct opt_list env;     /* --env, --pass-env, --env-file */
 	struct opt_list net;     /* --allow-host … --deny-reason: in the order given */
 	const char *network, *preset, *precedence;
-	bool i_know, ask;
+	bool i_know, ask, audit_required;
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
@@ -158,12 +158,13 @@ struct sandbox {
 	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
-		*options;  /* of the command line; merged with those of files, when there are any */
-	bool starts;       /* for a run, not only to say what it would be */
-	bool merged;       /* options are our own */
-	size_t scanned;    /* names that all patterns looked at */
-	bool ask;          /* about connections that no rule speaks of */
-	struct published { /* ports of the sandbox that the host may connect to */
+		*options; /* of the command line; merged with those of files, when there are any */
+	bool starts;      /* for a run, not only to say what it would be */
+	bool merged;      /* options are our own */
+	size_t scanned;   /* names that all patterns looked at */
+	bool ask;         /* about connections that no rule speaks of */
+	bool audit_required; /* no connection without its line in the log */
+	struct published {   /* ports of the sandbox that the host may connect to */
 		struct net_addr at;
 		uint16_t host, inside;
 		int fd; /* once it listens */

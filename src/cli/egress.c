@@ -45,6 +45,7 @@ struct egress {
 	struct loop_source *gone;                 /* hangs up with it */
 	pid_t pid;                                /* 0: none */
 	int alive;                                /* our end, or -1 */
+	bool unlogged;                            /* it was said that the log can't be written */
 	int dir, heads;                           /* of the logs */
 	int own;                                  /* the directory of this run's */
 	int log[2], head, control;
@@ -215,6 +216,7 @@ static int start(struct egress *g, struct err *e)
 					.alive = pair[1],
 					.v6 = domain == AF_INET6,
 					.ask = s->ask,
+					.audit_required = s->audit_required,
 					.owner = geteuid(),
 					.policy = &s->net,
 					.id = g->id,
@@ -315,13 +317,31 @@ static void reap(struct egress *g)
 	g->pid = 0;
 }
 
-/* It says nothing, so what comes is its end. */
+/* What the gateway says of itself. Return: whether it was anything; else it may have ended. */
+static bool take_word(struct egress *g)
+{
+	const struct sandbox *s = supervise_sandbox(g->run);
+	char word;
+	ssize_t n = recv(g->alive, &word, 1, MSG_DONTWAIT);
+
+	if (n == 1 && !g->unlogged) {
+		g->unlogged = true;
+		say("its log can't be written (is the disk full?)",
+		    s->audit_required ?
+			    "connections are refused until it can be again" :
+			    "connections go on without lines in it; the next line will count them");
+	}
+	return n == 1 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 static int on_gone(void *arg, short revents, struct err *e)
 {
 	struct egress *g = arg;
 
 	(void)revents;
 	(void)e;
+	if (take_word(g))
+		return -EAGAIN;
 	g->gone->events = 0;
 	cleanup_close(&g->alive);
 	g->alive = -1;
@@ -529,8 +549,8 @@ void egress_end(struct run *run, void (*out)(const char *line))
 
 	if (!g)
 		return;
-	cleanup_close(&g->alive); /* it writes the ends of its connections now */
-	g->alive = -1;
+	if (g->alive >= 0)
+		(void)shutdown(g->alive, SHUT_WR); /* it writes the ends of its connections now */
 	for (i = 0; g->pid > 0 && i < END_MS; i++) {
 		if (waitpid(g->pid, NULL, WNOHANG) == g->pid)
 			g->pid = 0;
@@ -540,6 +560,10 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	if (g->pid > 0)
 		(void)kill(g->pid, SIGKILL);
 	reap(g);
+	if (g->alive >= 0)
+		(void)take_word(g);
+	cleanup_close(&g->alive);
+	g->alive = -1;
 	ask_done(g->ask);
 	for (i = 0; i < (int)GATEWAY_PUBLISHED; i++) {
 		struct sandbox *s = supervise_sandbox(run);

@@ -408,6 +408,7 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	int r = find_preset(s, e);
 
 	s->ask = words->ask;
+	s->audit_required = o->audit_required;
 	for (i = 0; r == 0 && i < o->net.n; i++)
 		r = add_rule(s, &o->net.v[i], o->i_know, e);
 	if (r == 0)

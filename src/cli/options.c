@@ -7,7 +7,7 @@
 
 /* Groups that stand apart, so that no function is too long. */
 #define ENVIRONMENT_ROWS 4
-#define NETWORK_ROWS 15
+#define NETWORK_ROWS 16
 
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
 static size_t limit_rows(struct sandbox_options *o, struct opt *table)
@@ -133,8 +133,12 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 			 OPT_TIGHTENS),
 		OPT_FLAG(
 			"ask", &o->ask, NULL, "Ask about hosts that no rule speaks of",
-			"The connection waits, and one key on the terminal answers: once, always in this run, never. Without a terminal those who listen "
-			"at the control socket are asked; without anyone it is a no. Denials of rules are not asked about."),
+			"The connection waits for one key on the terminal: once, always in this run, never. Without a terminal, for who listens at the control socket; without anyone it is a no. Denials of rules are not asked about."),
+		OPT_FLAG(
+			"audit-required", &o->audit_required, "network.auditRequired",
+			"Refuse connections while the network's log can't be written",
+			"Without it connections go on without lines in 'bailey network log'; a notice says so, and the next line counts them.",
+			OPT_TIGHTENS),
 		OPT_STRING(
 			"network-precedence", &o->precedence, "network.precedence",
 			"deny-wins|most-specific", "Which of two rules counts; default: deny-wins",

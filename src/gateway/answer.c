@@ -147,7 +147,7 @@ static void log_denied(struct gateway *g, const struct question *to, const struc
 	ev.proto = NULL;
 	ev.decision = "deny";
 	ev.reason = why ? why : b.failed ? NULL : b.data;
-	audit_write(&g->audit, &ev);
+	(void)audit_write(&g->audit, &ev);
 	buf_done(&b);
 }
 

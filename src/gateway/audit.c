@@ -208,7 +208,7 @@ static int rotate(struct audit *a)
 	return 0;
 }
 
-static void append(struct audit *a, const struct audit_event *ev, uint64_t dropped)
+static bool append(struct audit *a, const struct audit_event *ev, uint64_t dropped)
 {
 	struct buf b = BUF_INIT(TAIL - 1);
 	struct json j = { .out = &b };
@@ -235,16 +235,19 @@ static void append(struct audit *a, const struct audit_event *ev, uint64_t dropp
 		if (n > 0 && ftruncate(a->log[a->at], (off_t)a->size) < 0)
 			a->size = LIMIT_AUDIT; /* the next one goes to the other file */
 		a->dropped++;
+		a->failing = true;
 	} else {
+		a->failing = false;
 		a->size += b.len;
 		a->seq++;
 		memcpy(a->prev, sum, sizeof(a->prev));
 		(void)head_write(a); /* the next one writes it whole */
 	}
 	buf_done(&b);
+	return !a->failing;
 }
 
-void audit_write(struct audit *a, const struct audit_event *ev)
+bool audit_write(struct audit *a, const struct audit_event *ev)
 {
 	static const struct audit_event flood = {
 		.event = "dropped", .reason = "lines came too fast, or could not be written"
@@ -258,15 +261,14 @@ void audit_write(struct audit *a, const struct audit_event *ev)
 		a->lines = 0;
 		if (dropped) {
 			a->dropped = 0;
-			append(a, &flood, dropped);
-			if (a->dropped)
+			if (!append(a, &flood, dropped))
 				a->dropped = dropped;
 		}
 	}
 	if (a->lines == LINES_PER_SECOND) {
 		a->dropped++;
-		return;
+		return false;
 	}
 	a->lines++;
-	append(a, ev, 0);
+	return append(a, ev, 0);
 }

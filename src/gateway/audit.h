@@ -26,6 +26,7 @@ struct audit {
 	uint64_t dropped; /* lines that came too fast, or could not be written */
 	uint64_t second;  /* of the clock, and how many lines it has had */
 	unsigned int lines;
+	bool failing; /* the last line could not be written */
 };
 
 struct audit_event {
@@ -52,8 +53,8 @@ struct audit_event {
 /** audit_begin() - go on with what is in the files (read from the head). @log, @head: opened for reading and writing, the logs with O_APPEND. Return: 0 or negative errno. */
 int audit_begin(struct audit *a, const int log[2], int head);
 
-/** audit_write() - one line. A sandbox can't fill the disk with it: lines are bounded in a second and in all. */
-void audit_write(struct audit *a, const struct audit_event *ev);
+/** audit_write() - one line. A sandbox can't fill the disk with it: lines are bounded in a second and in all. Return: whether it is in the log. */
+bool audit_write(struct audit *a, const struct audit_event *ev);
 
 /**
  * audit_open() - the files of the log @id, made when they are not there.

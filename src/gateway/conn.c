@@ -150,7 +150,7 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 	struct audit_event ev = gw_event(event, via_name(c->via), &q, &c->verdict);
 	struct buf missing = BUF_INIT(512);
 
-	conn_log_open(g, c);
+	(void)conn_log_open(g, c); /* the next line counts it */
 	ev.decision = decision;
 	if (c->lacks && decision && strcmp(decision, "deny") == 0) {
 		net_request_rule(&q, c->lacks == LACKS_PORT, &missing);
@@ -166,22 +166,22 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 		if (c->via != VIA_PUBLISHED)
 			ev.spoken = spoken(c);
 	}
-	audit_write(&g->audit, &ev);
+	(void)audit_write(&g->audit, &ev);
 	buf_done(&missing);
 }
 
-void conn_log_open(struct gateway *g, struct conn *c)
+bool conn_log_open(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
 	struct audit_event ev = gw_event("open", via_name(c->via), &q, &c->verdict);
 
 	if (!c->log_open)
-		return;
+		return true;
 	c->log_open = false;
 	ev.decision = "allow";
 	ev.counts = true; /* of nothing: what has passed by now stands in the last line */
 	ev.ms = g->now - c->began;
-	audit_write(&g->audit, &ev);
+	return audit_write(&g->audit, &ev);
 }
 
 /* --- the end --- */
@@ -245,7 +245,7 @@ void conn_garbage(struct gateway *g, struct conn *c, const char *why)
 	};
 
 	g->garbage++;
-	audit_write(&g->audit, &ev);
+	(void)audit_write(&g->audit, &ev);
 }
 
 void conn_note(struct gateway *g, struct conn *c, const char *why)

@@ -169,8 +169,9 @@ void conn_refuse(struct gateway *g, struct conn *c, const char *why);
  * conn_log_open() - write that @c was opened, if that is still to be done.
  *
  * conn_step() does so at its end, when the first bytes are on their way and both ends have something to do; any other line about @c comes after it.
+ * Return: false when it could not be written; nothing of the kind is kept from @c then.
  */
-void conn_log_open(struct gateway *g, struct conn *c);
+bool conn_log_open(struct gateway *g, struct conn *c);
 
 /** conn_log() - a line about @c. @decision, @why: or NULL */
 void conn_log(struct gateway *g, struct conn *c, const char *event, const char *decision,

@@ -140,7 +140,7 @@ static void log_change(struct gateway *g, const char *op, const struct net_rule 
 					.origin = r->origin,
 					.reason = r->reason };
 
-	audit_write(&g->audit, &ev);
+	(void)audit_write(&g->audit, &ev);
 }
 
 /*

@@ -24,11 +24,19 @@
 
 void conn_opened(struct gateway *g, struct conn *c)
 {
+	if (g->setup->audit_required) {
+		c->log_open = true;
+		if (!conn_log_open(g, c)) {
+			conn_fail(g, c, 503, GW_UNLOGGED);
+			return;
+		}
+	}
 	c->state = CONN_OPEN;
 	c->deadline = g->now + SILENT_MS;
 	c->server.writable = true;
 	c->server.readable = true;
-	c->logged = c->log_open = true;
+	c->logged = true;
+	c->log_open = !g->setup->audit_required;
 	proxy_opened(g, c);
 	if (c->via == VIA_PUBLISHED) {
 		c->talk = TALK_OPAQUE;
@@ -82,7 +90,9 @@ void conn_dial(struct gateway *g, struct conn *c)
 			c->deadline = g->now + (c->next_addr < c->n_addrs ? DIAL_NEXT_MS : DIAL_MS);
 			if (r == 0) {
 				opened(g, c);
-				conn_log_open(g, c); /* no step follows in this turn */
+				(void)conn_log_open(
+					g,
+					c); /* no step follows in this turn; the next line counts it */
 			}
 			return;
 		}

@@ -287,7 +287,8 @@ static void on_control(struct gateway *g, struct watch *w, uint32_t events)
 static void on_alive(struct gateway *g, struct watch *w, uint32_t events)
 {
 	(void)w;
-	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR |
+		      EPOLLRDHUP)) /* it says nothing, so what comes is its end */
 		g->over = true;
 }
 
@@ -360,7 +361,7 @@ static void log_counted(struct gateway *g)
 		       "%" PRIu64 " messages that were none, %" PRIu64
 		       " connections too many, %" PRIu64 " clients that were too slow",
 		       ev.garbage, ev.turned_away, ev.timed_out);
-	audit_write(&g->audit, &ev);
+	(void)audit_write(&g->audit, &ev);
 }
 
 static void loop(struct gateway *g)
@@ -395,11 +396,15 @@ static void loop(struct gateway *g)
 		go_on(g);
 		go_on_slowly(g);
 		bury(g);
+		if (g->audit.failing && !g->unlogged)
+			g->unlogged = send(g->alive.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 	}
 	while (g->live)
 		conn_close(g, g->live, true);
 	udp_end(g);
 	log_counted(g);
+	if (g->audit.failing && !g->unlogged)
+		(void)send(g->alive.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* its last words */
 }
 
 /* --- the beginning --- */

@@ -56,10 +56,11 @@ struct gateway_setup {
 	size_t n_published;
 	int log[2]; /* of audit_open() */
 	int head;
-	int alive;   /* hangs up when the supervisor has gone */
-	bool v6;     /* the sandbox has IPv6 */
-	bool ask;    /* what no rule speaks of is asked about, over the control socket */
-	uid_t owner; /* who may control it */
+	int alive; /* hangs up when the supervisor has gone; a byte to it says, once, that the log can't be written */
+	bool v6;             /* the sandbox has IPv6 */
+	bool ask;            /* what no rule speaks of is asked about, over the control socket */
+	bool audit_required; /* nothing is opened whose line can't be written */
+	uid_t owner;         /* who may control it */
 	struct gateway_kept *kept;
 	const struct upstream *upstream; /* the caller's own proxies, or NULL */
 	const struct net_policy *policy;

@@ -64,7 +64,8 @@ struct gateway {
 	uint64_t timed_out;     /* clients that have not said in time what they want */
 	unsigned int new_names; /* allowance for names under wildcards, in tenths */
 	uint64_t new_names_at;
-	bool paused; /* gw_pause() */
+	bool unlogged; /* it was said that the log can't be written */
+	bool paused;   /* gw_pause() */
 	bool over;
 };
 
@@ -98,6 +99,9 @@ bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, en
 
 /** gw_no_answer() - why a look-up gave nothing to dial; NULL: it did. */
 const char *gw_no_answer(const struct resolve_result *res);
+
+/* why it is refused with setup->audit_required */
+#define GW_UNLOGGED "the log of the network can't be written, and --audit-required is given"
 
 /** gw_event() - an audit event about @q and what was decided. */
 struct audit_event gw_event(const char *event, const char *via, const struct net_request *q,

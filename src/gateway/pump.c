@@ -238,7 +238,7 @@ void conn_step(struct gateway *g, struct conn *c)
 	}
 	if (c->state == CONN_DEAD)
 		return;
-	conn_log_open(g, c);
+	(void)conn_log_open(g, c); /* the next line counts it */
 	if (broken || (c->state == CONN_OPEN && c->down.shut && (c->up.shut || c->last))) {
 		conn_close(g, c, broken);
 		return;

@@ -9,6 +9,7 @@
 struct quota {
 	uint64_t used;
 	uint64_t room; /* bytes that may pass now */
+	uint64_t debt; /* bytes of a datagram that was larger than any room: paid first */
 	uint64_t at;   /* ms, when that was true */
 };
 
@@ -46,6 +47,10 @@ ssize_t quota_left(struct gateway *g, int i, size_t max)
 			 more = (g->now - s->at) * q->rate / 1000;
 
 		if (more > 0) {
+			uint64_t paid = more < s->debt ? more : s->debt;
+
+			s->debt -= paid;
+			more -= paid;
 			s->room = s->room + more < most ? s->room + more : most;
 			s->at = g->now;
 		}
@@ -57,6 +62,27 @@ ssize_t quota_left(struct gateway *g, int i, size_t max)
 		left = q->bytes - s->used < left ? q->bytes - s->used : left;
 	}
 	return (ssize_t)left;
+}
+
+int quota_datagram(struct gateway *g, int i, size_t n)
+{
+	const struct net_quota *q;
+	struct quota *s;
+	ssize_t left;
+
+	if (i < 0)
+		return 1;
+	q = &g->policy.quotas[i];
+	s = &g->quotas->v[i];
+	left = quota_left(g, i, n ? n : 1);
+	if (left < 0 || (q->bytes && n > q->bytes - s->used))
+		return -EDQUOT;
+	if (q->rate && (size_t)left < n && s->room <= q->rate / (1000 / BURST_MS))
+		return 0;
+	if (q->rate && n > s->room)
+		s->debt = n - s->room;
+	quota_take(g, i, n);
+	return 1;
 }
 
 void quota_take(struct gateway *g, int i, size_t n)

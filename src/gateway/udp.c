@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "door.h"
+#include "quota.h"
 
 #define DATAGRAM 65535u
 #define IDLE_MS 120000
@@ -32,6 +33,7 @@ struct udp_flow {
 	struct net_addr addr; /* that is sent to */
 	struct net_verdict verdict;
 	uint64_t ticket;
+	int quota; /* that counts, or -1 */
 	struct gateway *g;
 	uint64_t began, used, sent, received;
 	size_t held; /* the first datagram, until there is a socket */
@@ -54,7 +56,7 @@ static struct net_request request_of(const struct gateway *g, const struct place
 				     .proto = NET_UDP };
 }
 
-static void log_flow(struct gateway *g, const struct udp_flow *f, const char *event,
+static bool log_flow(struct gateway *g, const struct udp_flow *f, const char *event,
 		     const char *decision, const char *why)
 {
 	struct net_request q = request_of(g, &g->udp->places[f->place]);
@@ -70,13 +72,13 @@ static void log_flow(struct gateway *g, const struct udp_flow *f, const char *ev
 	ev.sent = f->sent;
 	ev.received = f->received;
 	ev.ms = g->now - f->began;
-	audit_write(&g->audit, &ev);
+	return audit_write(&g->audit, &ev);
 }
 
 static void flow_close(struct gateway *g, struct udp_flow *f)
 {
 	if (f->state == FLOW_OPEN)
-		log_flow(g, f, "close", NULL, NULL);
+		(void)log_flow(g, f, "close", NULL, NULL); /* the next line counts it */
 	if (f->ticket)
 		resolver_cancel(g->resolver, f->ticket);
 	f->ticket = 0;
@@ -87,8 +89,21 @@ static void flow_close(struct gateway *g, struct udp_flow *f)
 
 static void flow_refuse(struct gateway *g, struct udp_flow *f, const char *event, const char *why)
 {
-	log_flow(g, f, event, strcmp(event, "deny") == 0 ? "deny" : NULL, why);
+	(void)log_flow(g, f, event, strcmp(event, "deny") == 0 ? "deny" : NULL, why);
 	flow_close(g, f);
+}
+
+/*
+ * Whether @n bytes may pass; they count then. A rate loses datagrams, as a slow line does; one that is larger than the rate ever gathers passes when
+ * all of that is there. At the end of a budget the flow ends.
+ */
+static bool flow_may(struct gateway *g, struct udp_flow *f, size_t n)
+{
+	int r = quota_datagram(g, f->quota, n);
+
+	if (r < 0)
+		flow_refuse(g, f, "deny", "the budget of bytes is used up");
+	return r > 0;
 }
 
 /* From outside to the program. */
@@ -108,16 +123,23 @@ static void on_outside(struct gateway *g, struct watch *w, uint32_t events)
 			flow_close(g, f); /* nobody listens there */
 			return;
 		}
-		f->received += (uint64_t)n;
 		f->used = g->now;
+		if (!flow_may(g, f, (size_t)n)) {
+			if (f->state == FLOW_OPEN)
+				continue;
+			return;
+		}
+		f->received += (uint64_t)n;
 		(void)sendto(p->watch.fd, scratch, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL,
 			     (struct sockaddr *)&f->client,
 			     f->client_size); /* as lossy as any network */
 	}
 }
 
-static void flow_send(struct udp_flow *f, const void *p, size_t n)
+static void flow_send(struct gateway *g, struct udp_flow *f, const void *p, size_t n)
 {
+	if (!flow_may(g, f, n))
+		return;
 	if (send(f->watch.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n)
 		f->sent += n;
 }
@@ -139,8 +161,11 @@ static void flow_dial(struct gateway *g, struct udp_flow *f)
 		return;
 	}
 	f->state = FLOW_OPEN;
-	log_flow(g, f, "open", "allow", NULL);
-	flow_send(f, f->first, f->held);
+	if (!log_flow(g, f, "open", "allow", NULL) && g->setup->audit_required) {
+		flow_refuse(g, f, "fail", GW_UNLOGGED);
+		return;
+	}
+	flow_send(g, f, f->first, f->held);
 }
 
 static void on_resolved(void *arg, const struct resolve_result *a)
@@ -204,6 +229,7 @@ static struct udp_flow *flow_find(struct gateway *g, unsigned int place,
 				       .place = place,
 				       .client = *from,
 				       .client_size = size,
+				       .quota = -1,
 				       .g = g,
 				       .began = g->now,
 				       .used = g->now };
@@ -219,6 +245,11 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 	f->verdict = net_policy_judge(&g->policy, &q);
 	if (!f->verdict.allowed) {
 		flow_refuse(g, f, "deny", "no rule allows it any more");
+		return;
+	}
+	f->quota = net_policy_quota(&g->policy, &q);
+	if (quota_datagram(g, f->quota, 0) < 0) {
+		flow_refuse(g, f, "deny", "the budget of bytes is used up");
 		return;
 	}
 	f->held = n <= sizeof(f->first) ? n : 0;
@@ -259,7 +290,7 @@ static void on_inside(struct gateway *g, struct watch *w, uint32_t events)
 		f = flow_find(g, (unsigned int)(p - g->udp->places), &from, size);
 		f->used = g->now;
 		if (f->state == FLOW_OPEN)
-			flow_send(f, scratch, (size_t)n);
+			flow_send(g, f, scratch, (size_t)n);
 		else if (f->state == FLOW_FREE)
 			begin(g, f, scratch, (size_t)n);
 		/* else it is lost, as on any network that is slow */

@@ -590,3 +590,98 @@ print(len(a["rules"]), b, len(c["rules"]), d["ok"])
     finally:
         p.kill()
         p.communicate()
+
+
+DATAGRAMS = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.3); s.connect(("one.test", 7)); got = 0
+began = time.monotonic()
+while time.monotonic() - began < float(sys.argv[2]):
+    try: s.send(b"x" * int(sys.argv[1])); got += len(s.recv(2000))
+    except OSError as e: pass
+print(got)
+"""
+
+
+def test_a_budget_counts_datagrams(net):
+    """Both ways, and together with connections to the same host."""
+    talk = [PYTHON, "-c", DATAGRAMS, "1000", "1.5"]
+    r = net(talk, "--allow-host", "one.test:7/udp", "--limit-bytes", "one.test=10k")
+    assert 0 < int(r.out) <= 5000, r
+    lines = net.log(r)
+    assert any(li["event"] == "deny" and li["via"] == "udp" and "budget" in li["reason"] for li in lines), lines
+    assert sum(li["sent"] + li["received"] for li in lines if li["event"] == "close") <= 10240
+    r = net(f"{' '.join(CURL)} -o big http://one.test/big; {PYTHON} -c '{DATAGRAMS}' 1000 0.5", "--allow-host", "one.test", "--allow-host", "one.test:7/udp", "--limit-bytes", "one.test=10k")
+    assert r.out == "0\n", ("a connection has taken all of it", r)
+    # twins: a budget that is not reached, and one of another host
+    for opts in (["--limit-bytes", "one.test=100M"], ["--limit-bytes", "two.test=1k"], ["--limit-bytes", "one.test/tcp=1k"]):
+        r = net([PYTHON, "-c", DATAGRAMS, "1000", "0.5"], "--allow-host", "one.test:7/udp", *opts)
+        assert int(r.out) > 20000, r
+
+
+def test_a_rate_counts_datagrams(net):
+    r = net([PYTHON, "-c", DATAGRAMS, "1000", "3"], "--allow-host", "one.test:7/udp", "--limit-rate", "one.test=20k")
+    assert 10000 <= int(r.out) <= 40000, r
+    # one that is larger than what the rate gathers at a time passes now and then
+    before = net.internet.log()
+    r = net([PYTHON, "-c", DATAGRAMS, "1400", "4"], "--allow-host", "one.test:7/udp", "--limit-rate", "one.test=2k")
+    assert 3 <= net.internet.log()[len(before):].count("udp 192.0.2.10 7 1400") <= 8, r
+
+
+class FullDisk:
+    """The logs of NET's user on a small file system of their own."""
+
+    def __init__(self, net):
+        self.net, self.dir = net, pathlib.Path("/var/lib/bailey" if net.user.is_root else net.user.home / ".local/state/bailey") / "network"
+        net("true", "--network", "allow")  # which makes the directory
+        self.inside = ["nsenter", f"--mount=/proc/{net.internet.pid}/ns/mnt"]
+        self.run("mount", "-t", "tmpfs", "-o", f"size=512k,mode=700,uid={net.user.uid},gid={net.user.gid}", "none", self.dir)
+
+    def run(self, *argv, check=True):
+        subprocess.run([*self.inside, *argv], check=check, capture_output=True)
+
+    def fill(self, yes):
+        self.run("dd", "if=/dev/zero", f"of={self.dir}/fill", "bs=4k", check=False) if yes else self.run("rm", self.dir / "fill")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.run("umount", "-l", self.dir)
+
+
+@pytest.mark.parametrize("required", [False, True], ids=["default", "required"])
+def test_a_full_disk_is_said_and_counted(net, ws, required):
+    """Connections go on, a notice says once that they are in no log, and the next line counts them; with --audit-required there are none."""
+    fetch = " ".join([*CLEAN, *CURL, "-f"])
+    script = f"""
+{fetch} http://one.test/1 >&2 && echo first; touch a; while [ ! -e b ]; do sleep 0.05; done
+n=0; for i in $(seq 40); do {fetch} http://one.test/full$i >&2 && n=$((n + 1)); done; echo $n of 40; {fetch} -p -x http://127.0.0.1:3128 http://one.test/full >&2; echo $?
+touch c; while [ ! -e d ]; do sleep 0.05; done; sleep 1.2; {fetch} http://one.test/last >&2 && echo last
+"""
+    before = net.internet.log()
+    with FullDisk(net) as disk:
+        p = net.start(script, "--allow-host", "one.test", *(["--audit-required"] if required else []))
+        try:
+            assert wait_for((ws / "a").exists, 15)
+            disk.fill(True)
+            net.user.write(ws / "b", "")
+            assert wait_for((ws / "c").exists, 60)
+            disk.fill(False)
+            net.user.write(ws / "d", "")
+            out, err = p.communicate(timeout=TIMEOUT)
+        finally:
+            p.kill()
+        first, done, proxy, last = out.decode().splitlines()
+        notices = [li for li in err.decode().splitlines() if "log can't be written" in li and li.startswith("bailey: network: its")]
+        assert first == "first" and last == "last", (out, err)
+        assert len(notices) == 1 and ("are refused" if required else "go on without lines") in notices[0], err
+        n = int(done.split()[0])
+        if required:
+            assert n < 25 and proxy != "0" and net.internet.log()[len(before):].count("/full") == n, (out, err)
+        else:
+            assert n == 40 and proxy == "0", (out, err)
+        lines = net.log(Result(0, "", err.decode(), 0))
+        assert sum(li.get("dropped", 0) for li in lines) > 0 and lines[-1]["event"] in ("close", "counted"), lines
+        verified = net.network("log", "--verify")
+        assert verified.rc == 0, verified
