@@ -19,7 +19,7 @@ static const struct form {
 	const char *fds; /* how many may come with it */
 } forms[] = {
 	{ 1, true, 4, "036" }, { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "1" },
-	{ 4, true, 4, "0" },   { 5, true, 12, "0" },        { 6, true, 0, "1" },
+	{ 4, true, 4, "0" },   { 5, true, 12, "0" },        { 6, true, 0, "12" },
 	{ 7, true, 0, "4" },   { 33, false, 8, "0" },       { 34, false, 4, "0" },
 };
 

@@ -5,7 +5,7 @@
  * Theory of operation
  *
  * OUTPUT.h gets arrays of struct sock_filter: seccomp_run[], its variants seccomp_userns[] and seccomp_nested[], and seccomp_xattr[], which is
- * put on top of a variant and has part 2 only; and seccomp_writes[] and seccomp_reads[], which refuse nothing and ask the listener of a run
+ * put on top of a variant and has part 2 only; and seccomp_writes[], seccomp_reads[] and seccomp_makes[], which refuse nothing and ask the listener of a run
  * that reports. The others are made of two parts:
  *
  * 1. Written by hand here (struct prog): the wrong ABI, numbers that nobody has looked at, and the
@@ -402,7 +402,23 @@ static void make_first_part(struct prog *p)
 	label_here(p, second);
 }
 
-static void emit_notify(struct prog *p, const char *name, int nr, int flags, int reads)
+enum heard { WRITES, READS, MAKES };
+
+/* Which ops make a name. An open does when its flags say so. */
+#define MAKES_OPEN 1
+#define MAKES_CREATE 1
+#define MAKES_MKDIR 1
+#define MAKES_MKNOD 1
+#define MAKES_RENAME 1
+#define MAKES_LINK 1
+#define MAKES_SYMLINK 1
+#define MAKES_REMOVE 0
+#define MAKES_CHMOD 0
+#define MAKES_CHOWN 0
+#define MAKES_TRUNCATE 0
+#define MAKES_UTIME 0
+
+static void emit_notify(struct prog *p, const char *name, int nr, int flags, enum heard what)
 {
 	const int ask = ret(p, SECCOMP_RET_USER_NOTIF);
 	int end;
@@ -414,21 +430,24 @@ static void emit_notify(struct prog *p, const char *name, int nr, int flags, int
 	end = block(p, nr, name);
 	load(p, OFF_ARG_LOW(flags));
 	jump(p, BPF_JSET, O_PATH, ret_allow(p), NEXT);
-	if (reads)
+	if (what == READS)
 		emit(p, BPF_JMP | BPF_JA, 0, ask, NEXT);
+	else if (what == MAKES)
+		jump(p, BPF_JSET, O_CREAT, ask, ret_allow(p));
 	else
 		jump(p, BPF_JSET, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC, ask, ret_allow(p));
 	label_here(p, end);
 }
 
 /* Another ABI, and what has no row, is for the other filter to judge. */
-static void make_notify(struct prog *p, int reads)
+static void make_notify(struct prog *p, enum heard what)
 {
 	load(p, OFF_ARCH);
 	jump(p, BPF_JEQ, AUDIT_ARCH_X86_64, NEXT, ret_allow(p));
 	load(p, OFF_NR);
 #define X(name, nr, op, dir, path, dir2, path2, flags, follow) \
-	emit_notify(p, #name, nr, flags, reads);
+	if (what != MAKES || MAKES_##op)                       \
+		emit_notify(p, #name, nr, flags, what);
 	SECCOMP_NOTIFY(X)
 #undef X
 	emit(p, BPF_JMP | BPF_JA, 0, ret_allow(p), NEXT);
@@ -576,11 +595,11 @@ static void print_program(FILE *f, const char *name, enum seccomp_variant varian
 	fprintf(f, "};\n\n");
 }
 
-static void print_notify(FILE *f, const char *name, int reads)
+static void print_notify(FILE *f, const char *name, enum heard what)
 {
 	struct prog p = { .variant = SECCOMP_PLAIN };
 
-	make_notify(&p, reads);
+	make_notify(&p, what);
 	fprintf(f, "/* %zu instructions. */\n", p.n);
 	fprintf(f, "__attribute__((unused)) static const struct sock_filter %s[] = {\n", name);
 	print_insns(f, &p);
@@ -617,8 +636,9 @@ int main(int argc, char **argv)
 			      sizeof(deny_rows) / sizeof(deny_rows[0]));
 	print_program(f, "seccomp_xattr", SECCOMP_PLAIN, 0, xattr_rows,
 		      sizeof(xattr_rows) / sizeof(xattr_rows[0]));
-	print_notify(f, "seccomp_writes", 0);
-	print_notify(f, "seccomp_reads", 1);
+	print_notify(f, "seccomp_writes", WRITES);
+	print_notify(f, "seccomp_reads", READS);
+	print_notify(f, "seccomp_makes", MAKES);
 	fprintf(f, "#endif\n");
 	bad = ferror(f);
 	if (fclose(f) != 0 || bad) {

@@ -73,6 +73,7 @@ struct sandbox_options {
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
 	const char *report;
+	bool strict;
 	bool dry_run;
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
@@ -150,6 +151,7 @@ struct sandbox {
 	unsigned int allow_degraded;
 	enum jail_nested nested;
 	enum jail_report report;
+	bool strict;     /* names that are protected can't be made */
 	long timeout_ms; /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */

@@ -263,6 +263,13 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			".vscode/tasks.json …) is read-only where it exists in a writable directory. This lifts that for PATH and for "
 			"what lies below; it makes nothing writable that is not writable anyway.",
 			OPT_PATHS),
+		OPT_FLAG(
+			"strict-protect", &o->strict, "filesystem.strictProtect",
+			"Let no name come that the host would execute later",
+			"Without it such a name (.envrc, .git/hooks …) is moved away milliseconds after the command has made it, or at the end of the run. With it the "
+			"call that would make it fails (EROFS): each call that makes or renames a file is done by another process, which takes 0.05 to 0.2 milliseconds. New git "
+			"repositories can't be made then, except in private directories such as /tmp. Not with --allow-userns and --allow-nested-sandbox.",
+			OPT_TIGHTENS),
 		OPT_FLAG("allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
 			 "Let the command change the workspace's git configuration",
 			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
@@ -335,6 +342,17 @@ int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct er
 			       "--report=%.100s: expected --report or --report=reads", o->report);
 	s->report = *o->report ? JAIL_REPORT_READS : JAIL_REPORT_WRITES;
 	return 0;
+}
+
+int sandbox_strict(struct sandbox *s, struct err *e)
+{
+	s->strict = s->options->strict;
+	if (!s->strict || !s->nested)
+		return 0;
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"--strict-protect and %s contradict each other: in namespaces of its own the command makes names that nobody sees; leave one out",
+		s->nested == JAIL_NESTED_USERNS ? "--allow-userns" : "--allow-nested-sandbox");
 }
 
 #define LIMIT_NUMBER(name, limit)                                    \

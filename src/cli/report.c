@@ -8,6 +8,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -138,6 +139,45 @@ void report_text(const struct report *r, struct buf *b)
 		buf_printf(b, "bailey: report: and %llu more\n", (unsigned long long)r->more);
 }
 
+void report_strict_text(const struct report *r, struct buf *b)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_refused; i++) {
+		buf_puts(b, "bailey: '");
+		buf_quote(b, r->refused[i].path);
+		buf_puts(b, "': not made: the host would use it (");
+		buf_quote(b, r->refused[i].what);
+		buf_puts(b, "; --strict-protect). To allow it: --unprotect ");
+		text_shell(b, r->refused[i].path);
+		buf_puts(b, "\n");
+	}
+	if (r->more_refused)
+		buf_printf(b, "bailey: and %zu more names were not made\n", r->more_refused);
+	if (r->unmade)
+		buf_printf(
+			b,
+			"bailey: --strict-protect: what makes names was killed inside; %llu calls failed after that\n",
+			(unsigned long long)r->unmade);
+}
+
+static void keep_refused(struct report *r, const struct jail_access *a)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_refused; i++) {
+		if (strcmp(r->refused[i].path, a->name) == 0)
+			return;
+	}
+	if (r->n_refused == LIMIT_REFUSED) {
+		r->more_refused++;
+		return;
+	}
+	memcpy(r->refused[i].path, a->name, sizeof(a->name));
+	memcpy(r->refused[i].what, a->what, sizeof(a->what));
+	r->n_refused++;
+}
+
 static void __attribute__((noreturn))
 observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
 {
@@ -146,33 +186,42 @@ observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
 
 	do {
 		got = jail_notify_next(n, &a);
-		if (got == 1)
+		if (got == 1 && a.refused)
+			keep_refused(r, &a);
+		else if (got == 1)
 			report_add(r, s, &a);
 		r->unread = n->unread;
+		r->unmade = n->unmade;
 	} while (got == 1 || got == -EAGAIN);
 	r->whole = got == 0;
 	_exit(got < 0 ? 1 : 0);
 }
 
-/* The observer needs nothing but these: pipes that it held open would keep others waiting. */
-static int close_others(int listener, int end)
+/* The observer needs nothing but these: pipes that it held open would keep others waiting. They become 0-2. */
+static int close_others(int fds[3])
 {
-	const int a = listener < end ? listener : end, b = listener < end ? end : listener;
-	int r = a > 0 ? sys_close_range(0, (unsigned int)a - 1) : 0;
+	int i;
 
-	if (r == 0 && b > a + 1)
-		r = sys_close_range((unsigned int)a + 1, (unsigned int)b - 1);
-	return r == 0 ? sys_close_range((unsigned int)b + 1, ~0u) : r;
+	for (i = 0; i < 3; i++) {
+		fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0 && i != 2)
+			return -errno;
+	}
+	(void)close(0);
+	(void)close(1);
+	(void)close(2);
+	return fd_close_others(fds, 3);
 }
 
-int report_begin(struct run *run, const struct sandbox *s, int listener, struct err *e)
+int report_begin(struct run *run, const struct sandbox *s, int listener, int maker, struct err *e)
 {
 	_cleanup_close_ int fd = listener, end = -1;
 	struct jail_notify n;
 	pid_t parent = getpid();
 	int pair[2];
 
-	if (run->report || s->report == JAIL_REPORT_NONE)
+	if (run->report || (s->report == JAIL_REPORT_NONE && !s->strict) ||
+	    (maker >= 0) != s->strict)
 		return err_set(e, ERR_SYSTEM, -EBADMSG,
 			       "report of the sandbox: a listener that nobody wants");
 	run->report = mmap(NULL, sizeof(*run->report), PROT_READ | PROT_WRITE,
@@ -189,10 +238,13 @@ int report_begin(struct run *run, const struct sandbox *s, int listener, struct 
 	if (run->observer < 0)
 		return err_sys(e, -errno, "--report: fork");
 	if (run->observer == 0) {
+		int fds[3] = { fd, end, maker };
+
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-		    close_others(fd, end) < 0)
+		    close_others(fds) < 0)
 			_exit(1);
-		jail_notify_init(&n, fd, run->jail.pid, s->nested != JAIL_NESTED_NONE);
+		jail_notify_init(&n, fds[0], run->jail.pid, s->nested != JAIL_NESTED_NONE, fds[2],
+				 s->report == JAIL_REPORT_NONE);
 		observe(run->report, s, &n);
 	}
 	return 0;
@@ -218,7 +270,16 @@ void report_say(struct run *run, const struct sandbox *s, bool quiet)
 
 	if (!run->report)
 		return;
-	if (!quiet && run->reader.report) {
+	if (!quiet && s->strict) {
+		report_strict_text(run->report, &b);
+		if (!b.failed)
+			(void)fd_write_all(2, b.data, b.len); /* as below */
+		buf_done(&b);
+		b = (struct buf)BUF_INIT(LIMIT_OUTPUT);
+	}
+	if (!quiet && s->report == JAIL_REPORT_NONE) {
+		/* it was for the names alone */
+	} else if (!quiet && run->reader.report) {
 		run->reader.report(run->reader.arg, run->report, s);
 	} else if (!quiet) {
 		report_text(run->report, &b);

@@ -17,6 +17,11 @@ struct report {
 	bool whole;      /* the observer saw the end of the last process */
 	uint64_t more;   /* denials that found no place */
 	uint64_t unread; /* calls that could not be looked at */
+	uint64_t unmade; /* calls that would have made a name after the maker was ended */
+	size_t n_refused, more_refused;
+	struct {
+		char path[LIMIT_PATH], what[64];
+	} refused[LIMIT_REFUSED]; /* names that --strict-protect has not let come */
 	size_t n;
 	struct report_entry entries[LIMIT_REPORTED];
 };
@@ -24,15 +29,18 @@ struct report {
 /** report_add() - judge what a process asked for; a denial is kept. */
 void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a);
 
+/** report_strict_text() - append the lines about names that were not made. */
+void report_strict_text(const struct report *r, struct buf *b);
+
 /** report_text() - append the lines that end a run. */
 void report_text(const struct report *r, struct buf *b);
 
 /**
- * report_begin() - start the observer. Takes @listener.
+ * report_begin() - start the observer. Takes @listener; borrows @maker, which is of a strict run, or -1.
  * What it judges by is shared with the caller, and not changed while it runs.
  * Return: 0 or negative errno with @e.
  */
-int report_begin(struct run *run, const struct sandbox *s, int listener, struct err *e);
+int report_begin(struct run *run, const struct sandbox *s, int listener, int maker, struct err *e);
 
 /** report_wait() - when nothing of the run is left: wait for the observer, but not for ever. */
 void report_wait(struct run *run);

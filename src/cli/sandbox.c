@@ -78,6 +78,8 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = sandbox_nested(s, o, e);
 	if (r == 0)
+		r = sandbox_strict(s, e);
+	if (r == 0)
 		r = sandbox_network(s, o, e);
 	if (r == 0)
 		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :

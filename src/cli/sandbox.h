@@ -29,6 +29,9 @@ int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *
 /** sandbox_report() - s->report. Return: 0 or -EINVAL with @e. */
 int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
+/** sandbox_strict() - s->strict, of s->options. Return: 0 or -EINVAL with @e. */
+int sandbox_strict(struct sandbox *s, struct err *e);
+
 /**
  * sandbox_nested() - s->nested, of s->options, and what is to be said of it.
  * @words: of the command line: what they ask for and a file forbids is an error

@@ -34,6 +34,8 @@ struct shared {
 	struct jail_shared jail;
 	struct sandbox sandbox;
 	struct jail_spec spec;
+	struct guard_names names;
+	struct jail_strict strict;
 	struct init_command cmd;
 	_Alignas(16) unsigned char memory[];
 };
@@ -229,7 +231,9 @@ static int on_report(void *arg, short revents, struct err *e)
 		r = egress_begin(run, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_LISTENER:
-		r = report_begin(run, &run->shared->sandbox, fd, e);
+		r = report_begin(run, &run->shared->sandbox, fd, run->jail.maker, e);
+		cleanup_close(&run->jail.maker);
+		run->jail.maker = -1;
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_STARTED:
 		if (!run->terminal)
@@ -460,6 +464,10 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	const struct sandbox *s = &sh->sandbox;
 	int r;
 
+	sh->names = (struct guard_names){ .policy = &s->policy,
+					  .protect = &s->protect,
+					  .plan = &s->plan };
+	sh->strict = (struct jail_strict){ .refuses = guard_refuses, .arg = &sh->names };
 	sh->spec = (struct jail_spec){ .plan = &s->plan,
 				       .id = &s->id,
 				       .cwd = s->cwd,
@@ -467,6 +475,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .nested = s->nested,
 				       .network = egress_kind(s),
 				       .report = s->report,
+				       .strict = s->strict ? &sh->strict : NULL,
 				       .dry_run = dry_run,
 				       .large = s->protect.large,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :

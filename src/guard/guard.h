@@ -84,6 +84,20 @@ void guard_begin(struct guard *g, const char *state_dir, pid_t pid1, const struc
 int guard_end(struct guard *g, const struct jail_plan *plan, const struct policy *policy,
 	      const struct jail_protect *protect, struct guard_report *ret, struct err *e);
 
+/* What a strict run may not make. */
+struct guard_names {
+	const struct policy *policy; /* sealed, when it is asked */
+	const struct jail_protect *protect;
+	const struct jail_plan *plan;
+};
+
+/**
+ * guard_refuses() - refuses() of struct jail_strict (jail.h): names of the table, and absent names of denials, in what is writable and stays.
+ * @arg: struct guard_names
+ */
+const char *guard_refuses(const void *arg, int dir, const char *path, const char *name,
+			  enum jail_make what, int from);
+
 #define GUARD_WATCH_WORD "watch-runs" /* the word behind bailey that runs guard_watch_main() */
 
 /**

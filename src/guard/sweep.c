@@ -392,6 +392,8 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	}
 	now.found = NULL;
 	now.notes = NULL;
+	now.missing = NULL;
+	now.n_missing = 0;
 	now.configs = NULL;
 	now.n_found = now.n_notes = now.n_configs = 0;
 	now.later = false;

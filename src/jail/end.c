@@ -37,6 +37,8 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 	}
 	for (i = 0; r == 0 && msg->type == WIRE_NETWORK && i < JAIL_NET_NUM; i++)
 		jail->net[i] = TAKE_FD(fds[i]);
+	if (r == 0 && msg->type == WIRE_LISTENER)
+		jail->maker = TAKE_FD(fds[1]);
 	*ret_fd = r == 0 && (msg->type == WIRE_STARTED || msg->type == WIRE_LISTENER) ?
 			  TAKE_FD(fds[0]) :
 			  -1;
@@ -77,6 +79,7 @@ void jail_done(struct jail *jail)
 		       &jail->net[1],
 		       &jail->net[2],
 		       &jail->net[3],
+		       &jail->maker,
 		       &jail->drop[1],
 		       &jail->drop[0] };
 	size_t i;

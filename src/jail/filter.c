@@ -25,8 +25,11 @@ static int install(const struct sock_fprog *prog)
 
 int seccomp_listen(enum jail_report what)
 {
-	const struct sock_fprog writes = PROGRAM(seccomp_writes), reads = PROGRAM(seccomp_reads);
-	const struct sock_fprog *prog = what == JAIL_REPORT_READS ? &reads : &writes;
+	const struct sock_fprog writes = PROGRAM(seccomp_writes), reads = PROGRAM(seccomp_reads),
+				makes = PROGRAM(seccomp_makes);
+	const struct sock_fprog *prog = what == JAIL_REPORT_READS  ? &reads :
+					what == JAIL_REPORT_WRITES ? &writes :
+								     &makes;
 	long fd;
 
 	/* a call that was heard of is not begun anew by every signal (Linux 5.19) */

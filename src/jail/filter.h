@@ -13,6 +13,7 @@ int seccomp_install(enum jail_nested nested, bool disk_root);
 
 /**
  * seccomp_listen() - put a filter on this process that stops the calls of SECCOMP_NOTIFY (seccomp-table.h) until the listener has answered.
+ * @what: JAIL_REPORT_NONE: only those that make a name
  * Must come before seccomp_install(); what that refuses is refused without asking.
  * Return: the listener, or negative errno.
  */

@@ -139,6 +139,25 @@ enum jail_net {
 #define JAIL_NET_NAMES6 0xfd, 'b', 'a', 'i', 'l', 'e', 'y', 0
 #define JAIL_NET_OWN6 JAIL_NET_NAMES6, 0, 0, 0, 0, 0, 0, 0, 1
 
+/* How a name comes to be. */
+enum jail_make {
+	JAIL_MAKE_FILE, /* or anything else that is neither of the others */
+	JAIL_MAKE_DIR,  /* empty */
+	JAIL_MAKE_LINK, /* symbolic */
+	JAIL_MAKE_TREE, /* a directory, with what is in it */
+};
+
+/* Names that a run may not make (docs/adr/0023). */
+struct jail_strict {
+	/*
+	 * Whether @name may not be made in the directory @dir, which is @path. @from: O_PATH of the directory that would get that name, or -1.
+	 * Runs in the sandbox, while nothing else makes a name there. Return: NULL: it may; or which rule says no.
+	 */
+	const char *(*refuses)(const void *arg, int dir, const char *path, const char *name,
+			       enum jail_make what, int from);
+	const void *arg;
+};
+
 struct jail_spec {
 	const struct jail_plan *plan; /* borrowed, as everything here */
 	const struct jail_identity *id;
@@ -146,6 +165,7 @@ struct jail_spec {
 	unsigned int allow_degraded; /* bits 1 << enum jail_layer */
 	enum jail_nested nested;
 	enum jail_report report;
+	const struct jail_strict *strict; /* or NULL; not with nested sandboxes */
 	enum jail_network network;
 	bool dry_run;               /* build, verify, report, end */
 	bool large;                 /* jail_protect says so of what is writable */
@@ -178,13 +198,14 @@ struct jail {
 	bool searched;             /* all direct trees were searched for sockets before the start */
 	int watch[JAIL_WATCH_NUM]; /* after WIRE_READY, where memory must be watched */
 	int net[JAIL_NET_NUM];     /* after WIRE_NETWORK; owned */
-	int drop[2];               /* jail_settle() */
+	int maker;   /* after WIRE_LISTENER, of a strict run: to who makes its names; owned */
+	int drop[2]; /* jail_settle() */
 };
 
 #define JAIL_INIT                                                                     \
 	{                                                                             \
 		.pid = -1, .sock = -1, .ns = { -1, -1, -1 }, .watch = { -1, -1, -1 }, \
-		.net = { -1, -1, -1, -1 }, .drop = {                                  \
+		.net = { -1, -1, -1, -1 }, .maker = -1, .drop = {                     \
 			-1,                                                           \
 			-1                                                            \
 		}                                                                     \

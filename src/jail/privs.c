@@ -46,6 +46,7 @@
 #include "filter.h"
 #include "jail.h"
 #include "landlock.h"
+#include "listen.h"
 #include "maps.h"
 #include "netns.h"
 #include "plan-apply.h"
@@ -309,28 +310,8 @@ static int filter_needed(struct err *e)
 	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
 	return err_set(
 		e, ERR_LAYER, -EPERM,
-		"layer '%s' is missing: %.60s; with user namespaces inside it can't be given up. Mend: %s",
+		"layer '%s' is missing: %.60s; with user namespaces inside, or --strict-protect, it can't be given up. Mend: %s",
 		info->name, cause, info->mend);
-}
-
-/* The listener goes out before the first call that waits for it; the socket's calls do not. */
-static int stage_listen(const struct child *c, struct err *e)
-{
-	const struct wire_msg msg = { .type = WIRE_LISTENER };
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	if (c->spec->report == JAIL_REPORT_NONE)
-		return 0;
-	fd = seccomp_listen(c->spec->report);
-	if (fd < 0)
-		return err_set(e, ERR_LAYER, fd,
-			       "--report: no seccomp listener can be had here (%s)%s; "
-			       "leave the option out",
-			       strerror(-fd),
-			       fd == -EBUSY ? ": something outside has one already" : "");
-	r = wire_send(c->sock, &msg, &fd, 1, true);
-	return r < 0 ? err_sys(e, r, "report to the launcher") : 0;
 }
 
 /* 11-15. After this, PID 1 can do no more than the command will be able to. */
@@ -363,13 +344,13 @@ static int stage_confine(struct child *c, struct err *e)
 		return r;
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "dumpable");
-	r = stage_listen(c, e);
+	r = jail_listen(spec, c->sock, e);
 	if (r < 0)
 		return r;
 	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		return spec->nested ?
+		return spec->nested || spec->strict ?
 			       filter_needed(e) :
 			       jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}

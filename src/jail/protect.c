@@ -240,6 +240,24 @@ static bool step(char *done, const char **rest, bool *ret_fits)
 	return true;
 }
 
+/* @done: what is there, and the name that is not; @rest: what would be below. */
+static int missing(struct finder *f, const char *done, const char *rest,
+		   const struct policy_protected *row)
+{
+	struct jail_protect *pr = f->pr;
+	if (row->place != POLICY_IN_CONFIG || !protect_inside(f, done) ||
+	    pr->n_missing == LIMIT_MISSING)
+		return 0;
+	if (!pr->missing)
+		pr->missing = arena_alloc(f->policy->arena, LIMIT_MISSING * sizeof(*pr->missing));
+	if (!pr->missing)
+		return protect_oom(f);
+	pr->missing[pr->n_missing] =
+		(struct jail_missing){ .path = arena_printf(f->policy->arena, "%s%s", done, rest),
+				       .row = row };
+	return pr->missing[pr->n_missing++].path ? 0 : protect_oom(f);
+}
+
 static int follow(struct finder *f, const char *path, const struct policy_protected *row)
 {
 	char done[LIMIT_PATH] = "", rest[2 * LIMIT_PATH], link[LIMIT_PATH];
@@ -257,7 +275,8 @@ static int follow(struct finder *f, const char *path, const struct policy_protec
 		if (r < 0) /* else it leads to nothing that is there */
 			return r == -EACCES && protect_inside(f, done) ?
 				       protect_closed(f, done, r) :
-				       0;
+			       r == -ENOENT && fits ? missing(f, done, at, row) :
+						      0;
 		if (!S_ISLNK(stx.stx_mode))
 			continue;
 		r = protect_add(f, done, row, &stx);

@@ -33,6 +33,12 @@ struct jail_protect_note {
 	bool refused; /* the command will miss it: said before every run */
 };
 
+/* What a git configuration names and is not there. */
+struct jail_missing {
+	const char *path;
+	const struct policy_protected *row;
+};
+
 /* Of a workspace's own repository. */
 struct jail_git_config {
 	const char *path; /* of the configuration */
@@ -67,7 +73,9 @@ struct jail_protect {
 	struct jail_protected *found;
 	size_t n_found;
 	struct jail_protect_note *notes;
-	size_t n_notes, n_more; /* n_more: notes that had no room */
+	size_t n_notes, n_more;       /* n_more: notes that had no room */
+	struct jail_missing *missing; /* of POLICY_IN_CONFIG */
+	size_t n_missing;
 	struct jail_git_config *configs;
 	size_t n_configs;
 	bool whole; /* the search is at its end */

@@ -32,7 +32,7 @@ enum wire_type {
 	WIRE_STOPPED = 4, /* the command was stopped by a signal; said of those with a terminal */
 	WIRE_ENDED = 5,   /* the command has ended and nothing of it is left */
 	WIRE_LISTENER =
-		6, /* calls stop until they are answered through the seccomp listener that comes with it; said before READY by those who report */
+		6, /* calls stop until they are answered through the seccomp listener that comes with it, and, in a strict run, who makes names; said before READY */
 	WIRE_NETWORK =
 		7, /* the sockets that the sandbox sends everything to (enum jail_net); said first by those with a gateway */
 	/* the supervisor says */
