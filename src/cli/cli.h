@@ -301,8 +301,14 @@ struct run {
 	struct jail_limit_events events;
 	struct guard guard;
 	long watch_at; /* when to ask for the watcher, ms of CLOCK_MONOTONIC; 0: never */
-	int watch_tries;
-	struct report *report; /* what the observer collects, or NULL */
+	int watch_tries, watch_restarts;
+	struct loop_source *watcher; /* its connection, or NULL */
+	const struct jail_limits *limits;
+	struct jail_frozen *frozen; /* once the watcher has asked for it */
+	long thaw_at,
+		thawed; /* at the latest, and when it was, ms of CLOCK_MONOTONIC; 0: it is not frozen, never */
+	int unfrozen, unfrozen_why; /* how often it could not be, and the last errno */
+	struct report *report;      /* what the observer collects, or NULL */
 	struct run_reader reader;
 	pid_t observer;        /* 0: none */
 	int observer_end;      /* hangs up when the observer ends */

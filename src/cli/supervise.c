@@ -21,13 +21,11 @@
 #include "job.h"
 #include "report.h"
 #include "terminal.h"
+#include "watched.h"
 
 #define KILL_AFTER_MS 2000 /* between the time-out's SIGTERM and SIGKILL */
 /* Before the rest of a large workspace is searched, which takes longer than this: a command that is over by then need not wait for its end. */
 #define LATE_MS 5
-#define WATCH_AFTER_MS 20 /* shorter runs are only swept at their end */
-#define WATCH_AGAIN_MS 10
-#define WATCH_TRIES 8
 
 /* What PID 1 reads, written before it is told to go on. The description's memory follows. */
 struct shared {
@@ -178,7 +176,7 @@ static void on_ready(struct run *run, unsigned int lost)
 {
 	say_lost(lost | run->jail.lost);
 	if (run->guarded)
-		run->watch_at = now_ms() + WATCH_AFTER_MS;
+		watched_begin(run);
 	if (!run->dry_run && jail_late_pending(&run->jail, &run->shared->sandbox.protect))
 		run->late_at = now_ms() + LATE_MS;
 	else if (!run->guarded) /* whoever watches needs the namespaces */
@@ -243,7 +241,8 @@ static int on_report(void *arg, short revents, struct err *e)
 					    "report of the sandbox: a terminal that nobody wants");
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_STOPPED:
-		job_stopped(run, msg.stopped.signal);
+		if (msg.stopped.signal != SIGSTOP || !watched_stops(run))
+			job_stopped(run, msg.stopped.signal);
 		return -EAGAIN;
 	case WIRE_ENDED:
 		if (run->dry_run)
@@ -262,22 +261,6 @@ static int on_report(void *arg, short revents, struct err *e)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "report of the sandbox: type %d",
 			       (int)msg.type);
 	}
-}
-
-/* The watcher looks after what lasts. *wait as in watch(). */
-static void ask_for_watcher(struct run *run, long *wait)
-{
-	long left = run->watch_at - now_ms();
-
-	if (left <= 0) {
-		run->watch_at = guard_watch(&run->guard, run->jail.ns) == -EAGAIN &&
-						++run->watch_tries < WATCH_TRIES ?
-					now_ms() + WATCH_AGAIN_MS :
-					0;
-		left = WATCH_AGAIN_MS;
-	}
-	if (run->watch_at && (*wait < 0 || *wait > left))
-		*wait = left;
 }
 
 static int loop(struct run *run, struct err *e)
@@ -301,8 +284,7 @@ static int loop(struct run *run, struct err *e)
 			return 128 + SIGKILL;
 		if (run->late_at && !run->ended)
 			start_late(run, &wait);
-		if (run->watch_at)
-			ask_for_watcher(run, &wait);
+		watched_step(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
@@ -372,6 +354,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 		return err_sys(e, -errno, "shared memory");
 	run->shared->sandbox.arena =
 		(struct arena){ .max = LIMIT_ARENA, .fixed = run->shared->memory };
+	run->limits = &run->shared->sandbox.limits;
 	run->shared->sandbox.mounts = &run->shared->jail.mounts;
 	run->shared->sandbox.gate = &run->shared->jail.gate;
 	/* a caller that ignores SIGCHLD hands that down: then nobody could be waited for, here and in PID 1 */
@@ -419,6 +402,7 @@ static void finish(struct run *run)
 		while (waitpid(run->late, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	watched_end(run, say_line);
 	report_wait(run);
 	relay_finish(&run->relay, run->timed_out);
 	jail_limits_end(&run->shared->sandbox.limits, &run->events);

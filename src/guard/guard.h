@@ -107,6 +107,22 @@ const char *guard_refuses(const void *arg, int dir, const char *path, const char
  */
 int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM]);
 
+/* What the watcher says of a run, when the kernel has lost events: a byte. The run answers a freeze with GUARD_FROZEN, or GUARD_NOT_FROZEN. */
+#define GUARD_FREEZE 'F'
+#define GUARD_THAW 'T'
+#define GUARD_FROZEN 'f'
+#define GUARD_NOT_FROZEN 'n'
+#define GUARD_FREEZE_MS 5000 /* the longest time that a run waits to be thawed */
+
+/**
+ * guard_hear() - what the watcher says; does not wait.
+ * Return: GUARD_FREEZE, GUARD_THAW; 0: it has gone, and guard_watch() may be asked again; -EAGAIN.
+ */
+int guard_hear(struct guard *g);
+
+/** guard_answer() - tell the watcher whether the run is frozen. */
+void guard_answer(const struct guard *g, bool frozen);
+
 /** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
 int guard_watch_main(int runtime);
 

@@ -72,7 +72,7 @@ static bool is_git_dir(const struct made *m, size_t len)
 
 	memcpy(path, m->path, len);
 	path[len] = '\0';
-	if (len > 5 && strcmp(path + len - 5, "/.git") == 0)
+	if (len > 5 && strncmp(m->path + len - 5, "/.git", 5) == 0)
 		return true;
 	if (strstr(path, "/.git/modules/"))
 		return true;

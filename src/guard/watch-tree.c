@@ -84,7 +84,7 @@ static int add_one(struct trees *t, const char *path, unsigned int depth)
 	w = find(t, wd);
 	if (w && strcmp(w->path, path) == 0) {
 		if (w->depth <= depth)
-			return 0;
+			return t->again;
 		w->depth = depth; /* two runs, one in a directory of the other's */
 		return 1;
 	}
@@ -168,12 +168,16 @@ static int add_tree(struct trees *t, const char *path, unsigned int depth, size_
 	return 0;
 }
 
-int trees_add(struct trees *t, const char *root)
+int trees_add(struct trees *t, const char *root, bool again)
 {
 	size_t left = LIMIT_PROTECT_DIRS;
 	bool known;
+	int r;
 
-	return add_tree(t, root, 0, &left, &known);
+	t->again = again;
+	r = add_tree(t, root, 0, &left, &known);
+	t->again = false;
+	return r;
 }
 
 static void on_event(struct trees *t, const struct inotify_event *ev,

@@ -5,6 +5,9 @@
  * then whenever a name of the table has come into one of its directories. A connection that ends is the end of the run: its bailey has swept it,
  * or was killed; then the journal is still there, and the watcher sweeps in its place. Without runs the watcher ends by itself.
  *
+ * When the kernel has lost events, nobody knows what has come. Then the run is asked to freeze (its bailey does that, and knows its terminal and
+ * cgroup), its directories are watched anew, everything is looked at, and the run is thawed.
+ *
  * Whatever goes wrong here costs the quickness only: the sweep at the end of each run does not rely on the watcher.
  */
 #include <errno.h>
@@ -26,11 +29,13 @@
 
 #include "late.h"
 
-#define VERSION 2
-#define SOCKET_NAME "watch-2" /* with the version: two baileys of one user may differ */
+#define VERSION 3
+#define SOCKET_NAME "watch-3" /* with the version: two baileys of one user may differ */
 #define LINGER_MS 3000        /* without runs */
 #define REST \
 	10 /* between two sweeps, times what the last one took: a flood of names costs a tenth of a CPU */
+
+#define FREEZE_MS 1000 /* for the answer of a run */
 
 #define LATE_TRIES 20 /* of what could not be covered */
 #define LATE_AGAIN_NS 50000000
@@ -50,6 +55,7 @@ struct watched_run {
 	int64_t start;
 	struct late late;
 	bool dirty, late_dirty;
+	bool lost; /* events */
 	unsigned int late_tries;
 	int64_t next, late_next; /* ns: not swept, not looked at before */
 	size_t moved;
@@ -189,6 +195,46 @@ static void look_for_late(struct watched_run *run, const struct trees *trees)
 		run->late_next += LATE_AGAIN_NS;
 }
 
+static void watch_trees(struct watcher *w, const struct watched_run *run, bool again)
+{
+	size_t i;
+
+	for (i = 0; i < run->policy.n; i++) {
+		if (is_root_of(&run->policy.rules[i]))
+			(void)trees_add(&w->trees, run->policy.rules[i].path,
+					again); /* what can't be watched is swept at the end */
+	}
+}
+
+/* Ask a run to freeze. Return: whether it is. */
+static bool freeze(const struct watched_run *run)
+{
+	struct pollfd p = { .fd = run->sock, .events = POLLIN };
+	char c = GUARD_FREEZE;
+
+	if (send(run->sock, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1 ||
+	    poll(&p, 1, FREEZE_MS) != 1 || recv(run->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+		return false;
+	if (c != GUARD_FROZEN && c != GUARD_NOT_FROZEN)
+		return false; /* it has ended meanwhile */
+	(void)recv(run->sock, &c, 1, MSG_DONTWAIT);
+	return c == GUARD_FROZEN;
+}
+
+/* Events were lost. A run that can't be frozen has said so; it is looked at all the same. */
+static void look_at_all(struct watcher *w, struct watched_run *run)
+{
+	const char thaw = GUARD_THAW;
+	const bool frozen = freeze(run);
+
+	run->lost = false;
+	watch_trees(w, run, true);
+	sweep_run(run);
+	look_for_late(run, &w->trees);
+	if (frozen)
+		(void)send(run->sock, &thaw, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void run_free(struct watched_run *run)
 {
 	late_done(&run->late);
@@ -258,7 +304,6 @@ static void on_connection(struct watcher *w)
 		accept4(w->listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
 	const struct timeval second = { .tv_sec = 1 };
 	struct watched_run *run;
-	size_t i;
 
 	if (sock < 0 || w->n == LIMIT_WATCHED_RUNS ||
 	    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) < 0)
@@ -268,13 +313,7 @@ static void on_connection(struct watcher *w)
 		return;
 	run->sock = TAKE_FD(sock);
 	w->runs[w->n++] = run;
-	for (i = 0; i < run->policy.n; i++) {
-		if (is_root_of(&run->policy.rules[i]))
-			(void)trees_add(
-				&w->trees,
-				run->policy.rules[i]
-					.path); /* what can't be watched is swept at the end */
-	}
+	watch_trees(w, run, false);
 	run->dirty = run->late_dirty = true; /* what was made before it was watched */
 }
 
@@ -284,12 +323,17 @@ static void on_end(struct watcher *w, size_t i)
 	struct watched_run *run = w->runs[i];
 	char bye;
 	const bool polite = recv(run->sock, &bye, 1, MSG_DONTWAIT) == 1;
+	const char thaw = GUARD_THAW;
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct guard_report rep = { .arena = &arena };
 	struct err e = ERR_INIT;
 	char path[64];
 	int tries;
 
+	if (polite && bye) { /* the answer comes late */
+		(void)send(run->sock, &thaw, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return;
+	}
 	w->runs[i] = w->runs[--w->n];
 	late_done(&run->late);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", run->state);
@@ -343,7 +387,8 @@ static void loop(struct watcher *w)
 			return;
 		if (r > 0 && p[0].revents && trees_read(&w->trees, on_name, w) != 0) {
 			for (i = 0; i < w->n; i++)
-				w->runs[i]->dirty = w->runs[i]->late_dirty = true;
+				w->runs[i]->dirty = w->runs[i]->late_dirty = w->runs[i]->lost =
+					true;
 		}
 		for (i = n;
 		     r > 0 &&
@@ -354,6 +399,8 @@ static void loop(struct watcher *w)
 		if (r > 0 && p[1].revents)
 			on_connection(w);
 		for (i = 0; i < w->n; i++) {
+			if (w->runs[i]->lost && w->runs[i]->next <= now_ns())
+				look_at_all(w, w->runs[i]);
 			if (w->runs[i]->dirty && w->runs[i]->next <= now_ns())
 				sweep_run(w->runs[i]);
 			if (w->runs[i]->late_dirty && w->runs[i]->late_next <= now_ns())
@@ -477,15 +524,39 @@ static void spawn(int runtime)
 	_exit(1);
 }
 
+int guard_hear(struct guard *g)
+{
+	char c;
+	ssize_t n = g->watch < 0 ? 0 : recv(g->watch, &c, 1, MSG_DONTWAIT);
+
+	if (n == 1)
+		return c == GUARD_FREEZE || c == GUARD_THAW ? c : -EAGAIN;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return -EAGAIN;
+	cleanup_close(&g->watch);
+	g->watch = -1;
+	return 0;
+}
+
+void guard_answer(const struct guard *g, bool frozen)
+{
+	const char c = frozen ? GUARD_FROZEN : GUARD_NOT_FROZEN;
+
+	(void)send(g->watch, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* who has gone needs none */
+}
+
 void guard_unwatch(struct guard *g)
 {
 	struct pollfd p = { .fd = g->watch, .events = POLLIN };
+	int r = -EAGAIN;
 
 	if (g->watch < 0)
 		return;
 	/* two at the same names would move half of a directory each; a watcher that does not answer is stuck, and not waited for */
-	if (send(g->watch, "", 1, MSG_NOSIGNAL) == 1)
-		(void)poll(&p, 1, 2000);
+	if (send(g->watch, "", 1, MSG_NOSIGNAL) == 1) {
+		while (r != 0 && poll(&p, 1, 2000) == 1)
+			r = guard_hear(g); /* it may have asked for something */
+	}
 	cleanup_close(&g->watch);
 	g->watch = -1;
 }

@@ -15,11 +15,16 @@ struct trees {
 	int fd;               /* inotify */
 	struct watched *dirs; /* sorted by wd, which only grows */
 	size_t n, size;
-	bool full; /* the kernel has no more watches for this user */
+	bool again; /* what is watched is looked into, too */
+	bool full;  /* the kernel has no more watches for this user */
 };
 
-/** trees_add() - watch the writable @root, LIMIT_PROTECT_DEPTH deep, and git directories in it. Return: 0 or negative errno. */
-int trees_add(struct trees *t, const char *root);
+/**
+ * trees_add() - watch the writable @root, LIMIT_PROTECT_DEPTH deep, and git directories in it.
+ * @again: look also into directories that are watched already: events were lost
+ * Return: 0 or negative errno.
+ */
+int trees_add(struct trees *t, const char *root, bool again);
 
 /**
  * trees_read() - what has happened.

@@ -58,6 +58,7 @@
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
 #define LIMIT_LEARNED 512        /* hosts and ports that one run of `bailey learn` finds */
 #define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
+#define LIMIT_FROZEN 4096        /* processes of a run that can be stopped for a moment */
 #define LIMIT_MISSING 64         /* names in git configurations that lead to nothing */
 #define LIMIT_REFUSED 64         /* names that the end of a strict run lists; more are counted */
 #define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */

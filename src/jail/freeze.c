@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. A cgroup of version 2 has a file for it, and the kernel says when all are frozen. Without one, /proc is read: whatever
+ * descends from PID 1 is stopped, and then /proc is read again until nobody new is found. A process that has forked meanwhile is seen then, and once
+ * everybody is stopped nobody is left who could undo it. Orphans are children of PID 1, so nobody is missed.
+ */
+#include "freeze.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PASSES 50
+#define CGROUP_MS 500
+
+struct seen {
+	pid_t pid, parent;
+	unsigned long long start;
+	char state;
+	bool inside;
+};
+
+/* "PID (NAME) STATE PPID … START …": the name may be anything. Return: whether there is such a process. */
+static bool look_at(const char *path, pid_t pid, struct seen *ret)
+{
+	char text[1024], *at;
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+	int i;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	if (!at || strlen(at) < 5)
+		return false;
+	*ret = (struct seen){ .pid = pid,
+			      .state = at[2],
+			      .parent = (pid_t)strtol(at + 4, NULL, 10) };
+	for (i = 0; at && i < 20; i++) /* the parent is the 4th field, the start the 22nd */
+		at = strchr(at + 1, ' ');
+	ret->start = at ? strtoull(at, NULL, 10) : 0;
+	return at;
+}
+
+static bool look(pid_t pid, struct seen *ret)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return look_at(path, pid, ret);
+}
+
+static bool is_over(char state)
+{
+	return strchr("TtZXx", state);
+}
+
+/* Whether any thread runs. The first one may have ended, and is a zombie as long as others live. */
+static bool runs(const struct seen *s)
+{
+	char path[300];
+	struct dirent *de;
+	struct seen thread;
+	bool yes = false;
+	DIR *d;
+
+	if (s->state != 'Z')
+		return !is_over(s->state);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)s->pid);
+	d = opendir(path);
+	while (!yes && d && (de = readdir(d))) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)s->pid,
+			       de->d_name);
+		yes = de->d_name[0] != '.' && look_at(path, s->pid, &thread) &&
+		      !is_over(thread.state);
+	}
+	if (d)
+		(void)closedir(d);
+	return yes;
+}
+
+/* All processes. Return: how many, or negative errno. */
+static long list(struct seen **ret)
+{
+	DIR *d = opendir("/proc");
+	struct seen *all = NULL;
+	size_t n = 0, size = 0;
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		if (de->d_name[0] < '1' || de->d_name[0] > '9')
+			continue;
+		if (n == size) {
+			struct seen *more = realloc(all, (size + 1024) * sizeof(*all));
+
+			if (!more)
+				break;
+			all = more;
+			size += 1024;
+		}
+		n += look((pid_t)strtol(de->d_name, NULL, 10), &all[n]);
+	}
+	if (d)
+		(void)closedir(d);
+	*ret = all;
+	return d ? (long)n : -errno;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* Pids wrap round, so a child may stand before its parent. */
+static void mark(struct seen *all, size_t n, pid_t pid1)
+{
+	bool more = true;
+	size_t i;
+
+	qsort(all, n, sizeof(*all), by_pid);
+	while (more) {
+		more = false;
+		for (i = 0; i < n; i++) {
+			const struct seen key = { .pid = all[i].parent };
+			const struct seen *parent;
+
+			if (all[i].inside)
+				continue;
+			parent = bsearch(&key, all, n, sizeof(*all), by_pid);
+			all[i].inside = all[i].parent == pid1 || (parent && parent->inside);
+			more = more || all[i].inside;
+		}
+	}
+}
+
+/* Send @sig to the process that was seen, and to no other one of that number. */
+static bool send_to(pid_t pid, unsigned long long start, int sig)
+{
+	_cleanup_close_ int fd = (int)sys_call(SYS_pidfd_open, pid, 0, 0, 0, 0);
+	struct seen now;
+
+	return fd >= 0 && look(pid, &now) && now.start == start &&
+	       sys_call(SYS_pidfd_send_signal, fd, sig, 0, 0, 0) == 0;
+}
+
+static bool is_known(const struct jail_frozen *f, const struct seen *s)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (f->stopped[i].pid == s->pid && f->stopped[i].start == s->start)
+			return true;
+	}
+	return false;
+}
+
+/* Stop whoever is new. Return: how many, or negative errno. */
+static long stop_all(struct jail_frozen *f, pid_t pid1)
+{
+	struct seen *all;
+	long n = list(&all), found = 0, i;
+
+	if (n > 0)
+		mark(all, (size_t)n, pid1);
+	for (i = 0; found >= 0 && i < n; i++) {
+		if (!all[i].inside || !runs(&all[i]))
+			continue;
+		found++; /* also one that was told, and is on its way */
+		if (is_known(f, &all[i])) {
+			(void)send_to(all[i].pid, all[i].start,
+				      SIGSTOP); /* another may have woken it */
+		} else if (f->n == LIMIT_FROZEN) {
+			found = -E2BIG;
+		} else if (send_to(all[i].pid, all[i].start, SIGSTOP)) {
+			f->stopped[f->n].pid = all[i].pid;
+			f->stopped[f->n++].start = all[i].start;
+		}
+	}
+	free(all);
+	return n < 0 ? n : found;
+}
+
+static bool says_frozen(int dir)
+{
+	_cleanup_close_ int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strstr(text, "frozen 1");
+}
+
+static int freeze_cgroup(int dir)
+{
+	int ms, r = fd_write_file(dir, "cgroup.freeze", "1");
+
+	for (ms = 0; r == 0 && ms < CGROUP_MS; ms++) {
+		if (says_frozen(dir))
+			return 0;
+		(void)usleep(1000);
+	}
+	if (r == 0) {
+		(void)fd_write_file(dir, "cgroup.freeze", "0");
+		r = -EAGAIN;
+	}
+	return r;
+}
+
+int jail_freeze(struct jail_frozen *f, pid_t pid1, const struct jail_limits *limits)
+{
+	long r = 0;
+	size_t i;
+
+	f->cgroup = -1;
+	f->n = 0;
+	for (i = 0; limits && i < limits->n; i++) {
+		if (limits->cgroups[i].v2 && freeze_cgroup(limits->cgroups[i].dir) == 0) {
+			f->cgroup = limits->cgroups[i].dir;
+			return 0;
+		}
+	}
+	for (i = 0; i < PASSES; i++) {
+		r = stop_all(f, pid1);
+		if (r <= 0)
+			break;
+		if (i > 2)
+			(void)usleep(200); /* in the kernel, and stopped when it comes back */
+	}
+	if (r > 0)
+		r = -EAGAIN;
+	if (r < 0)
+		jail_thaw(f);
+	return (int)r;
+}
+
+void jail_thaw(struct jail_frozen *f)
+{
+	size_t i;
+
+	if (f->cgroup >= 0)
+		(void)fd_write_file(f->cgroup, "cgroup.freeze", "0"); /* it goes with the run */
+	for (i = 0; i < f->n; i++)
+		(void)send_to(f->stopped[i].pid, f->stopped[i].start,
+			      SIGCONT); /* or it was killed */
+	f->cgroup = -1;
+	f->n = 0;
+}
