@@ -72,8 +72,8 @@ struct sandbox_options {
 	const char *timeout;
 	const char *limits[POLICY_LIMIT_NUM]; /* --memory … */
 	const char *explain;
-	const char *report;
-	bool strict;
+	const char *report, *audit;
+	bool strict, json;
 	bool dry_run;
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
@@ -150,9 +150,12 @@ struct sandbox {
 	size_t n_removed;
 	unsigned int allow_degraded;
 	enum jail_nested nested;
-	enum jail_report report;
-	bool strict;     /* names that are protected can't be made */
-	long timeout_ms; /* 0: none */
+	enum jail_report report;   /* what is heard of */
+	enum jail_report reported; /* and said at the end */
+	bool json;                 /* as JSON */
+	bool audit_here;           /* the command line names the log */
+	bool strict;               /* names that are protected can't be made */
+	long timeout_ms;           /* 0: none */
 	struct jail_limits limits;
 	struct opt_source *sources; /* policy files, lowest layer first */
 	struct sandbox_ignored *ignored;
@@ -310,6 +313,7 @@ struct run {
 	int unfrozen, unfrozen_why; /* how often it could not be, and the last errno */
 	struct report *report;      /* what the observer collects, or NULL */
 	struct run_reader reader;
+	int audit;             /* the log, or -1 */
 	pid_t observer;        /* 0: none */
 	int observer_end;      /* hangs up when the observer ends */
 	bool guarded;          /* something that is kept is writable: guard_begin() was called */

@@ -198,6 +198,18 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			"Names what the command tried to write, make, rename, remove or change and was denied: the path, the rule, the option that would allow "
 			"it. With \"=reads\" also what it tried to open for reading; each open costs some microseconds more then. Says what was asked for, and decides "
 			"nothing: a hostile command can make it incomplete or untrue, but gains nothing by it. Programs inside can have no seccomp listener of their own."),
+		OPT_STRING(
+			"audit", &o->audit, "filesystem.audit", "FILE",
+			"Log every look at a file, and its verdict, to FILE",
+			"A JSON line for each file that the command opens, makes, renames, removes or changes: time, pid, op, path, decision (allow, deny, or none: it "
+			"fails without a sandbox, too), state, rule, rulePath, origin. It logs only: everything is allowed and denied as without it. Each open costs some "
+			"microseconds more. FILE must lie outside of what the command can write; lines are appended, at most 256 MiB in one run. In a policy file "
+			"it begins with / or ~/."),
+		OPT_FLAG(
+			"report-json", &o->json, NULL,
+			"Print what --report, --audit and --strict-protect say as JSON",
+			"One object on stderr at the end: complete, denied (op, path, count, state, why, rule, rulePath, origin, option, grant, way), more, unread, notMade "
+			"(path, what), audit (file, looks, denied, full). option and grant are what would allow it."),
 		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
 			 "The whole sandbox is made, verified, and ended."),
 		OPT_END,
@@ -340,13 +352,21 @@ int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct er
 	if (*o->report && strcmp(o->report, "reads") != 0)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--report=%.100s: expected --report or --report=reads", o->report);
-	s->report = *o->report ? JAIL_REPORT_READS : JAIL_REPORT_WRITES;
+	s->report = s->reported = *o->report ? JAIL_REPORT_READS : JAIL_REPORT_WRITES;
 	return 0;
 }
 
-int sandbox_strict(struct sandbox *s, struct err *e)
+int sandbox_strict(struct sandbox *s, const struct sandbox_options *words, struct err *e)
 {
 	s->strict = s->options->strict;
+	s->json = words->json;
+	s->audit_here = words->audit;
+	if (s->options->audit)
+		s->report = JAIL_REPORT_READS;
+	if (s->json && s->report == JAIL_REPORT_NONE && !s->strict)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--report-json prints what a report says: add --report, --report=reads, --audit FILE or --strict-protect");
 	if (!s->strict || !s->nested)
 		return 0;
 	return err_set(

@@ -100,14 +100,18 @@ static void keep(struct report *r, const struct jail_access *a, const char *path
 	r->n++;
 }
 
-void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a)
+void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a, int audit)
 {
 	struct judgement judged;
+	bool fails;
 	size_t i;
 
 	for (i = 0; i < a->n; i++) {
 		judged = judge(s, a->write, a->at[i].path);
-		if (!judged.allowed && !fails_anyway(a, i))
+		fails = !judged.allowed && fails_anyway(a, i);
+		if (audit >= 0)
+			audit_file_add(r, audit, a, a->at[i].path, &judged, fails);
+		if (!judged.allowed && !fails && (a->write || s->reported == JAIL_REPORT_READS))
 			keep(r, a, a->at[i].path, &judged);
 	}
 }
@@ -179,7 +183,7 @@ static void keep_refused(struct report *r, const struct jail_access *a)
 }
 
 static void __attribute__((noreturn))
-observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
+observe(struct report *r, const struct sandbox *s, struct jail_notify *n, int audit)
 {
 	static struct jail_access a;
 	int got;
@@ -189,7 +193,7 @@ observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
 		if (got == 1 && a.refused)
 			keep_refused(r, &a);
 		else if (got == 1)
-			report_add(r, s, &a);
+			report_add(r, s, &a, audit);
 		r->unread = n->unread;
 		r->unmade = n->unmade;
 	} while (got == 1 || got == -EAGAIN);
@@ -198,19 +202,19 @@ observe(struct report *r, const struct sandbox *s, struct jail_notify *n)
 }
 
 /* The observer needs nothing but these: pipes that it held open would keep others waiting. They become 0-2. */
-static int close_others(int fds[3])
+static int close_others(int fds[4])
 {
 	int i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-		if (fds[i] < 0 && i != 2)
+		if (fds[i] < 0 && i < 2)
 			return -errno;
 	}
 	(void)close(0);
 	(void)close(1);
 	(void)close(2);
-	return fd_close_others(fds, 3);
+	return fd_close_others(fds, 4);
 }
 
 int report_begin(struct run *run, const struct sandbox *s, int listener, int maker, struct err *e)
@@ -238,14 +242,14 @@ int report_begin(struct run *run, const struct sandbox *s, int listener, int mak
 	if (run->observer < 0)
 		return err_sys(e, -errno, "--report: fork");
 	if (run->observer == 0) {
-		int fds[3] = { fd, end, maker };
+		int fds[4] = { fd, end, maker, run->audit };
 
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
 		    close_others(fds) < 0)
 			_exit(1);
 		jail_notify_init(&n, fds[0], run->jail.pid, s->nested != JAIL_NESTED_NONE, fds[2],
 				 s->report == JAIL_REPORT_NONE);
-		observe(run->report, s, &n);
+		observe(run->report, s, &n, fds[3]);
 	}
 	return 0;
 }
@@ -264,31 +268,89 @@ void report_wait(struct run *run)
 	cleanup_close(&run->observer_end);
 }
 
+static void put_entry(struct json *j, const struct report_entry *x)
+{
+	json_open(j, NULL, '{');
+	json_str(j, "op", x->op);
+	json_str(j, "path", x->path);
+	json_int(j, "count", (long long)x->count);
+	json_str(j, "state", x->judged.state);
+	json_str(j, "why", x->judged.why);
+	json_str(j, "rule", x->judged.rule ? policy_kind_name(x->judged.rule->kind) : NULL);
+	json_str(j, "rulePath", x->judged.rule ? x->judged.rule->path : NULL);
+	json_str(j, "origin", x->judged.rule ? x->judged.rule->origin : NULL);
+	json_str(j, "option", x->judged.option);
+	json_str(j, "grant", x->judged.option ? x->grant : NULL);
+	json_str(j, "way", x->judged.way);
+	json_close(j, '}');
+}
+
+void report_json(const struct report *r, const struct sandbox *s, struct buf *b)
+{
+	struct json j = { .out = b };
+	size_t i;
+
+	json_open(&j, NULL, '{');
+	json_bool(&j, "complete", r->whole && !r->unread && !r->more && !r->more_refused);
+	json_open(&j, "denied", '[');
+	for (i = 0; s->reported != JAIL_REPORT_NONE && i < r->n; i++)
+		put_entry(&j, &r->entries[i]);
+	json_close(&j, ']');
+	json_int(&j, "more", (long long)(s->reported != JAIL_REPORT_NONE ? r->more : 0));
+	json_int(&j, "unread", (long long)r->unread);
+	json_open(&j, "notMade", '[');
+	for (i = 0; i < r->n_refused; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "path", r->refused[i].path);
+		json_str(&j, "what", r->refused[i].what);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	if (s->options->audit) {
+		json_open(&j, "audit", '{');
+		json_str(&j, "file", s->options->audit);
+		json_int(&j, "looks", (long long)r->looks);
+		json_int(&j, "denied", (long long)r->looks_denied);
+		json_bool(&j, "full", r->audit_full);
+		json_close(&j, '}');
+	}
+	json_close(&j, '}');
+	buf_puts(b, "\n");
+}
+
+/* What ends a run: one object, or lines. */
+static void put_all(const struct report *r, const struct sandbox *s, struct buf *b)
+{
+	if (s->json) {
+		report_json(r, s, b);
+		return;
+	}
+	report_strict_text(r, b);
+	if (s->reported != JAIL_REPORT_NONE)
+		report_text(r, b);
+	if (s->options->audit)
+		audit_file_text(r, s->options->audit, b);
+}
+
 void report_say(struct run *run, const struct sandbox *s, bool quiet)
 {
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 
+	cleanup_close(&run->audit);
+	run->audit = -1;
 	if (!run->report)
 		return;
-	if (!quiet && s->strict) {
-		report_strict_text(run->report, &b);
-		if (!b.failed)
-			(void)fd_write_all(2, b.data, b.len); /* as below */
-		buf_done(&b);
-		b = (struct buf)BUF_INIT(LIMIT_OUTPUT);
-	}
-	if (!quiet && s->report == JAIL_REPORT_NONE) {
-		/* it was for the names alone */
-	} else if (!quiet && run->reader.report) {
+	if (!quiet && run->reader.report) {
 		run->reader.report(run->reader.arg, run->report, s);
+		report_strict_text(run->report, &b);
 	} else if (!quiet) {
-		report_text(run->report, &b);
-		if (b.failed)
-			(void)fd_write_all(2, "bailey: report: it does not fit\n", 31);
-		else
-			(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
-		buf_done(&b);
+		put_all(run->report, s, &b);
 	}
+	if (b.failed)
+		(void)fd_write_all(2, "bailey: report: it does not fit\n", 31);
+	else
+		(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
+	buf_done(&b);
 	(void)munmap(run->report, sizeof(*run->report));
 	run->report = NULL;
 }

@@ -18,6 +18,8 @@ struct report {
 	uint64_t more;   /* denials that found no place */
 	uint64_t unread; /* calls that could not be looked at */
 	uint64_t unmade; /* calls that would have made a name after the maker was ended */
+	uint64_t looks, looks_denied, audit_bytes;
+	bool audit_full;
 	size_t n_refused, more_refused;
 	struct {
 		char path[LIMIT_PATH], what[64];
@@ -26,8 +28,21 @@ struct report {
 	struct report_entry entries[LIMIT_REPORTED];
 };
 
-/** report_add() - judge what a process asked for; a denial is kept. */
-void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a);
+/** report_add() - judge what a process asked for; a denial is kept, everything is logged to @audit (-1: nowhere). */
+void report_add(struct report *r, const struct sandbox *s, const struct jail_access *a, int audit);
+
+/** audit_file_begin() - open the log of --audit, where that is asked for; after sandbox_frame(). Return: 0 or negative errno with @e. */
+int audit_file_begin(struct run *run, struct err *e);
+
+/** audit_file_add() - a line. @fails: it would without a sandbox, too */
+void audit_file_add(struct report *r, int fd, const struct jail_access *a, const char *path,
+		    const struct judgement *judged, bool fails);
+
+/** audit_file_text() - append the line about the log @name that ends a run. */
+void audit_file_text(const struct report *r, const char *name, struct buf *b);
+
+/** report_json() - append the report, names that were not made, and the count of the log as one JSON object. */
+void report_json(const struct report *r, const struct sandbox *s, struct buf *b);
 
 /** report_strict_text() - append the lines about names that were not made. */
 void report_strict_text(const struct report *r, struct buf *b);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "report.h"
 
 static const struct opt *options(void)
 {
@@ -102,6 +103,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 		r = supervise_identify(&run, &no_block, e);
 	if (r == 0 && !a->again)
 		r = sandbox_frame(s, e);
+	if (r == 0 && !a->again)
+		r = audit_file_begin(&run, e);
 	if (r == 0 && !a->again)
 		r = supervise_early(&run, e);
 	if (r == 0 && !a->again)

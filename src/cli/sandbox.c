@@ -78,7 +78,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = sandbox_nested(s, o, e);
 	if (r == 0)
-		r = sandbox_strict(s, e);
+		r = sandbox_strict(s, o, e);
 	if (r == 0)
 		r = sandbox_network(s, o, e);
 	if (r == 0)

@@ -29,8 +29,8 @@ int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *
 /** sandbox_report() - s->report. Return: 0 or -EINVAL with @e. */
 int sandbox_report(struct sandbox *s, const struct sandbox_options *o, struct err *e);
 
-/** sandbox_strict() - s->strict, of s->options. Return: 0 or -EINVAL with @e. */
-int sandbox_strict(struct sandbox *s, struct err *e);
+/** sandbox_strict() - s->strict and what is heard of, of s->options. @words: of the command line. Return: 0 or -EINVAL with @e. */
+int sandbox_strict(struct sandbox *s, const struct sandbox_options *words, struct err *e);
 
 /**
  * sandbox_nested() - s->nested, of s->options, and what is to be said of it.

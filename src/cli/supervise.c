@@ -346,6 +346,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	*run = (struct run){ .jail = JAIL_INIT,
 			     .signals = -1,
 			     .observer_end = -1,
+			     .audit = -1,
 			     .guard = GUARD_INIT,
 			     .store = { .fd = -1 } };
 	run->shared = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE,
@@ -516,6 +517,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 void supervise_abort(struct run *run)
 {
 	finish(run);
+	report_say(run, &run->shared->sandbox, true);
 	egress_end(run, say_line);
 	if (run->guarded)
 		guard_drop(&run->guard);

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "jail/freeze.h"
-
 #define WATCH_AFTER_MS 20 /* shorter runs are only swept at their end */
 #define WATCH_AGAIN_MS 10
 #define WATCH_TRIES 8

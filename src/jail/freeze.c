@@ -4,7 +4,7 @@
  * descends from PID 1 is stopped, and then /proc is read again until nobody new is found. A process that has forked meanwhile is seen then, and once
  * everybody is stopped nobody is left who could undo it. Orphans are children of PID 1, so nobody is missed.
  */
-#include "freeze.h"
+#include "jail.h"
 
 #include <dirent.h>
 #include <errno.h>

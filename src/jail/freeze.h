@@ -7,7 +7,12 @@
 #ifndef BAILEY_JAIL_FREEZE_H
 #define BAILEY_JAIL_FREEZE_H
 
-#include "jail.h"
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "util/util.h"
+
+struct jail_limits;
 
 /* By a cgroup of version 2 that the run has; else by SIGSTOP. */
 struct jail_frozen {

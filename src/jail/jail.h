@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "freeze.h"
 #include "host.h"
 #include "limit.h"
 #include "notify.h"

@@ -58,10 +58,11 @@
 #define LIMIT_JOURNAL (4u << 20) /* bytes of the journal of one run */
 #define LIMIT_LEARNED 512        /* hosts and ports that one run of `bailey learn` finds */
 #define LIMIT_REPORTED 200       /* denials that the report of one run names; more are counted */
-#define LIMIT_FROZEN 4096        /* processes of a run that can be stopped for a moment */
-#define LIMIT_MISSING 64         /* names in git configurations that lead to nothing */
-#define LIMIT_REFUSED 64         /* names that the end of a strict run lists; more are counted */
-#define LIMIT_LOOKS 64           /* tries to find where a path of a stopped call leads */
+#define LIMIT_AUDIT_FILE (256u << 20) /* bytes that one run adds to the log of --audit */
+#define LIMIT_FROZEN 4096             /* processes of a run that can be stopped for a moment */
+#define LIMIT_MISSING 64              /* names in git configurations that lead to nothing */
+#define LIMIT_REFUSED 64 /* names that the end of a strict run lists; more are counted */
+#define LIMIT_LOOKS 64   /* tries to find where a path of a stopped call leads */
 #define LIMIT_REVIEW_ARENA (256u << 20) /* bytes of the names of one run's changes */
 #define LIMIT_REVIEW_CHANGES 500000     /* changes of one run, and names in one directory of it */
 #define LIMIT_REVIEW_TREES 64           /* overlay workspaces and git directories of one run */

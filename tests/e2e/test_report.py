@@ -434,3 +434,94 @@ def test_learn_ends_as_its_command(learn, ws):
     assert r.rc == 2 and "--dry-run" in r.err, r
     r = learn("true", "--workspace", "no-such-directory")
     assert r.rc not in (0, 7) and r.out == "", r
+
+# ---- --audit and --report-json ----
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_audit_logs_every_look(run, user, outside, ws):
+    """Allowed and denied, with the rule; and it changes nothing: the same command ends the same way without it."""
+    log = outside / "audit.jsonl"
+    user.write(ws / "a", "x")
+    user.write(outside / "f", "x")
+    cmd = f"cat a; echo new > b; mv b c; rm c; cat {outside}/f; echo y > {outside}/g; cat missing; true"
+    plain = run(cmd)
+    r = run(cmd, "--audit", log)
+    assert (r.rc, r.out, r.command_err) == (plain.rc, plain.out, plain.command_err) and not (outside / "g").exists(), (r, plain)
+    seen = {(x["op"], x["path"]): x for x in lines_of(log)}
+    assert {(op, p): seen[(op, p)]["decision"] for op, p in
+            [("read", f"{ws}/a"), ("create", f"{ws}/b"), ("rename", f"{ws}/b"), ("rename", f"{ws}/c"), ("remove", f"{ws}/c"), ("read", f"{outside}/f"), ("read", f"{ws}/missing")]} == {
+                ("read", f"{ws}/a"): "allow", ("create", f"{ws}/b"): "allow", ("rename", f"{ws}/b"): "allow", ("rename", f"{ws}/c"): "allow",
+                ("remove", f"{ws}/c"): "allow", ("read", f"{outside}/f"): "allow", ("read", f"{ws}/missing"): "allow"}
+    denied = seen[("create", f"{outside}/g")]
+    assert denied["decision"] == "deny" and denied["state"] and denied["pid"] > 0 and denied["time"].endswith("Z"), denied
+    assert seen[("create", f"{ws}/b")]["rule"] == "allow-write" and seen[("create", f"{ws}/b")]["rulePath"] == str(ws)
+    assert f"bailey: audit: {len(lines_of(log))} looks at files, 1 of them denied: {log}\n" == r.bailey_err, r.err
+    assert log.stat().st_mode & 0o777 == 0o600
+    before = len(lines_of(log))
+    r = run("true", "--audit", log, "--report")
+    assert len(lines_of(log)) > before and "report: no file was denied" in r.err, "appended; beside a report"
+
+
+def test_audit_and_a_report_of_writes(run, user, outside, ws):
+    """What is logged is all; what is reported is what was asked for."""
+    user.write(ws / "a", "x")
+    log = outside / "audit.jsonl"
+    r = run("cat a", "--audit", log, "--report", "--deny-read", "a")
+    assert "report: no file was denied" in r.err and "1 of them denied" in r.err, r.err
+    (line,) = [x for x in lines_of(log) if x["path"] == f"{ws}/a"]
+    assert line["decision"] == "deny" and line["rule"] == "deny-read" and line["origin"] == "--deny-read", line
+
+
+def test_audit_file_out_of_reach(run, user, outside, ws):
+    for place in (ws / "log", ws / "new/log"):
+        r = run("true", "--audit", place)
+        assert r.rc != 0 and "the command could write it" in r.err and not place.exists(), r
+    user.symlink(outside / "target", outside / "link")
+    r = run("true", "--audit", outside / "link")
+    assert r.rc != 0 and not (outside / "target").exists(), r
+    os.mkfifo(outside / "fifo")
+    user.own(outside / "fifo")
+    r = run("true", "--audit", outside / "fifo")
+    assert r.rc != 0 and "--audit" in r.err, r
+    r = run("echo x > ran", "--audit", outside / "missing" / "log")
+    assert r.rc != 0 and "--audit" in r.err and not (ws / "ran").exists(), r
+
+
+def test_audit_in_policy_files(run, user, outside, ws):
+    """Of a project that is not trusted it has no effect: it names a file of the host."""
+    log = outside / "audit.jsonl"
+    policy = user.write(outside / "p.json", json.dumps({"filesystem": {"audit": str(log)}}))
+    r = run("true", "--policy", policy)
+    assert r.rc == 0 and lines_of(log), r
+    log.unlink()
+    user.write(ws / ".bailey.json", json.dumps({"filesystem": {"audit": str(log)}}))
+    r = run("true")
+    assert r.rc == 0 and not log.exists() and "audit" not in r.out, r
+    (ws / ".bailey.json").unlink()
+    user.write(policy, json.dumps({"filesystem": {"audit": "relative"}}))
+    r = run("echo x > ran", "--policy", policy)
+    assert r.rc == 2 and "must begin with / or ~/" in r.err and not (ws / "ran").exists(), r
+
+
+def test_json_report(run, user, outside, ws):
+    r = run(f"echo x > {outside}/g; echo x > .envrc; true", "--report", "--strict-protect", "--report-json")
+    (text,) = [line for line in r.err.splitlines() if line.startswith("{")]
+    rep = json.loads(text)
+    assert rep["complete"] is True and rep["more"] == 0 and rep["unread"] == 0 and "audit" not in rep
+    by_path = {d["path"]: d for d in rep["denied"]}
+    assert by_path[f"{outside}/g"]["op"] == "create" and by_path[f"{outside}/g"]["option"] == "--allow-write" and by_path[f"{outside}/g"]["grant"] == str(outside), rep
+    assert rep["notMade"] == [{"path": f"{ws}/.envrc", "what": "direnv"}], rep
+    # the way on that it names is one
+    d = by_path[f"{outside}/g"]
+    assert run(f"echo x > {outside}/g", d["option"], d["grant"]).rc == 0 and (outside / "g").exists()
+    r = run("true", "--audit", outside / "log", "--report-json")
+    assert json.loads(r.err)["audit"]["looks"] > 0 and json.loads(r.err)["denied"] == []
+
+
+def test_json_without_a_report(run, ws):
+    r = run("echo x > ran", "--report-json")
+    assert r.rc == 2 and "add --report" in r.err and not (ws / "ran").exists(), r

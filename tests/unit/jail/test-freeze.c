@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "jail/freeze.h"
+#include "jail/jail.h"
 #include "tap.h"
 
 /* The first child stands for PID 1; it has two, which count as fast as they can. */
