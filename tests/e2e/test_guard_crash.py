@@ -4,9 +4,11 @@ never in both, never in neither; the next command leaves nothing half done. The 
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -158,3 +160,81 @@ def test_watcher(places, user, works):
                     os.kill(pid, signal.SIGKILL)
     print(f"{user.name}: kill -9 at {killed} points of the watcher")
     assert killed >= len(points) - 6
+
+
+# ---- late masks: the watcher and the child that mounts over what has come ----
+
+MASKS = ("unshare", "setns", "fsopen", "fsconfig", "fsmount", "open_tree", "mount_setattr", "move_mount", "clone", "fork", "vfork", "kill", "sendto", "sendmsg")
+LATE = ("echo up; until [ -e secret ] && [ -d secrets ] && [ -e pub ]; do sleep 0.02; done; i=0; "
+        "while cat secret >/dev/null 2>&1 || ls secrets >/dev/null 2>&1; do i=$((i + 1)); [ $i -gt 300 ] && exit 9; sleep 0.02; done; cat pub; read x; "
+        "cat secret 2>/dev/null; ls secrets 2>/dev/null; cat pub")
+
+
+def mask_points(log):
+    """(name, which of that name in its process): strace counts for each process of its own."""
+    seen: dict[tuple, int] = {}
+    points: dict[tuple, None] = {}
+    for line in log.splitlines():
+        m = re.match(r"(\d+) +(\w+)\((.*)", line)
+        if not m or m[2] not in CALLS + MASKS:
+            continue
+        seen[m[1], m[2]] = seen.get((m[1], m[2]), 0) + 1
+        if m[2] in ("openat", "openat2") and "O_CREAT" not in m[3]:
+            continue
+        points[m[2], seen[m[1], m[2]]] = None
+    return list(points)
+
+
+def killed_in(log):
+    """A call that never came back."""
+    return bool(re.search(r"= \?$", log.read_text(errors="replace"), re.M))
+
+
+def run_late(place, inject):
+    """A run into whose workspace the host writes what is denied to it; its watcher, and what that forks, under strace."""
+    argv = ["strace", "-f", "-q", "-o", place.log, "-e", "trace=" + ",".join(CALLS + MASKS), "-e", "signal=none"]
+    argv += ["-e", f"inject={inject[0]}:signal=KILL:when={inject[1]}"] if inject else []
+    watcher = place.user.popen(["sh", "-c", 'exec 3<"$0"; exec "$@"', place.runtime, *argv, BAILEY, "watch-runs", "3"], cwd="/", env=place.env)
+    proc = None
+    try:
+        assert wait_for(lambda: list(place.runtime.glob("watch*[0-9h]")) or watcher.poll() is not None)
+        proc = place.user.popen([BAILEY, "run", "--deny-read", "secret", "--hide", "secrets", "--", "sh", "-c", LATE], cwd=place.ws, env=place.env, stdin=-1, stdout=-1, stderr=-1)
+        assert proc.stdout.readline() == b"up\n"
+        time.sleep(0.1)
+        for name in ("secret", "pub"):
+            place.user.write(place.ws / name, f"{name}\n", 0o640)
+        place.user.mkdir(place.ws / "secrets")
+        place.user.write(place.ws / "secrets" / "inner", "inner\n")
+        # strace counts anew in each process, so every child would be killed: strace goes after the first one
+        while inject and not select.select([proc.stdout], [], [], 0.01)[0]:
+            if watcher.poll() is None and killed_in(place.log):
+                watcher.kill()
+        first = proc.stdout.readline()
+        assert first == b"pub\n", (inject, first, proc.stderr.read() if proc.poll() is not None else b"")
+        out, err = proc.communicate(b"\n", timeout=20)
+        assert proc.returncode == 0 and out == b"pub\n" and b"secret" not in out, (inject, out, err)
+        left = {str(p.relative_to(place.ws)): p.lstat().st_mode for p in place.ws.rglob("*")}
+        assert set(left) == {"secret", "secrets", "secrets/inner", "pub"} and left["secret"] & 0o777 == 0o640, (inject, left)
+        assert (place.ws / "secret").read_text() == "secret\n" and (place.ws / "secrets/inner").read_text() == "inner\n"
+        assert not list((place.state / "bailey/open").iterdir()) and place.entries() == {}
+        return watcher.wait(15)
+    finally:
+        kill(watcher)
+        if proc:
+            kill(proc)
+
+
+def test_late_masks(places, user, works):
+    """Whatever dies while a mask is put in: what came is masked soon, by whoever comes next, and the host's files are as they were."""
+    traced(user, works)
+    first = places()
+    assert run_late(first, None) == 0, "it ends by itself"
+    points = mask_points(first.log.read_text(errors="replace"))
+    assert {p[0] for p in points} >= {"setns", "move_mount", "unshare", "openat"}, points
+    killed = 0
+    for point in points:
+        place = places()
+        run_late(place, point)
+        killed += killed_in(place.log)
+    print(f"{user.name}: kill -9 at {killed} points of late masks")
+    assert killed >= len(points) * 3 // 4 and killed > 8, (killed, points)
