@@ -130,7 +130,7 @@ static void check(struct review *r, const char *host)
 	struct err e = ERR_INIT;
 	size_t i;
 
-	FUZZ_REQUIRE(review_walk(r, host, &c, &e) == 0);
+	FUZZ_REQUIRE(review_walk(r, &(struct review_host){ .home = host }, &c, &e) == 0);
 	FUZZ_REQUIRE(review_renames(r, &c, &e) == 0);
 	for (i = 0; i < 8; i++) {
 		p.form = (enum review_form)(i & 3);
@@ -139,7 +139,7 @@ static void check(struct review *r, const char *host)
 	}
 	FUZZ_REQUIRE(review_apply(r, &c, &a, &e) == 0);
 	FUZZ_REQUIRE(a.count[REVIEW_CONFLICT] == 0 && a.count[REVIEW_LEFT] == 0);
-	FUZZ_REQUIRE(review_walk(r, host, &again, &e) == 0);
+	FUZZ_REQUIRE(review_walk(r, &(struct review_host){ .home = host }, &again, &e) == 0);
 	if (a.count[REVIEW_DONE] == c.n)
 		FUZZ_REQUIRE(again.n == 0);
 	for (i = 0; i < again.n; i++)

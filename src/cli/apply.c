@@ -112,6 +112,12 @@ static const char *why(const struct review_change *c, enum review_fate fate)
 	}
 }
 
+/* What people and agents read or run on request: applied without a word, and said. */
+static const char *flagged(const struct review_change *c)
+{
+	return c->row && c->row->class == POLICY_FLAG ? policy_protected_what(c->row) : NULL;
+}
+
 static void print_json(const struct review *r, const struct review_changes *c,
 		       const struct review_apply *a, struct buf *b)
 {
@@ -126,13 +132,14 @@ static void print_json(const struct review *r, const struct review_changes *c,
 		json_str(&j, "change", review_kind_name(c->v[i].kind));
 		json_str(&j, "state", review_fate_name(a->fate[i]));
 		json_str(&j, "why", why(&c->v[i], a->fate[i]));
+		json_str(&j, "flag", flagged(&c->v[i]));
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
 	buf_puts(b, "\n");
 }
 
-/* What was left, a line each with the way on; in a dry run, also what would be applied. */
+/* What was left, a line each with the way on, and what is flagged; in a dry run, also what would be applied. */
 static void print_text(const struct review *r, const struct review_changes *c,
 		       const struct review_apply *a, struct buf *b)
 {
@@ -146,7 +153,8 @@ static void print_text(const struct review *r, const struct review_changes *c,
 	for (i = 0; i < c->n; i++) {
 		enum review_fate fate = a->fate[i];
 
-		if (fate == REVIEW_LEFT || (fate == REVIEW_DONE && !a->dry_run) ||
+		if (fate == REVIEW_LEFT ||
+		    (fate == REVIEW_DONE && !a->dry_run && !flagged(&c->v[i])) ||
 		    review_path(r, &c->v[i], path) < 0)
 			continue;
 		buf_printf(b, "%s: ",
@@ -155,6 +163,8 @@ static void print_text(const struct review *r, const struct review_changes *c,
 		buf_quote(b, path);
 		if (why(&c->v[i], fate))
 			buf_printf(b, ": %s", why(&c->v[i], fate));
+		if (fate == REVIEW_DONE && flagged(&c->v[i]))
+			buf_printf(b, ": %s; look at it", flagged(&c->v[i]));
 		if (ways[fate]) {
 			buf_printf(b, "; %s", ways[fate]);
 			text_shell(b, path);
@@ -223,6 +233,7 @@ static int apply(struct records *rs, const struct apply_options *o, const char *
 		 char *const *rest, struct err *e)
 {
 	struct review_changes c = REVIEW_CHANGES_INIT;
+	struct review_host host = { .home = NULL };
 	struct review r = REVIEW_INIT;
 	struct review_apply a = { .dry_run = o->dry_run };
 	char id[REVIEW_ID + 1];
@@ -239,7 +250,9 @@ static int apply(struct records *rs, const struct apply_options *o, const char *
 	if (ret == 0)
 		ret = review_open(&r, &rs->store, id, !o->dry_run, e);
 	if (ret == 0)
-		ret = review_walk(&r, rs->s.home, &c, e);
+		ret = records_host(rs, &r, &host, e);
+	if (ret == 0)
+		ret = review_walk(&r, &host, &c, e);
 	if (ret == 0)
 		ret = check_paths(&r, &c, a.paths, e);
 	if (ret == 0)

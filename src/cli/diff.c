@@ -74,6 +74,7 @@ static bool want_colour(void)
 static int diff(struct records *rs, const struct diff_options *o, const char *word, struct err *e)
 {
 	struct review_changes c = REVIEW_CHANGES_INIT;
+	struct review_host host = { .home = NULL };
 	struct review r = REVIEW_INIT;
 	struct review_print p = { .form = o->json  ? REVIEW_JSON :
 					  o->stat  ? REVIEW_STAT :
@@ -94,7 +95,9 @@ static int diff(struct records *rs, const struct diff_options *o, const char *wo
 			"bailey: notice: run %s still lives; this is what it has changed so far\n",
 			id);
 	if (ret == 0)
-		ret = review_walk(&r, rs->s.home, &c, e);
+		ret = records_host(rs, &r, &host, e);
+	if (ret == 0)
+		ret = review_walk(&r, &host, &c, e);
 	if (ret == 0)
 		ret = review_renames(&r, &c, e);
 	if (ret == 0)

@@ -153,7 +153,7 @@ void overlay_end(struct run *run, void (*say)(const char *line))
 		r.store = &run->store;
 		r.record = run->record.record;
 		r.dir = run->record.lock;
-		ret = review_walk(&r, s->home, &c, &e);
+		ret = review_walk(&r, &(struct review_host){ .home = s->home }, &c, &e);
 		if (ret == 0 && c.n == 0) {
 			review_drop(&run->store, &run->record);
 		} else {

@@ -52,6 +52,35 @@ int records_id(struct records *rs, const char *word, char *id, struct err *e)
 	return review_find(&rs->store, word, rs->cwd, id, e);
 }
 
+int records_host(struct records *rs, const struct review *r, struct review_host *ret, struct err *e)
+{
+	struct arena *arena = &rs->s.arena;
+	struct jail_protect pr = { .home = rs->s.home, .owner = geteuid() };
+	struct review_named *named;
+	struct policy policy;
+	size_t i, n = 0;
+	int res = 0;
+
+	policy_init(&policy, arena);
+	for (i = 0; res == 0 && i < r->record.n_trees; i++)
+		res = policy_add_static(&policy, POLICY_ALLOW_WRITE, POLICY_COMMAND,
+					r->record.trees[i].path, "overlay", e);
+	if (res == 0)
+		res = jail_protect_find(&pr, &policy, e);
+	if (res < 0)
+		return res;
+	named = arena_alloc(arena, (pr.n_found + pr.n_missing + 1) * sizeof(*named));
+	if (!named)
+		return sandbox_oom(e);
+	/* a link on the way is no name that a change could take away unseen: what it leads to is found, too */
+	for (i = 0; i < pr.n_found; i++)
+		named[n++] = (struct review_named){ pr.found[i].path, pr.found[i].row };
+	for (i = 0; i < pr.n_missing; i++)
+		named[n++] = (struct review_named){ pr.missing[i].path, pr.missing[i].row };
+	*ret = (struct review_host){ .home = rs->s.home, .named = named, .n_named = n };
+	return 0;
+}
+
 void records_counts(const struct review_changes *c, char *out, size_t size)
 {
 	size_t count[REVIEW_KIND_NUM] = { 0 }, git = 0, dirs = 0, i, len = 0;

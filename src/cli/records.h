@@ -23,6 +23,13 @@ int records_path(const char *home, char *out, struct err *e);
 /** records_id() - the run that @word names, or the last of this directory. @id: REVIEW_ID + 1 bytes. Return: 0 or negative errno with @e. */
 int records_id(struct records *rs, const char *word, char *id, struct err *e);
 
+/**
+ * records_host() - what is protected on the host now, in the trees of @r: by the search that a run begins with.
+ * Return: 0 or negative errno with @e. @ret: lives as long as @rs
+ */
+int records_host(struct records *rs, const struct review *r, struct review_host *ret,
+		 struct err *e);
+
 /** records_counts() - "3 modified, 1 added …" of files, for a line. */
 void records_counts(const struct review_changes *c, char *out, size_t size);
 

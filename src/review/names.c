@@ -166,7 +166,10 @@ static const struct policy_protected *in_bare(const struct walk_tree *t, const c
 
 #define NAMED_MAX 256
 
-/* Paths that have no protected name themselves: the host's git configuration names them, or a link that has such a name leads to them. */
+/*
+ * Paths that have no protected name themselves: a link that has such a name leads to them. What a git configuration names, and what is
+ * there, the caller has found by the search that a run begins with, so that both agree.
+ */
 struct named {
 	struct {
 		char *path; /* relative to the tree */
@@ -188,35 +191,6 @@ static void named_add(struct named *l, const char *tree, const char *base, const
 	l->v[l->n].row = row;
 	if (l->v[l->n].path)
 		l->n++;
-}
-
-static void named_read(struct named *l, const struct walk_tree *t, const char *tree, bool git_tree,
-		       const char *home)
-{
-	_cleanup_close_ int fd = walk_file(t->host, git_tree ? "config" : ".git/config");
-	const struct policy_protected *row;
-	struct buf b = BUF_INIT(LIMIT_GIT_FILE);
-	char base[LIMIT_PATH];
-	struct git_config c;
-
-	if (fd < 0 || fd_read_all(fd, &b) < 0 || !b.data ||
-	    (!git_tree && strlen(tree) + 6 > sizeof(base))) {
-		buf_done(&b);
-		return;
-	}
-	memcpy(base, tree, strlen(tree) + 1);
-	if (!git_tree)
-		memcpy(base + strlen(tree), "/.git", 6);
-	git_config_begin(&c, b.data, b.len);
-	while (git_config_next(&c) > 0) {
-		for (row = NULL; (row = policy_protected_next(POLICY_IN_CONFIG, row));) {
-			bool hooks = strcmp(row->name, "core.hookspath") == 0;
-
-			if (git_config_is(&c, row->name))
-				named_add(l, tree, hooks ? tree : base, c.value, home, row);
-		}
-	}
-	buf_done(&b);
 }
 
 /* Where @name in @dir leads to, when links are on the way; what is not there yet, too. */
@@ -280,6 +254,24 @@ static const struct policy_protected *in_named(const struct named *l, const char
 	return NULL;
 }
 
+/* What the search on the host has found, or what a configuration names and is not there yet. */
+static const struct policy_protected *in_host(const struct review_host *host, const char *tree,
+					      const char *path, bool dir)
+{
+	const struct policy_protected *row = NULL;
+	const size_t n = tree[1] ? strlen(tree) : 0;
+	size_t i;
+
+	for (i = 0; i < host->n_named; i++) {
+		const char *named = host->named[i].path;
+
+		if (path_covers(tree, named) && named[n] == '/' &&
+		    is_name(named + n + 1, path, dir))
+			row = stronger(row, host->named[i].row);
+	}
+	return row;
+}
+
 /* A start-up file of the home directory, when that is in the tree. */
 static const struct policy_protected *in_home(const char *tree, const char *path, const char *home,
 					      bool dir)
@@ -301,14 +293,14 @@ static const struct policy_protected *in_home(const char *tree, const char *path
 	return stronger(match(POLICY_IN_HOME, rest, dir), match(POLICY_IN_DOTFILES, rest, dir));
 }
 
-void names_classify(const struct review *r, size_t i, const struct walk_tree *t, const char *home,
-		    struct review_changes *c)
+void names_classify(const struct review *r, size_t i, const struct walk_tree *t,
+		    const struct review_host *host, struct review_changes *c)
 {
+	const char *home = host->home;
 	const struct review_tree *tree = &r->record.trees[i];
 	struct named named = { .n = 0 };
 	size_t k;
 
-	named_read(&named, t, tree->path, tree->git, home);
 	named_links(&named, tree, home);
 	for (k = 0; k < c->n; k++) {
 		struct review_change *v = &c->v[k];
@@ -326,6 +318,7 @@ void names_classify(const struct review *r, size_t i, const struct walk_tree *t,
 			v->row = stronger(v->row, in_bare(t, v->path, dir));
 		v->row = stronger(v->row, in_home(tree->path, v->path, home, dir));
 		v->row = stronger(v->row, in_named(&named, v->path, dir));
+		v->row = stronger(v->row, in_host(host, tree->path, v->path, dir));
 	}
 	for (k = 0; k < named.n; k++)
 		free(named.v[k].path);

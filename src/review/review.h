@@ -175,12 +175,22 @@ struct review_changes {
 		.v = NULL, .n = 0, .size = 0, .arena = ARENA_INIT(LIMIT_REVIEW_ARENA) \
 	}
 
-/**
- * review_walk() - everything that differs.
- * @home: the caller's home directory, or NULL: start-up files in it are protected
- * Return: 0 or negative errno with @e.
- */
-int review_walk(const struct review *r, const char *home, struct review_changes *ret,
+/* What is protected on the host now, whatever its name: found by the search that a run begins with (jail/protect.h). */
+struct review_named {
+	const char *path; /* absolute */
+	const struct policy_protected *row;
+};
+
+/* The host, as far as it says what is protected. */
+struct review_host {
+	const char *
+		home; /* the caller's home directory, or NULL: start-up files in it are protected */
+	const struct review_named *named;
+	size_t n_named;
+};
+
+/** review_walk() - everything that differs. Return: 0 or negative errno with @e. */
+int review_walk(const struct review *r, const struct review_host *host, struct review_changes *ret,
 		struct err *e);
 
 /** review_renames() - find what was only moved. Return: 0 or negative errno with @e. */

@@ -693,7 +693,8 @@ static int change_compare(const void *va, const void *vb)
 	return path_compare(a->path, b->path);
 }
 
-int review_walk(const struct review *r, const char *home, struct review_changes *ret, struct err *e)
+int review_walk(const struct review *r, const struct review_host *host, struct review_changes *ret,
+		struct err *e)
 {
 	struct walker w = { .r = r, .c = ret, .e = e };
 	const struct place *p;
@@ -718,7 +719,7 @@ int review_walk(const struct review *r, const char *home, struct review_changes 
 		if (err == 0)
 			settle_doubts(&w);
 		if (err == 0)
-			names_classify(r, w.tree, &w.t, home, ret);
+			names_classify(r, w.tree, &w.t, host, ret);
 		walk_close(&w.t);
 	}
 	free(w.exempt.v);
