@@ -121,8 +121,12 @@ int diff_main(char **argv)
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	argv += rest;
 	if (r == 0 && argv[0] && argv[1])
-		r = err_set(&e, ERR_USAGE, -E2BIG,
-			    "'%.100s' is one word too many: bailey diff [RUN]", argv[1]);
+		r = err_set(
+			&e, ERR_USAGE, -E2BIG,
+			argv[1][0] == '-' ?
+				"'%.100s' stands after RUN; options come before it: bailey diff [OPTIONS] [RUN]" :
+				"'%.100s' is one word too many: bailey diff [OPTIONS] [RUN]",
+			argv[1]);
 	if (r == 0 && o.stat + o.names + o.json > 1)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "--stat, --name-only and --json contradict each other: choose one");

@@ -234,25 +234,28 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		OPT_LIST(
 			"allow-write", &o->files, "filesystem.allowWrite", "PATH",
 			"Let the command write PATH",
-			"PATH must exist. It also lifts built-in denials of PATH and of what lies below.",
+			"PATH must exist. It also lifts built-in denials of PATH and of what lies below. PATH may be a pattern: bailey help run --hide.",
 			OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"deny-write", &o->files, "filesystem.denyWrite", "PATH",
 			"Keep PATH read-only in what is writable",
-			"Wins over every --allow-write. The directories on the way to it can't be renamed during the run. Where PATH does not exist, what appears there is moved to the quarantine.",
+			"Wins over every --allow-write. The directories on the way to it can't be renamed during the run. Where PATH does not exist, what appears there is moved to the quarantine. PATH may be a pattern: bailey help run --hide.",
 			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"allow-read", &o->files, "filesystem.allowRead", "PATH",
 			"Show PATH although something hides it",
-			"Everything is readable by default but what a rule hides or denies; this shows PATH all the same. PATH must exist.",
+			"Everything is readable by default but what a rule hides or denies; this shows PATH all the same. PATH must exist. PATH may be a pattern: bailey help run --hide.",
 			OPT_PATHS | OPT_GLOBS),
-		OPT_LIST("deny-read", &o->files, "filesystem.denyRead", "PATH",
-			 "Make PATH unreadable",
-			 "PATH stays visible; opening it is refused (EACCES).",
-			 OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
+		OPT_LIST(
+			"deny-read", &o->files, "filesystem.denyRead", "PATH",
+			"Make PATH unreadable",
+			"PATH stays visible; opening it is refused (EACCES). PATH may be a pattern: bailey help run --hide.",
+			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"hide", &o->files, "filesystem.hide", "PATH", "Make PATH absent",
-			"Opening PATH answers ENOENT; where no overlay can be made it stays visible and unreadable.",
+			"Opening PATH answers ENOENT; where no overlay can be made it stays visible and unreadable. PATH may be a pattern: * stands for any "
+			"characters of one name, ? for one, [a-z] and [!a-z] for one of a set or not of it, ** alone between slashes for any number of directories; \\ takes the next "
+			"character as it is. Quote it, or the shell replaces it first. What matches at the start is meant, and by denials of reading also what comes later. bailey-policy(5) says more.",
 			OPT_TIGHTENS | OPT_PATHS | OPT_GLOBS),
 		OPT_LIST(
 			"allow-socket", &o->files, "network.allowUnixSockets", "PATH",

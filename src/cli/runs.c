@@ -122,7 +122,10 @@ int runs_main(char **argv)
 	l.j.out = &l.out;
 	r = opt_parse(table, argv, &rest, &dashes, &e);
 	if (r == 0 && argv[rest])
-		r = err_set(&e, ERR_USAGE, -E2BIG, "'%.100s' is one word too many", argv[rest]);
+		r = err_set(
+			&e, ERR_USAGE, -E2BIG,
+			"'%.100s' is one word too many: bailey runs [OPTIONS]; to see one: bailey diff RUN",
+			argv[rest]);
 	l.json = o.json;
 	if (r == 0) {
 		if (o.json)

@@ -185,6 +185,46 @@ static int judge_project(struct sandbox *s, struct opt_source *src, const struct
 	return r < 0 ? r : 0;
 }
 
+/* Whether @dir/@name is there; @own: and the caller's own. */
+static bool has(const char *dir, const char *name, bool own)
+{
+	char path[LIMIT_PATH];
+	struct stat st;
+
+	return snprintf(path, sizeof(path), "%s/%s", dir[1] ? dir : "", name) < (int)sizeof(path) &&
+	       lstat(path, &st) == 0 && (!own || st.st_uid == geteuid());
+}
+
+/*
+ * A project's file is that of the workspace. In a directory below it the project's is not read (its denials speak of what is there), and whoever has
+ * written it should know. Up to the top of the repository, or below the home directory.
+ */
+static void say_above(struct sandbox *s, const char *workspace)
+{
+	char dir[LIMIT_PATH];
+	char *slash;
+	size_t i;
+
+	memcpy(dir, workspace, strlen(workspace) + 1);
+	while (!has(dir, SETTINGS_PROJECT, false) && !has(dir, ".git", false)) {
+		slash = strrchr(dir, '/');
+		if (!slash || slash == dir)
+			return;
+		*slash = '\0';
+		if (s->home && strcmp(dir, s->home) == 0)
+			return;
+	}
+	if (strcmp(dir, workspace) == 0 || !has(dir, SETTINGS_PROJECT, true))
+		return;
+	for (i = 0; i < s->n_workspaces; i++) {
+		if (strcmp(s->workspaces[i], dir) == 0)
+			return;
+	}
+	sandbox_notice(
+		s, "'%s/%s' is not read, because the workspace is '%s'; to use it: --workspace %s",
+		dir, SETTINGS_PROJECT, workspace, dir);
+}
+
 int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct err *e)
 {
 	struct buf b = BUF_INIT(LIMIT_POLICY_FILE + 1);
@@ -204,6 +244,8 @@ int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct
 		r = load(s, o, path, s->workspaces[i], POLICY_PROJECT, SETTINGS_ANY, &b, &src, e);
 		if (r == 1 && src)
 			r = judge_project(s, src, &b, e);
+		if (r == 0)
+			say_above(s, s->workspaces[i]);
 	}
 	buf_done(&b);
 	return r < 0 ? r : 0;

@@ -854,3 +854,13 @@ def test_every_row_needs_a_word_and_flags_are_shown(over, bailey, apply, user, w
     assert not [n for n in names if (ws / n).exists()] and (ws / "plain").exists()
     apply("--yes", names[0], rc=1)
     assert (ws / names[0]).exists() and not [n for n in names[1:] if (ws / n).exists()], "one word is for one path"
+
+
+def test_words_behind_the_run_say_what_is_wrong(over, bailey, ws):
+    """Options stand before RUN: whoever puts them behind it is told so, by every verb of a review."""
+    run = over("echo x > new")
+    for words, hint in ((["diff", run, "--stat"], "options come before it: bailey diff [OPTIONS] [RUN]"), (["apply", run, "--dry-run"], "options come before them"),
+                        (["discard", run, "--all"], "options come before it"), (["runs", run], "bailey diff RUN"), (["prune", run], "bailey discard RUN")):
+        r = bailey(words, cwd=ws)
+        assert r.rc == 2 and hint in r.err, (words, r)
+    assert bailey(["diff", "--stat", run], cwd=ws).rc == 0 and not (ws / "new").exists()

@@ -500,3 +500,22 @@ def test_mode_of_what_trust_writes(bailey, user, ws, store, outside, project):
     assert bailey(["trust", ws], env=store).rc == 0
     for path in (outside / "state" / "bailey").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_project_file_above_the_workspace_is_named(run, bailey, user, ws):
+    """In a directory below the project its file is not read, and the run says why and how; not where that is on purpose."""
+    below = user.mkdir(ws / "a" / "b")
+    user.mkdir(ws / ".git")
+    user.write(ws / ".bailey.json", '{"filesystem": {"hide": ["a/b/secret"]}}')
+    user.write(below / "secret", "x")
+    r = bailey(["run", "--", "cat", "secret"], cwd=below)
+    assert r.out == "x" and f"'{ws}/.bailey.json' is not read, because the workspace is '{below}'; to use it: --workspace {ws}" in r.bailey_err, r
+    r = bailey(["run", "--workspace", ws, "--", "cat", "secret"], cwd=below)
+    assert r.rc != 0 and r.out == "" and "is not read" not in r.err, "the way on that it names is one"
+    # one of its own counts; above a repository's top is another project
+    user.write(below / ".bailey.json", "{}")
+    assert "is not read" not in bailey(["run", "--", "true"], cwd=below).err
+    (below / ".bailey.json").unlink()
+    user.mkdir(below / ".git")
+    assert "is not read" not in bailey(["run", "--", "true"], cwd=below).err
+    assert "is not read" not in run("true").err
