@@ -196,6 +196,38 @@ static int check_unprotect(const struct sandbox *s, const char *norm, const char
 	return 0;
 }
 
+#define DANGLING 8 /* links in a row that lead nowhere; a loop is one of those */
+
+/*
+ * A denial of a link that leads nowhere: of its name, which is a mount then, and of the name that it leads to, which the command could make.
+ * @path: of the link, resolved but for the last part; changed
+ */
+static int deny_dangling(struct sandbox *s, const struct sandbox_path *p, char path[LIMIT_PATH],
+			 struct err *e)
+{
+	char text[LIMIT_PATH], dir[LIMIT_PATH], norm[LIMIT_PATH];
+	int i, r = 0, found = -ELOOP;
+	ssize_t n;
+
+	for (i = 0; r == 0 && found == -ELOOP && i < DANGLING; i++) {
+		r = policy_add(&s->policy, p->kind, p->layer, path, p->origin, e);
+		n = readlink(path, text, sizeof(text) - 1);
+		if (r < 0 || n <= 0)
+			return r;
+		text[n] = '\0';
+		memcpy(dir, path, strlen(path) + 1);
+		dir[strrchr(dir, '/') == dir ? 1 : strrchr(dir, '/') - dir] = '\0';
+		if (text[0] == '~' || path_normalize(text, dir, NULL, norm, NULL) < 0)
+			return r;
+		found = jail_host_resolve(norm, true, path);
+		if (found == -ELOOP && jail_host_resolve(norm, false, path) < 0)
+			return r;
+	}
+	return r == 0 && found == 0 ?
+		       policy_add(&s->policy, p->kind, p->layer, path, p->origin, e) :
+		       r;
+}
+
 int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *norm, struct err *e)
 {
 	char real[LIMIT_PATH], link[LIMIT_PATH], where[LIMIT_WHERE];
@@ -205,6 +237,10 @@ int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *n
 
 	(void)sandbox_where(p->value, where);
 	r = jail_host_resolve(norm, true, real);
+	if (r == -ELOOP && !grant && jail_host_resolve(norm, false, real) == 0) {
+		r = deny_dangling(s, p, real, e);
+		return r < 0 ? err_wrap(e, r, "%s '%s'", where, p->value->value) : 0;
+	}
 	if (r < 0)
 		return err_set(e, ERR_USAGE, r, "%s '%s': %s", where, norm, strerror(-r));
 	if (grant)
