@@ -7,6 +7,7 @@
 
 /* Groups that stand apart, so that no function is too long. */
 #define ENVIRONMENT_ROWS 4
+#define PROTECT_ROWS 3
 #define NETWORK_ROWS 16
 
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
@@ -221,6 +222,35 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 		       "raise SANDBOX_OPTIONS");
 }
 
+/* What the host executes later. Return: how many rows. */
+static size_t protect_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_LIST(
+			"unprotect", &o->files, "filesystem.unprotect", "PATH",
+			"Let the command change PATH, which the host executes later",
+			"What git, shells, editors and agents of the host execute or obey later (git hooks and configuration, .envrc, "
+			".vscode/tasks.json …) is read-only where it exists in a writable directory. This lifts that for PATH and for "
+			"what lies below; it makes nothing writable that is not writable anyway.",
+			OPT_PATHS),
+		OPT_FLAG(
+			"strict-protect", &o->strict, "filesystem.strictProtect",
+			"Let no name come that the host would execute later",
+			"Without it such a name (.envrc, .git/hooks …) is moved away milliseconds after the command has made it, or at the end of the run. With it the "
+			"call that would make it fails (EROFS): each call that makes or renames a file is done by another process, which takes 0.05 to 0.2 milliseconds. New git "
+			"repositories can't be made then, except in private directories such as /tmp. Not with --allow-userns and --allow-nested-sandbox.",
+			OPT_TIGHTENS),
+		OPT_FLAG("allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
+			 "Let the command change the workspace's git configuration",
+			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
+			 "affected: it may always configure those."),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) == PROTECT_ROWS, "say how many rows there are");
+	return ARRAY_SIZE(rows);
+}
+
 void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 {
 	const struct opt rows[] = {
@@ -271,24 +301,6 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"import-claude-settings", &o->imports, NULL, "FILE",
 			"Take what settings of Claude Code say about files and hosts",
 			"Its sandbox.filesystem, sandbox.network, sandbox.credentials, and permission rules of Read, Edit and WebFetch. What can't be said is printed."),
-		OPT_LIST(
-			"unprotect", &o->files, "filesystem.unprotect", "PATH",
-			"Let the command change PATH, which the host executes later",
-			"What git, shells, editors and agents of the host execute or obey later (git hooks and configuration, .envrc, "
-			".vscode/tasks.json …) is read-only where it exists in a writable directory. This lifts that for PATH and for "
-			"what lies below; it makes nothing writable that is not writable anyway.",
-			OPT_PATHS),
-		OPT_FLAG(
-			"strict-protect", &o->strict, "filesystem.strictProtect",
-			"Let no name come that the host would execute later",
-			"Without it such a name (.envrc, .git/hooks …) is moved away milliseconds after the command has made it, or at the end of the run. With it the "
-			"call that would make it fails (EROFS): each call that makes or renames a file is done by another process, which takes 0.05 to 0.2 milliseconds. New git "
-			"repositories can't be made then, except in private directories such as /tmp. Not with --allow-userns and --allow-nested-sandbox.",
-			OPT_TIGHTENS),
-		OPT_FLAG("allow-git-config", &o->allow_git_config, "filesystem.allowGitConfig",
-			 "Let the command change the workspace's git configuration",
-			 "A git configuration can name programs that git runs on the host. New repositories that the command makes are not "
-			 "affected: it may always configure those."),
 	};
 	size_t n = ARRAY_SIZE(rows);
 
@@ -297,11 +309,12 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 	if (size < SANDBOX_OPTIONS)
 		return; /* nobody has less */
 	memcpy(table, rows, sizeof(rows));
+	n += protect_rows(o, table + n);
 	n += environment_rows(o, table + n);
 	n += network_rows(o, table + n);
 	n += limit_rows(o, table + n);
 	run_rows(o, table + n);
-	_Static_assert(ARRAY_SIZE(rows) + ENVIRONMENT_ROWS <= SANDBOX_OPTIONS / 2,
+	_Static_assert(ARRAY_SIZE(rows) + PROTECT_ROWS + ENVIRONMENT_ROWS <= SANDBOX_OPTIONS / 2,
 		       "raise SANDBOX_OPTIONS");
 }
 

@@ -208,7 +208,7 @@ static int close_others(int fds[4])
 
 	for (i = 0; i < 4; i++) {
 		fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-		if (fds[i] < 0 && i < 2)
+		if (i < 2 && fds[i] < 0)
 			return -errno;
 	}
 	(void)close(0);

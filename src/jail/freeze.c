@@ -170,9 +170,9 @@ static long stop_all(struct jail_frozen *f, pid_t pid1)
 	struct seen *all;
 	long n = list(&all), found = 0, i;
 
-	if (n > 0)
+	if (n > 0 && all)
 		mark(all, (size_t)n, pid1);
-	for (i = 0; found >= 0 && i < n; i++) {
+	for (i = 0; all && found >= 0 && i < n; i++) {
 		if (!all[i].inside || !runs(&all[i]))
 			continue;
 		found++; /* also one that was told, and is on its way */

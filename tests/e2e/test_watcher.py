@@ -277,7 +277,7 @@ sys.stdin.readline()
 def test_kill_9_of_the_watcher(place):
     """The run notices, starts another one, and that does what the first did. Three times."""
     proc = place.start(["sh", "-c", "echo up; while read x; do echo made > $x; echo $x; done"])
-    gone = set()
+    gone: set[int] = set()
     try:
         assert proc.stdout.readline() == b"up\n"
         for i in range(3):
