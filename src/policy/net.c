@@ -70,7 +70,8 @@ int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e
 		return err_set(e, ERR_POLICY, -EPERM,
 			       "%s: a project that is not trusted can't allow '%s'", r->origin,
 			       r->text);
-	if (p->n == LIMIT_NET_RULES)
+	/* what was changed in a run must find a place beside whatever rules it is given later */
+	if (p->n >= LIMIT_NET_RULES + (r->layer == POLICY_LIVE ? LIMIT_NET_LIVE : 0))
 		return err_set(e, ERR_POLICY, -E2BIG, "more than %d network rules",
 			       LIMIT_NET_RULES);
 	if (p->n == p->size) {
@@ -294,4 +295,19 @@ int net_policy_quota(const struct net_policy *p, const struct net_request *q)
 			return (int)i;
 	}
 	return -1;
+}
+
+bool net_policy_handed(const struct net_policy *p, const struct net_request *q)
+{
+	struct ask ask;
+	size_t i;
+
+	if (!q->host && !q->addr)
+		return false;
+	ask = q->host ? ask_name(q) : ask_addr(q, q->addr, false);
+	for (i = 0; i < p->n_handed; i++) {
+		if (covers(&p->handed[i], &ask))
+			return true;
+	}
+	return false;
 }

@@ -5,6 +5,7 @@
  *  2. net_rule_parse(), net_policy_add()   collect rules
  *  3. net_policy_judge()                   whether a sandbox may reach a name or an address, and which rule says so
  *  4. net_policy_judge_answer()            whether an address that an allowed name has may be dialled for it
+ *  5. net_policy_pack()                    all of it as bytes, for another process
  */
 #ifndef BAILEY_POLICY_NET_H
 #define BAILEY_POLICY_NET_H
@@ -120,6 +121,9 @@ struct net_policy {
 	unsigned int most_specific; /* a bit for each layer that asks for it */
 	struct net_quota *quotas;   /* the first that covers a connection counts */
 	size_t n_quotas;
+	struct net_rule *
+		handed; /* what they cover is dialled by a proxy at a unix socket; whether they allow is no matter */
+	size_t n_handed;
 };
 
 struct net_request {
@@ -158,7 +162,7 @@ int net_rule_parse(struct net_rule *ret, const char *text, bool allow, bool cidr
 		   enum policy_layer layer, const char *origin, const char *reason, struct arena *a,
 		   struct err *e);
 
-/** net_policy_add() - add a rule (copied; strings borrowed). Return: 0, -E2BIG past LIMIT_NET_RULES, -EPERM for a grant of an untrusted layer, -ENOMEM. */
+/** net_policy_add() - add a rule (copied; strings borrowed). Return: 0, -E2BIG past LIMIT_NET_RULES (and LIMIT_NET_LIVE of those), -EPERM for a grant of an untrusted layer, -ENOMEM. */
 int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e);
 
 /** net_policy_preset() - "closed", "balanced", "open-minus-private": add its rules and mode in the built-in layer. Return: 0, -ENOENT, or as net_policy_add(). */
@@ -177,6 +181,19 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 
 /** net_policy_quota() - the quota of a connection. Return: its number, or -1. */
 int net_policy_quota(const struct net_policy *p, const struct net_request *q);
+
+/** net_policy_handed() - whether a connection is for the proxy at the unix socket. */
+bool net_policy_handed(const struct net_policy *p, const struct net_request *q);
+
+/** net_policy_pack() - append mode, rules and what is handed on; no quotas. @b: b->failed when a string is too long, or memory */
+void net_policy_pack(const struct net_policy *p, struct buf *b);
+
+/**
+ * net_policy_unpack() - the same policy again, made anew.
+ * @ret: initialised; its arena owns what is made, also when this fails
+ * Return: 0, -EBADMSG: it is none, -ENOMEM, or as net_policy_add(), with @e.
+ */
+int net_policy_unpack(struct net_policy *ret, const void *p, size_t n, struct err *e);
 
 /** net_verdict_text() - append why, and how to change it: "denied: no rule allows it; --allow-host example.org" */
 void net_verdict_text(const struct net_policy *p, const struct net_request *q,

@@ -3,12 +3,15 @@
 #ifndef BAILEY_UTIL_LIMITS_H
 #define BAILEY_UTIL_LIMITS_H
 
-#define LIMIT_PATH 4096      /* bytes of a path, with the NUL (PATH_MAX) */
-#define LIMIT_RULES 4096     /* rules of one policy */
-#define LIMIT_NET_RULES 4096 /* network rules of one run */
-#define LIMIT_NET_QUOTAS 64  /* budgets and rates of one run */
-#define LIMIT_NET_REASON 200 /* bytes of the reason of one */
-#define LIMIT_OPS 4096       /* operations of one mount plan */
+#define LIMIT_PATH 4096       /* bytes of a path, with the NUL (PATH_MAX) */
+#define LIMIT_RULES 4096      /* rules of one policy */
+#define LIMIT_NET_RULES 4096  /* network rules of one run */
+#define LIMIT_NET_LIVE 1024   /* beyond these, changes while it lives: GATEWAY_LIVE holds fewer */
+#define LIMIT_NET_QUOTAS 64   /* budgets and rates of one run */
+#define LIMIT_NET_REASON 200  /* bytes of the reason of one */
+#define LIMIT_NET_HANDED 1024 /* names that one run hands to a proxy at a socket */
+#define LIMIT_NET_PACK (8u << 20) /* bytes of all rules of one run, on their way to its gateway */
+#define LIMIT_OPS 4096            /* operations of one mount plan */
 #define LIMIT_WORKSPACES 64
 #define LIMIT_OVERLAYS 64     /* overlays that show host trees; what is left stays a bind */
 #define LIMIT_OVERLAY_DEPTH 4 /* how deep a directory with mounts below is taken apart */
