@@ -110,8 +110,8 @@ void conn_wait_a_little(struct gateway *g, struct conn *c)
 
 static const char *via_name(enum conn_via via)
 {
-	static const char *const names[] = { "captured", "connect", "http",
-					     "socks",    "dns",     "published" };
+	static const char *const names[] = { "captured", "connect",   "http",    "socks",
+					     "dns",      "published", "external" };
 
 	return names[via];
 }
@@ -163,7 +163,7 @@ void conn_log(struct gateway *g, struct conn *c, const char *event, const char *
 		ev.sent = c->up.bytes;
 		ev.received = c->down.bytes;
 		ev.ms = g->now - c->began;
-		if (c->via != VIA_PUBLISHED)
+		if (!conn_trusted(c))
 			ev.spoken = spoken(c);
 	}
 	(void)audit_write(&g->audit, &ev);
@@ -266,6 +266,11 @@ void conn_fail(struct gateway *g, struct conn *c, int status, const char *why)
 	refuse(g, c, status, why);
 }
 
+bool conn_trusted(const struct conn *c)
+{
+	return c->via == VIA_PUBLISHED || c->via == VIA_EXTERNAL;
+}
+
 bool conn_local(const struct conn *c)
 {
 	return strcmp(c->host, NET_HOST_LOCAL) == 0;
@@ -294,8 +299,9 @@ bool conn_judge(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
 
-	if (c->via == VIA_PUBLISHED)
-		return c->verdict.allowed = true; /* whoever published it has decided */
+	if (conn_trusted(c))
+		return c->verdict.allowed =
+			       true; /* whoever published it, or gave that proxy, has decided */
 	c->verdict = net_policy_judge(&g->policy, &q);
 	if (conn_local(c)) /* no mode, and no yes of a human, opens the host itself */
 		return c->verdict.allowed && judge_local(g, c);
@@ -316,6 +322,8 @@ void conn_refuse_by_rule(struct gateway *g, struct conn *c)
 	if (!c->verdict.rule && c->verdict.cls == NET_CLASS_PUBLIC && !conn_local(c) &&
 	    (*c->host || !own_has(g->own, &c->addr)))
 		c->lacks = LACKS_RULE;
+	if (c->refused == GATEWAY_OTHERWISE)
+		c->refused = c->verdict.rule ? GATEWAY_BY_RULE : GATEWAY_NO_RULE;
 	conn_refuse(g, c, b.failed || !b.data ? "denied" : b.data);
 	buf_done(&b);
 }
@@ -452,8 +460,22 @@ void conn_published(struct gateway *g, int listener, uint16_t port)
 	}
 }
 
+/* To the proxy of the host that stands in the place of ours. */
+static void external(struct gateway *g, struct conn *c, uint16_t port)
+{
+	c->via = VIA_EXTERNAL;
+	c->port = port;
+	c->addrs[0] = (struct net_addr){ { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } };
+	c->addrs[1] = (struct net_addr){ { [15] = 1 } };
+	c->n_addrs = 2;
+	conn_dial(g, c);
+}
+
 void conn_accept(struct gateway *g, int listener, enum conn_via via)
 {
+	uint16_t port = via == VIA_HTTP  ? g->setup->external_http :
+			via == VIA_SOCKS ? g->setup->external_socks :
+					   0;
 	bool more = true;
 	int i;
 
@@ -462,6 +484,8 @@ void conn_accept(struct gateway *g, int listener, enum conn_via via)
 
 		if (c && via == VIA_CAPTURED)
 			captured(g, c);
+		else if (c && port)
+			external(g, c, port);
 		if (c && c->state != CONN_DEAD)
 			conn_step(g, c);
 	}
@@ -501,8 +525,7 @@ static bool still_allowed(struct gateway *g, struct conn *c)
 
 	if (!conn_judge(g, c))
 		return false;
-	if (!*c->host || c->state == CONN_RESOLVE || c->proxy || conn_local(c) ||
-	    c->via == VIA_PUBLISHED)
+	if (!*c->host || c->state == CONN_RESOLVE || c->proxy || conn_local(c) || conn_trusted(c))
 		return true;
 	v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &c->addr);
 	if (!v.allowed)

@@ -32,7 +32,15 @@ enum conn_state {
 	CONN_DEAD
 };
 
-enum conn_via { VIA_CAPTURED, VIA_CONNECT, VIA_HTTP, VIA_SOCKS, VIA_DNS, VIA_PUBLISHED };
+enum conn_via {
+	VIA_CAPTURED,
+	VIA_CONNECT,
+	VIA_HTTP,
+	VIA_SOCKS,
+	VIA_DNS,
+	VIA_PUBLISHED,
+	VIA_EXTERNAL /* what another proxy filters */
+};
 
 /* What the client's bytes were found to be. */
 enum conn_talk {
@@ -105,6 +113,7 @@ struct conn {
 	uint64_t ticket;                    /* of the resolver, or 0 */
 	void *question;                     /* of a name server's client (answer.c), or NULL */
 	const struct upstream_proxy *proxy; /* that dials, or NULL */
+	uint64_t line;                      /* of the question to the supervisor, or 0 */
 	unsigned int ask; /* the number of the question to a human; one for all that want the same */
 	bool granted;     /* that human said yes, once */
 	uint64_t began, deadline; /* ms */
@@ -120,6 +129,8 @@ struct conn {
 	bool log_open;        /* and that line is still to be written */
 	unsigned int stage;   /* of SOCKS: greeting, password, request */
 	unsigned int refusal; /* enum socks_status */
+	bool password;        /* a client of SOCKS that has one to offer */
+	enum gateway_refusal refused;
 };
 
 /** conn_accept() - take connections of a listener until there are none. */
@@ -152,6 +163,12 @@ void conn_on_server(struct gateway *g, struct watch *w, uint32_t events);
 /** conn_queue() - there is more to do than this turn allows; conn_wait_a_little(): not before some milliseconds. */
 void conn_queue(struct gateway *g, struct conn *c);
 void conn_wait_a_little(struct gateway *g, struct conn *c);
+
+/** conn_dialled_by() - the supervisor has connected @fd, which becomes ours. */
+void conn_dialled_by(struct gateway *g, struct conn *c, int fd);
+
+/** conn_trusted() - whether others decide about it: nothing of it is judged or looked at. */
+bool conn_trusted(const struct conn *c);
 
 /** conn_pipe_put() - the flow needs its pipe no more. */
 void conn_pipe_put(struct gateway *g, struct flow *f);

@@ -14,6 +14,7 @@
 #include "conn.h"
 #include "control.h"
 #include "door.h"
+#include "line.h"
 
 #define RESOLVE_MS 20000
 #define DIAL_MS 30000 /* one address; less where there are more */
@@ -38,7 +39,7 @@ void conn_opened(struct gateway *g, struct conn *c)
 	c->logged = true;
 	c->log_open = !g->setup->audit_required;
 	proxy_opened(g, c);
-	if (c->via == VIA_PUBLISHED) {
+	if (conn_trusted(c)) {
 		c->talk = TALK_OPAQUE;
 		c->up.open = c->down.open = true;
 		c->deadline = 0;
@@ -56,10 +57,23 @@ void conn_failed(struct gateway *g, struct conn *c, const char *why)
 static void opened(struct gateway *g, struct conn *c)
 {
 	c->server.writable = c->server.readable = true;
-	if (c->proxy)
+	if (c->proxy && !(c->proxy == &g->handed && c->via == VIA_HTTP))
 		tunnel_begin(g, c);
 	else
-		conn_opened(g, c);
+		conn_opened(g,
+			    c); /* the server; or a proxy, for a request that is written for one */
+}
+
+void conn_dialled_by(struct gateway *g, struct conn *c, int fd)
+{
+	c->server.watch = (struct watch){ .fd = fd, .on = conn_on_server };
+	if (gw_watch(g, &c->server.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
+		gw_close(&c->server.watch);
+		conn_fail(g, c, 502, strerror(ENOMEM));
+		return;
+	}
+	opened(g, c);
+	conn_queue(g, c);
 }
 
 void conn_dial(struct gateway *g, struct conn *c)
@@ -170,9 +184,11 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 		return;
 	}
 	if (own) {
+		c->refused = GATEWAY_OWN_ADDRESS;
 		conn_refuse(g, c, GW_OWN);
 		return;
 	}
+	c->refused = GATEWAY_ADDRESS;
 	c->verdict = worst;
 	conn_refuse_by_rule(g, c);
 }
@@ -224,6 +240,32 @@ void conn_answer(struct gateway *g, unsigned int n, bool yes, const char *why)
 	}
 }
 
+/* Whoever is at the unix socket dials, or nobody does. */
+static void hand_on(struct gateway *g, struct conn *c)
+{
+	int r;
+
+	c->proxy = &g->handed;
+	c->target = c->addr;
+	c->state = CONN_DIAL;
+	c->deadline = g->now + DIAL_MS;
+	r = line_dial(g, c);
+	if (r < 0)
+		conn_fail(g, c, 503, strerror(-r));
+}
+
+static const struct upstream_proxy *find_proxy(const struct gateway *g, const struct conn *c)
+{
+	bool tls = c->via != VIA_HTTP;
+
+	if (c->via == VIA_CAPTURED && g->external.port)
+		return &g->external;
+	/* nobody knows what is in a tunnel yet; to port 80 it is plain HTTP, as a rule, and has that proxy when there is no other */
+	if (tls && c->port == 80 && (c->via == VIA_CAPTURED || !g->upstream.https.port))
+		tls = false;
+	return upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port, tls);
+}
+
 void conn_connect(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
@@ -251,8 +293,11 @@ void conn_connect(struct gateway *g, struct conn *c)
 		conn_refuse(g, c, "new names under a wildcard come too fast, or are too long");
 		return;
 	}
-	c->proxy = upstream_for(&g->upstream, *c->host ? c->host : NULL, &c->addr, c->port,
-				c->port != 80);
+	if (net_policy_handed(&g->policy, &q)) {
+		hand_on(g, c);
+		return;
+	}
+	c->proxy = find_proxy(g, c);
 	if (!c->proxy && !*c->host && gw_own(g, &c->addr, c->port, NET_TCP)) {
 		conn_refuse(g, c, GW_OWN);
 		return;

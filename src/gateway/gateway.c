@@ -22,8 +22,10 @@
 #include "conn.h"
 #include "control.h"
 #include "gw.h"
+#include "line.h"
 #include "own.h"
 #include "quota.h"
+#include "rules.h"
 #include "udp.h"
 
 #define EVENTS 64
@@ -33,7 +35,6 @@
 #define FDS_OTHERS                                                               \
 	(LIMIT_DNS_TRIES + LIMIT_UDP_PLACES + LIMIT_UDP_FLOWS + 2 * PIPES_IDLE + \
 	 GATEWAY_PUBLISHED + 48)
-#define ARENA (4u << 20)
 
 int gw_watch(struct gateway *g, struct watch *w, uint32_t events)
 {
@@ -284,14 +285,6 @@ static void on_control(struct gateway *g, struct watch *w, uint32_t events)
 	control_accept(g);
 }
 
-static void on_alive(struct gateway *g, struct watch *w, uint32_t events)
-{
-	(void)w;
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR |
-		      EPOLLRDHUP)) /* it says nothing, so what comes is its end */
-		g->over = true;
-}
-
 /* --- the loop --- */
 
 /* Connections that had more to do than one turn allows. */
@@ -397,64 +390,17 @@ static void loop(struct gateway *g)
 		go_on_slowly(g);
 		bury(g);
 		if (g->audit.failing && !g->unlogged)
-			g->unlogged = send(g->alive.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+			g->unlogged = line_unlogged(g);
 	}
 	while (g->live)
 		conn_close(g, g->live, true);
 	udp_end(g);
 	log_counted(g);
 	if (g->audit.failing && !g->unlogged)
-		(void)send(g->alive.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* its last words */
+		(void)line_unlogged(g); /* its last words */
 }
 
 /* --- the beginning --- */
-
-static const char *copy(struct arena *a, const char *s, bool *ret_failed)
-{
-	char *p = s ? arena_strdup(a, s) : NULL;
-
-	*ret_failed |= s && !p;
-	return p;
-}
-
-static void copy_rule(struct gateway *g, struct net_rule *rule, bool *ret_failed)
-{
-	rule->host = copy(&g->arena, rule->host, ret_failed);
-	rule->text = copy(&g->arena, rule->text, ret_failed);
-	rule->origin = copy(&g->arena, rule->origin, ret_failed);
-	rule->reason = copy(&g->arena, rule->reason, ret_failed);
-}
-
-/* Rules of our own: the caller's lie in memory that goes. */
-static int take_policy(struct gateway *g, struct err *e)
-{
-	const struct net_policy *from = g->setup->policy;
-	bool failed = false;
-	size_t i;
-	int r;
-
-	net_policy_init(&g->policy, &g->arena);
-	g->policy.mode = from->mode;
-	g->policy.most_specific = from->most_specific;
-	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
-	g->policy.quotas = arena_alloc(&g->arena, (from->n_quotas + 1) * sizeof(*from->quotas));
-	failed |= !g->policy.quotas;
-	for (i = 0; i < from->n_quotas && !failed; i++) {
-		g->policy.quotas[i] = from->quotas[i];
-		copy_rule(g, &g->policy.quotas[i].rule, &failed);
-	}
-	g->policy.n_quotas = from->n_quotas;
-	for (i = 0; i < from->n; i++) {
-		struct net_rule rule = from->rules[i];
-
-		copy_rule(g, &rule, &failed);
-		r = failed ? err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory for rules") :
-			     net_policy_add(&g->policy, &rule, e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 static int take_memory(struct gateway *g, struct err *e)
 {
@@ -514,13 +460,17 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "gateway: descriptors");
 	confine_memory();
-	r = take_policy(g, e);
+	r = rules_begin(g, e);
 	if (r == 0)
 		r = take_memory(g, e);
 	if (r < 0)
 		return r;
 	if (s->upstream)
 		g->upstream = *s->upstream;
+	g->external = (struct upstream_proxy){
+		.addr = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
+		.port = s->external_http
+	};
 	if (s->forget)
 		(void)munmap(s->forget, s->n_forget); /* of our own address space */
 	r = audit_begin(&g->audit, s->log, s->head);
@@ -560,13 +510,13 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	if (r == 0)
 		r = listen_to(g, &g->control, s->control, on_control, e);
 	if (r == 0)
-		r = listen_to(g, &g->alive, s->alive, on_alive, e);
+		r = listen_to(g, &g->alive, s->alive, line_event, e);
 	return r < 0 ? r : confine(s->uid, s->gid, e);
 }
 
 static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tell)
 {
-	struct gateway g = { .arena = ARENA_INIT(ARENA) };
+	struct gateway g = { .arena = ARENA_INIT(RULES_ARENA) };
 	struct gateway_setup own = *s; /* it may lie in memory that goes */
 	struct err e = ERR_INIT;
 	sigset_t all;

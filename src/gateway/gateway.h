@@ -6,6 +6,7 @@
  *  3. dns.h, hello.h, socks.h   the pure parsers of what hostile programs send
  *  4. names.h           the addresses that allowed names have inside
  *  5. audit.h           every decision, in a chain of lines
+ *  6. struct gateway_message   what is said to it while it lives: new rules
  */
 #ifndef BAILEY_GATEWAY_H
 #define BAILEY_GATEWAY_H
@@ -44,6 +45,47 @@ struct gateway_kept *gateway_kept_new(void);
 /** gateway_kept_free() - Return: NULL. */
 struct gateway_kept *gateway_kept_free(struct gateway_kept *k);
 
+/* Why something is refused, as far as clients of the proxies are told. */
+enum gateway_refusal {
+	GATEWAY_OTHERWISE,   /* what was said, a budget … */
+	GATEWAY_BY_RULE,     /* a rule denies it */
+	GATEWAY_NO_RULE,     /* none allows it */
+	GATEWAY_ADDRESS,     /* an address that an allowed name has */
+	GATEWAY_OWN_ADDRESS, /* the same, of the host itself */
+	GATEWAY_REFUSAL_NUM
+};
+
+/* In each, "{host}" and "{reason}" are replaced. */
+struct gateway_words {
+	const char *phrase; /* of the status line that answers CONNECT; NULL: "Forbidden" */
+	const char *header; /* a whole line */
+	const char *body;   /* NULL: the reason */
+	const char *reason; /* where the rule gives none; NULL: our own words */
+};
+
+/* How refusals are worded: a front whose clients expect other words than ours has a table of them. */
+struct gateway_style {
+	struct gateway_words words[GATEWAY_REFUSAL_NUM];
+	const char
+		*classes[NET_CLASS_NUM]; /* the reason: what kind of address it is; each is given */
+	const char *listed, *own; /* the same: an address that a rule denies; one of the host's */
+	bool ssh; /* who connects to a port 22 that a rule denies is told by a message of SSH */
+};
+
+/* What supervisor and gateway say to each other over the line that shows either that the other lives. */
+enum gateway_word {
+	GATEWAY_RULES = 1, /* to the gateway, with a file of net_policy_pack(): these hold now */
+	GATEWAY_DIAL,      /* to the supervisor: connect to the unix socket */
+	GATEWAY_DIALLED,   /* to the gateway: the answer, with a socket, or an error */
+	GATEWAY_UNLOGGED   /* to the supervisor, once: the log can't be written */
+};
+
+struct gateway_message {
+	uint32_t word;   /* enum gateway_word */
+	int32_t error;   /* of GATEWAY_DIALLED: an errno, or 0 */
+	uint64_t ticket; /* of GATEWAY_DIAL; its answer has the same */
+};
+
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
 struct gateway_setup {
 	int tcp; /* listeners inside (jail.h, enum jail_net) */
@@ -56,13 +98,19 @@ struct gateway_setup {
 	size_t n_published;
 	int log[2]; /* of audit_open() */
 	int head;
-	int alive; /* hangs up when the supervisor has gone; a byte to it says, once, that the log can't be written */
-	bool v6;             /* the sandbox has IPv6 */
-	bool ask;            /* what no rule speaks of is asked about, over the control socket */
+	int alive; /* of struct gateway_message (SOCK_SEQPACKET, not blocking); hangs up when the supervisor has gone */
+	bool v6;   /* the sandbox has IPv6 */
+	bool ask;  /* what no rule speaks of is asked about, over the control socket */
 	bool audit_required; /* nothing is opened whose line can't be written */
 	uid_t owner;         /* who may control it */
 	struct gateway_kept *kept;
 	const struct upstream *upstream; /* the caller's own proxies, or NULL */
+	/*
+	 * Proxies on the loopback of the host that filter in our place, or 0: what comes to ours goes to them, as it is. With one for HTTP, what is captured and
+	 * allowed here is dialled by it.
+	 */
+	uint16_t external_http, external_socks;
+	const struct gateway_style *style; /* NULL: our own words; in memory that stays */
 	const struct net_policy *policy;
 	const char *id;
 	uid_t uid; /* whom to become, or -1 */

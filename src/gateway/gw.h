@@ -45,7 +45,10 @@ struct gateway {
 	struct resolver *resolver;
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
 	struct upstream upstream;             /* a copy */
-	int own;                              /* of own.h */
+	struct upstream_proxy external,
+		handed; /* the host's own HTTP proxy; whoever is at the unix socket */
+	uint64_t lines; /* questions to the supervisor so far */
+	int own;        /* of own.h */
 	struct names names;
 	struct audit audit;
 	struct quotas *quotas;

@@ -15,6 +15,8 @@
 #include "answer.h"
 #include "conn.h"
 #include "socks.h"
+#include "ssh.h"
+#include "style.h"
 
 static char scratch[HTTP_HEAD_MAX]; /* one process, one loop */
 
@@ -55,11 +57,28 @@ static bool wait_for_more(struct gateway *g, struct conn *c)
 	return false;
 }
 
+/* In the words of a front. */
+static void answer_in_style(struct gateway *g, struct conn *c, const char *why)
+{
+	struct buf b = BUF_INIT(4096);
+
+	style_http(g, c, why, &b);
+	if (b.failed)
+		conn_close(g, c, true);
+	else
+		conn_say(g, c, b.data, b.len, true);
+	buf_done(&b);
+}
+
 static void answer_text(struct gateway *g, struct conn *c, int status, const char *why)
 {
 	char text[1536], line[1100];
 	int n, len = snprintf(line, sizeof(line), "bailey: %.1000s\n", why);
 
+	if (status == 403 && g->setup->style) {
+		answer_in_style(g, c, why);
+		return;
+	}
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
 		     "Content-Length: %d\r\nConnection: close\r\n%s\r\n%s",
@@ -83,9 +102,10 @@ static int set_target(struct conn *c, const struct http_target *t, uint16_t port
 static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h,
 		    const struct http_target *t)
 {
-	struct buf b = BUF_INIT(CHUNK);
+	struct buf b = BUF_INIT(CHUNK), full = BUF_INIT(CHUNK);
+	const struct net_request q = conn_request(c);
 	struct http_slice path = t->path.len > 0 ? t->path : http_slice("/");
-	char host[NET_HOST_MAX + 16];
+	char host[NET_HOST_MAX + 16], addr[NET_ADDR_TEXT];
 	size_t i;
 	bool fits;
 
@@ -94,7 +114,22 @@ static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h
 		       t->bracketed ? "]" : "", t->port);
 	if (conn_local(c)) /* as in look.c */
 		(void)snprintf(host, sizeof(host), "localhost:%u", c->port);
-	http_write_request(&b, h->method, path);
+	if (net_policy_handed(&g->policy, &q)) {
+		/* for a proxy, and in our spelling: it must not read another name than we did */
+		net_addr_text(&c->addr, addr);
+		(void)snprintf(host, sizeof(host),
+			       t->bracketed && t->port ? "[%s]:%u" :
+			       t->bracketed            ? "[%s]" :
+			       t->port                 ? "%s:%u" :
+							 "%s",
+			       *c->host ? c->host : addr, t->port);
+		buf_puts(&full, "http://");
+		buf_puts(&full, host);
+		buf_add(&full, path.p, path.len);
+		path = (struct http_slice){ full.data, full.len };
+	}
+	if (!full.failed)
+		http_write_request(&b, h->method, path);
 	http_write_field(&b, "Host", http_slice(host));
 	for (i = 0; i < h->n; i++) {
 		if (!http_hop_by_hop(h, i) && !http_is(h->fields[i].name, "host") &&
@@ -104,12 +139,13 @@ static bool rewrite(struct gateway *g, struct conn *c, const struct http_head *h
 	http_write_framing(&b, h);
 	http_write_field(&b, "Connection", http_slice("close"));
 	http_write_end(&b);
-	fits = !b.failed && b.len <= CHUNK && conn_chunk(g, &c->in);
+	fits = !b.failed && !full.failed && b.len <= CHUNK && conn_chunk(g, &c->in);
 	if (fits) {
 		memcpy(c->in->b, b.data, b.len);
 		c->in->n = c->in->ok = b.len;
 	}
 	buf_done(&b);
+	buf_done(&full);
 	return fits;
 }
 
@@ -218,6 +254,7 @@ static bool socks_step(struct gateway *g, struct conn *c)
 		conn_say(g, c, welcome, sizeof(welcome), false);
 		c->stage = 2;
 	} else if (has_none || has_password) {
+		c->password = has_password;
 		conn_say(g, c, has_none ? none : password, sizeof(none), false);
 		c->stage = has_none ? 2 : 1;
 	} else {
@@ -249,6 +286,25 @@ void proxy_opened(struct gateway *g, struct conn *c)
 		c->down.open = true;
 }
 
+/* SSH clients print what a server says when it hangs up; of a refusal by SOCKS, and of a reset, they know nothing to say. */
+static bool refuse_by_ssh(struct gateway *g, struct conn *c, const char *why)
+{
+	unsigned char text[SSH_REFUSAL], reply[SOCKS_REPLY];
+	struct buf reason = BUF_INIT(1024);
+
+	if (!g->setup->style || !g->setup->style->ssh || c->port != 22 ||
+	    c->refused != GATEWAY_BY_RULE ||
+	    !(c->via == VIA_CAPTURED || (c->via == VIA_SOCKS && !c->password)))
+		return false;
+	style_reason(g, c, why, &reason);
+	if (c->via == VIA_SOCKS)
+		conn_say(g, c, reply, socks_reply(SOCKS_OK, reply), false);
+	conn_say(g, c, text, ssh_refusal(reason.failed || !reason.data ? "" : reason.data, text),
+		 true);
+	buf_done(&reason);
+	return true;
+}
+
 bool proxy_refused(struct gateway *g, struct conn *c, int status, const char *why)
 {
 	unsigned char reply[SOCKS_REPLY];
@@ -257,6 +313,8 @@ bool proxy_refused(struct gateway *g, struct conn *c, int status, const char *wh
 			      c->refusal    ? (enum socks_status)c->refusal :
 					      SOCKS_FAILURE;
 
+	if (status == 403 && refuse_by_ssh(g, c, why))
+		return true;
 	if (c->via == VIA_SOCKS) {
 		conn_say(g, c, reply, socks_reply(s, reply), true);
 		return true;

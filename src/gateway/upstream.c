@@ -83,8 +83,8 @@ static bool parse_authority(const char *p, size_t n, uint16_t port, struct upstr
 }
 
 /* [http://][USER[:PASSWORD]@]HOST[:PORT][/] */
-static int parse_proxy(struct upstream_proxy *ret, const char *name, const char *text,
-		       struct err *e)
+int upstream_proxy_parse(struct upstream_proxy *ret, const char *name, const char *text,
+			 struct err *e)
 {
 	struct upstream_proxy p = { .port = 0 };
 	char user[256];
@@ -130,7 +130,7 @@ static int parse_proxy(struct upstream_proxy *ret, const char *name, const char 
 }
 
 /* What can't be read is no reason to go without a proxy: it is passed over, as curl does. */
-static void parse_no(struct upstream *u, const char *text)
+void upstream_no_parse(struct upstream *u, const char *text)
 {
 	while (text && *text && u->n < UPSTREAM_NO) {
 		size_t n = strcspn(text, ", \t"), name;
@@ -145,7 +145,9 @@ static void parse_no(struct upstream *u, const char *text)
 			;
 		slash = memchr(p, '/', n);
 		name = slash ? (size_t)(slash - p) : n;
-		if (n == 0 || !parse_authority(p, name, 0, &one))
+		/* an address of IPv6 has colons of its own */
+		if (n == 0 ||
+		    (!net_addr_parse(&one.addr, p, name) && !parse_authority(p, name, 0, &one)))
 			continue;
 		if (slash && *one.host)
 			continue;
@@ -172,11 +174,11 @@ int upstream_parse(struct upstream *ret, const char *http, const char *https, co
 	int r;
 
 	*ret = (struct upstream){ .never = false };
-	r = parse_proxy(&ret->http, "HTTP_PROXY", http, e);
+	r = upstream_proxy_parse(&ret->http, "HTTP_PROXY", http, e);
 	if (r == 0)
-		r = parse_proxy(&ret->https, "HTTPS_PROXY", https, e);
+		r = upstream_proxy_parse(&ret->https, "HTTPS_PROXY", https, e);
 	if (r == 0)
-		parse_no(ret, no);
+		upstream_no_parse(ret, no);
 	return r;
 }
 
@@ -195,6 +197,8 @@ const struct upstream_proxy *upstream_for(const struct upstream *u, const char *
 
 	if (u->never || !p->port)
 		return NULL;
+	if (!host && net_addr_class(addr) == NET_CLASS_LOOPBACK)
+		return NULL; /* to a proxy elsewhere it would be another machine */
 	for (i = 0; i < u->n; i++) {
 		if (u->no[i].port && u->no[i].port != port)
 			continue;

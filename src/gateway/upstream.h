@@ -39,6 +39,18 @@ int upstream_parse(struct upstream *ret, const char *http, const char *https, co
 		   struct err *e);
 
 /**
+ * upstream_proxy_parse() - one proxy, [http://][USER[:PASSWORD]@]HOST[:PORT][/].
+ * @name: what it is called in messages
+ * @text: NULL or "": @ret stays as it is
+ * Return: 0, or -EINVAL with @e.
+ */
+int upstream_proxy_parse(struct upstream_proxy *ret, const char *name, const char *text,
+			 struct err *e);
+
+/** upstream_no_parse() - add the entries of a NO_PROXY. */
+void upstream_no_parse(struct upstream *u, const char *text);
+
+/**
  * upstream_for() - the proxy for a connection.
  * @host: canonical, or NULL: only @addr is known
  * @tls: as far as is known beforehand: port 443, and all that is no plain HTTP

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules of a gateway lie in memory of its own. When they are replaced while it lives, new memory is filled first, then all that points to a rule
+ * is judged again, then the old memory goes.
+ */
+#include "rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conn.h"
+#include "control.h"
+
+#define SAID_MAX 64u /* lines of the log about one change; more would push out what else happens */
+
+static const char *copy(struct arena *a, const char *s, bool *ret_failed)
+{
+	char *p = s ? arena_strdup(a, s) : NULL;
+
+	*ret_failed |= s && !p;
+	return p;
+}
+
+static void copy_rule(struct arena *a, struct net_rule *rule, bool *ret_failed)
+{
+	rule->host = copy(a, rule->host, ret_failed);
+	rule->text = copy(a, rule->text, ret_failed);
+	rule->origin = copy(a, rule->origin, ret_failed);
+	rule->reason = copy(a, rule->reason, ret_failed);
+}
+
+static int oom(struct err *e)
+{
+	return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory for rules");
+}
+
+/* A gateway's quotas are those of its start: what has been used of them is counted by their number. */
+static int copy_quotas(struct net_policy *to, const struct net_policy *from, struct err *e)
+{
+	bool failed = false;
+	size_t i;
+
+	to->quotas = arena_alloc(to->arena, (from->n_quotas + 1) * sizeof(*from->quotas));
+	if (!to->quotas)
+		return oom(e);
+	for (i = 0; i < from->n_quotas; i++) {
+		to->quotas[i] = from->quotas[i];
+		copy_rule(to->arena, &to->quotas[i].rule, &failed);
+	}
+	to->n_quotas = from->n_quotas;
+	return failed ? oom(e) : 0;
+}
+
+static int copy_handed(struct net_policy *to, const struct net_policy *from, struct err *e)
+{
+	bool failed = false;
+	size_t i;
+
+	to->handed = arena_alloc(to->arena, (from->n_handed + 1) * sizeof(*from->handed));
+	if (!to->handed)
+		return oom(e);
+	for (i = 0; i < from->n_handed; i++) {
+		to->handed[i] = from->handed[i];
+		copy_rule(to->arena, &to->handed[i], &failed);
+	}
+	to->n_handed = from->n_handed;
+	return failed ? oom(e) : 0;
+}
+
+static int add_copy(struct net_policy *to, const struct net_rule *from, struct err *e)
+{
+	struct net_rule rule = *from;
+	bool failed = false;
+
+	copy_rule(to->arena, &rule, &failed);
+	return failed ? oom(e) : net_policy_add(to, &rule, e);
+}
+
+int rules_begin(struct gateway *g, struct err *e)
+{
+	const struct net_policy *from = g->setup->policy;
+	bool failed = false;
+	size_t i;
+	int r;
+
+	net_policy_init(&g->policy, &g->arena);
+	g->policy.mode = from->mode;
+	g->policy.most_specific = from->most_specific;
+	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
+	r = failed ? oom(e) : copy_quotas(&g->policy, from, e);
+	if (r == 0)
+		r = copy_handed(&g->policy, from, e);
+	for (i = 0; r == 0 && i < from->n; i++)
+		r = add_copy(&g->policy, &from->rules[i], e);
+	return r;
+}
+
+/* --- what changes --- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return !a == !b && (!a || strcmp(a, b) == 0);
+}
+
+static bool has(const struct net_policy *p, const struct net_rule *r)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *o = &p->rules[i];
+
+		if (o->allow == r->allow && o->layer == r->layer && o->proto == r->proto &&
+		    o->port == r->port && same_text(o->text, r->text) &&
+		    same_text(o->reason, r->reason))
+			return true;
+	}
+	return false;
+}
+
+/* Lines about rules of @p that are not in @other. @op: "remove", or NULL: what the rule says */
+static void log_some(struct gateway *g, const struct net_policy *p, const struct net_policy *other,
+		     const char *op, unsigned int *said)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+		struct audit_event ev = { .event = "change",
+					  .decision = op       ? op :
+						      r->allow ? "allow" :
+								 "deny",
+					  .rule = r->text,
+					  .origin = r->origin,
+					  .reason = r->reason };
+
+		if (!r->proto || has(other, r))
+			continue;
+		if (++*said <= SAID_MAX)
+			(void)audit_write(&g->audit, &ev); /* the next line counts it */
+	}
+}
+
+static void log_changes(struct gateway *g, const struct net_policy *next)
+{
+	struct audit_event more = { .event = "change", .decision = "more" };
+	unsigned int said = 0;
+	char text[64];
+
+	log_some(g, &g->policy, next, "remove", &said);
+	log_some(g, next, &g->policy, NULL, &said);
+	if (said > SAID_MAX) {
+		(void)snprintf(text, sizeof(text), "and %u rules more", said - SAID_MAX);
+		more.reason = text;
+		(void)audit_write(&g->audit, &more); /* the same */
+	}
+}
+
+/* What is not judged again, because it is not open yet or any more, must not point to a rule that goes. */
+static void forget_rules(struct gateway *g)
+{
+	struct conn *c;
+
+	for (c = g->live; c; c = c->next) {
+		if (c->state < CONN_RESOLVE || c->state > CONN_OPEN)
+			c->verdict.rule = NULL;
+	}
+}
+
+int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
+{
+	struct arena fresh = ARENA_INIT(RULES_ARENA), old;
+	struct net_policy next;
+	size_t i;
+	int r;
+
+	net_policy_init(&next, &fresh);
+	r = net_policy_unpack(&next, p, n, e);
+	if (r == 0)
+		r = copy_quotas(&next, &g->policy, e);
+	for (i = 0; r == 0 && i < g->policy.n; i++) {
+		const struct net_rule *rule = &g->policy.rules[i];
+
+		if (rule->layer == POLICY_LIVE && rule->proto)
+			r = add_copy(&next, rule, e);
+	}
+	if (r < 0) {
+		arena_done(&fresh);
+		return r;
+	}
+	log_changes(g, &next);
+	old = g->arena;
+	g->arena = fresh;
+	next.arena = &g->arena;
+	g->policy = next;
+	forget_rules(g);
+	control_changed(g);
+	arena_done(&old);
+	return 0;
+}
