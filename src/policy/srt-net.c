@@ -72,22 +72,61 @@ int srt_net_range(const char *entry, char *out)
 	return 0;
 }
 
+/* The code point of a valid sequence of @len bytes. */
+static uint32_t code_point(const unsigned char *s, size_t len)
+{
+	static const unsigned char first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	uint32_t c = s[0] & first[len];
+	size_t i;
+
+	for (i = 1; i < len; i++)
+		c = c << 6 | (s[i] & 0x3f);
+	return c;
+}
+
+/* What srt shows as a blank: it moves the cursor, or what stands beside it. */
+static bool is_unsafe(uint32_t c)
+{
+	static const struct {
+		uint32_t from, to;
+	} ranges[] = { { 0, 0x1f },         { 0x7f, 0x9f },     { 0xad, 0xad },
+		       { 0x61c, 0x61c },    { 0x200b, 0x200f }, { 0x2028, 0x202e },
+		       { 0x2060, 0x2064 },  { 0x2066, 0x2069 }, { 0xfeff, 0xfeff },
+		       { 0xe0000, 0xe007f } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		if (c >= ranges[i].from && c <= ranges[i].to)
+			return true;
+	}
+	return false;
+}
+
 void srt_net_reason(const char *text, char *out)
 {
-	size_t i, len, n = 0;
+	const unsigned char *s = (const unsigned char *)text;
+	bool blank = false; /* the last was no character to be shown */
+	size_t len, n = 0;
 
-	for (i = 0; text[i]; i += len ? len : 1) {
-		unsigned char c = (unsigned char)text[i];
-
-		len = buf_utf8_len((const unsigned char *)text + i);
-		if (n + (len ? len : 1) > LIMIT_NET_REASON)
-			break;
-		if (len == 0 || c < ' ' || c == 0x7f) {
-			out[n++] = ' ';
-		} else {
-			memcpy(out + n, text + i, len);
-			n += len;
+	for (; *s; s += len ? len : 1) {
+		len = buf_utf8_len(s);
+		if (*s == '<' || *s == '>')
+			continue;
+		if (len == 0 || is_unsafe(code_point(s, len))) {
+			if (!blank && n < LIMIT_NET_REASON)
+				out[n++] = ' ';
+			blank = true;
+			continue;
 		}
+		if (n + len > LIMIT_NET_REASON)
+			break;
+		memcpy(out + n, s, len);
+		n += len;
+		blank = false;
 	}
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
 	out[n] = '\0';
+	len = strspn(out, " ");
+	memmove(out, out + len, n - len + 1);
 }

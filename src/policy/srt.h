@@ -94,7 +94,7 @@ const char *srt_check_mach(const char *text);
 int srt_net_host(const char *entry, char *out);
 int srt_net_range(const char *entry, char *out);
 
-/** srt_net_reason() - @text as the reason of a rule: one line, not too long. @out: LIMIT_NET_REASON + 1 bytes */
+/** srt_net_reason() - @text as the reason of a rule: one line without what terminals obey, cut where it is too long. @out: LIMIT_NET_REASON + 1 bytes */
 void srt_net_reason(const char *text, char *out);
 
 /** srt_domain_covers() - whether every host that @pattern can be is one of @entry (a port in it does not count). */

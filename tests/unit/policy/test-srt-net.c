@@ -81,7 +81,11 @@ TEST(reasons)
 	srt_net_reason("plain", out);
 	CHECK_STR(out, "plain");
 	srt_net_reason("two\r\nlines\x7f\xff", out);
-	CHECK_STR(out, "two  lines  ");
+	CHECK_STR(out, "two lines");
+	srt_net_reason(" \x1b[1mb<c>\xc2\x85\xe2\x80\xae\n\xc3\xbc\xe2\x80\x93 ", out);
+	CHECK_STR(out, "[1mbc \xc3\xbc\xe2\x80\x93");
+	srt_net_reason("<\r\n>", out);
+	CHECK_STR(out, "");
 	memset(text, 'a', sizeof(text));
 	memcpy(text + 199, "\xc3\xbc", 3);
 	srt_net_reason(text, out);
