@@ -44,6 +44,17 @@ extern const struct command commands[];
 /** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
 const struct command *command_find(const char *name, struct err *e);
 
+struct run;
+
+/* Rules of a front. All of it is borrowed while it is used. */
+struct sandbox_network_rules {
+	const struct net_rule *rules; /* of layer POLICY_COMMAND */
+	size_t n;
+	struct net_rule *handed; /* what they cover goes to the proxy at the unix socket */
+	size_t n_handed;
+	const char *socket; /* absolute, or NULL */
+};
+
 /* A front: it starts from something else than the native built-in rules and environment (docs/adr/0020). */
 struct sandbox_front {
 	char **env;        /* of the command, whole */
@@ -52,7 +63,12 @@ struct sandbox_front {
 	int watch;         /* a descriptor that the supervisor's loop waits for, or -1 */
 	int (*on_watch)(void *arg, short revents, struct err *e);
 	void *arg;
-	struct loop_source *source; /* of watch, while the command runs */
+	struct loop_source *source;           /* of watch, while the command runs */
+	struct run *run;                      /* the same */
+	struct sandbox_network_rules network; /* handed and socket; its rules are values of options */
+	const struct upstream *upstream;      /* in the place of the caller's variables, or NULL */
+	uint16_t external_http, external_socks; /* as in struct gateway_setup */
+	const struct gateway_style *style;      /* the same */
 };
 
 /* What options say, unchecked. */

@@ -18,10 +18,12 @@
 #include "cli.h"
 #include "gateway/gateway.h"
 #include "settings.h"
+#include "steer.h"
 
 #define STARTS_MAX 8      /* of one run: a gateway that always dies is not begun for ever */
 #define END_MS 2000       /* in which it writes the ends of its connections */
 #define ABOUT_MAX 49152ul /* bytes of what is kept of a command line */
+#define LAST_WORDS 4096u  /* that are read when it has ended */
 #define SAID_MAX 5        /* refusals that the end of a run names */
 #define NOBODY 65534      /* whom root's gateway becomes where the sandbox has no block of ids */
 
@@ -56,6 +58,7 @@ struct egress {
 	pid_t door_pid;                                   /* 0: none */
 	unsigned int starts;
 	struct upstream upstream;
+	struct steer steer;
 	struct gateway_kept *kept; /* of a gateway that died, for the next */
 	struct ask *ask;
 };
@@ -181,7 +184,7 @@ static int open_log(struct egress *g, struct err *e)
 	return audit_open(g->own, g->heads, g->id, g->log, &g->head, e);
 }
 
-static int on_gone(void *arg, short revents, struct err *e);
+static int on_word(void *arg, short revents, struct err *e);
 
 static void close_pair(int pair[2])
 {
@@ -202,7 +205,7 @@ static int start(struct egress *g, struct err *e)
 		r = door_start(ns[JAIL_NS_USER], ns[JAIL_NS_NET], &g->door, &g->door_pid, e);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "gateway");
 	(void)getsockopt(net[JAIL_NET_TCP], SOL_SOCKET, SO_DOMAIN, &domain, &n); /* else: IPv4 */
 	setup = (struct gateway_setup){ .tcp = net[JAIL_NET_TCP],
@@ -218,11 +221,16 @@ static int start(struct egress *g, struct err *e)
 					.ask = s->ask,
 					.audit_required = s->audit_required,
 					.owner = geteuid(),
-					.policy = &s->net,
+					.policy = &g->steer.policy,
 					.id = g->id,
 					.uid = (uid_t)-1,
 					.gid = (gid_t)-1 };
 	setup.upstream = &g->upstream;
+	if (s->options->front) {
+		setup.external_http = s->options->front->external_http;
+		setup.external_socks = s->options->front->external_socks;
+		setup.style = s->options->front->style;
+	}
 	setup.kept = g->kept;
 	for (i = 0; i < s->n_published; i++)
 		setup.published[setup.n_published++] =
@@ -244,7 +252,7 @@ static int start(struct egress *g, struct err *e)
 	g->alive = pair[0];
 	g->starts++;
 	if (!g->gone)
-		g->gone = loop_add(&g->run->loop, g->alive, POLLIN, on_gone, g);
+		g->gone = loop_add(&g->run->loop, g->alive, POLLIN, on_word, g);
 	if (g->gone) {
 		g->gone->fd = g->alive;
 		g->gone->events = POLLIN;
@@ -317,32 +325,10 @@ static void reap(struct egress *g)
 	g->pid = 0;
 }
 
-/* What the gateway says of itself. Return: whether it was anything; else it may have ended. */
-static bool take_word(struct egress *g)
+static void end(struct egress *g)
 {
-	const struct sandbox *s = supervise_sandbox(g->run);
-	char word;
-	ssize_t n = recv(g->alive, &word, 1, MSG_DONTWAIT);
-
-	if (n == 1 && !g->unlogged) {
-		g->unlogged = true;
-		say("its log can't be written (is the disk full?)",
-		    s->audit_required ?
-			    "connections are refused until it can be again" :
-			    "connections go on without lines in it; the next line will count them");
-	}
-	return n == 1 || (n < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static int on_gone(void *arg, short revents, struct err *e)
-{
-	struct egress *g = arg;
-
-	(void)revents;
-	(void)e;
-	if (take_word(g))
-		return -EAGAIN;
-	g->gone->events = 0;
+	if (g->gone)
+		g->gone->events = 0;
 	cleanup_close(&g->alive);
 	g->alive = -1;
 	(void)kill(g->pid, SIGKILL); /* our child, not reaped yet */
@@ -355,7 +341,61 @@ static int on_gone(void *arg, short revents, struct err *e)
 		say("the gateway has ended too often", "there is no network any more");
 		egress_close(g->run);
 	}
+}
+
+static void say_unlogged(struct egress *g)
+{
+	if (!g->unlogged)
+		say("its log can't be written (is the disk full?)",
+		    supervise_sandbox(g->run)->audit_required ?
+			    "connections are refused until it can be again" :
+			    "connections go on without lines in it; the next line will count them");
+	g->unlogged = true;
+}
+
+/* What it says, or its end. */
+static int on_word(void *arg, short revents, struct err *e)
+{
+	struct egress *g = arg;
+	struct gateway_message m;
+	int r = steer_hear(g->alive, &m);
+
+	(void)revents;
+	(void)e;
+	if (r > 0 && m.word == GATEWAY_UNLOGGED)
+		say_unlogged(g);
+	else if (r < 0 || (r > 0 && !steer_answer(&g->steer, g->alive, &m)))
+		end(g);
 	return -EAGAIN;
+}
+
+/* Nothing is answered any more. */
+static void hear_last_words(struct egress *g)
+{
+	struct gateway_message m;
+	unsigned int i;
+
+	for (i = 0; i < LAST_WORDS && steer_hear(g->alive, &m) > 0; i++) {
+		if (m.word == GATEWAY_UNLOGGED)
+			say_unlogged(g);
+	}
+}
+
+int egress_change(struct run *run, const struct sandbox_network_rules *c, struct err *e)
+{
+	struct egress *g = run->egress;
+	int r;
+
+	if (!g)
+		return err_set(e, ERR_POLICY, -ENOTCONN, "this run has no network (%s)",
+			       supervise_sandbox(run)->net.mode_origin ?
+				       supervise_sandbox(run)->net.mode_origin :
+				       "no rule allows anything");
+	r = steer_change(&g->steer, supervise_sandbox(run), c, g->alive, e);
+	if (r != -EPIPE)
+		return r;
+	end(g); /* the next one begins with these rules */
+	return 0;
 }
 
 void egress_close(struct run *run)
@@ -417,6 +457,7 @@ static const char *either(const char *lower, const char *upper)
 int egress_begin(struct run *run, struct err *e)
 {
 	struct egress *g = calloc(1, sizeof(*g));
+	struct sandbox_front *front;
 	size_t i;
 	int r;
 
@@ -435,8 +476,14 @@ int egress_begin(struct run *run, struct err *e)
 	g->kept = gateway_kept_new();
 	if (!g->kept)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	r = upstream_parse(&g->upstream, either("http_proxy", NULL),
-			   either("https_proxy", "HTTPS_PROXY"), either("no_proxy", "NO_PROXY"), e);
+	front = supervise_sandbox(run)->options->front;
+	steer_begin(&g->steer, supervise_sandbox(run));
+	if (front && front->upstream)
+		g->upstream = *front->upstream;
+	r = front && front->upstream ? 0 :
+				       upstream_parse(&g->upstream, either("http_proxy", NULL),
+						      either("https_proxy", "HTTPS_PROXY"),
+						      either("no_proxy", "NO_PROXY"), e);
 	if (r < 0)
 		return r;
 	r = open_log(g, e);
@@ -455,6 +502,8 @@ int egress_begin(struct run *run, struct err *e)
 		return r;
 	if (supervise_sandbox(run)->ask)
 		g->ask = ask_begin(run, g->own);
+	if (front && front->source)
+		front->source->events = POLLIN; /* what it changes is there now */
 	return 0;
 }
 
@@ -561,7 +610,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 		(void)kill(g->pid, SIGKILL);
 	reap(g);
 	if (g->alive >= 0)
-		(void)take_word(g);
+		hear_last_words(g);
 	cleanup_close(&g->alive);
 	g->alive = -1;
 	ask_done(g->ask);
@@ -591,6 +640,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	cleanup_close(&g->head);
 	cleanup_close(&g->control);
 	cleanup_close(&g->own);
+	steer_done(&g->steer);
 	(void)gateway_kept_free(g->kept);
 	free(g);
 	run->egress = NULL;

@@ -29,6 +29,12 @@ extern const char egress_hosts[];
 /** egress_begin() - the sandbox has sent its sockets (jail->net). Return: 0 or negative errno with @e. */
 int egress_begin(struct run *run, struct err *e);
 
+/**
+ * egress_change() - the rules of the command's layer, and what is handed on, are those of @c from now on, for open connections, too.
+ * Return: 0; -ENOTCONN: the run has no gateway; or another negative errno with @e: nothing has changed.
+ */
+int egress_change(struct run *run, const struct sandbox_network_rules *c, struct err *e);
+
 /** egress_ready() - the sandbox is complete: where rules speak of datagrams to an address, its socket must be there soon. */
 void egress_ready(struct run *run);
 

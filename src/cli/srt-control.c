@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --control-fd: a line is a whole configuration. What can change while a command runs is the network policy; as long as there is no gateway, a line
- * is only checked, so that its writer learns what is wrong with it.
+ * --control-fd: a line is a whole configuration. What changes while a command runs is its network lists, deniedResolvedAddresses and mitmProxy; the rest of
+ * a line is checked, so that its writer learns what is wrong with it, and has no effect.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "srt.h"
+
+#define READS 80 /* of a turn: more than the longest line */
 
 int srt_control_check(const struct srt_control *c)
 {
@@ -35,30 +39,69 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
+/* A whole configuration. Return: 0 or negative errno with @e. */
+static int apply(const struct srt_control *c, struct srt *s, const char *text, size_t len,
+		 struct err *e)
+{
+	int r = srt_settings_read(&s->settings, s->source.path, text, len, s->arena, e);
+
+	if (r == 0)
+		r = srt_network(s, e);
+	if (r == 0)
+		r = srt_rules(s, e);
+	if (r == 0)
+		r = srt_handed(s, e);
+	return r == 0 ? egress_change(c->front->run, &s->network, e) : r;
+}
+
 static void take_line(struct srt_control *c, const char *text, size_t len)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	struct opt table[SANDBOX_OPTIONS];
+	struct sandbox_options o;
+	struct srt s = { .options = &o,
+			 .arena = &a,
+			 .cwd = c->srt->cwd,
+			 .home = c->srt->home,
+			 .debug = c->srt->debug,
+			 .control = true };
 	struct err e = ERR_INIT;
-	struct srt_settings s;
+	char name[32];
+	int r;
 
 	if (strspn(text, " \t\r") == len)
 		return;
-	if (srt_settings_read(&s, "control fd", text, len, &a, &e) < 0)
+	(void)snprintf(name, sizeof(name), "control fd %d", c->fd);
+	s.source = (struct opt_source){ .path = name, .base = s.cwd, .layer = POLICY_COMMAND };
+	sandbox_options(&o, table, ARRAY_SIZE(table));
+	r = apply(c, &s, text, len, &e);
+	if (r == -ENOTCONN)
+		say("Config on control fd %d has no effect: %s\n", c->fd, e.msg);
+	else if (r < 0)
 		say("Invalid config on control fd %d: ignored, previous config still in force (%s)\n",
 		    c->fd, e.msg);
+	else
+		srt_debug(&s, "Config updated from control fd");
+	sandbox_options_done(&o);
 	arena_done(&a);
 }
 
-int srt_control_read(void *arg, short revents, struct err *e)
+/* Whether there is something to read now: it may be a descriptor that waits, and it is not ours alone to change that. */
+static bool readable(int fd)
 {
-	struct srt_control *c = arg;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Return: whether there may be more. */
+static bool read_some(struct srt_control *c)
+{
 	char buf[4096], *nl;
 	ssize_t n = read(c->fd, buf, sizeof(buf));
 
-	(void)revents;
-	(void)e;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return -EAGAIN;
+		return false;
 	if (n < 0)
 		say("Error reading control fd %d: %s. The control channel is closed; no further updates will be applied.\n",
 		    c->fd, strerror(errno));
@@ -69,7 +112,7 @@ int srt_control_read(void *arg, short revents, struct err *e)
 		c->line.len = 0;
 		c->front->source->events = 0;
 		cleanup_close(&c->fd);
-		return -EAGAIN;
+		return false;
 	}
 	buf_add(&c->line, buf, (size_t)n);
 	while (!c->line.failed && c->line.len && (nl = memchr(c->line.data, '\n', c->line.len))) {
@@ -85,5 +128,18 @@ int srt_control_read(void *arg, short revents, struct err *e)
 		buf_done(&c->line);
 		c->line = (struct buf)BUF_INIT(LIMIT_POLICY_FILE + 1);
 	}
+	return true;
+}
+
+int srt_control_read(void *arg, short revents, struct err *e)
+{
+	struct srt_control *c = arg;
+	int i = 0;
+
+	(void)revents;
+	(void)e;
+	/* what has come whole counts before what the command does next; but a writer without end holds up nobody */
+	while (i++ < READS && read_some(c) && readable(c->fd))
+		;
 	return -EAGAIN;
 }

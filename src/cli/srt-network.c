@@ -4,6 +4,7 @@
  * by nothing and needs no denial: it is left out. A name that is not ASCII can be requested in its other form, so its denial is an error.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "srt.h"
@@ -73,10 +74,12 @@ static int hosts(struct srt *s, const struct json_node *list, bool allow, struct
 	return r;
 }
 
-/* An empty list is no network at all, and no proxy. */
 bool srt_has_network(const struct srt *s)
 {
-	return s->settings.network.allowed && s->settings.network.allowed->first;
+	const struct srt_network *n = &s->settings.network;
+
+	return (n->allowed && n->allowed->first) || s->control || n->http_proxy_port ||
+	       n->socks_proxy_port;
 }
 
 int srt_network(struct srt *s, struct err *e)
@@ -87,8 +90,8 @@ int srt_network(struct srt *s, struct err *e)
 	int r = hosts(s, n->allowed, true, e);
 
 	s->options->i_know = true; /* srt knows no public suffixes */
-	if (!srt_has_network(s))
-		s->options->network = "none";
+	/* a ceiling: whatever the machine's own policy opens, these lists are what there is */
+	s->options->network = srt_has_network(s) ? "deny" : "none";
 	if (r == 0)
 		r = hosts(s, n->denied, false, e);
 	for (k = n->denied_addresses ? n->denied_addresses->first : NULL; r == 0 && k;
@@ -100,5 +103,28 @@ int srt_network(struct srt *s, struct err *e)
 				s->source.path, k->line, k->column, k->text);
 		r = add(s, "deny-cidr", k, text, NULL, e);
 	}
+	return r;
+}
+
+int srt_rules(struct srt *s, struct err *e)
+{
+	const struct opt_list *l = &s->options->net;
+	struct net_rule *rules = arena_alloc(s->arena, (l->n + 1) * sizeof(*rules));
+	char origin[LIMIT_WHERE];
+	size_t i;
+	int r = rules ? 0 : sandbox_oom(e);
+
+	for (i = 0; r == 0 && i < l->n; i++) {
+		const struct opt_value *v = &l->v[i];
+		bool cidr = strcmp(v->opt->name, "deny-cidr") == 0;
+
+		(void)snprintf(origin, sizeof(origin), "%s:%u:%u", s->source.path, v->line,
+			       v->column);
+		r = net_rule_parse(&rules[i], v->value, strcmp(v->opt->name, "allow-host") == 0,
+				   cidr, /* risky= */ true, POLICY_COMMAND, origin, v->reason,
+				   s->arena, e);
+	}
+	s->network.rules = rules;
+	s->network.n = l->n;
 	return r;
 }

@@ -31,8 +31,8 @@ static const struct opt *options(void)
 		OPT_STRING(
 			"control-fd", &control, NULL, "N",
 			"Read updates of the settings from the descriptor N",
-			"Each line is a whole configuration. Only the network policy can change while a command runs, so in this release a "
-			"line is checked and has no effect."),
+			"Each line is a whole configuration. What changes while the command runs, for open connections, too, is its network "
+			"lists, deniedResolvedAddresses and mitmProxy. A bad line is reported and ignored."),
 		OPT_FLAG("version", &version, NULL,
 			 "Show the version of srt that this is like, and bailey's (-V)",
 			 "For example " SRT_VERSION "+bailey." BAILEY_VERSION "."),
@@ -244,8 +244,8 @@ static void say_missing(const struct srt *s)
 	const struct json_node *k;
 	bool mask = false;
 
-	if (n->http_proxy_port || n->socks_proxy_port)
-		say("bailey: srt: httpProxyPort and socksProxyPort are not used in this release: bailey's own proxies filter");
+	if (n->tls_terminate)
+		say("bailey: srt: tlsTerminate has no effect in this release: nothing looks inside TLS");
 	for (k = s->settings.credential_files ? s->settings.credential_files->first : NULL; k;
 	     k = k->next)
 		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;
@@ -259,7 +259,7 @@ static void say_missing(const struct srt *s)
 /* The run itself, with everything known. Return: exit status. */
 static int run(struct srt *s, char *const *argv, int control)
 {
-	struct srt_control c = { .fd = control, .line = BUF_INIT(LIMIT_POLICY_FILE + 1) };
+	struct srt_control c = { .fd = control, .line = BUF_INIT(LIMIT_POLICY_FILE + 1), .srt = s };
 	struct sandbox_front front = { .env = srt_env(s),
 				       .lawless = s->settings.fs_disabled,
 				       .live_sockets = s->settings.network.all_unix_sockets,
@@ -274,7 +274,8 @@ static int run(struct srt *s, char *const *argv, int control)
 	r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
 	if (r == 0)
 		r = srt_network(s, &e);
-
+	if (r == 0)
+		r = srt_routes(s, &front, &e);
 	c.front = &front;
 	s->options->front = &front;
 	if (r == 0) {
@@ -360,6 +361,7 @@ static int start(struct srt *s, const struct srt_words *w, struct err *e)
 	char cwd[LIMIT_PATH];
 	int r = load(s, w);
 
+	s->control = w->control >= 0;
 	if (r == 0)
 		r = keep_control(w);
 	if (r > 0)

@@ -4,7 +4,8 @@
  *  1. srt_words()      the command line, as srt reads it
  *  2. srt_policy()     settings into values of the option table
  *  3. srt_env()        the command's environment
- *  4. srt.c            joins them, and runs
+ *  4. srt_routes()     other proxies; srt_rules() rules, for a run that lives
+ *  5. srt.c            joins them, and runs
  */
 #ifndef BAILEY_CLI_SRT_H
 #define BAILEY_CLI_SRT_H
@@ -41,6 +42,9 @@ struct srt {
 	bool debug;
 	const char **roots; /* what is writable */
 	size_t n_roots;
+	bool control;                         /* settings may change while the command runs */
+	struct sandbox_network_rules network; /* handed and socket */
+	struct upstream upstream;
 };
 
 #define SRT_ROOTS 1024
@@ -58,8 +62,17 @@ int srt_denied_write(struct srt *s, const struct opt_source *source, const struc
 /** srt_network() - values of the network options that say what s->settings say. Return: as srt_policy(). */
 int srt_network(struct srt *s, struct err *e);
 
-/** srt_has_network() - whether some host is allowed; else there is no network at all. */
+/** srt_has_network() - whether some host is allowed, or could be later, or another proxy decides; else there is no network at all. */
 bool srt_has_network(const struct srt *s);
+
+/** srt_rules() - the values that srt_network() has added, as rules of the arena. Return: as srt_policy(). */
+int srt_rules(struct srt *s, struct err *e);
+
+/** srt_handed() - s->network: what mitmProxy takes, and where it is. Return: as srt_policy(). */
+int srt_handed(struct srt *s, struct err *e);
+
+/** srt_routes() - that, and in @front the other proxies and the words of refusals. Return: as srt_policy(). */
+int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e);
 
 /** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
 int srt_names(struct srt *s, struct err *e);
@@ -77,6 +90,7 @@ struct srt_control {
 	int fd;
 	struct buf line;             /* what has come of the next one */
 	struct sandbox_front *front; /* whose loop waits for fd */
+	const struct srt *srt;       /* of the start */
 };
 
 /** srt_control_check() - whether config updates can be read from c->fd. Return: 0 or negative errno. */

@@ -432,9 +432,13 @@ static void add_sources(struct run *run)
 
 	run->reports = loop_add(&run->loop, run->jail.sock, POLLIN, on_report, run);
 	(void)loop_add(&run->loop, run->signals, POLLIN, on_signal, run);
-	if (front && front->watch >= 0)
-		front->source =
-			loop_add(&run->loop, front->watch, POLLIN, front->on_watch, front->arg);
+	if (front && front->watch >= 0) {
+		front->run = run;
+		/* what it says is about the network: where there is one, not before it is there */
+		front->source = loop_add(&run->loop, front->watch,
+					 egress_wanted(&run->shared->sandbox) ? 0 : POLLIN,
+					 front->on_watch, front->arg);
+	}
 }
 
 void supervise_memory(const struct run *run, void **ret, size_t *ret_size)

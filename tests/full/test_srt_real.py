@@ -3,15 +3,19 @@
 The real srt beside bailey: the corpus of tests/srt, run by both in turns. What both do alike needs no words; every other result is named in
 the case by an id of bailey-srt(1). srt and a Node that it accepts come from npm, pinned, below build/.
 """
+import http.server
 import json
 import os
 import pathlib
 import pwd
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
+from typing import Any
 
 import pytest
 
@@ -101,6 +105,169 @@ def test_both(case, name, programs, works):
     if os.geteuid() == 0:
         recorded = json.loads(cases.RECORDED.read_text())[case["name"]][name]
         assert recorded == real, "tests/srt/recorded.json is old: tests/srt/record writes it"
+
+
+# --- proxies of other programs, and updates: both must ask them for the same ---
+
+
+class Asked(http.server.BaseHTTPRequestHandler):
+    """A proxy that answers all by itself, and remembers what it was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def log_message(self, *_):
+        pass
+
+    def address_string(self):
+        return "-"
+
+    def do_GET(self):
+        self.server.asked.append(" ".join(filter(None, [self.command, self.path, self.headers.get("Host"), self.headers.get("Proxy-Authorization")])))
+        body = f"{self.server.name} {self.path}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_CONNECT(self):
+        self.server.asked.append(" ".join(filter(None, [self.command, self.path, self.headers.get("Proxy-Authorization")])))
+        self.send_response_only(200)
+        self.end_headers()
+        self.close_connection = False  # the next request comes through the tunnel
+
+
+class TcpProxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+    def __init__(self, name):
+        super().__init__(("127.0.0.1", 0), Asked)
+        self.name = name
+        self.asked: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"127.0.0.1:{self.server_port}"
+
+
+class UnixProxy(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, name, path):
+        super().__init__(str(path), Asked)
+        path.chmod(0o666)
+        self.name = name
+        self.asked: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+LISTS: dict[str, Any] = {"allowedDomains": ["one.example", "*.two.example"], "deniedDomains": ["denied.two.example"]}
+# a request, a tunnel, a tunnel by SOCKS, and what is refused before anybody is asked
+FETCH = ("for h in one.example x.two.example denied.two.example other.example; do curl -s -m 5 http://$h/r || echo $?; curl -s -m 5 --proxytunnel http://$h/t || echo $?; "
+         "curl -s -m 5 -x \"$FTP_PROXY\" http://$h/s || echo $?; done")
+
+
+def ask(program, ids, network, script, env=None, control=None):
+    """(what PROGRAM printed, its stderr)"""
+    world = cases.World({"settings": {"network": network}}, *ids)
+    read, write = os.pipe()
+    try:
+        own = {"user": ids[0], "group": ids[1], "extra_groups": []} if os.geteuid() == 0 and ids[0] else {}
+        words = ["--control-fd", str(read)] if control else []
+        p: Any = subprocess.Popen([*program, *words, "-c", script], cwd=world.base / "work", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             pass_fds=(read,) if control else (), umask=0o022,
+                             env={"HOME": str(world.base / "home"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(env or {})}, **own)
+        said = ""
+        for want, config in control or ():
+            while p.poll() is None and want not in said:
+                said += p.stdout.readline()
+            os.write(write, (config if isinstance(config, str) else cases.settings_text({"settings": {"network": config}})).encode() + b"\n")
+        out, err = p.communicate(timeout=60)
+        return said + out, err
+    finally:
+        os.close(read)
+        os.close(write)
+        world.done()
+
+
+def both(programs, ids, servers, network, script, **kw):
+    """What each printed, and what each has asked of SERVERS."""
+    results = []
+    for program in programs:
+        for s in servers:
+            s.asked.clear()
+        out, err = ask(program, ids, network, script, **kw)
+        results.append((out, [list(s.asked) for s in servers], err))
+    return results
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+def test_both_through_a_proxy_at_a_socket(name, programs, works):
+    check_works(name, users()[name], programs, works)
+    top = pathlib.Path(tempfile.mkdtemp(prefix="bailey-mitm-", dir="/var/tmp"))
+    top.chmod(0o755)
+    mitm, parent = UnixProxy("mitm", top / "socket"), TcpProxy("parent")
+    try:
+        network = {**LISTS, "mitmProxy": {"socketPath": str(top / "socket"), "domains": ["one.example"]}, "parentProxy": {"http": f"http://{parent.url}"}}
+        real, ours = both(programs, users()[name], [mitm], network, FETCH.replace("x.two.example", ""))
+        assert ours[:2] == real[:2] and real[1][0] == ["GET http://one.example/r one.example", "CONNECT one.example:80", "GET /t one.example", "CONNECT one.example:80",
+                                                       "GET /s one.example"], (real, ours)
+    finally:
+        mitm.server_close()
+        parent.server_close()
+        shutil.rmtree(top)
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+def test_both_through_a_parent_proxy(name, programs, works):
+    """srt asks for a plain request as it is, bailey always for a tunnel (D23)."""
+    check_works(name, users()[name], programs, works)
+    http_, https = TcpProxy("http"), TcpProxy("https")
+    tunnels = FETCH.replace("curl -s -m 5 http://$h/r || echo $?; ", "")
+    settings = {"http": f"http://us%20er:p%40ss@{http_.url}", "https": f"http://{https.url}"}
+    rows: tuple[tuple[dict[str, Any], dict[str, str]], ...] = (({"parentProxy": settings}, {}), ({"parentProxy": {"http": settings["http"]}}, {}), ({"parentProxy": {**settings, "noProxy": "two.example"}}, {}),
+                         ({}, {"HTTP_PROXY": settings["http"], "http_proxy": "http://127.0.0.1:1"}), ({}, {"HTTPS_PROXY": settings["https"]}),
+                         ({}, {"HTTP_PROXY": "http://127.0.0.1:1", "https_proxy": settings["https"]}), ({"parentProxy": settings}, {"HTTPS_PROXY": "http://127.0.0.1:1"}))
+    for network, env in rows:
+        script = tunnels.replace(" x.two.example", "") if "noProxy" in network.get("parentProxy", {}) else tunnels  # it would be asked for directly
+        real, ours = both(programs, users()[name], [http_, https], {**LISTS, **network}, script, env=env)
+        assert ours[:2] == real[:2] and any(real[1]), (network, env, real, ours)
+    real, ours = both(programs, users()[name], [http_, https], {**LISTS, "parentProxy": settings}, "curl -s -m 5 http://one.example/r")
+    assert real[1][0] == ["GET http://one.example/r one.example Basic dXMgZXI6cEBzcw=="] and ours[1][0] == ["CONNECT one.example:80 Basic dXMgZXI6cEBzcw==", "GET /r one.example"]
+    http_.server_close()
+    https.server_close()
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+def test_both_with_an_external_proxy(name, programs, works):
+    check_works(name, users()[name], programs, works)
+    proxy = TcpProxy("external")
+    script = FETCH.split("; curl -s -m 5 -x")[0] + "; done"
+    real, ours = both(programs, users()[name], [proxy], {**LISTS, "httpProxyPort": proxy.server_port}, script)
+    assert ours[:2] == real[:2] and len(real[1][0]) == 12, (real, ours)
+    real, ours = both(programs, users()[name], [proxy], {"httpProxyPort": proxy.server_port}, script)
+    assert ours[:2] == real[:2] and len(real[1][0]) == 12, (real, ours)
+    proxy.server_close()
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+def test_both_obey_updates(name, programs, works):
+    check_works(name, users()[name], programs, works)
+    proxy = TcpProxy("parent")
+    route: dict[str, Any] = {"parentProxy": {"http": f"http://{proxy.url}"}}
+    wait = "for i in $(seq 100); do r=$(curl -s -m 5 -o /dev/null -w '%{http_connect}' --proxytunnel http://one.example/); [ $r = WANT ] && break; sleep 0.1; done; echo $r"
+    script = "; ".join(wait.replace("WANT", w) for w in ("403", "200", "403", "200", "403"))
+    reasons: dict[str, Any] = {"deniedDomainReasons": {"one.example": "not now"}}
+    script += "; curl -sv -m 5 --proxytunnel http://one.example/ 2>&1 | tr -d '\\r' | sed -n 's/^< \\(HTTP.*\\)/\\1/p'"
+    opened: dict[str, Any] = {**LISTS, **route}
+    control = [("403\n", opened), ("200\n", {**opened, "deniedDomains": ["one.example"]}), ("200\n403\n", "{\"bad\": 1}"), ("200\n403\n", opened),
+               ("403\n200\n403\n200\n", {**opened, **reasons, "deniedDomains": ["one.example"]})]
+    real, ours = both(programs, users()[name], [proxy], {**route, "allowedDomains": []}, script, control=control)
+    assert ours[:2] == real[:2] and real[0] == "403\n200\n403\n200\n403\nHTTP/1.1 403 not now\n", (real, ours)
+    for _, _, err in (real, ours):
+        assert "Invalid config on control fd" in err, err
+    proxy.server_close()
 
 
 def test_the_schema_says_the_same(package):
