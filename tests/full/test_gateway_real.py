@@ -257,6 +257,25 @@ def test_squid_with_the_rules_of_debian(at, through, env):
     assert r.rc == 0 and log == "", (r, log)
 
 
+@BOTH
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_squid_as_the_parent_proxy_of_srt(at, env, scheme):
+    """By settings, which count before the variables."""
+    get = [*env, *FETCH["curl"], f"{scheme}://web.test/who"]
+    log, path = at.internet.dir / "squid/log", at.user.base / "srt-squid.json"
+    for parent, good in ((upstream(USER, PASSWORD), True), (upstream(USER, "wrong"), False)):
+        network = {"allowedDomains": ["web.test"], "deniedDomains": [], "parentProxy": {"http": parent["http_proxy"], "https": parent["http_proxy"]}}
+        at.user.write(path, json.dumps({"network": network, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}))
+        before = log.read_text() if log.exists() else ""
+        r = at(get, "-s", str(path), verb="srt", env={"HTTPS_PROXY": "http://192.0.2.25:9"})
+        assert wait_for(lambda: log.exists() and log.read_text() != before, 5), r
+        asked = log.read_text()[len(before):]
+        if good:
+            assert r.rc == 0 and f"{scheme} web.test" in r.out and re.search(r"TCP_\w+/200 .* CONNECT web.test:\d+ us er ", asked), (r, asked)
+        else:
+            assert f"{scheme} web.test" not in r.out and "TCP_DENIED/407" in asked and "wrong" not in r.err, (r, asked)
+
+
 def test_what_a_rule_denies_is_no_more_for_the_proxy_to_resolve(through):
     """Attack 51 with a proxy: what names lead to is the proxy's to know, addresses are judged here as ever."""
     for url in ("http://127.0.0.1/", "http://192.0.2.20/who", "http://169.254.169.254/"):
