@@ -55,11 +55,13 @@ struct secret_service {
 	const char *prefix;       /* that clients look for in a value; "" */
 	struct secret_way ways[SECRET_WAYS];
 	size_t n_ways;
-	const char *headers[8];   /* of the same service, which authenticate as well, beyond the usual ones */
+	const char *headers
+		[8]; /* of the same service, which authenticate as well, beyond the usual ones */
 	const char *query[6];     /* fields of the query, the same */
 	const char *protocols[4]; /* WebSocket subprotocols that carry a key: beginnings */
-	const char *subprotocol;  /* the beginning of the one in which the sentinel is taken; or NULL */
-	bool forms;               /* multipart forms that are posted carry signatures */
+	const char
+		*subprotocol; /* the beginning of the one in which the sentinel is taken; or NULL */
+	bool forms;           /* multipart forms that are posted carry signatures */
 };
 
 extern const struct secret_service secret_services[];
@@ -73,8 +75,9 @@ struct secret {
 	/* without a service, how it is used */
 	enum secret_carrier carrier;
 	const char *field, *format;
-	struct secret_list hosts, variables; /* with a service: instead of its own, when there are any */
-	struct secret_list regions, aws;     /* SigV4: what it is for; empty: any */
+	struct secret_list hosts,
+		variables; /* with a service: instead of its own, when there are any */
+	struct secret_list regions, aws; /* SigV4: what it is for; empty: any */
 	/* what it is */
 	const char *value;   /* NULL: the command has not been run yet */
 	const char *id;      /* of AWS: the access key's */
