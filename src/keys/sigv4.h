@@ -11,9 +11,10 @@
 
 #include "http/http.h"
 
-#define SIGV4_HEADERS 64u       /* that are signed */
-#define SIGV4_QUERY 128u        /* fields of a query */
-#define SIGV4_CHUNK_MAX (2u << 20) /* bytes of a signed chunk: it is held until its signature is known */
+#define SIGV4_HEADERS 64u /* that are signed */
+#define SIGV4_QUERY 128u  /* fields of a query */
+#define SIGV4_CHUNK_MAX \
+	(2u << 20) /* bytes of a signed chunk: it is held until its signature is known */
 #define SIGV4_HEX 64u
 
 struct sigv4_pair {
@@ -27,9 +28,9 @@ enum sigv4_payload {
 	SIGV4_STREAMING_UNSIGNED, /* chunks that are not signed */
 };
 
-/* A signature as it was sent. Slices are borrowed. */
+/* A signature as it was sent. Slices are borrowed, or point into .text: it is not to be copied. */
 struct sigv4 {
-	bool presigned; /* in the query */
+	bool presigned;              /* in the query */
 	struct http_slice id, scope; /* scope: DATE/REGION/SERVICE/aws4_request */
 	struct http_slice day, region, service, date;
 	struct http_slice headers[SIGV4_HEADERS]; /* names, in the order that they must have */
@@ -37,9 +38,11 @@ struct sigv4 {
 	struct http_slice signature;
 	struct http_slice expires; /* of a presigned one, decoded: digits */
 	enum sigv4_payload payload;
-	bool trailer;             /* of SIGV4_STREAMING: a signed trailer follows */
-	struct http_slice hash; /* what stands in the canonical request; p NULL: SHA-256 of the body */
-	bool s3; /* paths are coded once and not normalised */
+	bool trailer; /* of SIGV4_STREAMING: a signed trailer follows */
+	struct http_slice
+		hash; /* what stands in the canonical request; p NULL: SHA-256 of the body */
+	bool s3;      /* paths are coded once and not normalised */
+	char text[512];
 };
 
 /* A request as far as it is signed. */
@@ -50,7 +53,7 @@ struct sigv4_request {
 };
 
 /**
- * sigv4_parse() - find and read the signature.
+ * sigv4_parse() - find and read the signature. *@ret means something after 1 only.
  * Return: 1; 0: there is none; -EBADMSG: there is one, and it can't be read, or it is of another kind (version 2, 4A, two of them), with @e saying what.
  */
 int sigv4_parse(struct sigv4 *ret, const struct sigv4_request *q, struct err *e);
@@ -86,7 +89,7 @@ struct sigv4_stream;
 
 /**
  * sigv4_stream_new() - begin a payload of signed chunks.
- * @s: of its head; strings are copied, those of the pairs borrowed
+ * @s: of its head; strings are copied, but those of the pairs, which are borrowed
  * @seed_mock, @seed_real: the signatures of the head, by either pair
  */
 int sigv4_stream_new(struct sigv4_stream **ret, const struct sigv4 *s,
