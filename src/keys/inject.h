@@ -8,7 +8,8 @@
  *     inject_step(), inject_end()    where it is INJECT_STREAM: the body, piece by piece
  *  5. inject_trailers()              fields behind the body
  *  6. inject_done()
- * One struct inject is one request. What it points to is its own, or borrowed from the request and the bound secrets.
+ * One struct inject is one request; it is not copied. What it points to is its own, or borrowed from the request and the bound secrets, which must stay until
+ * inject_done().
  */
 #ifndef BAILEY_KEYS_INJECT_H
 #define BAILEY_KEYS_INJECT_H
@@ -35,10 +36,10 @@ struct inject_secret {
 };
 
 struct inject_request {
-	const char *host; /* canonical; judged */
-	bool tls;         /* and verified: secrets are put in */
-	bool own;         /* --allow-own-credentials: what is no sentinel passes */
-	bool body;        /* there is one, or may be */
+	const char *host;                 /* canonical; judged */
+	bool tls;                         /* and verified: secrets are put in */
+	bool own;                         /* --allow-own-credentials: what is no sentinel passes */
+	bool body;                        /* there is one, or may be */
 	struct http_slice method, target; /* target in origin form */
 	/* without those of HTTP/2 that begin with ":"; Host, if it is among them, is @host or @host:PORT */
 	const struct http_field *fields;
@@ -47,8 +48,8 @@ struct inject_request {
 };
 
 enum inject_kind {
-	INJECT_PASS,   /* the body goes on as it is */
-	INJECT_HOLD,   /* at most INJECT_HOLD_MAX are kept for inject_body(), which may refuse them, and passed on as they are */
+	INJECT_PASS, /* the body goes on as it is */
+	INJECT_HOLD, /* at most INJECT_HOLD_MAX are kept for inject_body(), which may refuse them, and passed on as they are */
 	INJECT_STREAM, /* the body goes through inject_step() */
 };
 
@@ -57,17 +58,20 @@ struct inject {
 	size_t n;
 	struct http_slice target;
 	enum inject_kind body;
-	bool resized;       /* of INJECT_STREAM: Content-Length is gone from the fields; the body must be framed anew */
+	bool resized; /* of INJECT_STREAM: Content-Length is gone from the fields; the body must be framed anew */
 	const char *secret; /* name of the one that was put in, or NULL */
 	char why[160];      /* of a refusal: "foreign-credential: header authorization" */
 	/* private */
 	char *owned[INJECT_OWNED];
 	size_t n_owned;
 	struct inject_request q;
-	const struct inject_secret *aws;
+	const struct inject_secret *secrets; /* all that are bound, to any host */
+	size_t n_secrets;
+	const struct inject_secret *aws; /* the body must be known to sign the head */
 	struct scrub *replace;
 	struct sigv4_stream *chunks;
-	bool token; /* the body is for an endpoint that gives tokens */
+	bool token;      /* the body is for an endpoint that gives tokens */
+	struct buf held; /* of INJECT_STREAM with .token */
 };
 
 /** inject_bind() - make @ret of @s, which is borrowed and has a value, and a new sentinel. Return: 0 or negative errno with @e. */

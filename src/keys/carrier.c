@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What authenticates at a service: at a host with a bound secret nothing of it may hold anything but the sentinel. */
+#include <string.h>
+
+#include "inject-own.h"
+
+static const char *const headers[] = {
+	"authorization",
+	"authentication",
+	"api-key",
+	"apikey",
+	"x-apikey",
+	"x-api-key",
+	"x-auth",
+	"x-auth-key",
+	"x-auth-email",
+	"x-goog-api-key",
+	"private-token",
+	"job-token",
+	"token",
+	"x-token",
+	"x-jwt",
+	"jwt",
+	"signature",
+	"signature-input",
+	"x-functions-key",
+	"dpop",
+	"x-rapidapi-key",
+	"x-session-id",
+	"x-amz-s3session-token",
+};
+
+static const char *const header_ends[] = {
+	"-token",         "-api-key",       "-apikey",           "-secret",
+	"-password",      "-authorization", "-credential",       "-credentials",
+	"-access-key",    "-auth-key",      "-subscription-key", "-jwt",
+	"-jwt-assertion",
+};
+
+/* They end like the others, and authenticate nobody. */
+static const char *const header_harmless[] = {
+	"x-csrf-token",       "x-xsrf-token",         "csrf-token",
+	"x-amz-client-token", "x-continuation-token", "x-pagination-token",
+};
+
+static const char *const query[] = {
+	"access_token",
+	"accesstoken",
+	"api_key",
+	"apikey",
+	"api-key",
+	"x-api-key",
+	"auth",
+	"auth_token",
+	"authtoken",
+	"authorization",
+	"token",
+	"id_token",
+	"refresh_token",
+	"oauth_token",
+	"private_token",
+	"job_token",
+	"client_secret",
+	"client_assertion",
+	"password",
+	"passwd",
+	"secret",
+	"jwt",
+	"bearer",
+	"session_token",
+	"sig",
+	"signature",
+	"awsaccesskeyid",
+	"googleaccessid",
+	"subscription-key",
+	"x-amz-signature",
+	"x-amz-credential",
+	"x-amz-security-token",
+	"x-amz-s3session-token",
+	"x-goog-signature",
+	"x-goog-credential",
+	"x-oss-signature",
+	"x-oss-credential",
+	"x-oss-security-token",
+	"x-authorization",
+	"x-goog-api-key",
+	"webidentitytoken",
+	"samlassertion",
+};
+
+static const char *const body[] = {
+	"client_secret",
+	"client_assertion",
+	"assertion",
+	"refresh_token",
+	"access_token",
+	"subject_token",
+	"actor_token",
+	"id_token",
+	"code",
+	"device_code",
+	"password",
+	"token",
+	"api_key",
+	"apikey",
+	"secret",
+	"private_key",
+	"jwt",
+	"auth",
+	"webidentitytoken",
+	"samlassertion",
+	"totp",
+	"otp",
+};
+
+static const char *const cookies[] = {
+	"__cf_bm", "_cfuvid",    "cf_clearance", "__cflb",
+	"AWSALB",  "AWSALBCORS", "AWSALBTG",     "AWSALBTGCORS",
+};
+
+/* Subprotocols by which browsers, which can set no header of a WebSocket, send keys. */
+static const char *const protocols[] = {
+	"openai-insecure-api-key.",
+	"authorization",
+	"bearer",
+	"base64url.bearer.",
+	"access_token",
+	"access-token",
+	"auth.",
+	"auth-",
+	"token",
+	"api-key",
+	"apikey",
+	"api_key",
+	"jwt",
+};
+
+/* The last segments of paths. */
+static const char *const token_ends[] = {
+	"/token", "/tokens",      "/access_token", "/access_tokens", "/mint-token",
+	"/login", "/device/code", "/authorize",    "/-/v1/login",    "/signin",
+	"/oauth", "/oauth2",      "/introspect",   "/revoke",
+};
+
+static bool ends(struct http_slice s, const char *lower)
+{
+	size_t n = strlen(lower);
+
+	return s.len > n && http_is((struct http_slice){ s.p + s.len - n, n }, lower);
+}
+
+static bool one_of(struct http_slice s, const char *const *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && v[i]; i++) {
+		if (http_is(s, v[i]))
+			return true;
+	}
+	return false;
+}
+
+bool carrier_header(const struct inject_secret *s, struct http_slice name)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_ways; i++) {
+		if (s->ways[i].carrier == SECRET_HEADER && http_is(name, s->ways[i].field))
+			return true;
+	}
+	if (s->service && one_of(name, s->service->headers, ARRAY_SIZE(s->service->headers)))
+		return true;
+	if (one_of(name, header_harmless, ARRAY_SIZE(header_harmless)))
+		return false;
+	if (one_of(name, headers, ARRAY_SIZE(headers)))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(header_ends); i++) {
+		if (ends(name, header_ends[i]))
+			return true;
+	}
+	return false;
+}
+
+bool carrier_query(const struct inject_secret *s, const char *name)
+{
+	struct http_slice n = http_slice(name);
+	size_t i;
+
+	for (i = 0; i < s->n_ways; i++) {
+		if (s->ways[i].carrier == SECRET_QUERY && strcasecmp(s->ways[i].field, name) == 0)
+			return true;
+	}
+	if (s->service && one_of(n, s->service->query, ARRAY_SIZE(s->service->query)))
+		return true;
+	return one_of(n, query, ARRAY_SIZE(query));
+}
+
+bool carrier_body(const char *name)
+{
+	return one_of(http_slice(name), body, ARRAY_SIZE(body));
+}
+
+bool carrier_cookie_harmless(struct http_slice value)
+{
+	while (value.len > 0) {
+		const char *stop = memchr(value.p, ';', value.len), *equals;
+		struct http_slice one = { value.p, stop ? (size_t)(stop - value.p) : value.len };
+		size_t i;
+
+		value.p += one.len + (stop != NULL);
+		value.len -= one.len + (stop != NULL);
+		for (; one.len > 0 && *one.p == ' '; one.len--)
+			one.p++;
+		equals = one.len ? memchr(one.p, '=', one.len) : NULL;
+		one.len = equals ? (size_t)(equals - one.p) : one.len;
+		if (one.len == 0 && !equals)
+			continue;
+		for (i = 0; i < ARRAY_SIZE(cookies) && !slice_is(one, cookies[i]); i++)
+			;
+		if (i == ARRAY_SIZE(cookies))
+			return false;
+	}
+	return true;
+}
+
+bool carrier_protocol(const struct inject_secret *s, struct http_slice item, bool behind_bearer)
+{
+	size_t i;
+
+	if (behind_bearer || item.len > 48)
+		return true;
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		if (slice_begins(item, protocols[i]))
+			return true;
+	}
+	for (i = 0; s->service && i < ARRAY_SIZE(s->service->protocols) && s->service->protocols[i];
+	     i++) {
+		if (slice_begins(item, s->service->protocols[i]))
+			return true;
+	}
+	return false;
+}
+
+bool carrier_token_path(const char *path)
+{
+	size_t i, n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	for (i = 0; i < ARRAY_SIZE(token_ends); i++) {
+		size_t k = strlen(token_ends[i]);
+
+		if (n >= k && memcmp(path + n - k, token_ends[i], k) == 0)
+			return true;
+	}
+	/* npm's log-in is a PUT of the user's own document */
+	return strstr(path, "/-/user/") || strstr(path, "/oauth/") || strstr(path, "/oauth2/");
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of inject share. */
+#ifndef BAILEY_KEYS_INJECT_OWN_H
+#define BAILEY_KEYS_INJECT_OWN_H
+
+#include "erase.h"
+#include "inject.h"
+
+#define INJECT_TOKEN_MAX 65536u /* bytes of a body for an endpoint that gives tokens */
+
+/** inject_own() - @n bytes of erased memory of the request, zeroed, with a NUL behind them. Return: NULL with @e. */
+char *inject_own(struct inject *i, size_t n, struct err *e);
+
+/** inject_refuse() - "foreign-credential: " and what carries it; with --allow-own-credentials it passes. Return: 0 or -EACCES. */
+__attribute__((format(printf, 3, 4))) int inject_refuse(struct inject *i, struct err *e,
+							const char *fmt, ...);
+
+/** inject_deny() - any other refusal. Return: -EACCES. */
+int inject_deny(struct inject *i, struct err *e, const char *why);
+
+/** inject_applies() - whether the secret is bound to @host. */
+bool inject_applies(const struct inject_secret *s, const char *host);
+
+/** inject_put() - @s is put in: note its name. Return: 0; -EACCES: the connection is not TLS. */
+int inject_put(struct inject *i, const struct inject_secret *s, struct err *e);
+
+/** carrier_header() - whether a header (any case) authenticates at a host with the secret @s. */
+bool carrier_header(const struct inject_secret *s, struct http_slice name);
+
+/** carrier_query() - the same of a field of the query (decoded, lower case). */
+bool carrier_query(const struct inject_secret *s, const char *name);
+
+/** carrier_body() - the same of a field of a body for an endpoint that gives tokens (lower case). */
+bool carrier_body(const char *name);
+
+/** carrier_cookie() - whether all cookies are of load balancers, which authenticate nobody. */
+bool carrier_cookie_harmless(struct http_slice value);
+
+/** carrier_protocol() - whether an element of Sec-WebSocket-Protocol could be a key. */
+bool carrier_protocol(const struct inject_secret *s, struct http_slice item, bool behind_bearer);
+
+/** carrier_token_path() - whether a path (decoded, lower case) is of an endpoint that gives tokens. */
+bool carrier_token_path(const char *path);
+
+/** inject_judge_token() - a body for such an endpoint. Return: 0, -EACCES, -ENOMEM. */
+int inject_judge_token(struct inject *i, const char *p, size_t n, struct err *e);
+
+/** inject_aws() - the signature of a head, when there is one. Return: 1: there was; 0; or negative. */
+int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e);
+
+/** inject_aws_body() - the same, with its body. */
+int inject_aws_body(struct inject *i, const char *p, size_t n, struct err *e);
+
+/** inject_query() - judge and change the query. *@put: the secret that was put in stays or is set. Return: 0 or negative. */
+int inject_query(struct inject *i, struct err *e);
+
+/** inject_basic() - the pair of a Basic field, decoded into memory of the request; ret_pass p NULL: it is no pair. */
+int inject_basic(struct inject *i, struct http_slice coded, char **ret_user, char **ret_pass,
+		 struct err *e);
+
+/** inject_basic_text() - "Basic …" of a pair, in memory of the request. Return: NULL with @e. */
+char *inject_basic_text(struct inject *i, const char *user, const char *pass, struct err *e);
+
+/** inject_decode() - percent-decode, lower-case letters; @out: @size bytes. Return: whether it fits and has no NUL. */
+bool inject_decode(struct http_slice s, char *out, size_t size);
+
+static inline bool slice_is(struct http_slice s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
+}
+
+static inline bool slice_begins(struct http_slice s, const char *lower)
+{
+	size_t n = strlen(lower);
+
+	return s.len >= n && http_is((struct http_slice){ s.p, n }, lower);
+}
+
+#endif
