@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # What building needs. Debian 12 names; docs/dependencies.md says why each is here.
-BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev publicsuffix git
+BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev libssl-dev publicsuffix git
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
@@ -27,7 +27,7 @@ define install-packages
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-all: build/bailey words
+all: build/bailey build/bailey-keys words
 
 deps:
 	$(call install-packages,$(BUILD_DEPS))
@@ -42,25 +42,32 @@ build/bailey: build/musl/build.ninja FORCE
 	@ninja -C build/musl --quiet src/cli/bailey >/dev/null || ninja -C build/musl src/cli/bailey
 	@cmp -s build/musl/src/cli/bailey $@ || { install -m 755 build/musl/src/cli/bailey $@ && echo "built $@"; }
 
+build/keys/build.ninja: | meson.build
+	@meson setup build/keys >/dev/null
+
+build/bailey-keys: build/keys/build.ninja FORCE
+	@ninja -C build/keys --quiet src/keys/bailey-keys >/dev/null || ninja -C build/keys src/keys/bailey-keys
+	@cmp -s build/keys/src/keys/bailey-keys $@ || { install -m 755 build/keys/src/keys/bailey-keys $@ && echo "built $@"; }
+
 FORCE:
 
 demo: deps
 	$(call install-packages,$(DEMO_DEPS))
-	@$(MAKE) --no-print-directory build/bailey
+	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
 	@BAILEY=$(CURDIR)/build/bailey tools/demo
 
 test: deps-test
-	@$(MAKE) --no-print-directory build/bailey
+	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
 	@tools/test quick
 
 test-full: deps-test
 	$(call install-packages,$(BENCH_DEPS) $(FULL_DEPS))
-	@$(MAKE) --no-print-directory build/bailey
+	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
 	@tools/test full
 
 bench: deps
 	$(call install-packages,$(BENCH_DEPS) python3)
-	@$(MAKE) --no-print-directory build/bailey
+	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
 	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py && /usr/bin/python3 bench/network.py
 
 fuzz: deps-test
@@ -75,12 +82,13 @@ $(WORDS) &: build/bailey tools/gen-words $(wildcard docs/man/*.in)
 
 words: $(WORDS)
 
-install: build/bailey $(WORDS)
+install: build/bailey build/bailey-keys $(WORDS)
 	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey
+	install -D -m 755 build/bailey-keys $(DESTDIR)$(PREFIX)/libexec/bailey/bailey-keys
 	@for f in $(SHARE); do install -v -D -m 644 build/share/$$f $(DESTDIR)$(PREFIX)/share/$$f; done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
+	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(DESTDIR)$(PREFIX)/libexec/bailey/bailey-keys $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
 
 clean:
 	rm -rf build

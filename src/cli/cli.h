@@ -438,10 +438,11 @@ int prune_main(char **argv);
 int srt_main(char **argv);
 int claude_main(char **argv);
 int network_main(char **argv);
+int secret_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
-	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words;
+	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -29,6 +29,8 @@ const struct command commands[] = {
 	{ "network", network_main,
 	  "bailey network [OPTIONS] check|ls|log|policy|allow|deny|remove [ARG...]",
 	  "what a sandbox can reach, or has reached", &network_verb_words },
+	{ "secret", secret_main, "bailey secret [OPTIONS] set|ls|rm|rotate [NAME...]",
+	  "keep keys that sandboxes use and never have", &secret_words_of },
 	{ "doctor", doctor_main, "bailey doctor [OPTIONS] [NAME...]",
 	  "say what is missing here, and how to mend it", &doctor_words },
 	{ "trust", trust_main, "bailey trust [OPTIONS] [DIR...]",

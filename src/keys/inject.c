@@ -42,6 +42,19 @@ int inject_bind(struct inject_secret *ret, const struct secret *s, struct err *e
 	return 0;
 }
 
+size_t inject_variables(const struct inject_secret *s, struct inject_variable *out)
+{
+	struct secret_list l = secret_variables(&s->secret);
+	size_t i;
+
+	for (i = 0; i < l.n; i++)
+		out[i] = (struct inject_variable){ l.v[i], s->sentinel.value };
+	/* the pair belongs together */
+	if (s->secret.carrier == SECRET_AWS)
+		out[i++] = (struct inject_variable){ "AWS_ACCESS_KEY_ID", s->sentinel.id };
+	return i;
+}
+
 static bool covers(const char *rule, const char *host)
 {
 	size_t n = strlen(host), k = strlen(rule);

@@ -77,6 +77,13 @@ struct inject {
 /** inject_bind() - make @ret of @s, which is borrowed and has a value, and a new sentinel. Return: 0 or negative errno with @e. */
 int inject_bind(struct inject_secret *ret, const struct secret *s, struct err *e);
 
+struct inject_variable {
+	const char *name, *value;
+};
+
+/** inject_variables() - what the sandbox gets in its environment: sentinels; into SECRET_LIST_MAX + 1 places. Return: how many. */
+size_t inject_variables(const struct inject_secret *s, struct inject_variable *out);
+
 /** inject_bound() - whether one of the @n secrets is bound to @host (canonical). */
 bool inject_bound(const struct inject_secret *secrets, size_t n, const char *host);
 

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "util/util.h"
+
 #define KEYS_VERSION 1
 #define KEYS_LINE_MAX (1u << 20)
 
@@ -55,5 +57,30 @@ struct keys_end {
 	uint32_t id;
 	char why[KEYS_WHY_MAX]; /* "": the peers ended it */
 };
+
+/* What the words of `bailey secret` say. "bailey-keys secret STATE WORD…": STATE is the launcher's state directory. */
+struct secret_options {
+	const char *file, *from_env, *command;
+	const char *service, *header, *query, *basic, *key;
+	bool anywhere, replace, json;
+	struct opt_list hosts, variables, regions, aws;
+};
+
+#define SECRET_OPTIONS 19u
+
+/** secret_options() - fill the option table, of SECRET_OPTIONS rows; targets are in @o. */
+void secret_options(struct secret_options *o, struct opt *table);
+
+/** secret_options_done() - free the lists. */
+void secret_options_done(struct secret_options *o);
+
+/**
+ * secret_words() - read the words behind "secret": options may stand anywhere.
+ * @argv: reordered
+ * @ret_word: "set", "ls", "rm", "rotate"; @ret_names: the rest, NULL-terminated
+ * Return: 0; -ECANCELED with ERR_HELP; -EINVAL and others with @e.
+ */
+int secret_words(struct secret_options *o, const struct opt *table, char **argv,
+		 const char **ret_word, char ***ret_names, struct err *e);
 
 #endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keys-program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NAME "bailey-keys"
+#define VERSION NAME " " BAILEY_VERSION "\n"
+#define SECONDS 10
+
+extern char **environ;
+
+/* Where it may be: beside bailey in a build tree, in libexec where it is installed. */
+static int find(char *path, struct err *e)
+{
+	static const char *const places[] = { "", "/../libexec/bailey" };
+	char self[LIMIT_PATH], *slash;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	size_t i;
+	int fd;
+
+	if (n < 0)
+		return err_sys(e, -errno, "/proc/self/exe");
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = '\0';
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		if (snprintf(path, LIMIT_PATH, "%s%s/" NAME, self, places[i]) >= LIMIT_PATH)
+			continue;
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0)
+			return fd;
+		if (errno != ENOENT)
+			return err_sys(e, -errno, "%s", path);
+	}
+	return err_set(
+		e, ERR_LAYER, -ENOENT,
+		NAME
+		" is not installed, beside bailey or in ../libexec/bailey: it keeps secrets and looks into TLS");
+}
+
+static int check_owner(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, -errno, "%s", path);
+	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & 022))
+		return err_set(
+			e, ERR_POLICY, -EPERM,
+			"%s: it must be a file of yours or root's that nobody else may write: it would be given your secrets",
+			path);
+	return 0;
+}
+
+int keys_program_exec(int fd, char *const *argv, struct err *e)
+{
+	(void)syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+	return err_sys(e, -errno, NAME);
+}
+
+/* In the child: it says what it is. */
+static void ask(int fd, int out)
+{
+	char *argv[] = { (char *)(uintptr_t)NAME, (char *)(uintptr_t) "--version", NULL };
+	struct err e = ERR_INIT;
+
+	if (dup2(out, 1) >= 0)
+		(void)keys_program_exec(fd, argv, &e);
+	_exit(127);
+}
+
+static int check_version(int fd, const char *path, struct err *e)
+{
+	char said[64];
+	size_t n = 0;
+	ssize_t got = 1;
+	int pipes[2], status = 0;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "pipe");
+	pid = fork();
+	if (pid == 0)
+		ask(fd, pipes[1]);
+	(void)close(pipes[1]);
+	while (pid > 0 && got > 0 && n < sizeof(said) - 1) {
+		struct pollfd p = { .fd = pipes[0], .events = POLLIN };
+
+		got = poll(&p, 1, SECONDS * 1000) > 0 ?
+			      read(pipes[0], said + n, sizeof(said) - 1 - n) :
+			      0;
+		n += got > 0 ? (size_t)got : 0;
+	}
+	(void)close(pipes[0]);
+	said[n] = '\0';
+	if (pid < 0)
+		return err_sys(e, -errno, "fork");
+	(void)kill(pid, SIGKILL); /* it has said all that it has to say */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (strcmp(said, VERSION) == 0)
+		return 0;
+	said[strcspn(said, "\n")] = '\0';
+	return err_set(e, ERR_LAYER, -ENOEXEC,
+		       "%s: it is '%s', and not of this release (" BAILEY_VERSION
+		       "): install both together",
+		       path, said);
+}
+
+int keys_program_open(struct err *e)
+{
+	char path[LIMIT_PATH] = NAME;
+	_cleanup_close_ int fd = find(path, e);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = check_owner(fd, path, e);
+	if (r == 0)
+		r = check_version(fd, path, e);
+	return r < 0 ? r : TAKE_FD(fd);
+}

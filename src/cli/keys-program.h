@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bailey-keys, the program of libexec that holds secrets. */
+#ifndef BAILEY_CLI_KEYS_PROGRAM_H
+#define BAILEY_CLI_KEYS_PROGRAM_H
+
+#include "cli.h"
+
+/**
+ * keys_program_open() - find bailey-keys beside bailey, or in ../libexec/bailey of its directory; only one that nobody else could have made, of this release.
+ * Return: a descriptor to execute (close-on-exec), or negative errno with @e.
+ */
+int keys_program_open(struct err *e);
+
+/** keys_program_exec() - become it. Return: negative errno with @e. */
+int keys_program_exec(int fd, char *const *argv, struct err *e);
+
+#endif

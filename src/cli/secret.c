@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bailey secret: checks the words, and becomes bailey-keys, which alone sees secrets. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keys-program.h"
+#include "keys/keys.h"
+#include "sandbox.h"
+#include "settings.h"
+
+static const struct opt *options(void)
+{
+	static struct secret_options o;
+	static struct opt table[SECRET_OPTIONS];
+
+	secret_options(&o, table);
+	return table;
+}
+
+const struct command_words secret_words_of = {
+	.about =
+		"Keeps secrets that a sandbox can use and never has: it sees a sentinel, and bailey puts the secret in its place, over TLS, in requests to the hosts that the secret is bound "
+		"to. set keeps one, rotate changes its value, rm removes it, ls lists them without their values. A value comes from stdin, a file, a variable or a command, never "
+		"from the command line. Secrets are encrypted, and hidden in every sandbox.\n\n"
+		"Services need nothing but a value: anthropic, openai, github (API and git over HTTPS), google, aws (the value is ID:SECRET, or ID:SECRET:TOKEN, or what 'aws configure "
+		"export-credentials' prints), groq, mistral, xai, openrouter, npm, pypi. For any other, --host says where the secret goes, and one of --header, --query, --basic "
+		"and --anywhere how.",
+	.options = options,
+	.examples = { { "bailey secret ls", "what is kept" },
+		      { "bailey secret ls --json", "for scripts" },
+		      { "printenv GH_TOKEN | bailey secret set github", "keep a token of GitHub" },
+		      { "bailey secret set own --host api.example.org --header X-Key --command 'pass show api'",
+			"one of a service that bailey doesn't know" },
+		      { "bailey secret rotate github --file token", "give it a new value" } },
+	.statuses = { { "0", "done" },
+		      { "2", "wrong options or value; there is no such secret, or one already" },
+		      { "125", "it could not be kept; nothing has changed" } },
+};
+
+/* "bailey-keys secret STATE" and the words as they came. */
+static char **make_argv(char *const *argv, const char *state)
+{
+	size_t n = 0, i;
+	char **v;
+
+	while (argv[n])
+		n++;
+	v = calloc(n + 4, sizeof(*v));
+	if (!v)
+		return NULL;
+	v[0] = (char *)(uintptr_t) "bailey-keys";
+	v[1] = (char *)(uintptr_t) "secret";
+	v[2] = (char *)(uintptr_t)state;
+	for (i = 0; i < n; i++)
+		v[3 + i] = argv[i];
+	return v;
+}
+
+static int find_state(char *state, struct err *e)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	int r = sandbox_find_home(&s, e);
+
+	if (r == 0 && settings_state_dir(s.home, state) < 0)
+		r = err_set(e, ERR_USAGE, -ENOENT,
+			    "there is no state directory: HOME and XDG_STATE_HOME say where it is");
+	sandbox_done(&s);
+	return r;
+}
+
+int secret_main(char **argv)
+{
+	struct opt table[SECRET_OPTIONS];
+	char state[LIMIT_PATH], **words = NULL, **names;
+	_cleanup_close_ int fd = -1;
+	struct secret_options o;
+	struct err e = ERR_INIT;
+	const char *word;
+	int r = find_state(state, &e);
+
+	/* a copy: the words are read anew by who obeys them */
+	if (r == 0 && !(words = make_argv(argv, state)))
+		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	secret_options(&o, table);
+	if (r == 0)
+		r = secret_words(&o, table, argv, &word, &names, &e);
+	secret_options_done(&o);
+	if (r == 0)
+		r = fd = keys_program_open(&e);
+	if (r >= 0)
+		r = keys_program_exec(fd, words, &e);
+	free(words);
+	return cli_fail(&e);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bailey-keys: a program of libexec, which bailey starts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "secret.h"
+
+int main(int argc, char **argv)
+{
+	if (argc > 2 && strcmp(argv[1], "secret") == 0)
+		return secret_verb(argv + 2);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return printf("bailey-keys " BAILEY_VERSION "\n") < 0 || fflush(stdout) != 0;
+	(void)fprintf(stderr, "bailey-keys is started by bailey\n");
+	return 2;
+}
