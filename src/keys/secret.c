@@ -160,10 +160,13 @@ static int take_value(struct verb *v, struct secret *s, struct err *e)
 static const char *canonical(const char *host, struct arena *a, struct err *e)
 {
 	struct net_rule rule;
+	int r = net_rule_parse(&rule, host, true, false, false, POLICY_COMMAND, "--host", NULL, a,
+			       e);
 
-	if (net_rule_parse(&rule, host, true, false, false, POLICY_COMMAND, "--host", NULL, a, e) <
-	    0)
+	if (r < 0) {
+		(void)err_wrap(e, r, "--host"); /* NULL says it */
 		return NULL;
+	}
 	if ((rule.what != NET_RULE_HOST && rule.what != NET_RULE_SUBDOMAINS) || rule.port) {
 		(void)err_set(
 			e, ERR_USAGE, -EINVAL,
