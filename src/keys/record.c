@@ -191,8 +191,9 @@ static int check_value(const struct secret *s, struct err *e)
 		      s->id[strspn(s->id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")]))
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "the access key's id must be 16 to 128 of A-Z 0-9 _");
-	if (s->token && strlen(s->token) > SECRET_VALUE_MAX)
-		return err_set(e, ERR_USAGE, -EINVAL, "the session token is too long");
+	if (s->token &&
+	    (strlen(s->token) < SECRET_VALUE_MIN || strlen(s->token) > SECRET_VALUE_MAX))
+		return err_set(e, ERR_USAGE, -EINVAL, "the session token is too short or too long");
 	return 0;
 }
 

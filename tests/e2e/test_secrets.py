@@ -133,7 +133,7 @@ def test_services_ask_for_nothing_else(secret, listing, service):
 
 def test_the_keys_of_aws(secret, listing, state, user, outside):
     for text in (":".join(EXAMPLE), ":".join(EXAMPLE) + ":token/of+session==",
-                 json.dumps({"Version": 1, "AccessKeyId": EXAMPLE[0], "SecretAccessKey": EXAMPLE[1], "SessionToken": "t/o+k=", "Expiration": "2001-01-01T00:00:00+00:00"})):
+                 json.dumps({"Version": 1, "AccessKeyId": EXAMPLE[0], "SecretAccessKey": EXAMPLE[1], "SessionToken": "t/o+k=en1", "Expiration": "2001-01-01T00:00:00+00:00"})):
         r = secret("set", "aws", "--replace", "--region", "eu-west-1", "--aws-service", "s3", stdin=text)
         assert r.rc == 0, r
         no_trace(state, EXAMPLE[1])

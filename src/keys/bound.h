@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The secrets of one sandbox: read of the store by a helper, which may open files and run commands, and used by the process that may not.
+ *
+ *	helper, forked before the confinement:	bound_helper(fd, state, names, n);
+ *	the process:	write BOUND_ASK to fd, read a uint32_t and as many bytes, bound_take(&b, names, n, p, len, e);
+ *			set = bound_hold(&b); inject_request(&i, set->v, set->n, …); …; bound_release(set);
+ * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay.
+ */
+#ifndef BAILEY_KEYS_BOUND_H
+#define BAILEY_KEYS_BOUND_H
+
+#include "inject.h"
+
+#define BOUND_SECRETS 32u
+#define BOUND_MAX (BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
+#define BOUND_ASK 'r'
+
+struct scrub;
+
+struct bound_set {
+	struct inject_secret *v; /* the arena's */
+	size_t n;
+	size_t refs;
+	struct arena arena; /* erased */
+};
+
+struct bound {
+	struct bound_set *now; /* NULL: none is bound */
+};
+
+/**
+ * bound_read() - read the secrets of that name, whose commands are run when they have expired. Waits.
+ * @out: of BOUND_MAX bytes that don't move: 'O' and a record a line, or 'E' and why not
+ */
+void bound_read(const char *state, const char *const *names, size_t n, struct buf *out);
+
+/** bound_helper() - answer each BOUND_ASK on @fd, until it closes. */
+void bound_helper(int fd, const char *state, const char *const *names, size_t n);
+
+/**
+ * bound_take() - what the helper has answered is bound from now on, with the sentinels that the sandbox knows.
+ * Return: 0; -ENOKEY, -EINVAL, -ENOMEM with @e: nothing has changed.
+ */
+int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
+	       struct err *e);
+
+/** bound_hold() - the secrets as they are now, for one request. Return: NULL: none is bound. */
+struct bound_set *bound_hold(struct bound *b);
+
+/** bound_release() - the request is over; takes NULL. */
+void bound_release(struct bound_set *set);
+
+/** bound_scrub() - what takes the secrets of @host out of an answer. *@ret: NULL when none is bound to it. Return: 0 or -ENOMEM with @e. */
+int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e);
+
+/** bound_done() - erase and free. No request may hold a set. */
+void bound_done(struct bound *b);
+
+#endif
