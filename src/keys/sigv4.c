@@ -115,22 +115,30 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Coded once, however it was before. */
-static void put_once(struct buf *b, struct http_slice s, char leave)
+/* Coded once, however it was before. @path: its slashes stay */
+static void put_once(struct buf *b, struct http_slice s, bool path, unsigned int reading)
 {
 	size_t i;
 
+	if (reading & SIGV4_VERBATIM) {
+		buf_add(b, s.p, s.len);
+		return;
+	}
 	for (i = 0; i < s.len; i++) {
 		char c = s.p[i];
 
-		if (c == leave) {
-			buf_add(b, &c, 1);
-		} else if (c == '%' && i + 2 < s.len && hex_value(s.p[i + 1]) >= 0 &&
-			   hex_value(s.p[i + 2]) >= 0) {
-			put_coded(b, (char)(hex_value(s.p[i + 1]) * 16 + hex_value(s.p[i + 2])));
+		if (c == '%' && i + 2 < s.len && hex_value(s.p[i + 1]) >= 0 &&
+		    hex_value(s.p[i + 2]) >= 0) {
+			c = (char)(hex_value(s.p[i + 1]) * 16 + hex_value(s.p[i + 2]));
 			i += 2;
+			if (path && c == '/' && (reading & SIGV4_SLASHES))
+				buf_add(b, &c, 1);
+			else
+				put_coded(b, c);
+		} else if (path && c == '/') {
+			buf_add(b, &c, 1);
 		} else {
-			put_coded(b, c == '+' && !leave ? ' ' : c);
+			put_coded(b, c == '+' && !path && !(reading & SIGV4_PLUS) ? ' ' : c);
 		}
 	}
 }
@@ -208,10 +216,10 @@ static int put_query(struct buf *b, const struct sigv4 *s, const struct sigv4_qu
 		if (s->presigned && is_signature(q->v[i].name))
 			continue;
 		coded[n].name = text.len;
-		put_once(&text, q->v[i].name, '\0');
+		put_once(&text, q->v[i].name, false, s->reading);
 		coded[n].name_len = text.len - coded[n].name;
 		coded[n].value = text.len;
-		put_once(&text, q->v[i].value, '\0');
+		put_once(&text, q->v[i].value, false, s->reading);
 		coded[n].value_len = text.len - coded[n].value;
 		n++;
 	}
@@ -292,7 +300,7 @@ static int canonical(struct buf *b, const struct sigv4 *s, const struct sigv4_re
 	buf_add(b, q->method.p, q->method.len);
 	buf_puts(b, "\n");
 	if (s->s3)
-		put_once(b, query.path, '/');
+		put_once(b, query.path, true, s->reading);
 	else
 		put_normal_path(b, query.path);
 	buf_puts(b, "\n");
@@ -328,20 +336,24 @@ int sigv4_compute(char ret[SIGV4_HEX + 1], const struct sigv4 *s, const struct s
 	return r;
 }
 
-int sigv4_verify(const struct sigv4 *s, const struct sigv4_request *q,
-		 const struct sigv4_pair *pair, const char *body_hash, struct err *e)
+int sigv4_verify(struct sigv4 *s, const struct sigv4_request *q, const struct sigv4_pair *pair,
+		 const char *body_hash, struct err *e)
 {
 	char want[SIGV4_HEX + 1];
-	int r;
+	int r = 0;
 
 	if (s->id.len != strlen(pair->id) || CRYPTO_memcmp(s->id.p, pair->id, s->id.len) != 0)
 		return err_set(e, ERR_POLICY, -EACCES,
 			       "signature of AWS: it is of another access key");
-	r = sigv4_compute(want, s, q, pair, body_hash, e);
-	if (r == 0 && CRYPTO_memcmp(want, s->signature.p, SIGV4_HEX) != 0)
-		r = err_set(e, ERR_POLICY, -EACCES,
-			    "signature of AWS: it is not what this request's would be");
-	return r;
+	for (s->reading = 0; r == 0 && s->reading < SIGV4_READINGS; s->reading++) {
+		r = sigv4_compute(want, s, q, pair, body_hash, e);
+		if (r == 0 && CRYPTO_memcmp(want, s->signature.p, SIGV4_HEX) == 0)
+			return 0;
+	}
+	s->reading = 0;
+	return r < 0 ? r :
+		       err_set(e, ERR_POLICY, -EACCES,
+			       "signature of AWS: it is not what this request's would be");
 }
 
 void sigv4_authorization(struct buf *b, const struct sigv4 *s, const char *id,
@@ -395,7 +407,7 @@ static void put_unsigned(struct buf *b, const struct sigv4 *s, const struct sigv
 		if (named(query->v[i].name, "X-Amz-Credential")) {
 			put_text(b, pair->id);
 			buf_puts(b, "%2F");
-			put_once(b, s->scope, '\0');
+			put_once(b, s->scope, false, 0);
 		} else {
 			buf_add(b, query->v[i].value.p, query->v[i].value.len);
 		}

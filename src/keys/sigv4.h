@@ -28,6 +28,14 @@ enum sigv4_payload {
 	SIGV4_STREAMING_UNSIGNED, /* chunks that are not signed */
 };
 
+/* Where signers differ, so that servers must, too; what was signed in one way is signed anew in the same. */
+enum sigv4_reading {
+	SIGV4_SLASHES = 1,  /* %2F in a path is "/" */
+	SIGV4_PLUS = 2,     /* "+" in a query is no blank */
+	SIGV4_VERBATIM = 4, /* what is coded stays coded as it is */
+	SIGV4_READINGS = 8
+};
+
 /* A signature as it was sent. Slices are borrowed, or point into .text: it is not to be copied. */
 struct sigv4 {
 	bool presigned;              /* in the query */
@@ -42,6 +50,8 @@ struct sigv4 {
 	struct http_slice
 		hash; /* what stands in the canonical request; p NULL: SHA-256 of the body */
 	bool s3;      /* paths are coded once and not normalised */
+	unsigned int
+		reading; /* enum sigv4_reading: how its signer reads a target, once sigv4_verify() has found out */
 	char text[512];
 };
 
@@ -67,9 +77,9 @@ int sigv4_parse(struct sigv4 *ret, const struct sigv4_request *q, struct err *e)
 int sigv4_compute(char ret[SIGV4_HEX + 1], const struct sigv4 *s, const struct sigv4_request *q,
 		  const struct sigv4_pair *pair, const char *body_hash, struct err *e);
 
-/** sigv4_verify() - whether the signature is of @pair. Return: 0, -EACCES with @e, or as above. */
-int sigv4_verify(const struct sigv4 *s, const struct sigv4_request *q,
-		 const struct sigv4_pair *pair, const char *body_hash, struct err *e);
+/** sigv4_verify() - whether the signature is of @pair, in one of the readings. Return: 0 and s->reading, -EACCES with @e, or as above. */
+int sigv4_verify(struct sigv4 *s, const struct sigv4_request *q, const struct sigv4_pair *pair,
+		 const char *body_hash, struct err *e);
 
 /** sigv4_authorization() - append the value of an Authorization field. */
 void sigv4_authorization(struct buf *b, const struct sigv4 *s, const char *id,
