@@ -71,6 +71,7 @@ static void alone(const struct scrub_pair *pair)
 
 	for (s = pair->from; *s; s++)
 		buf_printf(&in, "%%%02x", (unsigned char)*s);
+	FUZZ_REQUIRE(in.data);
 	through(pair, SCRUB_ALL, in.data, in.len, 5, &out);
 	buf_puts(&out, "");
 	FUZZ_REQUIRE(strcmp(out.data, TO) == 0);

@@ -46,7 +46,8 @@ static void value(const char *text, size_t n, bool aws)
 		FUZZ_REQUIRE(s.expires >= 0 && aws == (s.id != NULL));
 		FUZZ_REQUIRE(!strpbrk(s.value, "\r\n"));
 	} else {
-		FUZZ_REQUIRE(e.msg[0] && memcmp(&s, &was, sizeof(s)) == 0);
+		FUZZ_REQUIRE(e.msg[0] && s.value == was.value && !s.id && !s.token &&
+			     s.expires == was.expires);
 	}
 	arena_done(&a);
 }

@@ -16,8 +16,6 @@
 #define VERSION NAME " " BAILEY_VERSION "\n"
 #define SECONDS 10
 
-extern char **environ;
-
 /* Where it may be: beside bailey in a build tree, in libexec where it is installed. */
 static int find(char *path, struct err *e)
 {

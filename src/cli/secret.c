@@ -30,7 +30,7 @@ const struct command_words secret_words_of = {
 	.examples = { { "bailey secret ls", "what is kept" },
 		      { "bailey secret ls --json", "for scripts" },
 		      { "printenv GH_TOKEN | bailey secret set github", "keep a token of GitHub" },
-		      { "bailey secret set own --host api.example.org --header X-Key --command 'pass show api'",
+		      { "bailey secret set own --host api.example.org --header X-Key --file key",
 			"one of a service that bailey doesn't know" },
 		      { "bailey secret rotate github --file token", "give it a new value" } },
 	.statuses = { { "0", "done" },
@@ -89,7 +89,7 @@ int secret_main(char **argv)
 	if (r == 0)
 		r = fd = keys_program_open(&e);
 	if (r >= 0)
-		r = keys_program_exec(fd, words, &e);
+		(void)keys_program_exec(fd, words, &e); /* it comes back only with an error */
 	free(words);
 	return cli_fail(&e);
 }

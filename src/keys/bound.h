@@ -13,7 +13,7 @@
 #include "inject.h"
 
 #define BOUND_SECRETS 32u
-#define BOUND_MAX (BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
+#define BOUND_MAX ((size_t)BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
 #define BOUND_ASK 'r'
 
 struct scrub;

@@ -13,10 +13,9 @@
 #include "erase.h"
 #include "store.h"
 
-#define SECONDS 60
+#define SECONDS 60 /* that a command may take */
+#define MILLISECONDS ((int64_t)SECONDS * 1000)
 #define OUTPUT (2 * SECRET_VALUE_MAX + 4096)
-
-extern char **environ;
 
 /* A group of its own, so that all of it can be ended; stdin is empty, stderr is ours. */
 static int start(const char *command, int out, pid_t *ret, struct err *e)
@@ -63,7 +62,7 @@ static int64_t now_ms(void)
 /* Everything that it says, until it has closed its end or time is up. */
 static int collect(int fd, struct buf *b, struct err *e)
 {
-	int64_t end = now_ms() + SECONDS * 1000, left;
+	int64_t end = now_ms() + MILLISECONDS, left;
 	char part[4096];
 	ssize_t n = 1;
 	int r = 0;
@@ -95,7 +94,7 @@ static int collect(int fd, struct buf *b, struct err *e)
 /* Who has closed its output and goes on is ended. */
 static void reap(pid_t pid, int *status)
 {
-	int64_t end = now_ms() + SECONDS * 1000;
+	int64_t end = now_ms() + MILLISECONDS;
 	pid_t r;
 
 	while ((r = waitpid(pid, status, WNOHANG)) == 0 && now_ms() < end)

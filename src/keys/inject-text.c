@@ -5,7 +5,9 @@
 
 #include "inject-own.h"
 
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+#define PAD 64u /* the "=" of them */
 
 char *inject_own(struct inject *i, size_t n, struct err *e)
 {
@@ -51,7 +53,9 @@ bool inject_decode(struct http_slice s, char *out, size_t size)
 		}
 		if (!c)
 			return false;
-		out[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c + 32);
+		out[n++] = c;
 	}
 	out[n] = '\0';
 	return true;
@@ -61,7 +65,7 @@ static int base64_value(char c)
 {
 	const char *at = c ? strchr(base64, c) : NULL;
 
-	return at ? (int)(at - base64) : -1;
+	return at && *at != '=' ? (int)(at - base64) : -1;
 }
 
 int inject_basic(struct inject *i, struct http_slice coded, char **ret_user, char **ret_pass,
@@ -120,8 +124,8 @@ char *inject_basic_text(struct inject *i, const char *user, const char *pass, st
 
 		out[o++] = base64[v >> 18];
 		out[o++] = base64[v >> 12 & 63u];
-		out[o++] = k + 1 < n ? base64[v >> 6 & 63u] : '=';
-		out[o++] = k + 2 < n ? base64[v & 63u] : '=';
+		out[o++] = base64[k + 1 < n ? v >> 6 & 63u : PAD];
+		out[o++] = base64[k + 2 < n ? v & 63u : PAD];
 	}
 	return out;
 }

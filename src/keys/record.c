@@ -475,7 +475,7 @@ static bool zone(const char *s, int64_t *ret)
 	s++;
 	if (!digits(&s, 2, &h) || *s++ != ':' || !digits(&s, 2, &m) || *s || h > 23 || m > 59)
 		return false;
-	*ret = sign * (h * 3600 + m * 60);
+	*ret = (int64_t)sign * (h * 3600 + m * 60);
 	return true;
 }
 
@@ -599,7 +599,7 @@ int secret_set_value(struct secret *s, const char *text, size_t len, bool json, 
 		len--;
 	if (len > 0 && text[len - 1] == '\r')
 		len--;
-	if (len > SECRET_VALUE_MAX * 2)
+	if (len > (size_t)2 * SECRET_VALUE_MAX)
 		return err_set(e, ERR_USAGE, -E2BIG, "the value has more than %u bytes",
 			       SECRET_VALUE_MAX);
 	s->value = s->id = s->token = NULL;

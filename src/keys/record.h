@@ -19,7 +19,7 @@
 #define SECRET_VALUE_MAX 16384u
 #define SECRET_LIST_MAX 32u      /* hosts, variables … of one */
 #define SECRET_RECORD_MAX 65536u /* bytes of a record */
-#define SECRET_MEMORY (4u * SECRET_RECORD_MAX)
+#define SECRET_MEMORY ((size_t)4 * SECRET_RECORD_MAX)
 
 enum secret_carrier {
 	SECRET_HEADER,

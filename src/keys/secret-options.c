@@ -28,7 +28,7 @@ void secret_options(struct secret_options *o, struct opt *table)
 		OPT_STRING(
 			"header", &o->header, NULL, "HEADER",
 			"It goes into that header: NAME, or NAME: TEXT with {}",
-			"{} stands for the value. Without a text it is 'Bearer {}' in Authorization, and the value alone elsewhere."),
+			"The value takes the place of {} in TEXT. Without a text it is 'Bearer {}' in Authorization, and the value alone elsewhere."),
 		OPT_STRING("query", &o->query, NULL, "FIELD",
 			   "It goes into that field of the query", "As in /search?FIELD=value."),
 		OPT_STRING("basic", &o->basic, NULL, "USER",

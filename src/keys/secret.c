@@ -22,7 +22,7 @@
 #include "policy/policy.h"
 #include "store.h"
 
-#define INPUT_MAX (2 * SECRET_VALUE_MAX + 4096)
+#define INPUT_MAX ((size_t)2 * SECRET_VALUE_MAX + 4096)
 
 struct verb {
 	struct secret_options o;
@@ -197,8 +197,10 @@ static char *lower(struct arena *a, const char *s, size_t n)
 {
 	char *p = arena_printf(a, "%.*s", (int)n, s), *at;
 
-	for (at = p; at && *at; at++)
-		*at = *at >= 'A' && *at <= 'Z' ? (char)(*at + 32) : *at;
+	for (at = p; at && *at; at++) {
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at + 32);
+	}
 	return p;
 }
 
@@ -400,7 +402,7 @@ static int no_such(const char *name, struct err *e)
 
 static int rotate(struct verb *v, char **names, struct err *e)
 {
-	struct secret s, again;
+	struct secret s = { .name = NULL }, again;
 	struct arena other = ARENA_INIT(0);
 	int r;
 
@@ -639,7 +641,7 @@ int secret_verb(char **argv)
 	v.state = argv[0];
 	if (!v.state || v.state[0] != '/')
 		r = err_set(&e, ERR_USAGE, -EINVAL, "this program is for bailey: bailey secret");
-	if (r == 0 && !erase_arena_init(&v.arena, 2u * SECRET_MEMORY))
+	if (r == 0 && !erase_arena_init(&v.arena, 2 * SECRET_MEMORY))
 		r = no_memory(&e);
 	if (r == 0)
 		r = secret_words(&v.o, table, argv + 1, &word, &names, &e);

@@ -153,7 +153,7 @@ static int read_signature(struct sigv4 *s, struct err *e)
 /* YYYYMMDDTHHMMSSZ, of the day of the scope. */
 static int read_date(struct sigv4 *s, struct http_slice d, struct err *e)
 {
-	if (d.len != 16 || d.p[8] != 'T' || d.p[15] != 'Z' ||
+	if (!s->day.p || d.len != 16 || d.p[8] != 'T' || d.p[15] != 'Z' ||
 	    !only((struct http_slice){ d.p, 8 }, "0123456789") ||
 	    !only((struct http_slice){ d.p + 9, 6 }, "0123456789") || memcmp(d.p, s->day.p, 8) != 0)
 		return bad(e, "its date is missing, or not that of its scope");
@@ -171,9 +171,8 @@ static int read_payload(struct sigv4 *s, struct http_slice h, struct err *e)
 		s->payload = SIGV4_UNSIGNED;
 	else if (is(h, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"))
 		s->payload = SIGV4_STREAMING_UNSIGNED;
-	else if (is(h, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"))
-		s->payload = SIGV4_STREAMING;
-	else if (is(h, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"))
+	else if (is(h, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD") ||
+		 is(h, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"))
 		s->payload = SIGV4_STREAMING;
 	else
 		return bad(e, "its payload is signed in a way that is not known");

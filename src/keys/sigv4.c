@@ -11,7 +11,7 @@
 #include "sigv4-query.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
-#define CANONICAL_MAX (8u * HTTP_HEAD_MAX)
+#define CANONICAL_MAX ((size_t)8 * HTTP_HEAD_MAX)
 #define SHA256_BYTES 32u
 
 static int no_memory(struct err *e)
@@ -64,7 +64,7 @@ int sigv4_string(char ret[SIGV4_HEX + 1], const char *algorithm, struct http_sli
 		 struct http_slice scope, const char *rest, const struct sigv4_pair *pair,
 		 struct err *e)
 {
-	unsigned char key[SHA256_BYTES];
+	unsigned char key[SHA256_BYTES] = { 0 };
 	struct http_slice left = scope, part;
 	struct buf b = BUF_INIT(0), start = BUF_INIT(0);
 	bool good = erase_buf_init(&start, strlen(pair->secret) + 8) && erase_buf_init(&b, 4096);
@@ -138,7 +138,9 @@ static void put_once(struct buf *b, struct http_slice s, bool path, unsigned int
 		} else if (path && c == '/') {
 			buf_add(b, &c, 1);
 		} else {
-			put_coded(b, c == '+' && !path && !(reading & SIGV4_PLUS) ? ' ' : c);
+			if (c == '+' && !path && !(reading & SIGV4_PLUS))
+				c = ' ';
+			put_coded(b, c);
 		}
 	}
 }

@@ -214,23 +214,25 @@ class Keys:
 
     def __init__(self, token=None, regions="-", services="-"):
         self.p = subprocess.Popen([DRIVER, *REAL, token or "-", regions, services], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        first = self.p.stdout.readline().decode().split()
+        assert self.p.stdin and self.p.stdout
+        self.to, self.back = self.p.stdin, self.p.stdout
+        first = self.back.readline().decode().split()
         self.pair = (first[0], first[1])
 
     def send(self, m, host):
         data = m.bytes()
-        self.p.stdin.write(f"{host} {len(data)}\n".encode() + data)
-        self.p.stdin.flush()
-        word, _, rest = self.p.stdout.readline().decode().strip().partition(" ")
+        self.to.write(f"{host} {len(data)}\n".encode() + data)
+        self.to.flush()
+        word, _, rest = self.back.readline().decode().strip().partition(" ")
         if word == "refused":
             return rest
         assert word == "ok", (word, rest)
-        return Message.parse(self.p.stdout.read(int(rest)))
+        return Message.parse(self.back.read(int(rest)))
 
     def end(self):
-        self.p.stdin.close()
+        self.to.close()
         assert self.p.wait(10) == 0
-        self.p.stdout.close()
+        self.back.close()
 
 
 @pytest.fixture

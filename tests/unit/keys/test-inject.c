@@ -19,6 +19,7 @@ struct row {
 	bool plain, own;
 	char *host;
 	char name[64];
+	char names[MANY][32], values[MANY][64]; /* of the secrets */
 	int line;
 };
 
@@ -44,12 +45,12 @@ static void bind(const struct table *t, struct row *row, const char *name)
 	struct secret *s = &row->secrets[row->n_bound];
 	struct inject_secret *b = &row->bound[row->n_bound];
 	struct err e = ERR_INIT;
-	char value[100];
 	size_t i;
 
-	*s = (struct secret){ .name = strdup(name) };
-	snprintf(value, sizeof(value), "value/of+%s=", name);
-	s->value = strdup(value);
+	*s = (struct secret){ .name = row->names[row->n_bound],
+			      .value = row->values[row->n_bound] };
+	snprintf(row->names[row->n_bound], sizeof(row->names[0]), "%s", name);
+	snprintf(row->values[row->n_bound], sizeof(row->values[0]), "value/of+%s=", name);
 	if (secret_service(name)) {
 		s->service = secret_service(name)->name;
 		s->carrier = secret_service(name)->ways[0].carrier;

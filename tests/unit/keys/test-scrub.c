@@ -18,6 +18,7 @@ static char *encode64(const char *s, size_t n, bool url, bool pad)
 	char *out = calloc(1, n * 2 + 8);
 	size_t i, o = 0;
 
+	REQUIRE(out);
 	for (i = 0; i < n; i += 3) {
 		unsigned int v = (unsigned int)(unsigned char)s[i] << 16 |
 				 (i + 1 < n ? (unsigned int)(unsigned char)s[i + 1] << 8 : 0) |
@@ -51,6 +52,7 @@ static char *decode64(const char *s)
 	unsigned int bits = 0, n = 0;
 	size_t o = 0;
 
+	REQUIRE(out);
 	for (; digit64(*s) >= 0; s++) {
 		bits = bits << 6 | (unsigned int)digit64(*s);
 		n += 6;
@@ -78,6 +80,7 @@ static char *whole(const struct scrub_pair *pairs, size_t n, enum scrub_forms fo
 	scrub_free(s);
 	if (!out.data)
 		buf_puts(&out, "");
+	REQUIRE(out.data);
 	return out.data;
 }
 
