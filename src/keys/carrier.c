@@ -5,29 +5,12 @@
 #include "inject-own.h"
 
 static const char *const headers[] = {
-	"authorization",
-	"authentication",
-	"api-key",
-	"apikey",
-	"x-apikey",
-	"x-api-key",
-	"x-auth",
-	"x-auth-key",
-	"x-auth-email",
-	"x-goog-api-key",
-	"private-token",
-	"job-token",
-	"token",
-	"x-token",
-	"x-jwt",
-	"jwt",
-	"signature",
-	"signature-input",
-	"x-functions-key",
-	"dpop",
-	"x-rapidapi-key",
-	"x-session-id",
-	"x-amz-s3session-token",
+	"authorization",  "authentication",  "api-key",         "apikey",
+	"x-apikey",       "x-api-key",       "x-auth",          "x-auth-key",
+	"x-auth-email",   "x-goog-api-key",  "private-token",   "job-token",
+	"token",          "x-token",         "x-jwt",           "jwt",
+	"signature",      "signature-input", "x-functions-key", "dpop",
+	"x-rapidapi-key", "x-session-id",    "cookie2",         "x-amz-s3session-token",
 };
 
 static const char *const header_ends[] = {
@@ -39,8 +22,15 @@ static const char *const header_ends[] = {
 
 /* They end like the others, and authenticate nobody. */
 static const char *const header_harmless[] = {
-	"x-csrf-token",       "x-xsrf-token",         "csrf-token",
-	"x-amz-client-token", "x-continuation-token", "x-pagination-token",
+	"x-csrf-token",
+	"x-xsrf-token",
+	"csrf-token",
+	"x-amz-client-token",
+	"x-continuation-token",
+	"x-pagination-token",
+	"x-amz-bucket-object-lock-token",
+	"idempotency-token",
+	"x-idempotency-token",
 };
 
 static const char *const query[] = {
@@ -142,11 +132,42 @@ static const char *const token_ends[] = {
 	"/oauth", "/oauth2",      "/introspect",   "/revoke",
 };
 
-static bool ends(struct http_slice s, const char *lower)
+static char plain(char c)
 {
-	size_t n = strlen(lower);
+	if (c >= 'A' && c <= 'Z')
+		return (char)(c + 32);
+	return c;
+}
 
-	return s.len > n && http_is((struct http_slice){ s.p + s.len - n, n }, lower);
+static bool is_joint(char c)
+{
+	return c == '-' || c == '_' || c == '.' || c == ' ';
+}
+
+/*
+ * As servers compare names that came through CGI, WSGI or PHP: any case, and "-", "_", "." and blanks are one. A name with an index ("token[]") is
+ * the name.
+ */
+static bool same_name(struct http_slice s, const char *name)
+{
+	const char *index = s.len ? memchr(s.p, '[', s.len) : NULL;
+	size_t i, n = strlen(name);
+
+	s.len = index ? (size_t)(index - s.p) : s.len;
+	if (s.len != n)
+		return false;
+	for (i = 0; i < n; i++) {
+		if (plain(s.p[i]) != plain(name[i]) && !(is_joint(s.p[i]) && is_joint(name[i])))
+			return false;
+	}
+	return true;
+}
+
+static bool ends(struct http_slice s, const char *name)
+{
+	size_t n = strlen(name);
+
+	return s.len > n && same_name((struct http_slice){ s.p + s.len - n, n }, name);
 }
 
 static bool one_of(struct http_slice s, const char *const *v, size_t n)
@@ -154,7 +175,7 @@ static bool one_of(struct http_slice s, const char *const *v, size_t n)
 	size_t i;
 
 	for (i = 0; i < n && v[i]; i++) {
-		if (http_is(s, v[i]))
+		if (same_name(s, v[i]))
 			return true;
 	}
 	return false;
@@ -165,7 +186,7 @@ bool carrier_header(const struct inject_secret *s, struct http_slice name)
 	size_t i;
 
 	for (i = 0; i < s->n_ways; i++) {
-		if (s->ways[i].carrier == SECRET_HEADER && http_is(name, s->ways[i].field))
+		if (s->ways[i].carrier == SECRET_HEADER && same_name(name, s->ways[i].field))
 			return true;
 	}
 	if (s->service && one_of(name, s->service->headers, ARRAY_SIZE(s->service->headers)))
@@ -187,7 +208,7 @@ bool carrier_query(const struct inject_secret *s, const char *name)
 	size_t i;
 
 	for (i = 0; i < s->n_ways; i++) {
-		if (s->ways[i].carrier == SECRET_QUERY && strcasecmp(s->ways[i].field, name) == 0)
+		if (s->ways[i].carrier == SECRET_QUERY && same_name(n, s->ways[i].field))
 			return true;
 	}
 	if (s->service && one_of(n, s->service->query, ARRAY_SIZE(s->service->query)))

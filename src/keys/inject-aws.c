@@ -188,12 +188,19 @@ static int unsigned_request(struct inject *i, const struct inject_secret *s, str
 	return 0;
 }
 
+/* Other names may be what the request is about: who it is from is what its signature says. */
+static bool about_signing(const char *name)
+{
+	return strncmp(name, "x-amz-", 6) == 0 || strcmp(name, "awsaccesskeyid") == 0 ||
+	       strcmp(name, "signature") == 0 || strcmp(name, "webidentitytoken") == 0 ||
+	       strcmp(name, "samlassertion") == 0;
+}
+
 /* The sandbox's pair has no token, and a signed request needs nothing beside its signature. */
 static int judge_query(struct inject *i, const struct inject_secret *s, bool presigned,
 		       struct err *e)
 {
-	static const char *const parts[] = { "x-amz-algorithm", "x-amz-credential",
-					     "x-amz-signature" };
+	static const char *const parts[] = { "x-amz-credential", "x-amz-signature" };
 	struct sigv4_query query;
 	char name[64];
 	size_t k, n;
@@ -203,7 +210,7 @@ static int judge_query(struct inject *i, const struct inject_secret *s, bool pre
 		return inject_deny(i, e, "the query has too many fields");
 	for (k = 0; r == 0 && k < query.n; k++) {
 		if (!inject_decode(query.v[k].name, name, sizeof(name)) ||
-		    query.v[k].value.len == 0 || !carrier_query(s, name))
+		    query.v[k].value.len == 0 || !carrier_query(s, name) || !about_signing(name))
 			continue;
 		for (n = 0; n < ARRAY_SIZE(parts) && strcmp(parts[n], name) != 0; n++)
 			;

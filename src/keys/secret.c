@@ -55,35 +55,55 @@ static int64_t now(void)
 
 /* --- where a value comes from ----------------------------------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t stopped_by;
+
+static void stop(int sig)
+{
+	stopped_by = sig;
+}
+
+/* A terminal that stays without echo is a nuisance: what ends us ends the reading first. */
+static void catch_signals(struct sigaction old[3], bool on)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction a = { .sa_handler = stop }; /* without SA_RESTART: read() returns */
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)sigaction(signals[i], on ? &a : &old[i], on ? &old[i] : NULL);
+}
+
 static int read_terminal(int fd, const char *name, struct buf *b, struct err *e)
 {
-	struct termios old, quiet;
-	sigset_t held, before;
+	struct termios as_it_was, quiet;
+	struct sigaction old[3];
 	char part[4096];
 	ssize_t n;
+	int error;
 
-	if (tcgetattr(fd, &old) < 0)
+	if (tcgetattr(fd, &as_it_was) < 0)
 		return err_sys(e, -errno, "terminal");
-	quiet = old;
+	quiet = as_it_was;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-	/* a terminal that stays without echo is a nuisance: ^C waits until it is as before */
-	(void)sigemptyset(&held);
-	(void)sigaddset(&held, SIGINT);
-	(void)sigaddset(&held, SIGTSTP);
-	(void)sigprocmask(SIG_BLOCK, &held, &before);
+	quiet.c_cc[VSUSP] = 0; /* stopped it would leave the terminal so */
+	catch_signals(old, true);
 	if (tcsetattr(fd, TCSAFLUSH, &quiet) < 0) {
-		(void)sigprocmask(SIG_SETMASK, &before, NULL);
-		return err_sys(e, -errno, "terminal");
+		error = errno;
+		catch_signals(old, false);
+		return err_sys(e, -error, "terminal");
 	}
 	(void)dprintf(2, "value of %s: ", name); /* nobody is left to tell */
-	n = read(fd, part, sizeof(part));
-	(void)tcsetattr(fd, TCSAFLUSH, &old); /* it was possible before */
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	n = stopped_by ? 0 : read(fd, part, sizeof(part));
+	error = errno;
+	(void)tcsetattr(fd, TCSAFLUSH, &as_it_was); /* it was possible before */
 	(void)dprintf(2, "\n");
+	catch_signals(old, false);
 	if (n > 0)
 		buf_add(b, part, (size_t)n);
 	explicit_bzero(part, sizeof(part));
-	return n < 0 ? err_sys(e, -errno, "terminal") : 0;
+	if (stopped_by)
+		(void)raise(stopped_by);
+	return n < 0 ? err_sys(e, -error, "terminal") : 0;
 }
 
 static int read_fd(int fd, const char *what, struct buf *b, struct err *e)

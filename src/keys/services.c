@@ -68,8 +68,7 @@ const struct secret_service secret_services[] = {
 		.n_ways = 1,
 		.headers = { "x-amz-security-token", "x-amzn-authorization",
 			     "x-amz-s3session-token", "x-amz-cf-signature" },
-		.query = { "awsaccesskeyid", "webidentitytoken", "samlassertion", "policy",
-			   "key-pair-id" },
+		.query = { "awsaccesskeyid", "webidentitytoken", "samlassertion" },
 		.forms = true,
 	},
 	{

@@ -10,12 +10,14 @@ import shutil
 import signal
 import stat
 import subprocess
+import termios
 import time
 import urllib.parse
 
 import pytest
 
 from conftest import BAILEY, kill, skip, wait_for
+from terminals import Pty
 
 KEYS = BAILEY.parent / "bailey-keys"
 VALUE = "kept/Value+0123=Canary~xyz"
@@ -595,6 +597,27 @@ def test_a_terminal_shows_nothing(user, state, listing):
         os.close(master)
     assert not holds(seen, VALUE)
     assert listing()[0]["state"] == "ready"
+
+
+@pytest.mark.parametrize("how", ["key", "signal"])
+def test_a_terminal_is_left_as_it_was(user, state, listing, outside, how):
+    """^C, or another's signal, in the middle of it."""
+    t = Pty(user, [BAILEY, "secret", "set", "github"], outside, env={"XDG_STATE_HOME": str(state)})
+    try:
+        before = termios.tcgetattr(t.fd)
+        t.expect("value of github: ")
+        assert not termios.tcgetattr(t.fd)[3] & termios.ECHO
+        t.type("half-a-val")
+        if how == "key":
+            t.type("")
+        else:
+            os.kill(t.pid, signal.SIGTERM)
+        assert wait_for(lambda: termios.tcgetattr(t.fd)[3] & termios.ECHO)
+        assert termios.tcgetattr(t.fd)[3] == before[3]
+        assert t.wait() in (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+    finally:
+        t.done()
+    assert listing() == [] and b"half" not in t.out
 
 
 def test_a_sandbox_sees_no_store(run, secret, state, user):
