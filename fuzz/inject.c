@@ -10,8 +10,9 @@
 
 #include "../src/keys/inject.h"
 
-static const char *const hosts[] = { "api.example.org", "github.com", "s3.amazonaws.com",
-				     "unbound.example.org" };
+static const char *const hosts[] = { "api.example.org",     "github.com",     "s3.amazonaws.com",
+				     "unbound.example.org", "api.openai.com", "always.example.org",
+				     "openai.com",          "example.org" };
 
 /* "~VALUE-…": no byte of a sentinel or a request stands for it */
 static const struct secret secrets[] = {
@@ -46,6 +47,12 @@ static const struct secret secrets[] = {
 	  .value = "~VALUE-6~",
 	  .id = "AKIAREALREALREALREAL",
 	  .token = "~VALUE-7~" },
+	{ .name = "openai", .service = "openai", .carrier = SECRET_HEADER, .value = "~VALUE-8~" },
+	{ .name = "always",
+	  .carrier = SECRET_QUERY,
+	  .field = "k",
+	  .value = "~VALUE-9~",
+	  .hosts = { .v = { "always.example.org" }, .n = 1 } },
 };
 
 static struct inject_secret bound[ARRAY_SIZE(secrets)];
@@ -106,11 +113,13 @@ static void check_body(const struct inject_request *q, const char *p, size_t n)
 
 static void bind_all(void)
 {
+	struct inject_variable variables[SECRET_LIST_MAX + 1];
 	struct err e = ERR_INIT;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(secrets) && !bound[i].secret.name; i++) {
 		FUZZ_REQUIRE(inject_bind(&bound[i], &secrets[i], &e) == 0);
+		FUZZ_REQUIRE(inject_variables(&bound[i], variables) <= ARRAY_SIZE(variables));
 		/* the same in each run, so that the corpus can say them */
 		snprintf(bound[i].sentinel.value, SECRET_SENTINEL_MAX, "bailey-secret-%s",
 			 secrets[i].name);
@@ -126,18 +135,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct inject_request q;
 	struct err e = ERR_INIT;
 	struct inject i;
-	unsigned int how;
+	unsigned int how, host;
 	int r;
 
 	if (size < 2 || size > 40000)
 		return 0;
 	bind_all();
 	how = *data++;
+	host = (how & 3) | (how >> 2 & 4);
 	size--;
 	if (http_request_parse(&h, (const char *)data, size, &e) != 0 ||
 	    has((const char *)data, size, "VALUE-"))
 		return 0;
-	q = (struct inject_request){ .host = hosts[how & 3],
+	q = (struct inject_request){ .host = hosts[host],
 				     .tls = how & 4,
 				     .own = how & 8,
 				     .body = size > h.len,
@@ -153,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_REQUIRE(!i.why[0]);
 		FUZZ_REQUIRE(q.tls || (values(&i) == 0 && !i.secret));
 		FUZZ_REQUIRE(i.secret || values(&i) == 0);
-		if ((how & 3) == 3)
+		if (!inject_bound(bound, ARRAY_SIZE(bound), q.host))
 			FUZZ_REQUIRE(!i.secret && i.n == h.n && i.body == INJECT_PASS &&
 				     i.target.p == h.target.p);
 	}

@@ -4,6 +4,11 @@
 
 #include "../src/keys/record.h"
 
+static bool same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void record(const char *text, size_t n)
 {
 	struct arena a = ARENA_INIT(1u << 20);
@@ -22,6 +27,9 @@ static void record(const char *text, size_t n)
 				     0);
 			secret_print(&again, &twice);
 			FUZZ_REQUIRE(!once.failed && strcmp(once.data, twice.data) == 0);
+			FUZZ_REQUIRE(same(s.value, again.value) && same(s.token, again.token) &&
+				     same(s.id, again.id) && same(s.command, again.command) &&
+				     same(s.field, again.field) && s.hosts.n == again.hosts.n);
 		}
 	} else {
 		FUZZ_REQUIRE(e.msg[0]);
