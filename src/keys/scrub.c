@@ -21,8 +21,9 @@ struct scrub {
 	const struct scrub_pair *pairs; /* owned; their strings borrowed */
 	size_t n;
 	enum scrub_forms forms;
-	bool first[256];
-	unsigned char *data; /* owned, erased */
+	bool first[256];            /* a byte that a form could begin with … */
+	unsigned char second[8192]; /* … and the one behind it: a bit for each pair */
+	unsigned char *data;        /* owned, erased */
 	size_t len, size;
 	size_t count;
 };
@@ -313,6 +314,17 @@ static void put(struct scrub *s, struct buf *out, const struct match *m)
 	}
 }
 
+static void add_pair(struct scrub *s, int a, int b)
+{
+	s->first[a & 255] = true;
+	s->second[(a & 255) << 5 | (b & 255) >> 3] |= (unsigned char)(1u << (b & 7));
+}
+
+static bool is_pair(const struct scrub *s, unsigned int a, unsigned int b)
+{
+	return s->second[a << 5 | b >> 3] >> (b & 7) & 1;
+}
+
 /* Decide as much of the buffer as can be, append it, keep the rest. */
 static void decide(struct scrub *s, struct buf *out, bool end)
 {
@@ -323,7 +335,8 @@ static void decide(struct scrub *s, struct buf *out, bool end)
 	while (at < s->len) {
 		const struct data d = { s->data + at, s->len - at, end };
 
-		if (!s->first[s->data[at]]) {
+		if (!s->first[s->data[at]] ||
+		    (at + 1 < s->len && !is_pair(s, s->data[at], s->data[at + 1]))) {
 			at++;
 			continue;
 		}
@@ -372,27 +385,51 @@ size_t scrub_count(const struct scrub *s)
 	return s->count;
 }
 
-/* The bytes that a form of @from can begin with. */
+/* Digits of one byte, or of two groups of base64, in either way to write them. */
+static void add_digits(struct scrub *s, const char first[2], const char second[2])
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		add_pair(s, first[i & 1], second[i >> 1]);
+}
+
+/* What a form of @from can begin with. */
 static void add_first(struct scrub *s, const char *from)
 {
-	static const unsigned int bits[] = { 0, 2, 4 };
+	static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+	const unsigned char c = (unsigned char)from[0];
+	const char high[] = { lower[c >> 4], upper[c >> 4] },
+		   low[] = { lower[c & 15], upper[c & 15] };
+	const char escapes[] = { from[1], '%', '\\', '+' };
 	size_t n = strlen(from), i;
-	unsigned char c = (unsigned char)from[0];
-	char digit[3];
+	unsigned int bit;
+	int k;
 
-	s->first[c] = true;
+	/* itself, and the next byte as itself or coded */
+	for (k = 0; k < 256; k++) {
+		if (n == 1 || memchr(escapes, k, sizeof(escapes)))
+			add_pair(s, c, k);
+	}
 	if (s->forms == SCRUB_RAW)
 		return;
-	s->first['%'] = s->first['\\'] = true;
-	if (c == ' ')
-		s->first['+'] = true;
-	digit[0] = "0123456789abcdef"[c >> 4];
-	digit[1] = "0123456789ABCDEF"[c >> 4];
-	s->first[(unsigned char)digit[0]] = s->first[(unsigned char)digit[1]] = true;
-	for (i = 0; i < ARRAY_SIZE(bits); i++) {
-		digit[0] = base64_char(six_bits(from, n, bits[i]), false);
-		digit[1] = base64_char(six_bits(from, n, bits[i]), true);
-		s->first[(unsigned char)digit[0]] = s->first[(unsigned char)digit[1]] = true;
+	add_digits(s, (const char[]){ '%', '%' }, high);
+	add_pair(s, '\\', 'u');
+	add_pair(s, '\\', c);
+	for (k = 0; k < 256 && c == ' '; k++)
+		add_pair(s, '+', k);
+	add_digits(s, high, low);
+	for (bit = 0; bit <= 4; bit += 2) {
+		char digit[2][2];
+
+		for (i = 0; i < 2; i++) {
+			digit[i][0] = base64_char(six_bits(from, n, bit + 6 * i), false);
+			digit[i][1] = base64_char(six_bits(from, n, bit + 6 * i), true);
+		}
+		/* a text of one byte may have one group */
+		for (k = 0; k < 256 && n < 3; k++)
+			add_digits(s, digit[0], (const char[]){ (char)k, (char)k });
+		add_digits(s, digit[0], digit[1]);
 	}
 }
 
