@@ -4,10 +4,9 @@
 
 #include "record.h"
 
-#define BEARER                                              \
-	{                                                   \
-		SECRET_HEADER, "authorization", "Bearer {}" \
-	}
+#define HEADER(name, text) .carrier = SECRET_HEADER, .field = (name), .format = (text)
+#define BASIC(user) .carrier = SECRET_BASIC, .field = (user)
+#define BEARER HEADER("authorization", "Bearer {}")
 
 const struct secret_service secret_services[] = {
 	{
@@ -16,7 +15,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "api.anthropic.com" },
 		.variables = { "ANTHROPIC_API_KEY" },
 		.prefix = "sk-ant-api03-",
-		.ways = { { SECRET_HEADER, "x-api-key", "{}" } },
+		.ways = { { HEADER("x-api-key", "{}") } },
 		.n_ways = 1,
 	},
 	{
@@ -25,7 +24,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "api.openai.com" },
 		.variables = { "OPENAI_API_KEY" },
 		.prefix = "sk-",
-		.ways = { BEARER },
+		.ways = { { BEARER } },
 		.n_ways = 1,
 		.protocols = { "openai-insecure-api-key.", "openai-ephemeral-" },
 		.subprotocol = "openai-insecure-api-key.",
@@ -37,13 +36,13 @@ const struct secret_service secret_services[] = {
 		.variables = { "GH_TOKEN", "GITHUB_TOKEN" },
 		.prefix = "ghp_",
 		/* what stands for a host comes first where a request says nothing: git asks for a password only once it was refused */
-		.ways = { { SECRET_BASIC, "x-access-token", NULL, "github.com", true, true },
-			  { SECRET_HEADER, "authorization", "Bearer {}", "api.github.com", true },
-			  { SECRET_HEADER, "authorization", "Bearer {}", "uploads.github.com",
-			    true },
-			  { SECRET_HEADER, "authorization", "Bearer {}" },
-			  { SECRET_HEADER, "authorization", "token {}" },
-			  { SECRET_BASIC, "x-access-token", NULL, NULL, false, true } },
+		.ways = { { BASIC("x-access-token"), .host = "github.com", .absent = true,
+			    .any_user = true },
+			  { BEARER, .host = "api.github.com", .absent = true },
+			  { BEARER, .host = "uploads.github.com", .absent = true },
+			  { BEARER },
+			  { HEADER("authorization", "token {}") },
+			  { BASIC("x-access-token"), .any_user = true } },
 		.n_ways = 6,
 	},
 	{
@@ -52,8 +51,8 @@ const struct secret_service secret_services[] = {
 		.hosts = { "generativelanguage.googleapis.com" },
 		.variables = { "GEMINI_API_KEY", "GOOGLE_API_KEY" },
 		.prefix = "AIzaSy",
-		.ways = { { SECRET_HEADER, "x-goog-api-key", "{}" },
-			  { SECRET_QUERY, "key", NULL } },
+		.ways = { { HEADER("x-goog-api-key", "{}") },
+			  { .carrier = SECRET_QUERY, .field = "key" } },
 		.n_ways = 2,
 		.headers = { "x-goog-iam-authorization-token", "x-goog-iap-jwt-assertion" },
 		.query = { "key" },
@@ -64,7 +63,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "*.amazonaws.com", "*.api.aws" },
 		.variables = { "AWS_SECRET_ACCESS_KEY" },
 		.prefix = "",
-		.ways = { { SECRET_AWS, "authorization", NULL } },
+		.ways = { { .carrier = SECRET_AWS, .field = "authorization" } },
 		.n_ways = 1,
 		.headers = { "x-amz-security-token", "x-amzn-authorization",
 			     "x-amz-s3session-token", "x-amz-cf-signature" },
@@ -77,7 +76,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "api.groq.com" },
 		.variables = { "GROQ_API_KEY" },
 		.prefix = "gsk_",
-		.ways = { BEARER },
+		.ways = { { BEARER } },
 		.n_ways = 1,
 	},
 	{
@@ -86,7 +85,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "api.mistral.ai" },
 		.variables = { "MISTRAL_API_KEY" },
 		.prefix = "",
-		.ways = { BEARER },
+		.ways = { { BEARER } },
 		.n_ways = 1,
 	},
 	{
@@ -95,7 +94,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "api.x.ai" },
 		.variables = { "XAI_API_KEY" },
 		.prefix = "xai-",
-		.ways = { BEARER },
+		.ways = { { BEARER } },
 		.n_ways = 1,
 		.protocols = { "xai-client-secret." },
 	},
@@ -105,7 +104,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "openrouter.ai" },
 		.variables = { "OPENROUTER_API_KEY" },
 		.prefix = "sk-or-v1-",
-		.ways = { BEARER },
+		.ways = { { BEARER } },
 		.n_ways = 1,
 	},
 	{
@@ -115,7 +114,7 @@ const struct secret_service secret_services[] = {
 		.variables = { "NPM_TOKEN", "NODE_AUTH_TOKEN" },
 		.prefix = "npm_",
 		/* npm sends a token only where its own configuration names one */
-		.ways = { { SECRET_HEADER, "authorization", "Bearer {}", NULL, true } },
+		.ways = { { BEARER, .absent = true } },
 		.n_ways = 1,
 	},
 	{
@@ -124,8 +123,7 @@ const struct secret_service secret_services[] = {
 		.hosts = { "upload.pypi.org" },
 		.variables = { "TWINE_PASSWORD", "UV_PUBLISH_TOKEN" },
 		.prefix = "pypi-",
-		.ways = { { SECRET_BASIC, "__token__", NULL },
-			  { SECRET_HEADER, "authorization", "Bearer {}" } },
+		.ways = { { BASIC("__token__") }, { BEARER } },
 		.n_ways = 2,
 	},
 	{ .name = NULL },
