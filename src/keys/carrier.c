@@ -262,12 +262,41 @@ bool carrier_protocol(const struct inject_secret *s, struct http_slice item, boo
 	return false;
 }
 
-bool carrier_token_path(const char *path)
+/* As servers may read it: without parameters (";x"), empty and dot segments, and an extension of the last one. */
+static size_t plain_path(const char *path, char *out)
 {
-	size_t i, n = strlen(path);
+	const char *s = path, *stop;
+	size_t n = 0, len;
 
-	while (n > 1 && path[n - 1] == '/')
-		n--;
+	for (; *s; s = stop) {
+		for (; *s == '/'; s++)
+			;
+		stop = s + strcspn(s, "/");
+		len = strcspn(s, ";/");
+		if (len == 2 && s[0] == '.' && s[1] == '.') {
+			while (n > 0 && out[--n] != '/')
+				;
+		} else if (len > 0 && !(len == 1 && s[0] == '.')) {
+			out[n++] = '/';
+			memcpy(out + n, s, len);
+			n += len;
+		}
+	}
+	for (len = n; len > 0 && out[len - 1] != '/' && out[len - 1] != '.'; len--)
+		;
+	if (len > 1 && out[len - 1] == '.' && out[len - 2] != '/')
+		n = len - 1;
+	out[n] = '\0';
+	return n;
+}
+
+bool carrier_token_path(const char *sent)
+{
+	char path[CARRIER_PATH + 1];
+	size_t i, n = strlen(sent) < CARRIER_PATH ? plain_path(sent, path) : 0;
+
+	if (n == 0)
+		return false;
 	for (i = 0; i < ARRAY_SIZE(token_ends); i++) {
 		size_t k = strlen(token_ends[i]);
 

@@ -6,16 +6,25 @@
 #include "inject-own.h"
 #include "policy/policy.h"
 
+/* Without parameters; empty when there are two, or the body is coded: it can't be told what it is. */
 static struct http_slice content_type(const struct inject *i)
 {
 	struct http_slice v = { "", 0 };
 	const char *semicolon;
-	size_t k;
+	size_t k, types = 0;
 
 	for (k = 0; k < i->q.n; k++) {
-		if (http_is(i->q.fields[k].name, "content-type"))
+		if (http_is(i->q.fields[k].name, "content-type")) {
 			v = i->q.fields[k].value;
+			types++;
+		} else if (http_is(i->q.fields[k].name, "content-encoding") &&
+			   !http_is(i->q.fields[k].value, "identity")) {
+			types = 2;
+			break;
+		}
 	}
+	if (types > 1)
+		v.len = 0;
 	semicolon = v.len ? memchr(v.p, ';', v.len) : NULL;
 	v.len = semicolon ? (size_t)(semicolon - v.p) : v.len;
 	while (v.len > 0 && (v.p[v.len - 1] == ' ' || v.p[v.len - 1] == '\t'))

@@ -39,6 +39,8 @@ bool carrier_cookie_harmless(struct http_slice value);
 /** carrier_protocol() - whether an element of Sec-WebSocket-Protocol could be a key. */
 bool carrier_protocol(const struct inject_secret *s, struct http_slice item, bool behind_bearer);
 
+#define CARRIER_PATH HTTP_HEAD_MAX
+
 /** carrier_token_path() - whether a path (decoded, lower case) is of an endpoint that gives tokens. */
 bool carrier_token_path(const char *path);
 

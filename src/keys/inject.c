@@ -476,17 +476,16 @@ static int replace_body(struct inject *i, struct err *e)
 
 static int judge_body(struct inject *i, struct err *e)
 {
-	const char *mark = memchr(i->q.target.p, '?', i->q.target.len);
-	char path[1024];
+	struct http_slice target = i->q.target;
+	const char *mark = memchr(target.p, '?', target.len);
+	char path[CARRIER_PATH];
 
 	if (!i->q.body)
 		return 0;
-	/* a path that is longer, or can't be decoded, is no endpoint that is known */
-	if (!i->q.own && inject_decode((struct http_slice){ i->q.target.p,
-							    mark ? (size_t)(mark - i->q.target.p) :
-								   i->q.target.len },
-				       path, sizeof(path)))
-		i->token = i->token || carrier_token_path(path);
+	target.len = mark ? (size_t)(mark - target.p) : target.len;
+	/* what can't be read as a path may be any */
+	if (!i->q.own && (!inject_decode(target, path, sizeof(path)) || carrier_token_path(path)))
+		i->token = true;
 	if (i->token)
 		i->body = INJECT_HOLD;
 	return replace_body(i, e);

@@ -221,6 +221,8 @@ static int replace(const struct store *s, const char *file, const void *p, size_
 	int r;
 
 	(void)snprintf(beside, sizeof(beside), ".%s.new", file);
+	/* of one that was killed: whoever writes holds the lock */
+	(void)unlinkat(s->fd, beside, 0);
 	fd = openat(s->fd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_sys(e, -errno, "%s/%s", s->path, beside);
