@@ -135,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct inject_request q;
 	struct err e = ERR_INIT;
 	struct inject i;
+	const char *at;
 	unsigned int how, host;
 	int r;
 
@@ -159,6 +160,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = inject_request(&i, bound, ARRAY_SIZE(bound), &q, &e);
 	FUZZ_REQUIRE(i.n <= INJECT_FIELDS && !strstr(i.why, "VALUE-") && !strstr(e.msg, "VALUE-"));
 	FUZZ_REQUIRE(r != -EACCES || i.why[0]);
+	for (at = i.why; *at; at++)
+		FUZZ_REQUIRE(*at >= 0x20 && *at <= 0x7e);
 	if (r == 0) {
 		FUZZ_REQUIRE(!i.why[0]);
 		FUZZ_REQUIRE(q.tls || (values(&i) == 0 && !i.secret));

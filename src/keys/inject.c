@@ -95,7 +95,7 @@ int inject_deny(struct inject *i, struct err *e, const char *why)
 
 int inject_refuse(struct inject *i, struct err *e, const char *fmt, ...)
 {
-	char what[100];
+	char what[100], *at;
 	va_list ap;
 
 	if (i->q.own)
@@ -103,6 +103,11 @@ int inject_refuse(struct inject *i, struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
+	/* a name may have been sent coded, and this goes into an answer and a log */
+	for (at = what; *at; at++) {
+		if (*at < 0x20 || *at > 0x7e)
+			*at = '?';
+	}
 	(void)snprintf(i->why, sizeof(i->why), "foreign-credential: %s", what);
 	return err_set(e, ERR_POLICY, -EACCES, "%s", i->why);
 }
