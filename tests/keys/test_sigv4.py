@@ -13,7 +13,8 @@ import urllib.parse
 import pytest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
-DRIVER = pathlib.Path(os.environ.get("INJECT_DRIVER") or PROJECT / "build/glibc/tests/keys/inject-driver")
+BUILD = PROJECT / "build" / "glibc"
+DRIVER = pathlib.Path(os.environ.get("INJECT_DRIVER") or BUILD / "tests/keys/inject-driver")
 REAL = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 TOKEN = "IQoJb3JpZ2luX2VjE/token+of=session=="
 DATE = "20260102T030405Z"
@@ -233,6 +234,15 @@ class Keys:
         self.to.close()
         assert self.p.wait(10) == 0
         self.back.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def driver():
+    if "INJECT_DRIVER" in os.environ:
+        return
+    if not (BUILD / "build.ninja").exists():
+        subprocess.run(["meson", "setup", BUILD, PROJECT], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", BUILD, "--quiet", "tests/keys/inject-driver"], check=True)
 
 
 @pytest.fixture
