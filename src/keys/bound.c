@@ -149,7 +149,7 @@ int bound_take(struct bound *b, const char *const *names, size_t n, const char *
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: no answer");
 	set = calloc(1, sizeof(*set));
 	/* values of JSON are small, and there is one for each part of a record */
-	if (!set || !erase_arena_init(&set->arena, 4 * len + (n + 1) * 8192)) {
+	if (!set || !erase_arena_init(&set->arena, 4 * len + (n + 1) * 32768)) {
 		free(set);
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}

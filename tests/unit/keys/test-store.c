@@ -292,6 +292,47 @@ static int take(struct bound *b, const char *at, const char *const *names, size_
 	return r;
 }
 
+/* As many of everything as there may be: it fits into what is set aside for it. */
+TEST(bound_large)
+{
+	static char words[BOUND_SECRETS][SECRET_LIST_MAX][16], names[BOUND_SECRETS][8];
+	const char *at = make_dir(), *list[BOUND_SECRETS];
+	char value[SECRET_VALUE_MAX + 1];
+	struct store st = STORE_INIT;
+	struct bound b = { .now = NULL };
+	struct err e = ERR_INIT;
+	struct secret s;
+	size_t i, k;
+
+	memset(value, 'v', SECRET_VALUE_MAX);
+	value[SECRET_VALUE_MAX] = '\0';
+	REQUIRE(store_open(&st, at, true, &e) == 0);
+	for (i = 0; i < BOUND_SECRETS; i++) {
+		snprintf(names[i], sizeof(names[i]), "s%zu", i);
+		list[i] = names[i];
+		/* half are as small as they can be: nodes are most of them */
+		s = custom(names[i], i % 2 ? "12345678" : value);
+		s.hosts.n = s.variables.n = SECRET_LIST_MAX;
+		for (k = 0; k < SECRET_LIST_MAX; k++) {
+			snprintf(words[i][k], sizeof(words[i][k]), "a%zu.b", k);
+			s.hosts.v[k] = words[i][k];
+		}
+		for (k = 0; k < SECRET_LIST_MAX; k++)
+			s.variables.v[k] =
+				&"A\0B\0C\0D\0E\0F\0G\0H\0I\0J\0K\0L\0M\0N\0O\0P\0Q\0R\0S\0T\0U\0V\0W\0X\0Y\0Z\0a\0b\0c\0d\0e\0f"
+					[2 * k];
+		REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	}
+	store_done(&st);
+	for (i = 1; i <= BOUND_SECRETS; i++) {
+		if (take(&b, at, list + BOUND_SECRETS - i, i, &e) != 0)
+			FAIL("%zu: %s", i, e.msg);
+	}
+	CHECK(b.now && b.now->n == BOUND_SECRETS);
+	bound_done(&b);
+	remove_dir();
+}
+
 /* What a sandbox has of it; through a rotation, and while a request still holds what was. */
 TEST(bound)
 {
