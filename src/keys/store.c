@@ -518,7 +518,11 @@ int store_refresh(struct store *s, const char *name, struct arena *a, struct sec
 	r = store_command(ret, a, e);
 	if (r < 0)
 		return r;
-	/* two that do this at once write one after the other: each file is whole */
-	return s->locked || flock(s->fd, LOCK_EX) == 0 ? store_write(s, ret, STORE_KEY_ANY, e) :
-							 err_sys(e, -errno, "%s: lock", s->path);
+	/* two that do this at once write one after the other: each file is whole; commands run without the lock */
+	if (!s->locked && flock(s->fd, LOCK_EX) < 0)
+		return err_sys(e, -errno, "%s: lock", s->path);
+	r = store_write(s, ret, STORE_KEY_ANY, e);
+	if (!s->locked)
+		(void)flock(s->fd, LOCK_UN); /* or when it is closed */
+	return r;
 }
