@@ -508,20 +508,48 @@ int store_list(struct store *s, struct arena *a, const char ***ret, struct err *
 	return (int)found;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Under the lock: whether somebody has changed it since it was @was. */
+static int changed_since(struct store *s, const struct secret *was, struct err *e)
+{
+	struct arena a = ARENA_INIT(0);
+	struct secret is = { .name = NULL };
+	int r;
+
+	if (!erase_arena_init(&a, SECRET_MEMORY))
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	r = store_read(s, was->name, &a, &is, e);
+	if (r == 0)
+		r = is.changed != was->changed || !same_text(is.value, was->value) ||
+		    !same_text(is.command, was->command);
+	erase_arena_done(&a);
+	return r;
+}
+
 int store_refresh(struct store *s, const char *name, struct arena *a, struct secret *ret,
 		  struct err *e)
 {
 	int r = store_read(s, name, a, ret, e);
+	struct secret was;
 
 	if (r < 0 || !secret_expired(ret, (int64_t)time(NULL)))
 		return r;
+	was = *ret;
 	r = store_command(ret, a, e);
 	if (r < 0)
 		return r;
-	/* two that do this at once write one after the other: each file is whole; commands run without the lock */
+	/* commands run without the lock, so it may have been rotated meanwhile: then that counts */
 	if (!s->locked && flock(s->fd, LOCK_EX) < 0)
 		return err_sys(e, -errno, "%s: lock", s->path);
-	r = store_write(s, ret, STORE_KEY_ANY, e);
+	r = changed_since(s, &was, e);
+	if (r == 0)
+		r = store_write(s, ret, STORE_KEY_ANY, e);
+	else if (r > 0)
+		r = store_read(s, name, a, ret, e);
 	if (!s->locked)
 		(void)flock(s->fd, LOCK_UN); /* or when it is closed */
 	return r;

@@ -281,6 +281,54 @@ TEST(commands)
 	remove_dir();
 }
 
+/* It is rotated while its command runs: what was rotated stays. */
+TEST(rotated_meanwhile)
+{
+	const char *at = make_dir();
+	struct arena a = ARENA_INIT(1 << 20), other = ARENA_INIT(1 << 20);
+	struct secret s = custom("mine", NULL), got;
+	struct store st = STORE_INIT, second = STORE_INIT;
+	char command[300];
+	struct err e = ERR_INIT;
+	pid_t pid;
+	int i;
+
+	snprintf(
+		command, sizeof(command),
+		"touch %s/started; while [ ! -e %s/go ]; do sleep 0.02; done; echo value-of-command",
+		at, at);
+	s.command = command;
+	REQUIRE(store_open(&st, at, true, &e) == 0);
+	REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	store_done(&st);
+	pid = fork();
+	if (pid == 0) {
+		char path[100];
+
+		snprintf(path, sizeof(path), "%s/started", at);
+		for (i = 0; i < 500 && access(path, F_OK) != 0; i++)
+			usleep(10000);
+		s = custom("mine", "value-of-person");
+		if (store_open(&second, at, true, &e) < 0 ||
+		    store_write(&second, &s, STORE_KEY_ANY, &e) < 0)
+			_exit(1);
+		store_done(&second);
+		snprintf(path, sizeof(path), "%s/go", at);
+		close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+		_exit(0);
+	}
+	REQUIRE(pid > 0 && store_open(&st, at, false, &e) == 0);
+	REQUIRE(store_refresh(&st, "mine", &a, &got, &e) == 0);
+	CHECK_STR(got.value, "value-of-person");
+	REQUIRE(waitpid(pid, &i, 0) == pid && i == 0);
+	REQUIRE(store_read(&st, "mine", &other, &got, &e) == 0);
+	CHECK_STR(got.value, "value-of-person");
+	store_done(&st);
+	arena_done(&a);
+	arena_done(&other);
+	remove_dir();
+}
+
 static int take(struct bound *b, const char *at, const char *const *names, size_t n, struct err *e)
 {
 	struct buf out = BUF_INIT(BOUND_MAX);
