@@ -511,7 +511,7 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = listen_to(g, &g->control, s->control, on_control, e);
 	if (r == 0)
 		r = listen_to(g, &g->alive, s->alive, line_event, e);
-	return r < 0 ? r : confine(s->uid, s->gid, e);
+	return r < 0 ? r : confine_gateway(s->uid, s->gid, e);
 }
 
 static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tell)

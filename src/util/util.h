@@ -8,6 +8,7 @@
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  *  6. tree.h                       whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
+ *  8. confine.h                    what a process gives up before it reads hostile bytes
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -16,6 +17,7 @@
 #include "buf.h"
 #include "cgroup-find.h"
 #include "cleanup.h"
+#include "confine.h"
 #include "err.h"
 #include "fd.h"
 #include "json.h"

@@ -577,7 +577,7 @@ TEST(what_a_gateway_that_was_taken_over_can_do)
 		if (pid == 0) {
 			struct err e = ERR_INIT;
 
-			_exit(confine((uid_t)-1, (gid_t)-1, &e) < 0 ? 255 : rows[i].try());
+			_exit(confine_gateway((uid_t)-1, (gid_t)-1, &e) < 0 ? 255 : rows[i].try());
 		}
 		REQUIRE(waitpid(pid, &status, 0) == pid);
 		got = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
