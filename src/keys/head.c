@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "head.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void head_clear(struct head *h)
+{
+	explicit_bzero(h->memory, h->used);
+	explicit_bzero(h, offsetof(struct head, memory));
+}
+
+struct head *head_free(struct head *h)
+{
+	if (h)
+		head_clear(h);
+	free(h);
+	return NULL;
+}
+
+struct http_slice head_copy(struct head *h, struct http_slice s)
+{
+	char *p = h->memory + h->used;
+
+	if (s.len > sizeof(h->memory) - h->used) {
+		h->failed = true;
+		return (struct http_slice){ NULL, 0 };
+	}
+	if (s.len > 0)
+		memcpy(p, s.p, s.len);
+	h->used += s.len;
+	return (struct http_slice){ p, s.len };
+}
+
+struct head *head_dup(const struct head *h)
+{
+	struct head *d = calloc(1, sizeof(*d));
+	size_t i;
+
+	if (!d)
+		return NULL;
+	d->bytes = h->bytes;
+	d->method = head_copy(d, h->method);
+	d->target = head_copy(d, h->target);
+	d->authority = head_copy(d, h->authority);
+	for (i = 0; i < h->n; i++)
+		head_add(d, head_copy(d, h->fields[i].name), head_copy(d, h->fields[i].value));
+	return d->failed ? head_free(d) : d;
+}
+
+void head_add(struct head *h, struct http_slice name, struct http_slice value)
+{
+	if (h->n == HEAD_FIELDS)
+		h->failed = true;
+	else
+		h->fields[h->n++] = (struct http_field){ name, value };
+}
+
+bool head_same(struct http_slice a, struct http_slice b)
+{
+	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
+}
+
+void head_remove(struct head *h, struct http_slice name)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < h->n; i++) {
+		if (!head_same(h->fields[i].name, name))
+			h->fields[n++] = h->fields[i];
+	}
+	h->n = n;
+}
+
+struct http_slice head_find(const struct head *h, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		if (http_is(h->fields[i].name, name))
+			return h->fields[i].value;
+	}
+	return (struct http_slice){ NULL, 0 };
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inspection rules (docs/adr/0021): what a request may be. Pure, as the regular expressions and the path's normal form below it.
+ *  1. rules_parse()          read a list of rules
+ *  2. rules_judge()          what becomes of a request
+ *     rules_path_normal()    the form in which paths are compared
+ */
+#ifndef BAILEY_KEYS_RULES_H
+#define BAILEY_KEYS_RULES_H
+
+#include <stdbool.h>
+
+#include "head.h"
+#include "policy/policy.h"
+#include "util/util.h"
+
+#define RULES_MAX 1024u   /* rules, and entries of one */
+#define RULES_BODY 32767u /* bytes of a fixed answer */
+#define RULES_PATH HTTP_HEAD_MAX
+
+struct rules;
+
+enum rules_action {
+	RULES_ALLOW,
+	RULES_DENY,   /* 403 */
+	RULES_BAD,    /* 400: it has no form that could be compared */
+	RULES_ANSWER, /* a fixed answer */
+};
+
+struct rules_field {
+	struct http_slice name;
+	struct http_slice value; /* p NULL: the field is taken away */
+};
+
+struct rules_verdict {
+	enum rules_action action;
+	char rule[96];      /* the entry, for the log: "github.com requests[1]"; "" */
+	const char *reason; /* of a denial; borrowed from the rules, or constant; NULL */
+	/* of RULES_ALLOW: request fields to set; of RULES_ANSWER: its own */
+	const struct rules_field *fields;
+	size_t n;
+	int status; /* of RULES_ANSWER */
+	struct http_slice body;
+	bool path; /* a path was compared: @path of rules_judge() is to be sent */
+};
+
+/**
+ * rules_parse() - read the list @list: texts (hosts that are inspected), and objects {"host", "requests"}.
+ * @ret: owned by @a, as is @list
+ * Return: 0, or -EINVAL, -E2BIG, -ENOMEM with @e naming the key.
+ */
+int rules_parse(const struct rules **ret, const struct json_node *list, struct arena *a,
+		struct err *e);
+
+/**
+ * rules_judge() - the first entry that matches decides. Without entries for @host everything is allowed; with some, what none matches is denied.
+ * @rules: NULL: none
+ * @host: canonical
+ * @path: RULES_PATH bytes; with ret->path the path's normal form, with a NUL
+ */
+void rules_judge(const struct rules *rules, const char *host, const struct head *h,
+		 struct rules_verdict *ret, char *path);
+
+/**
+ * rules_path_normal() - the one form of a path (without query): what is unreserved is written plain, other percent codes in capitals, dot segments are gone.
+ * Refused: what servers read in several ways: encoded slashes, backslashes, NULs and other control characters, dots of dot segments encoded, dot segments with
+ * parameters, empty segments, percent signs without two digits, encoded bytes that are not UTF-8.
+ * @out: RULES_PATH bytes
+ * Return: its length, or -EBADMSG with @e.
+ */
+ssize_t rules_path_normal(struct http_slice path, char *out, struct err *e);
+
+#endif
