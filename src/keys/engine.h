@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of bailey-keys share. Private to the room.
+ *
+ * A connection has two sides. The client's is one end of a pair whose other end the gateway copies from and to the sandbox; the server's is the socket that the gateway dialled.
+ *
+ *	state     what happens                                            next
+ *	HELLO     the client's ClientHello comes; what it offers is noted CONNECT, or an alert and CLOSING
+ *	CONNECT   TLS with the server, verified                           ACCEPT; a failure is kept for a 502, or becomes an alert
+ *	ACCEPT    TLS with the client, with what the server took          OPEN
+ *	OPEN      requests and answers (h1.c, h2.c)                       CLOSING, DEAD
+ *	CLOSING   our last bytes are on their way, the client's are thrown away
+ *	DEAD      freed at the end of the loop's turn
+ *
+ * Plain HTTP begins at OPEN. Every state has a time in which it must end.
+ *
+ * Memory of one connection, at most:
+ *	both sides' bytes being read and written   2 * (CONN_IN + 2 * CONN_OUT)
+ *	HTTP/2: bodies on the way, two windows     2 * 2 * H2_WINDOW
+ *	HTTP/2: heads that are read, and that wait for the server   2 * sizeof(struct head) + H2_PENDING + streams
+ *	OpenSSL: a record of each direction of each side            4 * 17 KiB, while one is there
+ * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2; together all connections' bodies hold KEYS_HELD before
+ * those that hold much wait. A body that must be known as a whole (INJECT_HOLD) comes to that; past KEYS_HELD there is no place for it.
+ */
+#ifndef BAILEY_KEYS_ENGINE_H
+#define BAILEY_KEYS_ENGINE_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "bound.h"
+#include "ca.h"
+#include "fifo.h"
+#include "head.h"
+#include "keys.h"
+#include "policy/policy.h"
+#include "rules.h"
+#include "util/util.h"
+
+#define CONN_IN (HTTP_HEAD_MAX + 1024u)
+#define CONN_OUT (192u << 10)     /* a head of HEAD_BYTES, and what is begun below CONN_OUT_HIGH */
+#define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
+#define CONN_PIECE (16u << 10)
+#define KEYS_HELD (128u << 20)
+#define KEYS_HELD_EACH (64u << 10) /* a connection that holds less never waits for the others */
+#define KEYS_LOG \
+	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and the ends of all connections */
+#define KEYS_LOG_HIGH 256u /* from here on no client is read */
+
+struct keys;
+struct conn;
+struct h1;
+struct h2;
+
+struct watch {
+	int fd; /* -1: none */
+	void (*on)(struct keys *k, struct watch *w, uint32_t events);
+};
+
+#define CONTAINER_OF(p, type, member) \
+	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
+
+struct side {
+	struct watch watch;
+	struct conn *c;
+	SSL *ssl;                /* NULL: plain */
+	bool readable, writable; /* as far as we know: edges */
+	bool gone;               /* the peer has closed both directions */
+	bool eof;                /* it sends nothing more */
+	bool cut;                /* and did not say so, as TLS asks for */
+	bool broken;
+	bool deaf;      /* it takes nothing more, but may still say something */
+	uint64_t stuck; /* ms: since when it takes nothing of what is in out */
+	struct fifo in, out;
+};
+
+enum conn_state { CONN_HELLO, CONN_CONNECT, CONN_ACCEPT, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
+
+enum conn_alpn { ALPN_NONE, ALPN_HTTP1, ALPN_H2 };
+
+struct conn {
+	struct keys *k;
+	struct conn *next, *prev, *next_again;
+	bool queued;
+	enum conn_state state;
+	uint32_t id;
+	bool tls;
+	uint16_t port;
+	char host[NET_HOST_MAX + 1];
+	bool own; /* --allow-own-credentials */
+	bool cut; /* the client shall not take what it gets for complete */
+	struct side client, server;
+	/* the handshakes */
+	bool hello_go;             /* the ClientHello may be answered */
+	int alert;                 /* with this alert; 0: with a certificate */
+	bool alpn_sent;            /* the client has offered protocols */
+	enum conn_alpn offers[2];  /* in its order; ALPN_NONE: no more */
+	enum conn_alpn alpn;       /* that the server took */
+	bool asks_certificate;     /* the server has */
+	char failed[KEYS_WHY_MAX]; /* why the server can't be had: told by a 502; "" */
+	char why[KEYS_WHY_MAX];    /* of its end */
+	struct h1 *h1;
+	struct h2 *h2;
+	size_t held;    /* bytes of bodies, counted in k->held */
+	uint64_t since; /* ms: of the state */
+	uint64_t moved; /* ms: when a byte was read or written last */
+};
+
+/* A message to the gateway. */
+struct note {
+	size_t n;
+	union {
+		struct keys_request request;
+		struct keys_end end;
+	};
+};
+
+#define TLS_SESSIONS 256u
+
+/* A server that can be gone on with. */
+struct session {
+	char host[NET_HOST_MAX + 1];
+	uint16_t port;
+	SSL_SESSION *session;
+	uint64_t used;
+};
+
+struct keys {
+	int epoll;
+	uint64_t now; /* ms */
+	struct watch control, gateway;
+	struct fifo line, answers; /* of the supervisor, to it */
+	struct ca *ca;
+	SSL_CTX *to_client, *to_server;
+	struct session sessions[TLS_SESSIONS];
+	uint64_t uses;
+	struct arena arena[2]; /* of the rules: the ones in use, and the next ones */
+	unsigned int arena_used;
+	const struct rules *rules;
+	struct arena own_arena;
+	const char **own; /* hosts whose own credentials may be used, NULL-terminated */
+	/* secrets (bound.h): the helper reads them */
+	struct bound bound;
+	const char **names;
+	size_t n_names;
+	struct watch helper;
+	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
+	struct buf
+		secrets; /* the helper's answer, as far as it has come; all of its memory at once, erased */
+	uint32_t secrets_n;  /* bytes that are to come */
+	size_t secrets_head; /* of that number itself */
+	struct conn *live, *dead, *again;
+	size_t n_conns;
+	size_t held;
+	struct note *log; /* KEYS_LOG, a ring */
+	size_t log_at, log_n;
+	bool waiting; /* clients wait until the log has room */
+	bool over;
+};
+
+/* --- serve.c --- */
+
+/** keys_watch() - wait for edges of @w. Return: 0 or negative errno. */
+int keys_watch(struct keys *k, struct watch *w);
+
+/** keys_log_room() - whether requests may be judged: their lines must not be lost. */
+bool keys_log_room(struct keys *k);
+
+/** keys_log() - a line about a request. @status: 0: it goes to the server */
+void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
+	      const char *secret);
+
+/** keys_log_end() - the connection is over. */
+void keys_log_end(struct conn *c);
+
+/* --- conn.c --- */
+
+/** conn_new() - take both descriptors. Return: 0 or negative errno; they are closed then. */
+int conn_new(struct keys *k, const struct keys_offer *offer, int client, int server);
+
+/** conn_again() - another turn, soon. */
+void conn_again(struct conn *c);
+
+/** conn_step() - do what can be done now. */
+void conn_step(struct conn *c);
+
+/** conn_end() - it is over, at once; @why: "" or what is to be logged, unless something was before. */
+void conn_end(struct conn *c, const char *why);
+
+/** conn_finish() - send what is left to the client, then end; as above. */
+void conn_finish(struct conn *c, const char *why);
+
+/** conn_cut() - as conn_finish(), but the client is not told that this is all. */
+void conn_cut(struct conn *c, const char *why);
+
+/** conn_tick() - times. */
+void conn_tick(struct keys *k);
+
+/** conn_bury() - free the dead. */
+void conn_bury(struct keys *k);
+
+/** conn_hold() - @more (or fewer) bytes of bodies are held. */
+void conn_hold(struct conn *c, ssize_t more);
+
+/** conn_may_read() - whether bodies may come in, so that all connections together stay within bounds. */
+bool conn_may_read(const struct conn *c);
+
+/* --- tls.c --- */
+
+/** tls_begin() - contexts for both sides; reads the host's roots. @roots: more of them, PEM, or NULL. Return: 0 or negative errno with @e. */
+int tls_begin(struct keys *k, const char *const *roots, struct err *e);
+
+/** tls_client(), tls_server() - begin with that side. Return: 0 or -ENOMEM. */
+int tls_client(struct conn *c);
+int tls_server(struct conn *c);
+
+/** tls_handshake() - go on with @s. Return: 1: it is done; 0: bytes are awaited; -EAGAIN: it waits for c->hello_go; -EPROTO with @why. */
+int tls_handshake(struct side *s, char *why, size_t size);
+
+/** side_read() - up to @n bytes. Return: bytes; 0: the end; -EAGAIN; -EIO: s->broken, and the connection knows why. */
+ssize_t side_read(struct side *s, void *p, size_t n);
+
+/** side_fill() - read into s->in, as much as it takes. Return: whether something has come, or the end. */
+bool side_fill(struct side *s);
+
+/** side_flush() - write what is in s->out. Return: whether something went. */
+bool side_flush(struct side *s);
+
+/** side_add() - append to s->out; what does not fit breaks the side. */
+void side_add(struct side *s, const void *p, size_t n);
+
+/** side_close() - free; @clean: say that nothing follows. */
+void side_close(struct side *s, bool clean);
+
+#endif

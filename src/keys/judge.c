@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "judge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char path[RULES_PATH];
+
+/* Bytes that were in it may have been a secret: they are erased, and the memory never moves. */
+static char scratch_memory[JUDGE_MORE];
+static struct buf scratch;
+
+struct buf *judge_scratch(void)
+{
+	scratch = (struct buf){ .data = scratch_memory, .size = JUDGE_MORE, .max = JUDGE_MORE };
+	return &scratch;
+}
+
+void judge_scratch_done(void)
+{
+	explicit_bzero(scratch_memory, scratch.len);
+	scratch.len = 0;
+}
+
+static bool refuse(struct reply *r, int status, const char *why)
+{
+	*r = (struct reply){ .status = status, .denied = true };
+	(void)snprintf(r->text, sizeof(r->text), "%.255s", why); /* cut where it is long */
+	r->why = r->text;
+	return false;
+}
+
+/* Whether "HOST[:PORT]" is where the connection goes. */
+static bool authority_fits(const struct conn *c, struct http_slice text, struct err *e)
+{
+	char host[NET_HOST_MAX + 1];
+	struct http_target t;
+	struct net_addr a, own;
+
+	if (http_authority_parse(&t, text, e) < 0)
+		return false;
+	if (t.port && t.port != c->port)
+		return false;
+	if (!t.port && c->port != (c->tls ? 443 : 80))
+		return false;
+	if (net_addr_parse(&a, t.host.p, t.host.len))
+		return net_addr_parse(&own, c->host, strlen(c->host)) &&
+		       memcmp(&a, &own, sizeof(a)) == 0;
+	return !t.bracketed && net_host_canon(t.host.p, t.host.len, host, NULL) >= 0 &&
+	       strcmp(host, c->host) == 0;
+}
+
+/* What holds for every inspected host. Return: whether it may go on. */
+static bool check(const struct conn *c, const struct head *h, struct reply *r)
+{
+	struct http_slice hosts[2] = { h->authority, head_find(h, "host") };
+	struct err e = ERR_INIT;
+	bool named = false;
+	size_t i;
+
+	if (http_is(h->method, "connect") || http_is(h->method, "trace") ||
+	    http_is(h->method, "track"))
+		return refuse(r, 405, "CONNECT, TRACE and TRACK are refused on inspected hosts");
+	if (h->scheme.p && !http_is(h->scheme, c->tls ? "https" : "http"))
+		return refuse(r, 421, "the scheme is not that of the connection");
+	for (i = 0; i < ARRAY_SIZE(hosts); i++) {
+		if (!hosts[i].p)
+			continue;
+		named = true;
+		if (!authority_fits(c, hosts[i], &e))
+			return refuse(
+				r, e.msg[0] ? 400 : 421,
+				e.msg[0] ?
+					e.msg :
+					"fronting: Host is not the name that the connection is for");
+	}
+	return named || refuse(r, 400, "the request names no host");
+}
+
+/* Copies: a request can wait for its body while the rules are replaced. */
+static bool keep_fields(struct exchange *x, const struct rules_field *fields, size_t n)
+{
+	size_t size = n * sizeof(*fields), i;
+	char *p;
+
+	for (i = 0; i < n; i++)
+		size += fields[i].name.len + fields[i].value.len;
+	x->fields = n > 0 ? malloc(size) : NULL;
+	if (n == 0 || !x->fields)
+		return n == 0;
+	p = (char *)(x->fields + n);
+	for (i = 0; i < n; i++) {
+		x->fields[i] = fields[i];
+		x->fields[i].name.p = memcpy(p, fields[i].name.p, fields[i].name.len);
+		p += fields[i].name.len;
+		if (!fields[i].value.p)
+			continue;
+		x->fields[i].value.p = memcpy(p, fields[i].value.p, fields[i].value.len);
+		p += fields[i].value.len;
+	}
+	x->n_fields = n;
+	return true;
+}
+
+static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, struct reply *r,
+			 struct rules_verdict *v)
+{
+	const char *question;
+	struct http_slice target;
+
+	rules_judge(c->k->rules, c->host, h, v, path);
+	switch (v->action) {
+	case RULES_DENY:
+		return refuse(r, 403, v->reason ? v->reason : "a rule denies this request");
+	case RULES_BAD:
+		return refuse(r, 400, v->reason);
+	case RULES_ANSWER:
+		*r = (struct reply){
+			.status = v->status, .fields = v->fields, .n = v->n, .body = v->body
+		};
+		if (!r->body.p)
+			r->body = http_slice("");
+		(void)snprintf(r->text, sizeof(r->text), "%s", v->rule); /* fits */
+		r->why = r->text;
+		return false;
+	case RULES_ALLOW:
+		break;
+	}
+	if (!keep_fields(x, v->fields, v->n))
+		return refuse(r, 503, "out of memory");
+	if (!v->path)
+		return true;
+	/* what was judged is what is sent */
+	question = memchr(h->target.p, '?', h->target.len);
+	target = head_copy(h, http_slice(path));
+	if (question) {
+		struct http_slice query = head_copy(
+			h, (struct http_slice){ question,
+						(size_t)(h->target.p + h->target.len - question) });
+
+		target.len += query.len; /* it stands right behind */
+	}
+	h->target = target;
+	return !h->failed || refuse(r, 431, "the head has too many bytes");
+}
+
+static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
+{
+	struct inject_request q = { .host = c->host, .tls = c->tls, .own = c->own, .body = body };
+	struct err e = ERR_INIT;
+	int error;
+
+	x->set = bound_hold(&c->k->bound);
+	if (!x->set || !inject_bound(x->set->v, x->set->n, c->host))
+		return true;
+	x->head = head_dup(h);
+	x->inject = calloc(1, sizeof(*x->inject));
+	if (!x->head || !x->inject || bound_scrub(x->set, c->host, &x->scrub, &e) < 0)
+		return refuse(r, 503, "out of memory");
+	q.method = x->head->method;
+	q.target = x->head->target;
+	q.fields = x->head->fields;
+	q.n = x->head->n;
+	q.authority = x->head->authority;
+	error = inject_request(x->inject, x->set->v, x->set->n, &q, &e);
+	if (error == 0)
+		return true;
+	if (error == -EACCES)
+		return refuse(r, 403, x->inject->why);
+	return refuse(r, error == -EMSGSIZE ? 431 : 503,
+		      error == -EMSGSIZE ? "the head has too many bytes" : "out of memory");
+}
+
+bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
+{
+	struct rules_verdict v = { .rule = "" };
+	bool ok;
+
+	memset(x, 0, sizeof(*x));
+	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
+	if (!ok)
+		keys_log(c, h, r->status, r->denied, r->why, NULL);
+	else if (!judge_holds(x))
+		keys_log(c, h, 0, false, v.rule, x->inject ? x->inject->secret : NULL);
+	explicit_bzero(path, strlen(path));
+	return ok;
+}
+
+bool judge_holds(const struct exchange *x)
+{
+	return x->inject && x->inject->body == INJECT_HOLD;
+}
+
+bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, struct reply *r)
+{
+	struct err e = ERR_INIT;
+	int error = inject_body(x->inject, p, n, &e);
+
+	if (error == 0) {
+		keys_log(c, x->head, 0, false, "", x->inject->secret);
+		return true;
+	}
+	(void)refuse(r, error == -EACCES ? 403 : 503,
+		     error == -EACCES ? x->inject->why : "out of memory");
+	keys_log(c, x->head, r->status, r->denied, r->why, NULL);
+	return false;
+}
+
+bool judge_fields(struct exchange *x, struct head *h)
+{
+	size_t i;
+
+	if (x->inject) {
+		h->n = 0;
+		h->target = x->inject->target;
+		for (i = 0; i < x->inject->n; i++)
+			head_add(h, x->inject->fields[i].name, x->inject->fields[i].value);
+		/* as accept-encoding, which says nothing about gRPC's messages */
+		head_remove(h, http_slice("grpc-accept-encoding"));
+	}
+	for (i = 0; i < x->n_fields; i++) {
+		head_remove(h, x->fields[i].name);
+		if (x->fields[i].value.p)
+			head_add(h, x->fields[i].name, x->fields[i].value);
+	}
+	return !h->failed;
+}
+
+bool judge_streams(const struct exchange *x)
+{
+	return x->inject && x->inject->body == INJECT_STREAM;
+}
+
+static bool say(char *why, const char *text)
+{
+	(void)snprintf(why, KEYS_WHY_MAX, "%s", text); /* cut where it is long */
+	return false;
+}
+
+bool judge_up(struct exchange *x, const char *p, size_t n, struct buf *out, char *why)
+{
+	struct err e = ERR_INIT;
+	int error = n > 0 ? inject_step(x->inject, p, n, out, &e) : inject_end(x->inject, out, &e);
+
+	if (error == 0 && !out->failed)
+		return true;
+	return say(why, error == -EACCES               ? x->inject->why :
+			out->failed || error == -EFBIG ? "a piece of the body becomes too large" :
+							 "out of memory");
+}
+
+bool judge_trailers(struct exchange *x, const struct head *h, char *why)
+{
+	struct err e = ERR_INIT;
+
+	if (!x->inject || inject_trailers(x->inject, h->fields, h->n, &e) == 0)
+		return true;
+	return say(why, x->inject->why);
+}
+
+/* The same text without secrets, in the head's own memory if it changes. Return: whether that fits. */
+static bool scrub_text(struct exchange *x, struct head *h, struct http_slice *s)
+{
+	struct buf *b = judge_scratch();
+	bool ok = s->len == 0 ||
+		  (scrub_step(x->scrub, s->p, s->len, b) == 0 && scrub_end(x->scrub, b) == 0);
+
+	if (ok && s->len > 0 && (b->len != s->len || memcmp(b->data, s->p, s->len) != 0)) {
+		*s = head_copy(h, (struct http_slice){ b->data, b->len });
+		ok = !h->failed;
+	}
+	judge_scratch_done();
+	return ok;
+}
+
+bool judge_answer(struct exchange *x, struct head *h, char *why)
+{
+	size_t i;
+
+	if (!x->scrub)
+		return true;
+	for (i = 0; i < h->n; i++) {
+		if ((http_is(h->fields[i].name, "content-encoding") ||
+		     http_is(h->fields[i].name, "grpc-encoding")) &&
+		    !http_is(h->fields[i].value, "identity"))
+			return say(why, "the answer is compressed though that was not asked for: a "
+					"secret could be in it");
+		if (!scrub_text(x, h, &h->fields[i].name) || !scrub_text(x, h, &h->fields[i].value))
+			return say(why, "the answer's head has too many bytes");
+	}
+	return scrub_text(x, h, &h->reason) || say(why, "the answer's head has too many bytes");
+}
+
+bool judge_down(struct exchange *x, const char *p, size_t n, struct buf *out, char *why)
+{
+	int error = n > 0 ? scrub_step(x->scrub, p, n, out) : scrub_end(x->scrub, out);
+
+	return error == 0 || say(why, "a piece of the answer becomes too large");
+}
+
+bool judge_reply_has(const struct reply *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		if (http_is(r->fields[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+void judge_reply_body(const struct reply *r, struct buf *b)
+{
+	if (r->body.p)
+		buf_add(b, r->body.p, r->body.len);
+	else
+		buf_printf(b, "bailey: %s\n", r->why);
+}
+
+void exchange_done(struct exchange *x)
+{
+	if (x->inject) {
+		inject_done(x->inject);
+		explicit_bzero(x->inject, sizeof(*x->inject));
+		free(x->inject);
+	}
+	scrub_free(x->scrub);
+	bound_release(x->set);
+	head_free(x->head);
+	free(x->fields);
+	memset(x, 0, sizeof(*x));
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a request, whichever version of HTTP it came in: the checks, the rules, the secrets; and what of the answer has to be replaced.
+ *  1. judge_request()             pass it on, or answer it
+ *  2. judge_fields()              what the request looks like that is sent
+ *  3. judge_up(), judge_up_end()  its body, where it is not passed on as it is
+ *  4. judge_answer()              the answer's head
+ *  5. judge_down() …              its body
+ */
+#ifndef BAILEY_KEYS_JUDGE_H
+#define BAILEY_KEYS_JUDGE_H
+
+#include "engine.h"
+#include "inject.h"
+#include "scrub.h"
+
+#define JUDGE_MORE (256u << 10) /* what one piece of a body may become */
+
+/* One request and its answer. */
+struct exchange {
+	struct inject *inject;      /* owned; NULL: no secret is bound to the host */
+	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
+	struct bound_set *set;      /* of both; held */
+	struct head *head;          /* owned: the request's, while there is an inject */
+	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
+	size_t n_fields;
+};
+
+/* An answer of ours. */
+struct reply {
+	int status;
+	bool denied;
+	const char *why; /* for people and the log; the body where @body is none */
+	char text[KEYS_WHY_MAX];
+	const struct rules_field *fields; /* of a fixed one */
+	size_t n;
+	struct http_slice body; /* p NULL: "bailey: WHY\n" */
+};
+
+/**
+ * judge_request() - decide, and log it.
+ * @h: of the request; its target may be changed
+ * @body: there is one, or may be
+ * @x: set in any case; exchange_done() afterwards
+ * Return: true: it goes to the server; false: @r is to be answered.
+ */
+bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r);
+
+/** judge_holds() - whether the body is needed before the head can be sent; that is x->head then. */
+bool judge_holds(const struct exchange *x);
+
+/** judge_held() - here it is. Return: as above. */
+bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, struct reply *r);
+
+/** judge_fields() - change @h into what is sent: after judge_request(), and judge_held() where that is needed. Return: whether it fits. */
+bool judge_fields(struct exchange *x, struct head *h);
+
+/** judge_streams() - whether the body goes through judge_up(). */
+bool judge_streams(const struct exchange *x);
+
+/** judge_up() - a piece of the body; @n = 0: its end. Appends to @out. Return: whether it may go on; else @why, KEYS_WHY_MAX bytes. */
+bool judge_up(struct exchange *x, const char *p, size_t n, struct buf *out, char *why);
+
+/** judge_trailers() - fields behind a request's body. Return: as above. */
+bool judge_trailers(struct exchange *x, const struct head *h, char *why);
+
+/** judge_answer() - an answer's head, or trailers. Return: as above; a refusal becomes a 502. */
+bool judge_answer(struct exchange *x, struct head *h, char *why);
+
+/** judge_down() - a piece of the answer's body; @n = 0: its end. Return: as above. */
+bool judge_down(struct exchange *x, const char *p, size_t n, struct buf *out, char *why);
+
+/** judge_reply_has() - whether @r sets the field @name (lower case). */
+bool judge_reply_has(const struct reply *r, const char *name);
+
+/** judge_reply_body() - append the body of @r to @b. */
+void judge_reply_body(const struct reply *r, struct buf *b);
+
+/** exchange_done() - erase and free. */
+void exchange_done(struct exchange *x);
+
+/** judge_scratch() - memory for pieces of bodies, empty, of JUDGE_MORE bytes; one for all, erased by judge_scratch_done(). */
+struct buf *judge_scratch(void);
+void judge_scratch_done(void);
+
+#endif

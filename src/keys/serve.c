@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The first line of the supervisor says all that is needed from files: they are read then, and the process confines itself before it answers. After that
+ * it is one loop over the supervisor's lines, the gateway's offers and the connections. Edges are kept as flags (struct side); a connection that has more to do than one turn
+ * allows waits in a list.
+ *
+ * No line of the log is lost: while the gateway takes none, no client is read.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "confine.h"
+#include "engine.h"
+#include "erase.h"
+#include "trust.h"
+#include "util/util.h"
+
+#define EVENTS 256
+#define TICK_MS 1000
+#define SECURE_HEAP (512u << 10)
+#define ROOTS_MAX 64u
+
+/* --- memory --- */
+
+static void *ossl_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(n);
+}
+
+static void ossl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *ossl_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t old = p ? malloc_usable_size(p) : 0;
+	void *to;
+
+	if (n == 0) {
+		ossl_free(p, file, line);
+		return NULL;
+	}
+	if (p && old >= n)
+		return p;
+	to = malloc(n);
+	if (to && old > 0)
+		memcpy(to, p, old);
+	if (to)
+		ossl_free(p, file, line);
+	return to;
+}
+
+void keys_erase(void)
+{
+	/* can only fail when something was allocated before */
+	(void)CRYPTO_set_mem_functions(ossl_malloc, ossl_realloc, ossl_free);
+	/* locked where RLIMIT_MEMLOCK allows, never in a core; without it keys lie in ordinary memory */
+	(void)CRYPTO_secure_malloc_init(SECURE_HEAP, 32);
+}
+
+/* --- events --- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail with that clock */
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int keys_watch(struct keys *k, struct watch *w)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				  .data = { .ptr = w } };
+
+	return epoll_ctl(k->epoll, EPOLL_CTL_ADD, w->fd, &ev) < 0 ? -errno : 0;
+}
+
+/* --- the log --- */
+
+/* Send what waits. The other end may be gone: then there is nobody whose log it would be in. */
+static void flush_log(struct keys *k)
+{
+	while (k->log_n > 0 && k->gateway.fd >= 0) {
+		const struct note *n = &k->log[k->log_at];
+
+		if (send(k->gateway.fd, &n->request, n->n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno == EAGAIN)
+				break;
+		}
+		k->log_at = (k->log_at + 1) % KEYS_LOG;
+		k->log_n--;
+	}
+	if (k->gateway.fd < 0)
+		k->log_n = 0;
+	if (k->waiting && k->log_n < KEYS_LOG_HIGH) {
+		struct conn *c;
+
+		k->waiting = false;
+		for (c = k->live; c; c = c->next)
+			conn_again(c);
+	}
+}
+
+bool keys_log_room(struct keys *k)
+{
+	if (k->log_n < KEYS_LOG_HIGH)
+		return true;
+	k->waiting = true;
+	return false;
+}
+
+static struct note *new_note(struct keys *k)
+{
+	struct note *n;
+
+	if (k->log_n == KEYS_LOG) { /* more than all connections together can make */
+		k->over = true;
+		return NULL;
+	}
+	n = &k->log[(k->log_at + k->log_n++) % KEYS_LOG];
+	memset(n, 0, sizeof(*n));
+	return n;
+}
+
+static void put(char *to, size_t size, struct http_slice s)
+{
+	size_t n = s.len < size ? s.len : size - 1;
+
+	if (n > 0)
+		memcpy(to, s.p, n);
+	to[n] = '\0';
+}
+
+void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
+	      const char *secret)
+{
+	struct note *n = new_note(c->k);
+
+	if (!n)
+		return;
+	n->n = sizeof(n->request);
+	n->request = (struct keys_request){ .kind = KEYS_REQUEST,
+					    .version = KEYS_VERSION,
+					    .id = c->id,
+					    .status = (uint16_t)status,
+					    .denied = denied };
+	if (h) {
+		put(n->request.method, sizeof(n->request.method), h->method);
+		put(n->request.target, sizeof(n->request.target), h->target);
+	}
+	put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
+	put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
+	flush_log(c->k);
+}
+
+void keys_log_end(struct conn *c)
+{
+	struct note *n = new_note(c->k);
+
+	if (!n)
+		return;
+	n->n = sizeof(n->end);
+	n->end = (struct keys_end){ .kind = KEYS_END, .version = KEYS_VERSION, .id = c->id };
+	put(n->end.why, sizeof(n->end.why), http_slice(c->why));
+	flush_log(c->k);
+}
+
+/* --- the gateway --- */
+
+static bool is_host(const char *host)
+{
+	char canon[NET_HOST_MAX + 1];
+	struct net_addr a;
+
+	return net_addr_parse(&a, host, strlen(host)) ||
+	       (net_host_canon(host, strlen(host), canon, NULL) >= 0 && strcmp(canon, host) == 0);
+}
+
+static void refuse_offer(struct keys *k, const struct keys_offer *o, const char *why)
+{
+	struct conn c = { .k = k, .id = o->id };
+
+	put(c.why, sizeof(c.why), http_slice(why));
+	keys_log_end(&c);
+}
+
+static void take_offer(struct keys *k, const struct keys_offer *o, size_t n, const int fds[8])
+{
+	bool two = fds[0] >= 0 && fds[1] >= 0 && fds[2] < 0;
+	size_t i;
+
+	if (two && n == sizeof(*o) && o->kind == KEYS_OFFER && o->version == KEYS_VERSION &&
+	    memchr(o->host, '\0', sizeof(o->host)) && is_host(o->host) && o->port) {
+		if (conn_new(k, o, fds[0], fds[1]) < 0)
+			refuse_offer(k, o,
+				     "too many connections are inspected, or no memory is left");
+		return;
+	}
+	for (i = 0; i < 8; i++)
+		cleanup_close(&fds[i]);
+	if (n == sizeof(*o))
+		refuse_offer(k, o, "an offer that is none");
+}
+
+static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
+{
+	struct keys_offer o;
+	int fds[8];
+	ssize_t n;
+
+	if (events & EPOLLOUT)
+		flush_log(k);
+	for (;;) {
+		n = fd_recv(w->fd, &o, sizeof(o), fds, MSG_DONTWAIT);
+		if (n == -EAGAIN)
+			return;
+		if (n == -EBADMSG)
+			continue; /* cut: too long, or too many descriptors */
+		if (n <= 0)
+			break;
+		take_offer(k, &o, (size_t)n, fds);
+	}
+	/* it is gone; its connections end by themselves */
+	(void)close(w->fd);
+	w->fd = -1;
+	flush_log(k);
+}
+
+/* --- the supervisor --- */
+
+static void say(struct keys *k, const struct buf *b)
+{
+	if (b->failed || !fifo_add(&k->answers, b->data, b->len) || !fifo_add(&k->answers, "\n", 1))
+		k->over = true;
+}
+
+static void say_result(struct keys *k, int r, const struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct json j = { .out = &b };
+
+	json_open(&j, NULL, '{');
+	if (r < 0)
+		json_str(&j, "error", e->msg);
+	else
+		json_bool(&j, "ok", true);
+	json_close(&j, '}');
+	say(k, &b);
+	buf_done(&b);
+}
+
+static const struct json_node *member(const struct json_node *root, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
+		;
+	return n;
+}
+
+/* New rules take the place of the old ones, or nothing changes. */
+static int set_rules(struct keys *k, const struct json_node *list, unsigned int arena,
+		     struct err *e)
+{
+	const struct rules *rules;
+	int r = rules_parse(&rules, list, &k->arena[arena], e);
+
+	if (r < 0)
+		return r;
+	k->rules = rules;
+	if (arena != k->arena_used)
+		arena_done(&k->arena[k->arena_used]);
+	k->arena_used = arena;
+	return 0;
+}
+
+/* --- secrets --- */
+
+static int ask_helper(struct keys *k, struct err *e)
+{
+	const char ask = BOUND_ASK;
+
+	if (k->helper.fd < 0 || send(k->helper.fd, &ask, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		return err_set(e, ERR_SYSTEM, -EIO, "secrets: the process that reads them is gone");
+	if (!erase_buf_init(&k->secrets, BOUND_MAX))
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "secrets: out of memory");
+	k->secrets_n = 0;
+	k->secrets_head = 0;
+	k->asked = true;
+	return 0;
+}
+
+/* Read on. Return: 1: all is there; 0: more is to come; negative: the helper is gone. */
+static int read_helper(struct keys *k, int flags)
+{
+	bool head;
+	ssize_t n;
+
+	for (;;) {
+		head = k->secrets_head < sizeof(k->secrets_n);
+		if (!head && (k->secrets_n > BOUND_MAX || k->secrets.len == k->secrets_n))
+			return k->secrets_n > BOUND_MAX ? -EBADMSG : 1;
+		if (head)
+			n = recv(k->helper.fd, (char *)&k->secrets_n + k->secrets_head,
+				 sizeof(k->secrets_n) - k->secrets_head, flags);
+		else
+			n = recv(k->helper.fd, k->secrets.data + k->secrets.len,
+				 k->secrets_n - k->secrets.len, flags);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN ? 0 : -EIO;
+		if (head)
+			k->secrets_head += (size_t)n;
+		else
+			k->secrets.len += (size_t)n;
+	}
+}
+
+/* What has come is bound, or nothing changes. @r: of read_helper() */
+static int end_reading(struct keys *k, int r, struct err *e)
+{
+	if (r == 1)
+		r = bound_take(&k->bound, k->names, k->n_names, k->secrets.data, k->secrets.len, e);
+	else
+		r = err_set(e, ERR_SYSTEM, r, "secrets: the process that reads them is gone");
+	erase_buf_done(&k->secrets);
+	k->asked = false;
+	return r;
+}
+
+static void take_line(struct keys *k, const char *line, size_t n)
+{
+	unsigned int arena = 1 - k->arena_used;
+	const struct json_node *root = NULL, *inspect = NULL;
+	struct err e = ERR_INIT;
+	int r = json_read("control", line, n, &k->arena[arena], &root, &e);
+
+	if (r == 0 && root->type == JSON_OBJECT)
+		inspect = member(root, "inspect");
+	if (r == 0 && inspect && root->n == 1)
+		r = set_rules(k, inspect, arena, &e);
+	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "reload"))
+		r = k->n_names > 0 ? ask_helper(k, &e) : 0;
+	else if (r == 0)
+		r = err_set(&e, ERR_USAGE, -EINVAL, "control: expected inspect or reload");
+	if (k->arena_used != arena)
+		arena_done(&k->arena[arena]);
+	if (r < 0 || !k->asked)
+		say_result(k, r, &e);
+}
+
+/* The first line that is complete, with a NUL instead of its end; NULL when there is none. */
+static const char *whole_line(struct keys *k, size_t *ret_n)
+{
+	char *lf = k->line.n > 0 ? memchr(fifo_head(&k->line), '\n', k->line.n) : NULL;
+
+	if (!lf)
+		return NULL;
+	*lf = '\0';
+	*ret_n = (size_t)(lf - fifo_head(&k->line));
+	return fifo_head(&k->line);
+}
+
+/* Lines that have come; one whose result is awaited holds back the others. */
+static void take_lines(struct keys *k)
+{
+	const char *line;
+	size_t length;
+
+	while (!k->asked && (line = whole_line(k, &length))) {
+		take_line(k, line, length);
+		fifo_take(&k->line, length + 1);
+	}
+}
+
+static void flush_answers(struct keys *k)
+{
+	while (k->answers.n > 0) {
+		ssize_t n = send(k->control.fd, fifo_head(&k->answers), k->answers.n,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			k->over |= errno != EAGAIN;
+			return;
+		}
+		fifo_take(&k->answers, (size_t)n);
+	}
+}
+
+static void on_control(struct keys *k, struct watch *w, uint32_t events)
+{
+	ssize_t n;
+	char *p;
+
+	(void)events;
+	while (!k->over) {
+		p = fifo_space(&k->line, 4096);
+		if (!p) {
+			k->over = true; /* a line that is too long, or no memory */
+			return;
+		}
+		n = recv(w->fd, p, 4096, MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n <= 0 && errno != EINTR) {
+			k->over = true;
+			return;
+		}
+		if (n > 0)
+			fifo_added(&k->line, (size_t)n);
+		take_lines(k);
+	}
+	if (k->line.n == 0)
+		fifo_done(&k->line);
+	flush_answers(k);
+}
+
+static void on_helper(struct keys *k, struct watch *w, uint32_t events)
+{
+	struct err e = ERR_INIT;
+	int r = k->asked ? read_helper(k, MSG_DONTWAIT) : 0;
+
+	if (k->asked && r != 0) {
+		r = end_reading(k, r, &e);
+		say_result(k, r, &e);
+		take_lines(k);
+		flush_answers(k);
+	}
+	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
+		(void)close(w->fd);
+		w->fd = -1;
+	}
+}
+
+/* --- the loop --- */
+
+/* Connections that had more to do than one turn allows. */
+static void go_on(struct keys *k)
+{
+	struct conn *c = k->again, *next;
+
+	k->again = NULL;
+	for (; c; c = next) {
+		next = c->next_again;
+		c->queued = false;
+		if (c->state != CONN_DEAD)
+			conn_step(c);
+	}
+}
+
+static void loop(struct keys *k)
+{
+	struct epoll_event ev[EVENTS];
+	uint64_t tick = 0;
+	int i, n;
+
+	while (!k->over) {
+		n = epoll_wait(k->epoll, ev, EVENTS,
+			       k->again || k->dead ? 0 :
+			       k->live             ? TICK_MS :
+						     -1);
+		k->now = now_ms();
+		for (i = 0; i < n; i++) {
+			struct watch *w = ev[i].data.ptr;
+
+			if (w->fd >= 0) /* closed by one of those before it */
+				w->on(k, w, ev[i].events);
+		}
+		if (k->now >= tick) {
+			conn_tick(k);
+			tick = k->now + TICK_MS;
+		}
+		go_on(k);
+		conn_bury(k);
+	}
+	while (k->live)
+		conn_end(k->live, "");
+}
+
+/* --- the beginning --- */
+
+/* A list of texts, copied; NULL-terminated. */
+static int take_texts(const struct json_node *n, struct arena *a, const char ***ret, struct err *e)
+{
+	const struct json_node *k;
+	const char **v;
+	size_t i = 0;
+
+	if (n && n->type != JSON_LIST)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: %s: expected a list", n->key);
+	v = arena_alloc(a, ((n ? n->n : 0) + 1) * sizeof(*v));
+	for (k = n ? n->first : NULL; k && v; k = k->next) {
+		if (k->type != JSON_STRING)
+			return err_set(e, ERR_USAGE, -EINVAL, "control: %s: expected strings",
+				       n->key);
+		v[i] = arena_strdup(a, k->text);
+		if (!v[i++])
+			v = NULL;
+	}
+	if (!v)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "control: out of memory");
+	*ret = v;
+	return 0;
+}
+
+static int take_number(const struct json_node *root, const char *key, long *ret, struct err *e)
+{
+	const struct json_node *n = member(root, key);
+	char *end = NULL;
+
+	*ret = -1;
+	if (!n)
+		return 0;
+	if (n->type == JSON_NUMBER)
+		*ret = strtol(n->text, &end, 10);
+	if (!end || *end || *ret < 0 || *ret > INT32_MAX)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: %s: expected a number", key);
+	return 0;
+}
+
+static int check_keys(const struct json_node *root, struct err *e)
+{
+	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
+					     "own",     "roots", "uid",   "gid",     "trust" };
+	const struct json_node *n;
+	size_t i;
+
+	for (n = root->first; n; n = n->next) {
+		for (i = 0; i < ARRAY_SIZE(known) && strcmp(n->key, known[i]) != 0; i++)
+			;
+		if (i == ARRAY_SIZE(known))
+			return err_set(e, ERR_USAGE, -EINVAL, "control: %.60s is unknown", n->key);
+	}
+	n = member(root, "version");
+	if (!n || n->type != JSON_NUMBER || strcmp(n->text, "1") != 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: version: expected 1");
+	n = member(root, "id");
+	if (!n || n->type != JSON_STRING)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: id: expected a string");
+	n = member(root, "store");
+	if (n && n->type != JSON_STRING && n->type != JSON_NULL)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: store: expected a string or null");
+	return 0;
+}
+
+/* Fork the process that reads the store; the first answer is waited for. Before there is a key of ours that it could inherit. */
+static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
+{
+	const struct json_node *store = member(root, "store");
+	int fds[2], r;
+	pid_t pid;
+
+	for (k->n_names = 0; k->names[k->n_names]; k->n_names++)
+		;
+	if (k->n_names == 0)
+		return 0;
+	if (!store || store->type != JSON_STRING)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: secrets without a store");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_sys(e, -errno, "secrets");
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* its socket's end says so, too */
+		(void)prctl(PR_SET_NAME, "bailey-secrets", 0, 0, 0);
+		r = fd_close_others(&fds[1], 1);
+		if (r == 0)
+			bound_helper(fds[1], store->text, k->names, k->n_names);
+		_exit(0);
+	}
+	(void)close(fds[1]);
+	if (pid < 0) {
+		(void)close(fds[0]);
+		return err_sys(e, -errno, "secrets: fork");
+	}
+	k->helper.fd = fds[0];
+	r = ask_helper(k, e);
+	return r < 0 ? r : end_reading(k, read_helper(k, 0), e);
+}
+
+/* All that needs files. */
+static int prepare(struct keys *k, const struct json_node *root, long ids[2], struct err *e)
+{
+	const char **roots = NULL;
+	const struct json_node *inspect;
+	int r = check_keys(root, e);
+
+	if (r == 0)
+		r = take_texts(member(root, "own"), &k->own_arena, &k->own, e);
+	if (r == 0)
+		r = take_texts(member(root, "secrets"), &k->own_arena, &k->names, e);
+	if (r == 0)
+		r = take_texts(member(root, "roots"), &k->own_arena, &roots, e);
+	if (r == 0)
+		r = take_number(root, "uid", &ids[0], e);
+	if (r == 0)
+		r = take_number(root, "gid", &ids[1], e);
+	if (r == 0)
+		r = begin_secrets(k, root, e);
+	if (r == 0)
+		r = tls_begin(k, roots, e);
+	if (r == 0)
+		r = ca_new(&k->ca, member(root, "id")->text, e);
+	inspect = member(root, "inspect");
+	if (r == 0 && inspect)
+		r = set_rules(k, inspect, k->arena_used, e);
+	return r;
+}
+
+/* Read the first line; nothing else is to be done before. Return: it, or NULL. */
+static const char *wait_for_line(struct keys *k, size_t *ret_n)
+{
+	const char *line;
+	ssize_t n;
+	char *p;
+
+	while (!(line = whole_line(k, ret_n))) {
+		p = fifo_space(&k->line, 4096);
+		n = p ? recv(k->control.fd, p, 4096, 0) : 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return NULL;
+		fifo_added(&k->line, (size_t)n);
+	}
+	return line;
+}
+
+static int hello(const struct keys *k, bool trust, struct buf *b, struct err *e)
+{
+	struct buf pem = BUF_INIT(8192);
+	struct json j = { .out = b };
+	const struct bound_set *set = k->bound.now;
+	struct inject_variable v[SECRET_LIST_MAX + 1];
+	size_t i, m, n;
+	int r = ca_pem(k->ca, &pem);
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "ca", r == 0 ? pem.data : NULL);
+	json_open(&j, "env", '{');
+	for (i = 0; set && i < set->n; i++) {
+		n = inject_variables(&set->v[i], v);
+		for (m = 0; m < n; m++)
+			json_str(&j, v[m].name, v[m].value);
+	}
+	json_close(&j, '}');
+	json_open(&j, "hosts", '[');
+	for (i = 0; set && i < set->n; i++) {
+		for (m = 0; m < set->v[i].hosts.n; m++)
+			json_str(&j, NULL, set->v[i].hosts.v[m]);
+	}
+	json_close(&j, ']');
+	if (r == 0 && trust)
+		r = trust_bundle(&j, "bundle", SSL_CTX_get_cert_store(k->to_server),
+				 ca_certificate(k->ca));
+	if (r == 0 && trust)
+		r = trust_java(&j, "java", SSL_CTX_get_cert_store(k->to_server),
+			       ca_certificate(k->ca));
+	json_close(&j, '}');
+	buf_done(&pem);
+	return r < 0 ? err_set(e, ERR_SYSTEM, r, "certificates: out of memory, or too many roots") :
+		       0;
+}
+
+static int begin(struct keys *k, const char *line, size_t n, struct err *e)
+{
+	const struct json_node *root = NULL, *trust;
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	long ids[2] = { -1, -1 };
+	int r = json_read("control", line, n, &k->arena[0], &root, e);
+
+	if (r == 0 && root->type != JSON_OBJECT)
+		r = err_set(e, ERR_USAGE, -EINVAL, "control: expected an object");
+	if (r == 0)
+		r = prepare(k, root, ids, e);
+	if (r < 0)
+		return r;
+	k->log = calloc(KEYS_LOG, sizeof(*k->log));
+	k->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!k->log || k->epoll < 0 || keys_watch(k, &k->control) < 0 ||
+	    keys_watch(k, &k->gateway) < 0 || (k->helper.fd >= 0 && keys_watch(k, &k->helper) < 0))
+		return err_set(e, ERR_SYSTEM, -ENOMEM,
+			       "keys: no memory, or its channels are missing");
+	trust = member(root, "trust");
+	r = hello(k, trust && trust->value, &b, e);
+	if (r == 0)
+		r = confine_keys((uid_t)ids[0], (gid_t)ids[1], e);
+	if (r == 0)
+		say(k, &b);
+	buf_done(&b);
+	return r;
+}
+
+int keys_serve(void)
+{
+	static struct keys k = { .epoll = -1,
+				 .control = { .fd = KEYS_FD_CONTROL, .on = on_control },
+				 .gateway = { .fd = KEYS_FD_GATEWAY, .on = on_gateway },
+				 .helper = { .fd = -1, .on = on_helper },
+				 .line = FIFO_INIT(KEYS_LINE_MAX + 4096),
+				 .answers = FIFO_INIT((size_t)4 * KEYS_LINE_MAX),
+				 .arena = { ARENA_INIT(LIMIT_ARENA), ARENA_INIT(LIMIT_ARENA) },
+				 .own_arena = ARENA_INIT(LIMIT_ARENA) };
+	const int keep[2] = { KEYS_FD_CONTROL, KEYS_FD_GATEWAY };
+	struct err e = ERR_INIT;
+	struct rlimit files;
+	const char *line;
+	size_t n = 0;
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* can't fail with these arguments */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "bailey-keys", 0, 0, 0); /* for people */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);         /* before there is anything to see */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
+	}
+	r = fd_close_others(keep, 2);
+	if (r == 0)
+		r = confine_streams();
+	line = r == 0 ? wait_for_line(&k, &n) : NULL;
+	if (!line)
+		return 1;
+	k.now = now_ms();
+	r = begin(&k, line, n, &e);
+	fifo_take(&k.line, n + 1);
+	confine_memory();
+	if (r < 0) {
+		say_result(&k, r, &e);
+		flush_answers(&k);
+		return 1;
+	}
+	flush_answers(&k);
+	loop(&k);
+	return 0;
+}

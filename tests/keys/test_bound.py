@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets on their way: put into requests to their host, taken out of answers, in both versions of HTTP."""
+import base64
+import datetime
+import hashlib
+import hmac
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import Keys, program
+from test_h1 import ask, closed, get, status
+
+VALUE = "canary-0123456789abcdefghijkl"
+VERSIONS = ["--http1.1", "--http2"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Keeps secrets; returns what a process of its is told about them."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+
+    def keep(*words, value=VALUE):
+        if words[0] == "set" and not {"--header", "--anywhere", "--service"} & set(words):
+            words = (*words, "--header", "Authorization")
+        r = subprocess.run([program(), "secret", str(state), *words], input=value.encode(), capture_output=True, check=False)
+        assert r.returncode == 0, r.stderr
+        return {"store": str(state), "secrets": [words[1]]}
+
+    return keep
+
+
+@pytest.fixture
+def bound(store, door, nginx, sink):
+    """A door to nginx, behind it a server of ours that shows what it gets; the secret is a bearer token in MY_KEY."""
+
+    def make(*words, value=VALUE, host="web.test", **kw):
+        d = door(nginx, **store("set", "mine", "--host", host, "--env", "MY_KEY", *words, value=value), **kw)
+        d.sentinel = d.keys.hello["env"]["MY_KEY"]
+        return d
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def shown(sink, monkeypatch):
+    """What the server behind nginx got, whole, and what it says."""
+    got: list[tuple[bytes, bytes]] = []
+    plans: dict[str, object] = {}
+
+    def answer(head, s, f):
+        body, left = b"", 0
+        if b"transfer-encoding: chunked" in head.lower():
+            while True:
+                size = int(f.readline(), 16)
+                body += f.read(size)
+                f.readline()
+                if size == 0:
+                    break
+        else:
+            for line in head.lower().split(b"\r\n"):
+                if line.startswith(b"content-length:"):
+                    left = int(line.split(b":")[1])
+            body = f.read(left)
+        got.append((head, body))
+        if "say" in plans:
+            plans["say"](head, body, s)  # type: ignore[operator]
+        else:
+            s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    monkeypatch.setattr(sink, "answer", answer)
+    return type("Shown", (), {"got": got, "plans": plans})
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_bearer_token(bound, shown, http):
+    d = bound()
+    assert VALUE not in str(d.keys.hello) and d.keys.hello["hosts"] == ["web.test"]
+    r = d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", "-H", "Accept-Encoding: gzip", "-H", "Range: bytes=0-1", path="/back/x", ca=d.ca)
+    assert r.returncode == 0, r
+    head = shown.got[0][0].decode().lower()
+    assert f"authorization: bearer {VALUE}" in head and "bailey-secret" not in head and "range:" not in head and "gzip" not in head, head
+    log = d.keys.requests()[0]
+    assert log["secret"] == "mine" and VALUE not in str(d.keys.log)
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+@pytest.mark.parametrize("field", ["Authorization: Bearer other-key-other-key", "Authorization: Basic YTpi", "Cookie: session=abc", "X-Api-Key: other", "Proxy-Authorization: Basic YTpi"])
+def test_other_credentials(bound, shown, http, field):
+    d = bound()
+    r = d.curl(http, "-i", "-H", field, path="/back/x", ca=d.ca)
+    if field.startswith("Proxy-") and http == "--http1.1":
+        assert b"403" in r.stdout or (shown.got and b"proxy-auth" not in shown.got[0][0].lower()), r
+        return
+    assert b"403" in r.stdout.split(b"\r\n")[0] and b"foreign-credential" in r.stdout, r
+    assert not shown.got
+    r = d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert r.returncode == 0 and len(shown.got) == 1, "the control"
+    assert d.keys.requests()[0]["denied"] == 1 and "foreign-credential" in d.keys.requests()[0]["why"]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_own_credentials_are_allowed_for_a_host(bound, shown, http):
+    d = bound(own=["web.test"])
+    d.curl(http, "-H", "Authorization: Bearer other-key-other-key", path="/back/x", ca=d.ca)
+    assert b"other-key-other-key" in shown.got[0][0]
+
+
+def test_another_host_gets_the_sentinel(bound, shown):
+    d = bound(host="other.test")
+    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert d.sentinel.encode() in shown.got[0][0] and VALUE.encode() not in shown.got[0][0]
+
+
+def test_no_tls_no_secret(store, door, plain):
+    server = plain(tls=False)
+    d = door(server, tls=False, **store("set", "mine", "--host", "web.test", "--env", "MY_KEY"))
+    with d.talk() as s:
+        head, _ = ask(s, get(d, b"/", b"Authorization: Bearer %b\r\n" % d.keys.hello["env"]["MY_KEY"].encode()))
+        assert status(head) == 403
+    assert not server.heads
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_answers_are_scrubbed(bound, shown, http):
+    """Exactly, in fields and body, over the borders of chunks."""
+    forms = [VALUE.encode(), base64.b64encode(VALUE.encode()), VALUE.encode().hex().encode()]
+
+    def say(head, body, s):
+        text = b"<".join(forms) + b">" + b"x" * 100000 + forms[0]
+        s.sendall(b"HTTP/1.1 200 OK\r\nX-Echo: a%bb\r\nTransfer-Encoding: chunked\r\n\r\n" % forms[0])
+        for i in range(0, len(text), 7):
+            piece = text[i:i + 7]
+            s.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        s.sendall(b"0\r\n\r\n")
+
+    shown.plans["say"] = say
+    d = bound()
+    r = d.curl(http, "-i", "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert r.returncode == 0
+    for form in forms:
+        assert form not in r.stdout
+    assert f"a{d.sentinel}b".encode() in r.stdout and r.stdout.endswith(b"x" * 1000 + d.sentinel.encode()), r.stdout[-300:]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_compressed_answers_are_refused(bound, shown, http):
+    def say(head, body, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 2\r\n\r\nok" % (b"br" if b"/br" in head else b"identity"))
+
+    shown.plans["say"] = say
+    d = bound()
+    r = d.curl(http, "-i", path="/back/br", ca=d.ca)
+    assert b"502" in r.stdout.split(b"\r\n")[0] and b"compressed" in r.stdout
+    r = d.curl(http, "-i", path="/back/plain", ca=d.ca)
+    assert b"200" in r.stdout.split(b"\r\n")[0] and r.stdout.endswith(b"ok")
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_anywhere(bound, shown, http, chunked):
+    d = bound("--anywhere")
+    body = b"a" * 40000 + d.sentinel.encode() + b"b" * 100000 + d.sentinel.encode()
+    more = ["-H", "Transfer-Encoding: chunked"] if chunked and http == "--http1.1" else []
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    r = d.curl(http, *more, "--data-binary", "@-", "-H", f"X-Any: {d.sentinel}", path="/back/x", ca=d.ca, input=body)
+    assert r.stdout == b"ok", r
+    head, got = shown.got[0]
+    assert got == body.replace(d.sentinel.encode(), VALUE.encode())
+    assert VALUE.encode() in head and d.sentinel.encode() not in head
+    assert d.curl(http, "-d", "", path="/back/x", ca=d.ca).stdout == b"ok", "an empty body"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_bodies_that_are_held(bound, shown, http):
+    """An endpoint that gives tokens: its body is judged as a whole, before anything is sent."""
+    d = bound("--header", "X-Other")
+    good = b"grant_type=anything&scope=" + b"c" * 30000
+    r = d.curl(http, "--data-binary", "@-", path="/back/oauth/token", ca=d.ca, input=good)
+    assert r.stdout == good and shown.got[0][1] == good, r
+    r = d.curl(http, "-i", "--data-binary", "@-", path="/back/oauth/token", ca=d.ca, input=b"grant_type=client_credentials&client_id=a&client_secret=another-secret")
+    assert b"403" in r.stdout and b"foreign-credential" in r.stdout, r
+    assert len(shown.got) == 1
+    r = d.curl(http, "-i", "--data-binary", "@-", path="/back/oauth/token", ca=d.ca, input=bytes(17 << 20))
+    assert b"413" in r.stdout or b"403" in r.stdout, r
+    assert len(shown.got) == 1 and d.keys.bounded(d.keys.rss(), 60 << 20)
+
+
+def sign(key, identity, method, path, host, body, region="us-east-1", service="bedrock", now=None):
+    """SigV4 of a request without x-amz-content-sha256."""
+    now = now or datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{now[:8]}/{region}/{service}/aws4_request"
+    canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-date:{now}\n\nhost;x-amz-date\n{hashlib.sha256(body).hexdigest()}"
+    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    k = ("AWS4" + key).encode()
+    for part in (now[:8], region, service, "aws4_request"):
+        k = hmac.new(k, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
+    return now, f"AWS4-HMAC-SHA256 Credential={identity}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_aws_signs_what_it_must_know_as_a_whole(store, door, nginx, shown, http):
+    real = ("AKIAREALREALREALREAL", "real-secret-real-secret-real-secret-real1")
+    d = door(nginx, **store("set", "aws", "--service", "aws", "--host", "web.test", value=":".join(real)))
+    env = d.keys.hello["env"]
+    identity, key = env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
+    host, body = f"web.test:{d.port}", b"prompt" * 20000
+    now, auth = sign(key, identity, "POST", "/back/model", host, body)
+    r = d.curl(http, "--data-binary", "@-", "-H", f"Authorization: {auth}", "-H", f"X-Amz-Date: {now}", path="/back/model", ca=d.ca, input=body)
+    assert r.returncode == 0 and shown.got, r
+    head = shown.got[0][0].decode()
+    assert sign(real[1], real[0], "POST", "/back/model", host, body, now=now)[1] in head, head
+    assert shown.got[0][1] == body
+    # a body that was not signed
+    r = d.curl(http, "-i", "--data-binary", "@-", "-H", f"Authorization: {auth}", "-H", f"X-Amz-Date: {now}", path="/back/model", ca=d.ca, input=b"other" + body)
+    assert b"403" in r.stdout and len(shown.got) == 1, r
+
+
+def test_rotation(bound, shown, store):
+    d = bound()
+    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    store("rotate", "mine", value="another-value-another-value")
+    assert d.keys.say({"reload": True}) == {"ok": True}
+    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert VALUE.encode() in shown.got[0][0] and b"another-value-another-value" in shown.got[1][0]
+    store("rm", "mine")
+    assert "error" in d.keys.say({"reload": True})
+    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert b"another-value-another-value" in shown.got[2][0], "what was there stays"
+
+
+def test_the_reader_of_secrets_dies(bound, shown):
+    d = bound()
+    children = subprocess.run(["pgrep", "-P", str(d.keys.process.pid)], capture_output=True, check=True, text=True).stdout.split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    time.sleep(0.2)
+    assert "is gone" in d.keys.say({"reload": True})["error"]
+    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert VALUE.encode() in shown.got[0][0]
+
+
+def test_a_secret_that_is_not_there(store):
+    told = store("set", "mine", "--host", "web.test")
+    for secrets in (["other"], ["mine", "other"]):
+        k = Keys(roots=[], **{**told, "secrets": secrets})
+        assert "other" in k.hello["error"]
+        assert k.process.wait(10) == 1
+        k.close()
+
+
+@pytest.mark.parametrize("tls", [True])
+def test_the_upgrade_carries_it_too(store, door, plain, tls):
+    def serve(head, s, f):
+        s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        return False
+
+    server = plain(serve)
+    d = door(server, **store("set", "mine", "--host", "web.test", "--env", "MY_KEY"))
+    with d.talk(d.trust) as s:
+        head, _ = ask(s, get(d, b"/", b"Connection: upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer %b\r\n" % d.keys.hello["env"]["MY_KEY"].encode()))
+        assert status(head) == 101 and closed(s)
+    assert VALUE.encode() in server.heads[0]
