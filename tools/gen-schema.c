@@ -73,6 +73,8 @@ static void print_type(const struct opt *o)
 		printf("\"type\": \"array\", \"items\": ");
 		if (o->flags & OPT_PATHS)
 			print_path(o);
+		else if (o->flags & OPT_INSPECT)
+			printf("{ \"$ref\": \"#/definitions/inspect\" }");
 		else if (o->flags & OPT_RULES)
 			printf("{ \"$ref\": \"#/definitions/rule\" }");
 		else if (o->flags & OPT_NAMES)
@@ -144,7 +146,10 @@ int main(void)
 	       "        {\n          \"type\": \"object\", \"required\": [\"rule\"], \"additionalProperties\": false,\n"
 	       "          \"properties\": { \"rule\": { \"type\": \"string\", \"minLength\": 1 }, "
 	       "\"reason\": { \"type\": \"string\", \"maxLength\": 200 } }\n"
-	       "        }\n      ]\n    }\n  },\n"
+	       "        }\n      ]\n    },\n"
+	       "    \"inspect\": {\n      \"anyOf\": [\n        { \"type\": \"string\", \"minLength\": 1 },\n"
+	       "        { \"type\": \"object\", \"required\": [\"host\"], \"properties\": { \"host\": { \"type\": \"string\", \"minLength\": 1 } } }\n"
+	       "      ]\n    }\n  },\n"
 	       "  \"properties\": {\n    \"$schema\": { \"type\": \"string\" }");
 	for (o = table; o->type != OPT_TYPE_END; o++) {
 		if (group_len(o) && !seen(table, o))

@@ -76,7 +76,8 @@ struct sandbox_options {
 	const struct opt *table; /* whose targets are here */
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
-	struct opt_list net;     /* --allow-host … --deny-reason: in the order given */
+	struct opt_list net;     /* --allow-host … --bypass: in the order given */
+	struct opt_list secrets; /* --secret, --allow-own-credentials */
 	const char *network, *preset, *precedence;
 	bool i_know, ask, audit_required;
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
@@ -101,7 +102,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
 /** sandbox_options_done() - free the lists. */
 void sandbox_options_done(struct sandbox_options *o);
 
-#define SANDBOX_OPTIONS 72
+#define SANDBOX_OPTIONS 80
 
 struct removed_env {
 	const char *name; /* owned by the arena */
@@ -185,7 +186,17 @@ struct sandbox {
 	size_t scanned;   /* names that all patterns looked at */
 	bool ask;         /* about connections that no rule speaks of */
 	bool audit_required; /* no connection without its line in the log */
-	struct published {   /* ports of the sandbox that the host may connect to */
+	const char **
+		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
+	size_t n_inspect;
+	size_t n_secrets; /* of --secret */
+	const char *
+		ca; /* PEM: what the sandbox shall trust; NULL before keys_answer(), or when nothing is inspected */
+	const char *java; /* a Java trust store with it, java_len bytes; or NULL */
+	size_t java_len;
+	const char **stand_ins; /* "NAME=VALUE": what stands in for secrets */
+	size_t n_stand_ins;
+	struct published { /* ports of the sandbox that the host may connect to */
 		struct net_addr at;
 		uint16_t host, inside;
 		int fd; /* once it listens */
@@ -334,6 +345,7 @@ struct run {
 	int observer_end;      /* hangs up when the observer ends */
 	bool guarded;          /* something that is kept is writable: guard_begin() was called */
 	struct egress *egress; /* the gateway's side of it, where there is a network; or NULL */
+	struct keys_run *keys; /* bailey-keys, or NULL */
 	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "egress.h"
+#include "keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,6 +74,16 @@ enum jail_network egress_kind(const struct sandbox *s)
 	if (s->net.mode == NET_MODE_HOST)
 		return JAIL_NETWORK_HOST;
 	return egress_wanted(s) ? JAIL_NETWORK_GATEWAY : JAIL_NETWORK_NONE;
+}
+
+uid_t egress_uid(const struct sandbox *s)
+{
+	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 : NOBODY;
+}
+
+gid_t egress_gid(const struct sandbox *s)
+{
+	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_gid + JAIL_BLOCK_SIZE - 1 : NOBODY;
 }
 
 static int open_dir(int at, const char *path, bool make)
@@ -232,16 +243,15 @@ static int start(struct egress *g, struct err *e)
 		setup.style = s->options->front->style;
 	}
 	setup.kept = g->kept;
+	setup.keys = keys_gateway(g->run);
 	for (i = 0; i < s->n_published; i++)
 		setup.published[setup.n_published++] =
 			(struct gateway_published){ .listener = s->published[i].fd,
 						    .port = s->published[i].inside };
 	supervise_memory(g->run, &setup.forget, &setup.n_forget);
 	if (geteuid() == 0) {
-		setup.uid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 :
-							   NOBODY;
-		setup.gid = s->id.mode == JAIL_IDS_BLOCK ? s->id.host_gid + JAIL_BLOCK_SIZE - 1 :
-							   NOBODY;
+		setup.uid = egress_uid(s);
+		setup.gid = egress_gid(s);
 	}
 	r = gateway_start(&setup, &g->pid, e);
 	if (r < 0) {

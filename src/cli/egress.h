@@ -20,6 +20,10 @@ bool egress_wanted(const struct sandbox *s);
 /** egress_kind() - what PID 1 is to make of the network. */
 enum jail_network egress_kind(const struct sandbox *s);
 
+/** egress_uid(), egress_gid() - as root: the ids of what works for the sandbox outside of it. */
+uid_t egress_uid(const struct sandbox *s);
+gid_t egress_gid(const struct sandbox *s);
+
 /** egress_env() - the variables that tell programs of the proxies, "NAME=VALUE" each, NULL behind the last. */
 extern const char *const egress_env[];
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "egress.h"
+#include "keys.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -88,6 +89,13 @@ static int put_fmt(struct sandbox *s, size_t *n, struct err *e, const char *name
 	return 0;
 }
 
+/* Who looks where for certificates. SSL_CERT_FILE: OpenSSL, Go, Python, Ruby, curl of OpenSSL; the others their own. */
+static const char *const trust[] = { "SSL_CERT_FILE",      "NODE_EXTRA_CA_CERTS",
+				     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+				     "GIT_SSL_CAINFO",     "AWS_CA_BUNDLE",
+				     "CARGO_HTTP_CAINFO",  "PIP_CERT",
+				     "DENO_CERT",          "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" };
+
 /* Variables whose old value would be wrong inside. */
 static int adjust(struct sandbox *s, size_t *n, struct err *e)
 {
@@ -122,6 +130,10 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	}
 	for (i = 0; r == 0 && egress_wanted(s) && egress_env[i]; i++)
 		put(s, n, egress_env[i]);
+	for (i = 0; r == 0 && keys_bundle(s) && i < ARRAY_SIZE(trust); i++)
+		r = put_fmt(s, n, e, trust[i], keys_bundle(s));
+	for (i = 0; r == 0 && i < s->n_stand_ins; i++)
+		put(s, n, s->stand_ins[i]);
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 
@@ -197,7 +209,8 @@ int sandbox_env(struct sandbox *s, struct err *e)
 	if (r == 0 && count + vars.n > LIMIT_ENV)
 		r = err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
 	if (r == 0) {
-		s->env = arena_alloc(&s->arena, (count + vars.n + 32) * sizeof(*s->env));
+		s->env = arena_alloc(&s->arena,
+				     (count + vars.n + s->n_stand_ins + 48) * sizeof(*s->env));
 		s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
 		r = s->env && s->removed ? copy(s, &vars, &n, e) : sandbox_oom(e);
 	}

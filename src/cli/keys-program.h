@@ -7,9 +7,10 @@
 
 /**
  * keys_program_open() - find bailey-keys beside bailey, or in ../libexec/bailey of its directory; only one that nobody else could have made, of this release.
+ * @speaks: the caller and it will say their versions to each other; else it is asked for it, which takes some milliseconds
  * Return: a descriptor to execute (close-on-exec), or negative errno with @e.
  */
-int keys_program_open(struct err *e);
+int keys_program_open(bool speaks, struct err *e);
 
 /** keys_program_exec() - become it. Return: negative errno with @e. */
 int keys_program_exec(int fd, char *const *argv, struct err *e);

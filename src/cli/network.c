@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "egress.h"
 #include "sandbox.h"
 
 const char *network_words(enum net_mode m)
@@ -180,6 +181,8 @@ static int add_rule(struct sandbox *s, const struct opt_value *v, bool risky, st
 		return add_host_port(s, v, e);
 	if (is(v, "publish"))
 		return add_published(s, v, e);
+	if (is(v, "inspect") || is(v, "bypass"))
+		return inspect_add(s, v, e);
 	if (is(v, "limit-bytes") || is(v, "limit-rate"))
 		return add_quota(s, v, e);
 	if (!origin)
@@ -409,6 +412,8 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 
 	s->ask = words->ask;
 	s->audit_required = o->audit_required;
+	for (i = 0; i < o->secrets.n; i++)
+		s->n_secrets += strcmp(o->secrets.v[i].opt->name, "secret") == 0;
 	for (i = 0; r == 0 && i < o->net.n; i++)
 		r = add_rule(s, &o->net.v[i], o->i_know, e);
 	if (r == 0)
@@ -419,6 +424,9 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 		r = check_host(&s->net, e);
 	if (r == 0 && !o->front)
 		say_overruled(s);
+	if (r == 0 && (s->n_inspect > 0 || s->n_secrets > 0) && !egress_wanted(s))
+		sandbox_notice(s, "--%s has no effect: network %s",
+			       s->n_inspect > 0 ? "inspect" : "secret", net_mode_name(s->net.mode));
 	return r;
 }
 
@@ -454,6 +462,7 @@ void network_explain(const struct sandbox *s, struct json *j)
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+	inspect_explain(s, j);
 	json_close(j, '}');
 }
 
@@ -462,7 +471,8 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 	const struct net_policy *p = &s->net;
 	size_t i;
 
-	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0)
+	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0 && p->n_inspects == 0 &&
+	    s->n_secrets == 0)
 		return;
 	buf_puts(b, "\nnetwork rules");
 	if (p->mode_origin) {
@@ -483,4 +493,5 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 		}
 		buf_puts(b, "\n");
 	}
+	inspect_explain_text(s, b);
 }

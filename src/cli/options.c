@@ -7,8 +7,10 @@
 
 /* Groups that stand apart, so that no function is too long. */
 #define ENVIRONMENT_ROWS 4
-#define PROTECT_ROWS 3
 #define NETWORK_ROWS 16
+#define INSPECT_ROWS 2
+#define SECRET_ROWS 3
+#define PROTECT_ROWS 3
 
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
 static size_t limit_rows(struct sandbox_options *o, struct opt *table)
@@ -156,6 +158,48 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 	return ARRAY_SIZE(rows);
 }
 
+/* The rest of the network's. Return: how many rows. */
+static size_t inspect_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_LIST("inspect", &o->net, "network.inspect", "HOST",
+			 "End TLS of HOST on the way, and judge its requests",
+			 "HOST is a name or *.NAME that a rule allows; or a JSON object that also says which requests may pass, as in a policy file. The sandbox trusts a certificate "
+			 "authority of this run alone. Every request is in the log.",
+			 OPT_INSPECT),
+		OPT_LIST(
+			"bypass", &o->net, "network.bypass", "RULE",
+			"Never end TLS of a host, whatever --inspect says",
+			"For programs that pin certificates, or have some of their own. No secret is put in there.",
+			OPT_RULES),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) == INSPECT_ROWS, "say how many rows there are");
+	return ARRAY_SIZE(rows);
+}
+
+/* Return: how many rows. */
+static size_t secret_rows(struct sandbox_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Secrets"),
+		OPT_LIST("secret", &o->secrets, "credentials.secrets", "NAME",
+			 "Put a secret into requests that the command makes without it",
+			 "NAME is one of bailey secret ls. The command has a stand-in in the variable that it expects; the real one is put in on the way to the hosts that the secret is bound "
+			 "to, and nowhere else. These hosts still need a rule that allows them."),
+		OPT_LIST(
+			"allow-own-credentials", &o->secrets, "credentials.allowOwnCredentials",
+			"HOST",
+			"Let the command use other credentials at a host that a secret is bound to",
+			"Without this they are refused there, because whoever has an account of his own at the same service could send everything to it."),
+	};
+
+	memcpy(table, rows, sizeof(rows));
+	_Static_assert(ARRAY_SIZE(rows) == SECRET_ROWS, "say how many rows there are");
+	return ARRAY_SIZE(rows);
+}
+
 static void run_rows(struct sandbox_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
@@ -217,8 +261,9 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 	};
 
 	memcpy(table, rows, sizeof(rows));
-	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 + NETWORK_ROWS <=
-			       SANDBOX_OPTIONS / 2,
+	_Static_assert(ARRAY_SIZE(rows) + POLICY_LIMIT_NUM + 1 + NETWORK_ROWS + INSPECT_ROWS +
+				       SECRET_ROWS <=
+			       SANDBOX_OPTIONS * 2 / 3,
 		       "raise SANDBOX_OPTIONS");
 }
 
@@ -312,9 +357,11 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 	n += protect_rows(o, table + n);
 	n += environment_rows(o, table + n);
 	n += network_rows(o, table + n);
+	n += inspect_rows(o, table + n);
+	n += secret_rows(o, table + n);
 	n += limit_rows(o, table + n);
 	run_rows(o, table + n);
-	_Static_assert(ARRAY_SIZE(rows) + PROTECT_ROWS + ENVIRONMENT_ROWS <= SANDBOX_OPTIONS / 2,
+	_Static_assert(ARRAY_SIZE(rows) + PROTECT_ROWS + ENVIRONMENT_ROWS <= SANDBOX_OPTIONS / 3,
 		       "raise SANDBOX_OPTIONS");
 }
 
@@ -323,6 +370,7 @@ void sandbox_options_done(struct sandbox_options *o)
 	opt_list_done(&o->files);
 	opt_list_done(&o->env);
 	opt_list_done(&o->net);
+	opt_list_done(&o->secrets);
 	opt_list_done(&o->degraded);
 	opt_list_done(&o->policies);
 	opt_list_done(&o->imports);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli.h"
+#include "keys.h"
 #include "report.h"
 
 static const struct opt *options(void)
@@ -102,11 +102,15 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (r == 0 && !a->again)
 		r = supervise_identify(&run, &no_block, e);
 	if (r == 0 && !a->again)
+		r = keys_begin(&run, e);
+	if (r == 0 && !a->again)
 		r = sandbox_frame(s, e);
 	if (r == 0 && !a->again)
 		r = audit_file_begin(&run, e);
 	if (r == 0 && !a->again)
 		r = supervise_early(&run, e);
+	if (r == 0 && !a->again)
+		r = keys_answer(&run, e);
 	if (r == 0 && !a->again)
 		r = sandbox_plan(s, e);
 	if (r == 0 && !a->again)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "egress.h"
+#include "keys.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -114,7 +115,10 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
 
 	if (r == 0 && egress_wanted(s))
-		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts, e);
+		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts,
+				   strlen(egress_hosts), e);
+	if (r == 0)
+		r = keys_plan(s, e);
 
 	sandbox_socket_ops(s);
 	return r;

@@ -46,6 +46,16 @@ int sandbox_nested(struct sandbox *s, const struct sandbox_options *words, struc
  */
 int sandbox_network(struct sandbox *s, const struct sandbox_options *words, struct err *e);
 
+/** inspect_add() - a value of --inspect or --bypass. Return: 0 or negative errno with @e. */
+int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e);
+
+/** inspect_explain(), inspect_explain_text() - the hosts, and the secrets by name. */
+void inspect_explain(const struct sandbox *s, struct json *j);
+void inspect_explain_text(const struct sandbox *s, struct buf *b);
+
+/** inspect_add_secret() - inspect @host, too, to which a secret is bound; --bypass of it does not count. */
+int inspect_add_secret(struct sandbox *s, const char *host, struct err *e);
+
 /** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
 int limits_memory(const char *text, long *ret, struct err *e);
 int limits_cpus(const char *text, long *ret, struct err *e);

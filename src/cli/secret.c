@@ -87,7 +87,7 @@ int secret_main(char **argv)
 		r = secret_words(&o, table, argv, &word, &names, &e);
 	secret_options_done(&o);
 	if (r == 0)
-		r = fd = keys_program_open(&e);
+		r = fd = keys_program_open(false, &e);
 	if (r >= 0)
 		(void)keys_program_exec(fd, words, &e); /* it comes back only with an error */
 	free(words);

@@ -19,6 +19,7 @@
 #include "cli.h"
 #include "egress.h"
 #include "job.h"
+#include "keys.h"
 #include "report.h"
 #include "terminal.h"
 #include "watched.h"
@@ -502,6 +503,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 			run->deadline = now_ms() + s->timeout_ms;
 		run->dry_run = sh->spec.dry_run;
 		add_sources(run);
+		keys_supervise(run);
 		r = loop(run, e);
 		if (r >= 0)
 			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
@@ -512,6 +514,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	finish(run);
 	report_say(run, s, r < 0 || run->dry_run);
 	egress_end(run, say_line);
+	keys_end(run);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
@@ -523,6 +526,7 @@ void supervise_abort(struct run *run)
 	finish(run);
 	report_say(run, &run->shared->sandbox, true);
 	egress_end(run, say_line);
+	keys_end(run);
 	if (run->guarded)
 		guard_drop(&run->guard);
 }

@@ -180,6 +180,14 @@ static void put_event(struct json *j, const struct audit_event *ev)
 		json_str(j, "rule", ev->rule);
 	if (ev->origin)
 		json_str(j, "origin", ev->origin);
+	if (ev->method)
+		json_str(j, "method", ev->method);
+	if (ev->target)
+		json_str(j, "target", ev->target);
+	if (ev->status)
+		json_int(j, "status", ev->status);
+	if (ev->secret)
+		json_str(j, "secret", ev->secret);
 	if (ev->reason)
 		json_str(j, "reason", ev->reason);
 	if (ev->missing)

@@ -30,7 +30,8 @@ struct audit {
 };
 
 struct audit_event {
-	const char *event; /* "open", "close", "deny", "fail", "change", "dropped", "counted" */
+	const char *
+		event; /* "open", "request", "close", "deny", "fail", "change", "dropped", "counted" */
 	const char
 		*via; /* "captured", "connect", "http", "socks", "dns", "udp"; NULL: none of them */
 	const char *host;            /* or NULL */
@@ -43,8 +44,11 @@ struct audit_event {
 	const char *reason;  /* why, in words; what a sandbox said is in here only quoted */
 	const char *missing; /* the rule that alone would have allowed it, or NULL */
 	const char *spoken; /* "tls", "http", "opaque": what the client was found to speak, or NULL */
-	bool counts;        /* the following hold */
-	uint64_t sent, received; /* by the sandbox */
+	const char *method, *target; /* of a request that was looked into, or NULL */
+	const char *secret;          /* the name of one that was put into it, or NULL */
+	unsigned int status;         /* that it was answered with by us; 0: the server's */
+	bool counts;                 /* the following hold */
+	uint64_t sent, received;     /* by the sandbox */
 	uint64_t ms;
 	/* what a gateway has seen in its life and has no lines of its own for: messages that were none, connections beyond the cap, clients that took too long */
 	uint64_t garbage, turned_away, timed_out;

@@ -47,6 +47,12 @@ int confine_gateway(uid_t uid, gid_t gid, struct err *e)
 		CONFINE_JUMP(0, 0, 1),
 		CONFINE_ALLOW,
 		CONFINE_ERRNO(EAFNOSUPPORT),
+		/* a pair between the client and bailey-keys */
+		CONFINE_JUMP(SYS_socketpair, 0, 4),
+		CONFINE_ARG(0),
+		CONFINE_JUMP(AF_UNIX, 0, 1),
+		CONFINE_ALLOW,
+		CONFINE_ERRNO(EAFNOSUPPORT),
 		/* fcntl() of a pipe's size: F_SETOWN with F_SETSIG would send any signal to any process of our user */
 		CONFINE_JUMP(SYS_fcntl, 0, 4),
 		CONFINE_ARG(1),

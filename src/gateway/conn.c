@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "answer.h"
+#include "inspect.h"
 #include "own.h"
 
 #define GREET_MS 10000 /* in which a proxy's client must have said what it wants */
@@ -206,6 +207,8 @@ void conn_close(struct gateway *g, struct conn *c, bool reset)
 {
 	if (c->state == CONN_DEAD)
 		return;
+	if (c->offer)
+		inspect_end(g, c);
 	if (c->logged)
 		conn_log(g, c, "close", NULL, NULL);
 	if (c->question)

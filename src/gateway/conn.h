@@ -116,6 +116,7 @@ struct conn {
 	uint64_t line;                      /* of the question to the supervisor, or 0 */
 	unsigned int ask; /* the number of the question to a human; one for all that want the same */
 	bool granted;     /* that human said yes, once */
+	uint32_t offer; /* bailey-keys has its server and calls it that; 0: nobody looks into it */
 	uint64_t began, deadline; /* ms */
 	/* HTTP, look.c and proxy.c */
 	size_t scan;

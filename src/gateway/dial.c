@@ -14,6 +14,7 @@
 #include "conn.h"
 #include "control.h"
 #include "door.h"
+#include "inspect.h"
 #include "line.h"
 
 #define RESOLVE_MS 20000
@@ -44,8 +45,11 @@ void conn_opened(struct gateway *g, struct conn *c)
 		c->up.open = c->down.open = true;
 		c->deadline = 0;
 	}
-	if (c->verdict.names_port)
+	if (c->verdict.names_port && !inspect_wanted(g, c))
 		c->down.open = true; /* servers that speak first */
+	/* a plain request for a proxy is read already, and goes to whoever looks into it */
+	if (c->via == VIA_HTTP && inspect_wanted(g, c))
+		(void)inspect_begin(g, c, false);
 }
 
 void conn_failed(struct gateway *g, struct conn *c, const char *why)

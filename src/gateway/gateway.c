@@ -22,6 +22,7 @@
 #include "conn.h"
 #include "control.h"
 #include "gw.h"
+#include "inspect.h"
 #include "line.h"
 #include "own.h"
 #include "quota.h"
@@ -285,6 +286,13 @@ static void on_control(struct gateway *g, struct watch *w, uint32_t events)
 	control_accept(g);
 }
 
+static void on_keys(struct gateway *g, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	inspect_read(g);
+}
+
 /* --- the loop --- */
 
 /* Connections that had more to do than one turn allows. */
@@ -443,10 +451,10 @@ static int listen_to(struct gateway *g, struct watch *w, int fd,
 static int begin(struct gateway *g, int tell, struct err *e)
 {
 	const struct gateway_setup *s = g->setup;
-	int keep[11 + GATEWAY_PUBLISHED] = { s->tcp,  s->dns,     s->http,   s->socks,
+	int keep[12 + GATEWAY_PUBLISHED] = { s->tcp,  s->dns,     s->http,   s->socks,
 					     s->door, s->control, s->log[0], s->log[1],
-					     s->head, s->alive,   tell };
-	size_t i, n = 11;
+					     s->head, s->alive,   s->keys,   tell };
+	size_t i, n = 12;
 	int r;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -479,6 +487,7 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	g->now = now_ms();
 	if (quota_init(g) < 0)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
+	g->offers = (uint32_t)g->now; /* not those of a gateway before this one */
 	g->new_names = 2000;
 	g->new_names_at = g->now;
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -509,6 +518,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = listen_to(g, &g->published[i], s->published[i].listener, on_published, e);
 	if (r == 0)
 		r = listen_to(g, &g->control, s->control, on_control, e);
+	if (r == 0)
+		r = listen_to(g, &g->keys, s->keys, on_keys, e);
 	if (r == 0)
 		r = listen_to(g, &g->alive, s->alive, line_event, e);
 	return r < 0 ? r : confine_gateway(s->uid, s->gid, e);

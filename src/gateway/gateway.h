@@ -94,6 +94,7 @@ struct gateway_setup {
 	int socks;
 	int door;    /* of gateway_door(), or -1 */
 	int control; /* a listening socket of ours, or -1 */
+	int keys;    /* of bailey-keys, or -1: what is to be inspected is refused */
 	struct gateway_published published[GATEWAY_PUBLISHED];
 	size_t n_published;
 	int log[2]; /* of audit_open() */

@@ -40,7 +40,7 @@ struct gateway {
 	struct net_policy policy; /* ours: rules come and go while it lives */
 	struct arena arena;       /* of those rules */
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
-	struct watch tcp, dns, http, socks, control, alive, published[GATEWAY_PUBLISHED];
+	struct watch tcp, dns, http, socks, control, alive, keys, published[GATEWAY_PUBLISHED];
 	struct resolve_conf conf;
 	struct resolver *resolver;
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
@@ -63,6 +63,7 @@ struct gateway {
 	size_t n_buffers;
 	uint64_t counted[2];    /* connections accepted; refused because there were too many */
 	unsigned int asks;      /* questions to a human so far */
+	uint32_t offers;        /* connections given to bailey-keys so far */
 	uint64_t garbage;       /* messages that were none */
 	uint64_t timed_out;     /* clients that have not said in time what they want */
 	unsigned int new_names; /* allowance for names under wildcards, in tenths */

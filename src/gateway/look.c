@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "hello.h"
+#include "inspect.h"
 #include "quota.h"
 
 #define UPGRADE_MS \
@@ -86,7 +87,7 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 		conn_refuse(g, c, "TLS without a server name can't be judged");
 	else if (*h.sni && !name_fits(g, c, h.sni))
 		front(g, c, "the server name", h.sni);
-	else
+	else if (!inspect_wanted(g, c) || inspect_begin(g, c, true))
 		pass(c, TALK_TLS);
 	return true;
 }
@@ -156,6 +157,13 @@ static bool look_first(struct gateway *g, struct conn *c)
 	guess = n > 0 ? guess_http(scratch, n) : GUESS_OPAQUE;
 	if (guess == GUESS_MORE)
 		return wait_for_more(g, c);
+	if (n > 0 && inspect_wanted(g, c)) {
+		if (guess == GUESS_OPAQUE)
+			conn_refuse(g, c, "neither TLS nor HTTP, so nobody can look into it");
+		else if (inspect_begin(g, c, false))
+			pass(c, TALK_OPAQUE);
+		return true;
+	}
 	if (guess == GUESS_HTTP) {
 		c->talk = TALK_HTTP;
 		c->down.open = true;

@@ -52,20 +52,29 @@ static int copy_quotas(struct net_policy *to, const struct net_policy *from, str
 	return failed ? oom(e) : 0;
 }
 
-static int copy_handed(struct net_policy *to, const struct net_policy *from, struct err *e)
+/* @n rules of @from, which stay in their order. */
+static int copy_list(struct arena *a, const struct net_rule *from, size_t n, struct net_rule **ret,
+		     size_t *ret_n, struct err *e)
 {
 	bool failed = false;
 	size_t i;
 
-	to->handed = arena_alloc(to->arena, (from->n_handed + 1) * sizeof(*from->handed));
-	if (!to->handed)
+	*ret = arena_alloc(a, (n + 1) * sizeof(*from));
+	if (!*ret)
 		return oom(e);
-	for (i = 0; i < from->n_handed; i++) {
-		to->handed[i] = from->handed[i];
-		copy_rule(to->arena, &to->handed[i], &failed);
+	for (i = 0; i < n; i++) {
+		(*ret)[i] = from[i];
+		copy_rule(a, &(*ret)[i], &failed);
 	}
-	to->n_handed = from->n_handed;
+	*ret_n = n;
 	return failed ? oom(e) : 0;
+}
+
+/* What is looked into is settled at the start, too: the sandbox trusts for these hosts what bailey-keys says. */
+static int copy_inspects(struct net_policy *to, const struct net_policy *from, struct err *e)
+{
+	return copy_list(to->arena, from->inspects, from->n_inspects, &to->inspects,
+			 &to->n_inspects, e);
 }
 
 static int add_copy(struct net_policy *to, const struct net_rule *from, struct err *e)
@@ -90,7 +99,10 @@ int rules_begin(struct gateway *g, struct err *e)
 	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
 	r = failed ? oom(e) : copy_quotas(&g->policy, from, e);
 	if (r == 0)
-		r = copy_handed(&g->policy, from, e);
+		r = copy_list(&g->arena, from->handed, from->n_handed, &g->policy.handed,
+			      &g->policy.n_handed, e);
+	if (r == 0)
+		r = copy_inspects(&g->policy, from, e);
 	for (i = 0; r == 0 && i < from->n; i++)
 		r = add_copy(&g->policy, &from->rules[i], e);
 	return r;
@@ -178,6 +190,8 @@ int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
 	r = net_policy_unpack(&next, p, n, e);
 	if (r == 0)
 		r = copy_quotas(&next, &g->policy, e);
+	if (r == 0)
+		r = copy_inspects(&next, &g->policy, e);
 	for (i = 0; r == 0 && i < g->policy.n; i++) {
 		const struct net_rule *rule = &g->policy.rules[i];
 

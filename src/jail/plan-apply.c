@@ -570,7 +570,7 @@ static int apply_text(struct jail_apply *a, size_t index, struct err *e)
 
 	(void)snprintf(name, sizeof(name), "t%zu", index);
 	fd = openat(a->stage.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-	r = fd < 0 ? -errno : fd_write_all(fd, op->text, strlen(op->text));
+	r = fd < 0 ? -errno : fd_write_all(fd, op->text, op->text_len);
 	return r < 0 ? err_sys(e, r, "'%s'", op->path) : attach_stage(a, name, op->path, false, e);
 }
 

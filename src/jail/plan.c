@@ -649,7 +649,8 @@ int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 }
 
 int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
-		   const struct jail_host *host, const char *path, const char *text, struct err *e)
+		   const struct jail_host *host, const char *path, const void *text, size_t len,
+		   struct err *e)
 {
 	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
 	enum policy_state state = policy_eval(policy, path).state;
@@ -659,8 +660,10 @@ int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
 	    host->type(host->ctx, path) != JAIL_FILE)
 		return 0;
 	r = add_ruled(&pl, JAIL_OP_TEXT, path, JAIL_OP_FILE, NULL);
-	if (r == 0)
+	if (r == 0) {
 		plan->ops[plan->n - 1].text = text;
+		plan->ops[plan->n - 1].text_len = len;
+	}
 	return r;
 }
 

@@ -86,7 +86,8 @@ struct jail_op {
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
 	dev_t dev;                      /* JAIL_OP_SOCKET: what was judged */
 	ino_t ino;
-	const char *text; /* JAIL_OP_TEXT */
+	const char *text; /* JAIL_OP_TEXT: text_len bytes */
+	size_t text_len;
 	const char *
 		store; /* JAIL_OP_COPY: an absolute path; in it are "upper" and "work", owned by the command's id. Not the planner's work */
 };
@@ -133,11 +134,12 @@ int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 
 /**
  * jail_plan_text() - after jail_plan_rules(): show @text in the place of the file @path, where the sandbox could read it.
- * @text: borrowed, must outlive the plan
+ * @text: @len bytes, borrowed, must outlive the plan
  * Return: as jail_plan_make(); 0 also when there is no such file, or it is hidden.
  */
 int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
-		   const struct jail_host *host, const char *path, const char *text, struct err *e);
+		   const struct jail_host *host, const char *path, const void *text, size_t len,
+		   struct err *e);
 
 /**
  * jail_plan_early() - between the two: mark what can be mounted already (JAIL_OP_EARLY), and keep it in plan->early. Nothing is, when something of

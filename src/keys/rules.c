@@ -562,7 +562,7 @@ static bool host_fits(const struct rule *r, const char *host)
 
 /* Return: why it can't be prepared, or NULL. */
 static const char *prepare(struct view *v, const struct rules *rules, const char *host,
-			   struct rules_verdict *ret, char *path, bool *ret_entries)
+			   struct rules_verdict *ret, char *path)
 {
 	static char why[200];
 	struct http_slice target = v->h->target;
@@ -575,7 +575,6 @@ static const char *prepare(struct view *v, const struct rules *rules, const char
 	for (r = rules->first; r; r = r->next) {
 		if (!host_fits(r, host))
 			continue;
-		*ret_entries |= r->entries != NULL;
 		ret->path |= r->path;
 		query |= r->query;
 	}
@@ -598,12 +597,37 @@ static const char *prepare(struct view *v, const struct rules *rules, const char
 	return NULL;
 }
 
+/* Fields of several rules: all of them, in their order. Return: whether there is place. */
+static bool add_fields(struct rules_verdict *ret, const struct entry *y)
+{
+	static struct rules_field all[RULES_FIELDS];
+
+	if (ret->n + y->n_fields > RULES_FIELDS)
+		return false;
+	if (ret->n == 0) {
+		ret->fields = y->fields; /* nearly always there are no others */
+		ret->n = y->n_fields;
+		return true;
+	}
+	memmove(all, ret->fields, ret->n * sizeof(*all));
+	if (y->n_fields)
+		memcpy(all + ret->n, y->fields, y->n_fields * sizeof(*all));
+	ret->fields = all;
+	ret->n += y->n_fields;
+	return true;
+}
+
 static void decide(struct rules_verdict *ret, const struct rule *r, const struct entry *y, size_t i)
 {
 	ret->action = y->action;
 	ret->reason = y->reason;
-	ret->fields = y->fields;
-	ret->n = y->n_fields;
+	if (y->action != RULES_ALLOW) {
+		ret->fields = y->fields;
+		ret->n = y->n_fields;
+	} else if (!add_fields(ret, y)) {
+		ret->action = RULES_DENY;
+		ret->reason = "the rules set too many fields";
+	}
 	ret->status = y->status;
 	ret->body = y->body;
 	(void)snprintf(ret->rule, sizeof(ret->rule), "%.70s requests[%zu]", r->text,
@@ -615,7 +639,7 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 {
 	const struct rule *r;
 	const struct entry *y;
-	bool entries = false, found = false;
+	bool found;
 	const char *why;
 	size_t i;
 
@@ -624,24 +648,25 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 		return;
 	view.h = h;
 	view.n_query = 0;
-	why = prepare(&view, rules, host, ret, path, &entries);
+	why = prepare(&view, rules, host, ret, path);
 	if (why) {
 		ret->action = RULES_BAD;
 		ret->reason = why;
-		found = true;
 	}
-	for (r = rules->first; r && !found; r = r->next) {
-		if (!host_fits(r, host))
+	/* each rule of the host must let it pass: they come from several hands, and nobody lifts what another has said */
+	for (r = rules->first; r && ret->action == RULES_ALLOW; r = r->next) {
+		if (!r->entries || !host_fits(r, host))
 			continue;
+		found = false;
 		for (y = r->entries, i = 0; y && !found; y = y->next, i++) {
 			found = match_entry(&view, y);
 			if (found)
 				decide(ret, r, y, i);
 		}
-	}
-	if (entries && !found) {
-		ret->action = RULES_DENY;
-		ret->reason = "no entry of the host's rules allows this request";
+		if (!found) {
+			ret->action = RULES_DENY;
+			ret->reason = "no entry of the host's rules allows this request";
+		}
 	}
 	explicit_bzero(&view, sizeof(view));
 }

@@ -16,6 +16,7 @@
 
 #define RULES_MAX 1024u   /* rules, and entries of one */
 #define RULES_BODY 32767u /* bytes of a fixed answer */
+#define RULES_FIELDS 256u /* that all rules of a host set or remove in one request */
 #define RULES_PATH HTTP_HEAD_MAX
 
 struct rules;
@@ -53,7 +54,8 @@ int rules_parse(const struct rules **ret, const struct json_node *list, struct a
 		struct err *e);
 
 /**
- * rules_judge() - the first entry that matches decides. Without entries for @host everything is allowed; with some, what none matches is denied.
+ * rules_judge() - of each rule for @host that has entries the first that matches decides, and what none matches is denied. What one rule denies or answers no other
+ * lifts. Without entries everything is allowed. The verdict's fields hold until the next call.
  * @rules: NULL: none
  * @host: canonical
  * @path: RULES_PATH bytes; with ret->path the path's normal form, with a NUL

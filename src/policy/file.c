@@ -131,6 +131,26 @@ static int rule_object(struct mapper *m, const struct opt *o, const struct json_
 	return r;
 }
 
+/* {"host": "…", …}: what else it says is read where it is put to use. */
+static int inspect_object(struct mapper *m, const struct opt *o, const struct json_node *v)
+{
+	struct buf b = BUF_INIT(LIMIT_INSPECT);
+	struct json_node top = *v;
+	const char *text;
+	int r;
+
+	top.key = NULL;
+	json_write(&top, &b);
+	if (b.failed) {
+		buf_done(&b);
+		return bad(m, v, false, "it is longer than %d bytes", LIMIT_INSPECT);
+	}
+	text = arena_strdup(m->arena, b.data);
+	buf_done(&b);
+	r = text ? 0 : err_set(m->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	return r < 0 ? r : put(m, o, v, text, false);
+}
+
 static int item(struct mapper *m, const struct opt *o, const struct json_node *v)
 {
 	const struct json_node *path = v;
@@ -139,6 +159,8 @@ static int item(struct mapper *m, const struct opt *o, const struct json_node *v
 
 	if ((o->flags & OPT_RULES) && v->type == JSON_OBJECT)
 		return rule_object(m, o, v);
+	if ((o->flags & OPT_INSPECT) && v->type == JSON_OBJECT)
+		return inspect_object(m, o, v);
 	if ((o->flags & OPT_GLOBS) && v->type == JSON_OBJECT)
 		r = path_object(m, v, &path, &literal);
 	else

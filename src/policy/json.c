@@ -461,3 +461,38 @@ int json_read(const char *name, const char *text, size_t len, struct arena *a,
 	*ret = root;
 	return 0;
 }
+
+static void write_value(struct json *j, const struct json_node *v)
+{
+	const struct json_node *k;
+
+	switch (v->type) {
+	case JSON_NULL:
+		json_str(j, v->key, NULL);
+		return;
+	case JSON_BOOL:
+		json_bool(j, v->key, v->value);
+		return;
+	case JSON_NUMBER:
+		json_raw(j, v->key, v->text);
+		return;
+	case JSON_STRING:
+		json_str(j, v->key, v->text);
+		return;
+	case JSON_LIST:
+	case JSON_OBJECT:
+		break;
+	}
+	/* as deep as the reader lets it be */
+	json_open(j, v->key, v->type == JSON_LIST ? '[' : '{');
+	for (k = v->first; k; k = k->next)
+		write_value(j, k);
+	json_close(j, v->type == JSON_LIST ? ']' : '}');
+}
+
+void json_write(const struct json_node *v, struct buf *out)
+{
+	struct json j = { .out = out };
+
+	write_value(&j, v);
+}

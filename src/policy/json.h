@@ -40,6 +40,9 @@ const char *json_file_name(const char *path);
 /** json_type_name() - "a string" … */
 const char *json_type_name(enum json_type t);
 
+/** json_write() - append what was read, in one line; numbers as they were written. */
+void json_write(const struct json_node *v, struct buf *out);
+
 /** json_key_path() - the way to @node as "group.key[2]"; @out: @size bytes, cut with "…" in front. */
 void json_key_path(const struct json_node *node, char *out, size_t size);
 

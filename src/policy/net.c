@@ -282,6 +282,29 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 	return ret;
 }
 
+bool net_policy_inspects(const struct net_policy *p, const struct net_request *q)
+{
+	unsigned int inspects = POLICY_LAYER_NUM, lifted = POLICY_LAYER_NUM;
+	struct ask ask;
+	size_t i;
+
+	if (!q->host && !q->addr)
+		return false;
+	ask = q->host ? ask_name(q) : ask_addr(q, q->addr, false);
+	/* of each kind the most authoritative one counts */
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_rule *r = &p->inspects[i];
+
+		if (!covers(r, &ask))
+			continue;
+		if (r->allow && r->layer < inspects)
+			inspects = r->layer;
+		else if (!r->allow && r->layer < lifted)
+			lifted = r->layer;
+	}
+	return inspects < lifted;
+}
+
 int net_policy_quota(const struct net_policy *p, const struct net_request *q)
 {
 	struct ask ask;

@@ -122,6 +122,9 @@ struct net_policy {
 	struct net_quota *quotas;   /* the first that covers a connection counts */
 	size_t n_quotas;
 	struct net_rule *
+		inspects; /* hosts whose connections are looked into (docs/adr/0021); one that denies is a host where nobody looks */
+	size_t n_inspects;
+	struct net_rule *
 		handed; /* what they cover is dialled by a proxy at a unix socket; whether they allow is no matter */
 	size_t n_handed;
 };
@@ -178,6 +181,9 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
  */
 struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
 					   const struct net_verdict *v, const struct net_addr *a);
+
+/** net_policy_inspects() - whether a connection is looked into: a rule of @p->inspects covers it, and none that denies of the same layer or a more authoritative one. */
+bool net_policy_inspects(const struct net_policy *p, const struct net_request *q);
 
 /** net_policy_quota() - the quota of a connection. Return: its number, or -1. */
 int net_policy_quota(const struct net_policy *p, const struct net_request *q);

@@ -76,6 +76,12 @@ void json_int(struct json *j, const char *key, long long v)
 	buf_printf(j->out, "%lld", v);
 }
 
+void json_raw(struct json *j, const char *key, const char *text)
+{
+	put_key(j, key);
+	buf_puts(j->out, text);
+}
+
 void json_bool(struct json *j, const char *key, bool v)
 {
 	put_key(j, key);

@@ -29,6 +29,9 @@ void json_str(struct json *j, const char *key, const char *s);
 /** json_int() - a number. */
 void json_int(struct json *j, const char *key, long long v);
 
+/** json_raw() - a value that is JSON already. */
+void json_raw(struct json *j, const char *key, const char *text);
+
 /** json_bool() - a boolean. */
 void json_bool(struct json *j, const char *key, bool v);
 

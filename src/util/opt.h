@@ -34,6 +34,8 @@ enum opt_type {
 #define OPT_RULES 32u   /* network rules: a string, or in a file an object that also has a reason */
 #define OPT_CEILING \
 	128u /* "a|b|c", the tightest first: a project that is not trusted may say any, which gives nothing, but can take away */
+#define OPT_INSPECT \
+	256u /* a host whose requests are judged: a name, or (here as JSON, in a file as it is) an object that says how */
 #define OPT_WORDS 64u /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
 struct opt_source; /* of a value that is no word of the command line; owned by who reads files */

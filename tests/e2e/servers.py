@@ -45,7 +45,9 @@ NGINX = """
 daemon off; user root; worker_processes 1; pid {where}/nginx.pid; error_log {where}/nginx-error.log;
 events {{ worker_connections 512; }}
 http {{
+    log_format keys '$scheme $host $request_uri "$http_authorization" "$http_x_key"';
     access_log {where}/nginx.log;
+    access_log {where}/keys.log keys;
     {temps}
     client_max_body_size 0;
     ssl_certificate {where}/web.crt; ssl_certificate_key {where}/web.key;
@@ -54,6 +56,7 @@ http {{
         listen 192.0.2.21:80; listen 192.0.2.21:443 ssl http2;
         root {where}/www;
         location = /who {{ default_type text/plain; return 200 "$server_addr $scheme $host $server_protocol\\n"; }}
+        location = /echo {{ default_type text/plain; add_header X-Echo $http_x_key; return 200 "key=$http_x_key authorization=$http_authorization\n"; }}
         location = /away {{ return 302 $scheme://denied.test/who; }}
         location /git/ {{ proxy_pass http://127.0.0.1:8001/; }}
         location /ws {{

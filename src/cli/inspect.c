@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is inspected (docs/adr/0021): options and files together. */
+#include <errno.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+static const struct json_node *member(const struct json_node *object, const char *key)
+{
+	const struct json_node *k;
+
+	for (k = object->first; k && strcmp(k->key, key) != 0; k = k->next)
+		;
+	return k;
+}
+
+/* The host of a value of --inspect, and the JSON that bailey-keys gets. */
+static int read_value(struct sandbox *s, const struct opt_value *v, const char **ret_host,
+		      const char **ret_text, struct err *e)
+{
+	const struct json_node *root, *host;
+	struct buf b = BUF_INIT(LIMIT_INSPECT);
+	struct json j = { .out = &b };
+	int r = 0;
+
+	if (*v->value != '{') {
+		json_open(&j, NULL, '{');
+		json_str(&j, "host", v->value);
+		json_close(&j, '}');
+		*ret_host = v->value;
+		*ret_text = b.failed ? NULL : sandbox_keep(s, b.data);
+		buf_done(&b);
+		return *ret_text ? 0 : sandbox_oom(e);
+	}
+	r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
+	host = r == 0 ? member(root, "host") : NULL;
+	if (r == 0 && (!host || host->type != JSON_STRING))
+		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
+	*ret_host = host ? host->text : NULL;
+	*ret_text = v->value;
+	return r;
+}
+
+static int places(struct sandbox *s, struct err *e)
+{
+	if (!s->net.inspects)
+		s->net.inspects = arena_alloc(&s->arena, LIMIT_INSPECTS * sizeof(*s->net.inspects));
+	if (!s->inspect)
+		s->inspect = arena_alloc(&s->arena, LIMIT_INSPECTS * sizeof(*s->inspect));
+	if (!s->net.inspects || !s->inspect)
+		return sandbox_oom(e);
+	if (s->net.n_inspects == LIMIT_INSPECTS)
+		return err_set(e, ERR_USAGE, -E2BIG,
+			       "more than %d hosts that are inspected or bypassed", LIMIT_INSPECTS);
+	return 0;
+}
+
+int inspect_add_secret(struct sandbox *s, const char *host, struct err *e)
+{
+	struct net_rule *rule;
+	int r = places(s, e);
+
+	if (r < 0)
+		return r;
+	rule = &s->net.inspects[s->net.n_inspects];
+	/* of the lowest layer: nobody lifts it */
+	r = net_rule_parse(rule, host, true, false, true, POLICY_BUILTIN, "--secret", NULL,
+			   &s->arena, e);
+	if (r < 0)
+		return r;
+	rule->proto = NET_TCP;
+	s->net.n_inspects++;
+	return 0;
+}
+
+int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
+{
+	const bool yes = strcmp(v->opt->name, "inspect") == 0;
+	const char *origin = sandbox_origin(s, v), *host = v->value, *text = NULL;
+	char where[LIMIT_WHERE];
+	struct net_rule *rules;
+	int r = places(s, e);
+
+	if (r < 0)
+		return r;
+	if (!origin)
+		return sandbox_oom(e);
+	rules = s->net.inspects;
+	if (yes)
+		r = read_value(s, v, &host, &text, e);
+	if (r == 0)
+		r = net_rule_parse(&rules[s->net.n_inspects], host, yes, false, true,
+				   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL,
+				   &s->arena, e);
+	if (r < 0)
+		return err_wrap(e, r, "%s", sandbox_where(v, where));
+	rules[s->net.n_inspects++].proto = NET_TCP;
+	if (yes)
+		s->inspect[s->n_inspect++] = text;
+	return 0;
+}
+
+static void names(const struct sandbox *s, struct json *j, const char *key, const char *option)
+{
+	const struct opt_list *l = &s->options->secrets;
+	size_t i;
+
+	json_open(j, key, '[');
+	for (i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i].opt->name, option) == 0)
+			json_str(j, NULL, l->v[i].value);
+	}
+	json_close(j, ']');
+}
+
+void inspect_explain(const struct sandbox *s, struct json *j)
+{
+	size_t i;
+
+	json_open(j, "inspect", '[');
+	for (i = 0; i < s->net.n_inspects; i++) {
+		const struct net_rule *r = &s->net.inspects[i];
+
+		json_open(j, NULL, '{');
+		json_str(j, "action", r->allow ? "inspect" : "bypass");
+		json_str(j, "rule", r->text);
+		json_str(j, "layer", policy_layer_name(r->layer));
+		json_str(j, "origin", r->origin);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	names(s, j, "secrets", "secret");
+	names(s, j, "own_credentials", "allow-own-credentials");
+}
+
+void inspect_explain_text(const struct sandbox *s, struct buf *b)
+{
+	const struct opt_list *l = &s->options->secrets;
+	size_t i;
+
+	for (i = 0; i < s->net.n_inspects; i++) {
+		const struct net_rule *r = &s->net.inspects[i];
+
+		buf_printf(b, "  %-11s %s  [", r->allow ? "inspect" : "bypass", r->text);
+		buf_quote(b, r->origin);
+		buf_puts(b, "]\n");
+	}
+	for (i = 0; i < l->n; i++) {
+		buf_printf(b, "  %-11s ",
+			   strcmp(l->v[i].opt->name, "secret") == 0 ? "secret" : "own keys");
+		buf_quote(b, l->v[i].value);
+		buf_puts(b, "\n");
+	}
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. bailey-keys is executed by the descriptor that was checked, with two sockets and an environment of four variables. It gets one line, and one
+ * line comes back; what is in that is checked as if a stranger had sent it. It ends when the socket closes, or when we die.
+ */
+#include "keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "egress.h"
+#include "keys-program.h"
+#include "keys/keys.h"
+#include "sandbox.h"
+#include "settings.h"
+
+#define ANSWER_MS 15000 /* a secret may come from a command */
+#define BUNDLE_MAX (4u << 20)
+#define PROGRAM "bailey-keys"
+
+struct keys_run {
+	pid_t pid;
+	int control, gateway, store; /* store: inotify */
+	struct loop_source *said;    /* of control, while the command runs */
+};
+
+/* Where systems keep the certificates that programs trust. */
+static const char *const bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
+				       "/etc/pki/tls/certs/ca-bundle.crt",
+				       "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+				       "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
+
+/* Java's own file of them; Debian's packages make it of the others. */
+static const char java_store[] = "/etc/ssl/certs/java/cacerts";
+
+bool keys_wanted(const struct sandbox *s)
+{
+	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets > 0);
+}
+
+/* --- starting it --- */
+
+static bool variable(const char *name, char *out, size_t size)
+{
+	const char *v = getenv(name);
+
+	return v && snprintf(out, size, "%s=%s", name, v) < (int)size;
+}
+
+static void __attribute__((noreturn)) become(int program, int control, int gateway)
+{
+	static char word[] = PROGRAM, serve[] = "serve", lang[] = "LC_ALL=C.UTF-8";
+	static const char *const names[] = { "HOME", "PATH", "XDG_STATE_HOME", "SSL_CERT_FILE",
+					     "SSL_CERT_DIR" };
+	char text[ARRAY_SIZE(names)][LIMIT_PATH + 32];
+	char *const argv[] = { word, serve, NULL };
+	char *env[ARRAY_SIZE(names) + 2], **p = env;
+	size_t i;
+	sigset_t none;
+
+	*p++ = lang;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (variable(names[i], text[i], sizeof(text[i])))
+			*p++ = text[i];
+	}
+	*p = NULL;
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
+	/* away from 3 and 4 first, so that neither is closed by the other */
+	program = fcntl(program, F_DUPFD_CLOEXEC, 10);
+	control = fcntl(control, F_DUPFD, 10);
+	gateway = fcntl(gateway, F_DUPFD, 10);
+	if (program < 0 || control < 0 || gateway < 0 || dup2(control, KEYS_FD_CONTROL) < 0 ||
+	    dup2(gateway, KEYS_FD_GATEWAY) < 0 ||
+	    fd_close_others((const int[]){ program, KEYS_FD_CONTROL, KEYS_FD_GATEWAY }, 3) < 0)
+		_exit(127);
+	(void)sys_call(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+static int spawn(struct keys_run *k, struct err *e)
+{
+	int control[2], gateway[2], r;
+	_cleanup_close_ int program = keys_program_open(true, e);
+	const pid_t parent = getpid();
+
+	if (program < 0)
+		return program;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
+		return err_sys(e, -errno, PROGRAM);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, gateway) < 0) {
+		r = -errno;
+		(void)close(control[0]);
+		(void)close(control[1]);
+		return err_sys(e, r, PROGRAM);
+	}
+	k->control = control[0];
+	k->gateway = gateway[0];
+	k->pid = fork();
+	if (k->pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+			_exit(127);
+		become(program, control[1], gateway[1]);
+	}
+	r = -errno;
+	(void)close(control[1]);
+	(void)close(gateway[1]);
+	return k->pid < 0 ? err_sys(e, r, PROGRAM) : 0;
+}
+
+/* --- the first line --- */
+
+static void names(const struct sandbox *s, struct json *j, const char *key, const char *option)
+{
+	const struct opt_list *l = &s->options->secrets;
+	size_t i;
+
+	json_open(j, key, '[');
+	for (i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i].opt->name, option) == 0)
+			json_str(j, NULL, l->v[i].value);
+	}
+	json_close(j, ']');
+}
+
+static int tell(const struct run *run, const struct sandbox *s, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct json j = { .out = &b };
+	char store[LIMIT_PATH], id[17] = "";
+	unsigned char random[8];
+	size_t i;
+	int r;
+
+	if (s->n_secrets > 0 && settings_state_dir(s->home, store) < 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "HOME is not set to an absolute path, so there are no secrets");
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return err_sys(e, -errno, "random numbers");
+	for (i = 0; i < sizeof(random); i++)
+		(void)snprintf(id + 2 * i, 3, "%02x", random[i]);
+	json_open(&j, NULL, '{');
+	json_int(&j, "version", KEYS_VERSION);
+	json_str(&j, "id", id);
+	json_str(&j, "store", s->n_secrets > 0 ? store : NULL);
+	names(s, &j, "secrets", "secret");
+	names(s, &j, "own", "allow-own-credentials");
+	json_open(&j, "inspect", '[');
+	for (i = 0; i < s->n_inspect; i++)
+		json_raw(&j, NULL, s->inspect[i]);
+	json_close(&j, ']');
+	if (access(java_store, F_OK) == 0)
+		json_bool(&j, "trust", true);
+	if (geteuid() == 0) {
+		json_int(&j, "uid", egress_uid(s));
+		json_int(&j, "gid", egress_gid(s));
+	}
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG,
+			       "what is to be inspected is too long to be told") :
+		       fd_write_all(run->keys->control, b.data, b.len);
+	if (r < 0 && !b.failed)
+		r = err_sys(e, r, PROGRAM);
+	buf_done(&b);
+	return r;
+}
+
+int keys_begin(struct run *run, struct err *e)
+{
+	const struct sandbox *s = supervise_sandbox(run);
+	int r;
+
+	if (!keys_wanted(s))
+		return 0;
+	run->keys = malloc(sizeof(*run->keys));
+	if (!run->keys)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	*run->keys = (struct keys_run){ .control = -1, .gateway = -1, .store = -1 };
+	r = spawn(run->keys, e);
+	return r < 0 ? r : tell(run, s, e);
+}
+
+/* --- its answer --- */
+
+static const struct json_node *member(const struct json_node *object, const char *key,
+				      enum json_type type)
+{
+	const struct json_node *k;
+
+	for (k = object->type == JSON_OBJECT ? object->first : NULL; k && strcmp(k->key, key) != 0;
+	     k = k->next)
+		;
+	return k && k->type == type ? k : NULL;
+}
+
+static int read_line(int fd, struct buf *b, struct err *e)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char part[4096];
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		r = poll(&p, 1, ANSWER_MS);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r == 0)
+			return err_set(e, ERR_SYSTEM, -ETIMEDOUT, PROGRAM ": no answer");
+		n = read(fd, part, sizeof(part));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, ERR_SYSTEM, -EPIPE, PROGRAM " has ended without a word");
+		buf_add(b, part, (size_t)n);
+		if (b->failed)
+			return err_set(e, ERR_SYSTEM, -E2BIG, PROGRAM ": its answer is too long");
+		if (part[n - 1] == '\n')
+			return 0;
+	}
+}
+
+static int take_hosts(struct sandbox *s, const struct json_node *hosts, struct err *e)
+{
+	const struct json_node *k;
+	int r = 0;
+
+	for (k = hosts->first; r == 0 && k; k = k->next) {
+		if (k->type != JSON_STRING)
+			return err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": a host is no string");
+		r = inspect_add_secret(s, k->text, e);
+	}
+	return r;
+}
+
+static int take_variables(struct sandbox *s, const struct json_node *env, struct err *e)
+{
+	const struct json_node *k;
+
+	s->stand_ins = arena_alloc(&s->arena, (env->n + 1) * sizeof(*s->stand_ins));
+	for (k = env->first; s->stand_ins && k; k = k->next) {
+		const char *entry = k->type == JSON_STRING && *k->key && !strchr(k->key, '=') ?
+					    arena_printf(&s->arena, "%s=%s", k->key, k->text) :
+					    NULL;
+
+		if (!entry)
+			return err_set(e, ERR_SYSTEM, -EBADMSG,
+				       PROGRAM ": a variable that is none");
+		s->stand_ins[s->n_stand_ins++] = entry;
+	}
+	return s->stand_ins ? 0 : sandbox_oom(e);
+}
+
+static int digit(char c)
+{
+	static const char all[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(all, c) : NULL;
+
+	return at ? (int)(at - all) : -1;
+}
+
+/* base64 with its padding, appended. Return: whether it was that. */
+static bool decode(const char *text, struct buf *out)
+{
+	size_t n = strlen(text), i, k;
+
+	for (i = 0; i + 4 <= n; i += 4) {
+		size_t pad = i + 4 < n ? 0 : text[i + 3] != '=' ? 0 : text[i + 2] != '=' ? 1 : 2;
+		unsigned int v = 0;
+		unsigned char three[3];
+
+		for (k = 0; k < 4; k++) {
+			int d = k + pad < 4 ? digit(text[i + k]) : 0;
+
+			if (d < 0)
+				return false;
+			v = v << 6 | (unsigned int)d;
+		}
+		for (k = 0; k < 3; k++)
+			three[k] = (unsigned char)(v >> (16 - 8 * k));
+		buf_add(out, three, 3 - pad);
+	}
+	return n % 4 == 0 && !out->failed;
+}
+
+static int take_java(struct sandbox *s, const struct json_node *pieces, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	const struct json_node *k;
+	char *store = NULL;
+	bool ok = true;
+
+	for (k = pieces->first; ok && k; k = k->next)
+		ok = k->type == JSON_STRING && decode(k->text, &b);
+	if (ok && b.len > 0)
+		store = arena_alloc(&s->arena, b.len);
+	if (store)
+		memcpy(store, b.data, b.len);
+	s->java = store;
+	s->java_len = b.len;
+	buf_done(&b);
+	if (!ok || !pieces->first)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": a trust store that is none");
+	return store ? 0 : sandbox_oom(e);
+}
+
+/* What it says, in parts that are there and of their type. */
+static int take_answer(struct sandbox *s, const struct json_node *root, struct err *e)
+{
+	const struct json_node *error = member(root, "error", JSON_STRING);
+	const struct json_node *ca = member(root, "ca", JSON_STRING);
+	const struct json_node *hosts = member(root, "hosts", JSON_LIST);
+	const struct json_node *env = member(root, "env", JSON_OBJECT);
+	const struct json_node *java = member(root, "java", JSON_LIST);
+	int r;
+
+	if (error)
+		return err_set(e, ERR_POLICY, -EINVAL, "%.400s", error->text);
+	if (!ca || !hosts || !env)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": an answer that makes no sense");
+	s->ca = sandbox_keep(s, ca->text);
+	r = s->ca ? take_hosts(s, hosts, e) : sandbox_oom(e);
+	if (r == 0)
+		r = take_variables(s, env, e);
+	return r == 0 && java ? take_java(s, java, e) : r;
+}
+
+int keys_answer(struct run *run, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const struct json_node *root;
+	int r;
+
+	if (!run->keys)
+		return 0;
+	r = read_line(run->keys->control, &b, e);
+	if (r == 0)
+		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
+	if (r == 0)
+		r = take_answer(supervise_sandbox(run), root, e);
+	arena_done(&a);
+	buf_done(&b);
+	return r;
+}
+
+/* --- while the command runs --- */
+
+static void say(const char *what)
+{
+	char line[600];
+	int n = snprintf(line, sizeof(line), "bailey: notice: %.500s\n", what);
+
+	(void)fd_write_all(2, line, (size_t)n); /* a notice */
+}
+
+/* The answer to a reload, which fits into one read; or the end. */
+static int on_control(void *arg, short revents, struct err *e)
+{
+	struct keys_run *k = arg;
+	struct arena a = ARENA_INIT(65536);
+	const struct json_node *root, *error;
+	char text[4096];
+	ssize_t n = recv(k->control, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	(void)revents;
+	(void)e;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		k->said->events = 0;
+		say(PROGRAM
+		    " has ended: hosts that are inspected, or have a secret, can't be reached any more");
+	}
+	if (n <= 1)
+		return -EAGAIN;
+	text[n - 1] = '\0'; /* the line's end */
+	if (json_read(PROGRAM, text, (size_t)n - 1, &a, &root, NULL) == 0 &&
+	    root->type == JSON_OBJECT && (error = member(root, "error", JSON_STRING))) {
+		(void)snprintf(text, sizeof(text), "the secrets stay as they were: %.400s",
+			       error->text);
+		say(text);
+	}
+	arena_done(&a);
+	return -EAGAIN;
+}
+
+/* Something in the store has changed: it is read again, whatever that was. */
+static int on_store(void *arg, short revents, struct err *e)
+{
+	static const char reload[] = "{\"reload\":true}\n";
+	struct keys_run *k = arg;
+	char events[4096];
+
+	(void)revents;
+	(void)e;
+	while (read(k->store, events, sizeof(events)) > 0)
+		;
+	(void)send(k->control, reload, sizeof(reload) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return -EAGAIN;
+}
+
+void keys_supervise(struct run *run)
+{
+	const struct sandbox *s = supervise_sandbox(run);
+	struct keys_run *k = run->keys;
+	char path[LIMIT_PATH + 16];
+
+	if (!k)
+		return;
+	k->said = loop_add(&run->loop, k->control, POLLIN, on_control, k);
+	if (s->n_secrets == 0 || settings_state_dir(s->home, path) < 0)
+		return;
+	(void)strncat(path, "/secrets", sizeof(path) - strlen(path) - 1);
+	k->store = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (k->store >= 0 && inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0)
+		(void)loop_add(&run->loop, k->store, POLLIN, on_store, k);
+}
+
+int keys_gateway(const struct run *run)
+{
+	return run->keys ? run->keys->gateway : -1;
+}
+
+void keys_end(struct run *run)
+{
+	struct keys_run *k = run->keys;
+
+	if (!k)
+		return;
+	cleanup_close(&k->control);
+	cleanup_close(&k->gateway);
+	cleanup_close(&k->store);
+	if (k->pid > 0) {
+		(void)kill(k->pid, SIGKILL); /* our child, not reaped yet; it keeps nothing */
+		while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	free(k);
+	run->keys = NULL;
+}
+
+/* --- what the sandbox sees --- */
+
+const char *keys_bundle(const struct sandbox *s)
+{
+	size_t i;
+
+	for (i = 0; s->ca && i < ARRAY_SIZE(bundles); i++) {
+		if (s->host.type(s->host.ctx, bundles[i]) == JAIL_FILE)
+			return bundles[i];
+	}
+	return NULL;
+}
+
+static int add_file(struct buf *b, const char *path, struct err *e)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_read_all(fd, b);
+
+	if (r < 0)
+		return err_sys(e, r, "%s", path);
+	if (b->len && strlen(b->data) != b->len)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "%s: not a file of text", path);
+	buf_puts(b, "\n");
+	return 0;
+}
+
+/* The host's certificates, those that the caller's variables name beside them, and ours. Return: text of the arena, or NULL with @e. */
+static const char *read_bundle(struct sandbox *s, const char *path, struct err *e)
+{
+	static const char *const more[] = { "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS" };
+	struct buf b = BUF_INIT(BUNDLE_MAX);
+	const char *text = NULL, *v;
+	size_t i;
+	int r = add_file(&b, path, e);
+
+	for (i = 0; r == 0 && i < ARRAY_SIZE(more); i++) {
+		v = getenv(more[i]);
+		if (v && *v && strcmp(v, path) != 0)
+			r = add_file(&b, v, e);
+	}
+	buf_puts(&b, s->ca);
+	if (r == 0) {
+		text = b.failed ? NULL : sandbox_keep(s, b.data);
+		if (!text)
+			(void)sandbox_oom(e);
+	}
+	buf_done(&b);
+	return text;
+}
+
+int keys_plan(struct sandbox *s, struct err *e)
+{
+	const char *text;
+	size_t i;
+	int r = 0;
+
+	if (!s->ca)
+		return 0;
+	if (!keys_bundle(s))
+		return err_set(
+			e, ERR_SYSTEM, -ENOENT,
+			"there is no bundle of certificates for programs to trust (%s): install ca-certificates",
+			bundles[0]);
+	for (i = 0; r == 0 && i < ARRAY_SIZE(bundles); i++) {
+		if (s->host.type(s->host.ctx, bundles[i]) != JAIL_FILE)
+			continue;
+		text = read_bundle(s, bundles[i], e);
+		r = text ? jail_plan_text(&s->plan, &s->policy, &s->host, bundles[i], text,
+					  strlen(text), e) :
+			   -EIO;
+	}
+	if (r == 0 && s->java)
+		r = jail_plan_text(&s->plan, &s->policy, &s->host, java_store, s->java, s->java_len,
+				   e);
+	return r;
+}

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts whose TLS ends on the way (docs/adr/0021): real clients, real servers, rules about requests, and what happens when something is wrong."""
+import json
+import os
+import pathlib
+import signal
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from conftest import PYTHON, skip, wait_for
+from networks import Internet
+from test_gateway import CLEAN
+from test_gateway_clients import BOTH, FETCH, At, Servers, need
+
+WEB = ["--allow-host", "web.test", "--inspect", "web.test"]
+WHO = "https://web.test/who"
+
+
+@pytest.fixture(scope="module")
+def internet():
+    if os.geteuid() != 0:
+        skip("servers in namespaces of their own need root")
+    need("nginx", "dnsmasq", "git", "openssl")
+    servers = Servers()
+    yield servers
+    servers.end()
+
+
+class Inside(At):
+    """Its callers trust the authority of the servers; its clients are told of nothing."""
+
+    def __init__(self, internet: Internet, user, ws: pathlib.Path) -> None:
+        super().__init__(internet, user, ws)
+        self.environ["SSL_CERT_FILE"] = str(ws / "ca.crt")
+
+
+@pytest.fixture
+def at(internet, user, ws, works):
+    assert works(user) == ""
+    user.write(ws / "ca.crt", (internet.dir / "ca.crt").read_text(), 0o600)
+    return Inside(internet, user, ws)
+
+
+def requests(at, r):
+    return [(e["decision"], e["method"], e["target"]) for e in at.log(r) if e["event"] == "request"]
+
+
+# --- clients ---
+
+PLAIN = {name: [w for w in argv if w not in ("--cacert", "ca.crt", "--ca-certificate=ca.crt")] for name, argv in FETCH.items()}
+PLAIN["urllib"] = [PYTHON, "-c", "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode(), end='')"]
+PLAIN["fetch"] = FETCH["fetch"][2:]
+
+
+@BOTH
+@pytest.mark.parametrize("client", PLAIN)
+def test_clients_trust_the_authority_of_the_run_and_every_request_is_logged(at, client, env):
+    need(PLAIN[client][0])
+    r = at([*env, *PLAIN[client], WHO], *WEB)
+    assert r.rc == 0 and "https web.test HTTP/" in r.out, r
+    assert requests(at, r) == [("allow", "GET", "/who")]
+    # the same host without inspection: the server's own certificate, and no line about requests
+    r = at([*env, *PLAIN[client], WHO], "--allow-host", "web.test", "--pass-env", "SSL_CERT_FILE")
+    assert requests(at, r) == []
+
+
+def test_the_certificate_is_of_this_run_alone(at):
+    show = ["sh", "-c", "echo | openssl s_client -connect web.test:443 -servername web.test 2>/dev/null | openssl x509 -noout -issuer -subject -ext subjectAltName"]
+    one, two, none = (at(show, *opts) for opts in (WEB, WEB, [*WEB, "--bypass", "web.test"]))
+    assert "CN = bailey sandbox" in one.out and "subject=CN = web.test" in one.out and "DNS:web.test" in one.out, one
+    assert one.out.splitlines()[0] != two.out.splitlines()[0]
+    assert "issuer=CN = tests" in none.out, none
+
+
+@pytest.mark.parametrize("flag, version", [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")])
+def test_both_sides_speak_the_same_protocol(at, flag, version):
+    r = at(["curl", "-sS", flag, WHO], *WEB)
+    assert (r.rc, r.out.split()[-1]) == (0, version), r
+
+
+def test_git_clones_and_may_not_push_where_a_rule_says_so(at, request):
+    rule = {"host": "web.test", "requests": [{"method": "GET"}, {"method": "POST", "path": {"regex": "/git-upload-pack$"}}]}
+    who = f"{request.node.callspec.id}-{os.getpid()}"
+    work = ("git clone -q https://web.test/git/it.git {0} && cat {0}/file && cd {0} && git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && "
+            "git push -q origin HEAD:refs/heads/{0}; echo pushed $?")
+    for name, value, status in (("free", "web.test", "pushed 0"), ("held", json.dumps(rule), "pushed 1")):
+        r = at(["sh", "-c", work.format(f"{name}-{who}")], "--allow-host", "web.test", "--inspect", value)
+        assert status in r.out and (at.ws / f"{name}-{who}" / "file").exists(), r
+        assert any(d == "deny" and t.endswith("/git-receive-pack") for d, _, t in requests(at, r)) == (name == "held")
+    heads = at.outside(["env", "GIT_SSL_CAINFO=ca.crt", "git", "ls-remote", "https://web.test/git/it.git"]).out
+    assert f"free-{who}" in heads and f"held-{who}" not in heads
+
+
+# --- rules ---
+
+def judge(at, rule, *curl):
+    r = at(["curl", "-sS", "-o", "out", "-w", "%{http_code}", *curl], "--allow-host", "web.test", "--inspect", json.dumps({"host": "web.test", **rule}))
+    return r.out
+
+
+@pytest.mark.parametrize("rule, good, bad", [
+    ([{"method": ["GET", "HEAD"]}], [WHO], ["-X", "POST", WHO]),
+    ([{"path": "/who"}], [WHO], ["https://web.test/away"]),
+    ([{"path": {"startsWith": "/w"}}], [WHO], ["--path-as-is", "https://web.test/w/../away"]),
+    ([{"path": {"regex": "^/w[a-z]o$"}}], [WHO], ["https://web.test/whoo"]),
+    ([{"query": {"a": "1"}}], [WHO + "?a=1"], [WHO + "?a=2"]),
+    ([{"headers": {"x-key": {"exact": "v"}}}], ["-H", "X-Key: v", WHO], ["-H", "X-Key: w", WHO]),
+    ([{"path": "/away", "action": "deny", "reason": "not today"}, {}], [WHO], ["https://web.test/away"]),
+])  # fmt: skip
+@pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
+def test_rules_about_requests(at, rule, good, bad, flag):
+    assert judge(at, {"requests": rule}, flag, *good) == "200"
+    assert judge(at, {"requests": rule}, flag, *bad) == "403"
+    assert "bailey:" in (at.ws / "out").read_text()
+
+
+@pytest.mark.parametrize("value, words", [
+    ('{"hst": "web.test"}', "host"),
+    ('{"host": "web.test", "requests": [{"methods": "GET"}]}', "methods"),
+    ('{"host": "web.test", "requests": {}}', "requests"),
+    ('{"host": "web.test", "requests": [{"path": {"regex": "("}}]}', "regex"),
+    ('{"host": "web..test"}', "web..test"),
+    ('{"host": "web.test"', "JSON"),
+    ("https://web.test", "https"),
+])  # fmt: skip
+def test_bad_values_are_named_and_nothing_runs(at, value, words):
+    r = at(["touch", "ran"], "--allow-host", "web.test", "--inspect", value)
+    assert r.rc == 2 and words in r.err and not (at.ws / "ran").exists(), r
+
+
+# --- what is wrong ---
+
+def test_another_name_inside_is_refused(at):
+    for flag in ("--http1.1", "--http2"):
+        r = at(["curl", "-sS", flag, "-w", "%{http_code}", "-o", "/dev/null", "-H", "Host: denied.test", WHO], *WEB)
+        assert r.out == "421", r
+        r = at(["curl", "-sS", flag, "-w", "%{http_code}", "-o", "/dev/null", WHO], *WEB)
+        assert r.out == "200", r
+
+
+def test_a_server_that_proves_nothing_is_not_reached(at):
+    """Its authority is unknown to the host: outside curl says so, inside the answer says why."""
+    at.environ["SSL_CERT_FILE"] = "/etc/ssl/certs/ca-certificates.crt"
+    r = at(["curl", "-sS", "-k", WHO], *WEB)
+    assert "https web.test" not in r.out and any("certificate" in e.get("reason", "") for e in at.log(r)), (r, at.log(r))
+    assert at.outside(["curl", "-sS", WHO]).rc == 60
+    assert at(["curl", "-sS", "-k", WHO], "--allow-host", "web.test").rc == 0
+
+
+def test_what_is_neither_tls_nor_http_is_refused(at):
+    talk = [PYTHON, "-c", "import socket; s = socket.create_connection(('web.test', 443)); s.sendall(b'\\x01\\x02\\x03\\x04 what?'); print(s.recv(100))"]
+    r = at([*CLEAN, *talk], "--allow-host", "web.test:443", "--inspect", "web.test")
+    assert r.rc != 0 and any("look into it" in e.get("reason", "") for e in at.log(r)), r
+
+
+def test_a_denial_ends_a_transfer_that_is_looked_into(at):
+    slowly = """import time, urllib.request as u
+with u.urlopen("https://web.test/big") as f, open("out", "wb", 0) as out:
+    while got := f.read(20000):
+        out.write(got)
+        time.sleep(0.02)
+"""
+    p = at.start(["sh", "-c", f"{PYTHON} -c '{slowly}' 2>/dev/null; echo $? > status"], *WEB)
+    try:
+        assert wait_for(lambda: (at.ws / "out").exists() and (at.ws / "out").stat().st_size > 0)
+        began = time.monotonic()
+        assert at.network("deny", at.run_id(), "web.test").rc == 0
+        assert wait_for((at.ws / "status").exists, 10) and time.monotonic() - began < 5
+        assert 0 < (at.ws / "out").stat().st_size < 8 << 20  # urllib takes the end for an end
+    finally:
+        p.kill()
+        p.wait()
+
+
+def keys_of(run: subprocess.Popen) -> list[int]:
+    """Processes named bailey-keys that descend from RUN's bailey."""
+    table = {}
+    for d in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            name, rest = (d / "stat").read_text().rsplit(")", 1)
+            table[int(d.name)] = (name.split("(", 1)[1], int(rest.split()[1]))
+        except OSError:
+            continue
+
+    def below(pid):
+        while pid > 1 and pid in table:
+            if pid == run.pid:
+                return True
+            pid = table[pid][1]
+        return False
+
+    return [pid for pid, (name, _) in table.items() if name.startswith("bailey-keys") and below(pid)]
+
+
+def test_without_its_inspector_a_host_is_closed(at):
+    p = at.start(["sh", "-c", f"curl -sS {WHO} > one; echo > go; while [ ! -e killed ]; do sleep 0.1; done; curl -sS {WHO} > two; curl -sS -k https://denied.test/who > three"],
+                 *WEB, "--allow-host", "denied.test")
+    try:
+        assert wait_for((at.ws / "go").exists)
+        for pid in keys_of(p):
+            os.kill(pid, signal.SIGKILL)
+        at.user.write(at.ws / "killed", "")
+        err = p.communicate(timeout=30)[1].decode()
+    finally:
+        p.kill()
+        p.wait()
+    assert "HTTP/" in (at.ws / "one").read_text() and (at.ws / "two").read_text() == "", err
+    assert "HTTP/" in (at.ws / "three").read_text() and "start the run again" in err, err
+
+
+def test_the_process_with_the_key_can_do_nothing_else(at):
+    p = at.start(["sh", "-c", f"curl -sS {WHO} > one; echo > go; exec sleep 60"], *WEB)
+    try:
+        assert wait_for((at.ws / "go").exists)
+        [pid] = keys_of(p)[:1]
+        status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == 0, status
+        if at.user.is_root:
+            assert status["Uid"].split()[0] != "0"
+        same = subprocess.run(["setpriv", f"--reuid={status['Uid'].split()[0]}", f"--regid={status['Gid'].split()[0]}", "--clear-groups", "cat", f"/proc/{pid}/environ"],
+                              capture_output=True, text=True, check=False)
+        assert "Permission denied" in same.stderr, same
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_the_authority_is_nowhere_outside(at):
+    r = at(["sh", "-c", "cat $SSL_CERT_FILE"], *WEB)
+    inside = set(r.out.split("-----BEGIN CERTIFICATE-----"))
+    assert r.rc == 0 and len(inside) > 1, r
+    host = set(pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_text().split("-----BEGIN CERTIFICATE-----")) | set((at.ws / "ca.crt").read_text().split("-----BEGIN CERTIFICATE-----"))
+    new = {c.strip() for c in inside} - {c.strip() for c in host}
+    assert len(new) == 1, len(new)
+    text = ssl.PEM_cert_to_DER_cert("-----BEGIN CERTIFICATE-----" + new.pop())
+    assert b"bailey sandbox" in text
+
+
+def test_nothing_is_started_where_nothing_is_inspected(at):
+    p = at.start(["sh", "-c", "curl -sS -k https://web.test/who > one; echo > go; exec sleep 60"], "--allow-host", "web.test")
+    try:
+        assert wait_for((at.ws / "go").exists)
+        assert keys_of(p) == []
+    finally:
+        p.kill()
+        p.wait()
+
+
+JAVA = """import java.net.*; import java.io.*;
+class Get { public static void main(String[] a) throws Exception { System.out.print(new String(new URL(a[0]).openStream().readAllBytes())); } }
+"""
+
+
+def test_java_trusts_it_by_its_own_store(at):
+    need("java")
+    if not pathlib.Path("/etc/ssl/certs/java/cacerts").exists():
+        skip("Java has no trust store here (ca-certificates-java)")
+    at.user.write(at.ws / "Get.java", JAVA)
+    r = at(["java", "Get.java", WHO], *WEB)
+    assert "https web.test HTTP/1.1" in r.out, r
+    assert "bailey sandbox" in at(["sh", "-c", "keytool -list -v -cacerts -storepass changeit 2>&1 | grep bailey"], *WEB).out
+    r = at(["java", "Get.java", WHO], "--allow-host", "web.test")  # the real one's authority is none of Java's
+    assert "https web.test" not in r.out and "PKIX" in r.err, r
