@@ -246,7 +246,8 @@ class Degraded(run.Suite):
                  "doctor": ["doctor", layer], "trust": ["trust", "--list"], "help": ["help", "run"], "version": ["version"],
                  "quarantine": ["quarantine"], "runs": ["runs"], "diff": ["diff", "0000000000"], "apply": ["apply", "0000000000"],
                  "discard": ["discard", "0000000000"], "prune": ["prune", "--older", "500h"], "learn": ["learn"], "srt": ["srt", "--version"],
-                 "import-claude-settings": ["import-claude-settings", "/nonexistent"], "network": ["network", "log", "0000000000"]}  # fmt: skip
+                 "import-claude-settings": ["import-claude-settings", "/nonexistent"], "network": ["network", "log", "0000000000"],
+                 "secret": ["secret", "rm", "nobody"]}  # fmt: skip
         found = set(re.findall(r"^  ([a-z-]+) +\S", self.call(c, [self.world.bailey, "help"])[1].split("Try\n")[0], re.M))
         self.tap.result(found == set(cases), f"{c.name}: every verb is tried", f"{sorted(found)}, not {sorted(cases)}")
         for rules in self.force.rules or [""]:
