@@ -77,7 +77,7 @@ struct sandbox_options {
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
 	struct opt_list net;     /* --allow-host … --bypass: in the order given */
-	struct opt_list secrets; /* --secret, --allow-own-credentials */
+	struct opt_list secrets; /* --secret, --allow-own-credentials, --ssh-key */
 	const char *network, *preset, *precedence;
 	bool i_know, ask, audit_required;
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
@@ -189,7 +189,9 @@ struct sandbox {
 	const char **
 		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
 	size_t n_inspect;
-	size_t n_secrets; /* of --secret */
+	size_t n_secrets;    /* of --secret */
+	size_t n_ssh;        /* of --ssh-key */
+	const char *ssh_dir; /* where the sandbox finds the agent of these, once it is there */
 	const char *
 		ca; /* PEM: what the sandbox shall trust; NULL before keys_answer(), or when nothing is inspected */
 	const char *java; /* a Java trust store with it, java_len bytes; or NULL */
@@ -346,6 +348,7 @@ struct run {
 	bool guarded;          /* something that is kept is writable: guard_begin() was called */
 	struct egress *egress; /* the gateway's side of it, where there is a network; or NULL */
 	struct keys_run *keys; /* bailey-keys, or NULL */
+	struct ssh_run *ssh;   /* the agent of --ssh-key, or NULL */
 	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;

@@ -10,6 +10,7 @@
 #include "keys.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "ssh.h"
 
 static bool is_var(const char *entry, const char *name)
 {
@@ -134,6 +135,13 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 		r = put_fmt(s, n, e, trust[i], keys_bundle(s));
 	for (i = 0; r == 0 && i < s->n_stand_ins; i++)
 		put(s, n, s->stand_ins[i]);
+	if (r == 0 && s->ssh_dir) {
+		const char *entry = ssh_variable(s);
+
+		if (!entry)
+			return sandbox_oom(e);
+		put(s, n, entry);
+	}
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 

@@ -131,6 +131,7 @@ void inspect_explain(const struct sandbox *s, struct json *j)
 	json_close(j, ']');
 	names(s, j, "secrets", "secret");
 	names(s, j, "own_credentials", "allow-own-credentials");
+	names(s, j, "ssh_keys", "ssh-key");
 }
 
 void inspect_explain_text(const struct sandbox *s, struct buf *b)
@@ -147,7 +148,9 @@ void inspect_explain_text(const struct sandbox *s, struct buf *b)
 	}
 	for (i = 0; i < l->n; i++) {
 		buf_printf(b, "  %-11s ",
-			   strcmp(l->v[i].opt->name, "secret") == 0 ? "secret" : "own keys");
+			   strcmp(l->v[i].opt->name, "secret") == 0  ? "secret" :
+			   strcmp(l->v[i].opt->name, "ssh-key") == 0 ? "ssh key" :
+								       "own keys");
 		buf_quote(b, l->v[i].value);
 		buf_puts(b, "\n");
 	}

@@ -6,11 +6,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "keys/keys.h"
 
 #define NAME "bailey-keys"
 #define VERSION NAME " " BAILEY_VERSION "\n"
@@ -128,4 +132,62 @@ int keys_program_open(bool speaks, struct err *e)
 	if (r == 0 && !speaks)
 		r = check_version(fd, path, e);
 	return r < 0 ? r : TAKE_FD(fd);
+}
+
+static bool variable(const char *name, char *out, size_t size)
+{
+	const char *v = getenv(name);
+
+	return v && snprintf(out, size, "%s=%s", name, v) < (int)size;
+}
+
+static void __attribute__((noreturn)) become(int program, const char *word, int control, int other)
+{
+	static char lang[] = "LC_ALL=C.UTF-8";
+	static const char *const names[] = { "HOME", "PATH", "XDG_STATE_HOME", "SSL_CERT_FILE",
+					     "SSL_CERT_DIR" };
+	char text[ARRAY_SIZE(names)][LIMIT_PATH + 32];
+	char *const argv[] = { (char *)(uintptr_t)NAME, (char *)(uintptr_t)word, NULL };
+	char *env[ARRAY_SIZE(names) + 2], **p = env;
+	size_t i;
+	sigset_t none;
+
+	*p++ = lang;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (variable(names[i], text[i], sizeof(text[i])))
+			*p++ = text[i];
+	}
+	*p = NULL;
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
+	/* away from 3 and 4 first, so that neither is closed by the other */
+	program = fcntl(program, F_DUPFD_CLOEXEC, 10);
+	control = fcntl(control, F_DUPFD, 10);
+	other = fcntl(other, F_DUPFD, 10);
+	if (program < 0 || control < 0 || other < 0 || dup2(control, KEYS_FD_CONTROL) < 0 ||
+	    dup2(other, KEYS_FD_GATEWAY) < 0 ||
+	    fd_close_others((const int[]){ program, KEYS_FD_CONTROL, KEYS_FD_GATEWAY }, 3) < 0)
+		_exit(127);
+	(void)sys_call(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+int keys_program_start(const char *word, int control, int other, pid_t *ret_pid, struct err *e)
+{
+	_cleanup_close_ int program = keys_program_open(true, e);
+	const pid_t parent = getpid();
+	pid_t pid;
+
+	if (program < 0)
+		return program;
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, -errno, NAME);
+	if (pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+			_exit(127);
+		become(program, word, control, other);
+	}
+	*ret_pid = pid;
+	return 0;
 }

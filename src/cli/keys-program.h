@@ -12,6 +12,13 @@
  */
 int keys_program_open(bool speaks, struct err *e);
 
+/**
+ * keys_program_start() - start it with the one word @word, in an environment of a few variables. It finds @control and @other as 3 and 4, and nothing else but 0-2; it ends when
+ * we do.
+ * Return: 0 with @ret_pid, or negative errno with @e.
+ */
+int keys_program_start(const char *word, int control, int other, pid_t *ret_pid, struct err *e);
+
 /** keys_program_exec() - become it. Return: negative errno with @e. */
 int keys_program_exec(int fd, char *const *argv, struct err *e);
 

@@ -17,7 +17,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,52 +52,10 @@ bool keys_wanted(const struct sandbox *s)
 
 /* --- starting it --- */
 
-static bool variable(const char *name, char *out, size_t size)
-{
-	const char *v = getenv(name);
-
-	return v && snprintf(out, size, "%s=%s", name, v) < (int)size;
-}
-
-static void __attribute__((noreturn)) become(int program, int control, int gateway)
-{
-	static char word[] = PROGRAM, serve[] = "serve", lang[] = "LC_ALL=C.UTF-8";
-	static const char *const names[] = { "HOME", "PATH", "XDG_STATE_HOME", "SSL_CERT_FILE",
-					     "SSL_CERT_DIR" };
-	char text[ARRAY_SIZE(names)][LIMIT_PATH + 32];
-	char *const argv[] = { word, serve, NULL };
-	char *env[ARRAY_SIZE(names) + 2], **p = env;
-	size_t i;
-	sigset_t none;
-
-	*p++ = lang;
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (variable(names[i], text[i], sizeof(text[i])))
-			*p++ = text[i];
-	}
-	*p = NULL;
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-	/* away from 3 and 4 first, so that neither is closed by the other */
-	program = fcntl(program, F_DUPFD_CLOEXEC, 10);
-	control = fcntl(control, F_DUPFD, 10);
-	gateway = fcntl(gateway, F_DUPFD, 10);
-	if (program < 0 || control < 0 || gateway < 0 || dup2(control, KEYS_FD_CONTROL) < 0 ||
-	    dup2(gateway, KEYS_FD_GATEWAY) < 0 ||
-	    fd_close_others((const int[]){ program, KEYS_FD_CONTROL, KEYS_FD_GATEWAY }, 3) < 0)
-		_exit(127);
-	(void)sys_call(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
-	_exit(127);
-}
-
 static int spawn(struct keys_run *k, struct err *e)
 {
 	int control[2], gateway[2], r;
-	_cleanup_close_ int program = keys_program_open(true, e);
-	const pid_t parent = getpid();
 
-	if (program < 0)
-		return program;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
 		return err_sys(e, -errno, PROGRAM);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, gateway) < 0) {
@@ -109,16 +66,10 @@ static int spawn(struct keys_run *k, struct err *e)
 	}
 	k->control = control[0];
 	k->gateway = gateway[0];
-	k->pid = fork();
-	if (k->pid == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
-			_exit(127);
-		become(program, control[1], gateway[1]);
-	}
-	r = -errno;
+	r = keys_program_start("serve", control[1], gateway[1], &k->pid, e);
 	(void)close(control[1]);
 	(void)close(gateway[1]);
-	return k->pid < 0 ? err_sys(e, r, PROGRAM) : 0;
+	return r;
 }
 
 /* --- the first line --- */
@@ -207,7 +158,7 @@ static const struct json_node *member(const struct json_node *object, const char
 	return k && k->type == type ? k : NULL;
 }
 
-static int read_line(int fd, struct buf *b, struct err *e)
+int keys_read_line(int fd, struct buf *b, struct err *e)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char part[4096];
@@ -348,7 +299,7 @@ int keys_answer(struct run *run, struct err *e)
 
 	if (!run->keys)
 		return 0;
-	r = read_line(run->keys->control, &b, e);
+	r = keys_read_line(run->keys->control, &b, e);
 	if (r == 0)
 		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
 	if (r == 0)

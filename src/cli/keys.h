@@ -25,6 +25,8 @@ int keys_answer(struct run *run, struct err *e);
  * those of the next run.
  */
 void keys_supervise(struct run *run);
+/** keys_read_line() - one line of a process of bailey-keys, waited for at most some seconds. Return: 0 or negative errno with @e. */
+int keys_read_line(int fd, struct buf *b, struct err *e);
 
 /** keys_gateway() - the socket that the gateway talks to it by, or -1. Stays ours. */
 int keys_gateway(const struct run *run);

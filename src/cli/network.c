@@ -472,7 +472,7 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 	size_t i;
 
 	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0 && p->n_inspects == 0 &&
-	    s->n_secrets == 0)
+	    s->n_secrets == 0 && s->n_ssh == 0)
 		return;
 	buf_puts(b, "\nnetwork rules");
 	if (p->mode_origin) {

@@ -9,7 +9,7 @@
 #define ENVIRONMENT_ROWS 4
 #define NETWORK_ROWS 16
 #define INSPECT_ROWS 2
-#define SECRET_ROWS 3
+#define SECRET_ROWS 4
 #define PROTECT_ROWS 3
 
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
@@ -193,6 +193,12 @@ static size_t secret_rows(struct sandbox_options *o, struct opt *table)
 			"HOST",
 			"Let the command use other credentials at a host that a secret is bound to",
 			"Without this they are refused there, because whoever has an account of his own at the same service could send everything to it."),
+		OPT_LIST(
+			"ssh-key", &o->secrets, "credentials.sshKeys", "KEY@HOST",
+			"Let the command log in to HOST with a key of your ssh agent",
+			"KEY is a fingerprint (ssh-add -l), a comment, or a file with the public key (a path that begins with /, ./ or ~/); HOST is as known_hosts has it, with :PORT where it is not 22, or * for every host that "
+			"known_hosts lists. The command gets an agent of its own at SSH_AUTH_SOCK, which signs log-ins there, once the host has proved its key, and nothing else: no commits, no "
+			"forwarding. It needs OpenSSH 8.9 or later inside, and a rule that allows the host: --allow-host HOST:22."),
 	};
 
 	memcpy(table, rows, sizeof(rows));

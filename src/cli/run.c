@@ -5,6 +5,7 @@
 
 #include "keys.h"
 #include "report.h"
+#include "ssh.h"
 
 static const struct opt *options(void)
 {
@@ -104,6 +105,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (r == 0 && !a->again)
 		r = keys_begin(&run, e);
 	if (r == 0 && !a->again)
+		r = ssh_begin(&run, e);
+	if (r == 0 && !a->again)
 		r = sandbox_frame(s, e);
 	if (r == 0 && !a->again)
 		r = audit_file_begin(&run, e);
@@ -111,6 +114,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 		r = supervise_early(&run, e);
 	if (r == 0 && !a->again)
 		r = keys_answer(&run, e);
+	if (r == 0 && !a->again)
+		r = ssh_answer(&run, e);
 	if (r == 0 && !a->again)
 		r = sandbox_plan(s, e);
 	if (r == 0 && !a->again)

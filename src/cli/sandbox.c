@@ -7,6 +7,7 @@
 #include "keys.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "ssh.h"
 
 char *sandbox_keep(struct sandbox *s, const char *str)
 {
@@ -83,6 +84,8 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = sandbox_network(s, o, e);
 	if (r == 0)
+		r = ssh_check(s, e);
+	if (r == 0)
 		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
 			    jail_identity_choose(&s->id, s->workspaces[0], e);
 	s->limits.nested = s->nested == JAIL_NESTED_SANDBOX;
@@ -119,7 +122,8 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 				   strlen(egress_hosts), e);
 	if (r == 0)
 		r = keys_plan(s, e);
-
+	if (r == 0)
+		r = ssh_plan(s, e);
 	sandbox_socket_ops(s);
 	return r;
 }

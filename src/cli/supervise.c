@@ -21,6 +21,7 @@
 #include "job.h"
 #include "keys.h"
 #include "report.h"
+#include "ssh.h"
 #include "terminal.h"
 #include "watched.h"
 
@@ -224,6 +225,7 @@ static int on_report(void *arg, short revents, struct err *e)
 	case WIRE_READY:
 		on_ready(run, msg.ready.lost);
 		egress_ready(run);
+		ssh_ready(run);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_NETWORK:
@@ -514,6 +516,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	finish(run);
 	report_say(run, s, r < 0 || run->dry_run);
 	egress_end(run, say_line);
+	ssh_end(run, r < 0 ? NULL : say_line);
 	keys_end(run);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
@@ -526,6 +529,7 @@ void supervise_abort(struct run *run)
 	finish(run);
 	report_say(run, &run->shared->sandbox, true);
 	egress_end(run, say_line);
+	ssh_end(run, NULL);
 	keys_end(run);
 	if (run->guarded)
 		guard_drop(&run->guard);

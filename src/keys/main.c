@@ -5,12 +5,15 @@
 
 #include "secret.h"
 #include "serve.h"
+#include "ssh-agent.h"
 
 int main(int argc, char **argv)
 {
 	keys_erase();
 	if (argc == 2 && strcmp(argv[1], "serve") == 0)
 		return keys_serve();
+	if (argc == 2 && strcmp(argv[1], "ssh-agent") == 0)
+		return keys_ssh_agent();
 	if (argc > 2 && strcmp(argv[1], "secret") == 0)
 		return secret_verb(argv + 2);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)

@@ -8,6 +8,7 @@
  *  5. policy_limit_parse() (limit.h)                    what a run may use
  *  6. net.h                                             network rules, host names, addresses
  *  7. protect.h, git.h                                  what the host executes later, and the files that say where that is
+ *  8. ssh.h                                             which ssh key may log in where
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -26,6 +27,7 @@
 #include "net.h"
 #include "protect.h"
 #include "srt.h"
+#include "ssh.h"
 #include "util/util.h"
 
 enum policy_kind {

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. A private directory of the host holds a socket, which the process listens at, and a file of known hosts; the sandbox is shown both at the same
+ * place. When it has its mounts the names are removed on the host: what is mounted stays, nobody else can come by them, and nothing is left behind when we are killed.
+ */
+#include "ssh.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "egress.h"
+#include "keys-program.h"
+#include "keys.h"
+#include "keys/keys.h"
+#include "sandbox.h"
+
+#define PROGRAM "bailey-keys"
+#define DIR_MAX 80 /* a socket's path has 108 bytes */
+#define END_MS 2000
+#define SAID_MAX 20 /* lines that the end of a run prints */
+#define CONFIG "/etc/ssh/ssh_config"
+#define CONFIG_MAX (1u << 20)
+
+struct ssh_run {
+	pid_t pid;
+	int control;
+	char dir[DIR_MAX]; /* "": its names are gone */
+};
+
+static bool is_key(const struct opt_value *v)
+{
+	return strcmp(v->opt->name, "ssh-key") == 0;
+}
+
+int ssh_check(struct sandbox *s, struct err *e)
+{
+	const struct opt_list *l = &s->options->secrets;
+	char where[LIMIT_WHERE];
+	struct ssh_grant g;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < l->n; i++) {
+		if (!is_key(&l->v[i]))
+			continue;
+		s->n_ssh++;
+		r = ssh_grant_parse(&g, l->v[i].value, e);
+		if (r == 0 && l->v[i].source && ssh_grant_file(&g) && g.key[0] != '/' &&
+		    strncmp(g.key, "~/", 2) != 0)
+			r = err_set(e, ERR_USAGE, -EINVAL,
+				    "'%.100s': a file's path begins with / or ~/ in a policy file",
+				    g.key);
+		if (r < 0)
+			return err_wrap(e, r, "%s", sandbox_where(&l->v[i], where));
+	}
+	if (s->n_ssh > 0 && egress_kind(s) == JAIL_NETWORK_NONE)
+		sandbox_notice(
+			s,
+			"--ssh-key: there is no network to log in over; --allow-host HOST:22 allows a host");
+	return 0;
+}
+
+/* --- starting it --- */
+
+/* A directory of the caller alone, which others can't take the place of; its name is short. */
+static const char *runtime_dir(void)
+{
+	const char *v = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+
+	if (v && *v == '/' && strlen(v) < DIR_MAX - 32 && lstat(v, &st) == 0 &&
+	    S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
+	    access(v, W_OK) == 0)
+		return v;
+	return "/tmp";
+}
+
+static int make_socket(const char *path, struct err *e)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.100s", path); /* DIR_MAX is less */
+	/* the command may have another id than we; the directory keeps everybody else away */
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || chmod(path, 0666) < 0 ||
+	    listen(fd, 16) < 0)
+		return err_sys(e, -errno, "%s", path);
+	return TAKE_FD(fd);
+}
+
+/* Show @path, which we have made. */
+static int add_socket(struct sandbox *s, const char *path, struct err *e)
+{
+	struct sandbox_socket *sock = arena_alloc(&s->arena, sizeof(*sock));
+	struct stat st;
+
+	if (!sock || !(sock->path = sandbox_keep(s, path)))
+		return sandbox_oom(e);
+	sock->fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (sock->fd < 0 || fstat(sock->fd, &st) < 0)
+		return err_sys(e, -errno, "%s", path);
+	sock->dev = st.st_dev;
+	sock->ino = st.st_ino;
+	sock->next = s->sockets;
+	s->sockets = sock;
+	return policy_add(&s->policy, POLICY_SOCKET, POLICY_COMMAND, sock->path, "--ssh-key", e);
+}
+
+static int show(struct sandbox *s, const struct ssh_run *k, struct err *e)
+{
+	char path[DIR_MAX + 32];
+	const char *known;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/agent", k->dir); /* fits */
+	r = add_socket(s, path, e);
+	if (r < 0)
+		return r;
+	s->ssh_dir = sandbox_keep(s, k->dir);
+	known = arena_printf(&s->arena, "%s/known_hosts", k->dir);
+	if (!s->ssh_dir || !known)
+		return sandbox_oom(e);
+	return policy_add(&s->policy, POLICY_ALLOW_READ, POLICY_COMMAND, known, "--ssh-key", e);
+}
+
+/* The directory and what is in it. Return: the listening socket, or negative errno with @e. */
+static int make_dir(struct sandbox *s, struct ssh_run *k, struct err *e)
+{
+	char path[DIR_MAX + 32], real[LIMIT_PATH];
+	_cleanup_close_ int known = -1, listener = -1;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/bailey-ssh-XXXXXX", runtime_dir()); /* fits */
+	if (!mkdtemp(path))                                                        /* 0700 */
+		return err_sys(e, -errno, "%s", path);
+	r = jail_host_resolve(path, true, real);
+	if (r == 0 && snprintf(k->dir, sizeof(k->dir), "%s", real) >= (int)sizeof(k->dir))
+		r = -ENAMETOOLONG; /* a runtime directory that is a link */
+	if (r < 0) {
+		(void)rmdir(path);
+		k->dir[0] = '\0';
+		return err_sys(e, r, "%s", path);
+	}
+	(void)snprintf(path, sizeof(path), "%s/known_hosts", k->dir); /* fits */
+	known = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (known < 0 || fchmod(known, 0644) < 0)
+		return err_sys(e, -errno, "%s", path);
+	(void)snprintf(path, sizeof(path), "%s/agent", k->dir); /* fits */
+	listener = make_socket(path, e);
+	if (listener < 0)
+		return listener;
+	r = show(s, k, e);
+	return r < 0 ? r : TAKE_FD(listener);
+}
+
+static int tell(const struct sandbox *s, const struct ssh_run *k, const char *agent, struct err *e)
+{
+	const struct opt_list *l = &s->options->secrets;
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct json j = { .out = &b };
+	size_t i;
+	int r;
+
+	json_open(&j, NULL, '{');
+	json_int(&j, "version", KEYS_VERSION);
+	json_str(&j, "agent", agent);
+	json_str(&j, "home", s->home);
+	json_open(&j, "grants", '[');
+	for (i = 0; i < l->n; i++) {
+		if (is_key(&l->v[i]))
+			json_str(&j, NULL, l->v[i].value);
+	}
+	json_close(&j, ']');
+	if (geteuid() == 0) {
+		json_int(&j, "uid", egress_uid(s));
+		json_int(&j, "gid", egress_gid(s));
+	}
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	r = b.failed ? -E2BIG : fd_write_all(k->control, b.data, b.len);
+	buf_done(&b);
+	return r < 0 ? err_sys(e, r, "--ssh-key: " PROGRAM) : 0;
+}
+
+int ssh_begin(struct run *run, struct err *e)
+{
+	struct sandbox *s = supervise_sandbox(run);
+	const char *agent = getenv("SSH_AUTH_SOCK");
+	_cleanup_close_ int listener = -1;
+	struct ssh_run *k;
+	int control[2], r;
+
+	if (s->n_ssh == 0)
+		return 0;
+	if (!agent || *agent != '/')
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			"--ssh-key: SSH_AUTH_SOCK names no agent of yours: start one and add the key (eval \"$(ssh-agent)\"; ssh-add)");
+	run->ssh = k = malloc(sizeof(*k));
+	if (!k)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	*k = (struct ssh_run){ .control = -1 };
+	listener = make_dir(s, k, e);
+	if (listener < 0)
+		return err_wrap(e, listener, "--ssh-key");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
+		return err_sys(e, -errno, "--ssh-key: " PROGRAM);
+	k->control = control[0];
+	r = keys_program_start("ssh-agent", control[1], listener, &k->pid, e);
+	(void)close(control[1]);
+	return r < 0 ? err_wrap(e, r, "--ssh-key") : tell(s, k, agent, e);
+}
+
+/* --- its answers --- */
+
+static const struct json_node *member(const struct json_node *object, const char *key,
+				      enum json_type type)
+{
+	const struct json_node *k;
+
+	for (k = object->first; k && strcmp(k->key, key) != 0; k = k->next)
+		;
+	return k && k->type == type ? k : NULL;
+}
+
+static int write_known(const struct ssh_run *k, const struct json_node *lines, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	const struct json_node *n;
+	char path[DIR_MAX + 32];
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/known_hosts", k->dir); /* fits */
+	fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	for (n = lines->first; n; n = n->next) {
+		buf_puts(&b, n->type == JSON_STRING ? n->text : "");
+		buf_puts(&b, "\n");
+	}
+	r = fd < 0 ? -errno : b.failed ? -ENOMEM : fd_write_all(fd, b.data ? b.data : "", b.len);
+	buf_done(&b);
+	return r < 0 ? err_sys(e, r, "%s", path) : 0;
+}
+
+int ssh_answer(struct run *run, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const struct json_node *root, *error = NULL, *known = NULL;
+	int r;
+
+	if (!run->ssh)
+		return 0;
+	r = keys_read_line(run->ssh->control, &b, e);
+	if (r == 0)
+		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
+	if (r == 0 && root->type == JSON_OBJECT) {
+		error = member(root, "error", JSON_STRING);
+		known = member(root, "known", JSON_LIST);
+	}
+	if (r == 0 && error)
+		r = err_set(e, ERR_POLICY, -EINVAL, "--ssh-key: %.400s", error->text);
+	else if (r == 0 && known)
+		r = write_known(run->ssh, known, e);
+	else if (r == 0)
+		r = err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": an answer that makes no sense");
+	arena_done(&a);
+	buf_done(&b);
+	return r;
+}
+
+/* What it has to say at the end; its words are made of what clients sent, so only letters are printed. */
+static void say_line(const char *text, void (*say)(const char *line))
+{
+	char line[600];
+	size_t i;
+	int n = snprintf(line, sizeof(line), "ssh: %s", text);
+
+	for (i = 0; n > 0 && i < sizeof(line) && line[i]; i++) {
+		if (line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	}
+	say(line);
+}
+
+static void say_all(const struct buf *b, void (*say)(const char *line))
+{
+	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const struct json_node *root = NULL, *list = NULL, *more = NULL, *n;
+	char line[80];
+	size_t i = 0;
+
+	if (b->len > 0 && json_read(PROGRAM, b->data, b->len - 1, &a, &root, NULL) == 0 &&
+	    root->type == JSON_OBJECT) {
+		list = member(root, "said", JSON_LIST);
+		more = member(root, "more", JSON_NUMBER);
+	}
+	for (n = list ? list->first : NULL; n; n = n->next, i++) {
+		if (n->type == JSON_STRING && i < SAID_MAX)
+			say_line(n->text, say);
+	}
+	if (!list) {
+		say("ssh: the agent has ended before the run did");
+	} else if (i > SAID_MAX || (more && strcmp(more->text, "0") != 0)) {
+		(void)snprintf(line, sizeof(line), "ssh: and more: %zu lines, %.20s requests",
+			       i > SAID_MAX ? i - SAID_MAX : 0, more ? more->text : "0");
+		say(line);
+	}
+	arena_done(&a);
+}
+
+/* Its last line, in a time that ends. */
+static void ask_all(const struct ssh_run *k, void (*say)(const char *line))
+{
+	struct pollfd p = { .fd = k->control, .events = POLLIN };
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	char part[4096];
+	ssize_t n = 1;
+
+	(void)shutdown(k->control, SHUT_WR); /* a peer that has gone says nothing */
+	while (n > 0 && !b.failed && poll(&p, 1, END_MS) == 1) {
+		n = read(k->control, part, sizeof(part));
+		if (n > 0)
+			buf_add(&b, part, (size_t)n);
+	}
+	say_all(&b, say);
+	buf_done(&b);
+}
+
+/* --- what the sandbox sees --- */
+
+const char *ssh_variable(struct sandbox *s)
+{
+	return s->ssh_dir ? arena_printf(&s->arena, "SSH_AUTH_SOCK=%s/agent", s->ssh_dir) : NULL;
+}
+
+int ssh_plan(struct sandbox *s, struct err *e)
+{
+	struct buf b = BUF_INIT(CONFIG_MAX);
+	_cleanup_close_ int fd = -1;
+	const char *text;
+	int r;
+
+	if (!s->ssh_dir || s->host.type(s->host.ctx, CONFIG) != JAIL_FILE)
+		return 0; /* its ssh has another place; then it asks about the host, or refuses */
+	buf_printf(
+		&b,
+		"# bailey: the hosts that --ssh-key names\n"
+		"Match all\n    GlobalKnownHostsFile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 %s/known_hosts\n\n",
+		s->ssh_dir);
+	fd = open(CONFIG, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? -errno : fd_read_all(fd, &b);
+	text = r == 0 && !b.failed ? sandbox_keep(s, b.data) : NULL;
+	buf_done(&b);
+	if (r < 0)
+		return err_sys(e, r, CONFIG);
+	if (!text)
+		return sandbox_oom(e);
+	return jail_plan_text(&s->plan, &s->policy, &s->host, CONFIG, text, strlen(text), e);
+}
+
+/* --- the end --- */
+
+void ssh_ready(struct run *run)
+{
+	static const char *const names[] = { "agent", "known_hosts" };
+	char path[DIR_MAX + 32];
+	size_t i;
+
+	if (!run->ssh || !*run->ssh->dir)
+		return;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", run->ssh->dir, names[i]); /* fits */
+		(void)unlink(
+			path); /* what can't be removed is empty, or reaches nobody when we have ended */
+	}
+	(void)rmdir(run->ssh->dir);
+	run->ssh->dir[0] = '\0';
+}
+
+void ssh_end(struct run *run, void (*say)(const char *line))
+{
+	struct ssh_run *k = run->ssh;
+
+	if (!k)
+		return;
+	ssh_ready(run);
+	if (k->pid > 0 && say)
+		ask_all(k, say);
+	cleanup_close(&k->control);
+	if (k->pid > 0) {
+		(void)kill(k->pid, SIGKILL); /* our child, not reaped yet; it keeps nothing */
+		while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	free(k);
+	run->ssh = NULL;
+}
