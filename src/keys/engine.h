@@ -166,6 +166,9 @@ struct keys {
 /** keys_watch() - wait for edges of @w. Return: 0 or negative errno. */
 int keys_watch(struct keys *k, struct watch *w);
 
+/** keys_unwatch() - close it. Whoever gave it to us may have it open still, so closing alone would not end its events. */
+void keys_unwatch(struct keys *k, struct watch *w);
+
 /** keys_log_room() - whether requests may be judged: their lines must not be lost. */
 bool keys_log_room(struct keys *k);
 

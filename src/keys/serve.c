@@ -95,6 +95,13 @@ int keys_watch(struct keys *k, struct watch *w)
 	return epoll_ctl(k->epoll, EPOLL_CTL_ADD, w->fd, &ev) < 0 ? -errno : 0;
 }
 
+void keys_unwatch(struct keys *k, struct watch *w)
+{
+	(void)epoll_ctl(k->epoll, EPOLL_CTL_DEL, w->fd, NULL); /* it may not have got so far */
+	(void)close(w->fd);
+	w->fd = -1;
+}
+
 /* --- the log --- */
 
 /* Send what waits. The other end may be gone: then there is nobody whose log it would be in. */
@@ -243,8 +250,7 @@ static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
 		take_offer(k, &o, (size_t)n, fds);
 	}
 	/* it is gone; its connections end by themselves */
-	(void)close(w->fd);
-	w->fd = -1;
+	keys_unwatch(k, w);
 	flush_log(k);
 }
 
@@ -452,8 +458,7 @@ static void on_helper(struct keys *k, struct watch *w, uint32_t events)
 		flush_answers(k);
 	}
 	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
-		(void)close(w->fd);
-		w->fd = -1;
+		keys_unwatch(k, w);
 	}
 }
 

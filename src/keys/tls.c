@@ -501,8 +501,7 @@ void side_close(struct side *s, bool clean)
 		s->ssl = NULL;
 	}
 	if (s->watch.fd >= 0)
-		(void)close(s->watch.fd);
-	s->watch.fd = -1;
+		keys_unwatch(s->c->k, &s->watch);
 	fifo_done(&s->in);
 	fifo_done(&s->out);
 }

@@ -109,7 +109,7 @@ def test_offers_that_are_none(door, plain):
         made = [socket.socketpair() for _ in range(n)]
         return [a for a, _ in made], [b for _, b in made]
 
-    odd = [dict(kind=2), dict(version=2), dict(port=0), dict(host=b""), dict(host=b"WEB.test"), dict(host=b"web.test."), dict(host=b"a" * 254), dict(host=b"a b"), dict(host=b"-")]
+    odd: list[dict] = [dict(kind=2), dict(version=2), dict(port=0), dict(host=b""), dict(host=b"WEB.test"), dict(host=b"web.test."), dict(host=b"a" * 254), dict(host=b"a b"), dict(host=b"-")]
     for i, kw in enumerate(odd):
         ours, theirs = pairs(2)
         offer(k, [t.fileno() for t in theirs], number=1000 + i, **kw)
@@ -223,3 +223,28 @@ def test_slow_peers(door, plain):
     assert got.startswith(b"HTTP/1.1 408") and 25 < time.monotonic() - begin < 45
     assert "takes nothing" in d.keys.end_of(2, 80) and 55 < time.monotonic() - begin < 80
     assert "takes nothing" in d.keys.end_of(3, 80) and 55 < time.monotonic() - begin < 90
+
+
+def test_descriptors_that_others_have_too(door, plain):
+    """What happens on a socket after its connection has ended is nobody's business."""
+    d = door(plain(tls=False), tls=False)
+    kept = []
+    for _ in range(20):
+        ours, theirs = socket.socketpair()
+        far, near = socket.socketpair()
+        d.keys.offer(theirs, near, d.host, d.port, tls=False)
+        ours.sendall(b"nonsense\r\n\r\n")
+        assert b"400" in ours.recv(4096)
+        ours.close()
+        kept.append((theirs, far, near))
+    for n in range(1, 21):
+        d.keys.end_of(n)
+    for theirs, far, near in kept:
+        far.sendall(b"late")
+        theirs.close()
+        far.close()
+    time.sleep(0.5)
+    for _, _, near in kept:
+        near.close()
+    with d.talk() as s:
+        assert status(ask(s, get(d))[0]) == 200
