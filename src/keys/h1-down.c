@@ -240,10 +240,16 @@ static bool step_down_none(struct conn *c)
 	if (s->watch.fd < 0)
 		return false;
 	moved = side_fill(s);
-	if (s->in.n > 0 && c->h1->up == UP_HEAD)
+	if (s->in.n > 0 && c->h1->up == UP_HEAD) {
 		conn_end(c, "the server has sent what was not asked for");
-	else if (s->eof || s->broken)
+	} else if ((s->eof || s->broken) && c->h1->first && *c->why) {
+		/* an alert behind the handshake: the first request is told of it */
+		(void)snprintf(c->failed, sizeof(c->failed), "%s", c->why); /* of the same size */
+		side_close(s, false);
+		return true;
+	} else if (s->eof || s->broken) {
 		conn_finish(c, "");
+	}
 	return moved;
 }
 

@@ -173,9 +173,11 @@ def handshakes(command, web, *options):
 def test_a_client_certificate_is_wanted(door, command, web, authority, version):
     _, address = handshakes(command, web, version, "-Verify", "1", "-CAfile", authority.crt)
     d = door(address)
-    with d.talk(d.trust) as s:
-        head, body = ask(s, get(d))
-        assert status(head) == 502 and b"client certificate" in body and b"bypass" in body, body
+    for wait in (0, 0.5):  # in TLS 1.3 the server's alert comes behind the handshake: before or after the request
+        with d.talk(d.trust) as s:
+            time.sleep(wait)
+            head, body = ask(s, get(d))
+            assert status(head) == 502 and b"client certificate" in body and b"bypass" in body, body
     # one that only asks is content without
     _, address = handshakes(command, web, version, "-verify", "1", "-CAfile", authority.crt)
     d = door(address)
