@@ -293,12 +293,16 @@ static int plan_frame(struct planner *pl)
 	return r;
 }
 
-/* Whether a directory on the way to @path stops the command, so that nothing needs to be taken away there. */
+/*
+ * Whether a directory on the way to @path stops the command, so that nothing needs to be taken away there. It does not stop who begins behind it: the command
+ * may start in what it is given.
+ */
 static bool unreachable(const struct planner *pl, const char *path)
 {
 	const struct jail_host *h = pl->host;
 	const char *slash = path;
 	char dir[LIMIT_PATH];
+	bool closed = false;
 	size_t region;
 
 	while ((slash = strchr(slash + 1, '/'))) {
@@ -310,10 +314,9 @@ static bool unreachable(const struct planner *pl, const char *path)
 						 pl->plan->ops[region].type == JAIL_OP_BIND ||
 						 pl->plan->ops[region].type == JAIL_OP_COPY))
 			return false;
-		if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir))
-			return true;
+		closed |= h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir);
 	}
-	return false;
+	return closed;
 }
 
 /* Adds an operation of a rule. On a private or masked directory the mount point must be made first. */
