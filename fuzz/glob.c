@@ -133,7 +133,7 @@ static bool cheap(const struct parts *ps)
 /* The matcher, as a search walks: base first, then step by step. */
 static bool walk(const struct policy_glob *g, const struct parts *s)
 {
-	struct parts base;
+	struct parts base = { .n = 0 };
 	uint64_t at = policy_glob_start(g), linked;
 	size_t i;
 

@@ -116,19 +116,19 @@ static bool reference(const char *hosts, size_t n, const char *name)
 	bool yes = false, no = false;
 
 	while ((p = strsep(&at, ","))) {
-		const bool not = *p == '!';
+		const bool negated = *p == '!';
 		char pattern[8192];
 		size_t k = 0;
 
-		for (p += not ; *p && k + 3 < sizeof(pattern); p++) {
+		for (p += negated; *p && k + 3 < sizeof(pattern); p++) {
 			if (*p == '[' || *p == '\\')
 				pattern[k++] = '\\';
 			pattern[k++] = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
 		}
 		pattern[k] = '\0';
 		if (fnmatch(pattern, name, 0) == 0) {
-			yes |= !not ;
-			no |= not ;
+			yes |= !negated;
+			no |= negated;
 		}
 	}
 	free(list);
@@ -170,8 +170,10 @@ static void grant(const uint8_t *data, size_t size)
 	struct err e = ERR_INIT;
 	char *text = strndup((const char *)data, size);
 	struct buf b = BUF_INIT(1 << 20);
-	int r = ssh_grant_parse(&g, text, &e);
+	int r;
 
+	FUZZ_REQUIRE(text);
+	r = ssh_grant_parse(&g, text, &e);
 	FUZZ_REQUIRE((r == 0) == (e.code == ERR_NONE));
 	if (r == 0) {
 		FUZZ_REQUIRE(*g.key && *g.host && !strpbrk(g.host, " \t,!?|") &&
@@ -204,8 +206,8 @@ static void base64(const uint8_t *data, size_t size)
 
 		text[len++] = all[v >> 18];
 		text[len++] = all[v >> 12 & 63];
-		text[len++] = i + 1 < n ? all[v >> 6 & 63] : '=';
-		text[len++] = i + 2 < n ? all[v & 63] : '=';
+		text[len++] = (char)(i + 1 < n ? all[v >> 6 & 63] : '=');
+		text[len++] = (char)(i + 2 < n ? all[v & 63] : '=');
 	}
 	FUZZ_REQUIRE(n < 0 || (len == size && memcmp(text, data, len) == 0));
 }

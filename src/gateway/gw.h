@@ -61,9 +61,11 @@ struct gateway {
 	struct pipes pipes;
 	void *buffers[64]; /* idle, of struct chunk */
 	size_t n_buffers;
-	uint64_t counted[2];    /* connections accepted; refused because there were too many */
-	unsigned int asks;      /* questions to a human so far */
-	uint32_t offers;        /* connections given to bailey-keys so far */
+	uint64_t counted[2]; /* connections accepted; refused because there were too many */
+	unsigned int asks;   /* questions to a human so far */
+	struct offer *
+		offered; /* connections that bailey-keys has, LIMIT_CONNS places (inspect.c); NULL: none yet */
+	uint32_t offers;        /* given to it so far */
 	uint64_t garbage;       /* messages that were none */
 	uint64_t timed_out;     /* clients that have not said in time what they want */
 	unsigned int new_names; /* allowance for names under wildcards, in tenths */

@@ -3,11 +3,15 @@
  * Theory of operation. The dialled server and one end of a socket pair go to bailey-keys; the other end takes the server's place here. So bytes of the client are pumped, counted, bounded
  * and ended as those of every other connection. What bailey-keys decides about requests comes back in packets. It holds what is most
  * secret, and reads hostile bytes: here it is believed about what it did, and about nothing else.
+ *
+ * A connection may end here while bailey-keys still reads what was sent before: what it is to the log is kept until bailey-keys says that it is over, so that no request
+ * goes without its line.
  */
 #include "inspect.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +19,14 @@
 
 #define PACKETS 64 /* in one turn of the loop; what is left comes in the next one */
 #define DRAIN 4096 /* more than the socket holds */
+
+struct offer {
+	uint32_t id;    /* 0: a free place */
+	struct conn *c; /* NULL: it has ended here */
+	char host[NET_HOST_MAX + 1];
+	struct net_addr addr;
+	uint16_t port;
+};
 
 bool inspect_wanted(const struct gateway *g, const struct conn *c)
 {
@@ -25,7 +37,7 @@ bool inspect_wanted(const struct gateway *g, const struct conn *c)
 }
 
 /* Return: 0 or negative errno. */
-static int offer(struct gateway *g, const struct conn *c, bool tls, int client)
+static int hand_over(struct gateway *g, const struct conn *c, bool tls, int client)
 {
 	struct keys_offer o = { .kind = KEYS_OFFER,
 				.version = KEYS_VERSION,
@@ -57,9 +69,37 @@ static int offer(struct gateway *g, const struct conn *c, bool tls, int client)
 	return 0;
 }
 
+/* What the log will need of @c. Return: NULL: bailey-keys has not ended as many as there may be. */
+static struct offer *place(struct gateway *g, struct conn *c)
+{
+	struct offer *o;
+	size_t i;
+
+	if (!g->offered) {
+		o = mmap(NULL, LIMIT_CONNS * sizeof(*o), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (o == MAP_FAILED)
+			return NULL;
+		g->offered = o;
+	}
+	for (i = 0; i < LIMIT_CONNS; i++) {
+		g->offers += g->offers + 1 == 0 ? 2 : 1; /* 0 is none */
+		o = &g->offered[g->offers % LIMIT_CONNS];
+		if (!o->id) {
+			*o = (struct offer){
+				.id = g->offers, .c = c, .addr = c->addr, .port = c->port
+			};
+			memcpy(o->host, c->host, sizeof(o->host));
+			return o;
+		}
+	}
+	return NULL;
+}
+
 bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 {
 	_cleanup_close_ int client = -1;
+	struct offer *o;
 	int pair[2], r;
 
 	if (g->keys.fd < 0) {
@@ -68,16 +108,19 @@ bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 			"what inspects this host has ended, and with it the sandbox's trust in it: start the run again");
 		return false;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
-		conn_fail(g, c, 503, "no descriptor is free");
+	o = place(g, c);
+	if (!o || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
+		if (o)
+			o->id = 0;
+		conn_fail(g, c, 503,
+			  o ? "no descriptor is free" : "too many requests are looked into");
 		return false;
 	}
 	client = pair[1];
-	g->offers += g->offers + 1 == 0 ? 2 : 1; /* 0 is none */
-	c->offer = g->offers;
-	r = offer(g, c, tls, client);
+	c->offer = o->id;
+	r = hand_over(g, c, tls, client);
 	if (r < 0) {
-		c->offer = 0;
+		c->offer = o->id = 0;
 		(void)close(pair[0]);
 		conn_fail(g, c, 503, "what inspects this host has too much to do");
 		return false;
@@ -92,29 +135,40 @@ bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 	return false;
 }
 
-/* Connections have no index by that number; those that are looked into are few enough to be searched. */
-static struct conn *find(const struct gateway *g, uint32_t id)
+static struct offer *find(const struct gateway *g, uint32_t id)
 {
-	struct conn *c;
+	struct offer *o = g->offered ? &g->offered[id % LIMIT_CONNS] : NULL;
 
-	for (c = g->live; c && c->offer != id; c = c->next)
-		;
-	return c;
+	return o && id && o->id == id ? o : NULL;
 }
 
-static void log_request(struct gateway *g, struct conn *c, const struct keys_request *m)
+static void log_request(struct gateway *g, const struct offer *o, const struct keys_request *m)
 {
-	const struct net_request q = conn_request(c);
-	struct audit_event ev = gw_event("request", NULL, &q, &c->verdict);
+	const struct net_request q = { .host = *o->host ? o->host : NULL,
+				       .addr = &o->addr,
+				       .port = o->port,
+				       .proto = NET_TCP };
+	const struct net_verdict none = { .allowed = true };
+	struct audit_event ev = gw_event("request", NULL, &q, o->c ? &o->c->verdict : &none);
 
-	conn_log_open(g, c);
+	if (o->c)
+		conn_log_open(g, o->c);
 	ev.decision = m->denied ? "deny" : "allow";
 	ev.method = m->method;
 	ev.target = m->target;
 	ev.status = m->status;
 	ev.reason = *m->why ? m->why : NULL;
 	ev.secret = *m->secret ? m->secret : NULL;
-	audit_write(&g->audit, &ev);
+	if (!audit_write(&g->audit, &ev) && g->setup->audit_required && o->c)
+		conn_close(g, o->c, true);
+}
+
+/* Nothing more will be said about it. */
+static void over(struct gateway *g, struct offer *o, const char *why)
+{
+	if (o->c && *why)
+		conn_log(g, o->c, "fail", NULL, why);
+	o->id = 0;
 }
 
 static bool ends(const char *text, size_t size)
@@ -134,7 +188,7 @@ static bool take(struct gateway *g)
 		struct keys_end end;
 	} m;
 	ssize_t n = recv(g->keys.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
-	struct conn *c;
+	struct offer *o;
 
 	if (n < 0)
 		return errno == EINTR;
@@ -142,18 +196,16 @@ static bool take(struct gateway *g)
 		gw_close(&g->keys);
 		return false;
 	}
-	c = n >= (ssize_t)sizeof(m.any) && m.any.version == KEYS_VERSION && m.any.id ?
-		    find(g, m.any.id) :
-		    NULL;
-	if (c && m.any.kind == KEYS_REQUEST && n == (ssize_t)sizeof(m.request) &&
+	o = n >= (ssize_t)sizeof(m.any) && m.any.version == KEYS_VERSION ? find(g, m.any.id) : NULL;
+	if (o && m.any.kind == KEYS_REQUEST && n == (ssize_t)sizeof(m.request) &&
 	    ends(m.request.method, sizeof(m.request.method)) &&
 	    ends(m.request.target, sizeof(m.request.target)) &&
 	    ends(m.request.why, sizeof(m.request.why)) &&
 	    ends(m.request.secret, sizeof(m.request.secret)))
-		log_request(g, c, &m.request);
-	else if (c && m.any.kind == KEYS_END && n == (ssize_t)sizeof(m.end) &&
-		 ends(m.end.why, sizeof(m.end.why)) && *m.end.why)
-		conn_log(g, c, "fail", NULL, m.end.why);
+		log_request(g, o, &m.request);
+	else if (o && m.any.kind == KEYS_END && n == (ssize_t)sizeof(m.end) &&
+		 ends(m.end.why, sizeof(m.end.why)))
+		over(g, o, m.end.why);
 	return true;
 }
 
@@ -167,9 +219,13 @@ void inspect_read(struct gateway *g)
 
 void inspect_end(struct gateway *g, struct conn *c)
 {
+	struct offer *o;
 	int i;
 
-	for (i = 0; i < DRAIN && g->keys.fd >= 0 && take(g); i++)
+	for (i = 0; i < DRAIN && g->keys.fd >= 0 && c->state != CONN_DEAD && take(g); i++)
 		;
+	o = find(g, c->offer);
+	if (o)
+		o->c = NULL;
 	c->offer = 0;
 }

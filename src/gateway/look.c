@@ -74,6 +74,18 @@ static bool name_fits(struct gateway *g, const struct conn *c, const char *name)
 	return v.allowed || !v.rule;
 }
 
+/*
+ * Whether @c goes to an address alone, and means a host that is looked into: there nobody would look. A secret's host takes no other credentials, whatever way leads to it.
+ */
+static bool evades(const struct gateway *g, const struct conn *c, const char *name)
+{
+	const struct net_request q = { .host = name, .port = c->port, .proto = NET_TCP };
+
+	return !*c->host && net_policy_inspects(&g->policy, &q);
+}
+
+#define EVADES "requests to this host are looked into: connect to it by its name"
+
 static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 {
 	struct hello h;
@@ -85,6 +97,8 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 		conn_refuse(g, c, "no valid ClientHello");
 	else if (!*h.sni && *c->host)
 		conn_refuse(g, c, "TLS without a server name can't be judged");
+	else if (*h.sni && evades(g, c, h.sni))
+		conn_refuse(g, c, EVADES);
 	else if (*h.sni && !name_fits(g, c, h.sni))
 		front(g, c, "the server name", h.sni);
 	else if (!inspect_wanted(g, c) || inspect_begin(g, c, true))
@@ -220,6 +234,14 @@ static bool authority_fits(struct gateway *g, const struct conn *c, const struct
 	       name_fits(g, c, host);
 }
 
+static bool host_evades(const struct gateway *g, const struct conn *c, const struct http_target *t)
+{
+	char host[NET_HOST_MAX + 1];
+
+	return !t->bracketed && net_host_canon(t->host.p, t->host.len, host, NULL) >= 0 &&
+	       evades(g, c, host);
+}
+
 /* Judge one request; its head is approved. Return: whether it may go on. */
 static bool judge_request(struct gateway *g, struct conn *c, const struct http_head *h)
 {
@@ -233,6 +255,11 @@ static bool judge_request(struct gateway *g, struct conn *c, const struct http_h
 	if (http_target_parse(&t, h->method, h->target, &e) < 0 ||
 	    (h->host.p && http_authority_parse(&host, h->host, &e) < 0)) {
 		refuse_request(g, c, 400, e.msg);
+		return false;
+	}
+	if ((h->host.p && host_evades(g, c, &host)) ||
+	    (t.form == HTTP_ABSOLUTE && host_evades(g, c, &t))) {
+		refuse_request(g, c, 421, EVADES);
 		return false;
 	}
 	if ((!h->host.p && *c->host) || (h->host.p && !authority_fits(g, c, &host)) ||

@@ -204,7 +204,8 @@ bool carrier_header(const struct inject_secret *s, struct http_slice name)
 
 bool carrier_query(const struct inject_secret *s, const char *name)
 {
-	struct http_slice n = http_slice(name);
+	struct http_slice n =
+		http_slice(*name == '$' ? name + 1 : name); /* Google takes $key for key */
 	size_t i;
 
 	for (i = 0; i < s->n_ways; i++) {

@@ -171,8 +171,11 @@ static bool send_request(struct conn *c, struct head *w, uint64_t length)
 	bool ok = judge_fields(&h->x, w);
 	size_t i;
 
-	if (h->up == UP_HOLD)
-		head_remove(w, http_slice("expect")); /* we have said so ourselves */
+	/*
+	 * We say "100 Continue" ourselves: a server that answers such a request at once takes its body as never sent, and the bytes that follow all the
+	 * same for a request of their own, which nobody has judged.
+	 */
+	head_remove(w, http_slice("expect"));
 	http_write_request(b, w->method, w->target);
 	http_write_field(b, "Host", w->authority);
 	for (i = 0; i < w->n; i++) {
@@ -200,14 +203,12 @@ static bool send_request(struct conn *c, struct head *w, uint64_t length)
 	return ok;
 }
 
-/* The body is needed before the head can be sent. */
-static void hold(struct conn *c, const struct http_head *r)
+static void ask_for_body(struct conn *c, const struct http_head *r)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-	if (r->expect_continue)
+	if (r->expect_continue && r->framing != HTTP_BODY_NONE)
 		side_add(&c->client, go_on, sizeof(go_on) - 1);
-	c->h1->up = UP_HOLD;
 }
 
 static void judge(struct conn *c, const struct http_head *r)
@@ -227,10 +228,12 @@ static void judge(struct conn *c, const struct http_head *r)
 	if (h->x.inject && h->framing == HTTP_BODY_CHUNKED)
 		h->frame_up = FRAME_CHUNKED;
 	if (body && judge_holds(&h->x)) {
-		hold(c, r);
+		ask_for_body(c, r);
+		h->up = UP_HOLD; /* it is needed before the head can be sent */
 	} else if (!send_request(c, &work, r->length)) {
 		h1_fail(c, 431, "the head has too many bytes");
 	} else {
+		ask_for_body(c, r);
 		h->up = body ? UP_BODY : UP_WAIT;
 	}
 }

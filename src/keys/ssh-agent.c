@@ -405,7 +405,7 @@ static int read_line(struct buf *b)
 		if (n <= 0)
 			return -EPIPE;
 		buf_add(b, part, (size_t)n);
-	} while (!b->failed && !memchr(b->data, '\n', b->len));
+	} while (!b->failed && !(b->data && memchr(b->data, '\n', b->len)));
 	return b->failed ? -E2BIG : 0;
 }
 
@@ -441,10 +441,11 @@ static void put_lines(struct json *j, char *text)
 static int begin(struct agent *a, const struct buf *line, struct buf *out, struct err *e)
 {
 	struct arena arena = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const char *text = line->data ? line->data : "";
 	struct buf known = BUF_INIT(KEYS_LINE_MAX / 2);
 	struct json j = { .out = out };
 	const struct json_node *root = NULL;
-	int r = json_read("control", line->data, strcspn(line->data, "\n"), &arena, &root, e);
+	int r = json_read("control", text, strcspn(text, "\n"), &arena, &root, e);
 
 	if (r == 0 && root->type != JSON_OBJECT)
 		r = err_set(e, ERR_USAGE, -EINVAL, "control: expected an object");

@@ -264,3 +264,42 @@ def test_java_trusts_it_by_its_own_store(at):
     assert "bailey sandbox" in at(["sh", "-c", "keytool -list -v -cacerts -storepass changeit 2>&1 | grep bailey"], *WEB).out
     r = at(["java", "Get.java", WHO], "--allow-host", "web.test")  # the real one's authority is none of Java's
     assert "https web.test" not in r.out and "PKIX" in r.err, r
+
+
+@pytest.mark.parametrize("how", [["--connect-to", "web.test:443:192.0.2.20:443", "https://web.test/who"], ["-H", "Host: web.test", "http://192.0.2.20/who"]], ids=["tls", "http"])
+@BOTH
+def test_its_address_is_no_way_round(at, how, env):
+    twin = [w.replace("web.test", "denied.test").replace("192.0.2.20", "192.0.2.21") for w in how]
+    opts = [*WEB, "--allow-cidr", "192.0.2.0/24"]
+    r = at([*env, "curl", "-sSk", *how], *opts)
+    assert "web.test HTTP/" not in r.out, r
+    if how[0] == "-H" and not env:
+        return  # a proxy's client says the host in the target, and the server hears that
+    assert any("connect to it by its name" in e.get("reason", "") for e in at.log(r)), (r, at.log(r))
+    r = at([*env, "curl", "-sSk", *twin], *opts)
+    assert "denied.test HTTP/" in r.out, r
+
+
+HASTY = """
+import socket, ssl, struct
+ctx = ssl.create_default_context()
+for i in range(40):
+    raw = socket.create_connection(("web.test", 443))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tls = ctx.wrap_socket(raw, server_hostname="web.test")
+    tls.sendall(b"GET /who?hasty=%d HTTP/1.1\\r\\nHost: web.test\\r\\n\\r\\n" % i)
+    tls.close()
+"""
+
+
+def test_no_request_goes_without_its_line(at):
+    """Whoever hangs up at once has asked all the same."""
+    log = at.internet.dir / "nginx.log"
+    before = log.stat().st_size
+    at.user.write(at.ws / "hasty.py", HASTY)
+    r = at([*CLEAN, PYTHON, "hasty.py"], *WEB)
+    assert r.rc == 0, r
+    time.sleep(0.5)
+    arrived = [w for line in log.read_bytes()[before:].decode().splitlines() for w in line.split() if "hasty=" in w]
+    logged = [t for _, _, t in requests(at, r)]
+    assert set(arrived) <= set(logged) and len(logged) > 0, (len(arrived), len(logged))

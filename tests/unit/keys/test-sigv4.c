@@ -57,7 +57,7 @@ static void vector(const char *method, const char *target, const char *fields,
 		   const struct sigv4_pair *pair, const char *scope, const char *headers,
 		   const char *signature, const char *body_hash)
 {
-	struct signed_request r;
+	struct signed_request r = { .authorization = "" };
 	struct err e = ERR_INIT;
 	char changed[SIGV4_HEX + 1];
 	int got = make(&r, method, target, fields, pair->id, scope, headers, signature, &e);
@@ -205,7 +205,7 @@ static const size_t steps[] = { 1, 7, 1000, 65536, 1 << 20 };
 
 TEST(streaming)
 {
-	struct signed_request r;
+	struct signed_request r = { .authorization = "" };
 	struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
 	struct err e = ERR_INIT;
 	size_t i;
@@ -243,7 +243,7 @@ TEST(streaming)
 
 TEST(streaming_with_trailer)
 {
-	struct signed_request r;
+	struct signed_request r = { .authorization = "" };
 	struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
 	struct err e = ERR_INIT;
 	size_t i;
@@ -293,7 +293,7 @@ TEST(streaming_refused)
 		"1;chunk-signature=" SEED "\r\nab",
 		"",
 	};
-	struct signed_request r;
+	struct signed_request r = { .authorization = "" };
 	struct err e = ERR_INIT;
 	size_t i;
 
@@ -343,7 +343,7 @@ TEST(what_is_no_signature)
 		{ S3_SCOPE, "host", SEED,
 		  "Host: a\nX-Amz-Date: 20130524T000000Z\nAuthorization: x\n", "two" },
 	};
-	struct signed_request r;
+	struct signed_request r = { .authorization = "" };
 	struct err e = ERR_INIT;
 	size_t i;
 
