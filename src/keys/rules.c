@@ -560,6 +560,23 @@ static bool host_fits(const struct rule *r, const char *host)
 	return n > m + 1 && host[n - m - 1] == '.' && strcmp(host + n - m, r->host) == 0;
 }
 
+/* What some servers take for the method or the path: a rule would judge something else than what is done. Return: why it is refused, or NULL. */
+static const char *overridden(const struct head *h)
+{
+	static const char *const names[] = { "x-http-method-override", "x-http-method",
+					     "x-method-override", "x-original-url",
+					     "x-rewrite-url" };
+	size_t i, k;
+
+	for (i = 0; i < h->n; i++) {
+		for (k = 0; k < ARRAY_SIZE(names); k++) {
+			if (http_is(h->fields[i].name, names[k]))
+				return "a field that names another method or path";
+		}
+	}
+	return NULL;
+}
+
 /* Return: why it can't be prepared, or NULL. */
 static const char *prepare(struct view *v, const struct rules *rules, const char *host,
 			   struct rules_verdict *ret, char *path)
@@ -568,16 +585,19 @@ static const char *prepare(struct view *v, const struct rules *rules, const char
 	struct http_slice target = v->h->target;
 	const char *question = memchr(target.p, '?', target.len);
 	const struct rule *r;
-	bool query = false;
+	bool query = false, entries = false;
 	struct err e = ERR_INIT;
 	ssize_t n;
 
 	for (r = rules->first; r; r = r->next) {
 		if (!host_fits(r, host))
 			continue;
+		entries |= r->entries != NULL;
 		ret->path |= r->path;
 		query |= r->query;
 	}
+	if (entries && overridden(v->h))
+		return overridden(v->h);
 	v->path = target;
 	v->path.len = question ? (size_t)(question - target.p) : target.len;
 	if (target.len == 1 && *target.p == '*')
