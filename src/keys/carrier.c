@@ -222,15 +222,20 @@ bool carrier_body(const char *name)
 	return one_of(http_slice(name), body, ARRAY_SIZE(body));
 }
 
-bool carrier_cookie_harmless(struct http_slice value)
+bool carrier_cookie_harmless(struct http_slice value, const char *sentinel)
 {
 	while (value.len > 0) {
-		const char *stop = memchr(value.p, ';', value.len), *equals;
-		struct http_slice one = { value.p, stop ? (size_t)(stop - value.p) : value.len };
+		struct http_slice one = { value.p, 0 };
+		const char *equals;
 		size_t i;
 
-		value.p += one.len + (stop != NULL);
-		value.len -= one.len + (stop != NULL);
+		/* some servers divide at commas, too */
+		while (one.len < value.len && one.p[one.len] != ';' && one.p[one.len] != ',')
+			one.len++;
+		value.p += one.len + (one.len < value.len);
+		value.len -= one.len + (one.len < value.len);
+		if (sentinel && memmem(one.p, one.len, sentinel, strlen(sentinel)))
+			continue;
 		for (; one.len > 0 && *one.p == ' '; one.len--)
 			one.p++;
 		equals = one.len ? memchr(one.p, '=', one.len) : NULL;

@@ -33,8 +33,8 @@ bool carrier_query(const struct inject_secret *s, const char *name);
 /** carrier_body() - the same of a field of a body for an endpoint that gives tokens (lower case). */
 bool carrier_body(const char *name);
 
-/** carrier_cookie() - whether all cookies are of load balancers, which authenticate nobody. */
-bool carrier_cookie_harmless(struct http_slice value);
+/** carrier_cookie_harmless() - whether all cookies are of load balancers, which authenticate nobody; @sentinel: or hold that; or NULL. */
+bool carrier_cookie_harmless(struct http_slice value, const char *sentinel);
 
 /** carrier_protocol() - whether an element of Sec-WebSocket-Protocol could be a key. */
 bool carrier_protocol(const struct inject_secret *s, struct http_slice item, bool behind_bearer);

@@ -325,6 +325,14 @@ static int judge_field(struct inject *i, const struct inject_secret *s, struct h
 
 	if (http_is(name, "sec-websocket-protocol"))
 		return judge_protocols(i, s, value, e);
+	/* beside a crumb that holds the sentinel no other may authenticate */
+	if (http_is(name, "cookie") && s->secret.carrier == SECRET_ANYWHERE &&
+	    memmem(value->p, value->len, s->sentinel.value, strlen(s->sentinel.value)) &&
+	    !carrier_cookie_harmless(*value, s->sentinel.value)) {
+		r = inject_refuse(i, e, "header cookie");
+		if (r < 0)
+			return r;
+	}
 	r = s->secret.carrier == SECRET_ANYWHERE ? anywhere(i, s, value, e) :
 						   try_ways(i, s, name, value, e);
 	if (r > 0) {
@@ -332,7 +340,7 @@ static int judge_field(struct inject *i, const struct inject_secret *s, struct h
 		return r < 0 ? r : 1;
 	}
 	if (r == 0 && http_is(name, "cookie"))
-		*carrier = *carrier || !carrier_cookie_harmless(*value);
+		*carrier = *carrier || !carrier_cookie_harmless(*value, NULL);
 	else if (r == 0 && carrier_header(s, name))
 		*carrier = *carrier || !is_aws(s, name, *value); /* inject-aws.c looks at it */
 	return r;
