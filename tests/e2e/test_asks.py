@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users of other sandboxes ask for and complain about, where it concerns files: each complaint, and the tests that answer it, by name."""
+import contextlib
 import os
 import pathlib
 import re
@@ -139,10 +140,10 @@ for p in sys.argv[1:]:
 
 def test_links_of_a_copy_lead_no_apply_out(run, bailey, user, ws, outside, monkeypatch):
     """A link that the command made in its copy, then a file through it: what is applied is the link, and nothing is written where it leads to."""
-    from overlays import holds_layers, state_dir
+    from overlays import tidy_state
 
     user.write(outside / "victim", "host\n")
-    with holds_layers(user, state_dir(user)):
+    with contextlib.contextmanager(tidy_state)(user, monkeypatch):
         r = run(f"ln -s {outside} out; ln -s {outside}/victim v; (echo evil > v) 2>/dev/null; (echo evil > out/new) 2>/dev/null; mkdir d; echo x > d/f; true", "--workspace", f"{ws}:overlay")
         assert r.rc == 0, r
         user.symlink(outside, ws / "d")  # the host's, since then, in the place of a directory that comes

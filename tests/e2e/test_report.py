@@ -519,7 +519,7 @@ def test_json_report(run, user, outside, ws):
     d = by_path[f"{outside}/g"]
     assert run(f"echo x > {outside}/g", d["option"], d["grant"]).rc == 0 and (outside / "g").exists()
     r = run("true", "--audit", outside / "log", "--report-json")
-    assert json.loads(r.err)["audit"]["looks"] > 0 and json.loads(r.err)["denied"] == []
+    assert json.loads(r.said)["audit"]["looks"] > 0 and json.loads(r.said)["denied"] == []
 
 
 def test_json_without_a_report(run, ws):

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -332,12 +333,12 @@ def test_words_of_socks(srt):
 SSH = "ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout=5 -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no"
 
 
-def test_ssh_is_told_why(srt):
+def test_ssh_is_told_why(srt, net):
     reason = "pushes by SSH are blocked; use https://one.test"
     network: dict[str, Any] = {"allowedDomains": ["one.test"], "deniedDomains": ["one.test:22", "two.test"], "deniedDomainReasons": {"one.test:22": reason}}
     p = srt(network, f"{SSH} git@one.test")
     assert p.returncode == 255 and "Received disconnect from" in p.stderr and reason in p.stderr, p
-    socks = f"{PYTHON} {PROJECT / 'tests/e2e/through_socks.py'} %h %p"
+    socks = f"{PYTHON} {readable(net, 'through_socks.py')} %h %p"
     p = srt(network, f"{SSH} -o 'ProxyCommand={socks}' git@one.test")
     assert p.returncode == 255 and reason in p.stderr, p
     p = srt(network, f"{SSH} -o 'ProxyCommand={socks} user word' git@one.test")
@@ -355,6 +356,11 @@ def test_native_runs_have_their_own_words(net):
 # --- other proxies ---
 
 
+def readable(net, name):
+    """A script of this directory where every user can read it: the project may lie in a directory that is closed."""
+    return shutil.copy(PROJECT / "tests/e2e" / name, net.internet.dir / name)
+
+
 class Forward:
     """A proxy of another program (forward.py) on the machine that bailey runs on."""
 
@@ -363,7 +369,7 @@ class Forward:
         enter = net.enter if owner is None else net.internet.enter(owner)
         self.path.touch(0o666)
         self.path.chmod(0o666)
-        self.p: Any = subprocess.Popen([*enter, PYTHON, PROJECT / "tests/e2e/forward.py", kind, str(where), self.path, *refuse], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.p: Any = subprocess.Popen([*enter, PYTHON, readable(net, "forward.py"), kind, str(where), self.path, *refuse], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         assert self.p.stdout.readline() == b"ready\n"
 
     def __enter__(self):
