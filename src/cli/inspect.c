@@ -100,7 +100,7 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 	return 0;
 }
 
-static void names(const struct sandbox *s, struct json *j, const char *key, const char *option)
+void inspect_names(const struct sandbox *s, struct json *j, const char *key, const char *option)
 {
 	const struct opt_list *l = &s->options->secrets;
 	size_t i;
@@ -129,9 +129,9 @@ void inspect_explain(const struct sandbox *s, struct json *j)
 		json_close(j, '}');
 	}
 	json_close(j, ']');
-	names(s, j, "secrets", "secret");
-	names(s, j, "own_credentials", "allow-own-credentials");
-	names(s, j, "ssh_keys", "ssh-key");
+	inspect_names(s, j, "secrets", "secret");
+	inspect_names(s, j, "own_credentials", "allow-own-credentials");
+	inspect_names(s, j, "ssh_keys", "ssh-key");
 }
 
 void inspect_explain_text(const struct sandbox *s, struct buf *b)

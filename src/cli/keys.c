@@ -74,19 +74,6 @@ static int spawn(struct keys_run *k, struct err *e)
 
 /* --- the first line --- */
 
-static void names(const struct sandbox *s, struct json *j, const char *key, const char *option)
-{
-	const struct opt_list *l = &s->options->secrets;
-	size_t i;
-
-	json_open(j, key, '[');
-	for (i = 0; i < l->n; i++) {
-		if (strcmp(l->v[i].opt->name, option) == 0)
-			json_str(j, NULL, l->v[i].value);
-	}
-	json_close(j, ']');
-}
-
 static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 {
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
@@ -107,14 +94,14 @@ static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 	json_int(&j, "version", KEYS_VERSION);
 	json_str(&j, "id", id);
 	json_str(&j, "store", s->n_secrets > 0 ? store : NULL);
-	names(s, &j, "secrets", "secret");
-	names(s, &j, "own", "allow-own-credentials");
+	inspect_names(s, &j, "secrets", "secret");
+	inspect_names(s, &j, "own", "allow-own-credentials");
 	json_open(&j, "inspect", '[');
 	for (i = 0; i < s->n_inspect; i++)
 		json_raw(&j, NULL, s->inspect[i]);
 	json_close(&j, ']');
 	if (access(java_store, F_OK) == 0)
-		json_bool(&j, "trust", true);
+		json_bool(&j, "java", true);
 	if (geteuid() == 0) {
 		json_int(&j, "uid", egress_uid(s));
 		json_int(&j, "gid", egress_gid(s));

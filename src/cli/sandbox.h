@@ -53,6 +53,9 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e);
 void inspect_explain(const struct sandbox *s, struct json *j);
 void inspect_explain_text(const struct sandbox *s, struct buf *b);
 
+/** inspect_names() - append a member @key: the values of the option @option about secrets. */
+void inspect_names(const struct sandbox *s, struct json *j, const char *key, const char *option);
+
 /** inspect_add_secret() - inspect @host, too, to which a secret is bound; --bypass of it does not count. */
 int inspect_add_secret(struct sandbox *s, const char *host, struct err *e);
 

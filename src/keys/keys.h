@@ -5,9 +5,9 @@
  *
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
- * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "trust":true, "uid":N and "gid":N (of root's: what to become); and gets
+ * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
- * with "trust" also "bundle":[PEM…] (all roots and the CA) and "java":[TEXT…] (the same as a PKCS#12 store, base64 in pieces, password "changeit"). Later
+ * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
  * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. When the
  * supervisor's end closes, bailey-keys ends.
  */

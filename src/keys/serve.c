@@ -551,7 +551,7 @@ static int take_number(const struct json_node *root, const char *key, long *ret,
 static int check_keys(const struct json_node *root, struct err *e)
 {
 	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
-					     "own",     "roots", "uid",   "gid",     "trust" };
+					     "own",     "roots", "uid",   "gid",     "java" };
 	const struct json_node *n;
 	size_t i;
 
@@ -655,7 +655,7 @@ static const char *wait_for_line(struct keys *k, size_t *ret_n)
 	return line;
 }
 
-static int hello(const struct keys *k, bool trust, struct buf *b, struct err *e)
+static int hello(const struct keys *k, bool java, struct buf *b, struct err *e)
 {
 	struct buf pem = BUF_INIT(8192);
 	struct json j = { .out = b };
@@ -679,10 +679,7 @@ static int hello(const struct keys *k, bool trust, struct buf *b, struct err *e)
 			json_str(&j, NULL, set->v[i].hosts.v[m]);
 	}
 	json_close(&j, ']');
-	if (r == 0 && trust)
-		r = trust_bundle(&j, "bundle", SSL_CTX_get_cert_store(k->to_server),
-				 ca_certificate(k->ca));
-	if (r == 0 && trust)
+	if (r == 0 && java)
 		r = trust_java(&j, "java", SSL_CTX_get_cert_store(k->to_server),
 			       ca_certificate(k->ca));
 	json_close(&j, '}');
@@ -693,7 +690,7 @@ static int hello(const struct keys *k, bool trust, struct buf *b, struct err *e)
 
 static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 {
-	const struct json_node *root = NULL, *trust;
+	const struct json_node *root = NULL, *java;
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
 	long ids[2] = { -1, -1 };
 	int r = json_read("control", line, n, &k->arena[0], &root, e);
@@ -710,8 +707,8 @@ static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 	    keys_watch(k, &k->gateway) < 0 || (k->helper.fd >= 0 && keys_watch(k, &k->helper) < 0))
 		return err_set(e, ERR_SYSTEM, -ENOMEM,
 			       "keys: no memory, or its channels are missing");
-	trust = member(root, "trust");
-	r = hello(k, trust && trust->value, &b, e);
+	java = member(root, "java");
+	r = hello(k, java && java->value, &b, e);
 	if (r == 0)
 		r = confine_keys((uid_t)ids[0], (gid_t)ids[1], e);
 	if (r == 0)

@@ -12,7 +12,7 @@
 #define JAVA_TRUSTED "2.16.840.1.113894.746875.1.1"
 #define ANY_USAGE "2.5.29.37.0"
 
-/* The @i-th of what is trusted, @ca behind the others; NULL: there are no more. Objects that are no certificates are passed over by the caller. */
+/* The @i-th of what is trusted, @ca behind the others; NULL with *ret_end: there are no more. Objects that are no certificates are NULL, too. */
 static X509 *nth(const X509_STORE *roots, int i, X509 *ca, bool *ret_end)
 {
 	STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(roots);
@@ -20,36 +20,6 @@ static X509 *nth(const X509_STORE *roots, int i, X509 *ca, bool *ret_end)
 
 	*ret_end = i > n;
 	return i < n ? X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i)) : i == n ? ca : NULL;
-}
-
-int trust_bundle(struct json *j, const char *key, X509_STORE *roots, X509 *ca)
-{
-	bool end = false;
-	long n = 1;
-	int i;
-
-	json_open(j, key, '[');
-	for (i = 0; n > 0; i++) {
-		X509 *x = nth(roots, i, ca, &end);
-		struct buf text = BUF_INIT(TRUST_PIECE);
-		BIO *bio = x ? BIO_new(BIO_s_mem()) : NULL;
-		char *p = NULL;
-
-		if (end)
-			break;
-		if (!x)
-			continue;
-		n = bio && PEM_write_bio_X509(bio, x) ? BIO_get_mem_data(bio, &p) : 0;
-		if (n > 0)
-			buf_add(&text, p, (size_t)n);
-		n = text.failed ? 0 : n;
-		if (n > 0)
-			json_str(j, NULL, text.data);
-		buf_done(&text);
-		BIO_free(bio);
-	}
-	json_close(j, ']');
-	return n > 0 && !j->out->failed ? 0 : -ENOMEM;
 }
 
 /* Say what Java wants to hear about @bag. */

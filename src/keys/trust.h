@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What programs in the sandbox are to trust: the host's roots, those that were added, and the sandbox's authority, in the two forms that programs read. */
+/* What Java in the sandbox is to trust: the host's roots, those that were added, and the sandbox's authority. For other programs the launcher puts the authority behind the host's file. */
 #ifndef BAILEY_KEYS_TRUST_H
 #define BAILEY_KEYS_TRUST_H
 
@@ -11,10 +11,7 @@
 #define TRUST_PASSWORD \
 	"changeit" /* of the store for Java, whose own has it, too; it protects nothing, since nothing in it is secret */
 
-/** trust_bundle() - append a member @key: a list of certificates as text (PEM), @ca last. Return: 0 or -ENOMEM. */
-int trust_bundle(struct json *j, const char *key, X509_STORE *roots, X509 *ca);
-
-/** trust_java() - append a member @key: a list of pieces of a PKCS#12 store in base64, whose password is TRUST_PASSWORD. Return: as above. */
+/** trust_java() - append a member @key: a list of pieces of a PKCS#12 store in base64, whose password is TRUST_PASSWORD. Return: 0 or -ENOMEM. */
 int trust_java(struct json *j, const char *key, X509_STORE *roots, X509 *ca);
 
 #endif

@@ -9,23 +9,13 @@ import urllib.parse
 
 import pytest
 
-from conftest import PYTHON, skip, wait_for
-from test_gateway_clients import BOTH, Servers, need
-from test_inspect import Inside
+from conftest import PYTHON, wait_for
+from test_gateway_clients import BOTH
+from test_inspect import Inside, internet  # noqa: F401 (a fixture)
 
 VALUE = "k3y-Of/The+Owner=7d1f0a"
 RUN = ["--allow-host", "web.test", "--secret", "own"]
 ECHO = "https://web.test/echo"
-
-
-@pytest.fixture(scope="module")
-def internet():
-    if os.geteuid() != 0:
-        skip("servers in namespaces of their own need root")
-    need("nginx", "dnsmasq", "git", "openssl")
-    servers = Servers()
-    yield servers
-    servers.end()
 
 
 @pytest.fixture
