@@ -71,6 +71,7 @@ static void check(pid_t pid, const struct jail_limits *limits, bool cgroup)
 static void end(pid_t pid)
 {
 	(void)kill(-pid, SIGKILL);
+	(void)kill(pid, SIGKILL); /* it may have no group of its own yet, and no children then */
 	(void)waitpid(pid, NULL, 0);
 }
 
@@ -143,8 +144,7 @@ TEST(cgroup)
 	}
 	pid = begin();
 	/* children follow when they are forked after that */
-	(void)kill(-pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
+	end(pid);
 	pid = fork();
 	if (pid == 0) {
 		(void)setpgid(0, 0);
