@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. One process per user looks after all of that user's runs, because the kernel gives a user few inotify instances. A run
- * that has lasted some milliseconds connects, and hands over its state directory and its id: the journal says the rest. The watcher sweeps it once,
+ * Theory of operation. One process per user and mount namespace (watch-place.c) looks after all of that user's runs there, because the kernel
+ * gives a user few inotify instances. A run that has lasted some milliseconds connects, and hands over its state directory and its id: the journal says the rest. The watcher sweeps it once,
  * then whenever a name of the table has come into one of its directories. A connection that ends is the end of the run: its bailey has swept it,
  * or was killed; then the journal is still there, and the watcher sweeps in its place. Without runs the watcher ends by itself.
  *
@@ -16,7 +16,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,10 +27,10 @@
 #include <unistd.h>
 
 #include "late.h"
+#include "watch-place.h"
 
-#define VERSION 3
-#define SOCKET_NAME "watch-3" /* with the version: two baileys of one user may differ */
-#define LINGER_MS 3000        /* without runs */
+#define VERSION 3      /* is in the name of the socket, too */
+#define LINGER_MS 3000 /* without runs */
 #define REST \
 	10 /* between two sweeps, times what the last one took: a flood of names costs a tenth of a CPU */
 
@@ -409,84 +408,25 @@ static void loop(struct watcher *w)
 	}
 }
 
-/* A directory of the user's own for sockets. Return: fd or negative errno. */
-static int open_runtime(int state)
-{
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-	struct stat st;
-	int fd = -ENOENT;
-
-	/* only one that is what the word means: the user's, and nobody else's */
-	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH &&
-	    stat(dir, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
-		char path[LIMIT_PATH];
-
-		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
-		if (mkdir(path, 0700) == 0 || errno == EEXIST)
-			fd = store_open(path, NULL, false);
-	}
-	if (fd >= 0)
-		return fd;
-	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* By the descriptor: a path may be longer than an address. */
-static socklen_t address(int dir, struct sockaddr_un *a)
-{
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	(void)snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/" SOCKET_NAME, dir);
-	return sizeof(*a);
-}
-
-/*
- * The name that the kernel tells of the socket: who starts in a large workspace on this file system must be able to say where it is, or
- * searches all of it (jail/sockets.c). So it is the directory's own path, where that is short enough.
- */
-static socklen_t own_address(int dir, struct sockaddr_un *a)
-{
-	char link[32], path[sizeof(a->sun_path) - sizeof(SOCKET_NAME)];
-	struct stat named, is;
-	ssize_t n;
-
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-	n = readlink(link, path, sizeof(path));
-	if (n <= 0 || n == sizeof(path))
-		return address(dir, a);
-	path[n] = '\0';
-	if (lstat(path, &named) < 0 || fstat(dir, &is) < 0 || named.st_dev != is.st_dev ||
-	    named.st_ino != is.st_ino)
-		return address(dir, a);
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	(void)snprintf(a->sun_path, sizeof(a->sun_path), "%s/" SOCKET_NAME, path);
-	return sizeof(*a);
-}
-
 int guard_watch_main(int runtime)
 {
 	struct watcher w = { .listener = -1, .lock = -1, .trees = { .fd = -1 } };
-	struct sockaddr_un a;
-	socklen_t len = own_address(runtime, &a);
 	size_t i;
+	int r;
 
-	/* one of them: who comes second goes */
-	w.lock = openat(runtime, SOCKET_NAME ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			0600);
-	if (w.lock < 0 || flock(w.lock, LOCK_EX | LOCK_NB) < 0)
-		return 0;
+	w.trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (w.trees.fd < 0)
+		return 125;
+	r = watch_place_take(runtime, &w.listener, &w.lock);
+	if (r < 0) {
+		cleanup_close(&w.trees.fd);
+		return r == -EALREADY ? 0 : 125; /* who comes second goes */
+	}
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
-	w.trees.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	w.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	(void)unlinkat(runtime, SOCKET_NAME, 0); /* ours, of one that was killed */
-	if (w.trees.fd < 0 || w.listener < 0 || bind(w.listener, (struct sockaddr *)&a, len) < 0 ||
-	    listen(w.listener, 64) < 0)
-		return 125;
 	loop(&w);
 	/* nobody connects to a name that has gone; who did just now tries again */
-	(void)unlinkat(runtime, SOCKET_NAME, 0);
+	watch_place_leave(runtime);
 	for (i = 0; i < w.n; i++)
 		run_free(w.runs[i]);
 	trees_done(&w.trees);
@@ -571,13 +511,16 @@ int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM])
 
 	if (g->journal < 0)
 		return -ENOENT;
-	runtime = open_runtime(g->state);
+	runtime = watch_place_open(g->state);
 	if (runtime < 0)
 		return runtime;
+	r = watch_place_address(runtime, &a);
+	if (r < 0)
+		return r;
 	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return -errno;
-	if (connect(sock, (struct sockaddr *)&a, address(runtime, &a)) < 0) {
+	if (connect(sock, (struct sockaddr *)&a, (socklen_t)r) < 0) {
 		if (errno != ENOENT && errno != ECONNREFUSED)
 			return -errno;
 		spawn(runtime);

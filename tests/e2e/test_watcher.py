@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watcher loses events: the run is frozen, looked at, thawed. The watcher is killed: another one takes its place (docs/adr/0017)."""
+import contextlib
 import json
 import os
 import select
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import BAILEY, PYTHON, kill, wait_for
 
-SOCKET = "watch-3"
+SOCKET = f"watch-3-{os.stat('/proc/self/ns/mnt').st_ino:x}-{os.stat('/').st_ino:x}"
 
 
 class Place:
@@ -56,8 +57,11 @@ def state_of(pid):
 
 
 def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(c) for c in f.read().split()]
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(c) for c in f.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it has ended meanwhile
 
 
 def inside(proc):
@@ -116,7 +120,7 @@ def test_lost_events(place):
         os.kill(watcher, signal.SIGCONT)
         assert proc.stdout.readline() in (b"child continued\n", b"child continued stopped\n")
         assert wait_for(lambda: not (place.ws / ".envrc").exists())
-        assert sorted(state_of(p) for p in inside(proc)).count("T") == 1, "what was stopped before stays so"
+        assert states(proc).count("T") == 1, "what was stopped before stays so"
         proc.stdin.write(b"\n")
         proc.stdin.flush()
         assert proc.stdout.readline() == b"written\n"
@@ -152,6 +156,15 @@ def accept(s):
 SLEEPERS = "sleep 100 & sleep 100 & sh -c 'sleep 100; true' & (sleep 0.01; exec sleep 100) & sleep 0.1; kill -STOP $!; echo up; while :; do sleep 0.01; done"
 
 
+def states(proc):
+    """Of those that live while it is asked."""
+    found = []
+    for p in inside(proc):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.append(state_of(p))
+    return found
+
+
 def all_stopped(proc):
     try:
         return all(state_of(p) in "TZ" for p in inside(proc))
@@ -168,7 +181,7 @@ def test_freeze(place, how):
         assert proc.stdout.readline() == b"up\n"
         c = accept(s)
         time.sleep(0.2)
-        before = [state_of(p) for p in inside(proc)]
+        before = states(proc)
         assert before.count("T") == 1 and len(before) >= 6, before
         c.send(b"F")
         assert c.recv(1) == b"f"
@@ -183,7 +196,7 @@ def test_freeze(place, how):
             c = accept(s)  # and another one is asked for
         assert wait_for(lambda: not all_stopped(proc), 2 if how != "forgotten" else 8)
         time.sleep(0.2)
-        assert sum(state_of(p) == "T" for p in inside(proc)) == 1, "the one that was stopped before"
+        assert states(proc).count("T") == 1, "the one that was stopped before"
         if how == "thaw":
             c.send(b"F")
             assert c.recv(1) == b"f" and all_stopped(proc), "again"
@@ -328,3 +341,49 @@ def test_a_watcher_that_never_lives(place):
     finally:
         kill(proc)
         s.close()
+
+
+def test_a_run_in_another_mount_namespace(place):
+    """Paths mean something else there, and a name can't be moved between two mounts of one file system: it has a watcher of its own."""
+    first = place.start(["sh", "-c", "echo up; read x"])
+    other = None
+    ws = place.user.mkdir(place.base / "other")
+    try:
+        assert first.stdout.readline() == b"up\n" and wait_for(place.watchers)
+        ours = set(place.watchers())
+        other = place.start(["sh", "-c", "echo up; read x; echo made > .envrc; read x"],
+                            prefix=["unshare", *([] if place.user.is_root else ["-Ur"]), "-m", "env", "-C", ws])
+        assert other.stdout.readline() == b"up\n", other.stderr.read()
+        assert wait_for(lambda: len(list(place.runtime.glob("watch-*.lock"))) == 2), list(place.runtime.iterdir())
+        time.sleep(0.2)
+        other.stdin.write(b"\n")
+        other.stdin.flush()
+        assert wait_for(lambda: place.moved() == {f"{ws}/.envrc"}), "moved while the run lives"
+        assert other.poll() is None and not (ws / ".envrc").exists() and ours <= set(place.watchers()) == ours
+        _, err = other.communicate(b"\n", timeout=10)
+        assert other.returncode == 0 and b".envrc" in err, err
+        assert wait_for(lambda: len(list(place.runtime.glob("watch-*.lock"))) == 1), "it ends by itself, and leaves no name"
+    finally:
+        kill(first)
+        if other:
+            kill(other)
+
+
+def test_what_killed_watchers_leave(place):
+    """Names of namespaces that have ended are removed by the next watcher; one that lives keeps its own."""
+    other = place.start(["sh", "-c", "echo up; read x"], prefix=["unshare", *([] if place.user.is_root else ["-Ur"]), "-m"])
+    first = None
+    try:
+        assert other.stdout.readline() == b"up\n" and wait_for(lambda: list(place.runtime.glob("watch-*.lock")))
+        (lock,) = place.runtime.glob("watch-*.lock")
+        place.user.write(place.runtime / "watch-3-1-2.lock", "")
+        place.user.write(place.runtime / "watch-3-1-2", "")
+        place.user.write(place.runtime / "beside", "")
+        first = place.start(["sh", "-c", "echo up; read x"])
+        assert first.stdout.readline() == b"up\n"
+        assert wait_for(lambda: not (place.runtime / "watch-3-1-2").exists() and not (place.runtime / "watch-3-1-2.lock").exists())
+        assert lock.exists() and (place.runtime / "beside").exists() and wait_for((place.runtime / SOCKET).exists)
+    finally:
+        kill(other)
+        if first:
+            kill(first)
