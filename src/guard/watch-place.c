@@ -21,10 +21,10 @@
 
 #define PREFIX "watch-3-" /* the version: two baileys of one user may differ */
 #define LOCK_SUFFIX ".lock"
-#define NAME_MAX_LEN (sizeof(PREFIX) + 2 * 16 + 1 + sizeof(LOCK_SUFFIX))
+#define NAME_SIZE 56 /* PREFIX, two numbers of 16 digits, LOCK_SUFFIX */
 
 struct names {
-	char sock[NAME_MAX_LEN], lock[NAME_MAX_LEN];
+	char sock[NAME_SIZE], lock[NAME_SIZE];
 };
 
 static int names_of_here(struct names *n)
