@@ -14,6 +14,7 @@ Names (in /etc/hosts of the namespace) and what serves them; everything that arr
     meta.test     169.254.169.254   HTTP on 80
     own.test      198.51.100.1      HTTP on 80, of the host that runs bailey
     own2.test     198.51.100.3      the same, a second address
+    registry.npmjs.org, npmjs.org   192.0.2.13   HTTP on 80
 """
 import ctypes
 import http.server
@@ -42,6 +43,7 @@ HOSTS = """127.0.0.1 localhost
 169.254.169.254 meta.test
 198.51.100.1 own.test
 198.51.100.3 own2.test
+192.0.2.13 registry.npmjs.org npmjs.org
 """
 
 
@@ -186,7 +188,7 @@ def echo_udp(address, port):
 NEAR = ["link set lo up", "link set near up", "addr add 198.51.100.1/24 dev near", "addr add 198.51.100.3/24 dev near", "addr add fd11::1/64 dev near nodad",
         "route add default via 198.51.100.2", "-6 route add default via fd11::2"]
 FAR = ["link set lo up", "link set far up", "addr add 198.51.100.2/24 dev far", "addr add fd11::2/64 dev far nodad",
-       *(f"addr add {a}/32 dev lo" for a in ("192.0.2.10", "192.0.2.11", "192.0.2.12", "10.1.2.3", "169.254.169.254")),
+       *(f"addr add {a}/32 dev lo" for a in ("192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.13", "10.1.2.3", "169.254.169.254")),
        *(f"addr add {a}/128 dev lo nodad" for a in ("2001:db8::10", "2001:db8::20"))]
 
 
@@ -197,7 +199,7 @@ def ip(lines):
 
 def serve():
     """Where the servers are: another host, as addresses of one's own are something else."""
-    for address, port in (("192.0.2.10", 80), ("192.0.2.10", 8080), ("192.0.2.11", 80), ("192.0.2.12", 80), ("10.1.2.3", 80), ("169.254.169.254", 80)):
+    for address, port in (("192.0.2.10", 80), ("192.0.2.10", 8080), ("192.0.2.11", 80), ("192.0.2.12", 80), ("192.0.2.13", 80), ("10.1.2.3", 80), ("169.254.169.254", 80)):
         spawn(Server((address, port), Handler).serve_forever)
     for address in ("2001:db8::10", "2001:db8::20"):
         spawn(Server6((address, 80), Handler).serve_forever)

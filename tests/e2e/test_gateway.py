@@ -253,6 +253,28 @@ def test_everything_public_is_open_with_network_allow(net):
     assert r.rc == 6 and "--deny-host" in r.err, r.err
 
 
+# A preset, what answers, what is refused. The names of a registry, and of its vendor, lead to a server of ours.
+PRESETS = {
+    "closed": ([], ["registry.npmjs.org", "one.test", "private.test", "10.1.2.3", "169.254.169.254"]),
+    "balanced": (["registry.npmjs.org"], ["npmjs.org", "one.test", "192.0.2.13", "private.test", "169.254.169.254"]),
+    "open-minus-private": (["registry.npmjs.org", "npmjs.org", "one.test", "two.test", "192.0.2.11"], ["private.test", "loop.test", "meta.test", "10.1.2.3", "169.254.169.254", "own.test"]),
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets(net, preset):
+    answers, refused = PRESETS[preset]
+    fetch = f"for h in {' '.join(answers + refused)}; do curl -sf -m 8 -o /dev/null http://$h/ && echo yes || echo no; done"
+    for env in WAYS:
+        r = net([*env, "sh", "-c", fetch], "--preset", preset)
+        assert r.out.split() == ["yes"] * len(answers) + ["no"] * len(refused), r
+    if answers:
+        r = net([*CLEAN, *CURL, f"http://{answers[0]}/"], "--preset", preset, "--deny-host", answers[0])
+        assert r.rc != 0 and "--deny-host" in r.err, r
+    r = net([*CLEAN, *CURL, "http://one.test/"], "--preset", preset, "--allow-host", "one.test")
+    assert r.rc == 0, r
+
+
 def test_there_is_no_network_without_a_rule(net):
     r = net([*CLEAN, *CURL, "http://one.test/"])
     assert r.rc in (6, 7) and r.out == ""
