@@ -12,6 +12,7 @@ import pty
 import re
 import select
 import shlex
+import stat
 import subprocess
 
 import pytest
@@ -213,8 +214,34 @@ def test_a_try_that_hangs_is_unknown(user, ws, deny):
     assert r.secs < 15
 
 
+@pytest.fixture
+def tun():
+    """/dev/net/tun as udev makes it; where nothing but the kernel has made it, only root can open it."""
+    mode = stat.S_IMODE(os.stat("/dev/net/tun").st_mode)
+    if os.geteuid() == 0 and mode != 0o666:
+        os.chmod("/dev/net/tun", 0o666)
+    yield mode
+    if os.geteuid() == 0:
+        os.chmod("/dev/net/tun", mode)
+
+
+def test_a_tap_device_that_only_root_can_open(doctor, tun):
+    """The mend command is said, and flips the answer; tests run as root, who can."""
+    if os.geteuid() != 0:
+        skip("changes the mode of /dev/net/tun: root only")
+    os.chmod("/dev/net/tun", 0o600)
+    _, facts = doctor("net.tap")
+    mend = facts["net.tap"]["mend"].removeprefix("sudo ")
+    assert (facts["net.tap"]["state"], mend) == ("missing", "chmod 0666 /dev/net/tun"), facts["net.tap"]
+    subprocess.run(mend.split(), check=True)
+    _, facts = doctor("net.tap")
+    assert facts["net.tap"]["state"] == "ok", facts["net.tap"]
+
+
 @pytest.mark.parametrize("fact", sorted(FORCED))
-def test_forced_wrong(doctor, deny, fact):
+def test_forced_wrong(doctor, deny, fact, request):
+    if fact == "net.tap":
+        request.getfixturevalue("tun")
     rc, facts = doctor(fact, shim=[deny, FORCED[fact], "--"])
     f = facts[fact]
     assert f["state"] == "missing", f

@@ -121,10 +121,14 @@ def test_launcher(places, user, works):
     assert killed >= len(points) // 2  # a shorter run starts no watcher
 
 
+def sockets_of(place):
+    return [p for p in place.runtime.glob("watch-*") if p.suffix != ".lock"]
+
+
 def start_watcher(place, inject):
     """The watcher as bailey starts it, under strace."""
     proc = place.user.popen(["sh", "-c", 'exec 3<"$0"; exec "$@"', place.runtime, *place.strace(inject), BAILEY, "watch-runs", "3"], cwd="/", env=place.env)
-    assert wait_for(lambda: list(place.runtime.glob("watch*[0-9h]")) or proc.poll() is not None)
+    assert wait_for(lambda: sockets_of(place) or proc.poll() is not None)
     return proc
 
 
@@ -197,7 +201,7 @@ def run_late(place, inject):
     watcher = place.user.popen(["sh", "-c", 'exec 3<"$0"; exec "$@"', place.runtime, *argv, BAILEY, "watch-runs", "3"], cwd="/", env=place.env)
     proc = None
     try:
-        assert wait_for(lambda: list(place.runtime.glob("watch*[0-9h]")) or watcher.poll() is not None)
+        assert wait_for(lambda: sockets_of(place) or watcher.poll() is not None)
         proc = place.user.popen([BAILEY, "run", "--deny-read", "secret", "--hide", "secrets", "--", "sh", "-c", LATE], cwd=place.ws, env=place.env, stdin=-1, stdout=-1, stderr=-1)
         assert proc.stdout.readline() == b"up\n"
         time.sleep(0.1)
