@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "store.h"
-#include "util/cleanup.h"
 
 #define PREFIX "watch-3-" /* the version: two baileys of one user may differ */
 #define LOCK_SUFFIX ".lock"
