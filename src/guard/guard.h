@@ -123,6 +123,9 @@ int guard_hear(struct guard *g);
 /** guard_answer() - tell the watcher whether the run is frozen. */
 void guard_answer(const struct guard *g, bool frozen);
 
+/** guard_runtime() - the directory of the user's sockets, made if need be. @state: fd of the state directory. Return: fd or negative errno. */
+int guard_runtime(int state);
+
 /** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
 int guard_watch_main(int runtime);
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -62,6 +64,29 @@ int store_open(const char *state_dir, const char *name, bool make)
 	if (make && mkdirat(state, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	return open_ours(state, name);
+}
+
+int guard_runtime(int state)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
+	int fd = -ENOENT;
+
+	/* only one that is what the word means: the user's, and nobody else's */
+	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH &&
+	    stat(dir, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
+		char path[LIMIT_PATH];
+
+		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
+		if (mkdir(path, 0700) == 0 || errno == EEXIST)
+			fd = store_open(path, NULL, false);
+	}
+	if (fd >= 0)
+		return fd;
+	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int store_id(char out[GUARD_ID + 1])

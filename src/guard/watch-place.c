@@ -39,64 +39,12 @@ static int names_of_here(struct names *n)
 	return 0;
 }
 
-int watch_place_open(int state)
-{
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-	struct stat st;
-	int fd = -ENOENT;
-
-	/* only one that is what the word means: the user's, and nobody else's */
-	if (dir && dir[0] == '/' && strlen(dir) + sizeof("/bailey") < LIMIT_PATH &&
-	    stat(dir, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
-		char path[LIMIT_PATH];
-
-		(void)snprintf(path, sizeof(path), "%s/bailey", dir);
-		if (mkdir(path, 0700) == 0 || errno == EEXIST)
-			fd = store_open(path, NULL, false);
-	}
-	if (fd >= 0)
-		return fd;
-	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* By the descriptor: a path may be longer than an address. */
 int watch_place_address(int dir, struct sockaddr_un *a)
 {
 	struct names names;
 	int r = names_of_here(&names);
 
-	if (r < 0)
-		return r;
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	(void)snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s", dir, names.sock);
-	return sizeof(*a);
-}
-
-/*
- * The name that the kernel tells of the socket: who starts in a large workspace on this file system must be able to say where it is, or
- * searches all of it (jail/sockets.c). So it is the directory's own path, where that is short enough.
- */
-static int own_address(int dir, const struct names *names, struct sockaddr_un *a)
-{
-	char link[32], path[sizeof(a->sun_path)];
-	int len;
-	struct stat named, is;
-	ssize_t n;
-
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-	n = readlink(link, path, sizeof(path));
-	if (n <= 0 || n == sizeof(path))
-		return watch_place_address(dir, a);
-	path[n] = '\0';
-	if (lstat(path, &named) < 0 || fstat(dir, &is) < 0 || named.st_dev != is.st_dev ||
-	    named.st_ino != is.st_ino)
-		return watch_place_address(dir, a);
-	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	len = snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s", path, names->sock);
-	return len < (int)sizeof(a->sun_path) ? (int)sizeof(*a) : watch_place_address(dir, a);
+	return r < 0 ? r : (int)sock_address(dir, names.sock, a);
 }
 
 /* The lock file @name, locked, and the one that others will find. Return: fd; -EALREADY when somebody holds it; negative errno. */
@@ -165,6 +113,7 @@ int watch_place_take(int dir, int *ret_sock, int *ret_lock)
 	struct sockaddr_un a;
 	struct names names;
 	int r = names_of_here(&names);
+	socklen_t len;
 
 	if (r < 0)
 		return r;
@@ -172,12 +121,10 @@ int watch_place_take(int dir, int *ret_sock, int *ret_lock)
 	if (lock < 0)
 		return lock;
 	tidy(dir);
-	r = own_address(dir, &names, &a);
-	if (r < 0)
-		return r;
+	len = sock_own_address(dir, names.sock, &a);
 	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	(void)unlinkat(dir, names.sock, 0); /* ours, of one that was killed */
-	if (sock < 0 || bind(sock, (struct sockaddr *)&a, (socklen_t)r) < 0 || listen(sock, 64) < 0)
+	if (sock < 0 || bind(sock, (struct sockaddr *)&a, len) < 0 || listen(sock, 64) < 0)
 		return -errno;
 	*ret_sock = TAKE_FD(sock);
 	*ret_lock = TAKE_FD(lock);

@@ -6,9 +6,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/** watch_place_open() - the directory of the user's sockets, made if need be. @state: fd of the state directory. Return: fd or negative errno. */
-int watch_place_open(int state);
-
 /**
  * watch_place_address() - where the watcher of this mount namespace and root directory listens in @dir.
  * Return: its length, or negative errno.

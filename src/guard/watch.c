@@ -511,7 +511,7 @@ int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM])
 
 	if (g->journal < 0)
 		return -ENOENT;
-	runtime = watch_place_open(g->state);
+	runtime = guard_runtime(g->state);
 	if (runtime < 0)
 		return runtime;
 	r = watch_place_address(runtime, &a);

@@ -8,7 +8,8 @@
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  *  6. tree.h                       whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
- *  8. confine.h                    what a process gives up before it reads hostile bytes
+ *  8. sock.h                       addresses of unix sockets
+ *  9. confine.h                    what a process gives up before it reads hostile bytes
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -28,6 +29,7 @@
 #include "nft.h"
 #include "opt.h"
 #include "path.h"
+#include "sock.h"
 #include "sys.h"
 #include "text.h"
 #include "tree.h"

@@ -25,13 +25,15 @@ static const struct row {
 } rows[] = {
 	{ WIRE_READY, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 3 | 1u << 6 },
 	{ WIRE_FAILED, WIRE_FROM_INIT, 8 + WHERE + TEXT, 1u << 0 },
-	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1u << 1 },
+	{ WIRE_STARTED, WIRE_FROM_INIT, 4, 1u << 0 | 1u << 1 },
 	{ WIRE_STOPPED, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_ENDED, WIRE_FROM_INIT, 12, 1u << 0 },
 	{ WIRE_LISTENER, WIRE_FROM_INIT, 0, 1u << 1 | 1u << 2 },
 	{ WIRE_NETWORK, WIRE_FROM_INIT, 0, 1u << 4 },
 	{ WIRE_SIGNAL, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
 	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_SPAWN, WIRE_FROM_SUPERVISOR, 0, 1u << 1 | 1u << 4 },
+	{ WIRE_STOP, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
 
 static const struct row *find(unsigned int type)
@@ -114,6 +116,10 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_CONTINUE:
 		return m->session != WIRE_SANDBOX &&
 		       (m->cont.flags & ~WIRE_CONTINUE_FOREGROUND) == 0;
+	case WIRE_SPAWN:
+		return m->session != WIRE_SANDBOX;
+	case WIRE_STOP:
+		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
 	}
 	return false;
 }
@@ -147,8 +153,12 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_CONTINUE:
 		put(p, 4, m->cont.flags);
 		break;
+	case WIRE_STOP:
+		put(p, 4, m->stop.grace_ms);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
+	case WIRE_SPAWN:
 		break;
 	}
 }
@@ -182,8 +192,12 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_CONTINUE:
 		m->cont.flags = (uint32_t)get(p, 4);
 		break;
+	case WIRE_STOP:
+		m->stop.grace_ms = (uint32_t)get(p, 4);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
+	case WIRE_SPAWN:
 		break;
 	}
 }
@@ -274,6 +288,11 @@ int wire_order_step(enum wire_order *order, enum wire_type t)
 			return -EPROTO;
 		*order = t == WIRE_ENDED ? WIRE_OVER : WIRE_RUNNING;
 		return 0;
+	case WIRE_SERVING:
+		return t == WIRE_STARTED || t == WIRE_STOPPED || t == WIRE_ENDED ||
+				       t == WIRE_FAILED ?
+			       0 :
+			       -EPROTO;
 	case WIRE_OVER:
 		break;
 	}

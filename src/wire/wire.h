@@ -28,7 +28,7 @@ enum wire_type {
 		1, /* the sandbox is complete; with its user and mount namespace, then what the memory watchdog needs; or the first two; or none */
 	WIRE_FAILED = 2, /* nothing of the command was started, and nothing will be */
 	WIRE_STARTED =
-		3, /* the command runs, and has a terminal; with its master. Without one nothing is said: it would wake you for nothing */
+		3, /* the command runs; with the master of its terminal, if it has one. In a run nothing is said without one: it would wake you for nothing */
 	WIRE_STOPPED = 4, /* the command was stopped by a signal; said of those with a terminal */
 	WIRE_ENDED = 5,   /* the command has ended and nothing of it is left */
 	WIRE_LISTENER =
@@ -38,9 +38,14 @@ enum wire_type {
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
+	WIRE_SPAWN =
+		35, /* of a sandbox that stays: start one more command; with what it is (spawn.h), or that and its 0-2 */
+	WIRE_STOP = 36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
+
+#define WIRE_GRACE_MAX 600000u /* ms */
 
 #define WIRE_SIGNAL_GROUP 1u /* for the command's whole process group, as a terminal's are */
 
@@ -76,6 +81,9 @@ struct wire_msg {
 		struct {
 			uint32_t flags;
 		} cont;
+		struct {
+			uint32_t grace_ms; /* between SIGTERM and SIGKILL */
+		} stop;
 	};
 };
 
@@ -107,9 +115,20 @@ bool wire_fds_ok(enum wire_type t, size_t n);
  *	HEARD     READY → READY, FAILED → OVER
  *	READY     STARTED → RUNNING, FAILED → OVER, ENDED → OVER
  *	RUNNING   STOPPED → RUNNING, ENDED → OVER
+ *	SERVING   STARTED, STOPPED, ENDED, FAILED → SERVING: of sessions, which the supervisor knows by their numbers
  *	OVER      nothing
+ *
+ * The supervisor of a sandbox that stays puts SERVING in the place of READY.
  */
-enum wire_order { WIRE_BUILDING, WIRE_WIRED, WIRE_HEARD, WIRE_IS_READY, WIRE_RUNNING, WIRE_OVER };
+enum wire_order {
+	WIRE_BUILDING,
+	WIRE_WIRED,
+	WIRE_HEARD,
+	WIRE_IS_READY,
+	WIRE_RUNNING,
+	WIRE_SERVING,
+	WIRE_OVER
+};
 
 /** wire_order_step() - PID 1 says @t. Return: 0, or -EPROTO when it may not now; @order is unchanged then. */
 int wire_order_step(enum wire_order *order, enum wire_type t);
