@@ -44,6 +44,7 @@ extern const struct command commands[];
 /** command_find() - the verb of that name. Return: it, or NULL with @e, which names one that resembles it. */
 const struct command *command_find(const char *name, struct err *e);
 
+struct live;
 struct run;
 
 /* Rules of a front. All of it is borrowed while it is used. */
@@ -349,6 +350,7 @@ struct run {
 	struct egress *egress; /* the gateway's side of it, where there is a network; or NULL */
 	struct keys_run *keys; /* bailey-keys, or NULL */
 	struct ssh_run *ssh;   /* the agent of --ssh-key, or NULL */
+	struct live *live;     /* of a sandbox that stays, or NULL */
 	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;
@@ -437,6 +439,9 @@ int cli_print(const struct buf *b);
 int run_to_end(const struct sandbox_options *o, char *const *argv, const struct run_reader *reader,
 	       struct err *e);
 
+/** run_live() - run a sandbox that stays, until it is stopped. Return: 0, or negative errno with @e, when nothing has run. */
+int run_live(const struct sandbox_options *o, struct live *live, struct err *e);
+
 int run_main(char **argv);
 int learn_main(char **argv);
 int check_main(char **argv);
@@ -454,10 +459,20 @@ int srt_main(char **argv);
 int claude_main(char **argv);
 int network_main(char **argv);
 int secret_main(char **argv);
+int create_main(char **argv);
+int exec_main(char **argv);
+int start_main(char **argv);
+int stop_main(char **argv);
+int ls_main(char **argv);
+int inspect_main(char **argv);
+int rename_main(char **argv);
+int rm_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
-	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of;
+	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
+	create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
+	rm_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -7,11 +7,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "live.h"
 #include "srt.h"
 
 const struct command commands[] = {
 	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
 	  "run a command in a sandbox of its own", &run_words },
+	{ "create", create_main, "bailey create [OPTIONS] NAME [WORKSPACE...]",
+	  "make a sandbox that stays", &create_words },
+	{ "exec", exec_main, "bailey exec [OPTIONS] SANDBOX -- COMMAND [ARG...]",
+	  "run a command in a sandbox that stays", &exec_words },
+	{ "ls", ls_main, "bailey ls [OPTIONS]", "list the sandboxes that stay", &ls_words },
+	{ "inspect", inspect_main, "bailey inspect [OPTIONS] SANDBOX...", "print what a sandbox is",
+	  &inspect_words },
+	{ "start", start_main, "bailey start [OPTIONS] SANDBOX...", "start a sandbox that stays",
+	  &start_words },
+	{ "stop", stop_main, "bailey stop [OPTIONS] SANDBOX...", "end all that runs in a sandbox",
+	  &stop_words },
+	{ "rename", rename_main, "bailey rename [OPTIONS] SANDBOX NAME",
+	  "give a sandbox another name", &rename_words },
+	{ "rm", rm_main, "bailey rm [OPTIONS] SANDBOX...", "remove a sandbox", &rm_words },
 	{ "learn", learn_main, "bailey learn [OPTIONS] -- COMMAND [ARG...]",
 	  "run a command, and print the policy that it would need", &learn_words },
 	{ "diff", diff_main, "bailey diff [OPTIONS] [RUN]",
@@ -213,6 +228,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && !is_srt(argv) && strcmp(argv[1], GUARD_WATCH_WORD) == 0 &&
 	    strcmp(argv[2], "3") == 0)
 		return guard_watch_main(3);
+	if (argc == 2 && strcmp(argv[1], LIVE_WORD) == 0) /* nor this: named.c starts it */
+		return live_main();
 	r = open_streams(&e);
 	/* srt's words may name a file above 2 that must stay; it closes the others */
 	if (is_srt(argv) || (argc > 1 && strcmp(argv[1], "srt") == 0)) {

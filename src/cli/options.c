@@ -125,7 +125,8 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 		OPT_LIST(
 			"publish", &o->net, NULL, "[IP:]HOST:PORT",
 			"Let this machine connect to PORT of the sandbox",
-			"By HOST on 127.0.0.1, or on IP. HOST 0 is any free one, which is said. Short: -p."),
+			"By HOST on 127.0.0.1, or on IP. HOST 0 is any free one, which is said.",
+			OPT_LETTER('p')),
 		OPT_LIST("limit-bytes", &o->net, NULL, "RULE=SIZE",
 			 "End connections that RULE covers after SIZE bytes",
 			 "Of all of them together, both ways, as 100M. RULE is as for --deny-host.",

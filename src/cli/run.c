@@ -78,6 +78,7 @@ struct attempt {
 	bool files; /* regular files on 0-2 travel through pipes: a policy file allows nested sandboxes */
 	bool again;
 	struct run_reader reader;
+	struct live *live;
 };
 
 static int run(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
@@ -95,6 +96,7 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (r < 0)
 		return r;
 	run.reader = a->reader;
+	run.live = a->live;
 	s = supervise_sandbox(&run);
 	s->starts = true;
 	r = sandbox_identify(s, o, a->owner, e);
@@ -134,20 +136,34 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	return r;
 }
 
+static int try(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
+{
+	int r;
+
+	do {
+		*e = (struct err)ERR_INIT;
+		a->again = false;
+		r = run(o, argv, a, e);
+	} while (a->again);
+	return r;
+}
+
 int run_to_end(const struct sandbox_options *o, char *const *argv, const struct run_reader *reader,
 	       struct err *e)
 {
 	struct attempt attempt = { .files = false };
-	int r = 0;
 
 	if (reader)
 		attempt.reader = *reader;
-	do {
-		*e = (struct err)ERR_INIT;
-		attempt.again = false;
-		r = run(o, argv, &attempt, e);
-	} while (attempt.again);
-	return r;
+	return try(o, argv, &attempt, e);
+}
+
+int run_live(const struct sandbox_options *o, struct live *live, struct err *e)
+{
+	static char none[] = "";
+	char *const argv[] = { none, NULL };
+
+	return try(o, argv, &(struct attempt){ .live = live }, e);
 }
 
 /* The words could be meant either way, so nothing is guessed; but what is probably meant can be copied. Options may hold secrets. */

@@ -20,6 +20,7 @@
 #include "egress.h"
 #include "job.h"
 #include "keys.h"
+#include "live.h"
 #include "report.h"
 #include "ssh.h"
 #include "terminal.h"
@@ -50,6 +51,18 @@ static int enter(void *arg, int sock, int *ret_status, struct err *e)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
 	(void)setsid(); /* out of the launcher's process group, so that a signal to that comes once; can't fail in a new process */
 	return init_run(arg, sock, ret_status, e);
+}
+
+/* The same of a sandbox that stays. */
+static int enter_serving(void *arg, int sock, int *ret_status, struct err *e)
+{
+	const struct init_command *cmd = arg;
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
+	(void)setsid();                             /* can't fail in a new process */
+	return init_serve(cmd->envp, sock, ret_status, e);
 }
 
 static long now_ms(void)
@@ -124,6 +137,8 @@ static int on_signal(void *arg, short revents, struct err *e)
 		job_continued(run);
 	else if (sig == SIGTSTP)
 		job_stop(run);
+	else if (sig != SIGWINCH && run->live)
+		live_stop(run, 0);
 	else if (sig != SIGWINCH && run->ended)
 		return run->status; /* only output is left, and nobody wants to wait for that */
 	else if (sig != SIGWINCH)
@@ -183,6 +198,8 @@ static void on_ready(struct run *run, unsigned int lost)
 		run->late_at = now_ms() + LATE_MS;
 	else if (!run->guarded) /* whoever watches needs the namespaces */
 		jail_settle(&run->jail);
+	if (run->live)
+		live_ready(run);
 }
 
 /* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
@@ -218,8 +235,15 @@ static int on_report(void *arg, short revents, struct err *e)
 	if (r == 0) {
 		if (run->timed_out)
 			return 124;
+		if (run->live && live_stopping(run))
+			return 0;
 		return err_set(e, ERR_SYSTEM, -EPIPE,
 			       "the sandbox ended without a report (PID 1 was killed)");
+	}
+	if (run->jail.order == WIRE_SERVING && msg.session != WIRE_COMMAND &&
+	    msg.session != WIRE_SANDBOX) {
+		live_report(run, &msg, fd);
+		return -EAGAIN;
 	}
 	switch (msg.type) {
 	case WIRE_READY:
@@ -287,6 +311,8 @@ static int loop(struct run *run, struct err *e)
 			return 128 + SIGKILL;
 		if (run->late_at && !run->ended)
 			start_late(run, &wait);
+		if (run->live && live_step(run, &wait))
+			return 0;
 		watched_step(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
@@ -473,7 +499,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
 				       .held = run->record.begun ? run->record.lock : -1,
-				       .entry = enter,
+				       .entry = run->live ? enter_serving : enter,
 				       .arg = &sh->cmd };
 	say_identity(s);
 	protect_say_before(s, say_line);
@@ -506,7 +532,9 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 		run->dry_run = sh->spec.dry_run;
 		add_sources(run);
 		keys_supervise(run);
-		r = loop(run, e);
+		r = run->live ? live_add(run, e) : 0;
+		if (r == 0)
+			r = loop(run, e);
 		if (r >= 0)
 			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
 				;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * init: PID 1 of a sandbox. init_run() starts one command, does what the supervisor says, reaps, and returns when every process but
- * itself is dead. It runs without privileges, inside all walls.
+ * init: PID 1 of a sandbox. It runs without privileges, inside all walls.
+ *  1. init_run()     of a run: starts one command, does what the supervisor says, reaps, and returns when every process but itself is dead
+ *  2. init_serve()   of a sandbox that stays: starts a command whenever it is asked to, until it is told to stop
+ *  3. init_pack()    a command, on its way to that
  */
 #ifndef BAILEY_INIT_H
 #define BAILEY_INIT_H
@@ -24,6 +26,8 @@ struct init_command {
 	char *const *envp;
 	const char *path; /* PATH for the search of argv[0]; NULL: the default */
 	struct init_tty tty;
+	const char *cwd;    /* NULL: where PID 1 is */
+	const int *streams; /* what becomes 0-2, not close-on-exec there; NULL: those of PID 1 */
 };
 
 /**
@@ -34,5 +38,26 @@ struct init_command {
  * Return: 0; -ENOENT with ERR_NOTFOUND, other errno with ERR_NOEXEC when it can't be executed; negative errno with @e.
  */
 int init_run(const struct init_command *cmd, int sock, int *ret_status, struct err *e);
+
+/**
+ * init_serve() - run commands until the supervisor says stop, or is gone. Signals and session as for init_run().
+ * @envp: what a command's own variables are added to
+ * @sock: to the supervisor; borrowed
+ * Return: 0 when every other process is dead, with *@ret_status 0; negative errno with @e.
+ */
+int init_serve(char *const *envp, int sock, int *ret_status, struct err *e);
+
+/**
+ * init_pack() - what WIRE_SPAWN brings: @cmd (argv, envp: only what is added, tty, cwd), in a file of memory.
+ * Return: fd or negative errno with @e.
+ */
+int init_pack(const struct init_command *cmd, struct err *e);
+
+/**
+ * init_unpack() - the other way. @fd: read, not mapped: who sent it may still write
+ * @memory: free it; @ret points into it
+ * Return: 0; -EBADMSG, -E2BIG, -ENOMEM or another negative errno.
+ */
+int init_unpack(int fd, struct init_command *ret, void **memory);
 
 #endif

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,9 +78,28 @@ static void join_session(const struct init_command *cmd, int tty)
 		(void)tcsetpgrp(tty, getpid());
 }
 
+/*
+ * A command of a sandbox that stays: a session of its own, with a terminal of its own. Return: 0 or negative errno. The terminal's other
+ * streams are closed by that; PID 1 keeps none of them.
+ */
+static int take_streams(const struct init_command *cmd, int tty)
+{
+	int fd;
+
+	(void)setsid(); /* can't fail in a new process */
+	if (tty >= 0 && ioctl(tty, TIOCSCTTY, 0) < 0)
+		return -errno;
+	for (fd = 0; fd <= 2; fd++) {
+		if (dup2(cmd->streams[fd], fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
 {
 	volatile int failed = 0; /* shared: vfork */
+	volatile bool there = true;
 	sigset_t none;
 	pid_t pid;
 
@@ -90,14 +110,26 @@ int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e
 		return err_sys(e, -errno, "fork");
 	if (pid == 0) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): system calls, no memory */
-		join_session(cmd, tty);
+		if (cmd->streams)
+			failed = take_streams(
+				cmd,
+				tty); /* NOLINT(clang-analyzer-unix.Vfork): tells the parent why */
+		else
+			join_session(cmd, tty);
+		if (!failed && cmd->cwd && chdir(cmd->cwd) < 0) {
+			failed = -errno;
+			there = false;
+		}
 		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-		failed = exec_search(
-			cmd); /* NOLINT(clang-analyzer-unix.Vfork): tells the parent why */
+		if (!failed)
+			failed = exec_search(cmd); /* NOLINT(clang-analyzer-unix.Vfork) */
 		_exit(127);
 	}
 	if (failed) {
 		(void)waitpid(pid, NULL, 0);
+		if (!there)
+			return err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
+				       strerror(-failed));
 		if (failed == -ENOENT || failed == -ENOTDIR)
 			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found",
 				       cmd->argv[0]);

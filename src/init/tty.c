@@ -10,18 +10,33 @@
 #define TIOCGPTPEER 0x5441 /* Linux 4.13; musl 1.2.3 lacks it */
 #endif
 
-int tty_open(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e)
+static const char what[] = "a terminal for the command (--no-tty does without)";
+
+int tty_pair(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e)
 {
-	static const char what[] = "a terminal for the command (--no-tty does without)";
 	_cleanup_close_ int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1;
-	int unlock = 0, fd;
+	int unlock = 0;
 
 	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
 		return err_sys(e, -errno, "%s", what);
 	/* by descriptor: no name that could be another file */
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0 || tcsetattr(slave, TCSANOW, &t->termios) < 0 ||
-	    ioctl(slave, TIOCSWINSZ, &t->size) < 0 || ioctl(slave, TIOCSCTTY, 0) < 0)
+	    ioctl(slave, TIOCSWINSZ, &t->size) < 0)
+		return err_sys(e, -errno, "%s", what);
+	*ret_slave = TAKE_FD(slave);
+	*ret_master = TAKE_FD(master);
+	return 0;
+}
+
+int tty_open(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e)
+{
+	_cleanup_close_ int master = -1, slave = -1;
+	int fd, r = tty_pair(t, &slave, &master, e);
+
+	if (r < 0)
+		return r;
+	if (ioctl(slave, TIOCSCTTY, 0) < 0)
 		return err_sys(e, -errno, "%s", what);
 	for (fd = 0; fd <= 2; fd++) {
 		if ((t->fds & (1u << fd)) && dup2(slave, fd) < 0)

@@ -12,6 +12,9 @@
  */
 int tty_open(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e);
 
+/** tty_pair() - a terminal of the sandbox's own devpts, as @t says; nobody's controlling terminal yet. Return: as tty_open(). */
+int tty_pair(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e);
+
 /** tty_foreground() - give the terminal @tty back to a program of it, @pgrp when none had it; or take it from all. */
 void tty_foreground(int tty, pid_t pgrp, bool foreground);
 

@@ -27,7 +27,8 @@ int jail_recv(struct jail *jail, struct wire_msg *msg, int *ret_fd)
 
 	if (r <= 0)
 		return r;
-	known = msg->session == WIRE_SANDBOX || msg->session == WIRE_COMMAND;
+	known = msg->session == WIRE_SANDBOX || msg->session == WIRE_COMMAND ||
+		jail->order == WIRE_SERVING;
 	r = known ? wire_order_step(&jail->order, msg->type) : -EPROTO;
 	if (r == 0 && msg->type == WIRE_READY) {
 		for (i = 0; i < JAIL_NS_NUM; i++)

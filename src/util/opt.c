@@ -26,6 +26,15 @@ static const struct opt *find(const struct opt *opts, const char *name, size_t n
 	return NULL;
 }
 
+static const struct opt *find_letter(const struct opt *opts, char letter)
+{
+	for (; opts->type != OPT_TYPE_END; opts++) {
+		if (opts->type != OPT_TYPE_GROUP && opts->flags >> 16 == (unsigned char)letter)
+			return opts;
+	}
+	return NULL;
+}
+
 static int unknown(const struct opt *opts, const char *word, struct err *e)
 {
 	struct nearest near = NEAREST_INIT(word + 2, strcspn(word + 2, "="));
@@ -89,6 +98,33 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	return err_set(e, ERR_USAGE, -EINVAL, "--%s is not an option", o->name);
 }
 
+/* "-it", "-eVALUE", "-e VALUE". @i: of the word, moved on when the next one is its value */
+static int take_letters(const struct opt *opts, char *const *argv, size_t *i, struct err *e)
+{
+	const char *word = argv[*i], *p;
+
+	for (p = word + 1; *p; p++) {
+		const struct opt *o = find_letter(opts, *p);
+		const char *value = NULL;
+		int r;
+
+		if (!o)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"unknown option '%.200s'; options are long (--name), and --help lists them",
+				word);
+		if (o->type != OPT_TYPE_FLAG && p[1])
+			value = p + 1;
+		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[*i + 1] &&
+			 strcmp(argv[*i + 1], "--") != 0)
+			value = argv[++*i];
+		r = take(o, value, e);
+		if (r < 0 || (value && o->type != OPT_TYPE_FLAG))
+			return r;
+	}
+	return 0;
+}
+
 int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
 	      struct err *e)
 {
@@ -108,13 +144,12 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 			break;
 		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 			return err_set(e, ERR_HELP, -ECANCELED, "help is asked for");
-		if (strcmp(word, "-p") == 0) /* the one short option: people's fingers know it */
-			word = "--publish";
-		if (word[1] != '-')
-			return err_set(
-				e, ERR_USAGE, -EINVAL,
-				"unknown option '%.200s'; options are long (--name), and --help lists them",
-				word);
+		if (word[1] != '-') {
+			r = take_letters(opts, argv, &i, e);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		eq = strchr(word, '=');
 		o = find(opts, word + 2, eq ? (size_t)(eq - word - 2) : strlen(word + 2));
 		if (!o)
@@ -135,16 +170,20 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 
 void opt_left(const struct opt *o, char *out, size_t size)
 {
+	char letter[8] = "";
+
+	if (o->flags >> 16)
+		(void)snprintf(letter, sizeof(letter), "-%c, ", (char)(o->flags >> 16));
 	switch (o->type) {
 	case OPT_TYPE_FLAG:
-		(void)snprintf(out, size, "--%s", o->name);
+		(void)snprintf(out, size, "%s--%s", letter, o->name);
 		return;
 	case OPT_TYPE_OPTIONAL:
-		(void)snprintf(out, size, "--%s[=%s]", o->name, o->arg);
+		(void)snprintf(out, size, "%s--%s[=%s]", letter, o->name, o->arg);
 		return;
 	case OPT_TYPE_STRING:
 	case OPT_TYPE_LIST:
-		(void)snprintf(out, size, "--%s %s", o->name, o->arg);
+		(void)snprintf(out, size, "%s--%s %s", letter, o->name, o->arg);
 		return;
 	case OPT_TYPE_GROUP:
 	case OPT_TYPE_END:

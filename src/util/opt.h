@@ -38,6 +38,8 @@ enum opt_type {
 	256u /* a host whose requests are judged: a name, or (here as JSON, in a file as it is) an object that says how */
 #define OPT_WORDS 64u /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
+#define OPT_LETTER(c) ((unsigned int)(c) << 16) /* a short form: -c; flags can be joined */
+
 struct opt_source; /* of a value that is no word of the command line; owned by who reads files */
 
 /* Values of one repeatable option, or of several that share the list so that their order is kept. */

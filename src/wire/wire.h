@@ -40,7 +40,8 @@ enum wire_type {
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
 	WIRE_SPAWN =
 		35, /* of a sandbox that stays: start one more command; with what it is (spawn.h), or that and its 0-2 */
-	WIRE_STOP = 36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
+	WIRE_STOP =
+		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };

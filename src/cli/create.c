@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "named.h"
+#include "sandbox.h"
+
+static const struct opt *options(void)
+{
+	static struct sandbox_options o;
+	static struct opt table[SANDBOX_OPTIONS];
+
+	sandbox_options(&o, table, ARRAY_SIZE(table));
+	return table;
+}
+
+const struct command_words create_words = {
+	.about =
+		"Makes a sandbox that stays, and starts nothing yet: 'bailey exec NAME' does. The options are those of 'bailey run', and hold for every command in it. "
+		"The workspace is the current directory, unless others are named. Policy files are read anew at each start.",
+	.options = options,
+	.examples = { { "bailey create box", "the current directory is its workspace" },
+		      { "bailey create --allow-host registry.npmjs.org box ~/src ~/lib:ro",
+			"two workspaces, and one host" } },
+	.statuses = { { "0", "made; its ID is printed" },
+		      { "4", "there is one of that name" },
+		      { "125", "it could not be built here; one line says why" },
+		      { "2", "wrong options, name or policy; nothing was made" } },
+};
+
+/* Words that say something about one command, not about a sandbox. */
+static int check_given(const struct sandbox_options *o, struct err *e)
+{
+	const struct {
+		const char *name;
+		bool given;
+	} not_here[] = {
+		{ "explain", o->explain != NULL },
+		{ "dry-run", o->dry_run },
+		{ "tty", o->tty },
+		{ "no-tty", o->no_tty },
+		{ "timeout", o->timeout != NULL },
+		{ "ask", o->ask },
+		{ "report", o->report != NULL },
+		{ "audit", o->audit != NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(not_here); i++) {
+		if (not_here[i].given)
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "--%s is for one command: 'bailey run' has it",
+				       not_here[i].name);
+	}
+	return 0;
+}
+
+/* The words that describe the sandbox: options as they were written, and each workspace as one. Return: an array, or NULL. */
+static char **keep_words(struct arena *a, char *const *argv, size_t n, char *const *workspaces)
+{
+	size_t i, k = 0, m = 0;
+	char **v;
+
+	while (workspaces[m])
+		m++;
+	v = arena_alloc(a, (n + m + 2) * sizeof(*v));
+	for (i = 0; v && i < n; i++)
+		v[k++] = argv[i];
+	for (i = 0; v && i < m; i++) {
+		v[k] = arena_printf(a, "--workspace=%s", workspaces[i]);
+		if (!v[k++])
+			return NULL;
+	}
+	return v;
+}
+
+static void describe(struct buf *b, const char *name, char *const *words, const struct sandbox *s,
+		     const char *cwd)
+{
+	struct json j = { .out = b };
+	size_t i;
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "name", name);
+	json_str(&j, "isolation", "process");
+	json_str(&j, "template", "host");
+	json_str(&j, "cwd", cwd);
+	json_open(&j, "options", '[');
+	for (i = 0; words[i]; i++)
+		json_str(&j, NULL, words[i]);
+	json_close(&j, ']');
+	json_open(&j, "workspaces", '[');
+	for (i = 0; i < s->n_workspaces; i++)
+		json_str(&j, NULL, s->workspaces[i]);
+	json_close(&j, ']');
+	json_close(&j, '}');
+}
+
+/* Could it be started as it is? Return: 0 or negative errno with @e. */
+static int try_words(char *const *words, struct sandbox *s, struct err *e)
+{
+	struct sandbox_options o;
+	struct opt table[SANDBOX_OPTIONS];
+	bool dashes;
+	size_t rest;
+	int r;
+
+	sandbox_options(&o, table, ARRAY_SIZE(table));
+	r = opt_parse(table, words, &rest, &dashes, e);
+	if (r == 0)
+		r = check_given(&o, e);
+	if (r == 0)
+		r = sandbox_make(s, &o, e);
+	sandbox_options_done(&o);
+	return r;
+}
+
+int create_main(char **argv)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
+	char *const add[] = { (char *)(uintptr_t) "add", NULL };
+	struct sandbox_options o;
+	struct opt table[SANDBOX_OPTIONS];
+	struct buf b = BUF_INIT(LIMIT_SPAWN);
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	char cwd[LIMIT_PATH], **words = NULL;
+	bool dashes;
+	size_t rest;
+	int r;
+
+	sandbox_options(&o, table, ARRAY_SIZE(table));
+	r = opt_parse(table, argv, &rest, &dashes, &e);
+	sandbox_options_done(&o);
+	if (r == 0 && !argv[rest])
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
+	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
+		r = err_sys(&e, -errno, "the current directory");
+	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))
+		r = sandbox_oom(&e);
+	if (r == 0)
+		r = try_words(words, &s, &e);
+	if (r == 0)
+		describe(&b, argv[rest], words, &s, cwd);
+	if (r == 0)
+		r = named_open(&n, &e);
+	if (r == 0)
+		r = named_store(&n, add, &b, NULL, &e);
+	named_done(&n);
+	sandbox_done(&s);
+	buf_done(&b);
+	arena_done(&arena);
+	return r < 0 ? cli_fail(&e) : r;
+}

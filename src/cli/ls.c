@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "named.h"
+
+struct ls_options {
+	bool json, quiet;
+};
+
+static void fill(struct ls_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_FLAG(
+			"json", &o->json, NULL, "Print an array of objects",
+			"Keys: id, name, state (running, stopped), isolation, template, created (ns since 1970), workspaces (an array), and more."),
+		OPT_FLAG("quiet", &o->quiet, NULL, "Print names alone", NULL, OPT_LETTER('q')),
+		OPT_END,
+	};
+
+	*o = (struct ls_options){ .json = false };
+	memcpy(table, rows, sizeof(rows));
+}
+
+#define ROWS 3
+
+static const struct opt *options(void)
+{
+	static struct ls_options o;
+	static struct opt table[ROWS];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words ls_words = {
+	.about = "Lists the sandboxes that 'bailey create' has made, oldest first.",
+	.options = options,
+	.examples = { { "bailey ls", "all of them" }, { "bailey ls --json", "for scripts" } },
+	.statuses = { { "0", "printed" }, { "2", "wrong options" } },
+};
+
+static const char *state_of(const struct named *n, const struct json_node *v)
+{
+	const char *id = named_text(v, "id");
+
+	return id && named_lives(n, id) ? "running" : "stopped";
+}
+
+void named_json(const struct named *n, const struct json_node *v, struct buf *b)
+{
+	struct buf one = BUF_INIT(LIMIT_SPAWN);
+
+	json_write(v, &one);
+	/* an object, with one more member */
+	if (one.failed || one.len < 2)
+		b->failed = true;
+	else
+		buf_printf(b, "{\"state\":\"%s\",", state_of(n, v));
+	if (!b->failed)
+		buf_add(b, one.data + 1, one.len - 1);
+	buf_done(&one);
+}
+
+static void list(const struct named *n, const struct json_node *all, const struct ls_options *o,
+		 struct buf *b)
+{
+	const struct json_node *v, *w;
+
+	if (o->json)
+		buf_puts(b, "[");
+	else if (!o->quiet && all->first)
+		buf_printf(b, "%-24s %-8s %s\n", "NAME", "STATE", "WORKSPACE");
+	for (v = all->first; v; v = v->next) {
+		const char *name = named_text(v, "name");
+
+		if (o->json) {
+			buf_puts(b, v == all->first ? "" : ",");
+			named_json(n, v, b);
+			continue;
+		}
+		if (o->quiet) {
+			buf_printf(b, "%s\n", name ? name : "");
+			continue;
+		}
+		buf_printf(b, "%-24s %-8s ", name ? name : "", state_of(n, v));
+		for (w = v->first; w && strcmp(w->key, "workspaces") != 0; w = w->next)
+			;
+		for (w = w ? w->first : NULL; w; w = w->next) {
+			buf_quote(b, w->text);
+			buf_puts(b, w->next ? " " : "");
+		}
+		buf_puts(b, "\n");
+	}
+	if (o->json)
+		buf_puts(b, "]\n");
+}
+
+int ls_main(char **argv)
+{
+	struct ls_options o;
+	struct opt table[ROWS];
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	const struct json_node *all;
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	bool dashes;
+	size_t i;
+	int r;
+
+	fill(&o, table);
+	r = opt_parse(table, argv, &i, &dashes, &e);
+	if (r == 0 && argv[i])
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "'%.100s': bailey ls takes no words; bailey inspect %.100s shows one",
+			    argv[i], argv[i]);
+	if (r == 0)
+		r = named_open(&n, &e);
+	if (r == 0)
+		r = named_list(&n, &all, &e);
+	if (r == 0) {
+		list(&n, all, &o, &b);
+		r = cli_print(&b);
+	}
+	buf_done(&b);
+	named_done(&n);
+	return r < 0 ? cli_fail(&e) : r;
+}

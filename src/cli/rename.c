@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "named.h"
+
+static const struct opt none[] = { OPT_END };
+
+static const struct opt *options(void)
+{
+	return none;
+}
+
+const struct command_words rename_words = {
+	.about = "Gives a sandbox that does not run another name.",
+	.options = options,
+	.examples = { { "bailey rename box old-box", "the ID stays" } },
+	.statuses = { { "0", "done" },
+		      { "3", "there is no such sandbox" },
+		      { "4", "it runs, or there is one of the new name" },
+		      { "2", "wrong options or name" } },
+};
+
+int rename_main(char **argv)
+{
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	struct named_box box;
+	bool dashes;
+	size_t i;
+	int r = opt_parse(none, argv, &i, &dashes, &e), lock = -1;
+
+	if (r == 0 && (!argv[i] || !argv[i + 1] || argv[i + 2]))
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "two names are needed: bailey rename SANDBOX NAME");
+	if (r == 0)
+		r = named_open(&n, &e);
+	if (r == 0)
+		r = named_get(&n, argv[i], &box, &e);
+	if (r == 0) {
+		/* its socket has its name */
+		r = lock = named_lock_stopped(&n, &box, &e);
+	}
+	if (r >= 0 && lock >= 0) {
+		char *const words[] = { (char *)(uintptr_t) "rename", argv[i], argv[i + 1], NULL };
+
+		r = named_store(&n, words, NULL, NULL, &e);
+	}
+	cleanup_close(&lock);
+	named_done(&n);
+	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "named.h"
+#include "sandbox.h"
+
+#define GRACE_MS 10000
+
+struct stop_options {
+	const char *time;
+};
+
+static void fill(struct stop_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_STRING("time", &o->time, NULL, "DURATION",
+			   "Wait so long between SIGTERM and SIGKILL; default: 10s",
+			   "0 kills at once; at most ten minutes.", OPT_LETTER('t')),
+		OPT_END,
+	};
+
+	*o = (struct stop_options){ .time = NULL };
+	memcpy(table, rows, sizeof(rows));
+}
+
+#define ROWS 2
+
+static const struct opt *options(void)
+{
+	static struct stop_options o;
+	static struct opt table[ROWS];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words stop_words = {
+	.about =
+		"Ends every process of a sandbox: SIGTERM, then SIGKILL to what is left. Its files stay, and it can be started again.",
+	.options = options,
+	.examples = { { "bailey stop box", "what runs in it has ten seconds to end" } },
+	.statuses = { { "0", "none of them runs" },
+		      { "3", "there is no such sandbox" },
+		      { "125", "one could not be stopped" },
+		      { "2", "wrong options" } },
+};
+
+int stop_main(char **argv)
+{
+	struct stop_options o;
+	struct opt table[ROWS];
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	struct named_box box;
+	long ms = GRACE_MS;
+	bool dashes;
+	size_t i;
+	int r;
+
+	fill(&o, table);
+	r = opt_parse(table, argv, &i, &dashes, &e);
+	if (r == 0 && o.time) {
+		r = strcmp(o.time, "0") == 0 ? (ms = 0, 0) : sandbox_duration(o.time, &ms, &e);
+		if (r == 0 && ms > (long)WIRE_GRACE_MAX)
+			r = err_set(&e, ERR_USAGE, -ERANGE, "'%.100s': at most 10m", o.time);
+		if (r < 0)
+			r = err_wrap(&e, r, "--time");
+	}
+	if (r == 0 && !argv[i])
+		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey stop SANDBOX");
+	if (r == 0)
+		r = named_open(&n, &e);
+	for (; r == 0 && argv[i]; i++) {
+		r = named_get(&n, argv[i], &box, &e);
+		if (r == 0)
+			r = named_stop(&n, &box, (unsigned int)ms, &e);
+	}
+	named_done(&n);
+	return r < 0 ? cli_fail(&e) : r;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PID 1 of a sandbox that stays. As init.c says of signals and of what is believed; but commands come and go, and what they leave running
+ * runs on. A command is a session, with the number that the supervisor has given it. It is over when its first process has ended; only then
+ * its number is forgotten. Everything ends when the supervisor says so: SIGTERM to all, and PID 1 ends when nobody is left; who does
+ * not go is killed with PID 1, by the supervisor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "spawn.h"
+#include "tty.h"
+#include "wire/wire.h"
+
+struct served {
+	uint32_t id;
+	pid_t pid; /* leads a session */
+};
+
+struct server {
+	int sock, signals;
+	char *const *envp;
+	struct loop loop;
+	struct served *sessions; /* LIMIT_SERVED places */
+	size_t n;
+	bool stopping;
+};
+
+static void tell(const struct server *s, const struct wire_msg *m, int fd)
+{
+	(void)wire_send(s->sock, m, &fd, fd >= 0, true); /* who has gone will end us */
+}
+
+static void say_ended(const struct server *s, uint32_t id, int status)
+{
+	struct wire_msg m = { .type = WIRE_ENDED,
+			      .session = id,
+			      .ended = { .status = status, .offset = -1 } };
+
+	tell(s, &m, -1);
+}
+
+/* Reap what is dead. Return: -EAGAIN; 0 when we are to stop and nobody is left. */
+static int reap(struct server *s)
+{
+	pid_t pid;
+	size_t i;
+	int st;
+
+	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
+		for (i = 0; i < s->n && s->sessions[i].pid != pid; i++)
+			;
+		if (i == s->n)
+			continue;
+		say_ended(s, s->sessions[i].id, st);
+		s->sessions[i] = s->sessions[--s->n];
+	}
+	return s->stopping && pid < 0 && errno == ECHILD ? 0 : -EAGAIN;
+}
+
+static int on_signal(void *arg, short revents, struct err *e)
+{
+	struct server *s = arg;
+	struct signalfd_siginfo si;
+
+	(void)revents;
+	(void)e;
+	return read(s->signals, &si, sizeof(si)) == (ssize_t)sizeof(si) ? reap(s) : -EAGAIN;
+}
+
+static const char *path_of(char *const *envp)
+{
+	for (; *envp; envp++) {
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	}
+	return NULL;
+}
+
+/* What stands in both is taken from @added. Return: a vector to be freed, or NULL. */
+static char **merge_env(char *const *base, char *const *added)
+{
+	size_t n = 0, m = 0, i, k, len;
+	char **v;
+
+	while (base[n])
+		n++;
+	while (added[m])
+		m++;
+	v = malloc((n + m + 1) * sizeof(*v));
+	if (!v)
+		return NULL;
+	for (i = 0, k = 0; i < n; i++) {
+		size_t j;
+
+		len = strcspn(base[i], "=");
+		for (j = 0; j < m && (strncmp(base[i], added[j], len) != 0 || added[j][len] != '=');
+		     j++)
+			;
+		if (j == m)
+			v[k++] = base[i];
+	}
+	memcpy(v + k, added, (m + 1) * sizeof(*v));
+	return v;
+}
+
+/* Start what @fds bring: the words, and 0-2 but for a terminal. @m: becomes what is said of it */
+static void start(struct server *s, const int fds[WIRE_FDS], struct wire_msg *m, int *ret_master,
+		  struct err *e)
+{
+	struct init_command cmd;
+	int slave = -1, ttys[3], r;
+	void *memory = NULL;
+	char **envp = NULL;
+	pid_t pid;
+
+	r = init_unpack(fds[0], &cmd, &memory);
+	if (r < 0) {
+		(void)err_sys(e, r, "the command's words");
+		return;
+	}
+	if (s->n == LIMIT_SERVED)
+		r = err_set(e, ERR_SYSTEM, -EAGAIN,
+			    "%d commands run in this sandbox, and no more can", LIMIT_SERVED);
+	if (r == 0 && (cmd.tty.fds == 0) != (fds[1] >= 0))
+		r = err_set(e, ERR_SYSTEM, -EBADMSG, "the command's streams are missing");
+	if (r == 0 && cmd.tty.fds)
+		r = tty_pair(&cmd.tty, &slave, ret_master, e);
+	if (r == 0 && !(envp = merge_env(s->envp, cmd.envp)))
+		r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (r == 0) {
+		ttys[0] = ttys[1] = ttys[2] = slave;
+		cmd.envp = envp;
+		cmd.path = path_of(envp);
+		cmd.streams = slave >= 0 ? ttys : fds + 1;
+		r = spawn(&cmd, slave, &pid, e);
+	}
+	if (r == 0) {
+		s->sessions[s->n++] = (struct served){ .id = m->session, .pid = pid };
+		m->type = WIRE_STARTED;
+		m->started.pid = (uint32_t)pid;
+	}
+	cleanup_close(&slave);
+	free(envp);
+	free(memory);
+}
+
+static void on_spawn(struct server *s, uint32_t session, const int fds[WIRE_FDS])
+{
+	struct wire_msg m = { .session = session };
+	struct err e = ERR_INIT;
+	int master = -1;
+
+	start(s, fds, &m, &master, &e);
+	if (m.type != WIRE_STARTED) {
+		m.type = WIRE_FAILED;
+		m.failed = e;
+		if (m.failed.sys < 0)
+			m.failed.sys = -m.failed.sys;
+	}
+	tell(s, &m, m.type == WIRE_STARTED ? master : -1);
+	cleanup_close(&master);
+}
+
+static void signal_one(const struct server *s, const struct wire_msg *m)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		/* it may have ended this moment; then its number is not used again before we reap */
+		if (s->sessions[i].id == m->session)
+			(void)kill(m->signal.flags & WIRE_SIGNAL_GROUP ? -s->sessions[i].pid :
+									 s->sessions[i].pid,
+				   m->signal.signal);
+	}
+}
+
+static int on_message(void *arg, short revents, struct err *e)
+{
+	struct server *s = arg;
+	struct wire_msg m;
+	int fds[WIRE_FDS], r = wire_recv(s->sock, WIRE_FROM_SUPERVISOR, &m, fds);
+	size_t i;
+
+	(void)revents;
+	if (r == -EAGAIN)
+		return r;
+	if (r <= 0) /* our death signal is on its way */
+		return err_set(e, ERR_SYSTEM, -EPIPE, "the supervisor has gone");
+	r = -EAGAIN;
+	if (m.type == WIRE_SPAWN) {
+		on_spawn(s, m.session, fds);
+	} else if (m.type == WIRE_SIGNAL) {
+		signal_one(s, &m);
+	} else if (m.type == WIRE_STOP) {
+		s->stopping = true;
+		(void)kill(-1, SIGTERM); /* everybody but us; ESRCH: nobody is there */
+		(void)kill(-1, SIGCONT);
+		r = reap(s);
+	}
+	for (i = 0; i < WIRE_FDS; i++)
+		cleanup_close(&fds[i]);
+	return r;
+}
+
+int init_serve(char *const *envp, int sock, int *ret_status, struct err *e)
+{
+	struct server s = { .sock = sock, .envp = envp };
+	sigset_t child;
+	int r, fd;
+
+	/* who is asked for no streams of its own has none of the supervisor's; and no descriptor that comes is 0, 1 or 2 */
+	for (fd = 0; fd <= 2; fd++) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		if (null < 0 || (null != fd && (dup2(null, fd) < 0 || close(null) < 0)))
+			return err_sys(e, -errno, "/dev/null");
+	}
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	s.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s.signals < 0)
+		return err_sys(e, -errno, "signalfd");
+	s.sessions = calloc(LIMIT_SERVED, sizeof(*s.sessions));
+	if (!s.sessions)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	(void)loop_add(&s.loop, s.signals, POLLIN, on_signal, &s); /* the table is empty */
+	(void)loop_add(&s.loop, s.sock, POLLIN, on_message, &s);
+	do {
+		r = loop_wait(&s.loop, -1, e);
+	} while (r == -EAGAIN);
+	free(s.sessions);
+	*ret_status = 0;
+	return r;
+}
