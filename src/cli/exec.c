@@ -236,6 +236,26 @@ static int make_env(const struct exec_options *o, struct arena *a, char ***ret, 
 	return 0;
 }
 
+/* To the sandbox @word, which is started if need be. Return: as named_get(). */
+static int connect_to(struct named *n, const char *word, int *ret_sock, struct err *e)
+{
+	const char *name = word;
+	struct named_box box;
+	int r;
+
+	for (;;) {
+		*ret_sock = named_connect(n, name);
+		if (*ret_sock >= 0)
+			return 0;
+		if (*ret_sock != -ENOENT && *ret_sock != -ECONNREFUSED)
+			return err_sys(e, *ret_sock, "sandbox '%.100s'", name);
+		r = named_start(n, word, &box, e);
+		if (r != 0)
+			return r;
+		name = box.name;
+	}
+}
+
 int exec_main(char **argv)
 {
 	struct exec_options o;
@@ -246,7 +266,7 @@ int exec_main(char **argv)
 	char **env = NULL;
 	bool dashes;
 	size_t rest;
-	int r, sock = -1, said = 0;
+	int r, sock = -1;
 
 	fill(&o, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
@@ -265,15 +285,8 @@ int exec_main(char **argv)
 	r = named_open(&n, &e);
 	if (r == 0)
 		r = make_env(&o, &n.arena, &env, &e);
-	while (r == 0 && sock < 0) {
-		sock = named_connect(&n, argv[rest]);
-		if (sock >= 0)
-			break;
-		said = sock == -ENOENT || sock == -ECONNREFUSED ?
-			       named_start(&n, argv[rest], &e) :
-			       err_sys(&e, sock, "sandbox '%.100s'", argv[rest]);
-		r = said;
-	}
+	if (r == 0)
+		r = connect_to(&n, argv[rest], &sock, &e);
 	cmd.envp = env;
 	cmd.cwd = o.cwd;
 	if (r == 0)

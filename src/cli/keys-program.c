@@ -15,60 +15,15 @@
 #include <unistd.h>
 
 #include "keys/keys.h"
+#include "libexec.h"
 
 #define NAME "bailey-keys"
 #define VERSION NAME " " BAILEY_VERSION "\n"
 #define SECONDS 10
 
-/* Where it may be: beside bailey in a build tree, in libexec where it is installed. */
-static int find(char *path, struct err *e)
-{
-	static const char *const places[] = { "", "/../libexec/bailey" };
-	char self[LIMIT_PATH], *slash;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	size_t i;
-	int fd;
-
-	if (n < 0)
-		return err_sys(e, -errno, "/proc/self/exe");
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	if (slash)
-		*slash = '\0';
-	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		if (snprintf(path, LIMIT_PATH, "%s%s/" NAME, self, places[i]) >= LIMIT_PATH)
-			continue;
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0)
-			return fd;
-		if (errno != ENOENT)
-			return err_sys(e, -errno, "%s", path);
-	}
-	return err_set(
-		e, ERR_LAYER, -ENOENT,
-		NAME
-		" is not installed, beside bailey or in ../libexec/bailey: it keeps secrets and looks into TLS");
-}
-
-static int check_owner(int fd, const char *path, struct err *e)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, -errno, "%s", path);
-	if (!S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid()) ||
-	    (st.st_mode & 022))
-		return err_set(
-			e, ERR_POLICY, -EPERM,
-			"%s: it must be a file of yours or root's that nobody else may write: it would be given your secrets",
-			path);
-	return 0;
-}
-
 int keys_program_exec(int fd, char *const *argv, struct err *e)
 {
-	(void)syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
-	return err_sys(e, -errno, NAME);
+	return libexec_exec(fd, NAME, argv, e);
 }
 
 /* In the child: it says what it is. */
@@ -123,13 +78,10 @@ static int check_version(int fd, const char *path, struct err *e)
 int keys_program_open(bool speaks, struct err *e)
 {
 	char path[LIMIT_PATH] = NAME;
-	_cleanup_close_ int fd = find(path, e);
-	int r;
+	_cleanup_close_ int fd = libexec_open(NAME, "keeps secrets and looks into TLS", path, e);
+	int r = fd;
 
-	if (fd < 0)
-		return fd;
-	r = check_owner(fd, path, e);
-	if (r == 0 && !speaks)
+	if (r >= 0 && !speaks)
 		r = check_version(fd, path, e);
 	return r < 0 ? r : TAKE_FD(fd);
 }

@@ -363,27 +363,27 @@ static int wait_for_other(const struct named *n, const struct named_box *box, st
 		       box->name);
 }
 
-int named_start(struct named *n, const char *word, struct err *e)
+int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e)
 {
-	struct named_box box;
 	int r, lock;
 
 	do {
-		r = named_get(n, word, &box, e);
+		r = named_get(n, word, ret, e);
 		if (r != 0)
 			return r;
-		lock = named_lock(n, box.id);
+		lock = named_lock(n, ret->id);
 		if (lock >= 0) {
 			/* it may have been removed before we had the lock */
-			r = named_get(n, box.id, &box, e);
+			r = named_get(n, ret->id, ret, e);
 			if (r == 0)
-				r = start(n, &box, lock, e);
+				r = start(n, ret, lock, e);
 			(void)close(lock);
 			return r;
 		}
-		r = lock == -EWOULDBLOCK ? wait_for_other(n, &box, e) :
-		    lock == -ENOENT      ? -EAGAIN :
-					   err_sys(e, lock, "sandbox '%s'", box.name);
+		if (lock == -EWOULDBLOCK)
+			r = wait_for_other(n, ret, e);
+		else
+			r = lock == -ENOENT ? -EAGAIN : err_sys(e, lock, "sandbox '%s'", ret->name);
 	} while (r == -EAGAIN);
 	return r;
 }

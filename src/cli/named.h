@@ -66,8 +66,8 @@ bool named_lives(const struct named *n, const char *id);
 /** named_connect() - to the supervisor of the sandbox @name. Return: fd or negative errno: -ENOENT, -ECONNREFUSED: it is not there. */
 int named_connect(const struct named *n, const char *name);
 
-/** named_start() - start it, if it does not live, and wait until it is ready. Return: as named_get(). */
-int named_start(struct named *n, const char *word, struct err *e);
+/** named_start() - start it, if it does not live, and wait until it is ready. @ret: which one it is. Return: as named_get(). */
+int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e);
 
 /** named_stop() - end it, and wait. Return: 0, also when it does not live; negative errno with @e. */
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,

@@ -24,6 +24,7 @@ const struct command_words start_words = {
 int start_main(char **argv)
 {
 	struct err e = ERR_INIT;
+	struct named_box box;
 	struct named n = { .state = -1, .runtime = -1 };
 	bool dashes;
 	size_t i;
@@ -34,7 +35,7 @@ int start_main(char **argv)
 	if (r == 0)
 		r = named_open(&n, &e);
 	for (; r == 0 && argv[i]; i++)
-		r = named_start(&n, argv[i], &e);
+		r = named_start(&n, argv[i], &box, &e);
 	named_done(&n);
 	return r < 0 ? cli_fail(&e) : r;
 }

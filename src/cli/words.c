@@ -11,8 +11,11 @@ static void option_json(const struct opt *o, const char *group, struct json *j)
 					     [OPT_TYPE_OPTIONAL] = "optional",
 					     [OPT_TYPE_LIST] = "list" };
 
+	const char letter[] = { (char)(o->flags >> 16), '\0' };
+
 	json_open(j, NULL, '{');
 	json_str(j, "name", o->name);
+	json_str(j, "letter", *letter ? letter : NULL);
 	json_str(j, "type", types[o->type]);
 	json_str(j, "group", group);
 	json_str(j, "arg", o->arg);

@@ -12,6 +12,7 @@ HELP_WIDTH = 80
 class Row(NamedTuple):
     verb: str
     name: str
+    letter: str
     type: str
     arg: str
     key: str
@@ -21,9 +22,10 @@ class Row(NamedTuple):
     @property
     def left(self):
         """As help and manual page show it."""
+        short = f"-{self.letter}, " if self.letter else ""
         if self.type == "optional":
-            return f"--{self.name}[={self.arg}]"
-        return f"--{self.name}" + (f" {self.arg}" if self.arg else "")
+            return f"{short}--{self.name}[={self.arg}]"
+        return f"{short}--{self.name}" + (f" {self.arg}" if self.arg else "")
 
     @property
     def sentence(self):
@@ -34,7 +36,7 @@ class Row(NamedTuple):
 
 
 def rows(dump):
-    return [Row(v["name"], *(o[k] or "" for k in ("name", "type", "arg", "key", "help", "man")))
+    return [Row(v["name"], *(o[k] or "" for k in ("name", "letter", "type", "arg", "key", "help", "man")))
             for v in dump["verbs"] for o in v["options"]]
 
 

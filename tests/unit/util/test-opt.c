@@ -194,6 +194,38 @@ TEST(a_long_name_has_a_line_of_its_own)
 	buf_done(&b);
 }
 
+TEST(letters)
+{
+	static bool in, tty;
+	static const char *dir;
+	static struct opt_list env;
+	static const struct opt table[] = {
+		OPT_FLAG("interactive", &in, NULL, "In", NULL, OPT_LETTER('i')),
+		OPT_FLAG("tty", &tty, NULL, "Terminal", NULL, OPT_LETTER('t')),
+		OPT_STRING("workdir", &dir, NULL, "DIR", "Where", NULL, OPT_LETTER('w')),
+		OPT_LIST("env", &env, NULL, "NAME=VALUE", "Set", NULL, OPT_LETTER('e')),
+		OPT_END,
+	};
+	char *const words[] = { W("-it"), W("-e"),    W("A=b"), W("-eC=d"), W("-tw"),
+				W("/x"),  W("--tty"), W("-"),   W("-i"),    NULL };
+	char *const unknown[] = { W("-ix"), NULL }, *const forgotten[] = { W("-w"), W("--"), NULL };
+	char left[40];
+
+	CHECK(opt_parse(table, words, &rest, &dashes, &e) == 0);
+	CHECK(rest == 7 && !dashes && in && tty);
+	CHECK_STR(dir, "/x");
+	REQUIRE(env.n == 2);
+	CHECK_STR(env.v[0].value, "A=b");
+	CHECK_STR(env.v[1].value, "C=d");
+	opt_list_done(&env);
+	says(opt_parse(table, unknown, &rest, &dashes, &e),
+	     "unknown option '-ix'; options are long (--name), and --help lists them");
+	says(opt_parse(table, forgotten, &rest, &dashes, &e),
+	     "--workdir needs a value: --workdir DIR");
+	opt_left(&table[2], left, sizeof(left));
+	CHECK_STR(left, "-w, --workdir DIR");
+}
+
 TEST(rows_are_found_and_shown)
 {
 	char left[80];

@@ -27,6 +27,8 @@ static const struct wire_msg from_supervisor[] = {
 	  .signal = { .signal = SIGINT, .flags = WIRE_SIGNAL_GROUP } },
 	{ .type = WIRE_SIGNAL, .session = 1, .signal = { .signal = 64 } },
 	{ .type = WIRE_CONTINUE, .session = 7, .cont = { .flags = WIRE_CONTINUE_FOREGROUND } },
+	{ .type = WIRE_SPAWN, .session = 2 },
+	{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX } },
 };
 
 static const struct wire_msg fine = { .type = WIRE_STOPPED,
@@ -187,6 +189,41 @@ TEST(texts_end_and_hide_nothing)
 	CHECK(wire_decode(bytes, n, WIRE_FROM_INIT, &got, &used) == -EBADMSG);
 }
 
+TEST(order_of_a_sandbox_that_stays)
+{
+	static const enum wire_type fine_there[] = { WIRE_STARTED, WIRE_STOPPED, WIRE_ENDED,
+						     WIRE_FAILED };
+	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK, WIRE_SPAWN,
+						WIRE_STOP };
+	enum wire_order order = WIRE_SERVING;
+	size_t i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(fine_there); i++)
+		CHECK(wire_order_step(&order, fine_there[i % ARRAY_SIZE(fine_there)]) == 0 &&
+		      order == WIRE_SERVING);
+	for (i = 0; i < ARRAY_SIZE(never); i++)
+		CHECK(wire_order_step(&order, never[i]) == -EPROTO && order == WIRE_SERVING);
+}
+
+TEST(values_of_a_sandbox_that_stays)
+{
+	static const struct wire_msg bad[] = {
+		{ .type = WIRE_SPAWN, .session = WIRE_SANDBOX },
+		{ .type = WIRE_STOP, .session = 1 },
+		{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX + 1 } },
+	};
+	unsigned char bytes[WIRE_MAX];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK(wire_encode(&bad[i], bytes) == 0);
+	for (i = 0; i <= WIRE_FDS; i++) {
+		CHECK(wire_fds_ok(WIRE_SPAWN, i) == (i == 1 || i == 4));
+		CHECK(wire_fds_ok(WIRE_STARTED, i) == (i <= 1));
+		CHECK(wire_fds_ok(WIRE_STOP, i) == (i == 0));
+	}
+}
+
 TEST(order)
 {
 	static const struct {
@@ -287,8 +324,8 @@ TEST(descriptors_are_counted_and_closed)
 	size_t n;
 
 	open_pair();
-	CHECK(wire_send(pair[0], &from_init[2], (int[]){ null, null }, 2, true) == -EINVAL);
-	CHECK(wire_send(pair[0], &from_init[2], NULL, 0, true) == -EINVAL);
+	CHECK(wire_send(pair[0], &from_init[7], (int[]){ null, null }, 2, true) == -EINVAL);
+	CHECK(wire_send(pair[0], &from_init[7], NULL, 0, true) == -EINVAL);
 	CHECK(wire_send(pair[0], &from_init[3], &null, 1, true) == -EINVAL);
 	next = dup(null);
 	close(next);
@@ -296,7 +333,7 @@ TEST(descriptors_are_counted_and_closed)
 	n = wire_encode(&from_init[3], bytes);
 	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG && fds[0] == -1);
-	n = wire_encode(&from_init[2], bytes);
+	n = wire_encode(&from_init[7], bytes);
 	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null }, 3) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	CHECK(fd_send(pair[0], bytes, n, NULL, 0) == 0);

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sandboxes that stay: made, entered, stopped, started again, removed (docs/adr/0027)."""
+import concurrent.futures
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from conftest import BAILEY, PYTHON, kill, wait_for
+from terminals import Pty
+
+
+@pytest.fixture
+def boxes(bailey, user, ws, request):
+    """A caller's sandboxes in a state of their own; box("name", *options) makes one."""
+    state = user.mkdir(user.base / f"named-{abs(hash(request.node.name)) % 10**8}", 0o700)
+
+    class Boxes:
+        env = {"XDG_STATE_HOME": str(state), "XDG_RUNTIME_DIR": ""}
+        home = state / "bailey"
+
+        def __call__(self, *args, **kw):
+            kw.setdefault("cwd", ws)
+            return bailey([*args], env={**self.env, **kw.pop("env", {})}, **kw)
+
+        def make(self, name="box", *options):
+            r = self("create", *options, name)
+            assert r.rc == 0 and len(r.out.strip()) == 10, r
+            return r.out.strip()
+
+        def exec(self, cmd, *options, name="box", **kw):
+            return self("exec", *options, name, "--", *(["sh", "-c", cmd] if isinstance(cmd, str) else cmd), **kw)
+
+        def start(self, *args, **kw):
+            return user.popen([BAILEY, *args], cwd=ws, env=self.env, **kw)
+
+        def ls(self):
+            r = self("ls", "--json")
+            assert r.rc == 0, r
+            return {b["name"]: b for b in json.loads(r.out)}
+
+        def supervisors(self):
+            """Pids that hold a lock of these sandboxes."""
+            found = []
+            for p in os.listdir("/proc"):
+                try:
+                    if p.isdigit() and any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{self.home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
+                        found.append(int(p))
+                except OSError:
+                    continue
+            return found
+
+    b = Boxes()
+    yield b
+    for name in b.ls():
+        assert b("rm", "-f", name).rc == 0
+    assert not b.supervisors(), "nothing is left"
+    user.exec(["rm", "-rf", state])
+
+
+def test_a_life(boxes, ws):
+    """Made, entered twice, stopped, entered again: files stay, processes of a stop do not, processes of an exec do."""
+    boxes.make()
+    assert boxes.ls()["box"]["state"] == "stopped"
+    r = boxes.exec("echo hello > made; sleep 1000 >/dev/null 2>&1 & echo $!; pwd")
+    assert r.rc == 0 and r.out.splitlines()[1] == str(ws), r
+    pid = r.out.split()[0]
+    assert boxes.ls()["box"]["state"] == "running" and (ws / "made").read_text() == "hello\n"
+    assert boxes.exec(f"kill -0 {pid}").rc == 0, "what a command leaves running runs on"
+    assert boxes("stop", "box").rc == 0 and boxes.ls()["box"]["state"] == "stopped" and not boxes.supervisors()
+    r = boxes.exec(f"kill -0 {pid} 2>&1; cat made; ls /proc | grep -c '^[0-9]'")
+    assert "hello" in r.out and boxes.ls()["box"]["state"] == "running", r
+    assert boxes("rm", "box").rc == 4, "it runs"
+    r = boxes("rm", "--force", "box")
+    assert (r.rc, boxes.ls(), boxes.supervisors()) == (0, {}, []), r
+    assert not list((boxes.home / "sandboxes").iterdir()) and not [n for n in (boxes.home / "run").iterdir() if n.name.startswith("sandbox-")]
+    assert (ws / "made").exists(), "the workspace is the host's"
+
+
+def test_it_is_a_sandbox(boxes, user, outside, ws):
+    """The walls of `bailey run` stand, for every command; the controls: outside, the same is done."""
+    secret = user.write(outside / "secret", "s3cret\n")
+    boxes.make("box", "--deny-read", outside)
+    for cmd in (f"cat {secret}", f"echo x > {user.home}/new", "echo x > /usr/new", "unshare -U true", "mount -t tmpfs none /mnt"):
+        r = boxes.exec(cmd)
+        assert r.rc != 0 and "s3cret" not in r.out, (cmd, r)
+        assert boxes.exec("echo x > new && cat new").out == "x\n"
+    assert not (user.home / "new").exists() and user.exec(["cat", secret]).out == "s3cret\n"
+    r = boxes.exec([PYTHON, "-c", "import socket; socket.create_connection(('192.0.2.1', 80), 2)"])
+    assert r.rc != 0
+    r = boxes.exec("ls /proc; cat /proc/1/environ /proc/1/maps 2>&1; kill -9 1; ls -l /proc/1/fd 2>&1; true")
+    assert "Permission denied" in r.out, r
+    assert boxes.exec("true").rc == 0, "PID 1 can't be killed"
+
+
+STATUSES = [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)]
+
+
+@pytest.mark.parametrize("cmd,status", STATUSES)
+def test_statuses(boxes, cmd, status):
+    boxes.make()
+    assert boxes.exec(cmd).rc == status
+
+
+def test_words_of_exec(boxes, ws):
+    boxes.make("box", "--env", "BASE=one")
+    r = boxes.exec("echo $A $BASE $FROM; pwd", "-e", "A=b", "--env=BASE=two", "-eFROM", "-w", "/usr", env={"FROM": "here"})
+    assert r.out == "b two here\n/usr\n", r
+    assert boxes.exec("echo $BASE").out == "one\n"
+    assert boxes("exec", "box", "echo", "without", "dashes").out == "without dashes\n"
+    r = boxes.exec(["nosuch"])
+    assert r.rc == 127 and "nosuch: command not found" in r.err
+    r = boxes.exec(["/etc/passwd"])
+    assert r.rc == 126, r
+    r = boxes.exec("true", "-w", "/nowhere")
+    assert r.rc == 126 and "/nowhere" in r.err, r
+
+
+def test_streams(boxes, ws):
+    """-i gives stdin, whole, with its end; without it there is none. stdout and stderr are two."""
+    boxes.make()
+    assert boxes.exec("cat", stdin="text").out == "" and boxes.exec("cat", "-i", stdin="text").out == "text"
+    r = boxes.exec("echo out; echo err >&2")
+    assert (r.out, r.err) == ("out\n", "err\n")
+    big = "x" * (8 << 20)
+    assert boxes.exec("wc -c", "-i", stdin=big).out.strip() == str(len(big))
+    assert len(boxes.exec("head -c 8388608 /dev/zero | tr '\\0' x").out) == 8 << 20
+    with open(ws / "in", "w+") as f, open(ws / "out", "w+") as g:
+        f.write("from a file\n")
+        f.flush()
+        f.seek(0)
+        assert boxes.exec("cat; ls -l /proc/self/fd", "-i", stdin=f, stdout=g).rc == 0
+        g.seek(0)
+        text = g.read()
+    assert text.startswith("from a file\n") and str(ws) not in text, "a file on 0-2 has no name inside"
+
+
+def test_detached(boxes, ws):
+    boxes.make()
+    start = time.monotonic()
+    r = boxes.exec("sleep 0.5; echo late > late", "-d")
+    assert (r.rc, r.out) == (0, "") and time.monotonic() - start < 5
+    assert wait_for((ws / "late").exists)
+    assert boxes.exec("nosuch-thing", "--detach").rc == 0, "a shell has been started"
+    assert boxes.exec(["nosuch-thing"], "-d").rc == 127
+
+
+def test_signals_go_to_the_command(boxes):
+    """SIGTERM of exec ends the command, not the sandbox; kill -9 of exec ends neither."""
+    boxes.make()
+    proc = boxes.start("exec", "box", "--", "sh", "-c", "trap 'echo caught; exit 5' TERM; echo up; while :; do sleep 0.05; done")
+    assert proc.stdout.readline() == b"up\n"
+    proc.send_signal(signal.SIGTERM)
+    out, _ = proc.communicate(timeout=10)
+    assert (proc.returncode, out) == (5, b"caught\n")
+    proc = boxes.start("exec", "box", "--", "sh", "-c", "echo up; exec sleep 1000")
+    assert proc.stdout.readline() == b"up\n"
+    kill(proc)
+    assert boxes.exec("ps ax | grep -c '[s]leep 1000'").out == "1\n"
+    proc.stdout.close()
+    proc.stderr.close()
+
+
+def test_kill_9_of_the_supervisor(boxes, user):
+    """Everything inside dies with it; the next command starts the sandbox again."""
+    boxes.make()
+    marker = f"1{os.getpid() % 100000}7"
+    assert boxes.exec(f"sleep {marker} >/dev/null 2>&1 & true").rc == 0
+    waiting = boxes.start("exec", "box", "--", "sleep", marker)
+    assert wait_for(lambda: len([p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]]) == 2)
+    (pid,) = boxes.supervisors()
+    os.kill(pid, signal.SIGKILL)
+    _, err = waiting.communicate(timeout=10)
+    assert waiting.returncode == 125 and b"the sandbox has ended" in err
+    assert wait_for(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]])
+    assert boxes.ls()["box"]["state"] == "stopped"
+    assert boxes.exec("echo again").out == "again\n"
+
+
+def _argv(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def test_stop_asks_first(boxes, ws):
+    """SIGTERM, then SIGKILL after --time."""
+    boxes.make()
+    assert boxes.exec("(trap 'echo asked > asked; exit' TERM; while :; do sleep 0.05; done) >/dev/null 2>&1 & true").rc == 0
+    r = boxes("stop", "box")
+    assert r.rc == 0 and r.secs < 8 and (ws / "asked").exists(), r
+    assert boxes.exec("(trap '' TERM; while :; do sleep 0.05; done) >/dev/null 2>&1 & true").rc == 0
+    r = boxes("stop", "--time", "300ms", "box")
+    assert r.rc == 0 and r.secs < 5 and not boxes.supervisors(), r
+    assert boxes("stop", "box").rc == 0, "it does not run: that is what was wanted"
+
+
+def test_names(boxes):
+    first = boxes.make("one")
+    boxes.make("two.2_b-c")
+    assert list(boxes.ls()) == ["one", "two.2_b-c"] or set(boxes.ls()) == {"one", "two.2_b-c"}
+    assert json.loads(boxes("inspect", first).out)[0]["name"] == "one"
+    assert boxes("rename", "one", "three").rc == 0 and set(boxes.ls()) == {"three", "two.2_b-c"}
+    assert boxes.exec("echo in", name="three").out == "in\n"
+    r = boxes("rename", "three", "four")
+    assert r.rc == 4 and "bailey stop three" in r.err
+    assert boxes("ls", "-q").out.split() == sorted(boxes.ls())
+    assert boxes.exec("echo by-id", name=first).out == "by-id\n"
+
+
+BAD = [
+    (["create"], 2, "there is no name"),
+    (["create", "Big"], 2, "1 to 63 lower-case letters"),
+    (["create", "a/b"], 2, "1 to 63 lower-case letters"),
+    (["create", "--no-such", "x"], 2, "--no-such"),
+    (["create", "--timeout", "5s", "x"], 2, "--timeout is for one command"),
+    (["create", "--hide", "", "x"], 2, "--hide"),
+    (["create", "x", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+    (["create", "box"], 4, "box"),
+    (["exec", "box"], 2, "no command"),
+    (["exec"], 2, "name the sandbox"),
+    (["exec", "nobox", "--", "true"], 3, "nobox"),
+    (["exec", "../box", "--", "true"], 3, "box"),
+    (["exec", "-x", "box", "--", "true"], 2, "-x"),
+    (["exec", "-e", "=b", "box", "--", "true"], 2, "NAME=VALUE"),
+    (["stop"], 2, "name the sandbox"),
+    (["stop", "nobox"], 3, "nobox"),
+    (["stop", "--time", "1h", "box"], 2, "--time"),
+    (["start", "nobox"], 3, "nobox"),
+    (["inspect", "nobox"], 3, "nobox"),
+    (["rm", "nobox"], 3, "nobox"),
+    (["rename", "box"], 2, "two names"),
+    (["rename", "box", "No"], 2, "No"),
+    (["ls", "box"], 2, "bailey inspect box"),
+]
+
+
+@pytest.mark.parametrize("words,status,said", BAD, ids=[" ".join(w) or "none" for w, _, _ in BAD])
+def test_bad_words(boxes, words, status, said):
+    """One line, which names the word; and nothing has changed."""
+    boxes.make()
+    before = boxes.ls()
+    r = boxes(*words)
+    assert r.rc == status and said in r.err and r.err.count("\n") == 1 and r.err.startswith("bailey: "), r
+    assert boxes.ls() == before and not boxes.supervisors()
+
+
+def test_what_can_not_be_started_says_why(boxes, user, ws):
+    """A workspace that has gone; then it is there again."""
+    where = user.mkdir(user.base / "gone")
+    assert boxes("create", "box", where).rc == 0
+    os.rename(where, f"{where}-away")
+    r = boxes.exec("true")
+    assert r.rc == 125 and str(where) in r.err and r.err.count("\n") == 1, r
+    assert boxes.ls()["box"]["state"] == "stopped"
+    os.rename(f"{where}-away", where)
+    assert boxes.exec("pwd").out == f"{where}\n"
+    boxes("rm", "-f", "box")
+    user.exec(["rm", "-rf", where])
+
+
+def test_many_at_once(boxes):
+    """Twenty commands at the same time, the first of which starts the sandbox: one supervisor, and each has its own answer."""
+    boxes.make()
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(lambda i: boxes.exec(f"echo {i}; exit {i}"), range(20)))
+    assert [(r.rc, r.out) for r in results] == [(i, f"{i}\n") for i in range(20)]
+    assert len(boxes.supervisors()) == 1
+
+
+def test_a_terminal(boxes, ws, user):
+    """-it: a shell with job control, the size of the caller's terminal before and after a change, Ctrl-C for what runs in it."""
+    boxes.make()
+    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh"], ws, (24, 80), env=boxes.env)
+    t.type("stty size; echo re''ady\n")
+    t.expect("24 80")
+    t.expect("ready")
+    t.resize(30, 100)
+    t.type("sleep 0.3; stty size; echo si''ze\n")
+    t.expect("30 100")
+    t.type("sleep 1000\n")
+    time.sleep(0.5)
+    t.type("\x03")
+    t.type("echo st''ill\n")
+    t.expect("still")
+    t.type("tty; exit 3\n")
+    t.expect("/dev/pts/")
+    assert t.wait() == 3
+
+
+def test_a_terminal_that_hangs_up(boxes, ws, user):
+    """The shell in it is told; the sandbox lives on."""
+    boxes.make()
+    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh", "-c", "trap 'echo hung > hung; exit' HUP; echo up; while :; do sleep 0.05; done"], ws, env=boxes.env)
+    t.expect("up")
+    t.close()
+    assert wait_for((ws / "hung").exists)
+    assert boxes.exec("echo lives").out == "lives\n"
+
+
+def test_without_a_terminal_there_is_none(boxes, ws, user):
+    """Commands that have not asked for one get pipes, also when the caller has a terminal: it is never inside."""
+    boxes.make()
+    t = Pty(user, [BAILEY, "exec", "-i", "box", "--", "sh", "-c", "test -t 0 || test -t 1 || test -t 2 || echo no''ne; tty < /dev/tty || echo nor''there"], ws, env=boxes.env)
+    t.expect("none")
+    t.expect("northere")
+    t.wait()
+
+
+def test_the_network_of_a_sandbox(net, boxes):
+    """The options of create hold for every exec: an allowed name answers, another is refused; without them there is no network."""
+    def there(verb, *words):
+        return net(None, *words, verb=verb, env=boxes.env)
+
+    assert there("create", "--allow-host", "one.test", "web").rc == 0 and there("create", "closed").rc == 0
+    for _ in range(2):
+        r = there("exec", "web", "--", "curl", "-sS", "-m", "8", "http://one.test/")
+        assert r.rc == 0 and "host=one.test" in r.out, r
+        assert there("exec", "web", "--", "curl", "-sfS", "-m", "8", "http://two.test/").rc != 0
+    assert there("exec", "closed", "--", "curl", "-sS", "-m", "8", "http://one.test/").rc != 0
+    assert there("rm", "-f", "web", "closed").rc == 0
