@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Sandboxes that stay: a command in one that lives, what an idle one holds in memory, how fast they are made.
+
+Usage: bench/named.py [--rounds N] [--count N] [--user NAME] [--dir DIR] [--quick] [--check]
+
+exec     `bailey exec box -- true`, the whole process, in turns with `true` (the floor: posix_spawn of a dynamic program) and, for root, `podman exec`
+memory   PSS of all processes of an idle sandbox: its supervisor and its PID 1
+create   made and started one after the other: sandboxes per second
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from common import ROOT, Failed, Place, Who, interval, options, place, spawn, spread
+from memory import pss_kib
+from rivals import podman_argv
+
+TARGET_EXEC, TARGET_KIB, TARGET_RATE = 2.0, 1024.0, 100.0
+
+
+def bailey(at: Place, who: Who, ws: str, *words: str) -> str:
+    return who.output([at.bailey, *words], ws)
+
+
+def exec_row(at: Place, who: Who, ws: str, rounds: int, other: str, argv: list[str]) -> None:
+    times = spawn(at.tool, who, [(ws, [at.bailey, "exec", "box", "--", "true"]), (ws, argv)], rounds, 0)
+    a, b = ([t[i] for t in times] for i in (0, 1))
+    low, high = interval(a, b, lambda x, y: x / y)
+    ratio = statistics.median(a) / statistics.median(b)
+    row = {"bench": "exec", "who": who.label, "against": other, "bailey_ms": spread(a), "other_ms": spread(b), "ratio": round(ratio, 3),
+           "low": round(low, 3), "high": round(high, 3), "rounds": rounds}
+    if other == "true":
+        row |= {"target": TARGET_EXEC, "met": ratio <= TARGET_EXEC}
+    at.emit(row)
+
+
+def podman_exec(at: Place, who: Who, ws: str, rounds: int) -> None:
+    try:
+        argv = podman_argv(ws, at.base)
+    except Failed as e:
+        at.emit({"bench": "exec", "who": who.label, "against": "podman exec", "skipped": str(e)})
+        return
+    at_run = argv.index("run")
+    name = f"bailey-bench-{os.getpid()}"
+    start = [*argv[:at_run], "run", "--detach", "--name", name, *[w for w in argv[at_run + 1:-1] if w != "--rm"], "sleep", "600"]
+    try:
+        who.output(start, ws)
+        exec_row(at, who, ws, max(5, rounds // 10), "podman exec", [*argv[:at_run], "exec", name, "true"])
+    except Failed as e:
+        at.emit({"bench": "exec", "who": who.label, "against": "podman exec", "skipped": str(e)})
+    finally:
+        subprocess.run([*argv[:at_run], "rm", "-f", "-t", "0", name], capture_output=True, check=False, env=who.env)
+
+
+def processes(state: str) -> list[int]:
+    """Those that hold the lock of a sandbox, and their children."""
+    found = []
+    for p in os.listdir("/proc"):
+        try:
+            if p.isdigit() and any(os.readlink(f"/proc/{p}/fd/{n}").startswith(state + "/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
+                found.append(int(p))
+                with open(f"/proc/{p}/task/{p}/children", encoding="ascii") as f:
+                    found += [int(c) for c in f.read().split()]
+        except OSError:
+            continue
+    return found
+
+
+def many(at: Place, who: Who, ws: str, state: str, count: int) -> None:
+    names = [f"many{i}" for i in range(count)]
+    begin = time.monotonic()
+    for n in names:
+        bailey(at, who, ws, "create", n)
+    made = time.monotonic()
+    for n in names:
+        bailey(at, who, ws, "start", n)
+    started = time.monotonic()
+    at.emit({"bench": "create", "who": who.label, "sandboxes": count, "create_per_s": round(count / (made - begin), 1), "start_per_s": round(count / (started - made), 1),
+             "per_s": round(count / (started - begin), 1), "target": TARGET_RATE, "met": count / (started - begin) >= TARGET_RATE})
+    time.sleep(1)
+    own = processes(state)
+    kib = sum(pss_kib(p) for p in own) / count
+    at.emit({"bench": "memory", "who": who.label, "sandboxes": count, "processes": len(own) / count, "pss_kib": round(kib, 1), "target": TARGET_KIB, "met": kib <= TARGET_KIB})
+    for n in names:
+        bailey(at, who, ws, "rm", "-f", n)
+
+
+def run(at: Place, opt: argparse.Namespace) -> None:
+    store = os.path.join(at.base, "bailey-store")
+    subprocess.run(["install", "-m", "755", os.path.join(ROOT, "build", "bailey-store"), store], check=True)
+    for who in at.people(opt.user):
+        ws, base = os.path.join(who.home, "ws"), os.path.join(who.home, "state")
+        for d in (ws, base):
+            os.mkdir(d, 0o700)
+            os.chown(d, who.uid, who.gid)
+        who.env |= {"XDG_STATE_HOME": base}
+        bailey(at, who, ws, "create", "box")
+        bailey(at, who, ws, "start", "box")
+        try:
+            exec_row(at, who, ws, opt.rounds, "true", ["/bin/true"])
+            podman_exec(at, who, ws, opt.rounds)
+        finally:
+            bailey(at, who, ws, "rm", "-f", "box")
+        many(at, who, ws, os.path.join(base, "bailey"), opt.count)
+
+
+def main() -> None:
+    ap = options(__doc__)
+    ap.add_argument("--rounds", type=int, default=300)
+    ap.add_argument("--count", type=int, default=50)
+    opt = ap.parse_args()
+    if opt.quick:
+        opt.rounds, opt.count = min(opt.rounds, 60), min(opt.count, 10)
+    with place(opt) as at:
+        run(at, opt)
+        print()
+        for r in at.rows:
+            met = {True: "met", False: "MISSED"}.get(r.get("met"), "")  # type: ignore[arg-type]
+            if "skipped" in r:
+                print(f"{r['who']:5} {r['bench']:7} left out: {r['skipped']}")
+            elif r["bench"] == "exec":
+                print(f"{r['who']:5} exec    {r['against']:12} {r['bailey_ms']['p50']:8.3f} {r['other_ms']['p50']:8.3f} ms  {r['ratio']:.2f} ({r['low']:.2f}-{r['high']:.2f})  {met}")
+            elif r["bench"] == "create":
+                print(f"{r['who']:5} create  {r['per_s']:8.1f} per second (create {r['create_per_s']}, start {r['start_per_s']})  {met}")
+            else:
+                print(f"{r['who']:5} memory  {r['pss_kib']:8.1f} KiB PSS, {r['processes']:.0f} processes  {met}")
+    if opt.check and at.missed():
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
