@@ -4,7 +4,7 @@
 #define BAILEY_CLI_NAMED_H
 
 #include "cli.h"
-#include "policy/json.h"
+#include "policy/policy.h"
 
 /* Where they are kept. */
 struct named {
