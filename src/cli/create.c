@@ -29,6 +29,18 @@ const struct command_words create_words = {
 		      { "2", "wrong options, name or policy; nothing was made" } },
 };
 
+static bool is_utf8(const char *s)
+{
+	size_t n;
+
+	for (; *s; s += n) {
+		n = (unsigned char)*s < 0x80 ? 1 : buf_utf8_len((const unsigned char *)s);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 /* Words that say something about one command, not about a sandbox. */
 static int check_given(const struct sandbox_options *o, struct err *e)
 {
@@ -97,6 +109,29 @@ static void describe(struct buf *b, const char *name, char *const *words, const 
 	json_close(&j, '}');
 }
 
+/* What could not be kept, or would not stay. */
+static int check_kept(char *const *words, const char *cwd, const struct sandbox *s, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < s->policy.n; i++) {
+		if (s->policy.rules[i].copy)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"%s: what a command changes in an overlay workspace is reviewed at the end of its run; a sandbox that stays has none: 'bailey run' has them",
+				s->policy.rules[i].path);
+	}
+	if (!is_utf8(cwd))
+		return err_set(e, ERR_USAGE, -EILSEQ,
+			       "the current directory's name is not UTF-8, and can't be kept");
+	for (i = 0; words[i]; i++) {
+		if (!is_utf8(words[i]))
+			return err_set(e, ERR_USAGE, -EILSEQ,
+				       "'%.100s' is not UTF-8, and can't be kept", words[i]);
+	}
+	return 0;
+}
+
 /* Could it be started as it is? Return: 0 or negative errno with @e. */
 static int try_words(char *const *words, struct sandbox *s, struct err *e)
 {
@@ -143,6 +178,8 @@ int create_main(char **argv)
 		r = sandbox_oom(&e);
 	if (r == 0)
 		r = try_words(words, &s, &e);
+	if (r == 0)
+		r = check_kept(words, cwd, &s, &e);
 	if (r == 0)
 		describe(&b, argv[rest], words, &s, cwd);
 	if (r == 0)

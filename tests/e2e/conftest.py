@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -237,7 +238,7 @@ def plain_user(session_dir):
         yield User(me.pw_name, me.pw_uid, me.pw_gid, home, home / "work")
         shutil.rmtree(home, ignore_errors=True)
         return
-    name = f"bailey-e{os.getpid()}"
+    name = f"bailey-e{secrets.token_hex(4)}"  # pids repeat in namespaces
     add = ["useradd", "-m", "-s", "/bin/sh", name]
     # somebody else may hold the lock of /etc/passwd
     if not wait_for(lambda: subprocess.run(add, capture_output=True).returncode == 0, 10):

@@ -220,6 +220,8 @@ BAD = [
     (["create", "--timeout", "5s", "x"], 2, "--timeout is for one command"),
     (["create", "--hide", "", "x"], 2, "--hide"),
     (["create", "x", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+    (["create", "x", ".:overlay"], 2, "overlay workspace"),
+    (["create", "--env", b"A=\xff", "x"], 2, "is not UTF-8"),
     (["create", "box"], 4, "box"),
     (["exec", "box"], 2, "no command"),
     (["exec"], 2, "name the sandbox"),
@@ -239,7 +241,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("words,status,said", BAD, ids=[" ".join(w) or "none" for w, _, _ in BAD])
+@pytest.mark.parametrize("words,status,said", BAD, ids=[" ".join(map(str, w)) for w, _, _ in BAD])
 def test_bad_words(boxes, words, status, said):
     """One line, which names the word; and nothing has changed."""
     boxes.make()
