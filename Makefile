@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
 # What building needs. Debian 12 names; docs/dependencies.md says why each is here.
-BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev libssl-dev libnghttp2-dev publicsuffix git
+BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-config libseccomp-dev libssl-dev libnghttp2-dev libsqlite3-dev libjansson-dev publicsuffix git
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
@@ -20,6 +20,10 @@ FULL_DEPS := chromium qemu-system-x86 qemu-system-common linux-image-cloud-amd64
 	dpkg-dev xz-utils patch perl libpython3.11-testsuite python3-venv rustc librust-tempfile-dev librust-doc-comment-dev sqlite3 inotify-tools golang-go default-jdk-headless
 BENCH_DEPS := socat ripgrep bubblewrap firejail crun runc podman iproute2 util-linux squid tinyproxy haproxy mitmproxy
 
+# What is installed in libexec: build/NAME, the program of the room that follows "bailey-".
+LIBEXEC := bailey-keys bailey-store
+PROGRAMS := build/bailey $(addprefix build/,$(LIBEXEC))
+
 # apt is asked only when something is missing, so that it is no cost on a prepared machine and no network is needed there.
 # npm may have come with a newer nodejs, which Debian's npm conflicts with.
 define install-packages
@@ -27,7 +31,7 @@ define install-packages
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(APT) update -qq && $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
-all: build/bailey build/bailey-keys words
+all: $(PROGRAMS) words
 
 deps:
 	$(call install-packages,$(BUILD_DEPS))
@@ -42,33 +46,33 @@ build/bailey: build/musl/build.ninja FORCE
 	@ninja -C build/musl --quiet src/cli/bailey >/dev/null || ninja -C build/musl src/cli/bailey
 	@cmp -s build/musl/src/cli/bailey $@ || { install -m 755 build/musl/src/cli/bailey $@ && echo "built $@"; }
 
-build/keys/build.ninja: | meson.build
-	@meson setup build/keys >/dev/null
+build/libexec/build.ninja: | meson.build
+	@meson setup build/libexec >/dev/null
 
-build/bailey-keys: build/keys/build.ninja FORCE
-	@ninja -C build/keys --quiet src/keys/bailey-keys >/dev/null || ninja -C build/keys src/keys/bailey-keys
-	@cmp -s build/keys/src/keys/bailey-keys $@ || { install -m 755 build/keys/src/keys/bailey-keys $@ && echo "built $@"; }
+build/bailey-%: build/libexec/build.ninja FORCE
+	@ninja -C build/libexec --quiet src/$*/bailey-$* >/dev/null || ninja -C build/libexec src/$*/bailey-$*
+	@cmp -s build/libexec/src/$*/bailey-$* $@ || { install -m 755 build/libexec/src/$*/bailey-$* $@ && echo "built $@"; }
 
 FORCE:
 
 demo: deps
 	$(call install-packages,$(DEMO_DEPS))
-	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 	@BAILEY=$(CURDIR)/build/bailey tools/demo
 
 test: deps-test
-	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 	@tools/test quick
 
 test-full: deps-test
 	$(call install-packages,$(BENCH_DEPS) $(FULL_DEPS))
-	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 	@tools/test full
 
 bench: deps
 	$(call install-packages,$(BENCH_DEPS) python3)
-	@$(MAKE) --no-print-directory build/bailey build/bailey-keys
-	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py && /usr/bin/python3 bench/network.py
+	@$(MAKE) --no-print-directory $(PROGRAMS)
+	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py && /usr/bin/python3 bench/network.py && /usr/bin/python3 bench/named.py
 
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}
@@ -82,13 +86,13 @@ $(WORDS) &: build/bailey tools/gen-words $(wildcard docs/man/*.in)
 
 words: $(WORDS)
 
-install: build/bailey build/bailey-keys $(WORDS)
+install: $(PROGRAMS) $(WORDS)
 	install -D -m 755 build/bailey $(DESTDIR)$(PREFIX)/bin/bailey
-	install -D -m 755 build/bailey-keys $(DESTDIR)$(PREFIX)/libexec/bailey/bailey-keys
+	@for f in $(LIBEXEC); do install -v -D -m 755 build/$$f $(DESTDIR)$(PREFIX)/libexec/bailey/$$f; done
 	@for f in $(SHARE); do install -v -D -m 644 build/share/$$f $(DESTDIR)$(PREFIX)/share/$$f; done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(DESTDIR)$(PREFIX)/libexec/bailey/bailey-keys $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
+	rm -f $(DESTDIR)$(PREFIX)/bin/bailey $(addprefix $(DESTDIR)$(PREFIX)/libexec/bailey/,$(LIBEXEC)) $(addprefix $(DESTDIR)$(PREFIX)/share/,$(SHARE))
 
 clean:
 	rm -rf build

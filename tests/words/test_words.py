@@ -241,7 +241,7 @@ def test_install(share, tmp_path):
     make = ["make", "-s", "-C", str(PROJECT), f"DESTDIR={tmp_path}", "PREFIX=/usr"]
     subprocess.run([*make, "install"], check=True, timeout=300, capture_output=True, env=env)
     found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert found == {"usr/bin/bailey", "usr/libexec/bailey/bailey-keys"} | {f"usr/share/{f}" for f in (MAN1, MAN5, MAN_SRT, BASH, ZSH)}
+    assert found == {"usr/bin/bailey", "usr/libexec/bailey/bailey-keys", "usr/libexec/bailey/bailey-store"} | {f"usr/share/{f}" for f in (MAN1, MAN5, MAN_SRT, BASH, ZSH)}
     for f in (MAN1, MAN5, MAN_SRT, BASH, ZSH):
         assert (tmp_path / "usr/share" / f).read_text() == (share / f).read_text(), f
     subprocess.run([*make, "uninstall"], check=True, timeout=300, capture_output=True, env=env)
