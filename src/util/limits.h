@@ -36,7 +36,7 @@
 #define LIMIT_GLOB_ENTRIES 500000   /* names that the patterns of one run look at */
 #define LIMIT_WHERE 4352            /* bytes of "FILE:LINE:COLUMN: key" */
 #define LIMIT_NOTICES 64            /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 40            /* descriptors that one poll loop waits for */
+#define LIMIT_SOURCES 48            /* descriptors that one poll loop waits for */
 #define LIMIT_SESSIONS 1            /* commands under one PID 1; a run has one */
 #define LIMIT_TTY_IN 4096           /* bytes on the way to a terminal's program */
 #define LIMIT_TTY_OUT 32768         /* bytes on the way from it */
