@@ -73,6 +73,7 @@ struct side {
 	bool cut;                /* and did not say so, as TLS asks for */
 	bool broken;
 	bool deaf;      /* it takes nothing more, but may still say something */
+	bool shut;      /* it was told that nothing more comes */
 	uint64_t stuck; /* ms: since when it takes nothing of what is in out */
 	struct fifo in, out;
 };
