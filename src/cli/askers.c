@@ -166,7 +166,10 @@ static int on_connect(void *arg, short revents, struct err *e)
 	socklen_t size = sizeof(peer);
 	struct asker *c;
 	size_t i;
-	int fd = accept4(a->sock, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_un from;
+	socklen_t from_size = sizeof(from);
+	int fd = accept4(a->sock, (struct sockaddr *)&from, &from_size,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)revents;
 	(void)e;

@@ -176,7 +176,7 @@ int browser_open(const struct browser *b, const char *url, struct err *e)
 		pid = fork();
 		if (pid == 0)
 			execute(&own, url, pipes[1]);
-		_exit(pid < 0);
+		_exit(pid < 0 ? 1 : 0);
 	}
 	(void)close(pipes[1]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -107,7 +107,10 @@ static int dial(const struct callback *c)
 
 static void take(struct forward *f, int listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage from;
+	socklen_t from_size = sizeof(from);
+	int fd = accept4(listener, (struct sockaddr *)&from, &from_size,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 	size_t i;
 
 	if (fd < 0)

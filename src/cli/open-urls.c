@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -324,7 +325,10 @@ static int on_line(void *arg, short revents, struct err *e)
 static int on_connect(void *arg, short revents, struct err *e)
 {
 	struct open_urls *o = arg;
-	int fd = accept4(o->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_un from;
+	socklen_t from_size = sizeof(from);
+	int fd = accept4(o->listener, (struct sockaddr *)&from, &from_size,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)revents;
 	(void)e;

@@ -65,15 +65,14 @@ def browser(user, outside):
     class Browser:
         env = {"BROWSER": str(path)}
         log = outside / "log"
+        program = path
 
         def said(self, seconds=10.0):
             if not wait_for(self.log.exists, seconds):
                 return []
             return [json.loads(li) for li in self.log.read_text().splitlines()]
 
-    b = Browser()
-    b.path = path
-    return b
+    return Browser()
 
 
 @pytest.fixture
@@ -199,7 +198,7 @@ def test_without_anybody_it_is_a_no(run, browser):
 
 def test_only_where_it_was_asked_for(run, browser, outside):
     r = run("echo $BROWSER; ls -d /run/bailey", env=browser.env)
-    assert r.out == f"{browser.path}\n" and r.rc != 0, "without the option nothing of it is there"
+    assert r.out == f"{browser.program}\n" and r.rc != 0, "without the option nothing of it is there"
     r = run("echo $BROWSER $PATH; ls /run/bailey", "--open-urls", env=browser.env)
     assert r.out.startswith("/run/bailey/xdg-open /run/bailey:") and r.out.endswith("\nopen\nxdg-open\n"), r
     r = run("rm -f /run/bailey/xdg-open; echo x > /run/bailey/xdg-open; rm -f /run/bailey/open; ls /run/bailey; mv /run/bailey /run/b", "--open-urls", env=browser.env)
