@@ -29,10 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	at = text[4] == 's' ? 8 : 7;
 	n = strlen(u.host);
 	FUZZ_REQUIRE(n > 0 && at + n <= size);
-	for (i = 0; i < n; i++)
-		host[i] = text[at + i] >= 'A' && text[at + i] <= 'Z' && u.host[0] != '[' ?
-				  (char)(text[at + i] | 0x20) :
-				  text[at + i];
+	for (i = 0; i < n; i++) {
+		host[i] = text[at + i];
+		if (host[i] >= 'A' && host[i] <= 'Z' && u.host[0] != '[')
+			host[i] = (char)(host[i] | 0x20);
+	}
 	FUZZ_REQUIRE(memcmp(host, u.host, n) == 0);
 	/* behind it: a final dot, a port, or the rest */
 	at += n + (at + n < size && text[at + n] == '.');

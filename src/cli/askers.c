@@ -224,7 +224,7 @@ struct askers *askers_begin(struct loop *loop, int dir,
 
 bool askers_ask(struct askers *a, const char *url, const struct url *u)
 {
-	struct buf b = BUF_INIT(2 * URL_MAX);
+	struct buf b = BUF_INIT((size_t)2 * URL_MAX);
 	struct json j = { .out = &b };
 	size_t i;
 

@@ -181,6 +181,8 @@ static short wanted(const struct pair *p, int side)
 {
 	short events = 0;
 
+	if (p->fd[side] < 0)
+		return 0;
 	if (!p->way[side].eof && p->way[side].n == 0)
 		events |= POLLIN;
 	if (p->way[!side].n > 0)
@@ -208,7 +210,7 @@ static long arrange(struct forward *f, struct pollfd *p)
 		if (q->fd[0] >= 0 && now >= q->end)
 			pair_close(q);
 		for (k = 0; k < 2; k++) {
-			const short events = q->fd[k] >= 0 ? wanted(q, (int)k) : 0;
+			const short events = wanted(q, (int)k);
 
 			/* a hang-up that nobody waits for must not spin */
 			p[CALLBACK_LISTENERS + 2 * i + k] =

@@ -37,10 +37,9 @@ static int ask(const char *url)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		return say(FAILED, "there is no bailey that would open it: ", strerror(errno));
-	r = fd_write_all(fd, url, strlen(url));
-	if (r == 0)
-		r = fd_write_all(fd, "\n", 1);
-	/* who was refused in the middle of his words is told why */
+	/* who is refused in the middle of his words is told why */
+	if (fd_write_all(fd, url, strlen(url)) == 0)
+		(void)fd_write_all(fd, "\n", 1);
 	(void)fd_read_all(fd, &b);
 	if (b.len > 0 && b.data[b.len - 1] == '\n')
 		b.data[--b.len] = '\0';
