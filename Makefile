@@ -18,7 +18,7 @@ TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang
 # What only test-full needs: another kernel (tools/vm-run), real programs with their test suites (tests/full); podman, and what the real srt needs, of BENCH_DEPS, too.
 FULL_DEPS := chromium qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod \
 	dpkg-dev xz-utils patch perl libpython3.11-testsuite python3-venv rustc librust-tempfile-dev librust-doc-comment-dev sqlite3 inotify-tools golang-go default-jdk-headless
-BENCH_DEPS := socat ripgrep bubblewrap firejail crun runc podman iproute2 util-linux squid tinyproxy haproxy mitmproxy
+BENCH_DEPS := openssl socat ripgrep bubblewrap firejail crun runc podman iproute2 util-linux squid tinyproxy haproxy mitmproxy
 
 # What is installed in libexec: build/NAME, the program of the room that follows "bailey-".
 LIBEXEC := bailey-keys bailey-store
@@ -72,7 +72,7 @@ test-full: deps-test
 bench: deps
 	$(call install-packages,$(BENCH_DEPS) python3)
 	@$(MAKE) --no-print-directory $(PROGRAMS)
-	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py && /usr/bin/python3 bench/network.py && /usr/bin/python3 bench/named.py
+	@/usr/bin/python3 bench/start.py && /usr/bin/python3 bench/work.py && /usr/bin/python3 bench/memory.py && /usr/bin/python3 bench/notify.py && /usr/bin/python3 bench/srt.py && /usr/bin/python3 bench/network.py && /usr/bin/python3 bench/inspection.py && /usr/bin/python3 bench/named.py
 
 fuzz: deps-test
 	@fuzz/run $${FUZZ_SECONDS:-300}

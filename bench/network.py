@@ -383,12 +383,12 @@ class Bench:
             print(line.format(*head, this, other, value, ci, str(target), met))
 
 
-def prepare(base: str) -> None:
-    """The namespaces' own network and names."""
+def prepare(base: str, names: str = HOST) -> None:
+    """The namespaces' own network, and the server's names."""
     subprocess.run(["ip", "-batch", "-"], input="\n".join(SETUP), text=True, check=True)
     with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as f:
         f.write("10000 65000")
-    for file, text in (("hosts", f"127.0.0.1 localhost\n{ADDRESS} {HOST}\n"), ("resolv.conf", f"nameserver {ADDRESS}\noptions timeout:1\n"),
+    for file, text in (("hosts", f"127.0.0.1 localhost\n{ADDRESS} {names}\n"), ("resolv.conf", f"nameserver {ADDRESS}\noptions timeout:1\n"),
                        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")):
         path = os.path.join(base, file)
         with open(path, "w", encoding="ascii") as f:
@@ -398,8 +398,8 @@ def prepare(base: str) -> None:
 
 
 @contextlib.contextmanager
-def server(netload: str) -> Iterator[None]:
-    p = subprocess.Popen(["unshare", "--net", "sh", "-c", f"echo there; read go; exec {netload} server {ADDRESS} {PORT}"], stdin=subprocess.PIPE,
+def server(command: str) -> Iterator[None]:
+    p = subprocess.Popen(["unshare", "--net", "sh", "-c", f"echo there; read go; exec {command}"], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True)
     try:
         assert p.stdin and p.stdout
@@ -436,11 +436,12 @@ def main() -> None:
         with contextlib.ExitStack() as stack:
             if opt.inside:
                 prepare(at.base)
-                stack.enter_context(server(bench.netload))
+                stack.enter_context(server(f"{bench.netload} server {ADDRESS} {PORT}"))
             bench.run(opt.inside)
         bench.table()
     if opt.check and at.missed():
         sys.exit(1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proxies that bench/network.py measures beside the gateway: configured for what it does (one name, one port), with their logs, without a cache."""
+"""Proxies that bench/network.py and bench/inspection.py measure beside the gateway: configured for what it does (one name, one port), with their logs, without a cache."""
 
 import os
 import socket
@@ -47,15 +47,24 @@ def mitmproxy(at: str, port: int, host: str, target: tuple[str, int]) -> list[st
             "--ignore-hosts", f"^{host}:"]
 
 
+def inspecting(at: str, port: int, host: str, target: tuple[str, int]) -> list[str]:
+    """mitmproxy ends TLS; the server's authority is $UPSTREAM_CA of the benchmark."""
+    del host, target
+    return [which("mitmdump"), "--quiet", "--listen-host", "127.0.0.1", "--listen-port", str(port), "--set", f"confdir={at}/mitm",
+            "--set", f"ssl_verify_upstream_trusted_ca={os.environ['UPSTREAM_CA']}", "--set", "stream_large_bodies=1m"]
+
+
 # name -> how it is started, and how it is asked
 PROXIES = {"squid": (squid, "http"), "tinyproxy": (tinyproxy, "http"), "haproxy": (haproxy, "tcp"), "mitmproxy": (mitmproxy, "http")}
+INSPECTING = {"mitmproxy": (inspecting, "http")}
 
 
 class Proxy:
     """One that runs, as nobody when started by root."""
 
-    def __init__(self, base: str, name: str, port: int, host: str, target: tuple[str, int]) -> None:
-        start, self.way = PROXIES[name][0], f"{PROXIES[name][1]}:{port}"
+    def __init__(self, base: str, name: str, port: int, host: str, target: tuple[str, int], inspects: bool = False) -> None:
+        start, how = (INSPECTING if inspects else PROXIES)[name]
+        self.way = f"{how}:{port}"
         self.at = os.path.join(base, name)
         os.makedirs(self.at, exist_ok=True)
         ids = {}

@@ -28,8 +28,7 @@ struct ask {
 	char line[LINE_BYTES];
 };
 
-/* One key, whatever mode the terminal is in. Return: it, or 0 when nothing came. */
-static char read_key(int tty)
+char ask_key(int tty)
 {
 	struct termios old, raw;
 	struct pollfd p = { .fd = tty, .events = POLLIN };
@@ -38,7 +37,7 @@ static char read_key(int tty)
 
 	if (set) {
 		raw = old;
-		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG); /* Ctrl-C is an answer */
 		raw.c_cc[VMIN] = 1;
 		raw.c_cc[VTIME] = 0;
 		(void)tcsetattr(tty, TCSANOW, &raw); /* else a line must be ended */
@@ -64,7 +63,7 @@ static const char *decide(const struct ask *a, const char *name, const char *por
 		(void)fd_write_all(a->tty, b.data, b.len); /* nobody sees it: nobody answers */
 	buf_done(&b);
 	while (!decision) {
-		key = read_key(a->tty);
+		key = ask_key(a->tty);
 		decision = key == 'o' || key == 'y' ? "once" :
 			   key == 'a'               ? "always" :
 			   key == 'n' || !key       ? "never" :

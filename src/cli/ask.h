@@ -13,6 +13,9 @@ struct ask;
  */
 struct ask *ask_begin(struct run *run, int dir);
 
+/** ask_key() - one key that is typed from now on, whatever mode the terminal is in. Return: it, or 0 when none came in time. */
+char ask_key(int tty);
+
 /** ask_done() - free. */
 void ask_done(struct ask *a);
 

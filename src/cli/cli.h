@@ -80,7 +80,7 @@ struct sandbox_options {
 	struct opt_list net;     /* --allow-host … --bypass: in the order given */
 	struct opt_list secrets; /* --secret, --allow-own-credentials, --ssh-key */
 	const char *network, *preset, *precedence;
-	bool i_know, ask, audit_required;
+	bool i_know, ask, open_urls, audit_required;
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
@@ -186,6 +186,9 @@ struct sandbox {
 	bool merged;      /* options are our own */
 	size_t scanned;   /* names that all patterns looked at */
 	bool ask;         /* about connections that no rule speaks of */
+	bool open_urls;   /* the command may ask for a browser */
+	const char *
+		open_dir; /* of the host, with the socket that it asks by; NULL: there is none yet */
 	bool audit_required; /* no connection without its line in the log */
 	const char **
 		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
@@ -351,6 +354,7 @@ struct run {
 	struct keys_run *keys; /* bailey-keys, or NULL */
 	struct ssh_run *ssh;   /* the agent of --ssh-key, or NULL */
 	struct live *live;     /* of a sandbox that stays, or NULL */
+	struct open_urls *open_urls; /* or NULL */
 	char *const *argv;
 	struct review_store store; /* where records are, when there is an overlay workspace */
 	struct review_run record;

@@ -18,6 +18,7 @@
 #include "ask.h"
 #include "cli.h"
 #include "gateway/gateway.h"
+#include "open-urls.h"
 #include "settings.h"
 #include "steer.h"
 
@@ -512,6 +513,7 @@ int egress_begin(struct run *run, struct err *e)
 		return r;
 	if (supervise_sandbox(run)->ask)
 		g->ask = ask_begin(run, g->own);
+	open_urls_askers(run, g->own);
 	if (front && front->source)
 		front->source->events = POLLIN; /* what it changes is there now */
 	return 0;
@@ -624,6 +626,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	cleanup_close(&g->alive);
 	g->alive = -1;
 	ask_done(g->ask);
+	open_urls_unask(run);
 	for (i = 0; i < (int)GATEWAY_PUBLISHED; i++) {
 		struct sandbox *s = supervise_sandbox(run);
 

@@ -8,6 +8,7 @@
 
 #include "egress.h"
 #include "keys.h"
+#include "open-urls.h"
 #include "sandbox.h"
 #include "settings.h"
 #include "ssh.h"
@@ -97,6 +98,24 @@ static const char *const trust[] = { "SSL_CERT_FILE",      "NODE_EXTRA_CA_CERTS"
 				     "CARGO_HTTP_CAINFO",  "PIP_CERT",
 				     "DENO_CERT",          "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" };
 
+/* What opens a URL comes first, by its name and by the variable. */
+static int put_browser(struct sandbox *s, size_t *n, struct err *e)
+{
+	const char *path = "/usr/local/bin:/usr/bin:/bin", *entry;
+	size_t i;
+
+	for (i = 0; i < *n; i++) {
+		if (is_var(s->env[i], "PATH"))
+			path = s->env[i] + strlen("PATH=");
+	}
+	entry = arena_printf(&s->arena, "PATH=" OPEN_URLS_DIR ":%s", path);
+	if (!entry)
+		return sandbox_oom(e);
+	put(s, n, entry);
+	put(s, n, "BROWSER=" OPEN_URLS_PROGRAM);
+	return 0;
+}
+
 /* Variables whose old value would be wrong inside. */
 static int adjust(struct sandbox *s, size_t *n, struct err *e)
 {
@@ -142,6 +161,8 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 			return sandbox_oom(e);
 		put(s, n, entry);
 	}
+	if (r == 0 && s->open_urls)
+		r = put_browser(s, n, e);
 	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
 }
 

@@ -42,6 +42,8 @@ static const char *op_note(const struct jail_op *op)
 		return "empty, writable, gone with the run";
 	case JAIL_OP_TEXT:
 		return "read-only; shows what bailey wrote";
+	case JAIL_OP_SHOWN:
+		return "read-only; a file that bailey shows there";
 	case JAIL_OP_COPY:
 		return "a writable copy: the host's directory stays as it is, its sockets are dead";
 	default:

@@ -125,7 +125,7 @@ static bool id_may(const struct sandbox *s, const char *path, mode_t want)
 	struct stat st;
 
 	if (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_MASK || op->type == JAIL_OP_TEXT ||
-	    stat(path, &st) < 0)
+	    op->type == JAIL_OP_SHOWN || stat(path, &st) < 0)
 		return true; /* staged by us, or not there */
 	return mode_allows(&st, mapped ? 0 : s->id.host_uid, mapped ? 0 : s->id.host_gid, want);
 }

@@ -204,22 +204,24 @@ static int take_variables(struct sandbox *s, const struct json_node *env, struct
 
 static int digit(char c)
 {
-	static const char all[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(all, c) : NULL;
-
-	return at ? (int)(at - all) : -1;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* base64 with its padding, appended. Return: whether it was that. */
 static bool decode(const char *text, struct buf *out)
 {
-	size_t n = strlen(text), i, k;
+	size_t n = strlen(text), have = 0, i, k;
+	unsigned char some[768];
 
 	for (i = 0; i + 4 <= n; i += 4) {
 		size_t pad = i + 4 < n ? 0 : text[i + 3] != '=' ? 0 : text[i + 2] != '=' ? 1 : 2;
 		unsigned int v = 0;
-		unsigned char three[3];
 
 		for (k = 0; k < 4; k++) {
 			int d = k + pad < 4 ? digit(text[i + k]) : 0;
@@ -228,10 +230,14 @@ static bool decode(const char *text, struct buf *out)
 				return false;
 			v = v << 6 | (unsigned int)d;
 		}
-		for (k = 0; k < 3; k++)
-			three[k] = (unsigned char)(v >> (16 - 8 * k));
-		buf_add(out, three, 3 - pad);
+		for (k = 0; k < 3 - pad; k++)
+			some[have++] = (unsigned char)(v >> (16 - 8 * k));
+		if (have > sizeof(some) - 3) {
+			buf_add(out, some, have);
+			have = 0;
+		}
 	}
+	buf_add(out, some, have);
 	return n % 4 == 0 && !out->failed;
 }
 

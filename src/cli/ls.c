@@ -15,7 +15,8 @@ static void fill(struct ls_options *o, struct opt *table)
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
 			"Keys: id, name, state (running, stopped), isolation, template, created (ns since 1970), workspaces (an array), and more."),
-		OPT_FLAG("quiet", &o->quiet, NULL, "Print names alone", "One in each line.", OPT_LETTER('q')),
+		OPT_FLAG("quiet", &o->quiet, NULL, "Print names alone", "One in each line.",
+			 OPT_LETTER('q')),
 		OPT_END,
 	};
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "live.h"
+#include "open-urls.h"
 #include "srt.h"
 
 const struct command commands[] = {
@@ -189,12 +190,17 @@ int cli_close_inherited(int keep, struct err *e)
 		       0;
 }
 
-/* Called as srt: by that name, or by that verb. */
-static bool is_srt(char *const *argv)
+static bool is_named(char *const *argv, const char *name)
 {
 	const char *slash = strrchr(argv[0], '/');
 
-	return strcmp(slash ? slash + 1 : argv[0], "srt") == 0;
+	return strcmp(slash ? slash + 1 : argv[0], name) == 0;
+}
+
+/* Called as srt: by that name, or by that verb. */
+static bool is_srt(char *const *argv)
+{
+	return is_named(argv, "srt");
 }
 
 /* The first word is no verb. */
@@ -224,6 +230,9 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return 125;
+	/* inside, where bailey is shown by that name */
+	if (is_named(argv, "xdg-open"))
+		return xdg_open_main(argv + 1);
 	/* not for people: guard/watch.c starts it, with the directory of its socket */
 	if (argc == 3 && !is_srt(argv) && strcmp(argv[1], GUARD_WATCH_WORD) == 0 &&
 	    strcmp(argv[2], "3") == 0)

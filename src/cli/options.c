@@ -8,7 +8,7 @@
 /* Groups that stand apart, so that no function is too long. */
 #define ENVIRONMENT_ROWS 4
 #define NETWORK_ROWS 16
-#define INSPECT_ROWS 2
+#define INSPECT_ROWS 3
 #define SECRET_ROWS 4
 #define PROTECT_ROWS 3
 
@@ -162,6 +162,12 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 static size_t inspect_rows(struct sandbox_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
+		OPT_FLAG(
+			"open-urls", &o->open_urls, NULL,
+			"Let the command ask for a page in your browser, as log-ins do",
+			"Inside, xdg-open and BROWSER lead to a question on the terminal that shows the whole URL; with y the host's own BROWSER or xdg-open opens it. Where the URL says that the log-in "
+			"comes back to a port of localhost, that port of this machine leads to the sandbox's, for one burst of connections in at most five minutes. Without anyone to ask it is a no. What a "
+			"log-in gives is the command's to keep."),
 		OPT_LIST("inspect", &o->net, "network.inspect", "HOST",
 			 "End TLS of HOST on the way, and judge its requests",
 			 "HOST is a name or *.NAME that a rule allows; or a JSON object that also says which requests may pass, as in a policy file. The sandbox trusts a certificate "

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keys.h"
+#include "open-urls.h"
 #include "report.h"
 #include "ssh.h"
 
@@ -108,6 +109,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 		r = keys_begin(&run, e);
 	if (r == 0 && !a->again)
 		r = ssh_begin(&run, e);
+	if (r == 0 && !a->again)
+		r = open_urls_begin(&run, e);
 	if (r == 0 && !a->again)
 		r = sandbox_frame(s, e);
 	if (r == 0 && !a->again)

@@ -5,6 +5,7 @@
 
 #include "egress.h"
 #include "keys.h"
+#include "open-urls.h"
 #include "sandbox.h"
 #include "settings.h"
 #include "ssh.h"
@@ -108,7 +109,8 @@ int sandbox_frame(struct sandbox *s, struct err *e)
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
 	s->host.live_sockets = s->options->front && s->options->front->live_sockets;
 	r = jail_plan_frame(&s->plan, &s->arena, &s->policy, &s->host, e);
-	if (r == 0 && s->starts)
+	/* the socket of --open-urls, or bailey itself, may lie where the mounts are staged: both are opened before that */
+	if (r == 0 && s->starts && !s->open_urls)
 		jail_plan_early(&s->plan, &s->policy);
 	return r;
 }
@@ -124,6 +126,8 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 		r = keys_plan(s, e);
 	if (r == 0)
 		r = ssh_plan(s, e);
+	if (r == 0)
+		r = open_urls_plan(s, e);
 	sandbox_socket_ops(s);
 	return r;
 }

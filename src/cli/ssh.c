@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,10 +21,11 @@
 #include "keys-program.h"
 #include "keys.h"
 #include "keys/keys.h"
+#include "private-dir.h"
 #include "sandbox.h"
 
 #define PROGRAM "bailey-keys"
-#define DIR_MAX 80 /* a socket's path has 108 bytes */
+#define DIR_MAX PRIVATE_DIR_MAX
 #define END_MS 2000
 #define SAID_MAX 20 /* lines that the end of a run prints */
 #define CONFIG "/etc/ssh/ssh_config"
@@ -72,32 +72,6 @@ int ssh_check(struct sandbox *s, struct err *e)
 
 /* --- starting it --- */
 
-/* A directory of the caller alone, which others can't take the place of; its name is short. */
-static const char *runtime_dir(void)
-{
-	const char *v = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
-	struct stat st;
-
-	if (v && *v == '/' && strlen(v) < DIR_MAX - 32 && lstat(v, &st) == 0 &&
-	    S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
-	    access(v, W_OK) == 0)
-		return v;
-	return "/tmp";
-}
-
-static int make_socket(const char *path, struct err *e)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%.100s", path); /* DIR_MAX is less */
-	/* the command may have another id than we; the directory keeps everybody else away */
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || chmod(path, 0666) < 0 ||
-	    listen(fd, 16) < 0)
-		return err_sys(e, -errno, "%s", path);
-	return TAKE_FD(fd);
-}
-
 /* Show @path, which we have made. */
 static int add_socket(struct sandbox *s, const char *path, struct err *e)
 {
@@ -136,27 +110,17 @@ static int show(struct sandbox *s, const struct ssh_run *k, struct err *e)
 /* The directory and what is in it. Return: the listening socket, or negative errno with @e. */
 static int make_dir(struct sandbox *s, struct ssh_run *k, struct err *e)
 {
-	char path[DIR_MAX + 32], real[LIMIT_PATH];
+	char path[DIR_MAX + 32];
 	_cleanup_close_ int known = -1, listener = -1;
-	int r;
+	int r = private_dir_make("bailey-ssh", k->dir, e);
 
-	(void)snprintf(path, sizeof(path), "%s/bailey-ssh-XXXXXX", runtime_dir()); /* fits */
-	if (!mkdtemp(path))                                                        /* 0700 */
-		return err_sys(e, -errno, "%s", path);
-	r = jail_host_resolve(path, true, real);
-	if (r == 0 && snprintf(k->dir, sizeof(k->dir), "%s", real) >= (int)sizeof(k->dir))
-		r = -ENAMETOOLONG; /* a runtime directory that is a link */
-	if (r < 0) {
-		(void)rmdir(path);
-		k->dir[0] = '\0';
-		return err_sys(e, r, "%s", path);
-	}
+	if (r < 0)
+		return r;
 	(void)snprintf(path, sizeof(path), "%s/known_hosts", k->dir); /* fits */
 	known = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (known < 0 || fchmod(known, 0644) < 0)
 		return err_sys(e, -errno, "%s", path);
-	(void)snprintf(path, sizeof(path), "%s/agent", k->dir); /* fits */
-	listener = make_socket(path, e);
+	listener = private_dir_socket(k->dir, "agent", e);
 	if (listener < 0)
 		return listener;
 	r = show(s, k, e);
@@ -373,19 +337,10 @@ int ssh_plan(struct sandbox *s, struct err *e)
 
 void ssh_ready(struct run *run)
 {
-	static const char *const names[] = { "agent", "known_hosts" };
-	char path[DIR_MAX + 32];
-	size_t i;
+	static const char *const names[] = { "agent", "known_hosts", NULL };
 
-	if (!run->ssh || !*run->ssh->dir)
-		return;
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", run->ssh->dir, names[i]); /* fits */
-		(void)unlink(
-			path); /* what can't be removed is empty, or reaches nobody when we have ended */
-	}
-	(void)rmdir(run->ssh->dir);
-	run->ssh->dir[0] = '\0';
+	if (run->ssh)
+		private_dir_gone(run->ssh->dir, names);
 }
 
 void ssh_end(struct run *run, void (*say)(const char *line))

@@ -21,6 +21,7 @@
 #include "job.h"
 #include "keys.h"
 #include "live.h"
+#include "open-urls.h"
 #include "report.h"
 #include "ssh.h"
 #include "terminal.h"
@@ -250,6 +251,7 @@ static int on_report(void *arg, short revents, struct err *e)
 		on_ready(run, msg.ready.lost);
 		egress_ready(run);
 		ssh_ready(run);
+		open_urls_ready(run);
 		r = begin_watch(run, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_NETWORK:
@@ -314,6 +316,7 @@ static int loop(struct run *run, struct err *e)
 		if (run->live && live_step(run, &wait))
 			return 0;
 		watched_step(run, &wait);
+		open_urls_step(run, &wait);
 		r = loop_wait(&run->loop, (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
@@ -524,6 +527,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	r = s->tty == SANDBOX_NO_TTY ?
 		    0 :
 		    terminal_find(s->tty == SANDBOX_TTY, &run->terminal, &sh->cmd.tty, e);
+	open_urls_supervise(run);
 	if (r == 0)
 		r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {
@@ -545,6 +549,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	report_say(run, s, r < 0 || run->dry_run);
 	egress_end(run, say_line);
 	ssh_end(run, r < 0 ? NULL : say_line);
+	open_urls_end(run);
 	keys_end(run);
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
@@ -558,6 +563,7 @@ void supervise_abort(struct run *run)
 	report_say(run, &run->shared->sandbox, true);
 	egress_end(run, say_line);
 	ssh_end(run, NULL);
+	open_urls_end(run);
 	keys_end(run);
 	if (run->guarded)
 		guard_drop(&run->guard);

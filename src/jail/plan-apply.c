@@ -90,9 +90,9 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 
 	if (root < 0)
 		return err_sys(e, -errno, "/");
-	fd = resolve(root, op->path);
+	fd = resolve(root, op->from ? op->from : op->path);
 	if (fd < 0)
-		return err_sys(e, fd, "'%s'", op->path);
+		return err_sys(e, fd, "'%s'", op->from ? op->from : op->path);
 	if ((op->flags & JAIL_OP_SOCKET) && (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
 					     st.st_dev != op->dev || st.st_ino != op->ino))
 		return err_set(e, ERR_POLICY, -ESTALE,
@@ -134,7 +134,9 @@ static int open_sources(struct jail_apply *a, struct err *e)
 		const bool stage =
 			p->ops[i].type == JAIL_OP_OVERLAY && strcmp(p->ops[i].path, STAGE) == 0;
 
-		if ((p->ops[i].type != JAIL_OP_BIND && !copy && !stage) || a->src[i] >= 0)
+		if ((p->ops[i].type != JAIL_OP_BIND && p->ops[i].type != JAIL_OP_SHOWN && !copy &&
+		     !stage) ||
+		    a->src[i] >= 0)
 			continue;
 		a->src[i] = jail_source(&p->ops[i], -1, e);
 		if (a->src[i] < 0)
@@ -609,6 +611,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		return apply_private(a, i, e);
 	case JAIL_OP_BIND:
 	case JAIL_OP_COPY:
+	case JAIL_OP_SHOWN:
 		return attach_fd(a, a->src[i], op->path, e);
 	case JAIL_OP_MASK:
 		return apply_mask(a, i, e);

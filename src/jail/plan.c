@@ -670,6 +670,24 @@ int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
 	return r;
 }
 
+int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, const char *path, const char *from, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+	const size_t region = region_of(plan, path);
+	int r;
+
+	if (region == JAIL_NO_REGION || plan->ops[region].type != JAIL_OP_PRIVATE)
+		return err_set(
+			e, ERR_POLICY, -EINVAL,
+			"nothing can be shown at '%s': a rule makes it a place of the host's",
+			path);
+	r = add_ruled(&pl, JAIL_OP_SHOWN, path, JAIL_OP_FILE, NULL);
+	if (r == 0)
+		plan->ops[plan->n - 1].from = from;
+	return r;
+}
+
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e)
 {
@@ -720,7 +738,7 @@ const char *jail_op_type_name(enum jail_op_type t)
 	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",
 							"whiteout", "host",    "proc",  "dev",
 							"private",  "bind",    "mask",  "copy",
-							"text" };
+							"text",     "shown" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

@@ -47,6 +47,7 @@ enum jail_op_type {
 	JAIL_OP_MASK,    /* an unreadable, empty file or directory */
 	JAIL_OP_COPY, /* a writable copy of the host's directory: an overlay that keeps what is changed */
 	JAIL_OP_TEXT, /* a file of the host shows a text of ours */
+	JAIL_OP_SHOWN, /* a file, or a socket, of the host at another place; in a private directory, read-only */
 	JAIL_OP_NUM
 };
 
@@ -88,6 +89,7 @@ struct jail_op {
 	ino_t ino;
 	const char *text; /* JAIL_OP_TEXT: text_len bytes */
 	size_t text_len;
+	const char *from; /* JAIL_OP_SHOWN: where the file is on the host, resolved */
 	const char *
 		store; /* JAIL_OP_COPY: an absolute path; in it are "upper" and "work", owned by the command's id. Not the planner's work */
 };
@@ -140,6 +142,15 @@ int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
 		   const struct jail_host *host, const char *path, const void *text, size_t len,
 		   struct err *e);
+
+/**
+ * jail_plan_shown() - after jail_plan_rules(): show the host's file @from at @path, which must lie in a private directory.
+ * @from: resolved; borrowed, must outlive the plan. Its owner is not mapped: the command is "other" to it where it has ids of its own.
+ * Return: as jail_plan_make(); -EINVAL when a rule shows the host's own directory there.
+ */
+int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, const char *path, const char *from,
+		    struct err *e);
 
 /**
  * jail_plan_early() - between the two: mark what can be mounted already (JAIL_OP_EARLY), and keep it in plan->early. Nothing is, when something of

@@ -651,14 +651,18 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 			r = give_copy(jail, op, i, userns, e);
 			continue;
 		}
-		if (!block || (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED)))
+		if (op->type != JAIL_OP_SHOWN &&
+		    (!block || (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))))
 			continue;
-		fd = jail_source(op, userns, e);
+		/* what is shown elsewhere lies in a directory of the caller's alone, and keeps its owner */
+		fd = jail_source(op, op->type == JAIL_OP_SHOWN ? -1 : userns, e);
 		if (fd == -ENOENT && op->type == JAIL_OP_OVERLAY)
 			continue; /* removed since the plan was made */
 		if (fd < 0)
-			return fd == -EINVAL || fd == -EPERM ? -EOPNOTSUPP :
-							       rootfs_lost(&jail->lost, fd, e);
+			return userns >= 0 && op->type != JAIL_OP_SHOWN &&
+					       (fd == -EINVAL || fd == -EPERM) ?
+				       -EOPNOTSUPP :
+				       rootfs_lost(&jail->lost, fd, e);
 		m.op = i;
 		r = give(jail, &m, sizeof(m.op), fd, e);
 	}

@@ -307,8 +307,11 @@ static bool step_closing(struct conn *c)
 	if (s->out.n > 0)
 		return moved;
 	if (s->ssl && !c->cut && !(SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN))
-		(void)SSL_shutdown(s->ssl);   /* the peer's own is not waited for */
-	(void)shutdown(s->watch.fd, SHUT_WR); /* it may be gone */
+		(void)SSL_shutdown(s->ssl); /* the peer's own is not waited for */
+	/* once: the kernel tells us of our own shutdown as of a change, so doing it again at each change would never end */
+	if (!s->shut)
+		(void)shutdown(s->watch.fd, SHUT_WR); /* it may be gone */
+	s->shut = true;
 	/* what it is still sending would make a reset of our end, and the answer would be lost */
 	while (s->readable) {
 		ssize_t n = recv(s->watch.fd, waste, sizeof(waste), MSG_DONTWAIT);

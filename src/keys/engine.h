@@ -73,6 +73,7 @@ struct side {
 	bool cut;                /* and did not say so, as TLS asks for */
 	bool broken;
 	bool deaf;      /* it takes nothing more, but may still say something */
+	bool shut;      /* it was told that nothing more comes */
 	uint64_t stuck; /* ms: since when it takes nothing of what is in out */
 	struct fifo in, out;
 };
@@ -135,6 +136,7 @@ struct keys {
 	struct fifo line, answers; /* of the supervisor, to it */
 	struct ca *ca;
 	SSL_CTX *to_client, *to_server;
+	struct buf roots; /* of the host, until tls_roots() */
 	struct session sessions[TLS_SESSIONS];
 	uint64_t uses;
 	struct arena arena[2]; /* of the rules: the ones in use, and the next ones */
@@ -213,8 +215,14 @@ bool conn_may_read(const struct conn *c);
 
 /* --- tls.c --- */
 
-/** tls_begin() - contexts for both sides; reads the host's roots. @roots: more of them, PEM, or NULL. Return: 0 or negative errno with @e. */
+/** tls_begin() - contexts for both sides; reads the host's file of roots, and leaves it to tls_roots(). @roots: more of them, PEM, or NULL. Return: 0 or negative errno with @e. */
 int tls_begin(struct keys *k, const char *const *roots, struct err *e);
+
+/**
+ * tls_roots() - trust what tls_begin() has read. It takes longer than all else (OpenSSL decodes every key), so it is done when the launcher has its answer, unless that
+ * needs them. Should come before the first connection. Return: 0 or negative errno with @e: then nothing can be trusted.
+ */
+int tls_roots(struct keys *k, struct err *e);
 
 /** tls_client(), tls_server() - begin with that side. Return: 0 or -ENOMEM. */
 int tls_client(struct conn *c);

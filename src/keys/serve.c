@@ -708,7 +708,10 @@ static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 		return err_set(e, ERR_SYSTEM, -ENOMEM,
 			       "keys: no memory, or its channels are missing");
 	java = member(root, "java");
-	r = hello(k, java && java->value, &b, e);
+	/* a trust store for Java is made of them */
+	r = java && java->value ? tls_roots(k, e) : 0;
+	if (r == 0)
+		r = hello(k, java && java->value, &b, e);
 	if (r == 0)
 		r = confine_keys((uid_t)ids[0], (gid_t)ids[1], e);
 	if (r == 0)
@@ -758,6 +761,8 @@ int keys_serve(void)
 		return 1;
 	}
 	flush_answers(&k);
+	if (tls_roots(&k, &e) < 0)
+		return 1; /* the launcher says that we have ended, and what is inspected is closed */
 	loop(&k);
 	return 0;
 }

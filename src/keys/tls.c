@@ -4,6 +4,7 @@
  * the server took. Names are compared again here, though the gateway has done so: a ClientHello for another name gets no certificate.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include "engine.h"
+
+#define ROOTS_MAX (8u << 20) /* bytes of the host's file */
 
 static const char *const bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
 				       "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -164,12 +167,12 @@ static int add_roots(X509_STORE *store, const char *pem, struct err *e)
 	return n > 0 ? 0 : err_set(e, ERR_POLICY, -EINVAL, "roots: no certificate in it");
 }
 
-/* All roots are read now: nothing can be opened later. */
-static int load_roots(SSL_CTX *ctx, const char *const *roots, struct err *e)
+/* The host's file is read now: nothing can be opened later. */
+static int read_roots(struct keys *k, const char *const *roots, struct err *e)
 {
 	const char *env = getenv(X509_get_default_cert_file_env());
-	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 	const char *file = env && *env ? env : NULL;
+	_cleanup_close_ int fd = -1;
 	size_t i;
 	int r = 0;
 
@@ -177,14 +180,44 @@ static int load_roots(SSL_CTX *ctx, const char *const *roots, struct err *e)
 		if (access(bundles[i], R_OK) == 0)
 			file = bundles[i];
 	}
-	if (file && X509_STORE_load_file(store, file) != 1)
-		return tls_fail(e, file);
+	if (file) {
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -errno : fd_read_all(fd, &k->roots);
+		if (r < 0)
+			return err_sys(e, r, "TLS: %s", file);
+		if (!k->roots.data || !strstr(k->roots.data, "CERTIFICATE-----"))
+			return err_set(e, ERR_SYSTEM, -EINVAL, "TLS: %s: no certificate in it",
+				       file);
+	}
 	for (i = 0; roots && roots[i] && r == 0; i++)
-		r = add_roots(store, roots[i], e);
+		r = add_roots(SSL_CTX_get_cert_store(k->to_server), roots[i], e);
 	if (r == 0 && !file && i == 0)
 		return err_set(e, ERR_SYSTEM, -ENOENT,
 			       "TLS: this host has no file of roots; install ca-certificates");
 	return r;
+}
+
+int tls_roots(struct keys *k, struct err *e)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(k->to_server);
+	STACK_OF(X509_INFO) *list = NULL;
+	BIO *bio = NULL;
+	int i, n = 0;
+
+	if (k->roots.len == 0)
+		return 0;
+	bio = BIO_new_mem_buf(k->roots.data, (int)k->roots.len);
+	list = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
+	for (i = 0; list && i < sk_X509_INFO_num(list); i++) {
+		X509 *x = sk_X509_INFO_value(list, i)->x509;
+
+		n += x && X509_STORE_add_cert(store, x) == 1;
+	}
+	sk_X509_INFO_pop_free(list, X509_INFO_free);
+	BIO_free(bio);
+	buf_done(&k->roots);
+	k->roots = (struct buf)BUF_INIT(ROOTS_MAX);
+	return n > 0 ? 0 : tls_fail(e, "roots of this host");
 }
 
 static void common(SSL_CTX *ctx)
@@ -199,6 +232,7 @@ int tls_begin(struct keys *k, const char *const *roots, struct err *e)
 {
 	static const unsigned char who[] = "bailey";
 
+	k->roots = (struct buf)BUF_INIT(ROOTS_MAX);
 	k->to_client = SSL_CTX_new(TLS_server_method());
 	k->to_server = SSL_CTX_new(TLS_client_method());
 	if (!k->to_client || !k->to_server ||
@@ -218,7 +252,7 @@ int tls_begin(struct keys *k, const char *const *roots, struct err *e)
 	(void)SSL_CTX_set_session_cache_mode(k->to_server,
 					     SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(k->to_server, on_session);
-	return load_roots(k->to_server, roots, e);
+	return read_roots(k, roots, e);
 }
 
 /* --- connections --- */

@@ -9,6 +9,7 @@
  *  6. net.h                                             network rules, host names, addresses
  *  7. protect.h, git.h                                  what the host executes later, and the files that say where that is
  *  8. ssh.h                                             which ssh key may log in where
+ *  9. url.h                                             what a sandbox may ask a browser to open
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -28,6 +29,7 @@
 #include "protect.h"
 #include "srt.h"
 #include "ssh.h"
+#include "url.h"
 #include "util/util.h"
 
 enum policy_kind {

@@ -226,6 +226,22 @@ def test_hosts_without_roots_trust_nobody(door, plain, authority, tmp_path):
         assert status(ask(s, get(d))[0]) == 502, "an authority that this host does not know"
 
 
+def test_waiting_for_a_client_to_close_takes_no_time(door, plain):
+    """Once all is said, a client may stay for seconds: that is a wait, and no work. What the kernel tells of our own shutdown is no reason for another."""
+    def used() -> int:
+        return int(pathlib.Path(f"/proc/{d.keys.process.pid}/schedstat").read_text().split()[0])
+
+    d = door(plain())
+    with d.talk(d.trust) as s:
+        head, _ = ask(s, get(d, b"/who", b"Connection: close\r\n"))
+        assert status(head) == 200
+        before = used()
+        time.sleep(1.5)
+        assert used() - before < 100e6, "nanoseconds of a processor"
+        assert closed(s)
+    assert d.keys.end_of(1) == ""
+
+
 def test_a_client_that_is_silent_or_no_tls(door, plain):
     d = door(plain())
     s = d.connect()
