@@ -149,7 +149,7 @@ struct keys {
 	struct watch helper;
 	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
 	struct buf
-		secrets; /* the helper's answer, as far as it has come; all of its memory at once, erased */
+		secrets; /* what the helper says, as far as it has come; all of its memory at once, erased */
 	uint32_t secrets_n;  /* bytes that are to come */
 	size_t secrets_head; /* of that number itself */
 	struct conn *live, *dead, *again;
@@ -178,6 +178,23 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 
 /** keys_log_end() - the connection is over. */
 void keys_log_end(struct conn *c);
+
+/** keys_say_result() - answer the supervisor's line. @notes: what people should know; "" */
+void keys_say_result(struct keys *k, int r, const char *notes, const struct err *e);
+
+/** keys_say_notice() - something that nobody has asked for. */
+void keys_say_notice(struct keys *k, const char *text);
+
+/** keys_lines() - take the supervisor's lines that wait for a result, and say what there is to say. */
+void keys_lines(struct keys *k);
+
+/* --- serve-secrets.c --- */
+
+/** keys_secrets_begin() - fork the process that reads the store; its first answer is waited for. Return: 0 or negative errno with @e. */
+int keys_secrets_begin(struct keys *k, const char *store, struct err *e);
+
+/** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
+int keys_secrets_ask(struct keys *k, struct err *e);
 
 /* --- conn.c --- */
 

@@ -150,9 +150,17 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 {
 	struct inject_request q = { .host = c->host, .tls = c->tls, .own = c->own, .body = body };
 	struct err e = ERR_INIT;
+	const char *removed;
+	char why[KEYS_WHY_MAX];
 	int error;
 
 	x->set = bound_hold(&c->k->bound);
+	removed = bound_removed(x->set, c->host);
+	if (removed) {
+		(void)snprintf(why, sizeof(why),
+			       "secret-removed: the secret '%s' of this host is no more", removed);
+		return refuse(r, 403, why);
+	}
 	if (!x->set || !inject_bound(x->set->v, x->set->n, c->host))
 		return true;
 	x->head = head_dup(h);

@@ -8,8 +8,8 @@
  * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
- * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. When the
- * supervisor's end closes, bailey-keys ends.
+ * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. An
+ * answer may have a "notice":TEXT for people, and {"notice":TEXT} may come by itself. When the supervisor's end closes, bailey-keys ends.
  */
 #ifndef BAILEY_KEYS_H
 #define BAILEY_KEYS_H

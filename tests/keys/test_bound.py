@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import json
 import os
 import signal
 import subprocess
@@ -228,10 +229,85 @@ def test_rotation(bound, shown, store):
     assert d.keys.say({"reload": True}) == {"ok": True}
     d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
     assert VALUE.encode() in shown.got[0][0] and b"another-value-another-value" in shown.got[1][0]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_one_that_is_removed(bound, shown, store, http):
+    """Its value goes, and its hosts can't be reached with what is left; set again it is bound again."""
+    d = bound()
+    use = ("-i", http, "-H", f"Authorization: Bearer {d.sentinel}")
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert VALUE.encode() in shown.got[0][0] and b"canary" in memory(d.keys.process.pid)
     store("rm", "mine")
-    assert "error" in d.keys.say({"reload": True})
-    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
-    assert b"another-value-another-value" in shown.got[2][0], "what was there stays"
+    answer = d.keys.say({"reload": True})
+    assert answer["ok"] and "'mine' was removed" in answer["notice"]
+    for more in (use, ("-i", http)):
+        r = d.curl(*more, path="/back/x", ca=d.ca)
+        assert b"403" in r.stdout.split(b"\r\n")[0] and b"secret-removed: the secret 'mine'" in r.stdout, r
+    assert len(shown.got) == 1 and d.keys.requests(3)[2]["denied"] == 1
+    assert VALUE[:20].encode() not in memory(d.keys.process.pid)
+    assert d.keys.say({"reload": True}) == {"ok": True}, "said once"
+    store("set", "mine", "--host", "web.test", "--env", "MY_KEY", value="another-value-another-value")
+    assert d.keys.say({"reload": True}) == {"ok": True}
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert b"another-value-another-value" in shown.got[1][0]
+
+
+def memory(pid):
+    """Everything that can be read of a process (of root's, or by root)."""
+    out = b""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            a, b = (int(x, 16) for x in line.split(" ")[0].split("-"))
+            if line.split(" ")[1].startswith("rw"):
+                mem.seek(a)
+                out += mem.read(b - a)
+    return out
+
+
+def test_one_that_fails_does_not_hold_up_the_others(store, door, nginx, shown, tmp_path):
+    """A command that hangs, one that fails, a file that is damaged: the other is changed at once."""
+    gate = tmp_path / "gate"
+    for name, then in (("slow", "sleep 50"), ("bad", "exit 3")):
+        store("set", name, "--host", f"{name}.test", "--command", f"""[ -e {gate} ] && {then}; echo '{{"value":"12345678-{name}","expires_in":4}}'""")
+    store("set", "torn", "--host", "torn.test")
+    told = store("set", "mine", "--host", "web.test", "--env", "MY_KEY")
+    d = door(nginx, **{**told, "secrets": ["slow", "bad", "torn", "mine"]})
+    use = ("-H", f"Authorization: Bearer {d.keys.hello['env']['MY_KEY']}")
+    gate.touch()
+    time.sleep(4.5)  # both commands are due
+    assert "'bad': the command has failed (exit status 3)" in line(d)["notice"]
+    torn = tmp_path / "state/secrets/torn.secret"
+    torn.write_bytes(torn.read_bytes()[:20])
+    store("rotate", "mine", value="another-value-another-value")
+    begun = time.monotonic()
+    answer = d.keys.say({"reload": True})
+    while "ok" not in answer:
+        answer = line(d)
+    assert "'torn'" in answer["notice"] and "stays as it was" in answer["notice"] and time.monotonic() - begun < 10
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert b"another-value-another-value" in shown.got[0][0]
+
+
+def line(d):
+    return json.loads(d.keys.lines.readline())
+
+
+@pytest.mark.parametrize("expires", [True, False], ids=["expires", "control"])
+def test_a_command_is_run_before_its_value_expires(store, door, nginx, shown, tmp_path, expires):
+    count = tmp_path / "count"
+    says = f"""echo >> {count}; n=$(wc -l < {count}); echo '{{"value":"value-of-run-'$n'"{', "expires_in":12' if expires else ''}}}'"""
+    d = door(nginx, **store("set", "mine", "--host", "web.test", "--env", "MY_KEY", "--command", says))
+    use = ("-H", f"Authorization: Bearer {d.keys.hello['env']['MY_KEY']}")
+    d.curl(*use, path="/back/x", ca=d.ca)
+    began = len(count.read_text())
+    time.sleep(8)
+    d.curl(*use, path="/back/x", ca=d.ca)
+    now = len(count.read_text())
+    assert now == began + expires
+    assert [b"value-of-run-%d\r" % n in head for n, (head, _) in zip((began, now), shown.got)] == [True, True], shown.got
+    # a change of the store runs no command that is not due
+    assert d.keys.say({"reload": True}) == {"ok": True} and len(count.read_text()) == now
 
 
 def test_the_reader_of_secrets_dies(bound, shown):
