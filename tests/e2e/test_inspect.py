@@ -117,6 +117,17 @@ def test_rules_about_requests(at, rule, good, bad, flag):
     assert "bailey:" in (at.ws / "out").read_text()
 
 
+@pytest.mark.parametrize("path, status", [
+    ("/@me", 403), ("/%40me", 403), ("/%2540me", 400), ("/%25%34%30me", 400), ("/@me;x", 400), ("/@me%3Bx", 400), ("/@me%3fx", 400),
+    ("/a/%252e%252e/@me", 400), ("/who", 200), ("/%77ho", 200)])
+@pytest.mark.parametrize("rule", ["/@me", "/%40me"])
+def test_no_spelling_dodges_a_denial(at, path, status, rule):
+    rules = [{"path": rule, "action": "deny"}, {}]
+    assert judge(at, {"requests": rules}, "--path-as-is", "https://web.test" + path) == str(status)
+    said = (at.ws / "out").read_text()
+    assert status != 400 or said.startswith("bailey: the path has "), said
+
+
 @pytest.mark.parametrize("value, words", [
     ('{"hst": "web.test"}', "host"),
     ('{"host": "web.test", "requests": [{"methods": "GET"}]}', "methods"),
