@@ -18,9 +18,11 @@
  *	both sides' bytes being read and written   2 * (CONN_IN + 2 * CONN_OUT)
  *	HTTP/2: bodies on the way, two windows     2 * 2 * H2_WINDOW
  *	HTTP/2: heads that are read, and that wait for the server   2 * sizeof(struct head) + H2_PENDING + streams
+ *	HTTP/2: what is known of the requests to a bound host, and trailers that wait   CONN_EXCHANGES, and one more
  *	OpenSSL: a record of each direction of each side            4 * 17 KiB, while one is there
- * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2; together all connections' bodies hold KEYS_HELD before
- * those that hold much wait. A body that must be known as a whole (INJECT_HOLD) comes to that; past KEYS_HELD there is no place for it.
+ * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2, 7.5 MiB to a bound host; together all connections' bodies hold KEYS_HELD before
+ * those that hold much wait, and requests of HTTP/2 KEYS_EXCHANGES before more are refused. A body that must be known as a whole (INJECT_HOLD), or a chunk of one
+ * (SIGV4_CHUNK_MAX), comes to that; past KEYS_HELD there is no place for it.
  */
 #ifndef BAILEY_KEYS_ENGINE_H
 #define BAILEY_KEYS_ENGINE_H
@@ -46,6 +48,10 @@
 #define CONN_PIECE (16u << 10)
 #define KEYS_HELD (128u << 20)
 #define KEYS_HELD_EACH (64u << 10) /* a connection that holds less never waits for the others */
+#define CONN_EXCHANGES \
+	(4u            \
+	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
+#define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
 	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and the ends of all connections */
 #define KEYS_LOG_HIGH 256u /* from here on no client is read */
@@ -104,9 +110,10 @@ struct conn {
 	char why[KEYS_WHY_MAX];    /* of its end */
 	struct h1 *h1;
 	struct h2 *h2;
-	size_t held;    /* bytes of bodies, counted in k->held */
-	uint64_t since; /* ms: of the state */
-	uint64_t moved; /* ms: when a byte was read or written last */
+	size_t held;      /* bytes of bodies, counted in k->held */
+	size_t exchanges; /* of what is known of requests, counted in k->exchanges */
+	uint64_t since;   /* ms: of the state */
+	uint64_t moved;   /* ms: when a byte was read or written last */
 };
 
 /* A message to the gateway. */
@@ -154,7 +161,7 @@ struct keys {
 	size_t secrets_head; /* of that number itself */
 	struct conn *live, *dead, *again;
 	size_t n_conns;
-	size_t held;
+	size_t held, exchanges;
 	struct note *log; /* KEYS_LOG, a ring */
 	size_t log_at, log_n;
 	bool waiting; /* clients wait until the log has room */
@@ -224,6 +231,9 @@ void conn_bury(struct keys *k);
 
 /** conn_hold() - @more (or fewer) bytes of bodies are held. */
 void conn_hold(struct conn *c, ssize_t more);
+
+/** conn_exchanges() - @more (or fewer) bytes of what is known of requests. */
+void conn_exchanges(struct conn *c, ssize_t more);
 
 /** conn_may_read() - whether bodies may come in, so that all connections together stay within bounds. */
 bool conn_may_read(const struct conn *c);

@@ -50,6 +50,13 @@ static void pay(struct stream *st, bool up, size_t n)
 		(void)nghttp2_session_consume(from(st, up), from_id(st, up), n);
 }
 
+static void drop_trailers(struct stream *st, struct leg *leg)
+{
+	if (leg->trailers)
+		conn_exchanges(st->c, -(ssize_t)leg->trailers->size);
+	leg->trailers = head_fields_free(leg->trailers);
+}
+
 static void leg_done(struct stream *st, bool up)
 {
 	struct leg *leg = up ? &st->up : &st->down;
@@ -57,7 +64,7 @@ static void leg_done(struct stream *st, bool up)
 	conn_hold(st->c, -(ssize_t)leg->data.n);
 	fifo_done(&leg->data);
 	pay(st, up, leg->owed);
-	leg->trailers = head_free(leg->trailers);
+	drop_trailers(st, leg);
 }
 
 void stream_free(struct stream *st)
@@ -165,6 +172,22 @@ static void list_clear(void)
 	memset(&list, 0, sizeof(list));
 }
 
+static bool send_trailers(nghttp2_session *session, int32_t id, const struct head_fields *f)
+{
+	static struct head behind;
+	size_t i;
+	bool ok;
+
+	for (i = 0; i < f->n; i++)
+		head_add(&behind, f->v[i].name, f->v[i].value);
+	list_clear();
+	ok = list_fields(&behind, false) &&
+	     nghttp2_submit_trailer(session, id, list.nv, list.n) == 0;
+	list_clear();
+	head_clear(&behind);
+	return ok;
+}
+
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
 		       nghttp2_data_source *source, void *user)
 {
@@ -190,13 +213,10 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
 		return (ssize_t)n;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (leg->trailers) {
-		list_clear();
-		if (!list_fields(leg->trailers, false))
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (nghttp2_submit_trailer(session, id, list.nv, list.n) != 0)
+		if (!send_trailers(session, id, leg->trailers))
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-		leg->trailers = head_free(leg->trailers);
+		drop_trailers(st, leg);
 	}
 	return (ssize_t)n;
 }
@@ -230,6 +250,7 @@ static void answer(struct stream *st, const struct reply *r)
 	size_t i;
 
 	st->answered = true;
+	st->held = false;
 	leg_done(st, true);
 	leg_done(st, false);
 	if (st->sid > 0 && !st->s_closed)
@@ -258,6 +279,7 @@ static void answer(struct stream *st, const struct reply *r)
 		stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 	st->began = true;
 	buf_done(&body);
+	exchange_done(&st->x); /* nothing of it is needed any more */
 }
 
 void stream_fail(struct stream *st, int status, const char *why)
@@ -341,7 +363,8 @@ void stream_request(struct stream *st, struct head *h, bool end)
 		answer(st, &r);
 		return;
 	}
-	if (h2->lost || h2->pending > H2_PENDING) {
+	if (h2->lost || h2->pending > H2_PENDING || st->c->exchanges > CONN_EXCHANGES ||
+	    st->c->k->exchanges > KEYS_EXCHANGES) {
 		stream_reset(st, NGHTTP2_REFUSED_STREAM);
 		return;
 	}
@@ -436,23 +459,36 @@ void stream_data(struct stream *st, bool up, const void *p, size_t n)
 		wake(st, up);
 }
 
+/* Of an answer they may have to be changed. Return: whether they may go on, else @why. */
+static bool judge_behind(struct stream *st, bool up, struct head *h, char *why)
+{
+	if (h->failed || h->method.p || h->target.p || h->authority.p || h->scheme.p) {
+		(void)snprintf(why, KEYS_WHY_MAX, "the trailers have too many bytes or fields");
+		return false;
+	}
+	return up ? judge_trailers(&st->x, h, why) : judge_answer(&st->x, h, why);
+}
+
 void stream_trailers(struct stream *st, bool up, struct head *h)
 {
 	struct leg *leg = up ? &st->up : &st->down;
-	char why[KEYS_WHY_MAX];
-	bool ok = !h->failed && !h->method.p && !h->target.p && !h->authority.p && !h->scheme.p;
+	char why[KEYS_WHY_MAX] = "trailers where none may be";
 
-	(void)snprintf(why, sizeof(why), "the trailers have too many bytes or fields");
-	if (ok && !up && st->x.scrub)
+	if (st->answered)
+		return;
+	if (!up && st->x.scrub)
 		change(st, false, NULL, 0); /* what was kept of the body comes before them */
-	if (ok)
-		ok = up ? judge_trailers(&st->x, h, why) : judge_answer(&st->x, h, why);
-	if (!ok || leg->trailers || leg->eof) {
-		head_free(h);
+	if (st->answered)
+		return;
+	if (leg->trailers || leg->eof || !judge_behind(st, up, h, why)) {
 		stream_fail(st, up ? 403 : 502, why);
 		return;
 	}
-	leg->trailers = h;
+	leg->trailers = st->c->exchanges > CONN_EXCHANGES ? NULL : head_fields(h);
+	if (leg->trailers)
+		conn_exchanges(st->c, (ssize_t)leg->trailers->size);
+	else
+		stream_reset(st, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void stream_end(struct stream *st, bool up)
