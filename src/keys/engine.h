@@ -53,8 +53,8 @@
 	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
 #define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
-	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and the ends of all connections */
-#define KEYS_LOG_HIGH 256u /* from here on no client is read */
+	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, and its end */
+#define KEYS_LOG_HIGH 256u /* from here on no client is read, and no server of HTTP/2 */
 
 struct keys;
 struct conn;

@@ -286,10 +286,19 @@ void stream_fail(struct stream *st, int status, const char *why)
 {
 	struct reply r = { .status = status, .denied = status < 500, .why = why };
 
+	st->failed |= st->began;
 	if (st->began)
 		stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 	else
 		answer(st, &r);
+}
+
+/* The same of a request that goes on already, or is waited for: that is a line of its own. */
+static void refuse(struct stream *st, int status, const char *why)
+{
+	if (st->x.head)
+		keys_log(st->c, st->x.head, status, status < 500, why, NULL);
+	stream_fail(st, status, why);
 }
 
 /* --- requests --- */
@@ -300,7 +309,7 @@ static void send_request(struct stream *st, struct head *h, bool end)
 	int32_t id;
 
 	if (!judge_fields(&st->x, h)) {
-		stream_fail(st, 431, "the head has too many bytes");
+		refuse(st, 431, "the head has too many bytes");
 		return;
 	}
 	list_clear();
@@ -309,7 +318,7 @@ static void send_request(struct stream *st, struct head *h, bool end)
 	list_add(http_slice(":authority"), h->authority, false);
 	list_add(http_slice(":path"), h->target, st->x.inject && st->x.inject->secret);
 	if (!list_fields(h, st->x.inject && st->x.inject->secret)) {
-		stream_fail(st, 431, "the head has too many bytes");
+		refuse(st, 431, "the head has too many bytes");
 		return;
 	}
 	id = nghttp2_submit_request(h2->s, NULL, list.nv, list.n, end ? NULL : provider(st), st);
@@ -404,13 +413,12 @@ static void leg_add(struct stream *st, bool up, const void *p, size_t n)
 	if (leg->data.n == 0)
 		leg->stuck = st->c->k->now;
 	if (up && st->held && st->c->k->held + n > KEYS_HELD) {
-		stream_fail(st, 503, "too many bodies are held for signatures at a time");
+		refuse(st, 503, "too many bodies are held for signatures at a time");
 		return;
 	}
 	if (!fifo_add(&leg->data, p, n)) {
 		if (up && st->held)
-			stream_fail(st, 413,
-				    "a body that must be known as a whole has too many bytes");
+			refuse(st, 413, "a body that must be known as a whole has too many bytes");
 		else
 			stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 		return;
@@ -429,7 +437,7 @@ static void change(struct stream *st, bool up, const char *p, size_t n)
 		leg_add(st, up, b->data, b->len);
 	judge_scratch_done();
 	if (!ok)
-		stream_fail(st, up ? 403 : 502, why);
+		refuse(st, up ? 403 : 502, why);
 }
 
 static bool is_changed(const struct stream *st, bool up)
@@ -442,7 +450,7 @@ void stream_data(struct stream *st, bool up, const void *p, size_t n)
 	struct leg *leg = up ? &st->up : &st->down;
 
 	leg->owed += n;
-	if (st->answered || (up ? st->s_closed : st->c_closed)) {
+	if (st->answered || st->failed || (up ? st->s_closed : st->c_closed)) {
 		pay(st, up, n);
 		st->wasted += n;
 		if (st->answered && st->wasted > WASTE_MAX)
@@ -474,14 +482,14 @@ void stream_trailers(struct stream *st, bool up, struct head *h)
 	struct leg *leg = up ? &st->up : &st->down;
 	char why[KEYS_WHY_MAX] = "trailers where none may be";
 
-	if (st->answered)
+	if (st->answered || st->failed)
 		return;
 	if (!up && st->x.scrub)
 		change(st, false, NULL, 0); /* what was kept of the body comes before them */
-	if (st->answered)
+	if (st->answered || st->failed)
 		return;
 	if (leg->trailers || leg->eof || !judge_behind(st, up, h, why)) {
-		stream_fail(st, up ? 403 : 502, why);
+		refuse(st, up ? 403 : 502, why);
 		return;
 	}
 	leg->trailers = st->c->exchanges > CONN_EXCHANGES ? NULL : head_fields(h);
@@ -497,7 +505,7 @@ void stream_end(struct stream *st, bool up)
 
 	if (leg->eof)
 		return;
-	if (!st->answered && is_changed(st, up))
+	if (!st->answered && !st->failed && is_changed(st, up))
 		change(st, up, NULL, 0);
 	leg->eof = true;
 	if (up && st->held)
@@ -514,14 +522,14 @@ void stream_answer(struct stream *st, struct head *h, bool end)
 	bool interim = h->status < 200;
 	int r;
 
-	if (st->answered || st->c_closed)
+	if (st->answered || st->failed || st->c_closed)
 		return;
 	if (h->failed || h->status == 101) {
-		stream_fail(st, 502, "the answer's head is too large, or none that HTTP/2 has");
+		refuse(st, 502, "the answer's head is too large, or none that HTTP/2 has");
 		return;
 	}
 	if (!judge_answer(&st->x, h, why)) {
-		stream_fail(st, 502, why);
+		refuse(st, 502, why);
 		return;
 	}
 	list_clear();
@@ -530,7 +538,7 @@ void stream_answer(struct stream *st, struct head *h, bool end)
 	if (st->x.scrub)
 		head_remove(h, http_slice("content-length"));
 	if (!list_fields(h, false)) {
-		stream_fail(st, 502, "the answer's head is too large");
+		refuse(st, 502, "the answer's head is too large");
 		return;
 	}
 	if (interim)

@@ -30,6 +30,7 @@ struct stream {
 	bool answered; /* by us: the request's body is thrown away, some of it: clients that are reset while they send lose the answer (curl 7.88) */
 	size_t wasted; /* bytes of it */
 	bool began;    /* an answer is on its way to the client */
+	bool failed;   /* it was reset by us, and what still comes of it is nothing */
 	bool head;     /* the method is HEAD */
 	struct exchange x;
 	bool held;      /* it waits until its body is known */

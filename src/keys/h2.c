@@ -506,7 +506,7 @@ bool h2_step(struct conn *c)
 	struct h2 *h = c->h2;
 	bool moved = false;
 
-	if (!h->lost && c->server.out.n < CONN_OUT_HIGH && conn_may_read(c))
+	if (!h->lost && c->server.out.n < CONN_OUT_HIGH && conn_may_read(c) && keys_log_room(c->k))
 		moved |= give_frames(&c->server, h->s);
 	if (h->settled && may_read(c) && keys_log_room(c->k))
 		moved |= give_frames(&c->client, h->c);

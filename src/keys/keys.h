@@ -41,16 +41,19 @@ struct keys_offer {
 #define KEYS_TARGET_MAX 1024u
 #define KEYS_WHY_MAX 256u
 
+#define KEYS_DENIED 1u /* a rule or a check refused it */
+#define KEYS_CUT 2u    /* its method or target is longer than there is place for */
+
 /* Keys to gateway: one request was judged. Texts end with a NUL and may hold any other byte; the log escapes them. */
 struct keys_request {
 	uint16_t kind, version;
 	uint32_t id;
 	uint16_t status; /* that the client was or will be given by us; 0: it went to the server */
-	uint16_t denied; /* 1: a rule or a check refused it */
+	uint16_t flags;
 	char method[32];
-	char target[KEYS_TARGET_MAX]; /* cut where it is longer; without secrets: as the client wrote it */
-	char why[KEYS_WHY_MAX]; /* the rule, or what was refused; "" */
-	char secret[64];        /* the name of the one that was put in; "" */
+	char target[KEYS_TARGET_MAX]; /* without secrets: as the client wrote it */
+	char why[KEYS_WHY_MAX];       /* the rule, or what was refused; "" */
+	char secret[64];              /* the name of the one that was put in; "" */
 };
 
 /* Keys to gateway: it is over. */

@@ -151,13 +151,15 @@ static struct note *new_note(struct keys *k)
 	return n;
 }
 
-static void put(char *to, size_t size, struct http_slice s)
+/* Return: whether all of it is there. */
+static bool put(char *to, size_t size, struct http_slice s)
 {
 	size_t n = s.len < size ? s.len : size - 1;
 
 	if (n > 0)
 		memcpy(to, s.p, n);
 	to[n] = '\0';
+	return n == s.len;
 }
 
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
@@ -172,13 +174,14 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 					    .version = KEYS_VERSION,
 					    .id = c->id,
 					    .status = (uint16_t)status,
-					    .denied = denied };
-	if (h) {
-		put(n->request.method, sizeof(n->request.method), h->method);
-		put(n->request.target, sizeof(n->request.target), h->target);
-	}
-	put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
-	put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
+					    .flags = denied ? KEYS_DENIED : 0 };
+	if (h && !put(n->request.method, sizeof(n->request.method), h->method))
+		n->request.flags |= KEYS_CUT;
+	if (h && !put(n->request.target, sizeof(n->request.target), h->target))
+		n->request.flags |= KEYS_CUT;
+	/* texts of ours fit, or lose nothing by it */
+	(void)put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
+	(void)put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
 	flush_log(c->k);
 }
 
@@ -190,7 +193,7 @@ void keys_log_end(struct conn *c)
 		return;
 	n->n = sizeof(n->end);
 	n->end = (struct keys_end){ .kind = KEYS_END, .version = KEYS_VERSION, .id = c->id };
-	put(n->end.why, sizeof(n->end.why), http_slice(c->why));
+	(void)put(n->end.why, sizeof(n->end.why), http_slice(c->why));
 	flush_log(c->k);
 }
 
@@ -209,7 +212,7 @@ static void refuse_offer(struct keys *k, const struct keys_offer *o, const char 
 {
 	struct conn c = { .k = k, .id = o->id };
 
-	put(c.why, sizeof(c.why), http_slice(why));
+	(void)put(c.why, sizeof(c.why), http_slice(why));
 	keys_log_end(&c);
 }
 

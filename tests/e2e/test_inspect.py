@@ -128,6 +128,11 @@ def test_no_spelling_dodges_a_denial(at, path, status, rule):
     assert status != 400 or said.startswith("bailey: the path has "), said
 
 
+def test_what_is_too_long_for_the_log_is_marked(at):
+    r = at(["curl", "-sS", WHO + "?" + "x" * 3000, WHO], *WEB)
+    assert [(len(e["target"]), e.get("cut")) for e in at.log(r) if e["event"] == "request"] == [(1023, True), (4, None)], r
+
+
 @pytest.mark.parametrize("value, words", [
     ('{"hst": "web.test"}', "host"),
     ('{"host": "web.test", "requests": [{"methods": "GET"}]}', "methods"),

@@ -73,9 +73,9 @@ class Keys:
             kind, version, number = struct.unpack_from("=HHI", m)
             assert version == 1
             if kind == REQUEST:
-                status, denied = struct.unpack_from("=HH", m, 8)
+                status, flags = struct.unpack_from("=HH", m, 8)
                 assert len(m) == 12 + 32 + 1024 + 256 + 64
-                e = {"kind": "request", "id": number, "status": status, "denied": denied, "method": text(m[12:44]), "target": text(m[44:1068]),
+                e = {"kind": "request", "id": number, "status": status, "denied": flags & 1, "cut": flags >> 1, "method": text(m[12:44]), "target": text(m[44:1068]),
                      "why": text(m[1068:1324]), "secret": text(m[1324:1388])}
             else:
                 assert kind == END and len(m) == 8 + 256

@@ -191,6 +191,40 @@ def test_bodies_that_are_held(bound, shown, http):
     assert len(shown.got) == 1 and d.keys.bounded(d.keys.rss(), 60 << 20)
 
 
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_refusal_in_the_middle_is_in_the_log(bound, shown, http):
+    """The head went to the server, and was logged so; what its body is refused for is a line of its own."""
+    d = bound("--anywhere")
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    r = d.curl(http, "-i", "--data-binary", "grant_type=refresh_token&refresh_token=another-one", path="/back/oauth/token", ca=d.ca)
+    assert b" 403" in r.stdout.split(b"\r\n")[0] and b"foreign-credential" in r.stdout, r
+    said = [(e["status"], e["denied"], e["target"]) for e in d.keys.requests(2)]
+    assert said == [(0, 0, "/back/oauth/token"), (403, 1, "/back/oauth/token")], d.keys.log
+    assert "body field refresh_token" in d.keys.requests()[1]["why"]
+    r = d.curl(http, "--data-binary", "grant_type=any", path="/back/oauth/token", ca=d.ca)
+    assert r.stdout == b"ok" and len(d.keys.requests(3)) == 3, "the control has one"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_body_that_is_too_long_to_be_known_is_in_the_log(bound, http):
+    d = bound("--header", "X-Other")
+    d.curl(http, "-H", "Expect:", "--data-binary", "@-", path="/back/oauth/token", ca=d.ca, input=bytes(17 << 20))
+    time.sleep(0.3)
+    assert [(e["status"], e["denied"], e["target"]) for e in d.keys.requests()] == [(413, 1, "/back/oauth/token")], d.keys.log
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_what_is_too_long_for_the_log_is_marked(bound, http):
+    d = bound()
+    for path, cut in (("/who?" + "x" * 1018, 0), ("/who?" + "y" * 1019, 1), ("/who", 0)):
+        d.curl(http, path=path, ca=d.ca)
+        e = d.keys.wait(lambda e: e["kind"] == "request" and e["target"] == path[:1023])
+        assert e["cut"] == cut and len(e["target"]) == min(len(path), 1023)
+    d.curl(http, "-X", "M" * 40, path="/other", ca=d.ca)
+    e = d.keys.wait(lambda e: e["kind"] == "request" and e["target"] == "/other")
+    assert e["cut"] == 1 and e["method"] == "M" * 31
+
+
 def sign(key, identity, method, path, host, body, region="us-east-1", service="bedrock", now=None):
     """SigV4 of a request without x-amz-content-sha256."""
     now = now or datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")

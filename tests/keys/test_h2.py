@@ -408,6 +408,21 @@ def test_bodies_and_trailers_both_ways(door, server):
     c.close()
 
 
+def test_trailers_that_are_refused_are_in_the_log(door, server, secret_store):
+    d = door(server(lambda *_: None), **secret_store("--header", "X-Key", "--env", "MY_KEY"))
+    c = Client(d)
+    for name, lines in (("x-sum", 1), ("authorization", 3)):
+        sid = c.ask(c.fields("/take", "POST"), end=False)
+        c.h2.send_data(sid, b"x")
+        c.h2.send_headers(sid, [(name, "Basic YTpi")], end_stream=True)
+        c.flush()
+        assert len(d.keys.requests(lines)) == lines
+    assert c.answer(sid)[0] == 403
+    assert [(e["status"], e["denied"], e["target"]) for e in d.keys.requests()] == [(0, 0, "/take"), (0, 0, "/take"), (403, 1, "/take")]
+    assert "trailer authorization" in d.keys.requests()[2]["why"]
+    c.close()
+
+
 def test_resets_pass(door, server):
     events = []
 
