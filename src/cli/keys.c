@@ -273,6 +273,8 @@ static int take_answer(struct sandbox *s, const struct json_node *root, struct e
 	s->ca = sandbox_keep(s, ca->text);
 	r = s->ca ? take_hosts(s, hosts, e) : sandbox_oom(e);
 	if (r == 0)
+		r = inspect_check_udp(s, e);
+	if (r == 0)
 		r = take_variables(s, env, e);
 	return r == 0 && java ? take_java(s, java, e) : r;
 }

@@ -12,6 +12,7 @@
 
 #define DATAGRAM 65535u
 #define IDLE_MS 120000
+#define INSPECTED "the host is inspected, which UDP would lead past"
 #define TURN 64 /* datagrams of one socket in one turn of the loop */
 
 /* A socket inside that has the address of elsewhere. */
@@ -54,6 +55,15 @@ static struct net_request request_of(const struct gateway *g, const struct place
 				     .addr = &p->addr,
 				     .port = p->port,
 				     .proto = NET_UDP };
+}
+
+/* The launcher has refused rules that ask for both; these may have come later, by another way. */
+static bool is_inspected(const struct gateway *g, const struct net_request *q)
+{
+	struct net_request tcp = *q;
+
+	tcp.proto = NET_TCP;
+	return g->policy.n_inspects > 0 && net_policy_inspects(&g->policy, &tcp);
 }
 
 static bool log_flow(struct gateway *g, const struct udp_flow *f, const char *event,
@@ -247,6 +257,10 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 		flow_refuse(g, f, "deny", "no rule allows it any more");
 		return;
 	}
+	if (is_inspected(g, &q)) {
+		flow_refuse(g, f, "deny", INSPECTED);
+		return;
+	}
 	f->quota = net_policy_quota(&g->policy, &q);
 	if (quota_datagram(g, f->quota, 0) < 0) {
 		flow_refuse(g, f, "deny", "the budget of bytes is used up");
@@ -397,7 +411,7 @@ void udp_rejudge(struct gateway *g)
 
 			f->verdict.allowed = v.allowed;
 		}
-		if (!f->verdict.allowed)
+		if (!f->verdict.allowed || is_inspected(g, &q))
 			flow_refuse(g, f, "deny", "the rules have changed");
 	}
 	for (i = 0; i < g->policy.n; i++) {

@@ -284,3 +284,9 @@ def test_a_command_is_not_run_by_what_it_changes(at, outside):
         p.kill()
         p.wait()
     assert [a[-1] for a in arrived(at)] == ["12345678-" + VALUE], err
+
+
+def test_udp_does_not_lead_past_a_secret(at):
+    for host, rc in (("web.test", 2), ("denied.test", 0)):
+        r = at(["true"], *RUN, "--allow-host", f"{host}:443/udp")
+        assert r.rc == rc and (rc == 0 or "UDP can't be looked into" in r.err), r

@@ -147,6 +147,23 @@ def test_bad_values_are_named_and_nothing_runs(at, value, words):
     assert r.rc == 2 and words in r.err and not (at.ws / "ran").exists(), r
 
 
+@pytest.mark.parametrize("opts, good", [
+    (["--inspect", "web.test", "--allow-host", "web.test:443/udp"], False),
+    (["--inspect", "web.test", "--allow-host", "*.test:443/udp", "--i-know"], False),
+    (["--inspect", "*.web.test", "--allow-host", "a.web.test:443/udp"], False),
+    (["--inspect", "*.web.test", "--allow-host", "*.b.web.test:443/udp"], False),
+    (["--inspect", "*.web.test", "--allow-host", "web.test:443/udp"], True),
+    (["--inspect", "web.test", "--allow-host", "denied.test:443/udp"], True),
+    (["--inspect", "web.test", "--allow-host", "web.test:443/udp", "--bypass", "web.test"], True),
+    (["--inspect", "web.test", "--allow-host", "*.test:443/udp", "--i-know", "--deny-host", "web.test:443/udp"], True),
+])  # fmt: skip
+def test_udp_does_not_lead_past_it(at, opts, good):
+    (at.ws / "ran").unlink(missing_ok=True)
+    r = at(["touch", "ran"], *opts)
+    assert (r.rc == 0, (at.ws / "ran").exists()) == (good, good), r
+    assert good or (r.rc == 2 and "/udp'" in r.err and "UDP can't be looked into" in r.err), r
+
+
 # --- what is wrong ---
 
 def test_another_name_inside_is_refused(at):
