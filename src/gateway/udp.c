@@ -9,6 +9,7 @@
 
 #include "door.h"
 #include "quota.h"
+#include "udp-refused.h"
 
 #define DATAGRAM 65535u
 #define IDLE_MS 120000
@@ -311,18 +312,30 @@ static void on_inside(struct gateway *g, struct watch *w, uint32_t events)
 	}
 }
 
+bool udp_taken(const struct gateway *g, const struct net_addr *a, uint16_t port)
+{
+	const struct udp *u = g->udp;
+	size_t i;
+
+	for (i = 0; i < u->n; i++) {
+		if (u->places[i].port == port && memcmp(&u->places[i].addr, a, sizeof(*a)) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool udp_takes(const struct gateway *g)
+{
+	return g->udp->n > 0;
+}
+
 static void place_add(struct gateway *g, int name, const struct net_addr *a, uint16_t port)
 {
 	struct udp *u = g->udp;
 	struct place *p;
-	size_t i;
 	int fd;
 
-	for (i = 0; i < u->n; i++) {
-		if (u->places[i].port == port && memcmp(&u->places[i].addr, a, sizeof(*a)) == 0)
-			return;
-	}
-	if (u->n == LIMIT_UDP_PLACES)
+	if (u->n == LIMIT_UDP_PLACES || udp_taken(g, a, port))
 		return;
 	fd = door_socket(g->setup->door, SOCK_DGRAM, !net_addr_is_v4(a), a, port);
 	if (fd < 0)
@@ -357,6 +370,7 @@ int udp_init(struct gateway *g, struct err *e)
 		if (is_udp(r) && r->what == NET_RULE_CIDR && r->prefix == 128)
 			place_add(g, -1, &r->addr, r->port);
 	}
+	udp_refused_init(g);
 	return 0;
 }
 
@@ -385,6 +399,7 @@ void udp_tick(struct gateway *g)
 {
 	size_t i;
 
+	udp_refused_tick(g);
 	for (i = 0; i < LIMIT_UDP_FLOWS; i++) {
 		struct udp_flow *f = &g->udp->flows[i];
 
@@ -428,6 +443,7 @@ void udp_end(struct gateway *g)
 {
 	size_t i;
 
+	udp_refused_end(g);
 	for (i = 0; i < LIMIT_UDP_FLOWS; i++) {
 		if (g->udp->flows[i].state != FLOW_FREE)
 			flow_close(g, &g->udp->flows[i]);
