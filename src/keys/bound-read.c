@@ -175,7 +175,7 @@ static void run_command(const struct reader *h, size_t i, int to)
 	store_done(&s);
 	if (r < 0)
 		(void)fd_write_all(to, e.msg, strlen(e.msg)); /* or the helper is gone */
-	_exit(r < 0);
+	_exit(r < 0 ? 1 : 0);
 }
 
 static void start(struct reader *h, size_t i)
@@ -255,7 +255,7 @@ static int tell_first(struct reader *h)
 /* A child has ended, or says why it will. */
 static int end_job(struct reader *h, size_t i)
 {
-	struct buf b = BUF_INIT(2 * REASON_MAX);
+	struct buf b = BUF_INIT((size_t)2 * REASON_MAX);
 	struct job *j = &h->jobs[i];
 	char why[REASON_MAX];
 	int status = 0, r;

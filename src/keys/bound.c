@@ -183,7 +183,7 @@ int bound_take(struct bound *b, const char *const *names, size_t n, const char *
 	if (r == 0)
 		r = make_set(b, names, n, &text, &set, notes, e);
 	erase_buf_done(&text);
-	if (r < 0)
+	if (r < 0 || !set)
 		return r;
 	set->refs = 1;
 	bound_done(b);

@@ -156,29 +156,41 @@ static bool coded_twice(const char *p, size_t n)
 	return false;
 }
 
+/* One character as it is compared: a percent sign stays coded, since plain it could be taken for the beginning of a code. */
+static int add_plain(const char *piece, size_t n, char *out, size_t *len, struct err *e)
+{
+	size_t k;
+	int c;
+
+	for (k = 0; k < n; k++) {
+		if (piece[k] != '%' || memcmp(piece + k, "%25", 3) == 0) {
+			out[(*len)++] = piece[k];
+			continue;
+		}
+		c = coded(piece + k, n - k, e);
+		if (c < 0)
+			return c;
+		out[(*len)++] = (char)c;
+		k += 2;
+	}
+	return 0;
+}
+
 ssize_t rules_path_plain(struct http_slice path, char *out, struct err *e)
 {
-	size_t i, k, len = 0, n;
+	bool dots = false; /* these have no meaning here */
+	size_t i, len = 0, n;
 	char piece[16];
-	bool dots;
-	int r;
+	int r, error;
 
 	if (path.len >= RULES_PATH)
 		return REFUSE(e, "too many bytes");
 	for (i = 0; i < path.len; i += (size_t)r) {
 		n = 0;
 		r = one((struct http_slice){ path.p + i, path.len - i }, piece, &n, &dots, e);
-		if (r < 0)
-			return r;
-		for (k = 0; k < n; k++) {
-			/* a percent sign stays coded: plain it could be taken for the beginning of a code */
-			if (piece[k] == '%' && memcmp(piece + k, "%25", 3) != 0) {
-				out[len++] = (char)(digit(piece[k + 1]) << 4 | digit(piece[k + 2]));
-				k += 2;
-			} else {
-				out[len++] = piece[k];
-			}
-		}
+		error = r < 0 ? r : add_plain(piece, n, out, &len, e);
+		if (error < 0)
+			return error;
 	}
 	out[len] = '\0';
 	return (ssize_t)len;

@@ -369,7 +369,7 @@ static bool resize(struct scrub *s, size_t size)
 
 	if (size > 0 && !p)
 		return false;
-	if (s->len > 0)
+	if (s->data && p)
 		memcpy(p, s->data, s->len);
 	if (s->data)
 		explicit_bzero(s->data, s->len);
@@ -383,7 +383,7 @@ int scrub_step(struct scrub *s, const char *p, size_t n, struct buf *out)
 {
 	size_t take;
 
-	if (n > 0 && !resize(s, s->most))
+	if (n > 0 && (!resize(s, s->most) || !s->data))
 		return -EFBIG;
 	while (n > 0) {
 		take = s->size - s->len < n ? s->size - s->len : n;

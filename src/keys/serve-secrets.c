@@ -74,7 +74,7 @@ static int take_secrets(struct keys *k, int r, struct buf *notes, struct err *e)
 /* As above, whether it was asked for or not. */
 static void hear_helper(struct keys *k, int r)
 {
-	char kind = r == 1 && k->secrets.len > 0 ? k->secrets.data[0] : '\0';
+	const char kind = *(r == 1 && k->secrets.len > 0 ? k->secrets.data : "");
 	struct buf notes = BUF_INIT(NOTES_MAX);
 	struct err e = ERR_INIT;
 

@@ -320,11 +320,12 @@ def test_a_token_goes_to_no_gateway_of_others(keys, host, service):
     for token, hosts, good in ((TOKEN, "*.amazonaws.com,*.on.aws", False), (TOKEN, f"*.amazonaws.com,{host}", True), (None, "*.amazonaws.com,*.on.aws", True)):
         k = keys(token=token, hosts=hosts)
         c, server = Client(k.pair, host, service=service), Server(token=token, host=host, service=service)
-        for make in (lambda: c.sign("GET", "/"), lambda: (c.presign if service == "s3" else c.sign)("GET", "/x"), lambda: c.sign("POST", "/", body=b"x", send_hash=False)):
+        sent = [c.sign("GET", "/"), c.sign("POST", "/", body=b"x", send_hash=False), *([c.presign("GET", "/x")] if service == "s3" else [])]
+        for m in sent:
             if good:
-                passes(k, make(), server)
+                passes(k, m, server)
             else:
-                assert k.send(make(), host).startswith("session-token: others' programs may answer at this name"), host
+                assert k.send(m, host).startswith("session-token: others' programs may answer at this name"), host
     k = keys(token=TOKEN, hosts="*.amazonaws.com")
     passes(k, Client(k.pair).sign("GET", "/"), Server(token=TOKEN))
 
