@@ -116,9 +116,24 @@ class Keys:
         socket.send_fds(self.gateway, [m], [client.fileno(), server.fileno()])
         return self.next_id
 
+    def sanitized(self) -> bool:
+        """A build with sanitizers has more memory of its own, and keeps what was freed."""
+        return b"__asan_init" in pathlib.Path(f"/proc/{self.process.pid}/exe").read_bytes()
+
     def bounded(self, now: int, most: int) -> bool:
-        """Whether it has less memory than that; a build with sanitizers has more of its own, and keeps what was freed."""
-        return now < most or b"__asan_init" in pathlib.Path(f"/proc/{self.process.pid}/exe").read_bytes()
+        """Whether it has less memory than that."""
+        return now < most or self.sanitized()
+
+    def holds(self, text: bytes) -> bool:
+        """Whether that stands in its memory."""
+        found = False
+        with open(f"/proc/{self.process.pid}/maps") as maps, open(f"/proc/{self.process.pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                a, b = (int(x, 16) for x in line.split(" ")[0].split("-"))
+                if line.split(" ")[1].startswith("rw"):
+                    mem.seek(a)
+                    found = found or text in mem.read(b - a)
+        return found
 
     def rss(self) -> int:
         """Bytes of memory that it has now."""
