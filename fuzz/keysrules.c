@@ -8,7 +8,7 @@
 #include "fuzz.h"
 #include "keys/rules.h"
 
-static char path[RULES_PATH], again[RULES_PATH];
+static char path[RULES_PATH], plain[RULES_PATH], again[RULES_PATH];
 
 /* A path of letters, digits and slashes is its own normal form, unless a segment is empty. */
 static bool is_plain(struct http_slice s)
@@ -42,6 +42,10 @@ static void check_normal(struct http_slice target)
 	FUZZ_REQUIRE(rules_path_normal(http_slice(path), again, &e) == n &&
 		     strcmp(path, again) == 0);
 	FUZZ_REQUIRE(!strstr(path, "//") && !strchr(path, '\\') && !strcasestr(path, "%2f"));
+	FUZZ_REQUIRE(!strchr(path, ';') && !strcasestr(path, "%3b"));
+	/* compared in one form: of that what it is made of is the same again */
+	n = rules_path_plain(http_slice(path), plain, &e);
+	FUZZ_REQUIRE(n > 0 && (size_t)n == strlen(plain));
 	FUZZ_REQUIRE(!strcasestr(path, "%2e") && !strcasestr(path, "%00") && !strstr(path, "%c"));
 	for (s = path; *s; s = end) {
 		s++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is inspected (docs/adr/0021): options and files together. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -97,6 +98,57 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 	rules[s->net.n_inspects++].proto = NET_TCP;
 	if (yes)
 		s->inspect[s->n_inspect++] = text;
+	return 0;
+}
+
+/* A name that @r covers; its address where it covers that. */
+static struct net_request one_of(const struct net_rule *r, char below[NET_HOST_MAX + 3])
+{
+	struct net_request q = { .proto = NET_TCP };
+
+	if (r->what == NET_RULE_CIDR)
+		q.addr = &r->addr;
+	else if (r->what == NET_RULE_HOST)
+		q.host = r->host;
+	else if (r->what == NET_RULE_SUBDOMAINS && strlen(r->host) + 2 <= NET_HOST_MAX) {
+		(void)snprintf(below, NET_HOST_MAX + 3, "a.%s", r->host); /* fits */
+		q.host = below;
+	}
+	return q;
+}
+
+/* Whether one request is both: allowed by UDP, and inspected. */
+static bool is_both(const struct net_policy *p, struct net_request q, uint16_t port)
+{
+	q.port = port;
+	q.proto = NET_TCP;
+	if ((!q.host && !q.addr) || !net_policy_inspects(p, &q))
+		return false;
+	q.proto = NET_UDP;
+	return net_policy_judge(p, &q).allowed;
+}
+
+int inspect_check_udp(const struct sandbox *s, struct err *e)
+{
+	const struct net_policy *p = &s->net;
+	char below[2][NET_HOST_MAX + 3];
+	size_t i, k;
+
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (!r->allow || !r->port || !(r->proto & NET_UDP))
+			continue;
+		for (k = 0; k < p->n_inspects; k++) {
+			if (!is_both(p, one_of(r, below[0]), r->port) &&
+			    !is_both(p, one_of(&p->inspects[k], below[1]), r->port))
+				continue;
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"'%.100s' (%.80s) would lead past inspection, or a secret's rules: UDP can't be looked into; take it back, deny it for the inspected host, or --bypass that",
+				r->text, r->origin);
+		}
+	}
 	return 0;
 }
 

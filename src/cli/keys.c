@@ -279,6 +279,8 @@ static int take_answer(struct sandbox *s, const struct json_node *root, struct e
 	s->ca = sandbox_keep(s, ca->text);
 	r = s->ca ? take_hosts(s, hosts, e) : sandbox_oom(e);
 	if (r == 0)
+		r = inspect_check_udp(s, e);
+	if (r == 0)
 		r = take_variables(s, env, e);
 	return r == 0 && java ? take_java(s, java, e) : r;
 }
@@ -312,14 +314,32 @@ static void say(const char *what)
 	(void)fd_write_all(2, line, (size_t)n); /* a notice */
 }
 
-/* The answer to a reload, which fits into one read; or the end. */
+static void take_notice(const char *line, size_t n)
+{
+	struct arena a = ARENA_INIT(65536);
+	const struct json_node *root = NULL, *text;
+	char what[512];
+
+	if (json_read(PROGRAM, line, n, &a, &root, NULL) == 0 && root->type == JSON_OBJECT) {
+		text = member(root, "error", JSON_STRING);
+		if (text) {
+			(void)snprintf(what, sizeof(what), "the secrets stay as they were: %.400s",
+				       text->text);
+			say(what);
+		}
+		text = member(root, "notice", JSON_STRING);
+		if (text)
+			say(text->text);
+	}
+	arena_done(&a);
+}
+
+/* Answers to reloads and notices, each of which fits into one read; or the end. */
 static int on_control(void *arg, short revents, struct err *e)
 {
 	struct keys_run *k = arg;
-	struct arena a = ARENA_INIT(65536);
-	const struct json_node *root, *error;
-	char text[4096];
-	ssize_t n = recv(k->control, text, sizeof(text) - 1, MSG_DONTWAIT);
+	char text[16384], *line = text, *stop;
+	ssize_t n = recv(k->control, text, sizeof(text), MSG_DONTWAIT);
 
 	(void)revents;
 	(void)e;
@@ -328,16 +348,10 @@ static int on_control(void *arg, short revents, struct err *e)
 		say(PROGRAM
 		    " has ended: hosts that are inspected, or have a secret, can't be reached any more");
 	}
-	if (n <= 1)
-		return -EAGAIN;
-	text[n - 1] = '\0'; /* the line's end */
-	if (json_read(PROGRAM, text, (size_t)n - 1, &a, &root, NULL) == 0 &&
-	    root->type == JSON_OBJECT && (error = member(root, "error", JSON_STRING))) {
-		(void)snprintf(text, sizeof(text), "the secrets stay as they were: %.400s",
-			       error->text);
-		say(text);
+	for (; n > 0 && (stop = memchr(line, '\n', (size_t)(text + n - line))); line = stop + 1) {
+		*stop = '\0';
+		take_notice(line, (size_t)(stop - line));
 	}
-	arena_done(&a);
 	return -EAGAIN;
 }
 

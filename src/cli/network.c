@@ -423,6 +423,8 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 		r = find_mode(s, words, e);
 	if (r == 0)
 		r = check_host(&s->net, e);
+	if (r == 0)
+		r = inspect_check_udp(s, e);
 	if (r == 0 && !o->front)
 		say_overruled(s);
 	if (r == 0 && (s->n_inspect > 0 || s->n_secrets > 0) && !egress_wanted(s))

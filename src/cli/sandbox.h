@@ -59,6 +59,9 @@ void inspect_names(const struct sandbox *s, struct json *j, const char *key, con
 /** inspect_add_secret() - inspect @host, too, to which a secret is bound; --bypass of it does not count. */
 int inspect_add_secret(struct sandbox *s, const char *host, struct err *e);
 
+/** inspect_check_udp() - Return: 0, or -EINVAL with @e: a host that is inspected could be reached by UDP, which can't be. */
+int inspect_check_udp(const struct sandbox *s, struct err *e);
+
 /** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
 int limits_memory(const char *text, long *ret, struct err *e);
 int limits_cpus(const char *text, long *ret, struct err *e);

@@ -21,7 +21,7 @@ static const struct opt *options(void)
 const struct command_words secret_words_of = {
 	.about =
 		"Keeps secrets that a sandbox can use and never has: it sees a sentinel, and bailey puts the secret in its place, over TLS, in requests to the hosts that the secret is bound "
-		"to. set keeps one, rotate changes its value, rm removes it, ls lists them without their values. A value comes from stdin, a file, a variable or a command, never "
+		"to. set keeps one, rotate changes its value and rm removes it, both in runs that live, too, ls lists them without their values. A value comes from stdin, a file, a variable or a command, never "
 		"from the command line. Secrets are encrypted, and hidden in every sandbox.\n\n"
 		"Services need nothing but a value: anthropic, openai, github (API and git over HTTPS), google, aws (the value is ID:SECRET, or ID:SECRET:TOKEN, or what 'aws configure "
 		"export-credentials' prints), groq, mistral, xai, openrouter, npm, pypi. For any other, --host says where the secret goes, and one of --header, --query, --basic "

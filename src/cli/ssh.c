@@ -27,7 +27,7 @@
 #define PROGRAM "bailey-keys"
 #define DIR_MAX PRIVATE_DIR_MAX
 #define END_MS 2000
-#define SAID_MAX 20 /* lines that the end of a run prints */
+#define SAID_MAX 20 /* lines of each kind that the end of a run prints */
 #define CONFIG "/etc/ssh/ssh_config"
 #define CONFIG_MAX (1u << 20)
 
@@ -257,29 +257,40 @@ static void say_line(const char *text, void (*say)(const char *line))
 	say(line);
 }
 
-static void say_all(const struct buf *b, void (*say)(const char *line))
+/* The lines of one kind, and how many there is no place for. Return: whether they are there. */
+static bool say_kind(const struct json_node *root, const char *lines, const char *rest,
+		     const char *what, void (*say)(const char *line))
 {
-	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
-	const struct json_node *root = NULL, *list = NULL, *more = NULL, *n;
+	const struct json_node *list = member(root, lines, JSON_LIST), *n;
+	const struct json_node *more = member(root, rest, JSON_NUMBER);
 	char line[80];
 	size_t i = 0;
 
-	if (b->len > 0 && json_read(PROGRAM, b->data, b->len - 1, &a, &root, NULL) == 0 &&
-	    root->type == JSON_OBJECT) {
-		list = member(root, "said", JSON_LIST);
-		more = member(root, "more", JSON_NUMBER);
-	}
 	for (n = list ? list->first : NULL; n; n = n->next, i++) {
 		if (n->type == JSON_STRING && i < SAID_MAX)
 			say_line(n->text, say);
 	}
-	if (!list) {
-		say("ssh: the agent has ended before the run did");
-	} else if (i > SAID_MAX || (more && strcmp(more->text, "0") != 0)) {
-		(void)snprintf(line, sizeof(line), "ssh: and more: %zu lines, %.20s requests",
-			       i > SAID_MAX ? i - SAID_MAX : 0, more ? more->text : "0");
+	if (i > SAID_MAX || (more && strcmp(more->text, "0") != 0)) {
+		(void)snprintf(line, sizeof(line), "ssh: and more: %zu lines, %.20s %s",
+			       i > SAID_MAX ? i - SAID_MAX : 0, more ? more->text : "0", what);
 		say(line);
 	}
+	return list;
+}
+
+static void say_all(const struct buf *b, void (*say)(const char *line))
+{
+	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const struct json_node *root = NULL;
+	bool there = b->len > 0 && json_read(PROGRAM, b->data, b->len - 1, &a, &root, NULL) == 0 &&
+		     root->type == JSON_OBJECT;
+
+	if (there)
+		there = say_kind(root, "signed", "more_signed", "signatures", say);
+	if (there)
+		there = say_kind(root, "said", "more", "refusals", say);
+	if (!there)
+		say("ssh: the agent has ended before the run did");
 	arena_done(&a);
 }
 

@@ -184,6 +184,8 @@ static void put_event(struct json *j, const struct audit_event *ev)
 		json_str(j, "method", ev->method);
 	if (ev->target)
 		json_str(j, "target", ev->target);
+	if (ev->cut)
+		json_bool(j, "cut", true);
 	if (ev->status)
 		json_int(j, "status", ev->status);
 	if (ev->secret)

@@ -45,6 +45,7 @@ struct audit_event {
 	const char *missing; /* the rule that alone would have allowed it, or NULL */
 	const char *spoken; /* "tls", "http", "opaque": what the client was found to speak, or NULL */
 	const char *method, *target; /* of a request that was looked into, or NULL */
+	bool cut;                    /* one of these is longer than what is here */
 	const char *secret;          /* the name of one that was put into it, or NULL */
 	unsigned int status;         /* that it was answered with by us; 0: the server's */
 	bool counts;                 /* the following hold */

@@ -30,9 +30,11 @@ static int make(const struct request *q)
 	unsigned int size = gw_sockaddr(&q->at, q->port, q->v6, &at);
 	int fd;
 
-	if (q->type != SOCK_STREAM && q->type != SOCK_DGRAM)
+	/* a raw one sees datagrams of this namespace alone */
+	if (q->type != SOCK_STREAM && q->type != SOCK_DGRAM && (q->type != SOCK_RAW || q->bind))
 		return -EINVAL;
-	fd = socket(q->v6 ? AF_INET6 : AF_INET, q->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(q->v6 ? AF_INET6 : AF_INET, q->type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    q->type == SOCK_RAW ? IPPROTO_UDP : 0);
 	if (fd < 0)
 		return -errno;
 	/* IPv6 takes only configured addresses else: a route is not enough, as it is for IPv4 */

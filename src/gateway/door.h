@@ -19,7 +19,7 @@ int door_start(int userns, int netns, int *ret_sock, pid_t *ret_pid, struct err 
 
 /**
  * door_socket() - have a socket made, and wait for it (the door has nothing else to do).
- * @type: SOCK_STREAM or SOCK_DGRAM
+ * @type: SOCK_STREAM, SOCK_DGRAM, or SOCK_RAW, which is not bound and sees UDP
  * @v6: its family
  * @at: the address to bind it to, or NULL
  * Return: the socket, non-blocking; or negative errno.

@@ -374,7 +374,7 @@ static void loop(struct gateway *g)
 	while (!g->over) {
 		wait = g->again || g->dead ? 0 : resolver_wait(g);
 		if (wait < 0 || wait > TICK_MS)
-			wait = g->live || g->paused ? TICK_MS : wait;
+			wait = g->live || g->paused || g->refused.rests ? TICK_MS : wait;
 		if (g->slow && (wait < 0 || wait > SLOW_MS))
 			wait = SLOW_MS;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);

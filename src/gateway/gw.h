@@ -53,6 +53,13 @@ struct gateway {
 	struct audit audit;
 	struct quotas *quotas;
 	struct udp *udp;
+	struct {
+		struct watch watch[2]; /* of each family */
+		uint32_t lost;         /* by the kernel, of IPv4 */
+		uint64_t second, more;
+		unsigned int lines;
+		bool rests;
+	} refused;                       /* of udp-refused.h */
 	struct conn *conns;              /* places; memory is only there for those that were used */
 	size_t n_conns, n_used;          /* all of them, and how many were ever used */
 	struct conn *free, *live, *dead; /* dead ones are free when this turn of the loop is over */

@@ -153,9 +153,10 @@ static void log_request(struct gateway *g, const struct offer *o, const struct k
 
 	if (o->c)
 		conn_log_open(g, o->c);
-	ev.decision = m->denied ? "deny" : "allow";
+	ev.decision = m->flags & KEYS_DENIED ? "deny" : "allow";
 	ev.method = m->method;
 	ev.target = m->target;
+	ev.cut = (m->flags & KEYS_CUT) != 0;
 	ev.status = m->status;
 	ev.reason = *m->why ? m->why : NULL;
 	ev.secret = *m->secret ? m->secret : NULL;

@@ -9,9 +9,11 @@
 
 #include "door.h"
 #include "quota.h"
+#include "udp-refused.h"
 
 #define DATAGRAM 65535u
 #define IDLE_MS 120000
+#define INSPECTED "the host is inspected, which UDP would lead past"
 #define TURN 64 /* datagrams of one socket in one turn of the loop */
 
 /* A socket inside that has the address of elsewhere. */
@@ -54,6 +56,15 @@ static struct net_request request_of(const struct gateway *g, const struct place
 				     .addr = &p->addr,
 				     .port = p->port,
 				     .proto = NET_UDP };
+}
+
+/* The launcher has refused rules that ask for both; these may have come later, by another way. */
+static bool is_inspected(const struct gateway *g, const struct net_request *q)
+{
+	struct net_request tcp = *q;
+
+	tcp.proto = NET_TCP;
+	return g->policy.n_inspects > 0 && net_policy_inspects(&g->policy, &tcp);
 }
 
 static bool log_flow(struct gateway *g, const struct udp_flow *f, const char *event,
@@ -247,6 +258,10 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 		flow_refuse(g, f, "deny", "no rule allows it any more");
 		return;
 	}
+	if (is_inspected(g, &q)) {
+		flow_refuse(g, f, "deny", INSPECTED);
+		return;
+	}
 	f->quota = net_policy_quota(&g->policy, &q);
 	if (quota_datagram(g, f->quota, 0) < 0) {
 		flow_refuse(g, f, "deny", "the budget of bytes is used up");
@@ -297,18 +312,30 @@ static void on_inside(struct gateway *g, struct watch *w, uint32_t events)
 	}
 }
 
+bool udp_taken(const struct gateway *g, const struct net_addr *a, uint16_t port)
+{
+	const struct udp *u = g->udp;
+	size_t i;
+
+	for (i = 0; i < u->n; i++) {
+		if (u->places[i].port == port && memcmp(&u->places[i].addr, a, sizeof(*a)) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool udp_takes(const struct gateway *g)
+{
+	return g->udp->n > 0;
+}
+
 static void place_add(struct gateway *g, int name, const struct net_addr *a, uint16_t port)
 {
 	struct udp *u = g->udp;
 	struct place *p;
-	size_t i;
 	int fd;
 
-	for (i = 0; i < u->n; i++) {
-		if (u->places[i].port == port && memcmp(&u->places[i].addr, a, sizeof(*a)) == 0)
-			return;
-	}
-	if (u->n == LIMIT_UDP_PLACES)
+	if (u->n == LIMIT_UDP_PLACES || udp_taken(g, a, port))
 		return;
 	fd = door_socket(g->setup->door, SOCK_DGRAM, !net_addr_is_v4(a), a, port);
 	if (fd < 0)
@@ -343,6 +370,7 @@ int udp_init(struct gateway *g, struct err *e)
 		if (is_udp(r) && r->what == NET_RULE_CIDR && r->prefix == 128)
 			place_add(g, -1, &r->addr, r->port);
 	}
+	udp_refused_init(g);
 	return 0;
 }
 
@@ -371,6 +399,7 @@ void udp_tick(struct gateway *g)
 {
 	size_t i;
 
+	udp_refused_tick(g);
 	for (i = 0; i < LIMIT_UDP_FLOWS; i++) {
 		struct udp_flow *f = &g->udp->flows[i];
 
@@ -397,7 +426,7 @@ void udp_rejudge(struct gateway *g)
 
 			f->verdict.allowed = v.allowed;
 		}
-		if (!f->verdict.allowed)
+		if (!f->verdict.allowed || is_inspected(g, &q))
 			flow_refuse(g, f, "deny", "the rules have changed");
 	}
 	for (i = 0; i < g->policy.n; i++) {
@@ -414,6 +443,7 @@ void udp_end(struct gateway *g)
 {
 	size_t i;
 
+	udp_refused_end(g);
 	for (i = 0; i < LIMIT_UDP_FLOWS; i++) {
 		if (g->udp->flows[i].state != FLOW_FREE)
 			flow_close(g, &g->udp->flows[i]);

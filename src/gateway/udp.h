@@ -16,6 +16,12 @@ int udp_init(struct gateway *g, struct err *e);
 /** udp_name() - the name number @i is known now: sockets for the ports that rules name for it. */
 void udp_name(struct gateway *g, unsigned int i);
 
+/** udp_taken() - whether there is a socket inside that has this address and port. */
+bool udp_taken(const struct gateway *g, const struct net_addr *a, uint16_t port);
+
+/** udp_takes() - whether there is any. */
+bool udp_takes(const struct gateway *g);
+
 /** udp_tick() - end flows that nobody uses. */
 void udp_tick(struct gateway *g);
 

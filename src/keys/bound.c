@@ -3,76 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "erase.h"
 #include "scrub.h"
-#include "store.h"
-
-static int read_one(struct store *s, const char *name, struct buf *out, struct err *e)
-{
-	struct arena a = ARENA_INIT(0);
-	struct secret secret;
-	int r;
-
-	if (!erase_arena_init(&a, SECRET_MEMORY))
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	r = store_refresh(s, name, &a, &secret, e);
-	if (r == 0) {
-		secret_print(&secret, out);
-		buf_puts(out, "\n");
-	}
-	erase_arena_done(&a);
-	return r;
-}
-
-void bound_read(const char *state, const char *const *names, size_t n, struct buf *out)
-{
-	struct store s = STORE_INIT;
-	struct err e = ERR_INIT;
-	size_t i, start = out->len;
-	int r = store_open(&s, state, false, &e);
-
-	if (r == -ENOENT && n > 0)
-		r = err_set(
-			&e, ERR_USAGE, -ENOENT,
-			"there is no secret '%.80s' (bailey secret ls; bailey secret set %.80s)",
-			names[0], names[0]);
-	buf_puts(out, "O");
-	for (i = 0; r == 0 && i < n; i++)
-		r = read_one(&s, names[i], out, &e);
-	store_done(&s);
-	if (r == 0 && out->failed)
-		r = err_set(&e, ERR_SYSTEM, -E2BIG, "the secrets are too long together");
-	if (r < 0) {
-		/* what was read before goes */
-		if (out->data)
-			explicit_bzero(out->data + start, out->len - start);
-		out->len = start;
-		out->failed = false;
-		buf_printf(out, "E%s", e.msg);
-	}
-}
-
-void bound_helper(int fd, const char *state, const char *const *names, size_t n)
-{
-	struct buf b = BUF_INIT(0);
-	uint32_t len;
-	char ask;
-	int r = 0;
-
-	while (r == 0 && read(fd, &ask, 1) == 1 && ask == BOUND_ASK) {
-		if (!erase_buf_init(&b, BOUND_MAX))
-			return;
-		bound_read(state, names, n, &b);
-		len = (uint32_t)b.len;
-		r = fd_write_all(fd, &len, sizeof(len));
-		if (r == 0)
-			r = fd_write_all(fd, b.data, b.len);
-		erase_buf_done(&b);
-		erase_stack();
-	}
-}
 
 static void free_set(struct bound_set *set)
 {
@@ -80,89 +13,193 @@ static void free_set(struct bound_set *set)
 	free(set);
 }
 
-/* The sentinel that a secret had before; its pair must be of the same kind. */
-static void keep_sentinel(const struct bound *b, struct inject_secret *s)
+/* The secret of that name as it was, among those that are there or those that were removed. */
+static const struct inject_secret *find(const struct inject_secret *v, size_t n, const char *name)
 {
 	size_t i;
 
-	for (i = 0; b->now && i < b->now->n; i++) {
-		const struct inject_secret *was = &b->now->v[i];
-
-		if (strcmp(was->secret.name, s->secret.name) == 0 &&
-		    !was->sentinel.id[0] == !s->sentinel.id[0])
-			s->sentinel = was->sentinel;
+	for (i = 0; i < n; i++) {
+		if (strcmp(v[i].secret.name, name) == 0)
+			return &v[i];
 	}
+	return NULL;
 }
 
-static int take_one(struct bound *b, struct bound_set *set, const char *name, const char *line,
-		    size_t len, struct err *e)
+static const struct inject_secret *was(const struct bound *b, const char *name)
+{
+	const struct inject_secret *s = b->now ? find(b->now->v, b->now->n, name) : NULL;
+
+	return s || !b->now ? s : find(b->now->gone, b->now->n_gone, name);
+}
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+}
+
+static int take_one(const struct bound *b, struct bound_set *set, const char *name,
+		    const char *line, size_t len, struct err *e)
 {
 	struct inject_secret *to = &set->v[set->n];
+	const struct inject_secret *old = was(b, name);
 	char *text = arena_alloc(&set->arena, len + 1);
 	struct secret secret;
 	int r;
 
 	if (!text)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+		return no_memory(e);
 	memcpy(text, line, len);
 	r = secret_parse(&secret, name, text, len, &set->arena, e);
 	if (r == 0)
 		r = inject_bind(to, &secret, e);
 	if (r < 0)
 		return r;
-	keep_sentinel(b, to);
+	/* the one that the sandbox has; a pair must be of the same kind */
+	if (old && !old->sentinel.id[0] == !to->sentinel.id[0])
+		to->sentinel = old->sentinel;
 	set->n++;
 	return 0;
 }
 
-static int take_all(struct bound *b, struct bound_set *set, const char *const *names, size_t n,
-		    const char *p, size_t len, struct err *e)
+/* Of a removed one stay its name, its hosts and its sentinel, which would be taken again. */
+static int take_removed(const struct bound *b, struct bound_set *set, const char *name,
+			struct buf *notes, struct err *e)
 {
-	const char *end = p + len, *stop;
+	const struct inject_secret *old = was(b, name);
+	struct inject_secret *to = &set->gone[set->n_gone];
+	size_t i;
+
+	if (!old)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: a removed one that never was");
+	*to = (struct inject_secret){ .sentinel = old->sentinel,
+				      .secret.name = arena_strdup(&set->arena, name),
+				      .hosts.n = old->hosts.n };
+	for (i = 0; i < old->hosts.n; i++) {
+		to->hosts.v[i] = arena_strdup(&set->arena, old->hosts.v[i]);
+		if (!to->hosts.v[i])
+			return no_memory(e);
+	}
+	if (!to->secret.name)
+		return no_memory(e);
+	set->n_gone++;
+	if (notes && !find(b->now->gone, b->now->n_gone, name))
+		buf_printf(notes, "%ssecret '%s' was removed: requests to its hosts are refused",
+			   notes->len ? "; " : "", name);
+	return 0;
+}
+
+static int take_all(const struct bound *b, struct bound_set *set, const char *const *names,
+		    size_t n, const struct buf *text, struct buf *notes, struct err *e)
+{
+	const char *p = text->data, *end = text->data + text->len, *stop;
 	size_t i;
 	int r = 0;
 
 	set->v = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->v));
-	if (!set->v)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	set->gone = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->gone));
+	if (!set->v || !set->gone)
+		return no_memory(e);
 	for (i = 0; r == 0 && i < n; i++, p = stop + 1) {
 		stop = memchr(p, '\n', (size_t)(end - p));
 		if (!stop)
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too short");
-		r = take_one(b, set, names[i], p, (size_t)(stop - p), e);
+		if (*p == '-')
+			r = take_removed(b, set, names[i], notes, e);
+		else
+			r = take_one(b, set, names[i], p, (size_t)(stop - p), e);
 	}
 	return r == 0 && p != end ?
 		       err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long") :
 		       r;
 }
 
-int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
-	       struct err *e)
+/* The answer with the old records of those that could not be read. */
+static int merge(const struct bound *b, const char *const *names, size_t n, const char *p,
+		 size_t len, struct buf *out, struct buf *notes, struct err *e)
 {
-	struct bound_set *set;
+	const char *end = p + len, *stop;
+	const struct inject_secret *old;
+	size_t i;
+
+	for (i = 0; i < n && p < end; i++, p = stop + 1) {
+		stop = memchr(p, '\n', (size_t)(end - p));
+		if (!stop)
+			break;
+		if (*p != '!') {
+			buf_add(out, p, (size_t)(stop + 1 - p));
+			continue;
+		}
+		old = was(b, names[i]);
+		if (!old)
+			return err_set(e, ERR_POLICY, -ENOKEY, "%.*s", (int)(stop - p - 1), p + 1);
+		if (old->secret.value)
+			secret_print(&old->secret, out);
+		buf_puts(out, old->secret.value ? "\n" : "-\n"); /* it was removed, and stays so */
+		if (notes)
+			buf_printf(notes, "%s%.*s; it stays as it was", notes->len ? "; " : "",
+				   (int)(stop - p - 1), p + 1);
+	}
+	if (p < end)
+		buf_add(out, p, (size_t)(end - p));
+	return out->failed ? no_memory(e) : 0;
+}
+
+static int make_set(const struct bound *b, const char *const *names, size_t n,
+		    const struct buf *text, struct bound_set **ret, struct buf *notes,
+		    struct err *e)
+{
+	struct bound_set *set = calloc(1, sizeof(*set));
+	int r;
+
+	/* values of JSON are small, and there is one for each part of a record */
+	if (!set || !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768)) {
+		free(set);
+		return no_memory(e);
+	}
+	r = take_all(b, set, names, n, text, notes, e);
+	erase_stack();
+	if (r < 0)
+		free_set(set);
+	else
+		*ret = set;
+	return r;
+}
+
+int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
+	       struct buf *notes, struct err *e)
+{
+	struct bound_set *set = NULL;
+	struct buf text = BUF_INIT(0);
 	int r;
 
 	if (len > 0 && p[0] == 'E')
 		return err_set(e, ERR_POLICY, -ENOKEY, "%.*s", (int)(len - 1 < 400 ? len - 1 : 400),
 			       p + 1);
-	if (len < 1 || p[0] != 'O' || n > BOUND_SECRETS)
+	if (len < 1 || (p[0] != 'O' && p[0] != 'P') || n > BOUND_SECRETS || len > BOUND_MAX)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: no answer");
-	set = calloc(1, sizeof(*set));
-	/* values of JSON are small, and there is one for each part of a record */
-	if (!set || !erase_arena_init(&set->arena, 4 * len + (n + 1) * 32768)) {
-		free(set);
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	}
-	r = take_all(b, set, names, n, p + 1, len - 1, e);
-	erase_stack();
-	if (r < 0) {
-		free_set(set);
+	if (!erase_buf_init(&text, len + n * SECRET_RECORD_MAX))
+		return no_memory(e);
+	r = merge(b, names, n, p + 1, len - 1, &text, notes, e);
+	if (r == 0)
+		r = make_set(b, names, n, &text, &set, notes, e);
+	erase_buf_done(&text);
+	if (r < 0 || !set)
 		return r;
-	}
 	set->refs = 1;
 	bound_done(b);
 	b->now = set;
 	return 0;
+}
+
+const char *bound_removed(const struct bound_set *set, const char *host)
+{
+	size_t i;
+
+	for (i = 0; set && i < set->n_gone; i++) {
+		if (inject_bound(&set->gone[i], 1, host))
+			return set->gone[i].secret.name;
+	}
+	return NULL;
 }
 
 struct bound_set *bound_hold(struct bound *b)

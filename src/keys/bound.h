@@ -3,9 +3,12 @@
  * The secrets of one sandbox: read of the store by a helper, which may open files and run commands, and used by the process that may not.
  *
  *	helper, forked before the confinement:	bound_helper(fd, state, names, n);
- *	the process:	write BOUND_ASK to fd, read a uint32_t and as many bytes, bound_take(&b, names, n, p, len, e);
+ *	the process:	write BOUND_ASK to fd; whenever it comes: read a uint32_t and as many bytes,
+ *			which begin with 'O' or 'E' (that was asked for), 'P' (a command has given a new value), or 'N' (text for people: one has failed);
+ *			bound_take(&b, names, n, p, len, notes, e), but for 'N';
  *			set = bound_hold(&b); inject_request(&i, set->v, set->n, …); …; bound_release(set);
- * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay.
+ * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay. Of a secret that was removed from the store stay its
+ * name and its hosts: requests to them are refused (bound_removed()).
  */
 #ifndef BAILEY_KEYS_BOUND_H
 #define BAILEY_KEYS_BOUND_H
@@ -21,6 +24,8 @@ struct scrub;
 struct bound_set {
 	struct inject_secret *v; /* the arena's */
 	size_t n;
+	struct inject_secret *gone; /* removed: without values */
+	size_t n_gone;
 	size_t refs;
 	struct arena arena; /* erased */
 };
@@ -35,15 +40,25 @@ struct bound {
  */
 void bound_read(const char *state, const char *const *names, size_t n, struct buf *out);
 
-/** bound_helper() - answer each BOUND_ASK on @fd, until it closes. */
+/**
+ * bound_read_again() - read them as they are kept, without a command. One that fails is alone in that: its line is '-' where it was removed, '!' and the reason where
+ * it could not be read.
+ */
+void bound_read_again(const char *state, const char *const *names, size_t n, struct buf *out);
+
+/** bound_helper() - answer each BOUND_ASK on @fd (the first by bound_read()), run commands before their values expire; until @fd closes. */
 void bound_helper(int fd, const char *state, const char *const *names, size_t n);
 
 /**
  * bound_take() - what the helper has answered is bound from now on, with the sentinels that the sandbox knows.
+ * @notes: what people should know of it is appended; may be NULL
  * Return: 0; -ENOKEY, -EINVAL, -ENOMEM with @e: nothing has changed.
  */
 int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
-	       struct err *e);
+	       struct buf *notes, struct err *e);
+
+/** bound_removed() - the secret that @host was bound to and that is no more. Return: its name, or NULL. */
+const char *bound_removed(const struct bound_set *set, const char *host);
 
 /** bound_hold() - the secrets as they are now, for one request. Return: NULL: none is bound. */
 struct bound_set *bound_hold(struct bound *b);

@@ -170,6 +170,23 @@ static bool ends(struct http_slice s, const char *name)
 	return s.len > n && same_name((struct http_slice){ s.p + s.len - n, n }, name);
 }
 
+/* The same, however words are joined: "clientSecret" and "client_secret" are one. */
+static bool same_words(struct http_slice s, const char *name)
+{
+	size_t i = 0;
+
+	for (;; i++, name++) {
+		for (; i < s.len && is_joint(s.p[i]); i++)
+			;
+		for (; is_joint(*name); name++)
+			;
+		if (i == s.len || !*name)
+			return i == s.len && !*name;
+		if (plain(s.p[i]) != plain(*name))
+			return false;
+	}
+}
+
 static bool one_of(struct http_slice s, const char *const *v, size_t n)
 {
 	size_t i;
@@ -214,12 +231,27 @@ bool carrier_query(const struct inject_secret *s, const char *name)
 	}
 	if (s->service && one_of(n, s->service->query, ARRAY_SIZE(s->service->query)))
 		return true;
-	return one_of(n, query, ARRAY_SIZE(query));
+	for (i = 0; i < ARRAY_SIZE(query); i++) {
+		if (same_name(n, query[i]) || same_words(n, query[i]))
+			return true;
+	}
+	return false;
 }
 
+/* A form's field may be one of something: "user[password]", "token[]". */
 bool carrier_body(const char *name)
 {
-	return one_of(http_slice(name), body, ARRAY_SIZE(body));
+	struct http_slice part;
+	size_t i;
+
+	for (; *name; name = part.p + part.len + (part.p[part.len] != '\0')) {
+		part = (struct http_slice){ name, strcspn(name, "[]") };
+		for (i = 0; i < ARRAY_SIZE(body); i++) {
+			if (same_words(part, body[i]))
+				return true;
+		}
+	}
+	return false;
 }
 
 bool carrier_cookie_harmless(struct http_slice value, const char *sentinel)

@@ -118,6 +118,12 @@ void conn_hold(struct conn *c, ssize_t more)
 	c->k->held += (size_t)more;
 }
 
+void conn_exchanges(struct conn *c, ssize_t more)
+{
+	c->exchanges += (size_t)more;
+	c->k->exchanges += (size_t)more;
+}
+
 bool conn_may_read(const struct conn *c)
 {
 	return c->k->held < KEYS_HELD || c->held < KEYS_HELD_EACH;

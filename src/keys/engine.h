@@ -18,9 +18,11 @@
  *	both sides' bytes being read and written   2 * (CONN_IN + 2 * CONN_OUT)
  *	HTTP/2: bodies on the way, two windows     2 * 2 * H2_WINDOW
  *	HTTP/2: heads that are read, and that wait for the server   2 * sizeof(struct head) + H2_PENDING + streams
+ *	HTTP/2: what is known of the requests to a bound host, and trailers that wait   CONN_EXCHANGES, and one more
  *	OpenSSL: a record of each direction of each side            4 * 17 KiB, while one is there
- * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2; together all connections' bodies hold KEYS_HELD before
- * those that hold much wait. A body that must be known as a whole (INJECT_HOLD) comes to that; past KEYS_HELD there is no place for it.
+ * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2, 7.5 MiB to a bound host; together all connections' bodies hold KEYS_HELD before
+ * those that hold much wait, and requests of HTTP/2 KEYS_EXCHANGES before more are refused. A body that must be known as a whole (INJECT_HOLD), or a chunk of one
+ * (SIGV4_CHUNK_MAX), comes to that; past KEYS_HELD there is no place for it.
  */
 #ifndef BAILEY_KEYS_ENGINE_H
 #define BAILEY_KEYS_ENGINE_H
@@ -46,9 +48,13 @@
 #define CONN_PIECE (16u << 10)
 #define KEYS_HELD (128u << 20)
 #define KEYS_HELD_EACH (64u << 10) /* a connection that holds less never waits for the others */
+#define CONN_EXCHANGES \
+	(4u            \
+	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
+#define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
-	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and the ends of all connections */
-#define KEYS_LOG_HIGH 256u /* from here on no client is read */
+	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, and its end */
+#define KEYS_LOG_HIGH 256u /* from here on no client is read, and no server of HTTP/2 */
 
 struct keys;
 struct conn;
@@ -105,9 +111,10 @@ struct conn {
 	char why[KEYS_WHY_MAX];    /* of its end */
 	struct h1 *h1;
 	struct h2 *h2;
-	size_t held;    /* bytes of bodies, counted in k->held */
-	uint64_t since; /* ms: of the state */
-	uint64_t moved; /* ms: when a byte was read or written last */
+	size_t held;      /* bytes of bodies, counted in k->held */
+	size_t exchanges; /* of what is known of requests, counted in k->exchanges */
+	uint64_t since;   /* ms: of the state */
+	uint64_t moved;   /* ms: when a byte was read or written last */
 };
 
 /* A message to the gateway. */
@@ -151,12 +158,12 @@ struct keys {
 	struct watch helper;
 	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
 	struct buf
-		secrets; /* the helper's answer, as far as it has come; all of its memory at once, erased */
+		secrets; /* what the helper says, as far as it has come; all of its memory at once, erased */
 	uint32_t secrets_n;  /* bytes that are to come */
 	size_t secrets_head; /* of that number itself */
 	struct conn *live, *dead, *again;
 	size_t n_conns;
-	size_t held;
+	size_t held, exchanges;
 	struct note *log; /* KEYS_LOG, a ring */
 	size_t log_at, log_n;
 	bool waiting; /* clients wait until the log has room */
@@ -180,6 +187,23 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 
 /** keys_log_end() - the connection is over. */
 void keys_log_end(struct conn *c);
+
+/** keys_say_result() - answer the supervisor's line. @notes: what people should know; "" */
+void keys_say_result(struct keys *k, int r, const char *notes, const struct err *e);
+
+/** keys_say_notice() - something that nobody has asked for. */
+void keys_say_notice(struct keys *k, const char *text);
+
+/** keys_lines() - take the supervisor's lines that wait for a result, and say what there is to say. */
+void keys_lines(struct keys *k);
+
+/* --- serve-secrets.c --- */
+
+/** keys_secrets_begin() - fork the process that reads the store; its first answer is waited for. Return: 0 or negative errno with @e. */
+int keys_secrets_begin(struct keys *k, const char *store, struct err *e);
+
+/** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
+int keys_secrets_ask(struct keys *k, struct err *e);
 
 /* --- conn.c --- */
 
@@ -209,6 +233,9 @@ void conn_bury(struct keys *k);
 
 /** conn_hold() - @more (or fewer) bytes of bodies are held. */
 void conn_hold(struct conn *c, ssize_t more);
+
+/** conn_exchanges() - @more (or fewer) bytes of what is known of requests. */
+void conn_exchanges(struct conn *c, ssize_t more);
 
 /** conn_may_read() - whether bodies may come in, so that all connections together stay within bounds. */
 bool conn_may_read(const struct conn *c);

@@ -98,6 +98,9 @@ void h1_fail(struct conn *c, int status, const char *why)
 {
 	struct reply r = { .status = status, .denied = status < 500, .why = why };
 
+	/* a request that goes on already, or is waited for: what becomes of it now is a line of its own */
+	if (c->h1->x.head)
+		keys_log(c, c->h1->x.head, status, status < 500, why, NULL);
 	if (c->h1->began) {
 		conn_cut(c, why);
 		return;

@@ -50,6 +50,13 @@ static void pay(struct stream *st, bool up, size_t n)
 		(void)nghttp2_session_consume(from(st, up), from_id(st, up), n);
 }
 
+static void drop_trailers(struct stream *st, struct leg *leg)
+{
+	if (leg->trailers)
+		conn_exchanges(st->c, -(ssize_t)leg->trailers->size);
+	leg->trailers = head_fields_free(leg->trailers);
+}
+
 static void leg_done(struct stream *st, bool up)
 {
 	struct leg *leg = up ? &st->up : &st->down;
@@ -57,7 +64,7 @@ static void leg_done(struct stream *st, bool up)
 	conn_hold(st->c, -(ssize_t)leg->data.n);
 	fifo_done(&leg->data);
 	pay(st, up, leg->owed);
-	leg->trailers = head_free(leg->trailers);
+	drop_trailers(st, leg);
 }
 
 void stream_free(struct stream *st)
@@ -165,6 +172,22 @@ static void list_clear(void)
 	memset(&list, 0, sizeof(list));
 }
 
+static bool send_trailers(nghttp2_session *session, int32_t id, const struct head_fields *f)
+{
+	static struct head behind;
+	size_t i;
+	bool ok;
+
+	for (i = 0; i < f->n; i++)
+		head_add(&behind, f->v[i].name, f->v[i].value);
+	list_clear();
+	ok = list_fields(&behind, false) &&
+	     nghttp2_submit_trailer(session, id, list.nv, list.n) == 0;
+	list_clear();
+	head_clear(&behind);
+	return ok;
+}
+
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
 		       nghttp2_data_source *source, void *user)
 {
@@ -190,13 +213,10 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
 		return (ssize_t)n;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (leg->trailers) {
-		list_clear();
-		if (!list_fields(leg->trailers, false))
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (nghttp2_submit_trailer(session, id, list.nv, list.n) != 0)
+		if (!send_trailers(session, id, leg->trailers))
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-		leg->trailers = head_free(leg->trailers);
+		drop_trailers(st, leg);
 	}
 	return (ssize_t)n;
 }
@@ -230,6 +250,7 @@ static void answer(struct stream *st, const struct reply *r)
 	size_t i;
 
 	st->answered = true;
+	st->held = false;
 	leg_done(st, true);
 	leg_done(st, false);
 	if (st->sid > 0 && !st->s_closed)
@@ -258,16 +279,26 @@ static void answer(struct stream *st, const struct reply *r)
 		stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 	st->began = true;
 	buf_done(&body);
+	exchange_done(&st->x); /* nothing of it is needed any more */
 }
 
 void stream_fail(struct stream *st, int status, const char *why)
 {
 	struct reply r = { .status = status, .denied = status < 500, .why = why };
 
+	st->failed |= st->began;
 	if (st->began)
 		stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 	else
 		answer(st, &r);
+}
+
+/* The same of a request that goes on already, or is waited for: that is a line of its own. */
+static void refuse(struct stream *st, int status, const char *why)
+{
+	if (st->x.head)
+		keys_log(st->c, st->x.head, status, status < 500, why, NULL);
+	stream_fail(st, status, why);
 }
 
 /* --- requests --- */
@@ -278,7 +309,7 @@ static void send_request(struct stream *st, struct head *h, bool end)
 	int32_t id;
 
 	if (!judge_fields(&st->x, h)) {
-		stream_fail(st, 431, "the head has too many bytes");
+		refuse(st, 431, "the head has too many bytes");
 		return;
 	}
 	list_clear();
@@ -287,7 +318,7 @@ static void send_request(struct stream *st, struct head *h, bool end)
 	list_add(http_slice(":authority"), h->authority, false);
 	list_add(http_slice(":path"), h->target, st->x.inject && st->x.inject->secret);
 	if (!list_fields(h, st->x.inject && st->x.inject->secret)) {
-		stream_fail(st, 431, "the head has too many bytes");
+		refuse(st, 431, "the head has too many bytes");
 		return;
 	}
 	id = nghttp2_submit_request(h2->s, NULL, list.nv, list.n, end ? NULL : provider(st), st);
@@ -341,7 +372,8 @@ void stream_request(struct stream *st, struct head *h, bool end)
 		answer(st, &r);
 		return;
 	}
-	if (h2->lost || h2->pending > H2_PENDING) {
+	if (h2->lost || h2->pending > H2_PENDING || st->c->exchanges > CONN_EXCHANGES ||
+	    st->c->k->exchanges > KEYS_EXCHANGES) {
 		stream_reset(st, NGHTTP2_REFUSED_STREAM);
 		return;
 	}
@@ -381,13 +413,12 @@ static void leg_add(struct stream *st, bool up, const void *p, size_t n)
 	if (leg->data.n == 0)
 		leg->stuck = st->c->k->now;
 	if (up && st->held && st->c->k->held + n > KEYS_HELD) {
-		stream_fail(st, 503, "too many bodies are held for signatures at a time");
+		refuse(st, 503, "too many bodies are held for signatures at a time");
 		return;
 	}
 	if (!fifo_add(&leg->data, p, n)) {
 		if (up && st->held)
-			stream_fail(st, 413,
-				    "a body that must be known as a whole has too many bytes");
+			refuse(st, 413, "a body that must be known as a whole has too many bytes");
 		else
 			stream_reset(st, NGHTTP2_INTERNAL_ERROR);
 		return;
@@ -406,7 +437,7 @@ static void change(struct stream *st, bool up, const char *p, size_t n)
 		leg_add(st, up, b->data, b->len);
 	judge_scratch_done();
 	if (!ok)
-		stream_fail(st, up ? 403 : 502, why);
+		refuse(st, up ? 403 : 502, why);
 }
 
 static bool is_changed(const struct stream *st, bool up)
@@ -419,7 +450,7 @@ void stream_data(struct stream *st, bool up, const void *p, size_t n)
 	struct leg *leg = up ? &st->up : &st->down;
 
 	leg->owed += n;
-	if (st->answered || (up ? st->s_closed : st->c_closed)) {
+	if (st->answered || st->failed || (up ? st->s_closed : st->c_closed)) {
 		pay(st, up, n);
 		st->wasted += n;
 		if (st->answered && st->wasted > WASTE_MAX)
@@ -436,23 +467,36 @@ void stream_data(struct stream *st, bool up, const void *p, size_t n)
 		wake(st, up);
 }
 
+/* Of an answer they may have to be changed. Return: whether they may go on, else @why. */
+static bool judge_behind(struct stream *st, bool up, struct head *h, char *why)
+{
+	if (h->failed || h->method.p || h->target.p || h->authority.p || h->scheme.p) {
+		(void)snprintf(why, KEYS_WHY_MAX, "the trailers have too many bytes or fields");
+		return false;
+	}
+	return up ? judge_trailers(&st->x, h, why) : judge_answer(&st->x, h, why);
+}
+
 void stream_trailers(struct stream *st, bool up, struct head *h)
 {
 	struct leg *leg = up ? &st->up : &st->down;
-	char why[KEYS_WHY_MAX];
-	bool ok = !h->failed && !h->method.p && !h->target.p && !h->authority.p && !h->scheme.p;
+	char why[KEYS_WHY_MAX] = "trailers where none may be";
 
-	(void)snprintf(why, sizeof(why), "the trailers have too many bytes or fields");
-	if (ok && !up && st->x.scrub)
+	if (st->answered || st->failed)
+		return;
+	if (!up && st->x.scrub)
 		change(st, false, NULL, 0); /* what was kept of the body comes before them */
-	if (ok)
-		ok = up ? judge_trailers(&st->x, h, why) : judge_answer(&st->x, h, why);
-	if (!ok || leg->trailers || leg->eof) {
-		head_free(h);
-		stream_fail(st, up ? 403 : 502, why);
+	if (st->answered || st->failed)
+		return;
+	if (leg->trailers || leg->eof || !judge_behind(st, up, h, why)) {
+		refuse(st, up ? 403 : 502, why);
 		return;
 	}
-	leg->trailers = h;
+	leg->trailers = st->c->exchanges > CONN_EXCHANGES ? NULL : head_fields(h);
+	if (leg->trailers)
+		conn_exchanges(st->c, (ssize_t)leg->trailers->size);
+	else
+		stream_reset(st, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void stream_end(struct stream *st, bool up)
@@ -461,7 +505,7 @@ void stream_end(struct stream *st, bool up)
 
 	if (leg->eof)
 		return;
-	if (!st->answered && is_changed(st, up))
+	if (!st->answered && !st->failed && is_changed(st, up))
 		change(st, up, NULL, 0);
 	leg->eof = true;
 	if (up && st->held)
@@ -478,14 +522,14 @@ void stream_answer(struct stream *st, struct head *h, bool end)
 	bool interim = h->status < 200;
 	int r;
 
-	if (st->answered || st->c_closed)
+	if (st->answered || st->failed || st->c_closed)
 		return;
 	if (h->failed || h->status == 101) {
-		stream_fail(st, 502, "the answer's head is too large, or none that HTTP/2 has");
+		refuse(st, 502, "the answer's head is too large, or none that HTTP/2 has");
 		return;
 	}
 	if (!judge_answer(&st->x, h, why)) {
-		stream_fail(st, 502, why);
+		refuse(st, 502, why);
 		return;
 	}
 	list_clear();
@@ -494,7 +538,7 @@ void stream_answer(struct stream *st, struct head *h, bool end)
 	if (st->x.scrub)
 		head_remove(h, http_slice("content-length"));
 	if (!list_fields(h, false)) {
-		stream_fail(st, 502, "the answer's head is too large");
+		refuse(st, 502, "the answer's head is too large");
 		return;
 	}
 	if (interim)

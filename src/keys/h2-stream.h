@@ -13,11 +13,11 @@
 
 struct leg {
 	struct fifo data;
-	size_t owed;           /* bytes for which the sender's window was not opened yet */
-	bool eof;              /* nothing follows but trailers */
-	bool deferred;         /* the session that sends it waits for more */
-	struct head *trailers; /* owned, or NULL */
-	uint64_t stuck;        /* ms: since when nothing was taken */
+	size_t owed;                  /* bytes for which the sender's window was not opened yet */
+	bool eof;                     /* nothing follows but trailers */
+	bool deferred;                /* the session that sends it waits for more */
+	struct head_fields *trailers; /* owned, or NULL; counted in c->exchanges */
+	uint64_t stuck;               /* ms: since when nothing was taken */
 };
 
 struct stream {
@@ -26,9 +26,11 @@ struct stream {
 	int32_t cid, sid; /* in the client's session, the server's; 0: none */
 	struct leg up, down;
 	bool c_closed, s_closed;
+	bool c_reset, s_reset; /* by the peer */
 	bool answered; /* by us: the request's body is thrown away, some of it: clients that are reset while they send lose the answer (curl 7.88) */
 	size_t wasted; /* bytes of it */
 	bool began;    /* an answer is on its way to the client */
+	bool failed;   /* it was reset by us, and what still comes of it is nothing */
 	bool head;     /* the method is HEAD */
 	struct exchange x;
 	bool held;      /* it waits until its body is known */
@@ -61,7 +63,7 @@ void stream_answer(struct stream *st, struct head *h, bool end);
 /** stream_data() - bytes of a body. @up: the client's */
 void stream_data(struct stream *st, bool up, const void *p, size_t n);
 
-/** stream_trailers() - fields behind a body; takes @h. */
+/** stream_trailers() - fields behind a body; @h may be changed. */
 void stream_trailers(struct stream *st, bool up, struct head *h);
 
 /** stream_end() - a body has ended. */

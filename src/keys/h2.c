@@ -180,7 +180,6 @@ static void take_headers(struct conn *c, const nghttp2_frame *frame, bool up, bo
 		stream_answer(st, *h, end);
 	} else {
 		stream_trailers(st, up, *h);
-		*h = NULL;
 	}
 	*h = head_free(*h);
 }
@@ -189,9 +188,11 @@ static void settle(struct conn *c)
 {
 	uint32_t streams = nghttp2_session_get_remote_settings(
 		c->h2->s, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	const struct bound_set *set = c->k->bound.now;
+	uint32_t most =
+		set && inject_bound(set->v, set->n, c->host) ? H2_BOUND_STREAMS : H2_STREAMS;
 	nghttp2_settings_entry ours[] = {
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-		  streams < H2_STREAMS ? streams : H2_STREAMS },
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams < most ? streams : most },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MAX },
 	};
@@ -236,6 +237,12 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		if (!up)
 			pass_goaway(c);
 		return 0;
+	case NGHTTP2_RST_STREAM:
+		/* of any code, before the stream is closed: NO_ERROR is no end like another */
+		st = stream_of(session, frame->hd.stream_id);
+		if (st)
+			*(up ? &st->c_reset : &st->s_reset) = true;
+		return 0;
 	default:
 		return 0;
 	}
@@ -259,6 +266,33 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	return 0;
 }
 
+/* The client's stream is over. */
+static void close_client(struct h2 *h, struct stream *st, uint32_t code)
+{
+	st->c_closed = true;
+	if (st->sid == 0)
+		st->s_closed = true;
+	else if (!st->s_closed && (code != NGHTTP2_NO_ERROR || st->c_reset))
+		(void)nghttp2_submit_rst_stream(h->s, NGHTTP2_FLAG_NONE, st->sid, code);
+}
+
+/* The server's: what it has sent, and that it wants no more, is the client's to know. */
+static void close_server(struct h2 *h, struct stream *st, uint32_t code)
+{
+	bool sent = nghttp2_session_get_stream_local_close(h->c, st->cid) == 1;
+
+	st->s_closed = true;
+	stream_sent(st);
+	if (st->c_closed || st->answered)
+		return;
+	if (code != NGHTTP2_NO_ERROR || !st->down.eof)
+		(void)nghttp2_submit_rst_stream(h->c, NGHTTP2_FLAG_NONE, st->cid,
+						code || st->s_reset ? code :
+								      NGHTTP2_INTERNAL_ERROR);
+	else if (sent && !st->up.eof) /* else with the last byte of the answer: on_sent() */
+		(void)nghttp2_submit_rst_stream(h->c, NGHTTP2_FLAG_NONE, st->cid, NGHTTP2_NO_ERROR);
+}
+
 static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
 	struct conn *c = user;
@@ -267,19 +301,10 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *u
 
 	if (!st)
 		return 0;
-	if (session == h->c) {
-		st->c_closed = true;
-		if (st->sid == 0)
-			st->s_closed = true;
-		else if (!st->s_closed && code != NGHTTP2_NO_ERROR)
-			(void)nghttp2_submit_rst_stream(h->s, NGHTTP2_FLAG_NONE, st->sid, code);
-	} else {
-		st->s_closed = true;
-		stream_sent(st);
-		if (!st->c_closed && !st->answered && (code != NGHTTP2_NO_ERROR || !st->down.eof))
-			(void)nghttp2_submit_rst_stream(h->c, NGHTTP2_FLAG_NONE, st->cid,
-							code ? code : NGHTTP2_INTERNAL_ERROR);
-	}
+	if (session == h->c)
+		close_client(h, st, code);
+	else
+		close_server(h, st, code);
 	if (st->c_closed && st->s_closed)
 		stream_free(st);
 	return 0;
@@ -481,7 +506,7 @@ bool h2_step(struct conn *c)
 	struct h2 *h = c->h2;
 	bool moved = false;
 
-	if (!h->lost && c->server.out.n < CONN_OUT_HIGH && conn_may_read(c))
+	if (!h->lost && c->server.out.n < CONN_OUT_HIGH && conn_may_read(c) && keys_log_room(c->k))
 		moved |= give_frames(&c->server, h->s);
 	if (h->settled && may_read(c) && keys_log_room(c->k))
 		moved |= give_frames(&c->client, h->c);

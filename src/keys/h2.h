@@ -8,6 +8,7 @@
 #define H2_WINDOW \
 	(512u << 10)     /* bytes of bodies that one peer may send before they were passed on */
 #define H2_STREAMS 1024u /* at a time; fewer when the server takes fewer */
+#define H2_BOUND_STREAMS 100u /* to a bound host: each has more to be kept */
 #define H2_PENDING \
 	(256u      \
 	 << 10) /* bytes of heads that wait until the server takes more streams; then streams are refused */

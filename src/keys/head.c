@@ -7,7 +7,8 @@
 void head_clear(struct head *h)
 {
 	explicit_bzero(h->memory, h->used);
-	explicit_bzero(h, offsetof(struct head, memory));
+	explicit_bzero(h, offsetof(struct head, small));
+	h->bytes = h->used = 0;
 }
 
 struct head *head_free(struct head *h)
@@ -22,7 +23,7 @@ struct http_slice head_copy(struct head *h, struct http_slice s)
 {
 	char *p = h->memory + h->used;
 
-	if (s.len > sizeof(h->memory) - h->used) {
+	if (s.len > (h->small ? h->small : sizeof(h->memory)) - h->used) {
 		h->failed = true;
 		return (struct http_slice){ NULL, 0 };
 	}
@@ -34,11 +35,15 @@ struct http_slice head_copy(struct head *h, struct http_slice s)
 
 struct head *head_dup(const struct head *h)
 {
-	struct head *d = calloc(1, sizeof(*d));
-	size_t i;
+	size_t size = h->method.len + h->target.len + h->authority.len + 1, i;
+	struct head *d;
 
+	for (i = 0; i < h->n; i++)
+		size += h->fields[i].name.len + h->fields[i].value.len;
+	d = calloc(1, offsetof(struct head, memory) + size);
 	if (!d)
 		return NULL;
+	d->small = size;
 	d->bytes = h->bytes;
 	d->method = head_copy(d, h->method);
 	d->target = head_copy(d, h->target);
@@ -46,6 +51,43 @@ struct head *head_dup(const struct head *h)
 	for (i = 0; i < h->n; i++)
 		head_add(d, head_copy(d, h->fields[i].name), head_copy(d, h->fields[i].value));
 	return d->failed ? head_free(d) : d;
+}
+
+struct head_fields *head_fields(const struct head *h)
+{
+	size_t size = sizeof(struct head_fields) + h->n * sizeof(struct http_field), i;
+	struct head_fields *f;
+	char *p;
+
+	for (i = 0; i < h->n; i++)
+		size += h->fields[i].name.len + h->fields[i].value.len;
+	f = calloc(1, size);
+	if (!f)
+		return NULL;
+	p = (char *)(f->v + h->n);
+	f->n = h->n;
+	f->size = size;
+	for (i = 0; i < h->n; i++) {
+		const struct http_field *from = &h->fields[i];
+
+		f->v[i] = (struct http_field){ { p, from->name.len },
+					       { p + from->name.len, from->value.len } };
+		if (from->name.len > 0)
+			memcpy(p, from->name.p, from->name.len);
+		p += from->name.len;
+		if (from->value.len > 0)
+			memcpy(p, from->value.p, from->value.len);
+		p += from->value.len;
+	}
+	return f;
+}
+
+struct head_fields *head_fields_free(struct head_fields *f)
+{
+	if (f)
+		explicit_bzero(f, f->size);
+	free(f);
+	return NULL;
 }
 
 void head_add(struct head *h, struct http_slice name, struct http_slice value)

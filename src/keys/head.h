@@ -26,6 +26,7 @@ struct head {
 	struct http_field fields[HEAD_FIELDS];
 	/* private */
 	bool failed;  /* it did not fit */
+	size_t small; /* bytes of its memory, of a copy; 0: all */
 	size_t bytes; /* of names and values, as HTTP/2 counts them */
 	size_t used;
 	char memory[HEAD_BYTES];
@@ -37,8 +38,21 @@ void head_clear(struct head *h);
 /** head_free() - erase and free; takes NULL. Return: NULL. */
 struct head *head_free(struct head *h);
 
-/** head_dup() - a request's head that lives on by itself. Return: it, owned; NULL when it does not fit, or there is no memory. */
+/** head_dup() - a request's head that lives on by itself, in no more memory than that takes: nothing can be copied into it. Return: it, owned; NULL without memory. */
 struct head *head_dup(const struct head *h);
+
+/* Fields that wait. */
+struct head_fields {
+	size_t n;
+	size_t size; /* bytes of all of it */
+	struct http_field v[];
+};
+
+/** head_fields() - a copy of the fields of @h. Return: it, owned; NULL without memory. */
+struct head_fields *head_fields(const struct head *h);
+
+/** head_fields_free() - erase and free; takes NULL. Return: NULL. */
+struct head_fields *head_fields_free(struct head_fields *f);
 
 /** head_copy() - @s in the head's own memory. Return: it; p NULL when it does not fit, and the head has failed. */
 struct http_slice head_copy(struct head *h, struct http_slice s);

@@ -158,6 +158,11 @@ static int finish(struct inject *i, const struct inject_secret *s, struct sigv4 
 		return inject_deny(
 			i, e,
 			"foreign-credential: signature of AWS, not by the pair of this sandbox");
+	/* who gets a token has a third of what signs anything */
+	if (r == 0 && real.token && !aws_host_is_trusted(s, i->q.host))
+		return inject_deny(
+			i, e,
+			"session-token: others' programs may answer at this name; bind the secret to it by name (bailey secret set --host)");
 	if (r == 0)
 		r = inject_put(i, s, e);
 	if (r == 0)

@@ -53,6 +53,12 @@ int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e);
 /** inject_aws_body() - the same, with its body. */
 int inject_aws_body(struct inject *i, const char *p, size_t n, struct err *e);
 
+/** aws_host_is_service() - whether only AWS's own programs answer at @host (canonical); names that it doesn't give to anybody are nobody else's, too. */
+bool aws_host_is_service(const char *host);
+
+/** aws_host_is_trusted() - the same, or @s is bound to this very name. */
+bool aws_host_is_trusted(const struct inject_secret *s, const char *host);
+
 /** inject_query() - judge and change the query. *@put: the secret that was put in stays or is set. Return: 0 or negative. */
 int inject_query(struct inject *i, struct err *e);
 

@@ -626,6 +626,22 @@ int inject_trailers(struct inject *i, const struct http_field *fields, size_t n,
 	return r;
 }
 
+size_t inject_size(const struct inject *i)
+{
+	size_t size = sizeof(*i) + scrub_size(i->replace), k, n;
+
+	for (k = 0; k < i->n_owned; k++) {
+		memcpy(&n, i->owned[k], sizeof(n));
+		size += sizeof(n) + n;
+	}
+	return size;
+}
+
+size_t inject_kept(const struct inject *i)
+{
+	return i->held.size + sigv4_stream_kept(i->chunks);
+}
+
 void inject_done(struct inject *i)
 {
 	while (i->n_owned > 0) {

@@ -107,6 +107,12 @@ int inject_end(struct inject *i, struct buf *out, struct err *e);
 /** inject_trailers() - judge fields behind the body; none is changed. Return: 0 or -EACCES with i->why. */
 int inject_trailers(struct inject *i, const struct http_field *fields, size_t n, struct err *e);
 
+/** inject_size() - bytes of memory that it has, without bodies. */
+size_t inject_size(const struct inject *i);
+
+/** inject_kept() - bytes of the body that it keeps until it knows more. */
+size_t inject_kept(const struct inject *i);
+
 /** inject_done() - erase and free. */
 void inject_done(struct inject *i);
 

@@ -2,6 +2,7 @@
 #include "judge.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,23 @@ static bool authority_fits(const struct conn *c, struct http_slice text, struct 
 		       memcmp(&a, &own, sizeof(a)) == 0;
 	return !t.bracketed && net_host_canon(t.host.p, t.host.len, host, NULL) >= 0 &&
 	       strcmp(host, c->host) == 0;
+}
+
+/* What it has now is counted; @all: and what it needs for itself, which changes little once it was judged. */
+static void count(struct exchange *x, bool all)
+{
+	size_t size = x->size, kept = x->inject ? inject_kept(x->inject) : 0;
+
+	if (all) {
+		size = x->head ? malloc_usable_size(x->head) : 0;
+		size += x->fields ? malloc_usable_size(x->fields) : 0;
+		size += x->inject ? inject_size(x->inject) : 0;
+		size += scrub_size(x->scrub);
+		conn_exchanges(x->c, (ssize_t)size - (ssize_t)x->size);
+	}
+	conn_hold(x->c, (ssize_t)kept - (ssize_t)x->kept);
+	x->size = size;
+	x->kept = kept;
 }
 
 /* What holds for every inspected host. Return: whether it may go on. */
@@ -150,9 +168,17 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 {
 	struct inject_request q = { .host = c->host, .tls = c->tls, .own = c->own, .body = body };
 	struct err e = ERR_INIT;
+	const char *removed;
+	char why[KEYS_WHY_MAX];
 	int error;
 
 	x->set = bound_hold(&c->k->bound);
+	removed = bound_removed(x->set, c->host);
+	if (removed) {
+		(void)snprintf(why, sizeof(why),
+			       "secret-removed: the secret '%s' of this host is no more", removed);
+		return refuse(r, 403, why);
+	}
 	if (!x->set || !inject_bound(x->set->v, x->set->n, c->host))
 		return true;
 	x->head = head_dup(h);
@@ -179,12 +205,14 @@ bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x
 	bool ok;
 
 	memset(x, 0, sizeof(*x));
+	x->c = c;
 	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
 	if (!ok)
 		keys_log(c, h, r->status, r->denied, r->why, NULL);
 	else if (!judge_holds(x))
 		keys_log(c, h, 0, false, v.rule, x->inject ? x->inject->secret : NULL);
 	explicit_bzero(path, strlen(path));
+	count(x, true);
 	return ok;
 }
 
@@ -198,6 +226,7 @@ bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, str
 	struct err e = ERR_INIT;
 	int error = inject_body(x->inject, p, n, &e);
 
+	count(x, true);
 	if (error == 0) {
 		keys_log(c, x->head, 0, false, "", x->inject->secret);
 		return true;
@@ -244,6 +273,9 @@ bool judge_up(struct exchange *x, const char *p, size_t n, struct buf *out, char
 	struct err e = ERR_INIT;
 	int error = n > 0 ? inject_step(x->inject, p, n, out, &e) : inject_end(x->inject, out, &e);
 
+	count(x, false);
+	if (x->kept > 0 && x->c->k->held > KEYS_HELD)
+		return say(why, "too many bodies are held for signatures at a time");
 	if (error == 0 && !out->failed)
 		return true;
 	return say(why, error == -EACCES               ? x->inject->why :
@@ -321,6 +353,10 @@ void judge_reply_body(const struct reply *r, struct buf *b)
 
 void exchange_done(struct exchange *x)
 {
+	if (x->c) {
+		conn_exchanges(x->c, -(ssize_t)x->size);
+		conn_hold(x->c, -(ssize_t)x->kept);
+	}
 	if (x->inject) {
 		inject_done(x->inject);
 		explicit_bzero(x->inject, sizeof(*x->inject));

@@ -18,12 +18,14 @@
 
 /* One request and its answer. */
 struct exchange {
+	struct conn *c;
 	struct inject *inject;      /* owned; NULL: no secret is bound to the host */
 	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
 	struct bound_set *set;      /* of both; held */
 	struct head *head;          /* owned: the request's, while there is an inject */
 	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
 	size_t n_fields;
+	size_t size, kept; /* bytes that are counted in c->exchanges, in c->held */
 };
 
 /* An answer of ours. */

@@ -8,8 +8,8 @@
  * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
- * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. When the
- * supervisor's end closes, bailey-keys ends.
+ * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. An
+ * answer may have a "notice":TEXT for people, and {"notice":TEXT} may come by itself. When the supervisor's end closes, bailey-keys ends.
  */
 #ifndef BAILEY_KEYS_H
 #define BAILEY_KEYS_H
@@ -41,16 +41,19 @@ struct keys_offer {
 #define KEYS_TARGET_MAX 1024u
 #define KEYS_WHY_MAX 256u
 
+#define KEYS_DENIED 1u /* a rule or a check refused it */
+#define KEYS_CUT 2u    /* its method or target is longer than there is place for */
+
 /* Keys to gateway: one request was judged. Texts end with a NUL and may hold any other byte; the log escapes them. */
 struct keys_request {
 	uint16_t kind, version;
 	uint32_t id;
 	uint16_t status; /* that the client was or will be given by us; 0: it went to the server */
-	uint16_t denied; /* 1: a rule or a check refused it */
+	uint16_t flags;
 	char method[32];
-	char target[KEYS_TARGET_MAX]; /* cut where it is longer; without secrets: as the client wrote it */
-	char why[KEYS_WHY_MAX]; /* the rule, or what was refused; "" */
-	char secret[64];        /* the name of the one that was put in; "" */
+	char target[KEYS_TARGET_MAX]; /* without secrets: as the client wrote it */
+	char why[KEYS_WHY_MAX];       /* the rule, or what was refused; "" */
+	char secret[64];              /* the name of the one that was put in; "" */
 };
 
 /* Keys to gateway: it is over. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one form in which paths are compared, and sent when they were. */
+/*
+ * The one form of a path that is sent when it was compared (rules_path_normal()), and the plain one in which it is compared (rules_path_plain()). Both are of the same
+ * path: what is refused is what servers read in several ways, so that the rest has one meaning for all of them.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -75,26 +78,55 @@ static int end_segment(char *out, size_t from, size_t *len, bool last, bool dots
 	return 0;
 }
 
-/* One byte or code of a segment. @ret_dots: whether it is a dot that was encoded. Return: bytes read, or -EBADMSG. */
+/* Bytes that are read in several ways, plain or coded. */
+static int check_byte(unsigned char c, bool was_coded, struct err *e)
+{
+	if (c == ';')
+		return REFUSE(e, "a semicolon, behind which some servers see parameters");
+	if (c == '\\' || (c == '/' && was_coded))
+		return was_coded ? REFUSE(e, "an encoded slash or backslash") :
+				   REFUSE(e, "a backslash");
+	if (c == '#' || c == '?')
+		return REFUSE(e, "an encoded question mark, or a number sign");
+	if (c < ' ' || c == 0x7f || (c == ' ' && !was_coded))
+		return was_coded ? REFUSE(e, "an encoded control character") :
+				   REFUSE(e, "a control character or blank");
+	return 0;
+}
+
+/* A plain byte, or sequence of them: UTF-8, as what is coded. Return: bytes, or -EBADMSG. */
+static int plain_character(struct http_slice in, struct err *e)
+{
+	unsigned char s[5] = { 0 };
+	size_t n;
+	int r = check_byte((unsigned char)*in.p, false, e);
+
+	if (r < 0 || (unsigned char)*in.p < 0x80)
+		return r < 0 ? r : 1;
+	memcpy(s, in.p, in.len < 4 ? in.len : 4);
+	n = buf_utf8_len(s);
+	return n < 2 ? REFUSE(e, "bytes that are not UTF-8") : (int)n;
+}
+
+/* One character of a segment, plain or coded. @ret_dots: whether it is a dot that was encoded. Return: bytes read, or -EBADMSG. */
 static int one(struct http_slice in, char *out, size_t *len, bool *ret_dots, struct err *e)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	int c, n = 1;
+	int c, n = 1, r;
 	size_t k;
 
-	if (*in.p == '\\')
-		return REFUSE(e, "a backslash");
 	if (*in.p != '%') {
-		out[(*len)++] = *in.p;
-		return 1;
+		n = plain_character(in, e);
+		if (n > 0) {
+			memcpy(out + *len, in.p, (size_t)n);
+			*len += (size_t)n;
+		}
+		return n;
 	}
 	c = coded(in.p, in.len, e);
-	if (c < 0)
-		return c;
-	if (c == '/' || c == '\\')
-		return REFUSE(e, "an encoded slash or backslash");
-	if (c < ' ' || c == 0x7f)
-		return REFUSE(e, "an encoded control character");
+	r = c < 0 ? c : check_byte((unsigned char)c, true, e);
+	if (r < 0)
+		return r;
 	if (unreserved((unsigned char)c)) {
 		*ret_dots |= c == '.';
 		out[(*len)++] = (char)c;
@@ -109,6 +141,59 @@ static int one(struct http_slice in, char *out, size_t *len, bool *ret_dots, str
 		out[(*len)++] = hex[c & 15];
 	}
 	return n < 0 ? n : 3 * n;
+}
+
+/* Of a normal form: whether decoding it once more would give something else. */
+static bool coded_twice(const char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i + 4 < n; i++) {
+		if (memcmp(p + i, "%25", 3) == 0 &&
+		    ((digit(p[i + 3]) >= 0 && digit(p[i + 4]) >= 0) || (p[i + 3] | 0x20) == 'u'))
+			return true;
+	}
+	return false;
+}
+
+/* One character as it is compared: a percent sign stays coded, since plain it could be taken for the beginning of a code. */
+static int add_plain(const char *piece, size_t n, char *out, size_t *len, struct err *e)
+{
+	size_t k;
+	int c;
+
+	for (k = 0; k < n; k++) {
+		if (piece[k] != '%' || memcmp(piece + k, "%25", 3) == 0) {
+			out[(*len)++] = piece[k];
+			continue;
+		}
+		c = coded(piece + k, n - k, e);
+		if (c < 0)
+			return c;
+		out[(*len)++] = (char)c;
+		k += 2;
+	}
+	return 0;
+}
+
+ssize_t rules_path_plain(struct http_slice path, char *out, struct err *e)
+{
+	bool dots = false; /* these have no meaning here */
+	size_t i, len = 0, n;
+	char piece[16];
+	int r, error;
+
+	if (path.len >= RULES_PATH)
+		return REFUSE(e, "too many bytes");
+	for (i = 0; i < path.len; i += (size_t)r) {
+		n = 0;
+		r = one((struct http_slice){ path.p + i, path.len - i }, piece, &n, &dots, e);
+		error = r < 0 ? r : add_plain(piece, n, out, &len, e);
+		if (error < 0)
+			return error;
+	}
+	out[len] = '\0';
+	return (ssize_t)len;
 }
 
 ssize_t rules_path_normal(struct http_slice path, char *out, struct err *e)
@@ -141,6 +226,8 @@ ssize_t rules_path_normal(struct http_slice path, char *out, struct err *e)
 	r = end_segment(out, from, &len, true, dots, e);
 	if (r < 0)
 		return r;
+	if (coded_twice(out, len))
+		return REFUSE(e, "a percent code that is coded once more");
 	out[len] = '\0';
 	return (ssize_t)len;
 }

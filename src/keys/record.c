@@ -250,6 +250,20 @@ bool secret_expired(const struct secret *s, int64_t now)
 	return s->command && (!s->value || s->expires <= now + EXPIRES_EARLY);
 }
 
+int64_t secret_due(const struct secret *s)
+{
+	int64_t life = s->expires - s->changed, early = EXPIRES_EARLY;
+
+	if (!s->command || (s->value && s->expires == 0))
+		return 0;
+	if (!s->value)
+		return 1;
+	/* of what holds for a minute half is used */
+	if (life < 2 * early)
+		early = life > 0 ? life / 2 : 0;
+	return s->expires - early > 0 ? s->expires - early : 1;
+}
+
 /* --- the record ------------------------------------------------------------------------------------------------------------------- */
 
 struct part {

@@ -123,6 +123,9 @@ const char *secret_carrier_name(enum secret_carrier c);
 /** secret_expired() - whether its command must be run (again). */
 bool secret_expired(const struct secret *s, int64_t now);
 
+/** secret_due() - when its command should be run again. Return: Unix seconds; 0: it has none, or one that doesn't say how long its value holds. */
+int64_t secret_due(const struct secret *s);
+
 /** secret_hosts() - its hosts, of the record or its service. */
 struct secret_list secret_hosts(const struct secret *s);
 

@@ -139,6 +139,36 @@ static int read_matcher(struct reader *r, const struct json_node *n, struct matc
 	return 0;
 }
 
+/* Texts about paths in the form in which paths are compared; one that no path can have is an error, lest it denies nothing. */
+static int read_path(struct reader *r, const struct json_node *n, struct matcher **ret)
+{
+	static char plain[RULES_PATH];
+	struct err e = ERR_INIT;
+	struct matcher *m;
+	const char *percent;
+	ssize_t len;
+	int error = read_matcher(r, n, ret);
+
+	for (m = *ret; m && error == 0; m = m->next) {
+		if (m->kind == MATCH_REGEX) {
+			for (percent = m->text.p; (percent = strchr(percent, '%')); percent++) {
+				if (strncmp(percent, "%25", 3) != 0)
+					return bad(
+						r, n,
+						"paths are compared without percent codes, but for %%25: write the character itself");
+			}
+			continue;
+		}
+		len = rules_path_plain(m->text, plain, &e);
+		if (len < 0)
+			return bad(r, n, "it matches nothing that is let through: %s", e.msg);
+		m->text = http_slice(arena_strdup(r->a, plain));
+		if (!m->text.p)
+			return no_memory(r);
+	}
+	return error;
+}
+
 static bool is_token(const char *s)
 {
 	struct buf b = BUF_INIT(1 << 16);
@@ -313,7 +343,7 @@ static int read_entry(struct reader *r, const struct json_node *n, struct rule *
 		if (strcmp(n->key, "method") == 0) {
 			error = read_matcher(r, n, &y->method);
 		} else if (strcmp(n->key, "path") == 0) {
-			error = read_matcher(r, n, &y->path);
+			error = read_path(r, n, &y->path);
 			rule->path = true;
 		} else if (strcmp(n->key, "query") == 0) {
 			error = read_pairs(r, n, false, &y->query);
@@ -429,7 +459,7 @@ struct view {
 		struct http_slice name, value;
 	} query[QUERY_PAIRS];
 	size_t n_query;
-	char decoded[HTTP_HEAD_MAX];
+	char decoded[HTTP_HEAD_MAX], plain[RULES_PATH];
 };
 
 /* There is one loop and no thread: one is enough. Erased after each use, since queries carry credentials. */
@@ -604,11 +634,13 @@ static const char *prepare(struct view *v, const struct rules *rules, const char
 		ret->path = false; /* of OPTIONS; it is its own form */
 	if (ret->path) {
 		n = rules_path_normal(v->path, path, &e);
+		if (n > 0)
+			n = rules_path_plain((struct http_slice){ path, (size_t)n }, v->plain, &e);
 		if (n < 0) {
 			(void)snprintf(why, sizeof(why), "%.190s", e.msg); /* short */
 			return why;
 		}
-		v->path = (struct http_slice){ path, (size_t)n };
+		v->path = (struct http_slice){ v->plain, (size_t)n };
 	}
 	if (query && question)
 		return decode_query(

@@ -3,7 +3,8 @@
  * Inspection rules (docs/adr/0021): what a request may be. Pure, as the regular expressions and the path's normal form below it.
  *  1. rules_parse()          read a list of rules
  *  2. rules_judge()          what becomes of a request
- *     rules_path_normal()    the form in which paths are compared
+ *     rules_path_normal()    the form in which paths are sent that were compared
+ *     rules_path_plain()     the form in which they are compared
  */
 #ifndef BAILEY_KEYS_RULES_H
 #define BAILEY_KEYS_RULES_H
@@ -65,11 +66,18 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 
 /**
  * rules_path_normal() - the one form of a path (without query): what is unreserved is written plain, other percent codes in capitals, dot segments are gone.
- * Refused: what servers read in several ways: encoded slashes, backslashes, NULs and other control characters, dots of dot segments encoded, dot segments with
- * parameters, empty segments, percent signs without two digits, encoded bytes that are not UTF-8.
+ * Refused: what servers read in several ways: encoded slashes, question marks and number signs, backslashes, semicolons, NULs and other control characters, dots of dot
+ * segments encoded, empty segments, percent signs without two digits, percent codes that are coded once more, bytes that are not UTF-8, plain or encoded.
  * @out: RULES_PATH bytes
  * Return: its length, or -EBADMSG with @e.
  */
 ssize_t rules_path_normal(struct http_slice path, char *out, struct err *e);
+
+/**
+ * rules_path_plain() - the form in which paths are compared: without percent codes, but for that of the percent sign. Of a normal form; or of a rule's text.
+ * @out: RULES_PATH bytes
+ * Return: its length, or -EBADMSG with @e: the text can't be (part of) a path's normal form.
+ */
+ssize_t rules_path_plain(struct http_slice path, char *out, struct err *e);
 
 #endif

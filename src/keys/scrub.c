@@ -23,8 +23,9 @@ struct scrub {
 	enum scrub_forms forms;
 	bool first[256];            /* a byte that a form could begin with … */
 	unsigned char second[8192]; /* … and the one behind it: a bit for each pair */
-	unsigned char *data;        /* owned, erased */
-	size_t len, size;
+	unsigned char *
+		data; /* owned, erased; between pieces only what is undecided, NULL when nothing is */
+	size_t len, size, most;
 	size_t count;
 };
 
@@ -354,15 +355,36 @@ static void decide(struct scrub *s, struct buf *out, bool end)
 	}
 	if (at > plain)
 		buf_add(out, s->data + plain, at - plain);
-	memmove(s->data, s->data + at, s->len - at);
-	explicit_bzero(s->data + s->len - at, at);
+	if (at > 0) {
+		memmove(s->data, s->data + at, s->len - at);
+		explicit_bzero(s->data + s->len - at, at);
+	}
 	s->len -= at;
+}
+
+/* Move what is undecided into memory of @size bytes; none for 0. Return: whether there was some. */
+static bool resize(struct scrub *s, size_t size)
+{
+	unsigned char *p = size > 0 ? malloc(size) : NULL;
+
+	if (size > 0 && !p)
+		return false;
+	if (s->data && p)
+		memcpy(p, s->data, s->len);
+	if (s->data)
+		explicit_bzero(s->data, s->len);
+	free(s->data);
+	s->data = p;
+	s->size = size;
+	return true;
 }
 
 int scrub_step(struct scrub *s, const char *p, size_t n, struct buf *out)
 {
 	size_t take;
 
+	if (n > 0 && (!resize(s, s->most) || !s->data))
+		return -EFBIG;
 	while (n > 0) {
 		take = s->size - s->len < n ? s->size - s->len : n;
 		memcpy(s->data + s->len, p, take);
@@ -371,13 +393,20 @@ int scrub_step(struct scrub *s, const char *p, size_t n, struct buf *out)
 		n -= take;
 		decide(s, out, false);
 	}
+	(void)resize(s, s->len); /* else it has more than it needs */
 	return out->failed ? -EFBIG : 0;
 }
 
 int scrub_end(struct scrub *s, struct buf *out)
 {
 	decide(s, out, true);
+	(void)resize(s, s->len);
 	return out->failed ? -EFBIG : 0;
+}
+
+size_t scrub_size(const struct scrub *s)
+{
+	return s ? sizeof(*s) + s->n * sizeof(*s->pairs) + s->size : 0;
 }
 
 size_t scrub_count(const struct scrub *s)
@@ -456,18 +485,12 @@ int scrub_new(struct scrub **ret, const struct scrub_pair *pairs, size_t n, enum
 		add_first(s, pairs[i].from);
 	}
 	/* \u00XX is the longest form of a byte; three bytes more say where base64 ends */
-	s->size = TAKE + 6 * longest + 4;
-	s->data = malloc(s->size);
-	if (!s->data)
-		goto fail_done;
+	s->most = TAKE + 6 * longest + 4;
 	*ret = s;
 	return 0;
 fail:
 	free(copy);
 	free(s);
-	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-fail_done:
-	(void)scrub_free(s);
 	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
@@ -476,7 +499,7 @@ struct scrub *scrub_free(struct scrub *s)
 	if (!s)
 		return NULL;
 	if (s->data)
-		explicit_bzero(s->data, s->size);
+		explicit_bzero(s->data, s->len);
 	free(s->data);
 	free((void *)(uintptr_t)s->pairs);
 	free(s);

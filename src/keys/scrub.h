@@ -31,7 +31,7 @@ enum scrub_forms {
 int scrub_new(struct scrub **ret, const struct scrub_pair *pairs, size_t n, enum scrub_forms forms,
 	      struct err *e);
 
-/** scrub_step() - take @n bytes, append what is decided to @out. Return: 0 or -EFBIG (@out's cap). */
+/** scrub_step() - take @n bytes, append what is decided to @out. Return: 0 or -EFBIG (@out's cap, or no memory). */
 int scrub_step(struct scrub *s, const char *p, size_t n, struct buf *out);
 
 /** scrub_end() - the stream has ended: append the rest. @s is as new. Return: as above. */
@@ -39,6 +39,9 @@ int scrub_end(struct scrub *s, struct buf *out);
 
 /** scrub_count() - how many were replaced so far. */
 size_t scrub_count(const struct scrub *s);
+
+/** scrub_size() - bytes of memory that it has now; takes NULL. */
+size_t scrub_size(const struct scrub *s);
 
 /** scrub_free() - erase and free; takes NULL. */
 struct scrub *scrub_free(struct scrub *s);

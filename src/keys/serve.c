@@ -151,13 +151,15 @@ static struct note *new_note(struct keys *k)
 	return n;
 }
 
-static void put(char *to, size_t size, struct http_slice s)
+/* Return: whether all of it is there. */
+static bool put(char *to, size_t size, struct http_slice s)
 {
 	size_t n = s.len < size ? s.len : size - 1;
 
 	if (n > 0)
 		memcpy(to, s.p, n);
 	to[n] = '\0';
+	return n == s.len;
 }
 
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
@@ -172,13 +174,14 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 					    .version = KEYS_VERSION,
 					    .id = c->id,
 					    .status = (uint16_t)status,
-					    .denied = denied };
-	if (h) {
-		put(n->request.method, sizeof(n->request.method), h->method);
-		put(n->request.target, sizeof(n->request.target), h->target);
-	}
-	put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
-	put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
+					    .flags = denied ? KEYS_DENIED : 0 };
+	if (h && !put(n->request.method, sizeof(n->request.method), h->method))
+		n->request.flags |= KEYS_CUT;
+	if (h && !put(n->request.target, sizeof(n->request.target), h->target))
+		n->request.flags |= KEYS_CUT;
+	/* texts of ours fit, or lose nothing by it */
+	(void)put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
+	(void)put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
 	flush_log(c->k);
 }
 
@@ -190,7 +193,7 @@ void keys_log_end(struct conn *c)
 		return;
 	n->n = sizeof(n->end);
 	n->end = (struct keys_end){ .kind = KEYS_END, .version = KEYS_VERSION, .id = c->id };
-	put(n->end.why, sizeof(n->end.why), http_slice(c->why));
+	(void)put(n->end.why, sizeof(n->end.why), http_slice(c->why));
 	flush_log(c->k);
 }
 
@@ -209,7 +212,7 @@ static void refuse_offer(struct keys *k, const struct keys_offer *o, const char 
 {
 	struct conn c = { .k = k, .id = o->id };
 
-	put(c.why, sizeof(c.why), http_slice(why));
+	(void)put(c.why, sizeof(c.why), http_slice(why));
 	keys_log_end(&c);
 }
 
@@ -262,7 +265,7 @@ static void say(struct keys *k, const struct buf *b)
 		k->over = true;
 }
 
-static void say_result(struct keys *k, int r, const struct err *e)
+void keys_say_result(struct keys *k, int r, const char *notes, const struct err *e)
 {
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
 	struct json j = { .out = &b };
@@ -272,6 +275,20 @@ static void say_result(struct keys *k, int r, const struct err *e)
 		json_str(&j, "error", e->msg);
 	else
 		json_bool(&j, "ok", true);
+	if (r == 0 && notes[0])
+		json_str(&j, "notice", notes);
+	json_close(&j, '}');
+	say(k, &b);
+	buf_done(&b);
+}
+
+void keys_say_notice(struct keys *k, const char *text)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct json j = { .out = &b };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "notice", text);
 	json_close(&j, '}');
 	say(k, &b);
 	buf_done(&b);
@@ -302,61 +319,6 @@ static int set_rules(struct keys *k, const struct json_node *list, unsigned int 
 	return 0;
 }
 
-/* --- secrets --- */
-
-static int ask_helper(struct keys *k, struct err *e)
-{
-	const char ask = BOUND_ASK;
-
-	if (k->helper.fd < 0 || send(k->helper.fd, &ask, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
-		return err_set(e, ERR_SYSTEM, -EIO, "secrets: the process that reads them is gone");
-	if (!erase_buf_init(&k->secrets, BOUND_MAX))
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "secrets: out of memory");
-	k->secrets_n = 0;
-	k->secrets_head = 0;
-	k->asked = true;
-	return 0;
-}
-
-/* Read on. Return: 1: all is there; 0: more is to come; negative: the helper is gone. */
-static int read_helper(struct keys *k, int flags)
-{
-	bool head;
-	ssize_t n;
-
-	for (;;) {
-		head = k->secrets_head < sizeof(k->secrets_n);
-		if (!head && (k->secrets_n > BOUND_MAX || k->secrets.len == k->secrets_n))
-			return k->secrets_n > BOUND_MAX ? -EBADMSG : 1;
-		if (head)
-			n = recv(k->helper.fd, (char *)&k->secrets_n + k->secrets_head,
-				 sizeof(k->secrets_n) - k->secrets_head, flags);
-		else
-			n = recv(k->helper.fd, k->secrets.data + k->secrets.len,
-				 k->secrets_n - k->secrets.len, flags);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 && errno == EAGAIN ? 0 : -EIO;
-		if (head)
-			k->secrets_head += (size_t)n;
-		else
-			k->secrets.len += (size_t)n;
-	}
-}
-
-/* What has come is bound, or nothing changes. @r: of read_helper() */
-static int end_reading(struct keys *k, int r, struct err *e)
-{
-	if (r == 1)
-		r = bound_take(&k->bound, k->names, k->n_names, k->secrets.data, k->secrets.len, e);
-	else
-		r = err_set(e, ERR_SYSTEM, r, "secrets: the process that reads them is gone");
-	erase_buf_done(&k->secrets);
-	k->asked = false;
-	return r;
-}
-
 static void take_line(struct keys *k, const char *line, size_t n)
 {
 	unsigned int arena = 1 - k->arena_used;
@@ -369,13 +331,13 @@ static void take_line(struct keys *k, const char *line, size_t n)
 	if (r == 0 && inspect && root->n == 1)
 		r = set_rules(k, inspect, arena, &e);
 	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "reload"))
-		r = k->n_names > 0 ? ask_helper(k, &e) : 0;
+		r = k->n_names > 0 ? keys_secrets_ask(k, &e) : 0;
 	else if (r == 0)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "control: expected inspect or reload");
 	if (k->arena_used != arena)
 		arena_done(&k->arena[arena]);
 	if (r < 0 || !k->asked)
-		say_result(k, r, &e);
+		keys_say_result(k, r, "", &e);
 }
 
 /* The first line that is complete, with a NUL instead of its end; NULL when there is none. */
@@ -418,6 +380,12 @@ static void flush_answers(struct keys *k)
 	}
 }
 
+void keys_lines(struct keys *k)
+{
+	take_lines(k);
+	flush_answers(k);
+}
+
 static void on_control(struct keys *k, struct watch *w, uint32_t events)
 {
 	ssize_t n;
@@ -444,22 +412,6 @@ static void on_control(struct keys *k, struct watch *w, uint32_t events)
 	if (k->line.n == 0)
 		fifo_done(&k->line);
 	flush_answers(k);
-}
-
-static void on_helper(struct keys *k, struct watch *w, uint32_t events)
-{
-	struct err e = ERR_INIT;
-	int r = k->asked ? read_helper(k, MSG_DONTWAIT) : 0;
-
-	if (k->asked && r != 0) {
-		r = end_reading(k, r, &e);
-		say_result(k, r, &e);
-		take_lines(k);
-		flush_answers(k);
-	}
-	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
-		keys_unwatch(k, w);
-	}
 }
 
 /* --- the loop --- */
@@ -573,38 +525,15 @@ static int check_keys(const struct json_node *root, struct err *e)
 	return 0;
 }
 
-/* Fork the process that reads the store; the first answer is waited for. Before there is a key of ours that it could inherit. */
-static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
+static int begin_secrets(struct keys *k, const struct json_node *store, struct err *e)
 {
-	const struct json_node *store = member(root, "store");
-	int fds[2], r;
-	pid_t pid;
-
 	for (k->n_names = 0; k->names[k->n_names]; k->n_names++)
 		;
 	if (k->n_names == 0)
 		return 0;
 	if (!store || store->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: secrets without a store");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return err_sys(e, -errno, "secrets");
-	pid = fork();
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* its socket's end says so, too */
-		(void)prctl(PR_SET_NAME, "bailey-secrets", 0, 0, 0);
-		r = fd_close_others(&fds[1], 1);
-		if (r == 0)
-			bound_helper(fds[1], store->text, k->names, k->n_names);
-		_exit(0);
-	}
-	(void)close(fds[1]);
-	if (pid < 0) {
-		(void)close(fds[0]);
-		return err_sys(e, -errno, "secrets: fork");
-	}
-	k->helper.fd = fds[0];
-	r = ask_helper(k, e);
-	return r < 0 ? r : end_reading(k, read_helper(k, 0), e);
+	return keys_secrets_begin(k, store->text, e);
 }
 
 /* All that needs files. */
@@ -625,7 +554,7 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_number(root, "gid", &ids[1], e);
 	if (r == 0)
-		r = begin_secrets(k, root, e);
+		r = begin_secrets(k, member(root, "store"), e);
 	if (r == 0)
 		r = tls_begin(k, roots, e);
 	if (r == 0)
@@ -725,7 +654,7 @@ int keys_serve(void)
 	static struct keys k = { .epoll = -1,
 				 .control = { .fd = KEYS_FD_CONTROL, .on = on_control },
 				 .gateway = { .fd = KEYS_FD_GATEWAY, .on = on_gateway },
-				 .helper = { .fd = -1, .on = on_helper },
+				 .helper = { .fd = -1 },
 				 .line = FIFO_INIT(KEYS_LINE_MAX + 4096),
 				 .answers = FIFO_INIT((size_t)4 * KEYS_LINE_MAX),
 				 .arena = { ARENA_INIT(LIMIT_ARENA), ARENA_INIT(LIMIT_ARENA) },
@@ -756,7 +685,7 @@ int keys_serve(void)
 	fifo_take(&k.line, n + 1);
 	confine_memory();
 	if (r < 0) {
-		say_result(&k, r, &e);
+		keys_say_result(&k, r, "", &e);
 		flush_answers(&k);
 		return 1;
 	}

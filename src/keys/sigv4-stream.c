@@ -290,6 +290,11 @@ int sigv4_stream_step(struct sigv4_stream *t, const char *p, size_t n, struct bu
 	return r;
 }
 
+size_t sigv4_stream_kept(const struct sigv4_stream *t)
+{
+	return t ? t->line.size + t->data.size + t->trailers.size + t->sent.size : 0;
+}
+
 int sigv4_stream_end(const struct sigv4_stream *t, struct err *e)
 {
 	return !t->failed && t->state == AT_END ? 0 : bad(e, "the last one is missing");

@@ -110,6 +110,9 @@ int sigv4_stream_new(struct sigv4_stream **ret, const struct sigv4 *s,
 int sigv4_stream_step(struct sigv4_stream *t, const char *p, size_t n, struct buf *out,
 		      struct err *e);
 
+/** sigv4_stream_kept() - bytes of memory that wait for a signature; takes NULL. */
+size_t sigv4_stream_kept(const struct sigv4_stream *t);
+
 /** sigv4_stream_end() - the body has ended. Return: 0, or -EBADMSG when something is missing. */
 int sigv4_stream_end(const struct sigv4_stream *t, struct err *e);
 

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fifo.h"
@@ -53,7 +54,7 @@ struct agent {
 /* What the loop needs, and why. */
 static const unsigned short calls[] = {
 	/* the loop */
-	SYS_poll, SYS_close, SYS_accept4,
+	SYS_poll, SYS_close, SYS_accept4, SYS_clock_gettime,
 	/* clients, the caller's agent, the supervisor */
 	SYS_recvfrom, SYS_sendto, SYS_read, SYS_write,
 	/* memory; never executable */
@@ -288,12 +289,13 @@ static void agent_answered(struct agent *a, const uint8_t *p, size_t n)
 	if (!c)
 		return;
 	c->waiting = false;
-	ssh_note(&rules, "%s%s",
-		 is_signature ? "" : "refused by your own agent, though it might be ", c->said);
-	if (is_signature)
+	if (is_signature) {
+		ssh_note_signed(&rules, c->said);
 		answer(c, p, n);
-	else
+	} else {
+		ssh_note(&rules, "refused by your own agent, though it might be %s", c->said);
 		answer_type(c, SSH_FAILURE);
+	}
 }
 
 static void agent_step(struct agent *a, short events)
@@ -333,6 +335,7 @@ static void agent_step(struct agent *a, short events)
 
 static void wait_for_all(struct agent *a, struct pollfd p[AT_NUM])
 {
+	struct timespec now;
 	bool room = false;
 	size_t i;
 
@@ -352,6 +355,8 @@ static void wait_for_all(struct agent *a, struct pollfd p[AT_NUM])
 				       .events = (short)(POLLIN | (a->out.n > 0 ? POLLOUT : 0)) };
 	while (poll(p, AT_NUM, -1) < 0 && errno == EINTR)
 		;
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* can't fail for this clock */
+	rules.now = (uint64_t)now.tv_sec;
 }
 
 static void loop(struct agent *a)
@@ -470,23 +475,31 @@ static int begin(struct agent *a, const struct buf *line, struct buf *out, struc
 	return r;
 }
 
+static void put_notes(struct json *j, const char *key, const struct ssh_notes *n)
+{
+	char text[SSH_NOTE_MAX + 32];
+	size_t i;
+
+	json_open(j, key, '[');
+	for (i = 0; i < n->n; i++) {
+		(void)snprintf(text, sizeof(text), "%s", n->v[i].text); /* of that size */
+		if (n->v[i].n > 1)
+			(void)snprintf(text + strlen(text), 32, " (%u times)", n->v[i].n);
+		json_str(j, NULL, text);
+	}
+	json_close(j, ']');
+}
+
 static void say_all(void)
 {
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
 	struct json j = { .out = &b };
-	char text[SSH_NOTE_MAX + 32];
-	size_t i;
 
 	json_open(&j, NULL, '{');
-	json_open(&j, "said", '[');
-	for (i = 0; i < rules.n_notes; i++) {
-		(void)snprintf(text, sizeof(text), "%s", rules.notes[i].text); /* of that size */
-		if (rules.notes[i].n > 1)
-			(void)snprintf(text + strlen(text), 32, " (%u times)", rules.notes[i].n);
-		json_str(&j, NULL, text);
-	}
-	json_close(&j, ']');
-	json_int(&j, "more", (long long)rules.more);
+	put_notes(&j, "signed", &rules.notes[SSH_SIGNED]);
+	json_int(&j, "more_signed", (long long)rules.notes[SSH_SIGNED].more);
+	put_notes(&j, "said", &rules.notes[SSH_REFUSED]);
+	json_int(&j, "more", (long long)rules.notes[SSH_REFUSED].more);
 	json_close(&j, '}');
 	buf_puts(&b, "\n");
 	say(&b);

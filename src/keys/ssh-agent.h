@@ -6,7 +6,7 @@
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"agent":PATH,"home":DIR or null,"grants":["KEY@HOST"…],"uid":N,"gid":N}
  * and gets {"known":[LINE…]} (of known_hosts, what the sandbox may see) or {"error":TEXT}. When the supervisor shuts its side down it gets
- * {"said":[LINE…],"more":N}: what was signed and what was refused; and the process ends.
+ * {"signed":[LINE…],"more_signed":N,"said":[LINE…],"more":N}: what was signed, what was refused, and how many of each have no line; and the process ends.
  */
 #ifndef BAILEY_KEYS_SSH_AGENT_H
 #define BAILEY_KEYS_SSH_AGENT_H
@@ -18,11 +18,12 @@ int keys_ssh_agent(void);
 
 /* --- private to its files --- */
 
-#define SSH_KEYS 64u     /* that may be used */
-#define SSH_NAMES 64u    /* hosts that grants name, a bit each */
-#define SSH_HOSTS 65536u /* keys of hosts that are known */
-#define SSH_SEEN 1024u   /* sessions that were bound; each is bound once */
-#define SSH_NOTES 64u    /* different things that the end says */
+#define SSH_KEYS 64u         /* that may be used */
+#define SSH_NAMES 64u        /* hosts that grants name, a bit each */
+#define SSH_HOSTS 65536u     /* keys of hosts that are known */
+#define SSH_SEEN 1024u       /* sessions that were bound; each is bound once */
+#define SSH_NOTES 64u        /* different things that the end says, of each kind */
+#define SSH_NOTES_SECOND 32u /* of these in a second */
 #define SSH_NOTE_MAX 480u
 #define SSH_COMMENT_MAX 128u
 
@@ -46,6 +47,16 @@ struct ssh_note {
 	unsigned int n;
 };
 
+/* What was signed, and what was refused, each by itself: refusals cost a client nothing, and a flood of them shall not hide a log-in. */
+enum ssh_kind { SSH_SIGNED, SSH_REFUSED, SSH_KIND_NUM };
+
+struct ssh_notes {
+	struct ssh_note v[SSH_NOTES];
+	size_t n, more;
+	uint64_t second; /* the last one in which there was a new line, and how many it had */
+	size_t lines;
+};
+
 struct ssh_rules {
 	struct ssh_key keys[SSH_KEYS];
 	size_t n_keys;
@@ -55,8 +66,8 @@ struct ssh_rules {
 	size_t n_hosts, size_hosts;
 	uint8_t seen[SSH_SEEN][SSH_HASH];
 	size_t n_seen; /* so far */
-	struct ssh_note notes[SSH_NOTES];
-	size_t n_notes, more;
+	struct ssh_notes notes[SSH_KIND_NUM];
+	uint64_t now; /* seconds, of any clock that does not stop */
 };
 
 /* What a connection of a client is known to be for. */
@@ -69,7 +80,10 @@ struct ssh_session {
 	size_t n_host_key;
 };
 
-/** ssh_note() - remember a line for the end; the same one is counted. */
+/** ssh_note_signed() - remember a log-in for the end; the same one is counted. */
+void ssh_note_signed(struct ssh_rules *s, const char *text);
+
+/** ssh_note() - the same of a refusal. */
 __attribute__((format(printf, 2, 3))) void ssh_note(struct ssh_rules *s, const char *fmt, ...);
 
 /** ssh_judge_bind() - a BIND of @c. Return: whether it holds; if not, it is noted why. */

@@ -16,27 +16,43 @@
 
 #include "ssh-agent.h"
 
+static void note(struct ssh_rules *s, enum ssh_kind kind, const char *text)
+{
+	struct ssh_notes *to = &s->notes[kind];
+	size_t i;
+
+	for (i = 0; i < to->n && strcmp(to->v[i].text, text) != 0; i++)
+		;
+	if (i == to->n) {
+		if (to->second != s->now)
+			to->lines = 0;
+		to->second = s->now;
+		if (i == SSH_NOTES || to->lines == SSH_NOTES_SECOND) {
+			to->more++;
+			return;
+		}
+		to->lines++;
+		to->v[i].n = 0;
+		(void)snprintf(to->v[i].text, sizeof(to->v[i].text), "%s", text); /* fits */
+		to->n++;
+	}
+	to->v[i].n++;
+}
+
+void ssh_note_signed(struct ssh_rules *s, const char *text)
+{
+	note(s, SSH_SIGNED, text);
+}
+
 void ssh_note(struct ssh_rules *s, const char *fmt, ...)
 {
 	char text[SSH_NOTE_MAX];
 	va_list ap;
-	size_t i;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut where it is long */
 	va_end(ap);
-	for (i = 0; i < s->n_notes && strcmp(s->notes[i].text, text) != 0; i++)
-		;
-	if (i == SSH_NOTES) {
-		s->more++;
-		return;
-	}
-	if (i == s->n_notes) {
-		memcpy(s->notes[i].text, text, sizeof(text));
-		s->notes[i].n = 0;
-		s->n_notes++;
-	}
-	s->notes[i].n++;
+	note(s, SSH_REFUSED, text);
 }
 
 static bool spoil(struct ssh_session *c)

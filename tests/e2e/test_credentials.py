@@ -245,3 +245,48 @@ def test_a_new_value_is_used_at_once(at):
         p.wait()
     assert [a[-1] for a in arrived(at)] == [VALUE, "another-value-of-the-owner"], err
     assert b"another-value" not in out and VALUE.encode() not in out
+
+
+def test_a_removed_one_is_refused_at_once(at):
+    script = f'for i in 1 2; do curl -sS -H "X-Key: $OWN_KEY" {ECHO} > said-$i; touch did-$i; while [ $i = 1 ] && [ ! -e go ]; do sleep 0.05; done; done; curl -sSk https://denied.test/who'
+    arrived(at)
+    p = at.start(["sh", "-c", script], *RUN, "--allow-host", "denied.test")
+    try:
+        assert wait_for((at.ws / "did-1").exists)
+        secret(at, "rm", "own")
+        time.sleep(0.5)
+        at.user.write(at.ws / "go", "")
+        _, err = p.communicate(timeout=30)
+    finally:
+        p.kill()
+        p.wait()
+        secret(at, "set", "own", "--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY", stdin=VALUE)
+    assert [a[1:3] + a[-1:] for a in arrived(at)] == [("web.test", "/echo", VALUE), ("denied.test", "/who", "-")], err  # the last is the control
+    assert "secret-removed: the secret 'own'" in (at.ws / "said-2").read_text() and b"notice: secret 'own' was removed" in err, err
+
+
+def test_a_command_is_not_run_by_what_it_changes(at, outside):
+    """One that doesn't say how long its value holds is run at the start, and by rotate: not by each change of the store, which is what it makes."""
+    count = outside / "count"
+    secret(at, "set", "own", "--replace", "--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY", "--command", f"echo >> {count}; echo 12345678-{VALUE}")
+    p = at.start(["sh", "-c", 'touch did-1; while [ ! -e go ]; do sleep 0.05; done; curl -sS -H "X-Key: $OWN_KEY" ' + ECHO], *RUN)
+    try:
+        assert wait_for((at.ws / "did-1").exists)
+        before = len(count.read_text())
+        assert before == 2
+        secret(at, "rotate", "own")
+        time.sleep(2)
+        assert len(count.read_text()) == before + 1
+        at.user.write(at.ws / "go", "")
+        arrived(at)
+        _, err = p.communicate(timeout=30)
+    finally:
+        p.kill()
+        p.wait()
+    assert [a[-1] for a in arrived(at)] == ["12345678-" + VALUE], err
+
+
+def test_udp_does_not_lead_past_a_secret(at):
+    for host, rc in (("web.test", 2), ("denied.test", 0)):
+        r = at(["true"], *RUN, "--allow-host", f"{host}:443/udp")
+        assert r.rc == rc and (rc == 0 or "UDP can't be looked into" in r.err), r

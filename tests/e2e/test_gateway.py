@@ -116,6 +116,52 @@ for host in sys.argv[1:]:
     assert r.out == "b'HELLO'\nb'HELLO'\nConnectionRefusedError\n", r.err
 
 
+REFUSED = """
+import socket, sys, time
+def send(to, port, family=socket.AF_INET):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.settimeout(4)
+    try: s.connect((to, port)); s.send(b'x'); return s.recv(9)
+    except OSError as e: return type(e).__name__
+"""
+
+
+def test_refused_datagrams_are_in_the_log(net):
+    talk = REFUSED + """
+me = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+me.bind(("127.0.0.1", 0))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', me.getsockname())
+print(me.recv(9), send("127.0.0.1", 9), send("one.test", 7), send("one.test", 443), send("192.0.2.11", 99), send("2001:db8::99", 98, socket.AF_INET6))
+"""
+    r = net([PYTHON, "-c", talk], "--allow-host", "one.test", "--allow-host", "one.test:7/udp")
+    no = "ConnectionRefusedError"
+    assert r.out == f"b'x' {no} b'X' {no} {no} {no}\n", r
+    got = sorted((e["port"], e.get("name"), e["address"], e["protocol"], e["decision"]) for e in net.log(r) if e["event"] == "deny")
+    assert [(p, n, a if not n else None, *more) for p, n, a, *more in got] == [
+        (98, None, "2001:db8::99", "udp", "deny"), (99, None, "192.0.2.11", "udp", "deny"), (443, "one.test", None, "udp", "deny")], net.log(r)
+    assert "network: one.test:443 denied: no rule allows UDP to there" in r.err, r
+
+
+def test_a_flood_of_refused_datagrams_is_counted(net):
+    talk = REFUSED + """
+send("one.test", 1)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+end = time.monotonic() + 2
+n = 0
+while time.monotonic() < end:
+    try: n += s.sendto(b'x' * 1000, ("192.0.2.11", 1000 + n % 50000)) > 0
+    except OSError: pass
+time.sleep(1.5)
+send("192.0.2.11", 7)
+print(n)
+"""
+    r = net([PYTHON, "-c", talk], "--allow-host", "one.test")
+    lines = [e for e in net.log(r) if e["event"] == "deny"]
+    counted = sum(int(e["reason"].split()[0]) for e in lines if "more datagrams" in e["reason"])
+    assert int(r.out) > 1000 and 5 <= len(lines) <= 60, (r.out, len(lines))
+    assert counted > 100 and lines[-1]["port"] == 7, lines[-3:]
+
+
 # --- what is not ---
 
 

@@ -117,6 +117,22 @@ def test_rules_about_requests(at, rule, good, bad, flag):
     assert "bailey:" in (at.ws / "out").read_text()
 
 
+@pytest.mark.parametrize("path, status", [
+    ("/@me", 403), ("/%40me", 403), ("/%2540me", 400), ("/%25%34%30me", 400), ("/@me;x", 400), ("/@me%3Bx", 400), ("/@me%3fx", 400),
+    ("/a/%252e%252e/@me", 400), ("/who", 200), ("/%77ho", 200)])
+@pytest.mark.parametrize("rule", ["/@me", "/%40me"])
+def test_no_spelling_dodges_a_denial(at, path, status, rule):
+    rules = [{"path": rule, "action": "deny"}, {}]
+    assert judge(at, {"requests": rules}, "--path-as-is", "https://web.test" + path) == str(status)
+    said = (at.ws / "out").read_text()
+    assert status != 400 or said.startswith("bailey: the path has "), said
+
+
+def test_what_is_too_long_for_the_log_is_marked(at):
+    r = at(["curl", "-sS", WHO + "?" + "x" * 3000, WHO], *WEB)
+    assert [(len(e["target"]), e.get("cut")) for e in at.log(r) if e["event"] == "request"] == [(1023, True), (4, None)], r
+
+
 @pytest.mark.parametrize("value, words", [
     ('{"hst": "web.test"}', "host"),
     ('{"host": "web.test", "requests": [{"methods": "GET"}]}', "methods"),
@@ -129,6 +145,23 @@ def test_rules_about_requests(at, rule, good, bad, flag):
 def test_bad_values_are_named_and_nothing_runs(at, value, words):
     r = at(["touch", "ran"], "--allow-host", "web.test", "--inspect", value)
     assert r.rc == 2 and words in r.err and not (at.ws / "ran").exists(), r
+
+
+@pytest.mark.parametrize("opts, good", [
+    (["--inspect", "web.test", "--allow-host", "web.test:443/udp"], False),
+    (["--inspect", "web.test", "--allow-host", "*.test:443/udp", "--i-know"], False),
+    (["--inspect", "*.web.test", "--allow-host", "a.web.test:443/udp"], False),
+    (["--inspect", "*.web.test", "--allow-host", "*.b.web.test:443/udp"], False),
+    (["--inspect", "*.web.test", "--allow-host", "web.test:443/udp"], True),
+    (["--inspect", "web.test", "--allow-host", "denied.test:443/udp"], True),
+    (["--inspect", "web.test", "--allow-host", "web.test:443/udp", "--bypass", "web.test"], True),
+    (["--inspect", "web.test", "--allow-host", "*.test:443/udp", "--i-know", "--deny-host", "web.test:443/udp"], True),
+])  # fmt: skip
+def test_udp_does_not_lead_past_it(at, opts, good):
+    (at.ws / "ran").unlink(missing_ok=True)
+    r = at(["touch", "ran"], *opts)
+    assert (r.rc == 0, (at.ws / "ran").exists()) == (good, good), r
+    assert good or (r.rc == 2 and "/udp'" in r.err and "UDP can't be looked into" in r.err), r
 
 
 # --- what is wrong ---

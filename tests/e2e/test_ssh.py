@@ -463,6 +463,30 @@ def test_git_over_ssh_with_a_key_that_is_nowhere_inside(ssh, user):
     assert r.out.endswith("found\n")
 
 
+FLOOD = """
+import os, socket, struct
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["SSH_AUTH_SOCK"])
+f = s.makefile("rb")
+for i in range(500):
+    m = b"\\x1b" + struct.pack(">I", 8) + b"flood%03d" % i
+    s.sendall(struct.pack(">I", len(m)) + m)
+    f.read(struct.unpack(">I", f.read(4))[0])
+"""
+
+
+def test_a_flood_of_refusals_hides_no_log_in(ssh, ws):
+    (ws / "flood.py").write_text(FLOOD)
+    r = ssh(f"{PYTHON} flood.py; {LOGIN}", *ssh.key())
+    assert r.out == "in\n" and "ssh: signed: a log-in as 'git' at ssh.test" in r.err, r
+    lines = [line for line in r.err.splitlines() if "the extension 'flood" in line]
+    left = next(line for line in r.err.splitlines() if "ssh: and more:" in line)
+    hidden, counted = (int(w) for w in left.split() if w.isdigit())
+    assert 1 <= len(lines) <= 20 and len(lines) + hidden + counted == 500 and counted > 400, r
+    r = ssh(LOGIN, *ssh.key())
+    assert "ssh: and more" not in r.err, "the control"
+
+
 def test_logins_that_are_refused(ssh, user):
     assert ssh(LOGIN, *ssh.key()).out == "in\n" and ssh(NO_CHECK, *ssh.key()).out == "in\n"
     assert ssh(LOGIN, "--allow-host", "ssh.test:22", "--ssh-key", f"{ssh.comment}@*").out == "in\n"

@@ -14,7 +14,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 
-from harness import Authority, Door, Keys  # noqa: E402
+from harness import Authority, Door, Keys, program  # noqa: E402
 
 NGINX = """
 daemon off; worker_processes 1; pid {where}/nginx.pid; error_log {where}/nginx-error.log; {user}
@@ -241,3 +241,17 @@ def command():
     for c in children:
         c.kill()
         c.communicate()
+
+
+@pytest.fixture
+def secret_store(tmp_path):
+    """Keeps a secret of web.test, "mine"; returns what a process is told about it."""
+    state = tmp_path / "bound"
+    state.mkdir(mode=0o700)
+
+    def keep(*words, value="canary-0123456789abcdefghijkl"):
+        r = subprocess.run([program(), "secret", str(state), "set", "mine", "--host", "web.test", *words], input=value.encode(), capture_output=True, check=False)
+        assert r.returncode == 0, r.stderr
+        return {"store": str(state), "secrets": ["mine"]}
+
+    return keep

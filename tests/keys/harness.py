@@ -73,9 +73,9 @@ class Keys:
             kind, version, number = struct.unpack_from("=HHI", m)
             assert version == 1
             if kind == REQUEST:
-                status, denied = struct.unpack_from("=HH", m, 8)
+                status, flags = struct.unpack_from("=HH", m, 8)
                 assert len(m) == 12 + 32 + 1024 + 256 + 64
-                e = {"kind": "request", "id": number, "status": status, "denied": denied, "method": text(m[12:44]), "target": text(m[44:1068]),
+                e = {"kind": "request", "id": number, "status": status, "denied": flags & 1, "cut": flags >> 1, "method": text(m[12:44]), "target": text(m[44:1068]),
                      "why": text(m[1068:1324]), "secret": text(m[1324:1388])}
             else:
                 assert kind == END and len(m) == 8 + 256
@@ -116,9 +116,24 @@ class Keys:
         socket.send_fds(self.gateway, [m], [client.fileno(), server.fileno()])
         return self.next_id
 
+    def sanitized(self) -> bool:
+        """A build with sanitizers has more memory of its own, and keeps what was freed."""
+        return b"__asan_init" in pathlib.Path(f"/proc/{self.process.pid}/exe").read_bytes()
+
     def bounded(self, now: int, most: int) -> bool:
-        """Whether it has less memory than that; a build with sanitizers has more of its own, and keeps what was freed."""
-        return now < most or b"__asan_init" in pathlib.Path(f"/proc/{self.process.pid}/exe").read_bytes()
+        """Whether it has less memory than that."""
+        return now < most or self.sanitized()
+
+    def holds(self, text: bytes) -> bool:
+        """Whether that stands in its memory."""
+        found = False
+        with open(f"/proc/{self.process.pid}/maps") as maps, open(f"/proc/{self.process.pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                a, b = (int(x, 16) for x in line.split(" ")[0].split("-"))
+                if line.split(" ")[1].startswith("rw"):
+                    mem.seek(a)
+                    found = found or text in mem.read(b - a)
+        return found
 
     def rss(self) -> int:
         """Bytes of memory that it has now."""

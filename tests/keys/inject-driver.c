@@ -98,13 +98,14 @@ int main(int argc, char **argv)
 	char line[512], *p, *space;
 	size_t n;
 
-	if (argc != 6)
-		die("ID SECRET TOKEN REGIONS SERVICES");
+	if (argc != 7)
+		die("ID SECRET TOKEN REGIONS SERVICES HOSTS");
 	secret.id = argv[1];
 	secret.value = argv[2];
 	secret.token = strcmp(argv[3], "-") == 0 ? NULL : argv[3];
 	words(&secret.regions, argv[4]);
 	words(&secret.aws, argv[5]);
+	words(&secret.hosts, argv[6]);
 	if (secret_check(&secret, &e) < 0 || inject_bind(&bound, &secret, &e) < 0)
 		die(e.msg);
 	printf("%s %s\n", bound.sentinel.id, bound.sentinel.value);

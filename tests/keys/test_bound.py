@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import json
 import os
 import signal
 import subprocess
@@ -190,6 +191,40 @@ def test_bodies_that_are_held(bound, shown, http):
     assert len(shown.got) == 1 and d.keys.bounded(d.keys.rss(), 60 << 20)
 
 
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_refusal_in_the_middle_is_in_the_log(bound, shown, http):
+    """The head went to the server, and was logged so; what its body is refused for is a line of its own."""
+    d = bound("--anywhere")
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    r = d.curl(http, "-i", "--data-binary", "grant_type=refresh_token&refresh_token=another-one", path="/back/oauth/token", ca=d.ca)
+    assert b" 403" in r.stdout.split(b"\r\n")[0] and b"foreign-credential" in r.stdout, r
+    said = [(e["status"], e["denied"], e["target"]) for e in d.keys.requests(2)]
+    assert said == [(0, 0, "/back/oauth/token"), (403, 1, "/back/oauth/token")], d.keys.log
+    assert "body field refresh_token" in d.keys.requests()[1]["why"]
+    r = d.curl(http, "--data-binary", "grant_type=any", path="/back/oauth/token", ca=d.ca)
+    assert r.stdout == b"ok" and len(d.keys.requests(3)) == 3, "the control has one"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_body_that_is_too_long_to_be_known_is_in_the_log(bound, http):
+    d = bound("--header", "X-Other")
+    d.curl(http, "-H", "Expect:", "--data-binary", "@-", path="/back/oauth/token", ca=d.ca, input=bytes(17 << 20))
+    time.sleep(0.3)
+    assert [(e["status"], e["denied"], e["target"]) for e in d.keys.requests()] == [(413, 1, "/back/oauth/token")], d.keys.log
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_what_is_too_long_for_the_log_is_marked(bound, http):
+    d = bound()
+    for path, cut in (("/who?" + "x" * 1018, 0), ("/who?" + "y" * 1019, 1), ("/who", 0)):
+        d.curl(http, path=path, ca=d.ca)
+        e = d.keys.wait(lambda e: e["kind"] == "request" and e["target"] == path[:1023])
+        assert e["cut"] == cut and len(e["target"]) == min(len(path), 1023)
+    d.curl(http, "-X", "M" * 40, path="/other", ca=d.ca)
+    e = d.keys.wait(lambda e: e["kind"] == "request" and e["target"] == "/other")
+    assert e["cut"] == 1 and e["method"] == "M" * 31
+
+
 def sign(key, identity, method, path, host, body, region="us-east-1", service="bedrock", now=None):
     """SigV4 of a request without x-amz-content-sha256."""
     now = now or datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")
@@ -228,10 +263,74 @@ def test_rotation(bound, shown, store):
     assert d.keys.say({"reload": True}) == {"ok": True}
     d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
     assert VALUE.encode() in shown.got[0][0] and b"another-value-another-value" in shown.got[1][0]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_one_that_is_removed(bound, shown, store, http):
+    """Its value goes, and its hosts can't be reached with what is left; set again it is bound again."""
+    d = bound()
+    use = ("-i", http, "-H", f"Authorization: Bearer {d.sentinel}")
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert VALUE.encode() in shown.got[0][0]
+    assert d.keys.sanitized() or d.keys.holds(VALUE.encode())
     store("rm", "mine")
-    assert "error" in d.keys.say({"reload": True})
-    d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
-    assert b"another-value-another-value" in shown.got[2][0], "what was there stays"
+    answer = d.keys.say({"reload": True})
+    assert answer["ok"] and "'mine' was removed" in answer["notice"]
+    for more in (use, ("-i", http)):
+        r = d.curl(*more, path="/back/x", ca=d.ca)
+        assert b"403" in r.stdout.split(b"\r\n")[0] and b"secret-removed: the secret 'mine'" in r.stdout, r
+    assert len(shown.got) == 1 and d.keys.requests(3)[2]["denied"] == 1
+    assert d.keys.sanitized() or not d.keys.holds(VALUE[:20].encode())
+    assert d.keys.say({"reload": True}) == {"ok": True}, "said once"
+    store("set", "mine", "--host", "web.test", "--env", "MY_KEY", value="another-value-another-value")
+    assert d.keys.say({"reload": True}) == {"ok": True}
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert b"another-value-another-value" in shown.got[1][0]
+
+
+def test_one_that_fails_does_not_hold_up_the_others(store, door, nginx, shown, tmp_path):
+    """A command that hangs, one that fails, a file that is damaged: the other is changed at once."""
+    gate = tmp_path / "gate"
+    for name, then in (("slow", "sleep 50"), ("bad", "exit 3")):
+        store("set", name, "--host", f"{name}.test", "--command", f"""[ -e {gate} ] && {then}; echo '{{"value":"12345678-{name}","expires_in":4}}'""")
+    store("set", "torn", "--host", "torn.test")
+    told = store("set", "mine", "--host", "web.test", "--env", "MY_KEY")
+    d = door(nginx, **{**told, "secrets": ["slow", "bad", "torn", "mine"]})
+    use = ("-H", f"Authorization: Bearer {d.keys.hello['env']['MY_KEY']}")
+    gate.touch()
+    time.sleep(4.5)  # both commands are due
+    assert "'bad': the command has failed (exit status 3)" in line(d)["notice"]
+    torn = tmp_path / "state/secrets/torn.secret"
+    torn.write_bytes(torn.read_bytes()[:20])
+    store("rotate", "mine", value="another-value-another-value")
+    begun = time.monotonic()
+    answer = d.keys.say({"reload": True})
+    while "ok" not in answer:
+        answer = line(d)
+    assert "'torn'" in answer["notice"] and "stays as it was" in answer["notice"] and time.monotonic() - begun < 10
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert b"another-value-another-value" in shown.got[0][0]
+
+
+def line(d):
+    return json.loads(d.keys.lines.readline())
+
+
+@pytest.mark.parametrize("expires", [True, False], ids=["expires", "control"])
+def test_a_command_is_run_before_its_value_expires(store, door, nginx, shown, tmp_path, expires):
+    count = tmp_path / "count"
+    says = f"""echo >> {count}; n=$(wc -l < {count}); echo '{{"value":"value-of-run-'$n'"{', "expires_in":12' if expires else ''}}}'"""
+    d = door(nginx, **store("set", "mine", "--host", "web.test", "--env", "MY_KEY", "--command", says))
+    use = ("-H", f"Authorization: Bearer {d.keys.hello['env']['MY_KEY']}")
+    d.curl(*use, path="/back/x", ca=d.ca)
+    began = len(count.read_text())
+    time.sleep(8)
+    d.curl(*use, path="/back/x", ca=d.ca)
+    now = len(count.read_text())
+    assert now == began + expires
+    assert [b"value-of-run-%d\r" % n in head for n, (head, _) in zip((began, now), shown.got)] == [True, True], shown.got
+    # a change of the store runs no command that is not due
+    assert d.keys.say({"reload": True}) == {"ok": True} and len(count.read_text()) == now
 
 
 def test_the_reader_of_secrets_dies(bound, shown):

@@ -408,6 +408,21 @@ def test_bodies_and_trailers_both_ways(door, server):
     c.close()
 
 
+def test_trailers_that_are_refused_are_in_the_log(door, server, secret_store):
+    d = door(server(lambda *_: None), **secret_store("--header", "X-Key", "--env", "MY_KEY"))
+    c = Client(d)
+    for name, lines in (("x-sum", 1), ("authorization", 3)):
+        sid = c.ask(c.fields("/take", "POST"), end=False)
+        c.h2.send_data(sid, b"x")
+        c.h2.send_headers(sid, [(name, "Basic YTpi")], end_stream=True)
+        c.flush()
+        assert len(d.keys.requests(lines)) == lines
+    assert c.answer(sid)[0] == 403
+    assert [(e["status"], e["denied"], e["target"]) for e in d.keys.requests()] == [(0, 0, "/take"), (0, 0, "/take"), (403, 1, "/take")]
+    assert "trailer authorization" in d.keys.requests()[2]["why"]
+    c.close()
+
+
 def test_resets_pass(door, server):
     events = []
 
@@ -480,6 +495,87 @@ def test_a_server_that_goes(door, server):
             kinds[e.stream_id] = e
     assert isinstance(kinds[begun], h2.events.StreamReset)
     assert dict(kinds[asked].headers)[":status"] == "502"
+
+
+@pytest.mark.parametrize("code", [0, 8], ids=["no-error", "cancel"])
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "unanswered"])
+def test_a_reset_that_comes_later_passes(door, server, code, answered):
+    """Of the server, when its answer is with the client already, or never comes; and of the client."""
+    conns: list = []
+    events = []
+
+    def on(conn, e, flush):
+        events.append(e)
+        if isinstance(e, h2.events.RequestReceived):
+            conns.append((conn, e.stream_id, flush))
+            if answered:
+                conn.send_headers(e.stream_id, [(":status", "413")], end_stream=True)
+
+    d = door(server(on))
+    c = Client(d)
+    sid = c.ask(c.fields("/", "POST"), end=False)
+    if answered:
+        assert c.answer(sid)[0] == 413
+    else:
+        assert wait(lambda: conns)
+    time.sleep(0.3)
+    conn, theirs, flush = conns[0]
+    conn.reset_stream(theirs, code)
+    flush()
+    assert c.read(lambda e: isinstance(e, h2.events.StreamReset) and e.stream_id == sid).error_code == code
+    sid = c.ask(c.fields("/", "POST"), end=False)
+    assert wait(lambda: len(conns) == 2)
+    c.h2.reset_stream(sid, code)
+    c.flush()
+    assert wait(lambda: any(isinstance(e, h2.events.StreamReset) for e in events))
+    assert [e.error_code for e in events if isinstance(e, h2.events.StreamReset)] == [code]
+    c.close()
+
+
+def wait(what, seconds=10):
+    until = time.monotonic() + seconds
+    while not what() and time.monotonic() < until:
+        time.sleep(0.05)
+    return what()
+
+
+def test_many_streams_to_a_bound_host(door, server, secret_store):
+    """What is known of each is kept until it is over: so they are fewer, and within a bound."""
+    def on(conn, e, flush):
+        if isinstance(e, h2.events.RequestReceived) and dict(e.headers)[":path"] == "/now":
+            hello(conn, e, flush)
+
+    free, bound = door(server(on, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1000})), \
+        door(server(on, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1000}), **secret_store("--header", "X-Key", "--env", "MY_KEY"))
+    for d, most in ((free, 1000), (bound, 100)):
+        c = Client(d)
+        c.read(lambda e: isinstance(e, h2.events.RemoteSettingsChanged))
+        assert c.h2.remote_settings.max_concurrent_streams == most
+        before = d.keys.rss()
+        key = ("x-key", d.keys.hello["env"]["MY_KEY"]) if d is bound else ("x-a", "b")
+        open_ = [c.ask(c.fields("/", "POST", None, key, *[(f"x-{i}-{k}", "v" * 3000) for k in range(9)]), end=False) for i in range(98)]
+        if d is bound:
+            assert c.read(lambda e: isinstance(e, h2.events.StreamReset)).error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+        assert d.keys.bounded(d.keys.rss() - before, (10 if d is bound else 4) << 20), d.keys.rss() - before
+        c.h2.reset_stream(open_[0], h2.errors.ErrorCodes.CANCEL)
+        c.flush()
+        assert wait(lambda: c.get(c.fields("/now"))[0] == 200), "the others are there"
+        c.close()
+
+
+def test_trailers_that_wait_are_no_more_than_their_bytes(door, server):
+    d = door(server(lambda *_: None, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1000, h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}))
+    c = Client(d)
+    c.read(lambda e: isinstance(e, h2.events.RemoteSettingsChanged))
+    before = d.keys.rss()
+    for _ in range(600):
+        sid = c.ask(c.fields("/", "POST"), end=False)
+        c.h2.send_data(sid, b"x")
+        c.h2.send_headers(sid, [("x-sum", "1")], end_stream=True)
+        c.flush()
+    assert len(d.keys.requests(600)) == 600
+    assert d.keys.bounded(d.keys.rss() - before, 16 << 20), d.keys.rss() - before
+    c.close()
 
 
 def test_an_early_answer_ends_the_upload(door, server):

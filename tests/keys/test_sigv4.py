@@ -213,8 +213,8 @@ class Server:
 class Keys:
     """The process under test, as far as it is pure."""
 
-    def __init__(self, token=None, regions="-", services="-"):
-        self.p = subprocess.Popen([DRIVER, *REAL, token or "-", regions, services], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, token=None, regions="-", services="-", hosts="-"):
+        self.p = subprocess.Popen([DRIVER, *REAL, token or "-", regions, services, hosts], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.p.stdin and self.p.stdout
         self.to, self.back = self.p.stdin, self.p.stdout
         first = self.back.readline().decode().split()
@@ -311,6 +311,23 @@ def test_heads(keys, target, token):
     passes(k, c.sign("PUT", target, body=b"body", payload="UNSIGNED-PAYLOAD"), server)
     passes(k, c.presign("GET", target), server)
     passes(k, c.stream(target, [b"x" * 8192, b"y"]), server)
+
+
+@pytest.mark.parametrize("host, service", [("a1b2.execute-api.eu-west-1.amazonaws.com", "execute-api"), ("bucket.s3-website.eu-west-1.amazonaws.com", "s3"),
+                                           ("a1b2.lambda-url.eu-west-1.on.aws", "lambda")])
+def test_a_token_goes_to_no_gateway_of_others(keys, host, service):
+    """But by name; a pair without a token signs, which gives nothing away; and a service's own name has it."""
+    for token, hosts, good in ((TOKEN, "*.amazonaws.com,*.on.aws", False), (TOKEN, f"*.amazonaws.com,{host}", True), (None, "*.amazonaws.com,*.on.aws", True)):
+        k = keys(token=token, hosts=hosts)
+        c, server = Client(k.pair, host, service=service), Server(token=token, host=host, service=service)
+        sent = [c.sign("GET", "/"), c.sign("POST", "/", body=b"x", send_hash=False), *([c.presign("GET", "/x")] if service == "s3" else [])]
+        for m in sent:
+            if good:
+                passes(k, m, server)
+            else:
+                assert k.send(m, host).startswith("session-token: others' programs may answer at this name"), host
+    k = keys(token=TOKEN, hosts="*.amazonaws.com")
+    passes(k, Client(k.pair).sign("GET", "/"), Server(token=TOKEN))
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "bedrock", "sts", "execute-api"])

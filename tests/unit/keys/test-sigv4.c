@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Published signatures of AWS: of its guide to S3, of IAM's example, of its test suite. */
+#include "../../../src/keys/inject-own.h"
 #include "../../../src/keys/sigv4.h"
 #include "tap.h"
 #include <errno.h>
@@ -362,4 +363,71 @@ TEST(what_is_no_signature)
 	REQUIRE(make(&r, "GET", "/", "Host: a\nX-Amz-Date: 20130524T000000Z\n", example.id,
 		     S3_SCOPE, "host;range", SEED, &e) == 1);
 	CHECK(sigv4_verify(&r.s, &r.q, &example, EMPTY, &e) == -EBADMSG);
+}
+
+/* Where a session's token may go without being asked for by name. */
+TEST(names_of_services)
+{
+	static const char *const own[] = {
+		"sts.amazonaws.com",
+		"s3.amazonaws.com",
+		"s3-us-west-2.amazonaws.com",
+		"sts.eu-west-1.amazonaws.com",
+		"bedrock-runtime.us-gov-west-1.amazonaws.com",
+		"bucket.s3.amazonaws.com",
+		"a.b.c.s3.eu-west-1.amazonaws.com",
+		"bucket.s3-eu-west-1.amazonaws.com",
+		"bucket.s3.dualstack.eu-west-1.amazonaws.com",
+		"s3.dualstack.eu-west-1.amazonaws.com",
+		"bucket.s3-accelerate.amazonaws.com",
+		"bucket.s3-accelerate.dualstack.amazonaws.com",
+		"123456789012.s3-control.eu-west-1.amazonaws.com",
+		"b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+		"123456789012.ddb.eu-west-1.amazonaws.com",
+		"runtime.sagemaker.eu-west-1.amazonaws.com",
+		"api.ecr.eu-west-1.amazonaws.com",
+		"sts.cn-north-1.amazonaws.com.cn",
+		"sts.eu-west-1.api.aws",
+		"route53.global.api.aws",
+		"minio.example.org",
+		"web.test",
+	};
+	static const char *const others[] = {
+		"a1b2.execute-api.eu-west-1.amazonaws.com",
+		"a1b2.execute-api.eu-west-1.api.aws",
+		"a1b2-vpce-1.execute-api.eu-west-1.amazonaws.com",
+		"a1b2.lambda-url.eu-west-1.on.aws",
+		"bucket.s3-website-us-east-1.amazonaws.com",
+		"bucket.s3-website.eu-west-1.amazonaws.com",
+		"ec2-1-2-3-4.compute-1.amazonaws.com",
+		"ec2-1-2-3-4.eu-west-1.compute.amazonaws.com",
+		"lb-1.eu-west-1.elb.amazonaws.com",
+		"lb-1.elb.eu-west-1.amazonaws.com",
+		"x.appsync-api.eu-west-1.amazonaws.com",
+		"x.vfs.cloud9.eu-west-1.amazonaws.com",
+		"vpce-1.vpce-svc-2.eu-west-1.vpce.amazonaws.com",
+		"x.s3.elb.eu-west-1.amazonaws.com",
+		"s3.x.amazonaws.com",
+		"x.dualstack.amazonaws.com",
+		"x.on.aws",
+		"sts.west.amazonaws.com",
+		"sts.eu-west-.amazonaws.com",
+		"sts.eu-west-1x.amazonaws.com",
+		"a.b.c.d.e.f.g.h.i.j.k.s3.eu-west-1.amazonaws.com",
+	};
+	static const struct inject_secret by_name = {
+		.hosts = { { "a1b2.lambda-url.eu-west-1.on.aws", "*.amazonaws.com" }, 2 }
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(own); i++) {
+		if (!aws_host_is_service(own[i]))
+			FAIL("%s", own[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		if (aws_host_is_service(others[i]))
+			FAIL("%s", others[i]);
+	}
+	CHECK(aws_host_is_trusted(&by_name, others[3]) &&
+	      !aws_host_is_trusted(&by_name, others[0]) && aws_host_is_trusted(&by_name, own[0]));
 }

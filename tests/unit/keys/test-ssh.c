@@ -228,12 +228,24 @@ TEST(a_connection_is_bound_once_and_a_session_too)
 
 TEST(what_is_said_is_bounded)
 {
+	struct ssh_notes *no = &rules.notes[SSH_REFUSED], *yes = &rules.notes[SSH_SIGNED];
 	unsigned int i;
 
-	for (i = 0; i < SSH_NOTES + 5; i++)
+	/* in one second, and in all; what there is no line for is counted, what has one is counted there */
+	for (i = 0; i < SSH_NOTES_SECOND + 5; i++)
 		ssh_note(&rules, "line %u", i);
+	CHECK(no->n == SSH_NOTES_SECOND && no->more == 5);
 	ssh_note(&rules, "line %u", 0);
-	CHECK(rules.n_notes == SSH_NOTES && rules.more == 5 && rules.notes[0].n == 2);
+	CHECK(no->v[0].n == 2 && no->more == 5);
+	for (i = 0; i < SSH_NOTES + 5; i++) {
+		rules.now++;
+		ssh_note(&rules, "line %u", i);
+	}
+	CHECK(no->n == SSH_NOTES && no->more == 10 && no->v[0].n == 3);
+	/* a flood of refusals hides no log-in */
+	ssh_note_signed(&rules, "signed: it");
+	CHECK(yes->n == 1 && yes->more == 0);
+	CHECK_STR(yes->v[0].text, "signed: it");
 }
 
 TEST(algorithms)

@@ -335,7 +335,7 @@ static int take(struct bound *b, const char *at, const char *const *names, size_
 	int r;
 
 	bound_read(at, names, n, &out);
-	r = bound_take(b, names, n, out.data, out.len, e);
+	r = bound_take(b, names, n, out.data, out.len, NULL, e);
 	buf_done(&out);
 	return r;
 }
@@ -379,6 +379,93 @@ TEST(bound_large)
 	CHECK(b.now && b.now->n == BOUND_SECRETS);
 	bound_done(&b);
 	remove_dir();
+}
+
+static int take_again(struct bound *b, const char *at, const char *const *names, size_t n,
+		      struct buf *notes, struct err *e)
+{
+	struct buf out = BUF_INIT(BOUND_MAX);
+	int r;
+
+	notes->len = 0;
+	bound_read_again(at, names, n, &out);
+	r = bound_take(b, names, n, out.data, out.len, notes, e);
+	buf_done(&out);
+	return r;
+}
+
+/* Each stands alone: one that is removed, or that can't be read, doesn't hold up another. */
+TEST(bound_one_by_one)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	const char *at = make_dir();
+	struct store st = STORE_INIT;
+	struct bound b = { .now = NULL };
+	struct buf notes = BUF_INIT(1024);
+	struct err e = ERR_INIT;
+	char path[200], first[SECRET_SENTINEL_MAX];
+	struct secret s;
+	size_t i;
+
+	REQUIRE(store_open(&st, at, true, &e) == 0);
+	for (i = 0; i < 3; i++) {
+		s = custom(names[i], "first-value");
+		s.hosts.v[0] = i == 0 ? "*.a.test" : i == 1 ? "b.test" : "c.test";
+		REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	}
+	REQUIRE(take(&b, at, names, 3, &e) == 0 && !bound_removed(b.now, "x.a.test"));
+	snprintf(first, sizeof(first), "%s", b.now->v[0].sentinel.value);
+	/* nothing of "b" can be read: "c" is rotated all the same */
+	snprintf(path, sizeof(path), "%s/secrets/b.secret", at);
+	REQUIRE(truncate(path, 10) == 0);
+	s = custom("c", "second-value");
+	s.hosts.v[0] = "c.test";
+	REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0);
+	CHECK(strstr(notes.data, "'b'") && strstr(notes.data, "stays as it was"));
+	REQUIRE(b.now->n == 3 && b.now->n_gone == 0);
+	CHECK_STR(b.now->v[1].secret.value, "first-value");
+	CHECK_STR(b.now->v[2].secret.value, "second-value");
+	/* "a" goes */
+	REQUIRE(store_remove(&st, "a", &e) == 0);
+	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0);
+	CHECK(strstr(notes.data, "'a' was removed"));
+	REQUIRE(b.now->n == 2 && b.now->n_gone == 1 && !b.now->gone[0].secret.value);
+	CHECK_STR(bound_removed(b.now, "x.a.test"), "a");
+	CHECK(!bound_removed(b.now, "b.test") && !bound_removed(b.now, "c.test") &&
+	      !inject_bound(b.now->v, b.now->n, "x.a.test"));
+	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0 && b.now->n_gone == 1);
+	CHECK(!notes.len || !strstr(notes.data, "'a'"));
+	/* and comes back, with the sentinel that the sandbox has */
+	s = custom("a", "third-value");
+	REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0 && b.now->n_gone == 0);
+	CHECK_STR(b.now->v[0].sentinel.value, first);
+	/* at the beginning, without an old one, all must be there */
+	bound_done(&b);
+	CHECK(take_again(&b, at, names, 3, &notes, &e) < 0 && !b.now);
+	bound_done(&b);
+	store_done(&st);
+	buf_done(&notes);
+	remove_dir();
+}
+
+/* When a command is to be run again. */
+TEST(due)
+{
+	struct secret s = custom("a", "first-value");
+
+	s.changed = 1000;
+	s.expires = 2000;
+	CHECK(secret_due(&s) == 0);
+	s.command = "true";
+	CHECK(secret_due(&s) == 1940);
+	s.expires = 1010;
+	CHECK(secret_due(&s) == 1005);
+	s.expires = 0;
+	CHECK(secret_due(&s) == 0);
+	s.value = NULL;
+	CHECK(secret_due(&s) == 1);
 }
 
 /* What a sandbox has of it; through a rotation, and while a request still holds what was. */
@@ -434,8 +521,8 @@ TEST(bound)
 	scrub_free(scrub);
 	REQUIRE(bound_scrub(now, "else.org", &scrub, &e) == 0);
 	CHECK(!scrub);
-	CHECK(bound_take(&b, names, 2, "Oxx", 3, &e) < 0 &&
-	      bound_take(&b, names, 2, "", 0, &e) < 0);
+	CHECK(bound_take(&b, names, 2, "Oxx", 3, NULL, &e) < 0 &&
+	      bound_take(&b, names, 2, "", 0, NULL, &e) < 0);
 	bound_release(now);
 	bound_done(&b);
 	store_done(&st);

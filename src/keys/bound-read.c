@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The helper reads the store when it is asked; but for the first time it runs no command then, so that none that fails, or takes a minute, holds up what
+ * others were changed to. A command whose value is about to expire is run by a child, one for each secret; what it gives is kept in the store, and told unasked.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bound.h"
+#include "erase.h"
+#include "store.h"
+
+#define GAP 2          /* seconds between two runs of a command, at least */
+#define GAP_MAX 300    /* after failures: twice as many each time, up to this */
+#define SLEEP_MAX 30   /* the clock may be set, or have stood still with the machine */
+#define REASON_MAX 400 /* bytes of a failure */
+
+/* One secret's command. */
+struct job {
+	int64_t due;    /* Unix seconds; 0: it has none, or doesn't say how long its value holds */
+	int64_t before; /* not before */
+	int gap;
+	pid_t pid;
+	int fd; /* what a child that fails says; -1: none runs */
+};
+
+struct reader {
+	const char *state;
+	const char *const *names;
+	size_t n;
+	int fd;
+	struct job jobs[BOUND_SECRETS];
+};
+
+static int64_t now(void)
+{
+	return (int64_t)time(NULL);
+}
+
+/* --- reading ---------------------------------------------------------------------------------------------------------------------- */
+
+static int read_one(struct store *s, const char *name, bool first, struct buf *out,
+		    int64_t *ret_due, struct err *e)
+{
+	struct arena a = ARENA_INIT(0);
+	struct secret secret;
+	int r;
+
+	*ret_due = 0;
+	if (!erase_arena_init(&a, SECRET_MEMORY))
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	r = first ? store_refresh(s, name, &a, &secret, e) : store_read(s, name, &a, &secret, e);
+	if (r == 0)
+		*ret_due = secret_due(&secret);
+	if (r == 0 && !secret.value)
+		r = err_set(e, ERR_POLICY, -EAGAIN, "secret '%s': it has no value yet", name);
+	if (r == 0) {
+		secret_print(&secret, out);
+		buf_puts(out, "\n");
+	}
+	erase_arena_done(&a);
+	return r;
+}
+
+/* What was read before goes. */
+static void put_error(struct buf *out, size_t start, const struct err *e)
+{
+	if (out->data)
+		explicit_bzero(out->data + start, out->len - start);
+	out->len = start;
+	out->failed = false;
+	buf_printf(out, "E%s", e->msg);
+}
+
+void bound_read(const char *state, const char *const *names, size_t n, struct buf *out)
+{
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	size_t i, start = out->len;
+	int64_t due;
+	int r = store_open(&s, state, false, &e);
+
+	if (r == -ENOENT && n > 0)
+		r = err_set(
+			&e, ERR_USAGE, -ENOENT,
+			"there is no secret '%.80s' (bailey secret ls; bailey secret set %.80s)",
+			names[0], names[0]);
+	buf_puts(out, "O");
+	for (i = 0; r == 0 && i < n; i++)
+		r = read_one(&s, names[i], true, out, &due, &e);
+	store_done(&s);
+	if (r == 0 && out->failed)
+		r = err_set(&e, ERR_SYSTEM, -E2BIG, "the secrets are too long together");
+	if (r < 0)
+		put_error(out, start, &e);
+}
+
+/* A line of text that can't be taken for two. */
+static void put_reason(struct buf *out, const char *reason)
+{
+	size_t at = out->len, i;
+
+	buf_printf(out, "!%.*s", REASON_MAX, reason);
+	for (i = at; i < out->len; i++) {
+		if (out->data[i] == '\n')
+			out->data[i] = ' ';
+	}
+	buf_puts(out, "\n");
+}
+
+/* Its next run, when @due says something: never sooner than its last one allows. */
+static void plan(struct job *j, int64_t due)
+{
+	j->due = due == 0 || due > j->before ? due : j->before;
+}
+
+/* @due: of each secret; may be NULL. */
+static void read_again(const char *state, const char *const *names, size_t n, char kind,
+		       int64_t *due, struct buf *out)
+{
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	size_t i, start = out->len;
+	int64_t unused;
+	int r = store_open(&s, state, false, &e), error;
+
+	if (r < 0 && r != -ENOENT) {
+		put_error(out, start, &e);
+		return;
+	}
+	buf_printf(out, "%c", kind);
+	for (i = 0; i < n; i++) {
+		e = (struct err)ERR_INIT;
+		error = r == -ENOENT ? r : /* there is no store any more */
+				read_one(&s, names[i], false, out, due ? &due[i] : &unused, &e);
+		if (error == -ENOENT)
+			buf_puts(out, "-\n");
+		else if (error < 0)
+			put_reason(out, e.msg);
+	}
+	store_done(&s);
+	if (out->failed) {
+		(void)err_set(&e, ERR_SYSTEM, -E2BIG, "the secrets are too long together");
+		put_error(out, start, &e);
+	}
+}
+
+void bound_read_again(const char *state, const char *const *names, size_t n, struct buf *out)
+{
+	read_again(state, names, n, 'O', NULL, out);
+}
+
+/* --- commands --------------------------------------------------------------------------------------------------------------------- */
+
+static void run_command(const struct reader *h, size_t i, int to)
+{
+	struct arena a = ARENA_INIT(0);
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	struct secret secret;
+	int r = store_open(&s, h->state, false, &e);
+
+	if (r == 0 && !erase_arena_init(&a, SECRET_MEMORY))
+		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = store_refresh(&s, h->names[i], &a, &secret, &e);
+	erase_arena_done(&a);
+	store_done(&s);
+	if (r < 0)
+		(void)fd_write_all(to, e.msg, strlen(e.msg)); /* or the helper is gone */
+	_exit(r < 0 ? 1 : 0);
+}
+
+static void start(struct reader *h, size_t i)
+{
+	struct job *j = &h->jobs[i];
+	int fds[2];
+
+	j->before = now() + j->gap;
+	plan(j, j->due);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return; /* again later */
+	j->pid = fork();
+	if (j->pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* nobody would take the value */
+		if (fd_close_others(&fds[1], 1) == 0)
+			run_command(h, i, fds[1]);
+		_exit(1);
+	}
+	(void)close(fds[1]);
+	if (j->pid > 0)
+		j->fd = fds[0];
+	else
+		(void)close(fds[0]);
+}
+
+static int send_frame(const struct reader *h, const struct buf *b)
+{
+	uint32_t len = (uint32_t)b->len;
+	int r = fd_write_all(h->fd, &len, sizeof(len));
+
+	return r < 0 ? r : fd_write_all(h->fd, b->data, b->len);
+}
+
+/* The store as it is now, asked for ('O') or not ('P'). */
+static int tell(struct reader *h, char kind)
+{
+	int64_t due[BOUND_SECRETS] = { 0 };
+	struct buf b = BUF_INIT(0);
+	size_t i;
+	int r;
+
+	if (!erase_buf_init(&b, BOUND_MAX))
+		return -ENOMEM;
+	read_again(h->state, h->names, h->n, kind, due, &b);
+	for (i = 0; i < h->n; i++)
+		plan(&h->jobs[i], due[i]);
+	r = send_frame(h, &b);
+	erase_buf_done(&b);
+	erase_stack();
+	return r;
+}
+
+static int tell_first(struct reader *h)
+{
+	struct buf b = BUF_INIT(0);
+	int r;
+
+	if (!erase_buf_init(&b, BOUND_MAX))
+		return -ENOMEM;
+	bound_read(h->state, h->names, h->n, &b);
+	r = send_frame(h, &b);
+	erase_buf_done(&b);
+	/* when they expire; what was read is erased, and nobody waits for this */
+	if (r == 0 && erase_buf_init(&b, BOUND_MAX)) {
+		int64_t due[BOUND_SECRETS] = { 0 };
+		size_t i;
+
+		read_again(h->state, h->names, h->n, 'O', due, &b);
+		for (i = 0; i < h->n; i++)
+			plan(&h->jobs[i], due[i]);
+		erase_buf_done(&b);
+	}
+	erase_stack();
+	return r;
+}
+
+/* A child has ended, or says why it will. */
+static int end_job(struct reader *h, size_t i)
+{
+	struct buf b = BUF_INIT((size_t)2 * REASON_MAX);
+	struct job *j = &h->jobs[i];
+	char why[REASON_MAX];
+	int status = 0, r;
+	ssize_t n = read(j->fd, why, sizeof(why));
+
+	(void)close(j->fd);
+	j->fd = -1;
+	while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	j->before = now() + j->gap;
+	j->gap = 2 * j->gap < GAP_MAX ? 2 * j->gap : GAP_MAX;
+	if (status == 0) {
+		r = tell(h, 'P');
+		if (j->due == 0 || j->due > j->before) /* else it gives what has expired already */
+			j->gap = GAP;
+		return r;
+	}
+	plan(j, j->due);
+	buf_printf(&b, "N%.*s; it stays as it was", n > 0 ? (int)n : 0, why);
+	r = send_frame(h, &b);
+	buf_done(&b);
+	return r;
+}
+
+/* Begin what is due. Return: how long to wait for the next, for poll(). */
+static int begin_jobs(struct reader *h)
+{
+	int64_t t = now(), wait = -1;
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		struct job *j = &h->jobs[i];
+
+		if (j->due == 0 || j->fd >= 0)
+			continue;
+		if (j->due <= t)
+			start(h, i);
+		if (j->fd < 0 && (wait < 0 || j->due - t < wait))
+			wait = j->due > t ? j->due - t : 1;
+	}
+	return wait < 0 ? -1 : (int)(wait < SLEEP_MAX ? wait : SLEEP_MAX) * 1000;
+}
+
+void bound_helper(int fd, const char *state, const char *const *names, size_t n)
+{
+	struct reader h = { .state = state, .names = names, .n = n, .fd = fd };
+	struct pollfd p[1 + BOUND_SECRETS];
+	char ask;
+	size_t i;
+	int r;
+
+	for (i = 0; i < BOUND_SECRETS; i++)
+		h.jobs[i] = (struct job){ .gap = GAP, .fd = -1 };
+	if (n > BOUND_SECRETS || read(fd, &ask, 1) != 1)
+		return;
+	r = tell_first(&h);
+	while (r == 0) {
+		int wait = begin_jobs(&h);
+
+		p[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		for (i = 0; i < n; i++)
+			p[1 + i] = (struct pollfd){ .fd = h.jobs[i].fd, .events = POLLIN };
+		if (poll(p, 1 + n, wait) < 0)
+			continue;
+		for (i = 0; r == 0 && i < n; i++) {
+			if (p[1 + i].revents)
+				r = end_job(&h, i);
+		}
+		if (r == 0 && p[0].revents)
+			r = read(fd, &ask, 1) == 1 && ask == BOUND_ASK ? tell(&h, 'O') : -EPIPE;
+	}
+}

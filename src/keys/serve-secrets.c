@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the process that reads the store says (bound.h), and what the supervisor gets to know of it. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "erase.h"
+
+#define NOTES_MAX 1024u
+
+int keys_secrets_ask(struct keys *k, struct err *e)
+{
+	const char ask = BOUND_ASK;
+
+	if (k->helper.fd < 0 || send(k->helper.fd, &ask, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		return err_set(e, ERR_SYSTEM, -EIO, "secrets: the process that reads them is gone");
+	k->asked = true;
+	return 0;
+}
+
+/* Read on. Return: 1: all is there; 0: more is to come; negative: the helper is gone. */
+static int read_helper(struct keys *k, int flags)
+{
+	bool head;
+	ssize_t n;
+
+	for (;;) {
+		head = k->secrets_head < sizeof(k->secrets_n);
+		if (!head && k->secrets_n > BOUND_MAX)
+			return -EBADMSG;
+		if (!head && !k->secrets.data && !erase_buf_init(&k->secrets, k->secrets_n))
+			return -ENOMEM;
+		if (!head && k->secrets.len == k->secrets_n)
+			return 1;
+		if (head)
+			n = recv(k->helper.fd, (char *)&k->secrets_n + k->secrets_head,
+				 sizeof(k->secrets_n) - k->secrets_head, flags);
+		else
+			n = recv(k->helper.fd, k->secrets.data + k->secrets.len,
+				 k->secrets_n - k->secrets.len, flags);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN ? 0 : -EIO;
+		if (head)
+			k->secrets_head += (size_t)n;
+		else
+			k->secrets.len += (size_t)n;
+	}
+}
+
+static void end_reading(struct keys *k)
+{
+	erase_buf_done(&k->secrets);
+	k->secrets_n = 0;
+	k->secrets_head = 0;
+}
+
+/* What has come is bound, or nothing changes. @r: of read_helper() */
+static int take_secrets(struct keys *k, int r, struct buf *notes, struct err *e)
+{
+	if (r == 1)
+		r = bound_take(&k->bound, k->names, k->n_names, k->secrets.data, k->secrets.len,
+			       notes, e);
+	else
+		r = err_set(e, ERR_SYSTEM, r, "secrets: the process that reads them is gone");
+	end_reading(k);
+	return r;
+}
+
+/* As above, whether it was asked for or not. */
+static void hear_helper(struct keys *k, int r)
+{
+	const char kind = *(r == 1 && k->secrets.len > 0 ? k->secrets.data : "");
+	struct buf notes = BUF_INIT(NOTES_MAX);
+	struct err e = ERR_INIT;
+
+	if (kind == 'N') {
+		k->secrets.data[k->secrets.len] = '\0'; /* it has a byte more */
+		keys_say_notice(k, k->secrets.data + 1);
+		end_reading(k);
+		return;
+	}
+	r = take_secrets(k, r, &notes, &e);
+	if (k->asked && kind != 'P') {
+		k->asked = false;
+		keys_say_result(k, r, notes.len ? notes.data : "", &e);
+	} else if (r < 0 || notes.len) {
+		keys_say_notice(k, r < 0 ? e.msg : notes.data);
+	}
+	buf_done(&notes);
+}
+
+static void on_helper(struct keys *k, struct watch *w, uint32_t events)
+{
+	int r;
+
+	(void)events;
+	do {
+		r = read_helper(k, MSG_DONTWAIT);
+		if (r != 0 && (r == 1 || k->asked))
+			hear_helper(k, r);
+	} while (r == 1);
+	if (r < 0) {
+		end_reading(k);
+		keys_unwatch(k, w);
+	}
+	keys_lines(k);
+}
+
+/* Before there is a key of ours that the helper could inherit. */
+int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
+{
+	int fds[2], r;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_sys(e, -errno, "secrets");
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* its socket's end says so, too */
+		(void)prctl(PR_SET_NAME, "bailey-secrets", 0, 0, 0);
+		r = fd_close_others(&fds[1], 1);
+		if (r == 0)
+			bound_helper(fds[1], store, k->names, k->n_names);
+		_exit(0);
+	}
+	(void)close(fds[1]);
+	if (pid < 0) {
+		(void)close(fds[0]);
+		return err_sys(e, -errno, "secrets: fork");
+	}
+	k->helper = (struct watch){ .fd = fds[0], .on = on_helper };
+	r = keys_secrets_ask(k, e);
+	if (r == 0)
+		r = take_secrets(k, read_helper(k, 0), /* notes= */ NULL, e);
+	k->asked = false;
+	return r;
+}
