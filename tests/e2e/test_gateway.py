@@ -300,7 +300,7 @@ def test_everything_public_is_open_with_network_allow(net):
 
 
 # A preset, what answers, what is refused. The names of a registry, and of its vendor, lead to a server of ours.
-PRESETS = {
+PRESETS: dict[str, tuple[list[str], list[str]]] = {
     "closed": ([], ["registry.npmjs.org", "one.test", "private.test", "10.1.2.3", "169.254.169.254"]),
     "balanced": (["registry.npmjs.org"], ["npmjs.org", "one.test", "192.0.2.13", "private.test", "169.254.169.254"]),
     "open-minus-private": (["registry.npmjs.org", "npmjs.org", "one.test", "two.test", "192.0.2.11"], ["private.test", "loop.test", "meta.test", "10.1.2.3", "169.254.169.254", "own.test"]),

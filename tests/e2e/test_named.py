@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -212,7 +213,7 @@ def test_names(boxes):
     assert boxes.exec("echo by-id", name=first).out == "by-id\n"
 
 
-BAD = [
+BAD: list[tuple[list[Any], int, str]] = [
     (["create"], 2, "there is no name"),
     (["create", "Big"], 2, "1 to 63 lower-case letters"),
     (["create", "a/b"], 2, "1 to 63 lower-case letters"),
