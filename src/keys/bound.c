@@ -88,7 +88,7 @@ static void keep_sentinel(const struct bound *b, struct inject_secret *s)
 	for (i = 0; b->now && i < b->now->n; i++) {
 		const struct inject_secret *was = &b->now->v[i];
 
-		if (strcmp(was->secret.name, s->secret.name) == 0 &&
+		if (!was->mask && strcmp(was->secret.name, s->secret.name) == 0 &&
 		    !was->sentinel.id[0] == !s->sentinel.id[0])
 			s->sentinel = was->sentinel;
 	}
@@ -115,6 +115,19 @@ static int take_one(struct bound *b, struct bound_set *set, const char *name, co
 	return 0;
 }
 
+/* Masks are there for the whole life of the sandbox. */
+static void add_masks(const struct bound *b, struct bound_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < b->n_masks; i++) {
+		struct inject_secret *to = &set->v[set->n++];
+
+		*to = b->masks[i];
+		to->ways = &to->own;
+	}
+}
+
 static int take_all(struct bound *b, struct bound_set *set, const char *const *names, size_t n,
 		    const char *p, size_t len, struct err *e)
 {
@@ -122,7 +135,7 @@ static int take_all(struct bound *b, struct bound_set *set, const char *const *n
 	size_t i;
 	int r = 0;
 
-	set->v = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->v));
+	set->v = arena_alloc(&set->arena, (n + b->n_masks + 1) * sizeof(*set->v));
 	if (!set->v)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; r == 0 && i < n; i++, p = stop + 1) {
@@ -131,9 +144,11 @@ static int take_all(struct bound *b, struct bound_set *set, const char *const *n
 			return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too short");
 		r = take_one(b, set, names[i], p, (size_t)(stop - p), e);
 	}
-	return r == 0 && p != end ?
-		       err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long") :
-		       r;
+	if (r == 0 && p != end)
+		r = err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long");
+	if (r == 0)
+		add_masks(b, set);
+	return r;
 }
 
 int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
@@ -149,7 +164,8 @@ int bound_take(struct bound *b, const char *const *names, size_t n, const char *
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: no answer");
 	set = calloc(1, sizeof(*set));
 	/* values of JSON are small, and there is one for each part of a record */
-	if (!set || !erase_arena_init(&set->arena, 4 * len + (n + 1) * 32768)) {
+	if (!set || !erase_arena_init(&set->arena,
+				      4 * len + (n + 1) * 32768 + b->n_masks * sizeof(*set->v))) {
 		free(set);
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
@@ -186,7 +202,7 @@ void bound_done(struct bound *b)
 
 int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e)
 {
-	struct scrub_pair pairs[2 * BOUND_SECRETS];
+	struct scrub_pair pairs[2 * INJECT_SECRETS];
 	size_t i, n = 0;
 
 	*ret = NULL;
@@ -197,7 +213,8 @@ int bound_scrub(const struct bound_set *set, const char *host, struct scrub **re
 			continue;
 		pairs[n++] = (struct scrub_pair){ s->secret.value, s->sentinel.value };
 		if (s->secret.token)
-			pairs[n++] = (struct scrub_pair){ s->secret.token, s->sentinel.value };
+			pairs[n++] = (struct scrub_pair){ s->secret.token,
+							  s->token ? s->token : s->sentinel.value };
 	}
 	return n ? scrub_new(ret, pairs, n, SCRUB_ALL, e) : 0;
 }
