@@ -397,6 +397,8 @@ static int srt(char **argv, bool by_name)
 		r = print(SRT_VERSION "+bailey." BAILEY_VERSION "\n");
 	} else if (r == 0 && w.help) {
 		r = by_name ? print(usage) : help_verb(command_find("srt", &e));
+	} else if (r == 0 && subcommand(&w) && strcmp(subcommand(&w), "proxy") == 0) {
+		r = srt_proxy(w.args + 1);
 	} else if (r == 0 && subcommand(&w)) {
 		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release",
 			    subcommand(&w));

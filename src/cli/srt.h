@@ -120,6 +120,9 @@ int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e);
 /** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
 int srt_names(struct srt *s, struct err *e);
 
+/** srt_proxy() - `srt proxy`. @args: behind that word. Return: exit status. */
+int srt_proxy(const char *const *args);
+
 /** srt_fail() - print "Error: message". Return: srt's exit status for that. */
 int srt_fail(const struct err *e);
 

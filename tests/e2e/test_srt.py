@@ -32,7 +32,8 @@ SHOWN = {"D14": "test_bailey_keeps_its_state", "D16": "test_signals_go_to_the_co
          "D24": "test_the_command_cannot_turn_the_socket", "D25": "test_an_external_http_proxy_decides", "D26": "test_open_connections_end", "D27": "test_what_cannot_be_enforced_is_an_error",
          # in test_srt_tls.py
          "D28": "test_another_host_and_trace_are_refused", "D29": "test_never_in_plain_text", "D30": "test_a_url_that_is_signed", "D31": "test_an_update_opens_no_way_past",
-         "D32": "test_an_authority_of_the_callers_own", "D33": "test_a_masked_file_that_the_host_replaces"}
+         "D32": "test_an_authority_of_the_callers_own", "D33": "test_a_masked_file_that_the_host_replaces",
+         "D34": "test_the_proxy_alone_checks_its_words"}
 
 
 @pytest.fixture(scope="module")
