@@ -118,16 +118,18 @@ static int deny_later(struct sandbox *s, const char *path, struct err *e)
 {
 	struct guard_pattern *p = arena_alloc(&s->arena, sizeof(*p));
 	struct buf b = BUF_INIT(2ul * LIMIT_PATH);
-	int r = p ? 0 : sandbox_oom(e);
+	int r = 0;
 
+	if (!p)
+		return sandbox_oom(e);
 	for (; *path; path++) {
 		if (strchr("*?[]\\", *path))
 			buf_puts(&b, "\\");
 		buf_add(&b, path, 1);
 	}
-	if (r == 0 && b.failed)
+	if (b.failed)
 		r = sandbox_oom(e);
-	if (r == 0)
+	else
 		r = policy_glob_parse(&p->glob, b.data, "/", s->home, &s->arena, e);
 	if (r == 0) {
 		p->kind = POLICY_DENY_READ;

@@ -518,7 +518,7 @@ static int mask_file(struct srt *s, const struct json_node *entry, struct err *e
 	if (r != 0)
 		return r < 0 ? r : 0;
 	m->texts[m->n_texts] = (struct sandbox_text){ arena_strdup(s->arena, real), fake, len };
-	m->shown[m->n_texts] = entry;
+	m->shown[m->n_texts].entry = entry;
 	return m->texts[m->n_texts++].path ? 0 : sandbox_oom(e);
 }
 
@@ -526,7 +526,7 @@ bool srt_mask_shown(const struct srt *s, const struct json_node *entry)
 {
 	size_t i;
 
-	for (i = 0; i < s->masks.n_texts && s->masks.shown[i] != entry; i++)
+	for (i = 0; i < s->masks.n_texts && s->masks.shown[i].entry != entry; i++)
 		;
 	return i < s->masks.n_texts;
 }

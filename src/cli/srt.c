@@ -389,19 +389,20 @@ static int srt(char **argv, bool by_name)
 	struct srt s = { .arena = &a, .options = &o };
 	struct err e = ERR_INIT;
 	struct srt_words w;
+	const char *sub;
 	int r;
 
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = srt_words(&w, argv, &a, &e);
+	sub = r == 0 ? subcommand(&w) : NULL;
 	if (r == 0 && w.version) {
 		r = print(SRT_VERSION "+bailey." BAILEY_VERSION "\n");
 	} else if (r == 0 && w.help) {
 		r = by_name ? print(usage) : help_verb(command_find("srt", &e));
-	} else if (r == 0 && subcommand(&w) && strcmp(subcommand(&w), "proxy") == 0) {
+	} else if (sub && strcmp(sub, "proxy") == 0) {
 		r = srt_proxy(w.args + 1);
-	} else if (r == 0 && subcommand(&w)) {
-		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release",
-			    subcommand(&w));
+	} else if (sub) {
+		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release", sub);
 	} else if (r == 0) {
 		s.debug = w.debug || (debug && *debug);
 		s.home = find_home(&a);

@@ -39,7 +39,9 @@ struct srt_masks {
 	const char **vars; /* "NAME=SENTINEL" */
 	size_t n_vars;
 	struct sandbox_text *texts;
-	const struct json_node **shown; /* of each text its entry */
+	struct srt_shown {
+		const struct json_node *entry;
+	} * shown; /* of each text its entry */
 	size_t n_texts;
 };
 

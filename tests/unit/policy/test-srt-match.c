@@ -13,14 +13,14 @@ struct row {
 	char line[512];
 };
 
-/* The next field of "~~a~~b". */
+/* The field behind "~~" at *@at, which moves on; "" when there is none. */
 static char *field(char **at)
 {
-	char *start = *at, *end = strstr(start, "~~");
+	char *start = *at + 2, *end = strncmp(*at, "~~", 2) == 0 ? strstr(start, "~~") : NULL;
 
-	*at = end ? end + 2 : NULL;
-	if (end)
-		*end = '\0';
+	if (strncmp(*at, "~~", 2) != 0)
+		return *at;
+	*at = end ? end : start + strlen(start);
 	return start;
 }
 
@@ -28,14 +28,15 @@ static void check_row(const void *arg)
 {
 	const struct row *row = arg;
 	struct srt_span spans[SPANS];
-	char line[512], *at = line + 2, *pattern, *text, *want, *p;
+	char line[512], *at = line, *pattern, *text, *want, *p;
 	struct buf got = BUF_INIT(4096);
 	int n, i;
 
 	snprintf(line, sizeof(line), "%s", row->line);
 	pattern = field(&at);
 	text = field(&at);
-	want = at;
+	want = field(&at);
+	text[-2] = want[-2] = '\0';
 	while ((p = strstr(text, "\\n"))) {
 		*p = '\n';
 		memmove(p + 1, p + 2, strlen(p + 2) + 1);
@@ -48,6 +49,8 @@ static void check_row(const void *arg)
 	}
 	if (n <= 0)
 		buf_puts(&got, n == 0 ? "-" : "!");
+	buf_puts(&got, "");
+	REQUIRE(got.data);
 	CHECK_STR(got.data, want);
 	buf_done(&got);
 }
