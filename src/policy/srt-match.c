@@ -235,7 +235,8 @@ static void group(struct program *g)
 		g->p += 3;
 	} else if (g->p[1] == '?' && g->p[2] == '<' && g->p[3] != '=' && g->p[3] != '!') {
 		first = ++g->groups == 1;
-		g->p = strchr(g->p, '>') + 1; /* it was checked */
+		g->p += strcspn(g->p, ">"); /* a name was checked */
+		g->p += *g->p == '>';
 	} else if (g->p[1] == '?') {
 		fail(g, -EOPNOTSUPP);
 		return;
