@@ -22,6 +22,7 @@
 #define FILE_MAX_BYTES 65536u
 #define LEAST 8u /* a shorter one can't be told from other text */
 #define MOST 16384u
+#define TOKEN_MOST 4000u /* of what stands for a token */
 #define SPANS 256u
 #define LETTERS 32u
 
@@ -215,6 +216,59 @@ struct why {
 	bool no_match;
 };
 
+/* A value's mask, but for its sentinel. Return: as mask_part(). */
+static int mask_value(struct srt *s, const struct json_node *entry, const char *name, const char *p,
+		      size_t n, struct sandbox_mask **ret, struct why *why, struct err *e)
+{
+	why->text = unfit(p, n);
+	if (!why->text && s->masks.n == KEYS_MASKS)
+		why->text = "there are too many values";
+	if (why->text)
+		return 1;
+	*ret = add_mask(s, entry, name, p, n, e);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* The claims of a token that are named, each with a mask of its own; the token around them is what stands for it. Return: as mask_part(). */
+static int mask_claims(struct srt *s, const struct json_node *entry, const char *name,
+		       const char *p, size_t n, const char **ret_fake, struct why *why,
+		       struct err *e)
+{
+	const struct json_node *payload = srt_jwt_payload(p, n, &s->masks.arena), *k, *v;
+	struct buf b = BUF_INIT(4ul * SRT_JWT_MAX);
+	struct sandbox_mask *mask;
+	const char *fake;
+	size_t found = 0;
+	int r = 0;
+
+	for (k = payload ? srt_node(entry, "maskClaims")->first : NULL; r == 0 && k; k = k->next) {
+		v = srt_node(payload, k->text);
+		if (!v || v->type != JSON_STRING)
+			continue;
+		fake = sentinel(s, LETTERS, e);
+		r = fake ? mask_value(s, entry, name, v->text, strlen(v->text), &mask, why, e) :
+			   -ENOMEM;
+		if (r == 0) {
+			mask->sentinel = fake;
+			found += srt_jwt_set(payload, k->text, fake);
+		}
+	}
+	if (r == 0 && !found) {
+		why->text = "a token has none of maskClaims as a text";
+		r = 1;
+	}
+	if (r != 0)
+		return r;
+	srt_jwt_join(p, n, payload, &b);
+	if (!b.failed && b.len > TOKEN_MOST) {
+		why->text = "a token is too long";
+		r = 1;
+	}
+	*ret_fake = b.failed ? NULL : arena_strdup(s->arena, b.data);
+	buf_done(&b);
+	return r == 0 && !*ret_fake ? sandbox_oom(e) : r;
+}
+
 /* One part's mask, or that of an equal one before it. Return: 0; 1: @why; negative with @e. */
 static int mask_part(struct srt *s, const struct json_node *entry, const char *name,
 		     struct part *parts, size_t i, const char *text, struct why *why, struct err *e)
@@ -223,6 +277,7 @@ static int mask_part(struct srt *s, const struct json_node *entry, const char *n
 	size_t n = parts[i].at.end - parts[i].at.start, k;
 	bool jwt = srt_node(entry, "decode");
 	struct sandbox_mask *mask;
+	int r;
 
 	for (k = 0; k < i; k++) {
 		if (same(text, &parts[k].at, &parts[i].at)) {
@@ -230,18 +285,19 @@ static int mask_part(struct srt *s, const struct json_node *entry, const char *n
 			return 0;
 		}
 	}
-	why->text = unfit(p, n);
-	if (!why->text && jwt && !srt_is_jwt(p, n, &s->masks.arena))
+	if (jwt && !srt_is_jwt(p, n, &s->masks.arena)) {
 		why->text = "what was found is no JSON Web Token";
-	if (!why->text && s->masks.n == KEYS_MASKS)
-		why->text = "there are too many values";
-	if (why->text)
 		return 1;
+	}
+	r = mask_value(s, entry, name, p, n, &mask, why, e);
+	if (r != 0)
+		return r;
 	fake = sentinel(s, LETTERS, e);
-	mask = fake ? add_mask(s, entry, name, p, n, e) : NULL;
-	if (!mask)
-		return -ENOMEM;
-	if (jwt) {
+	if (fake && srt_node(entry, "maskClaims")) {
+		r = mask_claims(s, entry, name, p, n, &fake, why, e);
+		if (r != 0)
+			return r;
+	} else if (fake && jwt) {
 		struct buf b = BUF_INIT(1024);
 
 		srt_fake_jwt(fake, &b);
@@ -267,10 +323,6 @@ static int make_fake(struct srt *s, const struct json_node *entry, bool file, co
 	int r;
 
 	*why = (struct why){ .text = NULL };
-	if (srt_node(entry, "maskClaims"))
-		why->text = "maskClaims can't be done here";
-	if (why->text)
-		return 1;
 	if (file ? extract || decode : extract && !decode) {
 		r = srt_extract(pattern, text, len, spans, SPANS);
 		if (r == -ENOMEM)

@@ -161,7 +161,7 @@ static void erase(const struct json_node *list)
 static size_t room(const struct json_node *list)
 {
 	const struct json_node *n, *k, *h;
-	size_t size = 4096;
+	size_t size = 4096 + sizeof(struct inject_secret);
 
 	for (n = list->first; n; n = n->next) {
 		size += sizeof(struct inject_secret) + 64;

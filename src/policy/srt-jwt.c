@@ -72,6 +72,43 @@ bool srt_is_jwt(const char *p, size_t n, struct arena *a)
 	       segment(one + 1, (size_t)(two - one - 1), a);
 }
 
+const struct json_node *srt_jwt_payload(const char *p, size_t n, struct arena *a)
+{
+	const char *one = memchr(p, '.', n),
+		   *two = one ? memchr(one + 1, '.', n - (size_t)(one + 1 - p)) : NULL;
+	const struct json_node *root = two ? segment(one + 1, (size_t)(two - one - 1), a) : NULL;
+
+	return root && root->type == JSON_OBJECT ? root : NULL;
+}
+
+bool srt_jwt_set(const struct json_node *payload, const char *name, const char *text)
+{
+	struct json_node *k = payload->first;
+
+	for (; k && (strcmp(k->key, name) != 0 || k->type != JSON_STRING); k = k->next)
+		;
+	if (k)
+		k->text = text;
+	return k;
+}
+
+void srt_jwt_join(const char *p, size_t n, const struct json_node *payload, struct buf *b)
+{
+	const char *one = memchr(p, '.', n);
+	struct buf text = BUF_INIT(4ul * SRT_JWT_MAX);
+
+	json_write(payload, &text);
+	buf_add(b, p, (size_t)(one - p) + 1);
+	if (text.failed)
+		b->failed = true;
+	else
+		encode(text.data, b);
+	/* the real one would let values be guessed */
+	buf_puts(b, ".");
+	encode("bailey", b);
+	buf_done(&text);
+}
+
 void srt_fake_jwt(const char *sentinel, struct buf *b)
 {
 	char payload[256];

@@ -114,6 +114,15 @@ int srt_extract(const char *pattern, const char *text, size_t len, struct srt_sp
 /** srt_is_jwt() - whether that is a JSON Web Token. @a: for what it holds */
 bool srt_is_jwt(const char *p, size_t n, struct arena *a);
 
+/** srt_jwt_payload() - the payload of what srt_is_jwt() accepts, of @a. Return: NULL: it is no object. */
+const struct json_node *srt_jwt_payload(const char *p, size_t n, struct arena *a);
+
+/** srt_jwt_set() - the text of the claim @name from now on. Return: whether there is such a text. */
+bool srt_jwt_set(const struct json_node *payload, const char *name, const char *text);
+
+/** srt_jwt_join() - append the token @p of @n bytes with @payload instead of its own; its signature is none. */
+void srt_jwt_join(const char *p, size_t n, const struct json_node *payload, struct buf *b);
+
 /** srt_fake_jwt() - append what looks like one, with @sentinel (letters, digits and '-') in it, and is never valid. */
 void srt_fake_jwt(const char *sentinel, struct buf *b);
 

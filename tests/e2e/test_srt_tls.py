@@ -290,8 +290,32 @@ def test_a_token_looks_like_one(srt):
     assert json.loads(base64.urlsafe_b64decode(payload + "=="))["exp"] > 9e9
     r = srt("echo \"[$MY_KEY]\"", None, mask(decode="jwt"), env={"MY_KEY": VALUE})
     assert r.stdout == "[]\n" and "no JSON Web Token" in r.stderr, r
-    r = srt("echo \"[$MY_KEY]\"", None, mask(decode="jwt", maskClaims=["sub"]), env={"MY_KEY": token})
-    assert r.stdout == "[]\n" and "maskClaims" in r.stderr, r
+
+
+def test_claims_of_a_token(srt):
+    """What is not named stays as it is; both the token and a claim alone are put in."""
+    token = jwt({"iss": "somebody", "key": VALUE, "list": [1, "two", None], "n": 1.5, "t": True})
+    look = "python3 -c 'import base64, json, os; print(json.dumps(json.loads(base64.urlsafe_b64decode(os.environ[\"MY_KEY\"].split(\".\")[1] + \"==\"))))'"
+    arrived(srt)
+    send = f"{PYTHON} -c \"import base64, json, os; print(json.loads(base64.urlsafe_b64decode(os.environ['MY_KEY'].split('.')[1] + '=='))['key'])\" > claim"
+    r = srt(f"{look}; {send}; curl -sS -o /dev/null -H \"Authorization: Bearer $MY_KEY\" -H \"X-Key: $(cat claim)\" {ECHO}; echo \"$MY_KEY\"",
+            None, mask(decode="jwt", maskClaims=["key", "n", "absent"]), env={"MY_KEY": token})
+    assert [a[3:] for a in arrived(srt)] == [(f"Bearer {token}", VALUE)], r
+    claims, fake = json.loads(r.stdout.splitlines()[0]), r.stdout.splitlines()[-1]
+    assert claims.pop("key").startswith("bailey-secret-") and claims == {"iss": "somebody", "list": [1, "two", None], "n": 1.5, "t": True}, r
+    assert fake.split(".")[0] == token.split(".")[0] and fake.split(".")[2] != token.split(".")[2]
+    for claims, why in (({"iss": "somebody"}, "none of maskClaims"), ({"key": "short"}, "shorter than 8 bytes"), ({"key": VALUE, "pad": "x" * 4000}, "too long")):
+        r = srt("echo \"[$MY_KEY]\"", None, mask(decode="jwt", maskClaims=["key", "n"]), env={"MY_KEY": jwt(claims)})
+        assert r.stdout == "[]\n" and why in r.stderr, r
+
+
+def test_claims_of_tokens_in_a_file(srt):
+    one, two = jwt({"key": VALUE}), jwt({"key": OTHER, "iss": "me"})
+    srt.user.write(srt.ws / "key", f"one={one}\ntwo={two}\n")
+    r = srt("cat key", None, file_mask(decode="jwt", maskClaims=["key"]))
+    fakes = dict(line.split("=", 1) for line in r.stdout.splitlines())
+    assert one not in r.stdout and two not in r.stdout and all(f.count(".") == 2 for f in fakes.values()), r
+    assert json.loads(base64.urlsafe_b64decode(fakes["two"].split(".")[1] + "=="))["iss"] == "me"
 
 
 # --- masks of files ---
