@@ -270,6 +270,42 @@ def test_both_obey_updates(name, programs, works):
     proxy.server_close()
 
 
+SENTINEL = re.compile(r"fake_value_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|bailey-secret-[a-z2-7]{32}")
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSIsImlzcyI6ImFub3RoZXItb25lIn0.c2lnbmF0dXJl"
+PAYLOAD = "python3 -c 'import base64, os; h, p, s = os.environ[\"MY\"].split(\".\"); print(h, base64.urlsafe_b64decode(p + \"==\").decode().replace(\" \", \"\"))'"
+URL = "https://me:some-password-1@host/?other=some-password-2&again=some-password-1"
+VAR, NETRC = "echo \"[${MY-unset}]\"", "echo \"$(cat ~/netrc)\""
+MASKS: tuple[tuple[str, dict, str, str], ...] = (
+    ("whole", {"envVars": [{"name": "MY", "mode": "mask"}]}, "a-secret-value", VAR),
+    ("parts", {"envVars": [{"name": "MY", "mode": "mask", "extract": "(?:me:|other=|again=)([^@&]+)"}]}, URL, VAR),
+    ("one-part", {"envVars": [{"name": "MY", "mode": "mask", "extract": "me:([^@]+?)@"}]}, URL, VAR),
+    ("denied", {"envVars": [{"name": "MY", "mode": "deny"}]}, "a-secret-value", VAR),
+    ("no-match-deny", {"envVars": [{"name": "MY", "mode": "mask", "extract": "token=(.+)", "onExtractNoMatch": "deny"}]}, "a-secret-value", VAR),
+    ("no-match-error", {"envVars": [{"name": "MY", "mode": "mask", "extract": "token=(.+)", "onExtractNoMatch": "error"}]}, "a-secret-value", VAR),
+    ("claims", {"envVars": [{"name": "MY", "mode": "mask", "decode": "jwt", "maskClaims": ["sub", "absent"]}]}, JWT, PAYLOAD),
+    ("file", {"files": [{"path": "~/netrc", "mode": "mask"}]}, "a-secret-value\n", NETRC),
+    ("file-parts", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "password (\\S+)"}]}, "# some-password\nlogin me password some-password\nlogin you password other-password\n", NETRC),
+    ("file-duplicates", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "password (\\S+)", "maskDuplicates": True}]}, "# some-password\nlogin me password some-password\n", NETRC),
+    ("file-no-match-deny", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "token (\\S+)", "onExtractNoMatch": "deny"}]}, "password some-password\n", "grep -c some-password ~/netrc"),
+    ("file-tokens", {"files": [{"path": "~/netrc", "mode": "mask", "decode": "jwt", "maskClaims": ["sub"]}]}, f"a {JWT}\n", "cut -d' ' -f1 ~/netrc; MY=$(cut -d' ' -f2 ~/netrc); export MY; " + PAYLOAD),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+@pytest.mark.parametrize("credentials,text,script", [m[1:] for m in MASKS], ids=[m[0] for m in MASKS])
+def test_both_mask_the_same(credentials, text, script, name, programs, works):
+    check_works(name, users()[name], programs, works)
+    seen = []
+    for program in programs:
+        case = {"settings": {"credentials": {**credentials, "allowPlaintextInject": True}}, "script": script,
+                **({"files": {"home/netrc": text}} if "files" in credentials else {"env": {"MY": text}})}
+        result, err = cases.run(program, case, *users()[name])
+        # which sentinels are equal counts, not what they are
+        known = list(dict.fromkeys(SENTINEL.findall(result["stdout"])))
+        seen.append((result["rc"], SENTINEL.sub(lambda m, known=known: f"<{known.index(m[0])}>", result["stdout"]), err))  # type: ignore[misc]
+    assert seen[0][:2] == seen[1][:2], seen
+
+
 def test_the_schema_says_the_same(package):
     """Each line of tests/unit/policy/srt.table, by srt's own schema."""
     forms, rows = {}, []
