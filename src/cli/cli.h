@@ -56,6 +56,23 @@ struct sandbox_network_rules {
 	const char *socket; /* absolute, or NULL */
 };
 
+/* A secret of a front: it is in no store. Texts are borrowed, in memory that no child gets. */
+struct sandbox_mask {
+	const char *name; /* for the log */
+	const char *value, *sentinel;
+	const char *id, *id_sentinel;       /* of AWS; else NULL */
+	const char *token, *token_sentinel; /* the same */
+	const char *const *hosts;           /* in their normal form */
+	size_t n_hosts;
+};
+
+/* What is shown in the place of a file. */
+struct sandbox_text {
+	const char *path; /* resolved */
+	const char *text;
+	size_t len;
+};
+
 /* A front: it starts from something else than the native built-in rules and environment (docs/adr/0020). */
 struct sandbox_front {
 	char **env;        /* of the command, whole */
@@ -70,6 +87,21 @@ struct sandbox_front {
 	const struct upstream *upstream;      /* in the place of the caller's variables, or NULL */
 	uint16_t external_http, external_socks; /* as in struct gateway_setup */
 	const struct gateway_style *style;      /* the same */
+	/* inspection */
+	bool inspect_all;              /* as in struct net_policy */
+	bool opaque;                   /* as in struct gateway_setup */
+	size_t tunnels;                /* the same */
+	const struct json_node *strip; /* names of fields that no answer shall have, or NULL */
+	const char *ca_certificate, *ca_key; /* files of an authority, or NULL */
+	const char *roots;                   /* PEM: what the sandbox trusts, too; or NULL */
+	const struct sandbox_mask *masks;
+	size_t n_masks;
+	void *secrets; /* memory of theirs, erased once nothing is begun anew; or NULL */
+	size_t n_secrets;
+	bool aws_chunks,
+		aws_urls; /* of masks: requests signed chunk by chunk, or in the URL, are signed anew; else refused */
+	const struct sandbox_text *texts;
+	size_t n_texts;
 };
 
 /* What options say, unchecked. */

@@ -242,6 +242,8 @@ static int start(struct egress *g, struct err *e)
 		setup.external_http = s->options->front->external_http;
 		setup.external_socks = s->options->front->external_socks;
 		setup.style = s->options->front->style;
+		setup.opaque = s->options->front->opaque;
+		setup.tunnels = s->options->front->tunnels;
 	}
 	setup.kept = g->kept;
 	setup.keys = keys_gateway(g->run);

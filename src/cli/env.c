@@ -221,16 +221,32 @@ static int collect(struct sandbox *s, const struct sandbox_options *o, struct op
 	return r;
 }
 
+/* A front says all of it, but for where the certificates are. */
+static int front_env(struct sandbox *s, char **env, struct err *e)
+{
+	size_t n = 0, i;
+	int r = 0;
+
+	for (; env[n]; n++)
+		;
+	s->env = arena_alloc(&s->arena, (n + ARRAY_SIZE(trust) + 1) * sizeof(*env));
+	if (!s->env)
+		return sandbox_oom(e);
+	memcpy(s->env, env, n * sizeof(*env));
+	for (i = 0; r == 0 && keys_bundle(s) && i < ARRAY_SIZE(trust); i++)
+		r = put_fmt(s, &n, e, trust[i], keys_bundle(s));
+	s->env[n] = NULL;
+	return r;
+}
+
 int sandbox_env(struct sandbox *s, struct err *e)
 {
 	struct opt_list vars = { .n = 0 };
 	size_t n = 0, count = 0, i;
 	int r;
 
-	if (s->options->front) {
-		s->env = s->options->front->env;
-		return 0;
-	}
+	if (s->options->front)
+		return front_env(s, s->options->front->env, e);
 	r = collect(s, s->options, &vars, e);
 
 	for (; environ[count]; count++)

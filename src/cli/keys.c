@@ -47,7 +47,7 @@ static const char java_store[] = "/etc/ssl/certs/java/cacerts";
 
 bool keys_wanted(const struct sandbox *s)
 {
-	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets > 0);
+	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets > 0 || s->net.inspect_all);
 }
 
 /* --- starting it --- */
@@ -74,9 +74,79 @@ static int spawn(struct keys_run *k, struct err *e)
 
 /* --- the first line --- */
 
+static void say_mask(struct json *j, const struct sandbox_front *f, const struct sandbox_mask *m)
+{
+	size_t i;
+
+	json_open(j, NULL, '{');
+	json_str(j, "name", m->name);
+	json_str(j, "value", m->value);
+	json_str(j, "sentinel", m->sentinel);
+	if (m->id) {
+		json_str(j, "id", m->id);
+		json_str(j, "id_sentinel", m->id_sentinel);
+		json_bool(j, "chunks", f->aws_chunks);
+		json_bool(j, "urls", f->aws_urls);
+	}
+	if (m->id && m->token) {
+		json_str(j, "token", m->token);
+		json_str(j, "token_sentinel", m->token_sentinel);
+	}
+	json_open(j, "hosts", '[');
+	for (i = 0; i < m->n_hosts; i++)
+		json_str(j, NULL, m->hosts[i]);
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+/* What a front wants. */
+static void say_front(struct json *j, const struct sandbox_front *f)
+{
+	const struct json_node *k;
+	size_t i;
+
+	/* it puts in what it knows, and other credentials are the command's own business */
+	json_open(j, "own", '[');
+	json_str(j, NULL, "**");
+	json_close(j, ']');
+	json_open(j, "masks", '[');
+	for (i = 0; i < f->n_masks; i++)
+		say_mask(j, f, &f->masks[i]);
+	json_close(j, ']');
+	json_open(j, "strip", '[');
+	for (k = f->strip ? f->strip->first : NULL; k; k = k->next)
+		json_str(j, NULL, k->text);
+	json_close(j, ']');
+	if (f->ca_certificate) {
+		json_open(j, "ca", '{');
+		json_str(j, "certificate", f->ca_certificate);
+		json_str(j, "key", f->ca_key);
+		json_close(j, '}');
+	}
+}
+
+/* All of the line's memory at once, and erased: it may hold secrets. */
+static bool line_begin(struct buf *b)
+{
+	*b = (struct buf)BUF_INIT(KEYS_LINE_MAX);
+	b->data = malloc(KEYS_LINE_MAX + 1);
+	b->size = b->data ? KEYS_LINE_MAX + 1 : 0;
+	if (b->data)
+		b->data[0] = '\0';
+	return b->data;
+}
+
+static void line_done(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->len);
+	buf_done(b);
+}
+
 static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 {
-	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	const struct sandbox_front *front = s->options->front;
+	struct buf b;
 	struct json j = { .out = &b };
 	char store[LIMIT_PATH], id[17] = "";
 	unsigned char random[8];
@@ -90,12 +160,17 @@ static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 		return err_sys(e, -errno, "random numbers");
 	for (i = 0; i < sizeof(random); i++)
 		(void)snprintf(id + 2 * i, 3, "%02x", random[i]);
+	if (!line_begin(&b))
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	json_open(&j, NULL, '{');
 	json_int(&j, "version", KEYS_VERSION);
 	json_str(&j, "id", id);
 	json_str(&j, "store", s->n_secrets > 0 ? store : NULL);
 	inspect_names(s, &j, "secrets", "secret");
-	inspect_names(s, &j, "own", "allow-own-credentials");
+	if (front)
+		say_front(&j, front);
+	else
+		inspect_names(s, &j, "own", "allow-own-credentials");
 	json_open(&j, "inspect", '[');
 	for (i = 0; i < s->n_inspect; i++)
 		json_raw(&j, NULL, s->inspect[i]);
@@ -113,7 +188,7 @@ static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 		       fd_write_all(run->keys->control, b.data, b.len);
 	if (r < 0 && !b.failed)
 		r = err_sys(e, r, PROGRAM);
-	buf_done(&b);
+	line_done(&b);
 	return r;
 }
 
@@ -450,6 +525,8 @@ static const char *read_bundle(struct sandbox *s, const char *path, struct err *
 		if (v && *v && strcmp(v, path) != 0)
 			r = add_file(&b, v, e);
 	}
+	if (s->options->front && s->options->front->roots)
+		buf_puts(&b, s->options->front->roots);
 	buf_puts(&b, s->ca);
 	if (r == 0) {
 		text = b.failed ? NULL : sandbox_keep(s, b.data);

@@ -412,6 +412,7 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 
 	s->ask = words->ask;
 	s->open_urls = words->open_urls;
+	s->net.inspect_all = o->front && o->front->inspect_all;
 	s->audit_required = o->audit_required;
 	for (i = 0; i < o->secrets.n; i++)
 		s->n_secrets += strcmp(o->secrets.v[i].opt->name, "secret") == 0;

@@ -82,6 +82,16 @@ struct attempt {
 	struct live *live;
 };
 
+/* bailey-keys has what a front knew of secrets, and this process needs it no more. */
+static void forget(struct sandbox_front *f)
+{
+	if (!f || !f->secrets)
+		return;
+	f->masks = NULL;
+	f->n_masks = 0;
+	explicit_bzero(f->secrets, f->n_secrets);
+}
+
 static int run(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
 {
 	unsigned int relay = o->no_tty ? RELAY_TERMINALS : 0;
@@ -131,6 +141,8 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 		r = sandbox_env(s, e);
 	if (no_block)
 		a->owner = a->again = true;
+	if (r == 0 && !a->again)
+		forget(o->front);
 	if (r < 0 || a->again)
 		supervise_abort(&run);
 	else

@@ -115,6 +115,49 @@ int sandbox_frame(struct sandbox *s, struct err *e)
 	return r;
 }
 
+/* What comes by the name of @path later is no file with sentinels: it is denied when it is seen. */
+static int deny_later(struct sandbox *s, const char *path, struct err *e)
+{
+	struct guard_pattern *p = arena_alloc(&s->arena, sizeof(*p));
+	struct buf b = BUF_INIT(2ul * LIMIT_PATH);
+	int r = 0;
+
+	if (!p)
+		return sandbox_oom(e);
+	for (; *path; path++) {
+		if (strchr("*?[]\\", *path))
+			buf_puts(&b, "\\");
+		buf_add(&b, path, 1);
+	}
+	if (b.failed)
+		r = sandbox_oom(e);
+	else
+		r = policy_glob_parse(&p->glob, b.data, "/", s->home, &s->arena, e);
+	if (r == 0) {
+		p->kind = POLICY_DENY_READ;
+		p->layer = POLICY_COMMAND;
+		p->next = s->patterns;
+		s->patterns = p;
+	}
+	buf_done(&b);
+	return r;
+}
+
+/* What a front shows in the place of files. What is hidden stays that. */
+static int plan_texts(struct sandbox *s, struct err *e)
+{
+	const struct sandbox_front *f = s->options->front;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; f && r == 0 && i < f->n_texts; i++)
+		r = jail_plan_text(&s->plan, &s->policy, &s->host, f->texts[i].path,
+				   f->texts[i].text, f->texts[i].len, e);
+	for (i = 0; f && r == 0 && i < f->n_texts; i++)
+		r = deny_later(s, f->texts[i].path, e);
+	return r;
+}
+
 int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
@@ -122,6 +165,8 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	if (r == 0 && egress_wanted(s))
 		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts,
 				   strlen(egress_hosts), e);
+	if (r == 0)
+		r = plan_texts(s, e);
 	if (r == 0)
 		r = keys_plan(s, e);
 	if (r == 0)

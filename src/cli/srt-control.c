@@ -48,6 +48,8 @@ static int apply(const struct srt_control *c, struct srt *s, const char *text, s
 	if (r == 0)
 		r = srt_network(s, e);
 	if (r == 0)
+		r = srt_tls_update(s, c->srt, e);
+	if (r == 0)
 		r = srt_rules(s, e);
 	if (r == 0)
 		r = srt_handed(s, e);

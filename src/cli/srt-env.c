@@ -177,13 +177,16 @@ char **srt_env(const struct srt *s)
 		;
 	if (count > LIMIT_ENV)
 		return NULL;
-	env = arena_alloc(s->arena, (count + 32 + 4ul * (SAFE_DIRECTORIES + 1)) * sizeof(*env));
+	env = arena_alloc(s->arena, (count + s->masks.n_vars + 32 + 4ul * (SAFE_DIRECTORIES + 1)) *
+					    sizeof(*env));
 	for (i = 0; env && i < count; i++) {
 		if (strchr(environ[i], '=') && !withheld(s, environ[i]))
 			env[n++] = environ[i];
 	}
 	if (!env)
 		return NULL;
+	for (i = 0; i < s->masks.n_vars; i++)
+		put(env, &n, arena_strdup(s->arena, s->masks.vars[i]), &failed);
 	git_directories(s, env, &n, &failed);
 	put(env, &n, arena_strdup(s->arena, "SANDBOX_RUNTIME=1"), &failed);
 	if (!s->settings.fs_disabled)

@@ -74,6 +74,15 @@ static int hosts(struct srt *s, const struct json_node *list, bool allow, struct
 	return r;
 }
 
+int srt_network_deny(struct srt *s, const struct json_node *at, const char *reason, struct err *e)
+{
+	char text[SRT_NET_TEXT];
+
+	if (!is_ascii(at->text) || !translate(s, "excludeDomains", at->text, false, text))
+		return 0; /* it is inspected as all others are */
+	return add(s, "deny-host", at, text, reason, e);
+}
+
 bool srt_has_network(const struct srt *s)
 {
 	const struct srt_network *n = &s->settings.network;
@@ -94,6 +103,10 @@ int srt_network(struct srt *s, struct err *e)
 	s->options->network = srt_has_network(s) ? "deny" : "none";
 	if (r == 0)
 		r = hosts(s, n->denied, false, e);
+	/* nobody looks into those, and what nobody looks into is to be refused */
+	k = n->refuse_opaque ? srt_node(n->tls_terminate, "excludeDomains") : NULL;
+	for (k = k ? k->first : NULL; r == 0 && k; k = k->next)
+		r = srt_network_deny(s, k, "in excludeDomains, beside refuseOpaqueTunnels", e);
 	for (k = n->denied_addresses ? n->denied_addresses->first : NULL; r == 0 && k;
 	     k = k->next) {
 		if (srt_net_range(k->text, text) < 0)

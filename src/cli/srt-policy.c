@@ -359,6 +359,27 @@ static int deny_entry(struct srt *s, const struct entry *en, struct err *e)
 	return deny_read(s, en, en->path, e);
 }
 
+/* Credentials that are not shown with sentinels. @masked: only those that should have been. */
+static int deny_credentials(struct srt *s, bool masked, struct err *e)
+{
+	const struct json_node *k = s->settings.credential_files;
+	struct entry en = { .path = "" };
+	int r = 0;
+
+	for (k = k ? k->first : NULL; r == 0 && k; k = k->next) {
+		bool mask = strcmp(srt_node(k, "mode")->text, "mask") == 0;
+
+		if (srt_mask_shown(s, k) || (masked && !mask))
+			continue;
+		en.node = k;
+		/* what is masked is one file, whatever characters it has */
+		r = read_entry(s, &en, srt_node(k, "path")->text, mask, e);
+		if (r == 0)
+			r = deny_entry(s, &en, e);
+	}
+	return r;
+}
+
 static int deny_reads(struct srt *s, struct err *e)
 {
 	const struct json_node *k;
@@ -370,15 +391,7 @@ static int deny_reads(struct srt *s, struct err *e)
 		if (r == 0)
 			r = deny_entry(s, &en, e);
 	}
-	/* without a gateway that could put the value in, what is masked is denied */
-	for (k = s->settings.credential_files ? s->settings.credential_files->first : NULL;
-	     r == 0 && k; k = k->next) {
-		en.node = k;
-		r = read_entry(s, &en, srt_node(k, "path")->text, false, e);
-		if (r == 0)
-			r = deny_entry(s, &en, e);
-	}
-	return r;
+	return r == 0 ? deny_credentials(s, false, e) : r;
 }
 
 int srt_denied_write(struct srt *s, const struct opt_source *source, const struct json_node *at,
@@ -448,8 +461,9 @@ int srt_policy(struct srt *s, struct err *e)
 	if (r == 0 && s->settings.fs_disabled) {
 		struct entry en = { .path = "" };
 
-		/* no rules at all: every top-level directory is writable */
-		return each_top(s, &en, allow_write, e);
+		/* no rules at all: every top-level directory is writable; masks hold all the same */
+		r = each_top(s, &en, allow_write, e);
+		return r == 0 ? deny_credentials(s, true, e) : r;
 	}
 	if (r == 0)
 		r = allow_own(s, e);

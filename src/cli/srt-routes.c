@@ -123,23 +123,6 @@ int srt_handed(struct srt *s, struct err *e)
 	return s->network.socket ? 0 : sandbox_oom(e);
 }
 
-/* What would be let through unseen, although the settings say that it must not. */
-static int refuse_what_needs_sight(const struct srt *s, struct err *e)
-{
-	const struct srt_network *n = &s->settings.network;
-	const char *key = n->refuse_opaque ? "refuseOpaqueTunnels" :
-			  n->strip_response_headers && n->strip_response_headers->first ?
-					     "stripResponseHeaders" :
-					     NULL;
-
-	if (!key)
-		return 0;
-	return err_set(
-		e, ERR_POLICY, -EOPNOTSUPP,
-		"%s: network.%s: nothing looks inside TLS in this release, so it can't be enforced",
-		s->source.path, key);
-}
-
 int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e)
 {
 	const struct srt_network *n = &s->settings.network;
@@ -147,9 +130,7 @@ int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e)
 
 	if (!srt_has_network(s))
 		return 0;
-	r = refuse_what_needs_sight(s, e);
-	if (r == 0)
-		r = parents(s, e);
+	r = parents(s, e);
 	if (r == 0)
 		r = srt_handed(s, e);
 	front->network = s->network;

@@ -102,6 +102,17 @@ void srt_debug(const struct srt *s, const char *fmt, ...)
 	say(line);
 }
 
+void srt_say(const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap); /* cut where it is long */
+	va_end(ap);
+	say(line);
+}
+
 static void say_own(const char *line)
 {
 	struct buf b = BUF_INIT(4ul * LIMIT_PATH);
@@ -237,31 +248,11 @@ static const char *find_shell(struct arena *a)
 	return NULL;
 }
 
-/* What these settings ask for and this release has not. */
-static void say_missing(const struct srt *s)
-{
-	const struct srt_network *n = &s->settings.network;
-	const struct json_node *k;
-	bool mask = false;
-
-	if (n->tls_terminate)
-		say("bailey: srt: tlsTerminate has no effect in this release: nothing looks inside TLS");
-	for (k = s->settings.credential_files ? s->settings.credential_files->first : NULL; k;
-	     k = k->next)
-		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;
-	for (k = s->settings.credential_vars ? s->settings.credential_vars->first : NULL; k;
-	     k = k->next)
-		mask = mask || strcmp(srt_node(k, "mode")->text, "mask") == 0;
-	if (mask)
-		say("bailey: srt: credentials can't be masked without a gateway: those to be masked are denied");
-}
-
 /* The run itself, with everything known. Return: exit status. */
 static int run(struct srt *s, char *const *argv, int control)
 {
 	struct srt_control c = { .fd = control, .line = BUF_INIT(LIMIT_POLICY_FILE + 1), .srt = s };
-	struct sandbox_front front = { .env = srt_env(s),
-				       .lawless = s->settings.fs_disabled,
+	struct sandbox_front front = { .lawless = s->settings.fs_disabled,
 				       .live_sockets = s->settings.network.all_unix_sockets,
 				       .watch = control,
 				       .on_watch = srt_control_read,
@@ -271,17 +262,23 @@ static int run(struct srt *s, char *const *argv, int control)
 
 	/* before anything is looked for: what an earlier run left is not there for this one */
 	guard_say_heal(&(struct sandbox){ .home = s->home }, say_own);
-	r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
+	r = srt_masks(s, &e);
+	front.env = r == 0 ? srt_env(s) : NULL;
+	if (r == 0)
+		r = front.env ? srt_policy(s, &e) : sandbox_oom(&e);
 	if (r == 0)
 		r = srt_network(s, &e);
 	if (r == 0)
 		r = srt_routes(s, &front, &e);
+	if (r == 0)
+		r = srt_tls(s, &front, &e);
 	c.front = &front;
 	s->options->front = &front;
 	if (r == 0) {
-		say_missing(s);
+		srt_masks_hide(s);
 		r = run_to_end(s->options, argv, NULL, &e);
 	}
+	srt_masks_done(s);
 	buf_done(&c.line);
 	s->options->front = NULL;
 	return r < 0 ? srt_fail(&e) : r;
@@ -392,17 +389,20 @@ static int srt(char **argv, bool by_name)
 	struct srt s = { .arena = &a, .options = &o };
 	struct err e = ERR_INIT;
 	struct srt_words w;
+	const char *sub;
 	int r;
 
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = srt_words(&w, argv, &a, &e);
+	sub = r == 0 ? subcommand(&w) : NULL;
 	if (r == 0 && w.version) {
 		r = print(SRT_VERSION "+bailey." BAILEY_VERSION "\n");
 	} else if (r == 0 && w.help) {
 		r = by_name ? print(usage) : help_verb(command_find("srt", &e));
-	} else if (r == 0 && subcommand(&w)) {
-		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release",
-			    subcommand(&w));
+	} else if (sub && strcmp(sub, "proxy") == 0) {
+		r = srt_proxy(w.args + 1);
+	} else if (sub) {
+		r = err_set(&e, ERR_USAGE, -EINVAL, "'srt %s' is not in this release", sub);
 	} else if (r == 0) {
 		s.debug = w.debug || (debug && *debug);
 		s.home = find_home(&a);

@@ -31,6 +31,20 @@ int srt_words(struct srt_words *w, char *const *argv, struct arena *a, struct er
 /** srt_quote() - append @args so that a shell reads each as one word; as srt writes it. */
 void srt_quote(struct buf *b, const char *const *args);
 
+/* What is masked, and what the command gets for it. */
+struct srt_masks {
+	struct arena arena; /* of memory that no child gets */
+	struct sandbox_mask *v;
+	size_t n;
+	const char **vars; /* "NAME=SENTINEL" */
+	size_t n_vars;
+	struct sandbox_text *texts;
+	struct srt_shown {
+		const struct json_node *entry;
+	} * shown; /* of each text its entry */
+	size_t n_texts;
+};
+
 /* What is translated. */
 struct srt {
 	struct srt_settings settings;
@@ -45,12 +59,16 @@ struct srt {
 	bool control;                         /* settings may change while the command runs */
 	struct sandbox_network_rules network; /* handed and socket */
 	struct upstream upstream;
+	struct srt_masks masks;
 };
 
 #define SRT_ROOTS 1024
 
 /** srt_debug() - a line for -d and SRT_DEBUG. */
 __attribute__((format(printf, 2, 3))) void srt_debug(const struct srt *s, const char *fmt, ...);
+
+/** srt_say() - a line on stderr. */
+__attribute__((format(printf, 1, 2))) void srt_say(const char *fmt, ...);
 
 /** srt_policy() - add values to s->options that say what s->settings say. Return: 0 or negative errno with @e. */
 int srt_policy(struct srt *s, struct err *e);
@@ -61,6 +79,33 @@ int srt_denied_write(struct srt *s, const struct opt_source *source, const struc
 
 /** srt_network() - values of the network options that say what s->settings say. Return: as srt_policy(). */
 int srt_network(struct srt *s, struct err *e);
+
+/** srt_network_deny() - deny the host of the entry @at, too, with that reason. Return: as srt_policy(). */
+int srt_network_deny(struct srt *s, const struct json_node *at, const char *reason, struct err *e);
+
+/**
+ * srt_masks() - find the values that are to be masked, and what stands for them: s->masks. What can't be masked is denied, and a line says so.
+ * Return: as srt_policy(). srt_masks_done() in any case.
+ */
+int srt_masks(struct srt *s, struct err *e);
+
+/** srt_mask_shown() - whether the file of that entry of credentials.files is shown with sentinels. */
+bool srt_mask_shown(const struct srt *s, const struct json_node *entry);
+
+/** srt_masks_hide() - erase the variables that credentials names, once nothing reads them any more. */
+void srt_masks_hide(const struct srt *s);
+
+/** srt_masks_done() - erase and free. */
+void srt_masks_done(struct srt *s);
+
+/** srt_ends_tls() - whether tlsTerminate holds. */
+bool srt_ends_tls(const struct srt *s);
+
+/** srt_tls() - what is inspected, and how; masks and texts for @front. After srt_network(). Return: as srt_policy(). */
+int srt_tls(struct srt *s, struct sandbox_front *front, struct err *e);
+
+/** srt_tls_update() - what an update @s can't change of what @start has begun with is closed instead. Return: as srt_policy(). */
+int srt_tls_update(struct srt *s, const struct srt *start, struct err *e);
 
 /** srt_has_network() - whether some host is allowed, or could be later, or another proxy decides; else there is no network at all. */
 bool srt_has_network(const struct srt *s);
@@ -76,6 +121,9 @@ int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e);
 
 /** srt_names() - what srt always denies for writing: names in the current directory and below. Return: as srt_policy(). */
 int srt_names(struct srt *s, struct err *e);
+
+/** srt_proxy() - `srt proxy`. @args: behind that word. Return: exit status. */
+int srt_proxy(const char *const *args);
 
 /** srt_fail() - print "Error: message". Return: srt's exit status for that. */
 int srt_fail(const struct err *e);

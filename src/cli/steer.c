@@ -79,6 +79,10 @@ static int make(struct net_policy *ret, const struct sandbox *s,
 	net_policy_init(&handed, a);
 	for (i = 0; r == 0 && i < c->n_handed; i++)
 		r = add(&handed, c->handed[i], e);
+	/* these are settled at the start */
+	ret->inspects = s->net.inspects;
+	ret->n_inspects = s->net.n_inspects;
+	ret->inspect_all = s->net.inspect_all;
 	ret->handed = handed.rules;
 	ret->n_handed = handed.n;
 	return r;

@@ -45,10 +45,10 @@ void conn_opened(struct gateway *g, struct conn *c)
 		c->up.open = c->down.open = true;
 		c->deadline = 0;
 	}
-	if (c->verdict.names_port && !inspect_wanted(g, c))
+	if (c->verdict.names_port && (g->setup->opaque || !inspect_wanted(g, c)))
 		c->down.open = true; /* servers that speak first */
 	/* a plain request for a proxy is read already, and goes to whoever looks into it */
-	if (c->via == VIA_HTTP && inspect_wanted(g, c))
+	if (c->via == VIA_HTTP && inspect_plain(g, c))
 		(void)inspect_begin(g, c, false);
 }
 

@@ -95,6 +95,8 @@ struct gateway_setup {
 	int door;    /* of gateway_door(), or -1 */
 	int control; /* a listening socket of ours, or -1 */
 	int keys;    /* of bailey-keys, or -1: what is to be inspected is refused */
+	bool opaque; /* where a rule names the port, what is neither TLS nor HTTP passes although the host is inspected */
+	size_t tunnels; /* of TLS that may be inspected at once; 0: as many as there can be */
 	struct gateway_published published[GATEWAY_PUBLISHED];
 	size_t n_published;
 	int log[2]; /* of audit_open() */

@@ -26,14 +26,25 @@ struct offer {
 	char host[NET_HOST_MAX + 1];
 	struct net_addr addr;
 	uint16_t port;
+	bool tls;
 };
+
+static bool may_be(const struct gateway *g, const struct conn *c)
+{
+	return (g->policy.n_inspects > 0 || g->policy.inspect_all) && !c->offer &&
+	       c->via != VIA_PUBLISHED && !conn_local(c);
+}
 
 bool inspect_wanted(const struct gateway *g, const struct conn *c)
 {
 	const struct net_request q = conn_request(c);
 
-	return g->policy.n_inspects > 0 && !c->offer && c->via != VIA_PUBLISHED && !conn_local(c) &&
-	       net_policy_inspects(&g->policy, &q);
+	return may_be(g, c) && net_policy_inspects(&g->policy, &q);
+}
+
+bool inspect_plain(const struct gateway *g, const struct conn *c)
+{
+	return (may_be(g, c) && g->policy.inspect_all) || inspect_wanted(g, c);
 }
 
 /* Return: 0 or negative errno. */
@@ -96,6 +107,16 @@ static struct offer *place(struct gateway *g, struct conn *c)
 	return NULL;
 }
 
+/* Whether as many tunnels are looked into as may be. */
+static bool full(const struct gateway *g)
+{
+	size_t i, n = 0;
+
+	for (i = 0; g->setup->tunnels && g->offered && i < LIMIT_CONNS; i++)
+		n += g->offered[i].id && g->offered[i].c && g->offered[i].tls;
+	return g->setup->tunnels && n >= g->setup->tunnels;
+}
+
 bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 {
 	_cleanup_close_ int client = -1;
@@ -108,6 +129,10 @@ bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 			"what inspects this host has ended, and with it the sandbox's trust in it: start the run again");
 		return false;
 	}
+	if (tls && full(g)) {
+		conn_fail(g, c, 503, "as many tunnels are looked into as may be");
+		return false;
+	}
 	o = place(g, c);
 	if (!o || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
 		if (o)
@@ -117,6 +142,7 @@ bool inspect_begin(struct gateway *g, struct conn *c, bool tls)
 		return false;
 	}
 	client = pair[1];
+	o->tls = tls;
 	c->offer = o->id;
 	r = hand_over(g, c, tls, client);
 	if (r < 0) {

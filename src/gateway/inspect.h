@@ -8,6 +8,9 @@
 /** inspect_wanted() - whether @c is to be looked into. A port of the host, or one that the sandbox publishes, never is. */
 bool inspect_wanted(const struct gateway *g, const struct conn *c);
 
+/** inspect_plain() - the same of plain HTTP. */
+bool inspect_plain(const struct gateway *g, const struct conn *c);
+
 /**
  * inspect_begin() - hand the server of @c over; what the client says goes to bailey-keys from now on. Nothing was sent to either side before.
  * @tls: what the client says first is a ClientHello; else plain HTTP

@@ -171,11 +171,14 @@ static bool look_first(struct gateway *g, struct conn *c)
 	guess = n > 0 ? guess_http(scratch, n) : GUESS_OPAQUE;
 	if (guess == GUESS_MORE)
 		return wait_for_more(g, c);
-	if (n > 0 && inspect_wanted(g, c)) {
-		if (guess == GUESS_OPAQUE)
-			conn_refuse(g, c, "neither TLS nor HTTP, so nobody can look into it");
-		else if (inspect_begin(g, c, false))
+	if (guess == GUESS_HTTP && inspect_plain(g, c)) {
+		if (inspect_begin(g, c, false))
 			pass(c, TALK_OPAQUE);
+		return true;
+	}
+	if (n > 0 && guess == GUESS_OPAQUE && inspect_wanted(g, c) &&
+	    !(g->setup->opaque && c->verdict.names_port)) {
+		conn_refuse(g, c, "neither TLS nor HTTP, so nobody can look into it");
 		return true;
 	}
 	if (guess == GUESS_HTTP) {

@@ -73,6 +73,7 @@ static int copy_list(struct arena *a, const struct net_rule *from, size_t n, str
 /* What is looked into is settled at the start, too: the sandbox trusts for these hosts what bailey-keys says. */
 static int copy_inspects(struct net_policy *to, const struct net_policy *from, struct err *e)
 {
+	to->inspect_all = from->inspect_all;
 	return copy_list(to->arena, from->inspects, from->n_inspects, &to->inspects,
 			 &to->n_inspects, e);
 }

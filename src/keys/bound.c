@@ -19,7 +19,7 @@ static const struct inject_secret *find(const struct inject_secret *v, size_t n,
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (strcmp(v[i].secret.name, name) == 0)
+		if (!v[i].mask && strcmp(v[i].secret.name, name) == 0)
 			return &v[i];
 	}
 	return NULL;
@@ -61,6 +61,19 @@ static int take_one(const struct bound *b, struct bound_set *set, const char *na
 	return 0;
 }
 
+/* Masks are there for the whole life of the sandbox. */
+static void add_masks(const struct bound *b, struct bound_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < b->n_masks; i++) {
+		struct inject_secret *to = &set->v[set->n++];
+
+		*to = b->masks[i];
+		to->ways = &to->own;
+	}
+}
+
 /* Of a removed one stay its name, its hosts and its sentinel, which would be taken again. */
 static int take_removed(const struct bound *b, struct bound_set *set, const char *name,
 			struct buf *notes, struct err *e)
@@ -95,7 +108,7 @@ static int take_all(const struct bound *b, struct bound_set *set, const char *co
 	size_t i;
 	int r = 0;
 
-	set->v = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->v));
+	set->v = arena_alloc(&set->arena, (n + b->n_masks + 1) * sizeof(*set->v));
 	set->gone = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->gone));
 	if (!set->v || !set->gone)
 		return no_memory(e);
@@ -108,9 +121,11 @@ static int take_all(const struct bound *b, struct bound_set *set, const char *co
 		else
 			r = take_one(b, set, names[i], p, (size_t)(stop - p), e);
 	}
-	return r == 0 && p != end ?
-		       err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long") :
-		       r;
+	if (r == 0 && p != end)
+		r = err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long");
+	if (r == 0)
+		add_masks(b, set);
+	return r;
 }
 
 /* The answer with the old records of those that could not be read. */
@@ -152,7 +167,8 @@ static int make_set(const struct bound *b, const char *const *names, size_t n,
 	int r;
 
 	/* values of JSON are small, and there is one for each part of a record */
-	if (!set || !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768)) {
+	if (!set || !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768 +
+							   b->n_masks * sizeof(*set->v))) {
 		free(set);
 		return no_memory(e);
 	}
@@ -223,7 +239,7 @@ void bound_done(struct bound *b)
 
 int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e)
 {
-	struct scrub_pair pairs[2 * BOUND_SECRETS];
+	struct scrub_pair pairs[2 * INJECT_SECRETS];
 	size_t i, n = 0;
 
 	*ret = NULL;
@@ -234,7 +250,8 @@ int bound_scrub(const struct bound_set *set, const char *host, struct scrub **re
 			continue;
 		pairs[n++] = (struct scrub_pair){ s->secret.value, s->sentinel.value };
 		if (s->secret.token)
-			pairs[n++] = (struct scrub_pair){ s->secret.token, s->sentinel.value };
+			pairs[n++] = (struct scrub_pair){ s->secret.token,
+							  s->token ? s->token : s->sentinel.value };
 	}
 	return n ? scrub_new(ret, pairs, n, SCRUB_ALL, e) : 0;
 }

@@ -32,6 +32,9 @@ struct bound_set {
 
 struct bound {
 	struct bound_set *now; /* NULL: none is bound */
+	const struct inject_secret
+		*masks; /* beside them (mask.h), borrowed; with INJECT_SECRETS together */
+	size_t n_masks;
 };
 
 /**

@@ -2,6 +2,7 @@
 #include "ca.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -9,7 +10,9 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "policy/policy.h"
 
@@ -17,6 +20,7 @@
 #define DAY (24 * HOUR)
 #define CA_SECONDS (366 * DAY) /* this process is the authority's life; a machine may sleep in it */
 #define LEAF_SECONDS (30 * DAY)
+#define PEM_MAX (256 << 10)
 #define NAME_MAX_CN 64u /* X.520 */
 
 struct leaf {
@@ -128,6 +132,86 @@ int ca_new(struct ca **ret, const char *id, struct err *e)
 	if (!ca || !ca->cert) {
 		ca_free(ca);
 		return no_memory(e);
+	}
+	*ret = ca;
+	return 0;
+}
+
+static BIO *open_pem(const char *path, struct err *e)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	BIO *bio;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		(void)err_set(e, ERR_POLICY, r, "%.300s: %s", path, strerror(-r));
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX) {
+		(void)err_set(e, ERR_POLICY, -EINVAL, "%.300s: no file of PEM", path);
+		return NULL;
+	}
+	bio = BIO_new_fd(fd, BIO_CLOSE);
+	if (!bio) {
+		(void)no_memory(e);
+		return NULL;
+	}
+	(void)TAKE_FD(fd);
+	return bio;
+}
+
+static int no_password(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1; /* nobody is asked for one */
+}
+
+/* Return: NULL, or why leaves of this authority would be trusted by nobody. */
+static const char *unfit(X509 *cert, EVP_PKEY *key)
+{
+	if (X509_check_private_key(cert, key) != 1)
+		return "the key is not that of the certificate";
+	if (X509_check_ca(cert) != 1 || !(X509_get_key_usage(cert) & KU_KEY_CERT_SIGN))
+		return "the certificate is of no authority";
+	if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
+		return "the certificate is not valid yet";
+	if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
+		return "the certificate has expired";
+	return NULL;
+}
+
+int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e)
+{
+	struct ca *ca = calloc(1, sizeof(*ca));
+	BIO *c = open_pem(cert, e), *k = c ? open_pem(key, e) : NULL;
+	const char *why = NULL;
+	int r = c && k ? 0 : -EINVAL;
+
+	if (r == 0 && ca) {
+		ca->cert = PEM_read_bio_X509(c, NULL, no_password, NULL);
+		ca->key = PEM_read_bio_PrivateKey(k, NULL, no_password, NULL);
+		ca->leaf_key = EVP_EC_gen("P-256");
+		why = ca->cert && ca->key ? unfit(ca->cert, ca->key) : NULL;
+	}
+	(void)BIO_free(c);
+	(void)BIO_free(k);
+	if (r == 0 && ca && !ca->cert)
+		r = err_set(e, ERR_POLICY, -EINVAL, "%.300s: no certificate in PEM", cert);
+	else if (r == 0 && ca && !ca->key)
+		r = err_set(e, ERR_POLICY, -EINVAL,
+			    "%.300s: no private key in PEM without a password", key);
+	else if (r == 0 && why)
+		r = err_set(e, ERR_POLICY, -EINVAL, "%.300s: %s", cert, why);
+	else if (r == 0 && (!ca || !ca->leaf_key))
+		r = no_memory(e);
+	if (r < 0) {
+		(void)ca_free(ca);
+		return r;
 	}
 	*ret = ca;
 	return 0;

@@ -16,6 +16,12 @@ struct ca;
 /** ca_new() - @id: of the sandbox, in the authority's name. Return: 0 or negative errno with @e; *@ret is owned. */
 int ca_new(struct ca **ret, const char *id, struct err *e);
 
+/**
+ * ca_load() - an authority that others have made: a certificate and its key, PEM files, of which the key must be the caller's own. Whoever trusts it elsewhere trusts this sandbox.
+ * Return: 0 or negative errno with @e; *@ret is owned.
+ */
+int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e);
+
 /** ca_pem() - append the authority's certificate as text. Return: 0 or -ENOMEM. */
 int ca_pem(const struct ca *ca, struct buf *b);
 

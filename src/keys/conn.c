@@ -56,7 +56,7 @@ static int side_begin(struct conn *c, struct side *s, int fd)
 static bool listed(const char *const *hosts, const char *host)
 {
 	for (; hosts && *hosts; hosts++) {
-		if (strcmp(*hosts, host) == 0)
+		if (strcmp(*hosts, host) == 0 || strcmp(*hosts, "**") == 0)
 			return true;
 	}
 	return false;

@@ -38,6 +38,7 @@
 #include "fifo.h"
 #include "head.h"
 #include "keys.h"
+#include "mask.h"
 #include "policy/policy.h"
 #include "rules.h"
 #include "util/util.h"
@@ -150,7 +151,9 @@ struct keys {
 	unsigned int arena_used;
 	const struct rules *rules;
 	struct arena own_arena;
-	const char **own; /* hosts whose own credentials may be used, NULL-terminated */
+	const char **own; /* hosts whose own credentials may be used, NULL-terminated; "**": all */
+	const char **strip; /* fields that no answer has, NULL-terminated */
+	struct masks masks;
 	/* secrets (bound.h): the helper reads them */
 	struct bound bound;
 	const char **names;

@@ -66,7 +66,7 @@ static void choose_frame(struct h1 *h, const struct http_head *r)
 		return;
 	if (h->old && (h->x.scrub || r->framing == HTTP_BODY_CHUNKED))
 		h->frame_down = FRAME_BARE;
-	else if (h->x.scrub)
+	else if (h->x.scrub || (h->x.strip && r->framing == HTTP_BODY_CHUNKED))
 		h->frame_down = FRAME_CHUNKED;
 	if (h->frame_down == FRAME_BARE || r->framing == HTTP_BODY_CLOSE)
 		h->last = true;

@@ -242,6 +242,11 @@ int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e)
 				  sig.presigned ? "URL signed" : "signature");
 		return r < 0 ? r : 1;
 	}
+	if (sig.presigned && s->no_urls)
+		return inject_deny(i, e, "presigned: a signature in the URL");
+	if ((sig.payload == SIGV4_STREAMING || sig.payload == SIGV4_STREAMING_UNSIGNED) &&
+	    s->no_chunks)
+		return inject_deny(i, e, "streaming: a body in signed chunks");
 	r = judge_query(i, s, sig.presigned, e);
 	if (r < 0)
 		return r;

@@ -73,6 +73,10 @@ bool inject_applies(const struct inject_secret *s, const char *host)
 		if (covers(s->hosts.v[i], host))
 			return true;
 	}
+	for (i = 0; i < s->n_more; i++) {
+		if (covers(s->more[i], host))
+			return true;
+	}
 	return false;
 }
 
@@ -325,6 +329,11 @@ static int judge_field(struct inject *i, const struct inject_secret *s, struct h
 
 	if (http_is(name, "sec-websocket-protocol"))
 		return judge_protocols(i, s, value, e);
+	/* a pair has no key of this kind, so nobody could sign it anew */
+	if (s->secret.carrier == SECRET_AWS && http_is(name, "authorization") &&
+	    slice_begins(*value, "aws4-ecdsa") &&
+	    memmem(value->p, value->len, s->sentinel.id, strlen(s->sentinel.id)))
+		return inject_deny(i, e, "sigv4a: a signature of this kind can't be made anew");
 	/* beside a crumb that holds the sentinel no other may authenticate */
 	if (http_is(name, "cookie") && s->secret.carrier == SECRET_ANYWHERE &&
 	    memmem(value->p, value->len, s->sentinel.value, strlen(s->sentinel.value)) &&
@@ -346,6 +355,21 @@ static int judge_field(struct inject *i, const struct inject_secret *s, struct h
 	return r;
 }
 
+/* The session's token of a mask: its sentinel is signed, and the real one is put in its place with the new signature (inject-aws.c). */
+static bool is_mock_token(const struct inject *i, const struct http_field *f)
+{
+	size_t k;
+
+	for (k = 0; k < i->n_secrets; k++) {
+		const struct inject_secret *s = &i->secrets[k];
+
+		if (s->token && inject_applies(s, i->q.host) &&
+		    http_is(f->name, "x-amz-security-token") && slice_is(f->value, s->token))
+			return true;
+	}
+	return false;
+}
+
 static int take_field(struct inject *i, const struct http_field *f, struct err *e)
 {
 	static const char *const left[] = { "accept-encoding", "range", "if-range" };
@@ -358,6 +382,8 @@ static int take_field(struct inject *i, const struct http_field *f, struct err *
 		if (http_is(f->name, left[k]))
 			return 0;
 	}
+	if (is_mock_token(i, f))
+		return 0;
 	for (k = 0; r >= 0 && k < i->n_secrets; k++) {
 		if (inject_applies(&i->secrets[k], i->q.host))
 			r = judge_field(i, &i->secrets[k], f->name, &made.value, &carrier, e);
@@ -466,7 +492,7 @@ static void remove_field(struct inject *i, const char *name)
 
 static int replace_body(struct inject *i, struct err *e)
 {
-	struct scrub_pair pairs[SECRET_LIST_MAX];
+	struct scrub_pair pairs[INJECT_SECRETS];
 	size_t k, n = 0;
 	int r;
 

@@ -21,6 +21,8 @@
 #define INJECT_FIELDS (HTTP_FIELDS + 4u)
 #define INJECT_OWNED 160u /* texts that one request needs */
 
+#define INJECT_SECRETS 96u /* that can be bound together */
+
 struct scrub;
 struct sigv4_stream;
 
@@ -33,6 +35,13 @@ struct inject_secret {
 	struct secret_way own;                /* without a service */
 	const struct secret_way *ways;
 	size_t n_ways;
+	/* of a mask (mask.h) */
+	bool mask; /* the sandbox has its sentinel already, and its hosts are inspected by other rules */
+	const char *const *more; /* hosts beside @hosts */
+	size_t n_more;
+	const char *token; /* of AWS: the sentinel of the session's token, or NULL */
+	bool no_chunks,
+		no_urls; /* of AWS: such requests are refused: signed chunk by chunk, or in the URL */
 };
 
 struct inject_request {

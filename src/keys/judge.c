@@ -206,6 +206,7 @@ bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x
 
 	memset(x, 0, sizeof(*x));
 	x->c = c;
+	x->strip = c->k->strip && *c->k->strip ? c->k->strip : NULL;
 	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
 	if (!ok)
 		keys_log(c, h, r->status, r->denied, r->why, NULL);
@@ -307,10 +308,42 @@ static bool scrub_text(struct exchange *x, struct head *h, struct http_slice *s)
 	return ok;
 }
 
+/* Names as those take them who make variables of fields: '-', '_' and '.' are one, in any case. */
+static bool folds_to(struct http_slice name, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < name.len && text[i]; i++) {
+		char a = name.p[i], b = text[i];
+
+		a = (char)(a >= 'A' && a <= 'Z' ? a | 0x20 : a == '_' || a == '.' ? '-' : a);
+		b = (char)(b >= 'A' && b <= 'Z' ? b | 0x20 : b == '_' || b == '.' ? '-' : b);
+		if (a != b)
+			return false;
+	}
+	return i == name.len && !text[i];
+}
+
+static void strip(const struct exchange *x, struct head *h)
+{
+	const char *const *s;
+	size_t i, n = 0;
+
+	for (i = 0; i < h->n; i++) {
+		for (s = x->strip; *s && !folds_to(h->fields[i].name, *s); s++)
+			;
+		if (!*s)
+			h->fields[n++] = h->fields[i];
+	}
+	h->n = n;
+}
+
 bool judge_answer(struct exchange *x, struct head *h, char *why)
 {
 	size_t i;
 
+	if (x->strip)
+		strip(x, h);
 	if (!x->scrub)
 		return true;
 	for (i = 0; i < h->n; i++) {

@@ -23,6 +23,7 @@ struct exchange {
 	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
 	struct bound_set *set;      /* of both; held */
 	struct head *head;          /* owned: the request's, while there is an inject */
+	const char *const *strip;   /* fields that the answer must not have; NULL: none */
 	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
 	size_t n_fields;
 	size_t size, kept; /* bytes that are counted in c->exchanges, in c->held */

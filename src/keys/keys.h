@@ -5,7 +5,8 @@
  *
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
- * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "uid":N and "gid":N (of root's: what to become); and gets
+ * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
+ * "ca":{"certificate":FILE,"key":FILE} (instead of one of its own), "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
  * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. An
@@ -20,6 +21,7 @@
 
 #define KEYS_VERSION 1
 #define KEYS_LINE_MAX (1u << 20)
+#define KEYS_MASKS 64u /* secrets that the first line brings with it, at most */
 
 /* What bailey-keys finds open when it starts: "bailey-keys serve". */
 enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };

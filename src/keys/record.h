@@ -132,7 +132,7 @@ struct secret_list secret_hosts(const struct secret *s);
 /** secret_variables() - the same, of its variables. */
 struct secret_list secret_variables(const struct secret *s);
 
-#define SECRET_SENTINEL_MAX 128u
+#define SECRET_SENTINEL_MAX 4096u /* of a mask: a whole token */
 
 /* What the sandbox has in place of it. */
 struct secret_sentinel {

@@ -503,7 +503,8 @@ static int take_number(const struct json_node *root, const char *key, long *ret,
 static int check_keys(const struct json_node *root, struct err *e)
 {
 	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
-					     "own",     "roots", "uid",   "gid",     "java" };
+					     "own",     "roots", "uid",   "gid",     "java",
+					     "masks",   "strip", "ca" };
 	const struct json_node *n;
 	size_t i;
 
@@ -523,6 +524,34 @@ static int check_keys(const struct json_node *root, struct err *e)
 	if (n && n->type != JSON_STRING && n->type != JSON_NULL)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: store: expected a string or null");
 	return 0;
+}
+
+/* What is bound when no store is read. */
+static int begin_masks(struct keys *k, const struct json_node *root, struct err *e)
+{
+	int r = masks_take(&k->masks, member(root, "masks"), e);
+
+	k->bound.masks = k->masks.v;
+	k->bound.n_masks = k->masks.n;
+	if (r < 0 || k->masks.n == 0)
+		return r;
+	if (k->n_names > 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: masks: not beside secrets");
+	return bound_take(&k->bound, NULL, 0, "O", 1, NULL, e);
+}
+
+/* {"certificate": FILE, "key": FILE}, or NULL: one of its own. */
+static int begin_ca(struct keys *k, const struct json_node *root, struct err *e)
+{
+	const struct json_node *ca = member(root, "ca"), *cert, *key;
+
+	if (!ca)
+		return ca_new(&k->ca, member(root, "id")->text, e);
+	cert = ca->type == JSON_OBJECT ? member(ca, "certificate") : NULL;
+	key = ca->type == JSON_OBJECT ? member(ca, "key") : NULL;
+	if (!cert || !key || cert->type != JSON_STRING || key->type != JSON_STRING)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: ca: expected two files");
+	return ca_load(&k->ca, cert->text, key->text, e);
 }
 
 static int begin_secrets(struct keys *k, const struct json_node *store, struct err *e)
@@ -550,15 +579,19 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_texts(member(root, "roots"), &k->own_arena, &roots, e);
 	if (r == 0)
+		r = take_texts(member(root, "strip"), &k->own_arena, &k->strip, e);
+	if (r == 0)
 		r = take_number(root, "uid", &ids[0], e);
 	if (r == 0)
 		r = take_number(root, "gid", &ids[1], e);
 	if (r == 0)
 		r = begin_secrets(k, member(root, "store"), e);
 	if (r == 0)
+		r = begin_masks(k, root, e);
+	if (r == 0)
 		r = tls_begin(k, roots, e);
 	if (r == 0)
-		r = ca_new(&k->ca, member(root, "id")->text, e);
+		r = begin_ca(k, root, e);
 	inspect = member(root, "inspect");
 	if (r == 0 && inspect)
 		r = set_rules(k, inspect, k->arena_used, e);
@@ -597,7 +630,7 @@ static int hello(const struct keys *k, bool java, struct buf *b, struct err *e)
 	json_str(&j, "ca", r == 0 ? pem.data : NULL);
 	json_open(&j, "env", '{');
 	for (i = 0; set && i < set->n; i++) {
-		n = inject_variables(&set->v[i], v);
+		n = set->v[i].mask ? 0 : inject_variables(&set->v[i], v);
 		for (m = 0; m < n; m++)
 			json_str(&j, v[m].name, v[m].value);
 	}

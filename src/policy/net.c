@@ -290,6 +290,8 @@ bool net_policy_inspects(const struct net_policy *p, const struct net_request *q
 
 	if (!q->host && !q->addr)
 		return false;
+	if (p->inspect_all)
+		inspects = POLICY_COMMAND;
 	ask = q->host ? ask_name(q) : ask_addr(q, q->addr, false);
 	/* of each kind the most authoritative one counts */
 	for (i = 0; i < p->n_inspects; i++) {

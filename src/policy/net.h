@@ -124,6 +124,7 @@ struct net_policy {
 	struct net_rule *
 		inspects; /* hosts whose connections are looked into (docs/adr/0021); one that denies is a host where nobody looks */
 	size_t n_inspects;
+	bool inspect_all; /* every connection is, as if a rule of the command line said so; plain HTTP also where one denies */
 	struct net_rule *
 		handed; /* what they cover is dialled by a proxy at a unix socket; whether they allow is no matter */
 	size_t n_handed;

@@ -133,7 +133,11 @@ static size_t class_char(const char *p, int32_t *ret)
 		*ret = '\\';
 		return 1;
 	}
-	n = class_char(p + 1, ret);
+	if (p[1] == '\\') {
+		*ret = '\\';
+		return 2;
+	}
+	n = class_char(p + 1, ret); /* any other stands for itself */
 	return n + 1;
 }
 

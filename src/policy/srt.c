@@ -340,6 +340,7 @@ static void read_network(struct srt_network *n, const struct json_node *o)
 		.mitm_proxy = srt_node(o, "mitmProxy"),
 		.parent_proxy = srt_node(o, "parentProxy"),
 		.tls_terminate = srt_node(o, "tlsTerminate"),
+		.refuse_opaque_node = srt_node(o, "refuseOpaqueTunnels"),
 		.ambiguous_target = target ? target->text : NULL,
 		.http_proxy_port = number(o, "httpProxyPort", 0),
 		.socks_proxy_port = number(o, "socksProxyPort", 0),

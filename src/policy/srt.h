@@ -23,9 +23,10 @@ struct srt_network {
 	const struct json_node *denied_addresses;
 	const struct json_node *unix_sockets;
 	const struct json_node *strip_response_headers;
-	const struct json_node *mitm_proxy;     /* socketPath, domains */
-	const struct json_node *parent_proxy;   /* http, https, noProxy */
-	const struct json_node *tls_terminate;  /* caCertPath, caKeyPath, excludeDomains, … */
+	const struct json_node *mitm_proxy;         /* socketPath, domains */
+	const struct json_node *parent_proxy;       /* http, https, noProxy */
+	const struct json_node *tls_terminate;      /* caCertPath, caKeyPath, excludeDomains, … */
+	const struct json_node *refuse_opaque_node; /* where that stands */
 	const char *ambiguous_target;           /* "refuse", "asSpelled", "normalize", or NULL */
 	long http_proxy_port, socks_proxy_port; /* 0: none */
 	bool strict, all_unix_sockets, local_binding, refuse_opaque, require_host_match,
@@ -96,6 +97,34 @@ int srt_net_range(const char *entry, char *out);
 
 /** srt_net_reason() - @text as the reason of a rule: one line without what terminals obey, cut where it is too long. @out: LIMIT_NET_REASON + 1 bytes */
 void srt_net_reason(const char *text, char *out);
+
+#define SRT_JWT_MAX 16384u
+
+struct srt_span {
+	size_t start, end;
+};
+
+/**
+ * srt_extract() - group 1 of each match of @pattern, which srt_check_regex() accepts; empty ones are left out.
+ * Return: how many of @spans are set; -EOPNOTSUPP: the expression looks around, refers to a group, or names what is not ASCII; -ENODATA: a match without the group; -E2BIG, -ENOMEM.
+ */
+int srt_extract(const char *pattern, const char *text, size_t len, struct srt_span *spans,
+		size_t max);
+
+/** srt_is_jwt() - whether that is a JSON Web Token. @a: for what it holds */
+bool srt_is_jwt(const char *p, size_t n, struct arena *a);
+
+/** srt_jwt_payload() - the payload of what srt_is_jwt() accepts, of @a. Return: NULL: it is no object. */
+const struct json_node *srt_jwt_payload(const char *p, size_t n, struct arena *a);
+
+/** srt_jwt_set() - the text of the claim @name from now on. Return: whether there is such a text. */
+bool srt_jwt_set(const struct json_node *payload, const char *name, const char *text);
+
+/** srt_jwt_join() - append the token @p of @n bytes with @payload instead of its own; its signature is none. */
+void srt_jwt_join(const char *p, size_t n, const struct json_node *payload, struct buf *b);
+
+/** srt_fake_jwt() - append what looks like one, with @sentinel (letters, digits and '-') in it, and is never valid. */
+void srt_fake_jwt(const char *sentinel, struct buf *b);
 
 /** srt_domain_covers() - whether every host that @pattern can be is one of @entry (a port in it does not count). */
 bool srt_domain_covers(const char *entry, const char *pattern);

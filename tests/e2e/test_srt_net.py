@@ -562,5 +562,5 @@ def test_what_cannot_be_enforced_is_an_error(srt):
     rows: tuple[tuple[dict[str, Any], str], ...] = (({"refuseOpaqueTunnels": True}, "refuseOpaqueTunnels"), ({"stripResponseHeaders": ["set-cookie"]}, "stripResponseHeaders"))
     for network, key in rows:
         p = srt({"allowedDomains": ["one.test"], **network}, "echo RAN")
-        assert p.returncode == 1 and p.stdout == "" and f"network.{key}: nothing looks inside TLS" in p.stderr, p
+        assert p.returncode == 1 and p.stdout == "" and f"network.{key}: it needs network.tlsTerminate" in p.stderr, p
         assert srt(network, "echo RAN").stdout == "RAN\n", "without a network there is nothing to refuse"

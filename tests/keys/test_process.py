@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """bailey-keys as a process: what it has given up, what it makes of odd words of its neighbours, and peers that are slow."""
+import json
 import os
 import pathlib
 import resource
@@ -65,13 +66,34 @@ BAD = {
 }
 
 
+MASK: dict = {"name": "A", "value": "canary-0123456789", "sentinel": "bailey-secret-abcdefgh", "hosts": ["a.test", "*.b.test", "192.0.2.1"]}
+PAIR: dict = {**MASK, "id": "AKIAcanary0123456", "id_sentinel": "AKIABAILEYABCDEFGH", "token": "canary-token-01", "token_sentinel": "bailey-secret-token"}
+MORE: dict[str, dict] = {
+    "no list": {"masks": {}}, "no object": {"masks": ["a"]}, "an unknown key": {"masks": [{**MASK, "x": 1}]}, "no value": {"masks": [{k: v for k, v in MASK.items() if k != "value"}]},
+    "a value that ends a header": {"masks": [{**MASK, "value": "canary-01\r\nX: y"}]}, "a value that is short": {"masks": [{**MASK, "value": "canary"}]},
+    "a long value": {"masks": [{**MASK, "value": "canary" * 3000}]}, "a sentinel that is short": {"masks": [{**MASK, "sentinel": "short"}]}, "no hosts": {"masks": [{**MASK, "hosts": None}]},
+    "a host that is none": {"masks": [{**MASK, "hosts": ["a..test"]}]}, "a host in another form": {"masks": [{**MASK, "hosts": ["A.test"]}]}, "every host": {"masks": [{**MASK, "hosts": ["**"]}]},
+    "too many": {"masks": [MASK] * 65}, "a key without a sentinel": {"masks": [{k: v for k, v in PAIR.items() if k != "id_sentinel"}]},
+    "a token without a sentinel": {"masks": [{k: v for k, v in PAIR.items() if k != "token_sentinel"}]},
+    "fields that are no list": {"strip": "a"}, "an authority that is no object": {"ca": "a"}, "an authority without a key": {"ca": {"certificate": "/dev/null"}},
+    "an authority that is no file": {"ca": {"certificate": "/dev/null", "key": "/dev/null"}}, "an authority of nothing": {"ca": {"certificate": "/proc/self/status", "key": "/nowhere"}},
+}
+BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name, line in MORE.items()}
+
+
+def test_masks_that_are_some():
+    k = Keys(masks=[MASK] * 62 + [PAIR] * 2)
+    assert k.hello["env"] == {} and k.hello["hosts"] == [] and "CERTIFICATE" in k.hello["ca"]
+    assert k.close() == 0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_first_lines_that_are_none(name, monkeypatch):
     line = BAD[name]
     first = Keys.say
     monkeypatch.setattr(Keys, "say", lambda self, _: first(self, line))
     k = Keys()
-    assert list(k.hello) == ["error"] and len(k.hello["error"]) > 5, k.hello
+    assert list(k.hello) == ["error"] and len(k.hello["error"]) > 5 and "canary" not in k.hello["error"], k.hello
     assert k.process.wait(10) == 1
     k.close()
 
