@@ -355,7 +355,9 @@ void conn_step(struct conn *c)
 {
 	int i;
 
-	if (c->client.gone && c->state < CONN_OPEN) {
+	/* what it has said before it went is still to be read: an alert says why */
+	if (c->client.gone && c->state < CONN_OPEN &&
+	    !(c->state == CONN_ACCEPT && c->client.readable)) {
 		conn_end(c, "");
 		return;
 	}
