@@ -18,9 +18,10 @@ static const struct form {
 	size_t payload;
 	const char *fds; /* how many may come with it */
 } forms[] = {
-	{ 1, true, 4, "036" }, { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "1" },
-	{ 4, true, 4, "0" },   { 5, true, 12, "0" },        { 6, true, 0, "12" },
-	{ 7, true, 0, "4" },   { 33, false, 8, "0" },       { 34, false, 4, "0" },
+	{ 1, true, 4, "036" },  { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "01" },
+	{ 4, true, 4, "0" },    { 5, true, 12, "0" },        { 6, true, 0, "12" },
+	{ 7, true, 0, "4" },    { 33, false, 8, "0" },       { 34, false, 4, "0" },
+	{ 35, false, 0, "14" }, { 36, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -47,7 +48,7 @@ static bool is_signal(uint32_t v)
 
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
-	if ((session == 0) != (type == 1 || type == 6 || type == 7) && type != 2)
+	if ((session == 0) != (type == 1 || type == 6 || type == 7 || type == 36) && type != 2)
 		return false;
 	switch (type) {
 	case 2:
@@ -64,6 +65,8 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return is_signal(number(p)) && number(p + 4) <= 1;
 	case 34:
 		return number(p) <= 1;
+	case 36:
+		return number(p) <= 600000;
 	}
 	return true;
 }

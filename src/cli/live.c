@@ -147,7 +147,9 @@ static int on_connection(void *arg, short revents, struct err *e)
 	struct client *c = free_place(l);
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	int fd = c ? accept4(l->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+	struct sockaddr_un from;
+	socklen_t size = sizeof(from);
+	int fd = c ? accept4(l->listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC) : -1;
 
 	(void)revents;
 	(void)e;
@@ -316,11 +318,11 @@ int live_main(void)
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = read_words(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && chdir(argv[0]) < 0)
+	if (r == 0 && argv && chdir(argv[0]) < 0)
 		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[0]);
-	if (r == 0)
+	if (r == 0 && argv)
 		r = opt_parse(table, argv + 2, &rest, &dashes, &e);
-	if (r == 0)
+	if (r == 0 && argv)
 		r = listen_as(&l, argv[1], &e);
 	if (r == 0)
 		r = run_live(&o, &l, &e);

@@ -153,7 +153,7 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 
 static int try(const struct sandbox_options *o, char *const *argv, struct attempt *a, struct err *e)
 {
-	int r;
+	int r = 0;
 
 	do {
 		*e = (struct err)ERR_INIT;

@@ -96,38 +96,43 @@ static int take_streams(const struct init_command *cmd, int tty)
 	return 0;
 }
 
+/* In the child, on the parent's memory: system calls alone. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
+static int become(const struct init_command *cmd, int tty, volatile bool *ret_nowhere)
+{
+	sigset_t none;
+	int r = 0;
+
+	sigemptyset(&none);
+	if (cmd->streams)
+		r = take_streams(cmd, tty);
+	else
+		join_session(cmd, tty);
+	if (r == 0 && cmd->cwd && chdir(cmd->cwd) < 0) {
+		*ret_nowhere = true;
+		r = -errno;
+	}
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
+	return r < 0 ? r : exec_search(cmd);
+}
+
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
 {
 	volatile int failed = 0; /* shared: vfork */
-	volatile bool there = true;
-	sigset_t none;
+	volatile bool nowhere = false;
 	pid_t pid;
 
-	sigemptyset(&none);
 	/* A copy of PID 1 would cost more than the exec. Nothing but the exec happens in the child, on no memory that the parent needs. */
 	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 	if (pid < 0)
 		return err_sys(e, -errno, "fork");
 	if (pid == 0) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): system calls, no memory */
-		if (cmd->streams)
-			failed = take_streams(
-				cmd,
-				tty); /* NOLINT(clang-analyzer-unix.Vfork): tells the parent why */
-		else
-			join_session(cmd, tty);
-		if (!failed && cmd->cwd && chdir(cmd->cwd) < 0) {
-			failed = -errno;
-			there = false;
-		}
-		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-		if (!failed)
-			failed = exec_search(cmd); /* NOLINT(clang-analyzer-unix.Vfork) */
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it tells the parent why */
+		failed = become(cmd, tty, &nowhere);
 		_exit(127);
 	}
 	if (failed) {
 		(void)waitpid(pid, NULL, 0);
-		if (!there)
+		if (nowhere)
 			return err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
 				       strerror(-failed));
 		if (failed == -ENOENT || failed == -ENOTDIR)

@@ -40,7 +40,7 @@ static const struct {
 	{ "anywhere", SECRET_ANYWHERE, NULL, NULL, "api.example.org", "V", "any/va+lue" },
 };
 
-static void bind(const struct table *t, struct row *row, const char *name)
+static void bind_one(const struct table *t, struct row *row, const char *name)
 {
 	struct secret *s = &row->secrets[row->n_bound];
 	struct inject_secret *b = &row->bound[row->n_bound];
@@ -301,7 +301,7 @@ static void read_row(const struct table *t, struct row *row, char *s)
 	if (row->n != 4 && row->n != 6)
 		table_die(t, "expected 4 or 6 parts");
 	for (name = strtok_r(row->part[0], ", ", &end); name; name = strtok_r(NULL, ", ", &end))
-		bind(t, row, name);
+		bind_one(t, row, name);
 	snprintf(row->name, sizeof(row->name), "%s", row->part[1]);
 	for (k = 0; k < row->n_bound; k++) {
 		if (!row->secrets[k].service)
@@ -319,7 +319,7 @@ static void start(struct row *row, const char *name)
 	struct table t = { .name = "test" };
 
 	*row = (struct row){ .n = 0 };
-	bind(&t, row, name);
+	bind_one(&t, row, name);
 	if (!row->secrets[0].service)
 		row->bound[0].ways = &row->bound[0].own;
 }

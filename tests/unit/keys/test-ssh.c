@@ -143,7 +143,7 @@ static void make_host(void)
 	ssh_put_string(&host_key, raw, n);
 }
 
-static struct ssh_request bind(const char *session)
+static struct ssh_request bind_one(const char *session)
 {
 	const struct ssh_bytes id = { (const uint8_t *)session, strlen(session) };
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -175,7 +175,7 @@ TEST(every_bit_of_a_hosts_signature_counts)
 	size_t i;
 
 	make_host();
-	r = bind("a session");
+	r = bind_one("a session");
 	CHECK(ssh_verify(r.host_key, r.signature, r.session) == 0);
 	for (i = 0; i < signature.len * 8; i++) {
 		signature.data[i / 8] = (char)(signature.data[i / 8] ^ (1 << i % 8));
@@ -205,11 +205,11 @@ TEST(a_connection_is_bound_once_and_a_session_too)
 	unsigned int i;
 
 	make_host();
-	r = bind("first");
+	r = bind_one("first");
 	CHECK(ssh_judge_bind(&rules, &c, &r) && c.state == SSH_BOUND && c.n_id == 5);
 	CHECK(!ssh_judge_bind(&rules, &c, &r) && c.state == SSH_SPOILT);
 	CHECK(!ssh_judge_bind(&rules, &d, &r) && d.state == SSH_SPOILT);
-	r = bind("second");
+	r = bind_one("second");
 	r.forwarding = true;
 	CHECK(!ssh_judge_bind(&rules, &f, &r) && f.state == SSH_SPOILT && f.forwarded);
 	r.forwarding = false;
@@ -218,7 +218,7 @@ TEST(a_connection_is_bound_once_and_a_session_too)
 		struct ssh_session s = { .n_id = 0 };
 
 		(void)snprintf(id, sizeof(id), "session %u", i);
-		r = bind(id);
+		r = bind_one(id);
 		CHECK(ssh_judge_bind(&rules, &s, &r));
 		s = (struct ssh_session){ .n_id = 0 };
 		CHECK(!ssh_judge_bind(&rules, &s, &r));
