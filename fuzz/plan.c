@@ -46,6 +46,29 @@ static void dump(const struct fake_host *f, const struct policy *p, const struct
 			plan->ops[i].path, plan->ops[i].flags);
 }
 
+/* Behind a directory that the command can't search, and in nothing that it is given: it can't begin there either. */
+static bool out_of_reach(struct fake_host *f, const struct jail_plan *plan, const char *path)
+{
+	const char *slash = path;
+	char dir[16];
+	bool closed = false;
+
+	while ((slash = strchr(slash + 1, '/'))) {
+		const struct fake_entry *en;
+		const struct jail_op *op;
+
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+		en = fake_find(f, dir);
+		op = shown_by(plan, dir);
+		if (op && (op->flags & JAIL_OP_MAPPED || op->type == JAIL_OP_BIND ||
+			   op->type == JAIL_OP_COPY))
+			return false;
+		closed |= en && en->type == JAIL_DIR && en->closed;
+	}
+	return closed;
+}
+
 static void check_path(struct fake_host *f, const struct policy *p, const struct jail_plan *plan,
 		       const char *path)
 {
@@ -80,6 +103,8 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 		good = want == POLICY_SHOW_RO;
 		break;
 	}
+	if ((want == POLICY_IS_HIDDEN || want == POLICY_IS_DENIED) && out_of_reach(f, plan, path))
+		good = true;
 	if (!good) {
 		dump(f, p, plan);
 		fprintf(stderr, "%s is %s by the policy, but shown by %s %s\n", path,
