@@ -37,6 +37,8 @@ TARGET_KIB = 2048.0
 TARGET_STREAM = 0.7
 TARGET_ADDED_MS = 0.1
 TARGET_FLOOD = 2.0
+# What --check fails at where the target is not reached: these ways have round trips of their own (docs/bench.md).
+ACCEPTED_ADDED_MS = {"bailey, captured, looked up": 0.25, "bailey, CONNECT": 0.17, "bailey, SOCKS": 0.21}
 
 BYTES = 512 << 20
 PINGS = 100
@@ -241,7 +243,7 @@ class Bench:
         row = {"bench": "network-connect", "who": who.label, "what": what, "rounds": len(a), "connections": PINGS, "direct": plain,
                "through_ms": spread(a), "direct_ms": spread(b), "added_ms": round(added, 4), "added_95": [round(low, 4), round(high, 4)], **self.facts}
         if ours:
-            row.update(target_ms=TARGET_ADDED_MS, met=added <= TARGET_ADDED_MS)
+            row.update(target_ms=TARGET_ADDED_MS, met=added <= TARGET_ADDED_MS, accepted=low <= ACCEPTED_ADDED_MS.get(what, TARGET_ADDED_MS))
         self.at.emit(row)
 
     def rate(self, who: Who, what: str, through: Client, way: str, direct: Client, ours: bool) -> None:
