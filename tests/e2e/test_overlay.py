@@ -489,3 +489,23 @@ def test_a_home_directory_as_overlay_workspace_is_refused_for_its_state(bailey, 
     home = user.mkdir(ws / "home")
     r = bailey(["run", "--workspace", f"{home}:overlay", "--", "true"], cwd=home, env={"HOME": str(home)})
     assert r.rc == 2 and "which it holds" in r.err and "XDG_STATE_HOME" in r.err, r
+
+
+def test_a_large_workspace_is_not_searched(run, user, ws, outside):
+    """A hundred thousand files are no more work than none, before the command and after it: as many directories are listed, as many files looked at."""
+    if not shutil.which("strace"):
+        skip("strace is not installed")
+
+    def calls(name, *cmd):
+        log = outside / name
+        r = user.exec(["strace", "-f", "-q", "-o", log, "-e", "trace=getdents64,lstat,stat,statx,newfstatat,openat,openat2", BAILEY, "run", *OVERLAY, "--", *(cmd or ["true"])], cwd=ws)
+        assert r.rc == 0, r
+        return len(log.read_text(errors="replace").splitlines())
+
+    user.write(ws / "f")
+    small = [calls(f"small{i}") for i in range(3)]
+    user.exec([PYTHON, "-c", "import os\nfor i in range(100):\n    os.mkdir(f'd{i}')\n    for k in range(1000): os.close(os.open(f'd{i}/f{k}', os.O_CREAT, 0o644))"], cwd=ws, timeout=120)
+    assert len(list((ws / "d99").iterdir())) == 1000
+    large = [calls(f"large{i}") for i in range(3)]
+    assert min(large) <= max(small) + 20, (small, large)
+    assert calls("find", "find", ".", "-name", "f1") > max(large) + 100, "control: a search is seen"
