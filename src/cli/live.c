@@ -285,7 +285,7 @@ static int listen_as(struct live *l, const char *name, struct err *e)
 	if (r < 0)
 		return r;
 	state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	l->runtime = state < 0 ? -errno : guard_runtime(state);
+	l->runtime = state < 0 ? -errno : guard_sockets(state);
 	if (l->runtime < 0)
 		return err_sys(e, l->runtime, "the directory of sockets below %s", path);
 	live_socket(name, l->socket);

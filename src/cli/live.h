@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor of a sandbox that stays (docs/adr/0027): a run without an end of its own. It listens on a socket in the directory of the user's sockets. Who
+ * The supervisor of a sandbox that stays (docs/adr/0027): a run without an end of its own. It listens on a socket below bailey's state. Who
  * connects speaks wire, as a supervisor to PID 1: SPAWN starts a command, SIGNAL is for that, STOP ends the sandbox. What PID 1 says of a
  * command goes back to who asked for it.
  */

@@ -43,7 +43,7 @@ int named_open(struct named *n, struct err *e)
 	if (settings_make_dirs(n->path) < 0)
 		return err_sys(e, -errno, "%s", n->path);
 	n->state = open(n->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	n->runtime = n->state < 0 ? -errno : guard_runtime(n->state);
+	n->runtime = n->state < 0 ? -errno : guard_sockets(n->state);
 	return n->runtime < 0 ? err_sys(e, n->runtime, "%s", n->path) : 0;
 }
 

@@ -41,7 +41,8 @@ int rename_main(char **argv)
 		r = lock = named_lock_stopped(&n, &box, &e);
 	}
 	if (r >= 0 && lock >= 0) {
-		char *const words[] = { (char *)(uintptr_t) "rename", argv[i], argv[i + 1], NULL };
+		char *const words[] = { (char *)(uintptr_t) "rename", (char *)(uintptr_t)box.id,
+					argv[i + 1], NULL };
 
 		r = named_store(&n, words, NULL, NULL, &e);
 	}

@@ -46,7 +46,7 @@ const struct command_words rm_words = {
 static int rm(struct named *n, char *word, bool force, struct err *e)
 {
 	struct named_box box;
-	char *const words[] = { (char *)(uintptr_t) "rm", word, NULL };
+	char *words[] = { (char *)(uintptr_t) "rm", NULL, NULL };
 	int lock, r = named_get(n, word, &box, e);
 
 	if (r == 0 && force)
@@ -56,6 +56,7 @@ static int rm(struct named *n, char *word, bool force, struct err *e)
 	lock = named_lock_stopped(n, &box, e);
 	if (lock < 0)
 		return lock;
+	words[1] = (char *)(uintptr_t)box.id; /* the word may have been the beginning of it */
 	r = named_store(n, words, NULL, NULL, e);
 	if (r == 0)
 		named_forget(n, box.id);

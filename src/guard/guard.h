@@ -126,6 +126,9 @@ void guard_answer(const struct guard *g, bool frozen);
 /** guard_runtime() - the directory of the user's sockets, made if need be. @state: fd of the state directory. Return: fd or negative errno. */
 int guard_runtime(int state);
 
+/** guard_sockets() - the one in the state, whatever the environment says: what one session makes another one must find. Return: the same. */
+int guard_sockets(int state);
+
 /** guard_watch_main() - be the watcher. @runtime: fd of the directory of its socket. Return: exit status. */
 int guard_watch_main(int runtime);
 

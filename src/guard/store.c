@@ -66,6 +66,16 @@ int store_open(const char *state_dir, const char *name, bool make)
 	return open_ours(state, name);
 }
 
+int guard_sockets(int state)
+{
+	int fd;
+
+	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int guard_runtime(int state)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
@@ -81,12 +91,7 @@ int guard_runtime(int state)
 		if (mkdir(path, 0700) == 0 || errno == EEXIST)
 			fd = store_open(path, NULL, false);
 	}
-	if (fd >= 0)
-		return fd;
-	if (mkdirat(state, "run", 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(state, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd >= 0 ? fd : guard_sockets(state);
 }
 
 int store_id(char out[GUARD_ID + 1])

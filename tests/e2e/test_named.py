@@ -213,6 +213,18 @@ def test_names(boxes):
     assert boxes.exec("echo by-id", name=first).out == "by-id\n"
 
 
+def test_another_session_finds_it(boxes, user):
+    """One has a runtime directory of its own (a login), the other has none (cron): they mean the same sandbox; and the beginning of its id is enough."""
+    runtime = user.mkdir(user.base / "runtime", 0o700)
+    first = boxes.make()
+    r = boxes.exec("echo up", env={"XDG_RUNTIME_DIR": str(runtime)})
+    assert r.out == "up\n", r
+    r = boxes.exec("echo there")
+    assert r.out == "there\n" and r.secs < 10 and len(boxes.supervisors()) == 1, r
+    assert boxes("rm", "-f", first[:6]).rc == 0 and boxes.ls() == {}
+    user.exec(["rm", "-rf", runtime])
+
+
 BAD: list[tuple[list[Any], int, str]] = [
     (["create"], 2, "there is no name"),
     (["create", "Big"], 2, "1 to 63 lower-case letters"),
