@@ -4,16 +4,19 @@
 
 Usage: bench/work.py [--rounds N] [--user NAME] [--dir DIR] [--quick] [--check]
 
-`compile` runs the C compiler over generated files, `git-status` asks git about 50,000 files, `syscalls` does nothing but the calls that
-programs make most (no target: it shows the price of a call). Each runs long enough (about a second) that the start, which bench/start.py measures, is below half a percent. The target
+`compile` runs the C compiler over generated files, `git-status` asks git about 50,000 files, `npm-ci` installs generated packages from
+archives beside them (no network is needed), `syscalls` does nothing but the calls that programs make most (no target: it shows the price of a call). Each runs long enough (about a second) that the start, which bench/start.py measures, is below half a percent. The target
 is met when the 95 % interval of the ratio of the medians includes 1.02 or less; processor time is the tie-break, so it is in the row.
 """
 
 import argparse
+import io
+import json
 import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 
 from common import Failed, Place, Who, chown_tree, interval, options, place, which
@@ -65,6 +68,30 @@ def make_git(ws: str, count: int, who: Who) -> list[str]:
     chown_tree(ws, who.uid, who.gid)
     who.output(["sh", "-ec", "git init -q . && git add -A && git -c user.name=b -c user.email=b@localhost commit -qm files && git status -s"], ws)
     return ["sh", "-ec", "for i in 1 2 3 4 5; do git status --porcelain; done"]
+
+
+def pack(path: str, files: dict[str, str]) -> None:
+    """An npm package as its registry would give it."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo("package/" + name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+
+
+def make_npm(ws: str, count: int, who: Who) -> list[str]:
+    which("npm")
+    os.mkdir(os.path.join(ws, "archives"))
+    for i in range(count):
+        files = {"package.json": json.dumps({"name": f"p{i}", "version": "1.0.0"})}
+        files |= {f"lib/f{k}.js": f"module.exports = {k};\n" * 50 for k in range(40)}
+        pack(os.path.join(ws, "archives", f"p{i}.tgz"), files)
+    with open(os.path.join(ws, "package.json"), "w", encoding="ascii") as f:
+        json.dump({"name": "work", "version": "1.0.0", "dependencies": {f"p{i}": f"file:archives/p{i}.tgz" for i in range(count)}}, f)
+    chown_tree(ws, who.uid, who.gid)
+    quiet = "--offline --ignore-scripts --no-audit --no-fund --no-update-notifier --cache .npm"
+    who.output(["sh", "-ec", f"npm install --package-lock-only {quiet}"], ws)
+    return ["sh", "-ec", f"rm -rf node_modules && npm ci {quiet}"]
 
 
 def make_syscalls(ws: str) -> list[str]:
@@ -120,7 +147,7 @@ def measure(at: Place, who: Who, kind: str, ws: str, command: list[str], rounds:
 
 def run(at: Place, opt: argparse.Namespace) -> None:
     for who in at.people(opt.user):
-        for kind in ("compile", "git-status", "syscalls"):
+        for kind in ("compile", "git-status", "npm-ci", "syscalls"):
             ws = os.path.join(who.home, kind)
             os.mkdir(ws)
             if kind == "compile":
@@ -128,6 +155,9 @@ def run(at: Place, opt: argparse.Namespace) -> None:
             elif kind == "git-status":
                 os.chown(ws, who.uid, who.gid)
                 command = make_git(ws, 5_000 if opt.quick else 50_000, who)
+            elif kind == "npm-ci":
+                os.chown(ws, who.uid, who.gid)
+                command = make_npm(ws, 10 if opt.quick else 60, who)
             else:
                 command = make_syscalls(ws)
             chown_tree(ws, who.uid, who.gid)
