@@ -295,6 +295,9 @@ class World:
         # A copy, because the build directory may lie where the ordinary user can't go.
         shutil.copy(bailey or probe, self.bailey)
         os.chmod(self.bailey, 0o755)
+        if bailey:  # the program that keeps what sandboxes are lies beside it
+            shutil.copy(f"{bailey}-store", f"{self.bailey}-store")
+            os.chmod(f"{self.bailey}-store", 0o755)
         self.places = {k: self.directory(f"{v}/{self.name}") for k, v in
                        {"var": "/var/lib", "opt": "/opt", "run": "/run", "tmp": "/tmp"}.items()}  # fmt: skip
         put(f"{self.places['tmp']}/file")
