@@ -17,7 +17,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, PYTHON, has_own_ids, skip
+from conftest import BAILEY, OWN_ETC, PYTHON, has_own_ids, skip
 from test_degraded import NEEDED, OPTIONAL
 
 CLONE = "clone3=ENOSYS,clone@0&{0:#x}=EPERM,unshare@0&{0:#x}=EPERM"
@@ -402,16 +402,12 @@ def test_hard_limits_are_where_the_doctor_finds_groups(doctor, user, ws, bailey,
         assert ("soft" in r.bailey_err) == (facts["cgroup"]["state"] != "ok"), (r, facts)
 
 
-# A copy, without the locks of who changes users on the machine at this moment.
-ETC = "mount -t tmpfs none /tmp; cp -a /etc /tmp/etc; rm -f /tmp/etc/*.lock; mount --bind /tmp/etc /etc"
-
-
 def test_ranges_of_ids(mended, user):
     if user.is_root:
         return  # root needs none
     if not os.path.exists("/usr/bin/newuidmap"):
         skip("uidmap is not installed")
-    prep = f"{ETC}; sed -i '/^{user.name}:/d' /etc/subuid /etc/subgid; echo other:300000:65536 >> /etc/subgid"
+    prep = f"{OWN_ETC}; sed -i '/^{user.name}:/d' /etc/subuid /etc/subgid; echo other:300000:65536 >> /etc/subgid"
     (rc, before), (rc2, after) = mended("ids.ranges", prep)
     assert (rc, before["state"]) == (0, "missing") and "--add-subuids" in before["mend"], before
     firsts = [int(n) for n in re.findall(r"--add-sub.ids (\d+)-", before["mend"])]
@@ -461,7 +457,7 @@ def test_kvm_needs_the_group(mended, user, group):
         name = grp.getgrgid(gid).gr_name
     except KeyError:
         name = "bailey-kvm"
-    (_, before), (_, after) = mended("kvm", f"{ETC}; {prep}")
+    (_, before), (_, after) = mended("kvm", f"{OWN_ETC}; {prep}")
     assert before["state"] == "missing" and before["mend"] == "sudo " + mend.format(name), before
     assert after["state"] in ("ok", "degraded"), after
 

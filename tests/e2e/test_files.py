@@ -328,7 +328,8 @@ def test_runtime_directory_is_private(run, user):
     user.write(d / "bus", "canary\n")
     r = run('ls -A "$XDG_RUNTIME_DIR" && echo x > "$XDG_RUNTIME_DIR/f" && echo wrote', env={"XDG_RUNTIME_DIR": str(d)})
     assert r.out == "wrote\n", r
-    assert set(tree(d)) == {"bus"}
+    # a run that takes long on a busy machine is watched, from a directory of bailey's own there (test_guard.py)
+    assert {p for p in tree(d) if p.split("/")[0] != "bailey"} == {"bus"}
 
 
 def test_dev_is_small_and_works(run):

@@ -244,7 +244,7 @@ def test_rules_that_are_none(bailey, user, ws, rule):
 
 def test_live_rules_that_are_none(net):
     """Over the control socket, where a rule can hold what no command line can: an error each, and nothing has changed."""
-    with Running(net, [PYTHON, "-c", "import socket; socket.create_connection(('127.0.0.1', 3128)).recv(1)"], "--allow-host", "one.test") as run:
+    with Running(net, ["sleep", "120"], "--allow-host", "one.test") as run:
         odd: list = [*BAD_RULES, "one.test\0.evil", None, 7, ["one.test"], {}]
         for rule in odd:
             (answer,) = control(net, run.dir, {"op": "allow", "rule": rule})

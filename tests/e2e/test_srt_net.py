@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import BAILEY, PROJECT, PYTHON, wait_for
+from conftest import BAILEY, OWN_ETC, PROJECT, PYTHON, wait_for
 from networks import Net
 from test_gateway import CLEAN, CURL, WAYS, gateways_of
 
@@ -251,18 +251,14 @@ def test_what_was_changed_live_stays(srt, net):
 @pytest.fixture
 def managed(internet, root_user):
     """managed(POLICY) -> a Net of root whose runs find POLICY as the machine's: in mount namespaces of their own, since it has one place."""
-    before = os.path.isdir("/etc/bailey")
-
     def make(policy):
         net = Net(internet, root_user, root_user.mkdir(root_user.base / "srt-managed"))
         path = root_user.write(root_user.base / "managed.json", json.dumps(policy))
         net.enter = [*net.enter, "unshare", "-m", "sh", "-c",
-                     'mkdir -p /etc/bailey && mount -t tmpfs none /etc/bailey && cp "$0" /etc/bailey/policy.json && exec "$@"', str(path)]
+                     f'{OWN_ETC}; mkdir -p /etc/bailey && cp "$0" /etc/bailey/policy.json && exec "$@"', str(path)]
         return net
 
-    yield make
-    if not before and os.path.isdir("/etc/bailey"):
-        os.rmdir("/etc/bailey")
+    return make
 
 
 def test_the_administrator_s_denial_is_final(managed):

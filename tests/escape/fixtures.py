@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import secrets
 import selectors
 import shutil
 import signal
@@ -277,7 +278,7 @@ class World:
     """All fixtures of one run of the suite; `close` takes every one of them away again."""
 
     def __init__(self, probe: str, bailey: str | None) -> None:
-        self.name = f"bailey-t{os.getpid()}"
+        self.name = f"bailey-t{secrets.token_hex(3)}"  # pids repeat in namespaces
         self.undo = contextlib.ExitStack()
         self.children: list[subprocess.Popen[bytes]] = []
         self.listeners = Listeners()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the escape suite: every row of manifest.txt outside (control) and inside `bailey run`, as several callers. Prints TAP.
 
-Usage: run.py [--only-controls] [--caller NAME] [--match TEXT] [--verbose]
+Usage: run.py [--only-controls] [--caller NAME[,NAME...]] [--match TEXT] [--verbose]
 Environment: BAILEY (default build/bailey), PROBE (default: compiled here), MUST_WORK=1 (no sandbox is a failure, not a skip).
 """
 
@@ -32,6 +32,7 @@ import scenarios  # noqa: E402
 
 LEAKED_FD = 9  # left open in every run: attack 15
 OPEN_FLAGS = {"ro": os.O_RDONLY, "rw": os.O_RDWR, "gone": os.O_RDONLY, "opath": os.O_PATH}
+CALLERS = ("user", "root", "ov")
 LIMIT = 20.0  # seconds until a run counts as hung
 
 
@@ -357,7 +358,7 @@ class Suite:
                 self.tap.result(False, f"{c.name}: {row.label}: left file capabilities on the host", f"{path}: of the root with id {owner}")
 
     def wants(self, c: fixtures.Caller) -> bool:
-        return not self.args.caller or c.name == self.args.caller
+        return not self.args.caller or c.name in self.args.caller.split(",")
 
     def inside_all(self, rows: list[Row]) -> None:
         for c in self.world.callers:
@@ -441,10 +442,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The escape suite")
     parser.add_argument("--only-controls", action="store_true", help="try the attacks outside only")
     parser.add_argument("--no-controls", action="store_true", help="try the attacks inside only: in a chroot or another root, where some controls lack what they need")
-    parser.add_argument("--caller", choices=("user", "root", "ov"))
+    parser.add_argument("--caller", metavar="NAME[,NAME...]", help="as these only: of " + ", ".join(CALLERS))
     parser.add_argument("--match", metavar="TEXT", help="only rows whose label has TEXT")
     parser.add_argument("--verbose", action="store_true", help="list the failures again at the end")
     args = parser.parse_args()
+    if args.caller and not set(CALLERS).issuperset(args.caller.split(",")):
+        parser.error("--caller: of " + ", ".join(CALLERS))
     rows = parse_manifest(f"{HERE}/manifest.txt")
     if os.getuid() != 0:
         return give_up("needs root: it makes an ordinary user and plants set-id files")

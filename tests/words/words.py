@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether help, manual pages and completions say what the tables of the program say. Each check returns its findings, a line each."""
+import functools
 import re
 import subprocess
 from typing import NamedTuple
@@ -40,6 +41,7 @@ def rows(dump):
             for v in dump["verbs"] for o in v["options"]]
 
 
+@functools.lru_cache(4096)  # the same texts are asked about for every row, and for every row that is taken away
 def squeeze(text):
     return " ".join(text.split())
 
@@ -103,6 +105,7 @@ def mandoc(path):
     return re.sub(".\b", "", r.stdout)
 
 
+@functools.lru_cache(256)
 def man_section(page, verb):
     found = re.search(rf"^   bailey {verb}$(.*?)(?=^   \S|^\S)", page, re.M | re.S)
     return found.group(1) if found else ""
@@ -112,6 +115,7 @@ def check_man(dump, page1, page5):
     """PAGE1, PAGE5: texts of bailey(1) and bailey-policy(5)"""
     found = []
     flat1 = squeeze(page1)
+    lower1, joined1 = flat1.lower(), re.sub(r"(?<=\d) (?=[A-Z])| (?=[A-Z])", " ", flat1)
     for v in dump["verbs"]:
         section = man_section(page1, v["name"])
         if squeeze(v["about"] or "") not in squeeze(section):
@@ -122,8 +126,7 @@ def check_man(dump, page1, page5):
             if "$ " + squeeze(part["what"]) not in flat1:
                 found.append(f"{v['name']}: the example is not in bailey(1): {part['what']}")
         for part in v["statuses"]:
-            if squeeze(part["what"] + " " + part["means"]) not in re.sub(r"(?<=\d) (?=[A-Z])| (?=[A-Z])", " ", flat1) and \
-                    part["means"].lower() not in flat1.lower():
+            if squeeze(part["what"] + " " + part["means"]) not in joined1 and part["means"].lower() not in lower1:
                 found.append(f"{v['name']}: the exit status is not in bailey(1): {part['what']}")
     for row in rows(dump):
         if row.name == "help":
