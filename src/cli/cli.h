@@ -364,6 +364,7 @@ struct run {
 	bool ended;   /* the command; only its output is left */
 	int status;   /* exit status then */
 	pid_t late;   /* searches a large workspace; 0: none */
+	struct loop_source *late_end; /* its pidfd */
 	long late_at; /* when it starts, ms of CLOCK_MONOTONIC; 0: it is not needed, or there */
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
 	struct jail_limit_events events;

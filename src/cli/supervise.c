@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,10 +204,27 @@ static void on_ready(struct run *run, unsigned int lost)
 		live_ready(run);
 }
 
+/* The searches are done: a sandbox may live for months, and shall not keep their process as long. */
+static int on_late_end(void *arg, short revents, struct err *e)
+{
+	struct run *run = arg;
+
+	(void)revents;
+	(void)e;
+	if (waitpid(run->late, NULL, WNOHANG) == run->late) {
+		run->late = 0;
+		cleanup_close(&run->late_end->fd);
+		run->late_end->fd = -1;
+		run->late_end->events = 0;
+	}
+	return -EAGAIN;
+}
+
 /* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
 static void start_late(struct run *run, long *wait)
 {
 	const long left = run->late_at - now_ms();
+	int fd;
 
 	if (left > 0) {
 		if (*wait < 0 || *wait > left)
@@ -219,6 +237,13 @@ static void start_late(struct run *run, long *wait)
 	if (run->late < 0)
 		say("bailey: the rest of a large workspace can't be searched for sockets and protected paths: %s\n",
 		    strerror(-run->late));
+	if (run->late > 0) {
+		/* an old kernel has none: then it is reaped at the end */
+		fd = (int)syscall(SYS_pidfd_open, run->late, 0);
+		run->late_end = loop_add(&run->loop, fd, fd < 0 ? 0 : POLLIN, on_late_end, run);
+		if (!run->late_end)
+			cleanup_close(&fd);
+	}
 }
 
 /* A report of PID 1. Return: -EAGAIN: go on; an exit status; or negative errno with @e. */
@@ -435,6 +460,8 @@ static void finish(struct run *run)
 		while (waitpid(run->late, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	if (run->late_end)
+		cleanup_close(&run->late_end->fd);
 	watched_end(run, say_line);
 	report_wait(run);
 	relay_finish(&run->relay, run->timed_out);

@@ -43,15 +43,16 @@ def boxes(bailey, user, ws, request):
             return {b["name"]: b for b in json.loads(r.out)}
 
         def supervisors(self):
-            """Pids that hold a lock of these sandboxes."""
-            found = []
+            """Pids that hold a lock of these sandboxes, and are no children of such (a search of the workspace, for a moment)."""
+            found = {}
             for p in os.listdir("/proc"):
                 try:
                     if p.isdigit() and any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{self.home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
-                        found.append(int(p))
+                        with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
+                            found[int(p)] = int(f.read().rpartition(")")[2].split()[1])
                 except OSError:
                     continue
-            return found
+            return [p for p, parent in found.items() if parent not in found]
 
     b = Boxes()
     yield b
@@ -338,3 +339,18 @@ def test_the_network_of_a_sandbox(net, boxes):
         assert there("exec", "web", "--", "curl", "-sfS", "-m", "8", "http://two.test/").rc != 0
     assert there("exec", "closed", "--", "curl", "-sS", "-m", "8", "http://one.test/").rc != 0
     assert there("rm", "-f", "web", "closed").rc == 0
+
+
+def test_only_pid_1_stays(boxes, ws, user):
+    """A large workspace is searched by a process of its own; when it is done nothing is left of it, for months."""
+    for i in range(1000):  # more than is listed before the start
+        user.write(ws / f"d{i}" / "file")
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    supervisor, = boxes.supervisors()
+
+    def children():
+        with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as f:
+            return len(f.read().split())
+    time.sleep(0.1)  # the search starts soon after the sandbox
+    assert wait_for(lambda: children() == 1)
