@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from callers import BAILEY, Result
+from callers import BAILEY, Result, wait_for
 
 IDLE, BUSY, EXECS = 1000, 200, 20
 CALLERS = 4  # commands that are started at once
@@ -81,8 +81,8 @@ def test_a_thousand_idle(many):
         assert all(r.rc == 0 for r in results), [r for r in results if r.rc][:3]
     rows = many.listed()
     assert {r["name"] for r in rows} == set(names) and {r["state"] for r in rows} == {"running"}
+    assert wait_for(lambda: len(many.family()) == 2 * IDLE, 30), "a supervisor and a PID 1 for each"
     family = many.family()
-    assert len(family) == 2 * IDLE, "a supervisor and a PID 1 for each"
     pss = sum(map(pss_kib, family)) / IDLE
     watching = inotify_instances(many.user.uid)
     print(f"{IDLE} idle sandboxes of {many.user.name}: {pss:.0f} KiB each, {watching} inotify instances")
