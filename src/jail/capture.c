@@ -34,7 +34,7 @@
 #define ICMP_ADMIN 13 /* "communication administratively prohibited"; of IPv6: 1 */
 #define ICMP6_ECHO 128
 #define ICMP6_ADMIN 1
-#define BACKLOG 512
+#define BACKLOG 1024
 
 static const unsigned char own4[4] = { JAIL_NET_OWN4 };
 static const unsigned char own6[16] = { JAIL_NET_OWN6 };
