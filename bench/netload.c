@@ -9,7 +9,7 @@
  *   stream WAY down|up BYTES         -> how long one stream took, from its request to its last byte
  *   connect WAY COUNT MS             -> how long each new connection took, from nothing to the first byte of an answer; at most MS in all
  *   rate WAY THREADS MS              -> connections per second
- *   flood WAY MS                     -> connections made: as many as can be, some held without a word, and questions for names
+ *   flood WAY MS                     -> how many are held without a word; when it is over a second line, connections per second: as many as can be, and questions for names
  *
  * WAY: "name" looks HOST up each time, "addr" once; "http:PORT" and "socks:PORT" ask a proxy at 127.0.0.1 for it, "tcp:PORT" a relay there.
  * A request is a byte (D: send N bytes, U: take N, P: one byte back), and N in 8 bytes. Neither HTTP nor TLS, so nobody looks into it.
@@ -437,6 +437,14 @@ static long run_threads(const char *way, long threads, long ms, void *(*body)(vo
 	return (long)((double)load.made * 1e9 / (double)(now() - start));
 }
 
+static void answer(const char *text, int64_t n)
+{
+	if (n < 0)
+		printf("%s\n", problem);
+	else
+		printf("%s%lld\n", text, (long long)n);
+}
+
 static long flood(const char *way, long ms)
 {
 	int held[HELD], n = 0;
@@ -444,18 +452,12 @@ static long flood(const char *way, long ms)
 
 	while (n < HELD && (held[n] = reach(way)) >= 0)
 		n++;
+	answer("", n);
+	(void)fflush(stdout); /* the next line would fail, too */
 	made = run_threads(way, 4, ms, flood_thread, true);
 	while (n > 0)
 		(void)close(held[--n]); /* nothing was said on it */
 	return made;
-}
-
-static void answer(const char *text, int64_t n)
-{
-	if (n < 0)
-		printf("%s\n", problem);
-	else
-		printf("%s%lld\n", text, (long long)n);
 }
 
 static void command(char *line)

@@ -353,7 +353,7 @@ void answer_datagrams(struct gateway *g)
 	ssize_t n;
 	int i;
 
-	for (i = 0; i < DATAGRAMS; i++) {
+	for (i = 0; i < DATAGRAMS && gw_may(g, GW_QUESTIONS); i++) {
 		struct question to = { .g = g };
 		struct iovec iov = { .iov_base = p, .iov_len = sizeof(p) };
 		struct msghdr m = { .msg_name = &to.from,
@@ -367,6 +367,7 @@ void answer_datagrams(struct gateway *g)
 		n = recvmsg(g->dns.fd, &m, MSG_DONTWAIT);
 		if (n < 0)
 			return;
+		g->pace[GW_QUESTIONS].left--;
 		to.from_size = m.msg_namelen;
 		for (h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
 			if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_PKTINFO &&

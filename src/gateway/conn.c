@@ -482,9 +482,10 @@ void conn_accept(struct gateway *g, int listener, enum conn_via via)
 	bool more = true;
 	int i;
 
-	for (i = 0; i < ACCEPTS && more; i++) {
+	for (i = 0; i < ACCEPTS && more && gw_may(g, GW_CONNS); i++) {
 		struct conn *c = take(g, listener, via, &more);
 
+		g->pace[GW_CONNS].left -= more;
 		if (c && via == VIA_CAPTURED)
 			captured(g, c);
 		else if (c && port)

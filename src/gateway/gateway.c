@@ -32,6 +32,7 @@
 #define EVENTS 64
 #define TICK_MS 500
 #define SLOW_MS 10     /* between two looks at connections that wait for their rate */
+#define REST_MS 10     /* of whoever goes faster than its pace */
 #define FDS_PER_CONN 6 /* two sockets, two pipes */
 #define FDS_OTHERS                                                               \
 	(LIMIT_DNS_TRIES + LIMIT_UDP_PLACES + LIMIT_UDP_FLOWS + 2 * PIPES_IDLE + \
@@ -52,27 +53,66 @@ void gw_close(struct watch *w)
 	w->fd = -1;
 }
 
-static void listen_for(struct gateway *g, uint32_t events)
+static void listen_for(struct gateway *g, struct watch *w, uint32_t events)
 {
-	struct watch *all[4 + GATEWAY_PUBLISHED] = { &g->tcp, &g->http, &g->socks, &g->control };
-	size_t i, n = 4;
+	struct epoll_event ev = { .events = events, .data.ptr = w };
 
+	if (w->fd >= 0)
+		(void)epoll_ctl(g->epoll, EPOLL_CTL_MOD, w->fd,
+				&ev); /* of what is there it can't fail */
+}
+
+/* Whatever the sandbox's programs connect to. */
+static void listen_inside(struct gateway *g, uint32_t events)
+{
+	listen_for(g, &g->tcp, events);
+	listen_for(g, &g->http, events);
+	listen_for(g, &g->socks, events);
+}
+
+static void listen_all(struct gateway *g, uint32_t events)
+{
+	size_t i;
+
+	listen_inside(g, events);
+	listen_for(g, &g->control, events);
 	for (i = 0; i < g->setup->n_published; i++)
-		all[n++] = &g->published[i];
-	for (i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = events, .data.ptr = all[i] };
-
-		if (all[i]->fd >= 0)
-			(void)epoll_ctl(g->epoll, EPOLL_CTL_MOD, all[i]->fd,
-					&ev); /* of what is there it can't fail */
-	}
+		listen_for(g, &g->published[i], events);
 }
 
 void gw_pause(struct gateway *g)
 {
 	if (!g->paused)
-		listen_for(g, 0);
+		listen_all(g, 0);
 	g->paused = true;
+}
+
+bool gw_may(struct gateway *g, enum gw_act act)
+{
+	if (pace_some(&g->pace[act], g->now, REST_MS))
+		return true;
+	if (act == GW_QUESTIONS)
+		listen_for(g, &g->dns, 0);
+	else
+		listen_inside(g, 0);
+	return false;
+}
+
+/* Rests are over. Return: ms until the end of another one; -1: there is none. */
+static int go_on_listening(struct gateway *g)
+{
+	struct pace *conns = &g->pace[GW_CONNS], *questions = &g->pace[GW_QUESTIONS];
+
+	if (conns->rest && g->now >= conns->rest) {
+		conns->rest = 0;
+		if (!g->paused)
+			listen_inside(g, EPOLLIN);
+	}
+	if (questions->rest && g->now >= questions->rest) {
+		questions->rest = 0;
+		listen_for(g, &g->dns, EPOLLIN);
+	}
+	return conns->rest || questions->rest ? REST_MS : -1;
 }
 
 bool gw_addr_of(const struct sockaddr_storage *ss, struct net_addr *ret, uint16_t *ret_port)
@@ -369,7 +409,7 @@ static void loop(struct gateway *g)
 {
 	struct epoll_event ev[EVENTS];
 	uint64_t tick = 0;
-	int i, n, wait;
+	int i, n, wait, rest;
 
 	while (!g->over) {
 		wait = g->again || g->dead ? 0 : resolver_wait(g);
@@ -377,6 +417,9 @@ static void loop(struct gateway *g)
 			wait = g->live || g->paused || g->refused.rests ? TICK_MS : wait;
 		if (g->slow && (wait < 0 || wait > SLOW_MS))
 			wait = SLOW_MS;
+		rest = go_on_listening(g);
+		if (rest >= 0 && (wait < 0 || wait > rest))
+			wait = rest;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);
 		g->now = now_ms();
 		for (i = 0; i < n; i++) {
@@ -390,7 +433,7 @@ static void loop(struct gateway *g)
 			conn_tick(g);
 			udp_tick(g);
 			if (g->paused)
-				listen_for(g, EPOLLIN);
+				listen_all(g, EPOLLIN);
 			g->paused = false;
 			tick = g->now + TICK_MS;
 		}
@@ -527,7 +570,10 @@ static int begin(struct gateway *g, int tell, struct err *e)
 
 static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tell)
 {
-	struct gateway g = { .arena = ARENA_INIT(RULES_ARENA) };
+	struct gateway g = { .arena = ARENA_INIT(RULES_ARENA),
+			     .pace = { [GW_CONNS] = { LIMIT_CONNS_PER_MS, LIMIT_CONNS_BURST },
+				       [GW_QUESTIONS] = { LIMIT_QUESTIONS_PER_MS,
+							  LIMIT_QUESTIONS_BURST } } };
 	struct gateway_setup own = *s; /* it may lie in memory that goes */
 	struct err e = ERR_INIT;
 	sigset_t all;

@@ -11,6 +11,7 @@
 #include "audit.h"
 #include "gateway.h"
 #include "names.h"
+#include "pace.h"
 #include "policy/policy.h"
 #include "resolve.h"
 #include "util/util.h"
@@ -25,6 +26,13 @@ struct watch {
 
 #define CONTAINER_OF(p, type, member) \
 	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
+
+/* What the sandbox's programs may have us do, each at its own pace. */
+enum gw_act {
+	GW_CONNS,     /* new connections of theirs, to whatever listener */
+	GW_QUESTIONS, /* datagrams to the name server */
+	GW_ACTS
+};
 
 #define PIPES_IDLE 32
 
@@ -41,6 +49,7 @@ struct gateway {
 	struct arena arena;       /* of those rules */
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
 	struct watch tcp, dns, http, socks, control, alive, keys, published[GATEWAY_PUBLISHED];
+	struct pace pace[GW_ACTS];
 	struct resolve_conf conf;
 	struct resolver *resolver;
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
@@ -90,6 +99,9 @@ void gw_close(struct watch *w);
 
 /** gw_pause() - no descriptor is free, or no memory: accept nothing until the next tick, else the listeners would be ready for ever. */
 void gw_pause(struct gateway *g);
+
+/** gw_may() - whether one more @act may be done now; else nothing tells of any for some milliseconds. */
+bool gw_may(struct gateway *g, enum gw_act act);
 
 /** gw_addr_of() - as net_addr; *ret_port in host order. Return: whether it is an address of the internet. */
 struct sockaddr_storage;

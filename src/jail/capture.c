@@ -34,7 +34,7 @@
 #define ICMP_ADMIN 13 /* "communication administratively prohibited"; of IPv6: 1 */
 #define ICMP6_ECHO 128
 #define ICMP6_ADMIN 1
-#define BACKLOG 512
+#define BACKLOG 1024
 
 static const unsigned char own4[4] = { JAIL_NET_OWN4 };
 static const unsigned char own6[16] = { JAIL_NET_OWN6 };
@@ -278,13 +278,22 @@ int capture_make(struct capture *c)
 	return 0;
 }
 
-void capture_ping(int sysctl, gid_t gid)
+/* A setting of the namespace. What can't be set stays as the kernel has it. */
+static void put(int dir, const char *name, const char *text)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0)
+		return; /* nothing is lost but what the callers say */
+}
+
+void capture_settings(int sysctl, gid_t gid)
 {
 	_cleanup_close_ int dir = sysctl;
-	_cleanup_close_ int fd = openat(dir, "net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%u %u\n", gid, gid);
 
-	if (fd >= 0 && write(fd, text, (size_t)n) < 0)
-		return; /* nothing is lost but ping */
+	(void)snprintf(text, sizeof(text), "%u %u\n", gid, gid);
+	put(dir, "net/ipv4/ping_group_range", text);
+	/* the host may have one that paces (bbr): a timer for every packet, on a way that is all memory */
+	put(dir, "net/ipv4/tcp_congestion_control", "reno\n");
 }

@@ -441,7 +441,7 @@ static int stage_network(struct child *c, struct err *e)
 	size_t i;
 	int r;
 
-	capture_ping(TAKE_FD(c->apply.sysctl), c->spec->id->gid);
+	capture_settings(TAKE_FD(c->apply.sysctl), c->spec->id->gid);
 	if (n->lost) {
 		(void)err_sys(e, n->lost, "nftables");
 		r = jail_layer_lost(JAIL_LAYER_CAPTURE, c->spec->allow_degraded, &c->apply.lost, e);

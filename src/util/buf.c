@@ -35,7 +35,10 @@ void buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (!buf_room(b, n))
 		return;
-	memcpy(b->data + b->len, p, n);
+	if (n == 1) /* most pieces of JSON: less than a call of memcpy */
+		b->data[b->len] = *(const char *)p;
+	else
+		memcpy(b->data + b->len, p, n);
 	b->len += n;
 	b->data[b->len] = '\0';
 }

@@ -81,6 +81,10 @@
 #define LIMIT_REVIEW_DEPTH 64        /* levels of a tree that are removed in one go */
 #define LIMIT_AUDIT (8u << 20)       /* bytes of one of the two files of a network log */
 #define LIMIT_CONNS 1024             /* connections of one sandbox at a time */
+#define LIMIT_CONNS_PER_MS 2         /* that it makes, when it has made so many at once: */
+#define LIMIT_CONNS_BURST 2000
+#define LIMIT_QUESTIONS_PER_MS 4 /* datagrams to its name server */
+#define LIMIT_QUESTIONS_BURST 2000
 #define LIMIT_QUESTIONS 128          /* of one sandbox to the name servers of the host at a time */
 #define LIMIT_UDP_PLACES 256         /* addresses and ports that one sandbox sends datagrams to */
 #define LIMIT_UDP_FLOWS 256          /* of its programs at a time */
