@@ -21,7 +21,9 @@ static const struct form {
 	{ 1, true, 4, "036" },  { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "01" },
 	{ 4, true, 4, "0" },    { 5, true, 12, "0" },        { 6, true, 0, "12" },
 	{ 7, true, 0, "4" },    { 33, false, 8, "0" },       { 34, false, 4, "0" },
-	{ 35, false, 0, "14" }, { 36, false, 4, "0" },
+	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 16, true, 40, "0" },
+	{ 45, false, 0, "0" },  { 46, false, 0, "0" },       { 47, false, 0, "0" },
+	{ 48, false, 4, "0" },  { 17, true, 24, "0" },       { 49, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -48,7 +50,9 @@ static bool is_signal(uint32_t v)
 
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
-	if ((session == 0) != (type == 1 || type == 6 || type == 7 || type == 36) && type != 2)
+	if ((session == 0) != (type == 1 || type == 6 || type == 7 || type == 16 || type == 17 ||
+			       type == 36 || (type >= 45 && type <= 49)) &&
+	    type != 2)
 		return false;
 	switch (type) {
 	case 2:
@@ -67,6 +71,11 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) <= 1;
 	case 36:
 		return number(p) <= 600000;
+	case 48:
+		return number(p) >= 1 && number(p) <= 2000000000;
+	case 16:
+		return number(p) >= 1 && number(p) <= 2 && number(p + 4) >= 1 && p[7] < 128 &&
+		       (p[39] < 128 || memcmp(p + 32, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0);
 	}
 	return true;
 }

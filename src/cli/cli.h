@@ -504,12 +504,22 @@ int ls_main(char **argv);
 int inspect_main(char **argv);
 int rename_main(char **argv);
 int rm_main(char **argv);
+int pause_main(char **argv);
+int resume_main(char **argv);
+int extend_main(char **argv);
+int events_main(char **argv);
+int stats_main(char **argv);
+int top_main(char **argv);
+int port_main(char **argv);
+int reset_main(char **argv);
+int service_unit_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
 	create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
-	rm_words;
+	rm_words, pause_words, resume_words, extend_words, events_words, stats_words, top_words,
+	port_words, reset_words, service_unit_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -3,26 +3,30 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "events.h"
+#include "life-options.h"
 #include "named.h"
 #include "sandbox.h"
 
 static const struct opt *options(void)
 {
-	static struct sandbox_options o;
-	static struct opt table[SANDBOX_OPTIONS];
+	static struct life_options o;
+	static struct opt table[LIFE_OPTIONS];
 
-	sandbox_options(&o, table, ARRAY_SIZE(table));
+	life_options(&o, table);
 	return table;
 }
 
 const struct command_words create_words = {
 	.about =
-		"Makes a sandbox that stays, and starts nothing yet: 'bailey exec NAME' does. The options are those of 'bailey run', and hold for every command in it. "
+		"Makes a sandbox that stays, and starts nothing yet: 'bailey exec NAME' does. The options are those of 'bailey run', which hold for every command in it, and those of its life. "
 		"The workspace is the current directory, unless others are named. Policy files are read anew at each start.",
 	.options = options,
 	.examples = { { "bailey create box", "the current directory is its workspace" },
 		      { "bailey create --allow-host registry.npmjs.org box ~/src ~/lib:ro",
-			"two workspaces, and one host" } },
+			"two workspaces, and one host" },
+		      { "bailey create --idle-freeze 10m --idle-stop 8h --restart always box",
+			"it uses no processor when nobody uses it" } },
 	.statuses = { { "0", "made; its ID is printed" },
 		      { "4", "there is one of that name" },
 		      { "125", "it could not be built here; one line says why" },
@@ -52,7 +56,6 @@ static int check_given(const struct sandbox_options *o, struct err *e)
 		{ "dry-run", o->dry_run },
 		{ "tty", o->tty },
 		{ "no-tty", o->no_tty },
-		{ "timeout", o->timeout != NULL },
 		{ "ask", o->ask },
 		{ "report", o->report != NULL },
 		{ "audit", o->audit != NULL },
@@ -87,8 +90,20 @@ static char **keep_words(struct arena *a, char *const *argv, size_t n, char *con
 	return v;
 }
 
+/* Of that alone that lists show; what holds are the words. */
+static void describe_life(struct json *j, const struct life_policy *p, long timeout_ms)
+{
+	json_bool(j, "restart", p->restart != LIFE_RESTART_NO);
+	if (timeout_ms)
+		json_int(j, "timeout", timeout_ms);
+	if (p->freeze_ms)
+		json_int(j, "freeze", p->freeze_ms);
+	if (p->stop_ms)
+		json_int(j, "stop", p->stop_ms);
+}
+
 static void describe(struct buf *b, const char *name, char *const *words, const struct sandbox *s,
-		     const char *cwd)
+		     const struct life_policy *life, const char *cwd)
 {
 	struct json j = { .out = b };
 	size_t i;
@@ -106,6 +121,7 @@ static void describe(struct buf *b, const char *name, char *const *words, const 
 	for (i = 0; i < s->n_workspaces; i++)
 		json_str(&j, NULL, s->workspaces[i]);
 	json_close(&j, ']');
+	describe_life(&j, life, s->timeout_ms);
 	json_close(&j, '}');
 }
 
@@ -133,21 +149,47 @@ static int check_kept(char *const *words, const char *cwd, const struct sandbox 
 }
 
 /* Could it be started as it is? Return: 0 or negative errno with @e. */
-static int try_words(char *const *words, struct sandbox *s, struct err *e)
+static int try_words(char *const *words, struct sandbox *s, struct life_policy *life, struct err *e)
 {
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
 	bool dashes;
 	size_t rest;
 	int r;
 
-	sandbox_options(&o, table, ARRAY_SIZE(table));
+	life_options(&o, table);
 	r = opt_parse(table, words, &rest, &dashes, e);
 	if (r == 0)
-		r = check_given(&o, e);
+		r = check_given(&o.sandbox, e);
 	if (r == 0)
-		r = sandbox_make(s, &o, e);
-	sandbox_options_done(&o);
+		r = life_policy(&o, life, e);
+	if (r == 0)
+		r = sandbox_make(s, &o.sandbox, e);
+	sandbox_options_done(&o.sandbox);
+	return r;
+}
+
+/* Keep it. The directory is only made before it is needed. Return: as named_get(). */
+static int keep(const char *name, const struct buf *what, struct err *e)
+{
+	char *const add[] = { (char *)(uintptr_t) "add", NULL };
+	struct named n = { .state = -1, .runtime = -1 };
+	struct buf id = BUF_INIT(256);
+	int r = named_open(&n, e);
+
+	if (r == 0)
+		r = named_store(&n, add, what, &id, e);
+	if (r == 0 && id.len > 1) {
+		id.data[id.len - 1] = '\0'; /* it was a line */
+		named_dir(&n, id.data);
+		events_add(n.state,
+			   &(struct event){
+				   .what = "created", .id = id.data, .name = name, .status = -1 });
+		id.data[id.len - 1] = '\n';
+		r = cli_print(&id);
+	}
+	named_done(&n);
+	buf_done(&id);
 	return r;
 }
 
@@ -155,20 +197,19 @@ int create_main(char **argv)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
 	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
-	char *const add[] = { (char *)(uintptr_t) "add", NULL };
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	struct life_policy life;
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
 	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct err e = ERR_INIT;
-	struct named n = { .state = -1, .runtime = -1 };
 	char cwd[LIMIT_PATH], **words = NULL;
 	bool dashes;
 	size_t rest;
 	int r;
 
-	sandbox_options(&o, table, ARRAY_SIZE(table));
+	life_options(&o, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
-	sandbox_options_done(&o);
+	sandbox_options_done(&o.sandbox);
 	if (r == 0 && !argv[rest])
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
@@ -177,16 +218,13 @@ int create_main(char **argv)
 	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))
 		r = sandbox_oom(&e);
 	if (r == 0)
-		r = try_words(words, &s, &e);
+		r = try_words(words, &s, &life, &e);
 	if (r == 0)
 		r = check_kept(words, cwd, &s, &e);
 	if (r == 0)
-		describe(&b, argv[rest], words, &s, cwd);
+		describe(&b, argv[rest], words, &s, &life, cwd);
 	if (r == 0)
-		r = named_open(&n, &e);
-	if (r == 0)
-		r = named_store(&n, add, &b, NULL, &e);
-	named_done(&n);
+		r = keep(argv[rest], &b, &e);
 	sandbox_done(&s);
 	buf_done(&b);
 	arena_done(&arena);

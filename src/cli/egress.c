@@ -18,6 +18,7 @@
 #include "ask.h"
 #include "cli.h"
 #include "gateway/gateway.h"
+#include "live.h"
 #include "open-urls.h"
 #include "settings.h"
 #include "steer.h"
@@ -346,6 +347,7 @@ static void end(struct egress *g)
 	g->alive = -1;
 	(void)kill(g->pid, SIGKILL); /* our child, not reaped yet */
 	reap(g);
+	g->kept->use.connections = 0;
 	if (g->starts < STARTS_MAX) {
 		say("the gateway has ended",
 		    "open connections are lost; the next one starts it again");
@@ -377,6 +379,8 @@ static int on_word(void *arg, short revents, struct err *e)
 	(void)e;
 	if (r > 0 && m.word == GATEWAY_UNLOGGED)
 		say_unlogged(g);
+	else if (r > 0 && m.word == GATEWAY_WAKE && g->run->live)
+		live_wake(g->run);
 	else if (r < 0 || (r > 0 && !steer_answer(&g->steer, g->alive, &m)))
 		end(g);
 	return -EAGAIN;
@@ -409,6 +413,17 @@ int egress_change(struct run *run, const struct sandbox_network_rules *c, struct
 		return r;
 	end(g); /* the next one begins with these rules */
 	return 0;
+}
+
+struct gateway_use egress_use(const struct run *run)
+{
+	return run->egress ? run->egress->kept->use : (struct gateway_use){ .connections = 0 };
+}
+
+void egress_paused(struct run *run, bool paused)
+{
+	if (run->egress)
+		run->egress->kept->use.paused = paused;
 }
 
 void egress_close(struct run *run)
@@ -451,6 +466,7 @@ static int publish(struct egress *g, struct err *e)
 				       "bailey: port %u of the sandbox is %s port %u here\n",
 				       p->inside, text, port);
 			(void)fd_write_all(2, line, strlen(line)); /* a notice */
+			p->host = port;
 		}
 		g->published[i] = loop_add(&g->run->loop, p->fd, POLLIN, on_wanted, g);
 		if (!g->published[i])

@@ -42,6 +42,12 @@ int egress_change(struct run *run, const struct sandbox_network_rules *c, struct
 /** egress_ready() - the sandbox is complete: where rules speak of datagrams to an address, its socket must be there soon. */
 void egress_ready(struct run *run);
 
+/** egress_use() - what the run has used of the network so far, as its gateway says; zeros where it has none. */
+struct gateway_use egress_use(const struct run *run);
+
+/** egress_paused() - whether what runs in the sandbox is paused: then who connects to a published port wakes it (life.h). */
+void egress_paused(struct run *run, bool paused);
+
 /** egress_close() - there is no network any more: what is sent is refused. */
 void egress_close(struct run *run);
 

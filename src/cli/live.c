@@ -9,13 +9,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "life.h"
 #include "sandbox.h"
 #include "settings.h"
 
 #define FIRST_SESSION (WIRE_COMMAND + 1)
+#define GRACE_MS 10000 /* of a sandbox whose time is over */
+
+/* The first of its words; options follow. */
+enum { WORD_CWD, WORD_NAME, WORD_ID, WORDS };
 
 struct client {
 	struct live *live;
@@ -26,6 +32,7 @@ struct client {
 
 struct live {
 	struct run *run;
+	struct life life;
 	int listener, status;
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
@@ -98,6 +105,7 @@ static void refuse(struct client *c, int error, const char *why)
 static void on_spawn(struct client *c, struct wire_msg *m, const int fds[WIRE_FDS])
 {
 	struct live *l = c->live;
+	struct err e = ERR_INIT;
 	size_t n = fds[1] >= 0 ? 4 : 1;
 
 	if (l->stopping || c->session != WIRE_SANDBOX) {
@@ -106,11 +114,67 @@ static void on_spawn(struct client *c, struct wire_msg *m, const int fds[WIRE_FD
 				     "one command for each connection");
 		return;
 	}
+	if (life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
+		refuse(c, EBUSY, e.msg);
+		return;
+	}
 	if (l->next < FIRST_SESSION) /* after four thousand million commands */
 		l->next = FIRST_SESSION;
 	c->session = m->session = l->next++;
 	if (wire_send(l->run->jail.sock, m, fds, n, true) < 0)
 		refuse(c, EPIPE, "the sandbox does not listen any more");
+}
+
+/* Somebody waits for a command of it. */
+static unsigned int attached(const struct live *l)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < LIMIT_CLIENTS; i++)
+		n += l->clients[i].fd >= 0 && l->clients[i].session != WIRE_SANDBOX;
+	return n;
+}
+
+static struct wire_msg describe_port(const struct live *l, uint32_t number)
+{
+	const struct sandbox *s = supervise_sandbox(l->run);
+	const struct published *p = number < s->n_published ? &s->published[number] : NULL;
+	struct wire_msg m = { .type = WIRE_PORT, .port = { .total = (uint32_t)s->n_published } };
+
+	if (p) {
+		m.port.host = p->host;
+		m.port.inside = p->inside;
+		memcpy(m.port.at, p->at.b, sizeof(m.port.at));
+	}
+	return m;
+}
+
+/* Of the sandbox itself. */
+static void on_question(struct client *c, const struct wire_msg *m)
+{
+	struct live *l = c->live;
+	struct err e = ERR_INIT;
+	struct wire_msg state;
+	int r = 0;
+
+	if (l->stopping && m->type != WIRE_ASK && m->type != WIRE_PORT_ASK)
+		r = err_set(&e, ERR_SYSTEM, -EBUSY, "the sandbox is being stopped");
+	else if (m->type == WIRE_PAUSE)
+		r = life_pause(&l->life, &e);
+	else if (m->type == WIRE_RESUME)
+		life_resume(&l->life);
+	else if (m->type == WIRE_EXTEND)
+		r = life_extend(&l->life, m->extend.ms, &e);
+	state = m->type == WIRE_PORT_ASK ? describe_port(l, m->port_ask.number) :
+					   life_state(&l->life, attached(l));
+	if (r < 0)
+		state = (struct wire_msg){ .type = WIRE_FAILED,
+					   .session = WIRE_COMMAND,
+					   .failed = e };
+	if (r < 0 && state.failed.sys < 0)
+		state.failed.sys = -state.failed.sys;
+	(void)answer(c, &state, -1);
 }
 
 static int on_client(void *arg, short revents, struct err *e)
@@ -134,7 +198,10 @@ static int on_client(void *arg, short revents, struct err *e)
 		m.session = c->session;
 		(void)wire_send(c->live->run->jail.sock, &m, NULL, 0, false);
 	} else if (m.type == WIRE_STOP) {
-		live_stop(c->live->run, m.stop.grace_ms); /* it waits until we are gone */
+		live_stop(c->live->run, m.stop.grace_ms, "asked"); /* it waits until we are gone */
+	} else if (m.type == WIRE_ASK || m.type == WIRE_PAUSE || m.type == WIRE_RESUME ||
+		   m.type == WIRE_EXTEND || m.type == WIRE_PORT_ASK) {
+		on_question(c, &m);
 	}
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
@@ -190,6 +257,7 @@ void live_ready(struct run *run)
 	struct live *l = run->live;
 
 	run->jail.order = WIRE_SERVING;
+	life_begin(&l->life, run);
 	l->ready = true;
 	update(l);
 	(void)fd_write_all(l->status, "ok", 2); /* who has started us may have gone */
@@ -213,12 +281,21 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 			leave(c);
 	}
 	cleanup_close(&fd);
+	/* when who waits has the answer */
+	if (m->type == WIRE_STARTED)
+		life_session(&l->life, m->session, -1);
+	else if (m->type == WIRE_ENDED)
+		life_session(&l->life, m->session,
+			     WIFSIGNALED(m->ended.status) ? 128 + WTERMSIG(m->ended.status) :
+							    WEXITSTATUS(m->ended.status));
 }
 
-void live_stop(struct run *run, unsigned int grace_ms)
+void live_stop(struct run *run, unsigned int grace_ms, const char *why)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	struct live *l = run->live;
+
+	life_ends(&l->life, why);
 
 	if (!l->stopping || l->kill_at > now_ms() + (long)grace_ms)
 		l->kill_at = now_ms() + (long)grace_ms;
@@ -231,13 +308,28 @@ bool live_stopping(const struct run *run)
 	return run->live->stopping;
 }
 
+void live_wake(struct run *run)
+{
+	struct err e = ERR_INIT;
+
+	(void)life_wake(&run->live->life, LIFE_WAKE_ANY, &e); /* or it is to stay as it is */
+}
+
+bool live_paused(const struct run *run)
+{
+	return run->live->life.frozen;
+}
+
 bool live_step(struct run *run, long *wait)
 {
-	const struct live *l = run->live;
-	const long left = l->kill_at - now_ms();
+	struct live *l = run->live;
+	long left;
 
+	if (life_step(&l->life, attached(l) > 0, wait))
+		live_stop(run, GRACE_MS, l->life.why);
 	if (!l->stopping)
 		return false;
+	left = l->kill_at - now_ms();
 	if (left <= 0) {
 		(void)kill(run->jail.pid, SIGKILL);
 		return true;
@@ -258,7 +350,7 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	for (i = 0; i < b->len; i++)
 		n += !b->data[i];
 	words = calloc(n + 1, sizeof(*words));
-	if (!words || n < 2) {
+	if (!words || n < WORDS) {
 		free(words);
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
 	}
@@ -270,7 +362,8 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	return 0;
 }
 
-static int listen_as(struct live *l, const char *name, struct err *e)
+/* @ret_state: the directory of bailey's state */
+static int listen_as(struct live *l, const char *name, int *ret_state, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
 	char path[LIMIT_PATH];
@@ -295,44 +388,50 @@ static int listen_as(struct live *l, const char *name, struct err *e)
 	if (l->listener < 0 || bind(l->listener, (struct sockaddr *)&a, len) < 0 ||
 	    listen(l->listener, 128) < 0)
 		return err_sys(e, -errno, "the sandbox's socket");
+	*ret_state = TAKE_FD(state);
 	return 0;
 }
 
 int live_main(void)
 {
-	struct live l = {
-		.listener = -1, .status = LIVE_FD_STATUS, .runtime = -1, .next = FIRST_SESSION
-	};
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
+	struct live l = { .listener = -1,
+			  .status = LIVE_FD_STATUS,
+			  .runtime = -1,
+			  .next = FIRST_SESSION,
+			  .life = { .state = -1 } };
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
 	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
 	struct err e = ERR_INIT;
 	char **argv = NULL;
 	bool dashes;
 	size_t rest;
-	int r, fd;
+	int r, fd, state = -1;
 
 	for (fd = LIVE_FD_STATUS; fd <= LIVE_FD_LOCK; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
-	sandbox_options(&o, table, ARRAY_SIZE(table));
+	life_options(&o, table);
 	r = read_words(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && argv && chdir(argv[0]) < 0)
-		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[0]);
+	if (r == 0 && argv && chdir(argv[WORD_CWD]) < 0)
+		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[WORD_CWD]);
 	if (r == 0 && argv)
-		r = opt_parse(table, argv + 2, &rest, &dashes, &e);
+		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
 	if (r == 0 && argv)
-		r = listen_as(&l, argv[1], &e);
+		r = listen_as(&l, argv[WORD_NAME], &state, &e);
+	if (r == 0 && argv)
+		r = life_open(&l.life, &o, state, argv[WORD_ID], argv[WORD_NAME], &e);
 	if (r == 0)
-		r = run_live(&o, &l, &e);
+		r = run_live(&o.sandbox, &l, &e);
+	life_end(&l.life);
 	if (l.runtime >= 0)
 		(void)unlinkat(l.runtime, l.socket, 0);
 	if (r < 0 && l.status >= 0) {
 		buf_quote(&text, e.msg);
 		(void)fd_write_all(l.status, text.data, text.len);
 	}
-	sandbox_options_done(&o);
+	sandbox_options_done(&o.sandbox);
 	free(argv);
 	buf_done(&words);
 	buf_done(&text);

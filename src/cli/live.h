@@ -16,7 +16,7 @@ struct live;
 /* Its descriptors above 2. */
 #define LIVE_FD_STATUS 3 /* a pipe: "ok" when it is ready, else why it is not */
 #define LIVE_FD_WORDS \
-	4 /* strings, each ended by a NUL: the current directory, the name, words of the command line */
+	4 /* strings, each ended by a NUL: the current directory, the name, the ID, words of the command line */
 #define LIVE_FD_LOCK 5 /* locked: whoever holds that is the sandbox's supervisor */
 
 /** live_socket() - the name of the socket of the sandbox @name. @out: LIVE_SOCKET bytes */
@@ -35,8 +35,14 @@ void live_ready(struct run *run);
 /** live_report() - PID 1 says @m of a command. @fd: came with it, taken. */
 void live_report(struct run *run, const struct wire_msg *m, int fd);
 
-/** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms. */
-void live_stop(struct run *run, unsigned int grace_ms);
+/** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms. @why: what is written of it (life.h) */
+void live_stop(struct run *run, unsigned int grace_ms, const char *why);
+
+/** live_wake() - somebody outside needs what runs in it, which may be paused. */
+void live_wake(struct run *run);
+
+/** live_paused() - whether nothing runs in it. */
+bool live_paused(const struct run *run);
 
 /** live_stopping() - whether it shall end. */
 bool live_stopping(const struct run *run);

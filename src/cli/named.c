@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "libexec.h"
 #include "live.h"
 #include "sandbox.h"
@@ -26,6 +27,7 @@
 
 #define STORE "bailey-store"
 #define START_MS 60000
+#define ANSWER_MS 5000
 
 int named_open(struct named *n, struct err *e)
 {
@@ -139,13 +141,10 @@ int named_object(struct named *n, const char *word, const struct json_node **ret
 	return ask(n, argv, ret, e);
 }
 
-int named_get(struct named *n, const char *word, struct named_box *ret, struct err *e)
+bool named_box(const struct json_node *root, struct named_box *ret)
 {
-	const struct json_node *root, *v;
-	int r = named_object(n, word, &root, e);
+	const struct json_node *v;
 
-	if (r != 0)
-		return r;
 	*ret = (struct named_box){ .id = named_text(root, "id"),
 				   .name = named_text(root, "name"),
 				   .cwd = named_text(root, "cwd") };
@@ -153,7 +152,17 @@ int named_get(struct named *n, const char *word, struct named_box *ret, struct e
 		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
 			ret->options = v;
 	}
-	return ret->id && ret->name && ret->cwd && ret->options ?
+	return ret->id && ret->name && ret->cwd && ret->options;
+}
+
+int named_get(struct named *n, const char *word, struct named_box *ret, struct err *e)
+{
+	const struct json_node *root;
+	int r = named_object(n, word, &root, e);
+
+	if (r != 0)
+		return r;
+	return named_box(root, ret) ?
 		       0 :
 		       err_set(e, ERR_SYSTEM, -EBADMSG, STORE ": an answer that is not understood");
 }
@@ -169,38 +178,85 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e)
 		       r;
 }
 
-static int lock_dir(const struct named *n, const char *id)
+/* A directory of its own, before it is needed: what is kept of it is the store's. */
+static int make_dir(const struct named *n, const char *id, bool *ret_new)
 {
-	char path[LIMIT_PATH];
-	int fd;
+	char path[64];
 
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
+	if (mkdirat(n->state, path, 0700) == 0) {
+		*ret_new = true;
+		return 0;
+	}
+	*ret_new = false;
+	if (errno != ENOENT)
+		return errno == EEXIST ? 0 : -errno;
 	if (mkdirat(n->state, "sandboxes", 0700) < 0 && errno != EEXIST)
 		return -errno;
-	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
-	if (mkdirat(n->state, path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(n->state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	*ret_new = mkdirat(n->state, path, 0700) == 0;
+	return *ret_new || errno == EEXIST ? 0 : -errno;
 }
 
-int named_lock(const struct named *n, const char *id)
+void named_dir(const struct named *n, const char *id)
 {
-	_cleanup_close_ int dir = lock_dir(n, id), fd = -1;
-	struct stat held, there;
+	bool new;
 
-	if (dir < 0)
-		return dir;
-	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)make_dir(n, id, &new); /* or the first start makes it */
+}
+
+int named_lock(const struct named *n, const char *id, bool *ret_new)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat held, there;
+	char path[64];
+	int r = make_dir(n, id, ret_new);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/lock", id);
+	fd = openat(n->state, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &held) < 0)
 		return -errno;
-	if (fstatat(dir, "lock", &there, AT_SYMLINK_NOFOLLOW) < 0 || there.st_ino != held.st_ino)
+	if (fstatat(n->state, path, &there, AT_SYMLINK_NOFOLLOW) < 0 || there.st_ino != held.st_ino)
 		return -ENOENT;
 	return TAKE_FD(fd);
 }
 
+bool named_mark(int state, const char *id, bool up)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/up", id);
+	if (!up)
+		return unlinkat(state, path, 0) == 0;
+	fd = openat(state, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 && errno == EEXIST;
+}
+
+void named_sync(int state, const char *id)
+{
+	_cleanup_close_ int dir = -1;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
+	dir = openat(state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir >= 0)
+		(void)fsync(dir); /* a mark that is lost costs a start that nobody waits for */
+}
+
+bool named_marked(const struct named *n, const char *id)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/up", id);
+	return faccessat(n->state, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e)
 {
-	int fd = named_lock(n, box->id);
+	bool new;
+	int fd = named_lock(n, box->id, &new);
 
 	if (fd == -EWOULDBLOCK)
 		return err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' runs; first: bailey stop %s",
@@ -208,15 +264,44 @@ int named_lock_stopped(const struct named *n, const struct named_box *box, struc
 	return fd < 0 ? err_sys(e, fd, "sandbox '%s'", box->name) : fd;
 }
 
-void named_forget(const struct named *n, const char *id)
+/* Remove what was taken out of the way. */
+static void forget(const struct named *n, const char *hidden)
 {
-	int dir = openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int dir =
+		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir >= 0)
-		(void)tree_remove(
-			dir,
-			id); /* what is left is in nobody's way: the store does not know it any more */
-	cleanup_close(&dir);
+		(void)tree_remove(dir,
+				  hidden); /* what is left is in nobody's way: prune removes it */
+}
+
+int named_remove(const struct named *n, const struct named_box *box, struct err *e)
+{
+	char *const words[] = { (char *)(uintptr_t) "rm",
+				(char *)(uintptr_t)box->id, /* a word may have been its beginning */
+				NULL };
+	char path[64], hidden[64];
+	_cleanup_close_ int lock = named_lock_stopped(n, box, e);
+	int r;
+
+	if (lock < 0)
+		return lock;
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
+	(void)snprintf(hidden, sizeof(hidden), "sandboxes/.%s", box->id);
+	forget(n, strchr(hidden, '/') + 1); /* of one who was killed */
+	/* who has opened the lock sees that it is another's */
+	if (renameat(n->state, path, n->state, hidden) < 0)
+		return err_sys(e, -errno, "sandbox '%s'", box->name);
+	r = named_store(n, words, NULL, NULL, e);
+	if (r != 0) {
+		(void)renameat(n->state, hidden, n->state, path); /* it was not removed */
+		return r;
+	}
+	forget(n, strchr(hidden, '/') + 1);
+	events_add(n->state,
+		   &(struct event){
+			   .what = "removed", .id = box->id, .name = box->name, .status = -1 });
+	return 0;
 }
 
 bool named_lives(const struct named *n, const char *id)
@@ -251,7 +336,7 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
-/* What the supervisor reads: directory, name, words. Return: fd or negative errno. */
+/* What the supervisor reads (LIVE_FD_WORDS). Return: fd or negative errno. */
 static int write_words(const struct named_box *box)
 {
 	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
@@ -261,6 +346,7 @@ static int write_words(const struct named_box *box)
 
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
+	buf_add(&b, box->id, strlen(box->id) + 1);
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);
 	if (r == 0)
@@ -365,16 +451,18 @@ static int wait_for_other(const struct named *n, const struct named_box *box, st
 
 int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e)
 {
+	bool new;
 	int r, lock;
 
 	do {
 		r = named_get(n, word, ret, e);
 		if (r != 0)
 			return r;
-		lock = named_lock(n, ret->id);
+		lock = named_lock(n, ret->id, &new);
 		if (lock >= 0) {
-			/* it may have been removed before we had the lock */
-			r = named_get(n, ret->id, ret, e);
+			/* who removes one takes its directory away first, with the lock: what has one is what we have read */
+			if (new)
+				r = named_get(n, ret->id, ret, e);
 			if (r == 0)
 				r = start(n, ret, lock, e);
 			(void)close(lock);
@@ -386,6 +474,70 @@ int named_start(struct named *n, const char *word, struct named_box *ret, struct
 			r = lock == -ENOENT ? -EAGAIN : err_sys(e, lock, "sandbox '%s'", ret->name);
 	} while (r == -EAGAIN);
 	return r;
+}
+
+int named_ask(const struct named *n, const struct named_box *box, const struct wire_msg *m,
+	      struct wire_msg *ret, struct err *e)
+{
+	_cleanup_close_ int fd = named_connect(n, box->name);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int fds[WIRE_FDS], r;
+	size_t i;
+
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
+		return -ENOENT;
+	r = fd < 0 ? fd : wire_send(fd, m, NULL, 0, true);
+	if (r < 0)
+		return err_sys(e, r, "sandbox '%s'", box->name);
+	if (poll(&p, 1, ANSWER_MS) != 1)
+		return err_set(e, ERR_SYSTEM, -ETIMEDOUT,
+			       "sandbox '%s': its supervisor does not answer", box->name);
+	r = wire_recv(fd, WIRE_FROM_INIT, ret, fds);
+	for (i = 0; i < WIRE_FDS; i++)
+		cleanup_close(&fds[i]);
+	if (r == 0 || r == -ECONNRESET) /* it ends */
+		return -ENOENT;
+	if (r == 1 && ret->type == WIRE_FAILED) {
+		*e = ret->failed;
+		return e->sys ? -e->sys : -EIO;
+	}
+	return r == 1 && ret->type == (m->type == WIRE_PORT_ASK ? WIRE_PORT : WIRE_STATE) ?
+		       0 :
+		       err_sys(e, r < 0 ? r : -EBADMSG, "sandbox '%s'", box->name);
+}
+
+int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
+		struct wire_msg *ret, struct err *e)
+{
+	int r = named_ask(n, box, m, ret, e);
+
+	return r == -ENOENT ?
+		       err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run", box->name) :
+		       r;
+}
+
+int named_order_all(char **argv, const struct opt *table, const char *verb,
+		    const struct wire_msg *m)
+{
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	struct named_box box;
+	struct wire_msg answer;
+	bool dashes;
+	size_t i;
+	int r = opt_parse(table, argv, &i, &dashes, &e);
+
+	if (r == 0 && !argv[i])
+		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey %s SANDBOX", verb);
+	if (r == 0)
+		r = named_open(&n, &e);
+	for (; r == 0 && argv[i]; i++) {
+		r = named_get(&n, argv[i], &box, &e);
+		if (r == 0)
+			r = named_order(&n, &box, m, &answer, &e);
+	}
+	named_done(&n);
+	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
 }
 
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,

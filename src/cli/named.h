@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "policy/policy.h"
+#include "wire/wire.h"
 
 /* Where they are kept. */
 struct named {
@@ -50,21 +51,56 @@ const char *named_text(const struct json_node *node, const char *key);
 
 /**
  * named_lock() - the lock of the sandbox @id, which its supervisor holds as long as it lives.
+ * @ret_new: whether there was no directory: either it was never started, or it was removed, which the store knows
  * Return: fd, locked; -EWOULDBLOCK: it lives; -ENOENT: it was removed meanwhile; other negative errno.
  */
-int named_lock(const struct named *n, const char *id);
+int named_lock(const struct named *n, const char *id, bool *ret_new);
 
 /** named_lock_stopped() - the same, for changes that a sandbox that runs does not take. Return: fd, or negative errno with @e; -EBUSY: it runs. */
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e);
 
-/** named_forget() - remove the directory of the sandbox @id, whose lock we hold. */
-void named_forget(const struct named *n, const char *id);
+/**
+ * named_mark() - the mark that the sandbox @id was not ended on purpose (life.c). @state: directory of bailey's state
+ * @up: set it; else remove it
+ * Return: whether it stood there before.
+ */
+bool named_mark(int state, const char *id, bool up);
+
+/** named_sync() - have the mark on the disk. */
+void named_sync(int state, const char *id);
+
+/** named_marked() - whether it stands there. */
+bool named_marked(const struct named *n, const char *id);
+
+/** named_dir() - make the directory of the sandbox @id. */
+void named_dir(const struct named *n, const char *id);
+
+/** named_remove() - remove @box, which does not run, with all of its own. Return: as named_get(); -EBUSY with @e: it runs. */
+int named_remove(const struct named *n, const struct named_box *box, struct err *e);
 
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);
 
 /** named_connect() - to the supervisor of the sandbox @name. Return: fd or negative errno: -ENOENT, -ECONNREFUSED: it is not there. */
 int named_connect(const struct named *n, const char *name);
+
+/**
+ * named_ask() - send @m (WIRE_ASK, PAUSE, RESUME, EXTEND) to the supervisor of @box, and wait for what it says.
+ * Return: 0 with @ret; -ENOENT without @e: it does not live; negative errno with @e, which may be the supervisor's.
+ */
+int named_ask(const struct named *n, const struct named_box *box, const struct wire_msg *m,
+	      struct wire_msg *ret, struct err *e);
+
+/** named_order() - the same, of a sandbox that must live: -EBUSY with @e when it does not. */
+int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
+		struct wire_msg *ret, struct err *e);
+
+/** named_order_all() - a verb whose operands are sandboxes: send @m to each. @verb: its name. Return: exit status. */
+int named_order_all(char **argv, const struct opt *table, const char *verb,
+		    const struct wire_msg *m);
+
+/** named_box() - what the object @v of the store says. Return: whether all of it is there. */
+bool named_box(const struct json_node *v, struct named_box *ret);
 
 /** named_start() - start it, if it does not live, and wait until it is ready. @ret: which one it is. Return: as named_get(). */
 int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e);

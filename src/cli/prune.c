@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "prune-sandboxes.h"
 #include "records.h"
 #include "sandbox.h"
 
@@ -10,14 +11,23 @@
 
 struct prune_options {
 	const char *older;
+	bool sandboxes, force;
 };
 
 static void fill(struct prune_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
-		OPT_STRING("older", &o->older, NULL, "DURATION",
-			   "Throw away what is older than DURATION: 30m, 48h; default: " OLD,
-			   "The age is counted from the start of the run."),
+		OPT_STRING(
+			"older", &o->older, NULL, "DURATION",
+			"Throw away what is older than DURATION: 30m, 48h; default: " OLD,
+			"The age of a run is counted from its start, that of a sandbox from its last start or stop."),
+		OPT_FLAG(
+			"sandboxes", &o->sandboxes, NULL,
+			"Remove sandboxes that are stopped, too, and what is left of others",
+			"As 'bailey rm' does it, after a question. Also directories and sockets of sandboxes that do not exist any more: their removal was cut off."),
+		OPT_FLAG("force", &o->force, NULL, "Do not ask",
+			 "Without it, and without a terminal, no sandbox is removed.",
+			 OPT_LETTER('f')),
 		OPT_END,
 	};
 
@@ -25,10 +35,12 @@ static void fill(struct prune_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
+#define ROWS 4
+
 static const struct opt *options(void)
 {
 	static struct prune_options o;
-	static struct opt table[2];
+	static struct opt table[ROWS];
 
 	fill(&o, table);
 	return table;
@@ -37,10 +49,14 @@ static const struct opt *options(void)
 const struct command_words prune_words = {
 	.about =
 		"Removes the records of runs that are over and began a while ago, with what they changed in their overlay workspaces and nobody applied. "
-		"Also removes records that can't be read.",
+		"Also removes records that can't be read; and, when asked to, sandboxes that stay.",
 	.options = options,
-	.examples = { { "bailey prune --older 48h", "what is older than two days" } },
-	.statuses = { { "0", "done" }, { "2", "wrong options" } },
+	.examples = { { "bailey prune --older 48h", "what is older than two days" },
+		      { "bailey prune --sandboxes --force --older 720h",
+			"and sandboxes that were not used for a month" } },
+	.statuses = { { "0", "done" },
+		      { "1", "the answer was no; runs were pruned" },
+		      { "2", "wrong options, or nobody can be asked" } },
 };
 
 struct pruning {
@@ -74,7 +90,7 @@ int prune_main(char **argv)
 	struct buf out = BUF_INIT(LIMIT_OUTPUT);
 	struct pruning p = { .rs = &rs, .out = &out };
 	struct prune_options o;
-	struct opt table[2];
+	struct opt table[ROWS];
 	struct err e = ERR_INIT;
 	size_t rest = 0;
 	bool dashes;
@@ -102,6 +118,8 @@ int prune_main(char **argv)
 	}
 	if (out.len && cli_print(&out) != 0 && r == 0)
 		r = 125;
+	if (r == 0 && o.sandboxes)
+		r = prune_sandboxes(p.before.tv_sec, o.force, &e);
 	buf_done(&out);
 	return r < 0 ? cli_fail(&e) : r;
 }

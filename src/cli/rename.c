@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "events.h"
 #include "named.h"
 
 static const struct opt none[] = { OPT_END };
@@ -45,6 +46,11 @@ int rename_main(char **argv)
 					argv[i + 1], NULL };
 
 		r = named_store(&n, words, NULL, NULL, &e);
+		if (r == 0)
+			events_add(n.state, &(struct event){ .what = "renamed",
+							     .id = box.id,
+							     .name = argv[i + 1],
+							     .status = -1 });
 	}
 	cleanup_close(&lock);
 	named_done(&n);

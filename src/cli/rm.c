@@ -43,25 +43,14 @@ const struct command_words rm_words = {
 		      { "2", "wrong options" } },
 };
 
-static int rm(struct named *n, char *word, bool force, struct err *e)
+static int rm(struct named *n, const char *word, bool force, struct err *e)
 {
 	struct named_box box;
-	char *words[] = { (char *)(uintptr_t) "rm", NULL, NULL };
-	int lock, r = named_get(n, word, &box, e);
+	int r = named_get(n, word, &box, e);
 
 	if (r == 0 && force)
 		r = named_stop(n, &box, 0, e);
-	if (r != 0)
-		return r;
-	lock = named_lock_stopped(n, &box, e);
-	if (lock < 0)
-		return lock;
-	words[1] = (char *)(uintptr_t)box.id; /* the word may have been the beginning of it */
-	r = named_store(n, words, NULL, NULL, e);
-	if (r == 0)
-		named_forget(n, box.id);
-	(void)close(lock);
-	return r;
+	return r == 0 ? named_remove(n, &box, e) : r;
 }
 
 int rm_main(char **argv)

@@ -1,39 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 
+#include "life-options.h"
 #include "named.h"
+#include "sandbox.h"
 
-static const struct opt none[] = { OPT_END };
+struct start_options {
+	bool boot;
+};
+
+static void fill(struct start_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_FLAG(
+			"boot", &o->boot, NULL, "Start those whose --restart says so",
+			"As when the machine has started ('bailey service-unit'). One that can't be started does not keep others from it."),
+		OPT_END,
+	};
+
+	*o = (struct start_options){ .boot = false };
+	memcpy(table, rows, sizeof(rows));
+}
+
+#define ROWS 2
 
 static const struct opt *options(void)
 {
-	return none;
+	static struct start_options o;
+	static struct opt table[ROWS];
+
+	fill(&o, table);
+	return table;
 }
 
 const struct command_words start_words = {
 	.about =
 		"Starts sandboxes that do not run, and waits until each is ready. 'bailey exec' does it by itself.",
 	.options = options,
-	.examples = { { "bailey start box", "now, so that the first command need not wait" } },
+	.examples = { { "bailey start box", "now, so that the first command need not wait" },
+		      { "bailey start --boot", "those that were created with --restart" } },
 	.statuses = { { "0", "each of them runs" },
 		      { "3", "there is no such sandbox" },
 		      { "125", "one can't be started; one line says why" },
 		      { "2", "wrong options" } },
 };
 
+/* Whether the words that it was created with say that it is brought up. */
+static bool is_due(const struct named *n, const struct named_box *box)
+{
+	struct life_policy p = { .restart = LIFE_RESTART_NO };
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
+	const struct json_node *v;
+	struct err e = ERR_INIT;
+	size_t i = 0, rest;
+	char **words = calloc(box->options->n + 1, sizeof(*words));
+	bool dashes;
+
+	for (v = box->options->first; words && v; v = v->next)
+		words[i++] = (char *)(uintptr_t)v->text;
+	life_options(&o, table);
+	if (words && opt_parse(table, words, &rest, &dashes, &e) == 0)
+		(void)life_policy(&o, &p, &e); /* who can't be read isn't brought up */
+	sandbox_options_done(&o.sandbox);
+	free(words);
+	return !named_lives(n, box->id) &&
+	       (p.restart == LIFE_RESTART_ALWAYS ||
+		(p.restart == LIFE_RESTART_ON_FAILURE && named_marked(n, box->id)));
+}
+
+static int boot(struct named *n, struct err *e)
+{
+	const struct json_node *all, *v;
+	struct named_box box, started;
+	int ret = 0, r = named_list(n, &all, e);
+
+	if (r != 0)
+		return r;
+	for (v = all->first; v; v = v->next) {
+		struct err own = ERR_INIT;
+
+		if (!named_box(v, &box) || !is_due(n, &box))
+			continue;
+		r = named_start(n, box.id, &started, &own);
+		if (r < 0)
+			(void)cli_fail(&own);
+		ret = r != 0 ? 125 : ret;
+	}
+	return ret;
+}
+
 int start_main(char **argv)
 {
+	struct start_options o;
+	struct opt table[ROWS];
 	struct err e = ERR_INIT;
 	struct named_box box;
 	struct named n = { .state = -1, .runtime = -1 };
 	bool dashes;
 	size_t i;
-	int r = opt_parse(none, argv, &i, &dashes, &e);
+	int r;
 
-	if (r == 0 && !argv[i])
+	fill(&o, table);
+	r = opt_parse(table, argv, &i, &dashes, &e);
+	if (r == 0 && !argv[i] && !o.boot)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey start SANDBOX");
+	if (r == 0 && argv[i] && o.boot)
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "'%.100s': --boot finds out itself which sandboxes are to be started",
+			    argv[i]);
 	if (r == 0)
 		r = named_open(&n, &e);
+	if (r == 0 && o.boot)
+		r = boot(&n, &e);
 	for (; r == 0 && argv[i]; i++)
 		r = named_start(&n, argv[i], &box, &e);
 	named_done(&n);

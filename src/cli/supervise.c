@@ -140,7 +140,7 @@ static int on_signal(void *arg, short revents, struct err *e)
 	else if (sig == SIGTSTP)
 		job_stop(run);
 	else if (sig != SIGWINCH && run->live)
-		live_stop(run, 0);
+		live_stop(run, 0, "signal");
 	else if (sig != SIGWINCH && run->ended)
 		return run->status; /* only output is left, and nobody wants to wait for that */
 	else if (sig != SIGWINCH)
@@ -334,7 +334,7 @@ static int loop(struct run *run, struct err *e)
 			if (wait < 0)
 				wait = 0;
 		}
-		if (run->watch && watch(run, &wait))
+		if (run->watch && !(run->live && live_paused(run)) && watch(run, &wait))
 			return 128 + SIGKILL;
 		if (run->late_at && !run->ended)
 			start_late(run, &wait);
@@ -558,7 +558,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	if (r == 0)
 		r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {
-		if (s->timeout_ms)
+		if (s->timeout_ms && !run->live)
 			run->deadline = now_ms() + s->timeout_ms;
 		run->dry_run = sh->spec.dry_run;
 		add_sources(run);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "live.h"
+
 #define WATCH_AFTER_MS 20 /* shorter runs are only swept at their end */
 #define WATCH_AGAIN_MS 10
 #define WATCH_TRIES 8
@@ -44,6 +46,10 @@ static void freeze(struct run *run)
 {
 	int r = 0;
 
+	if (run->live && live_paused(run)) { /* nothing runs, and nothing will without us */
+		guard_answer(&run->guard, true);
+		return;
+	}
 	if (!run->frozen)
 		run->frozen = calloc(1, sizeof(*run->frozen));
 	if (!run->frozen)

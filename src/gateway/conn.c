@@ -16,6 +16,7 @@
 
 #include "answer.h"
 #include "inspect.h"
+#include "line.h"
 #include "own.h"
 
 #define GREET_MS 10000 /* in which a proxy's client must have said what it wants */
@@ -61,6 +62,7 @@ static struct conn *conn_new(struct gateway *g)
 			    .quota = -1,
 			    .began = g->now };
 	link_conn(&g->live, c);
+	g->setup->kept->use.connections++;
 	return c;
 }
 
@@ -203,6 +205,17 @@ static void forget_look_up(struct gateway *g, struct conn *c)
 	c->ticket = 0;
 }
 
+/* What has gone through it is part of what the sandbox uses. */
+static void count(struct gateway *g, struct conn *c)
+{
+	struct gateway_use *use = &g->setup->kept->use;
+
+	use->up += c->up.bytes - c->up.counted;
+	use->down += c->down.bytes - c->down.counted;
+	c->up.counted = c->up.bytes;
+	c->down.counted = c->down.bytes;
+}
+
 void conn_close(struct gateway *g, struct conn *c, bool reset)
 {
 	if (c->state == CONN_DEAD)
@@ -224,6 +237,8 @@ void conn_close(struct gateway *g, struct conn *c, bool reset)
 	conn_pipe_put(g, &c->down);
 	conn_chunk_free(g, &c->in);
 	conn_chunk_free(g, &c->out);
+	count(g, c);
+	g->setup->kept->use.connections--;
 	unlink_conn(&g->live, c);
 	link_conn(&g->dead, c);
 	c->state = CONN_DEAD;
@@ -454,6 +469,7 @@ void conn_published(struct gateway *g, int listener, uint16_t port)
 
 		if (!c)
 			continue;
+		line_wake(g);
 		c->port = port;
 		c->addrs[0] =
 			(struct net_addr){ { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } };
@@ -501,6 +517,7 @@ void conn_tick(struct gateway *g)
 
 	for (c = g->live; c; c = next) {
 		next = c->next;
+		count(g, c);
 		if (!c->deadline || g->now < c->deadline)
 			continue;
 		if (c->state == CONN_ASK) {

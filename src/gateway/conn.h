@@ -67,13 +67,13 @@ struct end {
 
 /* Bytes on the way from one end to the other, in a pipe. */
 struct flow {
-	int pipe[2]; /* -1: none is needed now */
-	size_t held; /* bytes in it */
-	bool full;   /* it took no more, although it is not empty of room by count */
-	bool open;   /* bytes may pass */
-	bool eof;    /* there will be no more */
-	bool shut;   /* and the other end was told */
-	uint64_t bytes;
+	int pipe[2];             /* -1: none is needed now */
+	size_t held;             /* bytes in it */
+	bool full;               /* it took no more, although it is not empty of room by count */
+	bool open;               /* bytes may pass */
+	bool eof;                /* there will be no more */
+	bool shut;               /* and the other end was told */
+	uint64_t bytes, counted; /* of them are in gateway_use */
 };
 
 #define CHUNK (HTTP_HEAD_MAX + 1024u)

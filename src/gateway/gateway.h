@@ -32,9 +32,17 @@ struct gateway_published {
 
 #define GATEWAY_LIVE 65536u
 
+/* How much the sandbox uses the network, as the gateway counts it. */
+struct gateway_use {
+	uint32_t connections; /* that are open */
+	uint64_t up, down;    /* bytes so far, as of the last tick */
+	bool paused;          /* the supervisor says: nobody in the sandbox can answer */
+};
+
 /* What outlives a gateway that dies. It is shared with it, so what stands there is read as if anybody had written it. */
 struct gateway_kept {
 	struct names_kept names;
+	struct gateway_use use;
 	uint32_t live_len; /* of live: changes of the rules, a line of JSON each, as the control socket takes them */
 	char live[GATEWAY_LIVE];
 };
@@ -77,7 +85,8 @@ enum gateway_word {
 	GATEWAY_RULES = 1, /* to the gateway, with a file of net_policy_pack(): these hold now */
 	GATEWAY_DIAL,      /* to the supervisor: connect to the unix socket */
 	GATEWAY_DIALLED,   /* to the gateway: the answer, with a socket, or an error */
-	GATEWAY_UNLOGGED   /* to the supervisor, once: the log can't be written */
+	GATEWAY_UNLOGGED,  /* to the supervisor, once: the log can't be written */
+	GATEWAY_WAKE /* to the supervisor: the sandbox is paused, and somebody connects to a published port */
 };
 
 struct gateway_message {

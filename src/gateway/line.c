@@ -90,3 +90,9 @@ bool line_unlogged(struct gateway *g)
 {
 	return tell(g, GATEWAY_UNLOGGED, 0) == 0;
 }
+
+void line_wake(struct gateway *g)
+{
+	if (g->setup->kept->use.paused)
+		(void)tell(g, GATEWAY_WAKE, 0); /* else the next connection says it */
+}

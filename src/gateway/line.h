@@ -15,4 +15,7 @@ int line_dial(struct gateway *g, struct conn *c);
 /** line_unlogged() - tell the supervisor that the log can't be written. Return: whether it was told. */
 bool line_unlogged(struct gateway *g);
 
+/** line_wake() - somebody connects to a published port: tell the supervisor of a sandbox that is paused. */
+void line_wake(struct gateway *g);
+
 #endif

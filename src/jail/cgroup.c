@@ -507,3 +507,31 @@ int cgroup_make(struct jail_limits *l, unsigned int want, pid_t pid, struct err 
 	buf_done(&mounts);
 	return r;
 }
+
+int cgroup_make_plain(struct jail_cgroup *ret)
+{
+	struct buf cgroups = BUF_INIT(LIMIT_MOUNTINFO), mounts = BUF_INIT(LIMIT_MOUNTINFO);
+	struct cgroup_place place = { .top = 0 };
+	int parent, r = read_proc("/proc/self/cgroup", &cgroups);
+
+	if (r == 0)
+		r = read_proc("/proc/self/mountinfo", &mounts);
+	if (r == 0) /* the hierarchy without controllers of its own is that of version 2 */
+		r = cgroup_find(cgroups.data, mounts.data, "", &place);
+	buf_done(&cgroups);
+	buf_done(&mounts);
+	while (r == 0) {
+		parent = open_place(place.path, true);
+		r = parent < 0 ? parent : make_in(parent, ret);
+		if (r == 0) {
+			ret->v2 = true;
+			return 0;
+		}
+		cleanup_close(&parent);
+		if (!is_unavailable(r) || strlen(place.path) <= place.top)
+			break;
+		*strrchr(place.path, '/') = '\0';
+		r = 0;
+	}
+	return r;
+}

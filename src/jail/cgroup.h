@@ -12,6 +12,12 @@
  */
 int cgroup_make(struct jail_limits *l, unsigned int want, pid_t pid, struct err *e);
 
+/**
+ * cgroup_make_plain() - make one of version 2 that limits nothing, in the nearest place above the caller's where that is allowed.
+ * Return: 0 with @ret, to be removed; or negative errno: -ENOENT: there is no version 2 here.
+ */
+int cgroup_make_plain(struct jail_cgroup *ret);
+
 /** cgroup_remove() - remove one; waits for processes that are dying. */
 void cgroup_remove(struct jail_cgroup *g);
 

@@ -202,7 +202,7 @@ static bool says_frozen(int dir)
 	return strstr(text, "frozen 1");
 }
 
-static int freeze_cgroup(int dir)
+int freeze_cgroup(int dir)
 {
 	int ms, r = fd_write_file(dir, "cgroup.freeze", "1");
 
@@ -251,8 +251,9 @@ void jail_thaw(struct jail_frozen *f)
 
 	if (f->cgroup >= 0)
 		(void)fd_write_file(f->cgroup, "cgroup.freeze", "0"); /* it goes with the run */
-	for (i = 0; i < f->n; i++)
-		(void)send_to(f->stopped[i].pid, f->stopped[i].start,
+	/* the last one first: a parent that runs again sees no child that is stopped */
+	for (i = f->n; i > 0; i--)
+		(void)send_to(f->stopped[i - 1].pid, f->stopped[i - 1].start,
 			      SIGCONT); /* or it was killed */
 	f->cgroup = -1;
 	f->n = 0;

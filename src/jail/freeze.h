@@ -31,6 +31,9 @@ struct jail_frozen {
  */
 int jail_freeze(struct jail_frozen *f, pid_t pid1, const struct jail_limits *limits);
 
+/** freeze_cgroup() - freeze all in the cgroup of version 2 @dir, and wait until they are. Return: 0; or negative errno, and it is thawed. */
+int freeze_cgroup(int dir);
+
 /** jail_thaw() - let go on what jail_freeze() has stopped. */
 void jail_thaw(struct jail_frozen *f);
 

@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "family.h"
 #include "freeze.h"
+#include "freezer.h"
 #include "host.h"
 #include "limit.h"
 #include "notify.h"

@@ -31,15 +31,17 @@
 #define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
 #define LIMIT_POLICY_VALUES \
 	32768 /* values of one file; the rules of one run, as its gateway lists them, are fewer */
-#define LIMIT_POLICY_FILES 80       /* of one run */
-#define LIMIT_GLOB_PARTS 32         /* names and patterns between the slashes of one pattern */
-#define LIMIT_GLOB_ENTRIES 500000   /* names that the patterns of one run look at */
-#define LIMIT_WHERE 4352            /* bytes of "FILE:LINE:COLUMN: key" */
-#define LIMIT_NOTICES 64            /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 128           /* descriptors that one poll loop waits for */
-#define LIMIT_SESSIONS 1            /* commands under PID 1 of a run */
-#define LIMIT_SERVED 1024           /* commands under PID 1 of a sandbox that stays */
-#define LIMIT_CLIENTS 64            /* of its supervisor at a time */
+#define LIMIT_POLICY_FILES 80     /* of one run */
+#define LIMIT_GLOB_PARTS 32       /* names and patterns between the slashes of one pattern */
+#define LIMIT_GLOB_ENTRIES 500000 /* names that the patterns of one run look at */
+#define LIMIT_WHERE 4352          /* bytes of "FILE:LINE:COLUMN: key" */
+#define LIMIT_NOTICES 64          /* lines that one run prints about its policy */
+#define LIMIT_SOURCES 128         /* descriptors that one poll loop waits for */
+#define LIMIT_SESSIONS 1          /* commands under PID 1 of a run */
+#define LIMIT_SERVED 1024         /* commands under PID 1 of a sandbox that stays */
+#define LIMIT_EVENTS \
+	(1u << 20)       /* bytes of one of the two files of what happened to sandboxes that stay */
+#define LIMIT_CLIENTS 64 /* of its supervisor at a time */
 #define LIMIT_SPAWN (4u << 20)      /* bytes of a command's words and variables */
 #define LIMIT_TTY_IN 4096           /* bytes on the way to a terminal's program */
 #define LIMIT_TTY_OUT 32768         /* bytes on the way from it */

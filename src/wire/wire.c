@@ -34,6 +34,13 @@ static const struct row {
 	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_SPAWN, WIRE_FROM_SUPERVISOR, 0, 1u << 1 | 1u << 4 },
 	{ WIRE_STOP, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_STATE, WIRE_FROM_INIT, 40, 1u << 0 },
+	{ WIRE_ASK, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
+	{ WIRE_PAUSE, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
+	{ WIRE_RESUME, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
+	{ WIRE_EXTEND, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_PORT, WIRE_FROM_INIT, 24, 1u << 0 },
+	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
 
 static const struct row *find(unsigned int type)
@@ -120,6 +127,19 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
+	case WIRE_ASK:
+	case WIRE_PAUSE:
+	case WIRE_RESUME:
+	case WIRE_PORT:
+	case WIRE_PORT_ASK:
+		return m->session == WIRE_SANDBOX;
+	case WIRE_EXTEND:
+		return m->session == WIRE_SANDBOX && m->extend.ms > 0 &&
+		       m->extend.ms <= WIRE_EXTEND_MAX;
+	case WIRE_STATE:
+		return m->session == WIRE_SANDBOX && m->state.left_ms >= -1 &&
+		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
+		       m->state.pid > 0 && m->state.pid <= INT32_MAX;
 	}
 	return false;
 }
@@ -156,9 +176,33 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_STOP:
 		put(p, 4, m->stop.grace_ms);
 		break;
+	case WIRE_EXTEND:
+		put(p, 4, m->extend.ms);
+		break;
+	case WIRE_PORT_ASK:
+		put(p, 4, m->port_ask.number);
+		break;
+	case WIRE_PORT:
+		put(p, 4, m->port.total);
+		put(p + 4, 2, m->port.host);
+		put(p + 6, 2, m->port.inside);
+		memcpy(p + 8, m->port.at, sizeof(m->port.at));
+		break;
+	case WIRE_STATE:
+		put(p, 4, m->state.state);
+		put(p + 4, 4, m->state.pid);
+		put(p + 8, 4, m->state.clients);
+		put(p + 12, 4, m->state.connections);
+		put(p + 16, 8, m->state.up);
+		put(p + 24, 8, m->state.down);
+		put(p + 32, 8, (uint64_t)m->state.left_ms);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
+	case WIRE_ASK:
+	case WIRE_PAUSE:
+	case WIRE_RESUME:
 		break;
 	}
 }
@@ -195,9 +239,33 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_STOP:
 		m->stop.grace_ms = (uint32_t)get(p, 4);
 		break;
+	case WIRE_EXTEND:
+		m->extend.ms = (uint32_t)get(p, 4);
+		break;
+	case WIRE_PORT_ASK:
+		m->port_ask.number = (uint32_t)get(p, 4);
+		break;
+	case WIRE_PORT:
+		m->port.total = (uint32_t)get(p, 4);
+		m->port.host = (uint16_t)get(p + 4, 2);
+		m->port.inside = (uint16_t)get(p + 6, 2);
+		memcpy(m->port.at, p + 8, sizeof(m->port.at));
+		break;
+	case WIRE_STATE:
+		m->state.state = (uint32_t)get(p, 4);
+		m->state.pid = (uint32_t)get(p + 4, 4);
+		m->state.clients = (uint32_t)get(p + 8, 4);
+		m->state.connections = (uint32_t)get(p + 12, 4);
+		m->state.up = get(p + 16, 8);
+		m->state.down = get(p + 24, 8);
+		m->state.left_ms = (int64_t)get(p + 32, 8);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
+	case WIRE_ASK:
+	case WIRE_PAUSE:
+	case WIRE_RESUME:
 		break;
 	}
 }

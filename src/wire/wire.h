@@ -35,6 +35,9 @@ enum wire_type {
 		6, /* calls stop until they are answered through the seccomp listener that comes with it, and, in a strict run, who makes names; said before READY */
 	WIRE_NETWORK =
 		7, /* the sockets that the sandbox sends everything to (enum jail_net); said first by those with a gateway */
+	/* the supervisor of a sandbox that stays answers its clients */
+	WIRE_STATE = 16, /* how the sandbox is; to ASK, PAUSE, RESUME, EXTEND */
+	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -42,11 +45,21 @@ enum wire_type {
 		35, /* of a sandbox that stays: start one more command; with what it is (spawn.h), or that and its 0-2 */
 	WIRE_STOP =
 		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
+	/* the same; each is answered by STATE, or FAILED */
+	WIRE_ASK = 45,   /* how is it? That changes nothing: it wakes nobody, and is no use of it */
+	WIRE_PAUSE = 46, /* let nothing run */
+	WIRE_RESUME = 47,   /* go on */
+	WIRE_EXTEND = 48,   /* do not time out before that */
+	WIRE_PORT_ASK = 49, /* which is the published port of that number? Answered by PORT */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
 
-#define WIRE_GRACE_MAX 600000u /* ms */
+#define WIRE_GRACE_MAX 600000u      /* ms */
+#define WIRE_EXTEND_MAX 2000000000u /* ms */
+
+/* What a sandbox that stays does. */
+enum wire_state { WIRE_STATE_RUNS = 1, WIRE_STATE_PAUSED };
 
 #define WIRE_SIGNAL_GROUP 1u /* for the command's whole process group, as a terminal's are */
 
@@ -85,6 +98,25 @@ struct wire_msg {
 		struct {
 			uint32_t grace_ms; /* between SIGTERM and SIGKILL */
 		} stop;
+		struct {
+			uint32_t ms;
+		} extend;
+		struct {
+			uint32_t number; /* from 0 */
+		} port_ask;
+		struct {
+			uint32_t total; /* how many there are; 0, or as many as the number that was asked for: what follows is zero */
+			uint16_t host, inside;
+			unsigned char at[16]; /* address on the host; IPv4 as ::ffff:a.b.c.d */
+		} port;
+		struct {
+			uint32_t state;       /* enum wire_state */
+			uint32_t pid;         /* PID 1, as the supervisor's /proc has it */
+			uint32_t clients;     /* that wait for a command */
+			uint32_t connections; /* open at the gateway */
+			uint64_t up, down;    /* bytes that went through it */
+			int64_t left_ms;      /* until it times out, or -1 */
+		} state;
 	};
 };
 

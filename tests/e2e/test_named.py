@@ -231,7 +231,7 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["create", "Big"], 2, "1 to 63 lower-case letters"),
     (["create", "a/b"], 2, "1 to 63 lower-case letters"),
     (["create", "--no-such", "x"], 2, "--no-such"),
-    (["create", "--timeout", "5s", "x"], 2, "--timeout is for one command"),
+    (["create", "--explain", "x"], 2, "--explain is for one command"),
     (["create", "--hide", "", "x"], 2, "--hide"),
     (["create", "x", "/nowhere/at/all"], 2, "/nowhere/at/all"),
     (["create", "x", ".:overlay"], 2, "overlay workspace"),

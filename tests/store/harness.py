@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from typing import Any, NamedTuple
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
@@ -98,11 +99,15 @@ class Store:
         return [{k: v for k, v in o.items() if k not in ("id", "created", "changed")} for o in boxes + volumes]
 
     def whole(self):
-        """sqlite's own opinion; nothing is left beside the file."""
-        assert sorted(p.name for p in self.state.iterdir()) == ["state.db"]
-        with contextlib.closing(sqlite3.connect(f"file:{self.db}?immutable=1", uri=True)) as c:
-            assert c.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert c.execute("PRAGMA foreign_key_check").fetchall() == []
+        """sqlite's own opinion, of a copy; nothing but its own files is left beside the file."""
+        names = {p.name for p in self.state.iterdir()}
+        assert "state.db" in names <= {"state.db", "state.db-wal", "state.db-shm"}
+        with tempfile.TemporaryDirectory() as copy:
+            for name in names - {"state.db-shm"}:
+                shutil.copy(self.state / name, copy)
+            with contextlib.closing(sqlite3.connect(f"{copy}/state.db")) as c:
+                assert c.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                assert c.execute("PRAGMA foreign_key_check").fetchall() == []
 
     def sql(self, *statements):
         """Behind its back."""
@@ -111,6 +116,11 @@ class Store:
                 c.execute(s)
             c.commit()
         self.caller.own(self.state)
+
+    def settle(self):
+        """The WAL is written back: one file is left."""
+        self.sql("SELECT 1 FROM sandboxes")
+        assert sorted(p.name for p in self.state.iterdir()) == ["state.db"]
 
     def keep(self):
         """Returns a function that brings back what is there now."""

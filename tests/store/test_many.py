@@ -161,3 +161,14 @@ def test_kills_at_any_time(mine):
         assert all(len(o["options"][0]) == 20000 for o in there.values())
     assert len(told) >= 24
     mine.whole()
+
+
+def test_the_wal_has_an_end(mine):
+    """It stays when a process goes, and is written back before it is long; a second one that is open keeps nobody from that for good."""
+    sizes = []
+    for i in range(40):
+        mine.add(f"n{i}", options=["x" * 6000])
+        wal = mine.state / "state.db-wal"
+        sizes.append(wal.stat().st_size if wal.exists() else 0)
+    assert max(sizes) < 256 << 10 and min(sizes) == 0 and sum(s > 0 for s in sizes) > 20, sizes
+    mine.whole()

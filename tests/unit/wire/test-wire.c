@@ -19,6 +19,16 @@ static const struct wire_msg from_init[] = {
 	  .ended = { .status = SIGSEGV | 0x80, .offset = INT64_MAX } },
 	{ .type = WIRE_LISTENER },
 	{ .type = WIRE_NETWORK },
+	{ .type = WIRE_STATE,
+	  .state = { .state = WIRE_STATE_PAUSED,
+		     .pid = INT32_MAX,
+		     .clients = 1,
+		     .connections = 2,
+		     .up = UINT64_MAX,
+		     .down = 3,
+		     .left_ms = -1 } },
+	{ .type = WIRE_PORT,
+	  .port = { .total = 2, .host = 65535, .inside = 1, .at = { 1, [15] = 255 } } },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -29,6 +39,11 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_CONTINUE, .session = 7, .cont = { .flags = WIRE_CONTINUE_FOREGROUND } },
 	{ .type = WIRE_SPAWN, .session = 2 },
 	{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX } },
+	{ .type = WIRE_ASK },
+	{ .type = WIRE_PAUSE },
+	{ .type = WIRE_RESUME },
+	{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX } },
+	{ .type = WIRE_PORT_ASK, .port_ask = { .number = UINT32_MAX } },
 };
 
 static const struct wire_msg fine = { .type = WIRE_STOPPED,
@@ -194,7 +209,7 @@ TEST(order_of_a_sandbox_that_stays)
 	static const enum wire_type fine_there[] = { WIRE_STARTED, WIRE_STOPPED, WIRE_ENDED,
 						     WIRE_FAILED };
 	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK, WIRE_SPAWN,
-						WIRE_STOP };
+						WIRE_STOP,  WIRE_STATE,    WIRE_ASK };
 	enum wire_order order = WIRE_SERVING;
 	size_t i;
 
@@ -211,6 +226,18 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_SPAWN, .session = WIRE_SANDBOX },
 		{ .type = WIRE_STOP, .session = 1 },
 		{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX + 1 } },
+		{ .type = WIRE_ASK, .session = 1 },
+		{ .type = WIRE_PAUSE, .session = 1 },
+		{ .type = WIRE_RESUME, .session = 1 },
+		{ .type = WIRE_EXTEND, .extend = { .ms = 0 } },
+		{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX + 1 } },
+		{ .type = WIRE_PORT_ASK, .session = 1 },
+		{ .type = WIRE_PORT, .session = 1 },
+		{ .type = WIRE_STATE, .state = { .state = 0, .pid = 1 } },
+		{ .type = WIRE_STATE, .state = { .state = 3, .pid = 1 } },
+		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 0 } },
+		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 1, .left_ms = -2 } },
+		{ .type = WIRE_STATE, .session = 1, .state = { .state = 1, .pid = 1 } },
 	};
 	unsigned char bytes[WIRE_MAX];
 	size_t i;

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "named.h"
+#include "sandbox.h"
+
+static const struct opt none[] = { OPT_END };
+
+static const struct opt *options(void)
+{
+	return none;
+}
+
+const struct command_words extend_words = {
+	.about =
+		"Gives a sandbox that has a --timeout and runs DURATION from now on. One that has more than that keeps it.",
+	.options = options,
+	.examples = { { "bailey extend box 30m", "it is not stopped within the next half hour" } },
+	.statuses = { { "0", "done" },
+		      { "3", "there is no such sandbox" },
+		      { "4", "it does not run" },
+		      { "2", "wrong options, or the sandbox has no --timeout" } },
+};
+
+int extend_main(char **argv)
+{
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	struct named_box box;
+	struct wire_msg m;
+	bool dashes;
+	long ms = 0;
+	size_t i;
+	int r = opt_parse(none, argv, &i, &dashes, &e);
+
+	if (r == 0 && (!argv[i] || !argv[i + 1] || argv[i + 2]))
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "a sandbox and a duration are needed: bailey extend SANDBOX 30m");
+	if (r == 0)
+		r = sandbox_duration(argv[i + 1], &ms, &e);
+	if (r == 0)
+		r = named_open(&n, &e);
+	if (r == 0)
+		r = named_get(&n, argv[i], &box, &e);
+	if (r == 0)
+		r = named_order(&n, &box,
+				&(struct wire_msg){ .type = WIRE_EXTEND,
+						    .extend = { .ms = (uint32_t)ms } },
+				&m, &e);
+	named_done(&n);
+	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "life-options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+#define ROWS 6
+
+static void life_rows(struct life_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("Life"),
+		OPT_STRING(
+			"idle-freeze", &o->freeze, NULL, "DURATION",
+			"Pause it when it was idle for 30s, 10m, 1h",
+			"Idle is a sandbox for whose commands nobody waits, that has no connection open at its gateway, and whose processes use less than a "
+			"hundredth of a processor. What it holds in memory stays, and it goes on when it is needed (--wake). It is looked at four times in DURATION."),
+		OPT_STRING(
+			"idle-stop", &o->stop, NULL, "DURATION",
+			"Stop it when it was idle for 30s, 10m, 1h",
+			"Counted from the last use, also while it is paused. Idle is what --idle-freeze says."),
+		OPT_STRING(
+			"wake", &o->wake, NULL, "any|exec|never",
+			"What wakes it when it is paused; default: any",
+			"\"any\": whoever needs it. \"exec\": 'bailey exec'. \"never\": 'bailey resume' alone; to everybody else it says that it is paused. To look at it "
+			"(ls, inspect, stats, top) never wakes it."),
+		OPT_STRING(
+			"restart", &o->restart, NULL, "no|on-failure|always",
+			"Whether 'bailey start --boot' starts it; default: no",
+			"\"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
+			"killed. \"always\": also when it was stopped. 'bailey service-unit' prints what runs that at each start of the machine."),
+		OPT_END,
+	};
+
+	_Static_assert(ARRAY_SIZE(rows) == ROWS, "ROWS is how many there are");
+	memcpy(table, rows, sizeof(rows));
+}
+
+void life_options(struct life_options *o, struct opt *table)
+{
+	size_t n = 0;
+
+	*o = (struct life_options){ .wake = NULL };
+	sandbox_options(&o->sandbox, table, SANDBOX_OPTIONS);
+	for (; table[n].type != OPT_TYPE_END; n++) {
+		if (strcmp(table[n].name, "timeout") != 0)
+			continue;
+		table[n].help = "Stop the sandbox after 500ms, 10s, 5m, 1h";
+		table[n].man =
+			"Counted from its start, also while it is paused, but not while the machine sleeps. 'bailey extend' moves it. First SIGTERM, ten seconds "
+			"later SIGKILL. A number without a unit is seconds.";
+	}
+	_Static_assert(ROWS <= LIFE_OPTIONS - SANDBOX_OPTIONS, "raise LIFE_OPTIONS");
+	life_rows(o, table + n);
+}
+
+/* One of @words, NULL behind the last. Return: which, 0 for none given; or -EINVAL with @e. */
+static int choose(const char *option, const char *value, const char *const *words, struct err *e)
+{
+	int i;
+
+	for (i = 0; value && words[i]; i++) {
+		if (strcmp(words[i], value) == 0)
+			return i;
+	}
+	return value ? err_set(e, ERR_USAGE, -EINVAL, "--%s '%.100s': expected %s, %s or %s",
+			       option, value, words[0], words[1], words[2]) :
+		       0;
+}
+
+static int duration(const char *option, const char *value, long *ret, struct err *e)
+{
+	int r = value ? sandbox_duration(value, ret, e) : 0;
+
+	return r < 0 ? err_wrap(e, r, "--%s", option) : 0;
+}
+
+int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e)
+{
+	static const char *const wakes[] = { "any", "exec", "never", NULL };
+	static const char *const restarts[] = { "no", "on-failure", "always", NULL };
+	const int wake = choose("wake", o->wake, wakes, e);
+	const int restart = wake < 0 ? wake : choose("restart", o->restart, restarts, e);
+	struct life_policy p = { .freeze_ms = 0 };
+	int r = restart < 0 ? restart : duration("idle-freeze", o->freeze, &p.freeze_ms, e);
+
+	if (r == 0)
+		r = duration("idle-stop", o->stop, &p.stop_ms, e);
+	if (r == 0 && p.freeze_ms && p.stop_ms && p.stop_ms <= p.freeze_ms)
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "--idle-stop %s is not after --idle-freeze %s: leave one out", o->stop,
+			    o->freeze);
+	if (r < 0)
+		return r;
+	p.wake = (enum life_wake)wake;
+	p.restart = (enum life_restart)restart;
+	*ret = p;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of `bailey create`: those of a run, and how long the sandbox lives. */
+#ifndef BAILEY_CLI_LIFE_OPTIONS_H
+#define BAILEY_CLI_LIFE_OPTIONS_H
+
+#include "cli.h"
+
+#define LIFE_OPTIONS (SANDBOX_OPTIONS + 8)
+
+/* What wakes a sandbox that is paused, beside `bailey resume`. */
+enum life_wake {
+	LIFE_WAKE_ANY,  /* whoever needs it */
+	LIFE_WAKE_EXEC, /* a command that is run in it */
+	LIFE_WAKE_NEVER
+};
+
+/* What `bailey start --boot` does with it. */
+enum life_restart {
+	LIFE_RESTART_NO,
+	LIFE_RESTART_ON_FAILURE, /* when nobody has stopped it */
+	LIFE_RESTART_ALWAYS
+};
+
+struct life_policy {
+	enum life_wake wake;
+	enum life_restart restart;
+	long freeze_ms, stop_ms; /* when it was idle for so long; 0: never */
+};
+
+struct life_options {
+	struct sandbox_options sandbox;
+	const char *wake, *restart, *freeze, *stop;
+};
+
+/** life_options() - the option table of `bailey create`; targets are in @o. @table: LIFE_OPTIONS places. sandbox_options_done(&o->sandbox) frees it. */
+void life_options(struct life_options *o, struct opt *table);
+
+/** life_policy() - what they say. Return: 0 or -EINVAL with @e, which names the option. */
+int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e);
+
+#endif

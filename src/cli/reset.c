@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "named.h"
+
+struct reset_options {
+	bool force;
+};
+
+static void fill(struct reset_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_FLAG("force", &o->force, NULL, "Stop it, if it runs",
+			 "Its processes are killed.", OPT_LETTER('f')),
+		OPT_END,
+	};
+
+	*o = (struct reset_options){ .force = false };
+	memcpy(table, rows, sizeof(rows));
+}
+
+#define ROWS 2
+
+static const struct opt *options(void)
+{
+	static struct reset_options o;
+	static struct opt table[ROWS];
+
+	fill(&o, table);
+	return table;
+}
+
+const struct command_words reset_words = {
+	.about =
+		"Makes of sandboxes that do not run what they were when they were created: everything of theirs is removed, but their workspaces, their names and their options.",
+	.options = options,
+	.examples = { { "bailey reset -f box", "a fresh start" } },
+	.statuses = { { "0", "done" },
+		      { "3", "there is no such sandbox" },
+		      { "4", "one runs" },
+		      { "2", "wrong options" } },
+};
+
+/* All but the lock, which we hold. */
+static int empty(const struct named *n, const struct named_box *box, struct err *e)
+{
+	char path[64];
+	struct dirent *de;
+	int fd, r = 0;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
+	fd = openat(n->state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		r = -errno;
+		cleanup_close(&fd);
+	}
+	while (r == 0 && (de = readdir(d))) {
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
+		    strcmp(de->d_name, "lock") != 0)
+			r = tree_remove(fd, de->d_name);
+	}
+	if (d)
+		(void)closedir(d);
+	return r < 0 ? err_sys(e, r, "sandbox '%s'", box->name) : 0;
+}
+
+static int reset(struct named *n, const char *word, bool force, struct err *e)
+{
+	struct named_box box;
+	int lock, r = named_get(n, word, &box, e);
+
+	if (r == 0 && force)
+		r = named_stop(n, &box, 0, e);
+	if (r != 0)
+		return r;
+	lock = named_lock_stopped(n, &box, e);
+	if (lock < 0)
+		return lock;
+	r = empty(n, &box, e);
+	if (r == 0)
+		events_add(n->state,
+			   &(struct event){
+				   .what = "reset", .id = box.id, .name = box.name, .status = -1 });
+	(void)close(lock);
+	return r;
+}
+
+int reset_main(char **argv)
+{
+	struct reset_options o;
+	struct opt table[ROWS];
+	struct err e = ERR_INIT;
+	struct named n = { .state = -1, .runtime = -1 };
+	bool dashes;
+	size_t i;
+	int r;
+
+	fill(&o, table);
+	r = opt_parse(table, argv, &i, &dashes, &e);
+	if (r == 0 && !argv[i])
+		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey reset SANDBOX");
+	if (r == 0)
+		r = named_open(&n, &e);
+	for (; r == 0 && argv[i]; i++)
+		r = reset(&n, argv[i], o.force, &e);
+	named_done(&n);
+	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+}

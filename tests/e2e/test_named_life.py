@@ -1,0 +1,561 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long sandboxes that stay live, and when nothing of them runs (docs/adr/0033)."""
+import json
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from conftest import BAILEY, PYTHON, kill, wait_for
+from terminals import Pty
+from test_named import boxes  # noqa: F401 (a fixture)
+
+# pylint: disable=redefined-outer-name
+
+TICK = "(while :; do echo x >> ticks; sleep 0.02; done) >/dev/null 2>&1 & echo $!"
+
+
+def state(boxes, name="box"):
+    return boxes.ls()[name]["state"]
+
+
+def ticks(ws):
+    return (ws / "ticks").stat().st_size if (ws / "ticks").exists() else 0
+
+
+def grows(ws, seconds=2.0):
+    """Whether the ticking goes on."""
+    before = ticks(ws)
+    return bool(wait_for(lambda: ticks(ws) > before, seconds))
+
+
+def stands_still(ws):
+    before = ticks(ws)
+    time.sleep(0.3)
+    return ticks(ws) == before
+
+
+def events(boxes, *words):
+    r = boxes("events", "--json", *words)
+    assert r.rc == 0, r
+    return [json.loads(line) for line in r.out.splitlines()]
+
+
+def supervisor(boxes):
+    """Once those that only help it to start are gone."""
+    assert wait_for(lambda: len(boxes.supervisors()) == 1)
+    return boxes.supervisors()[0]
+
+
+def switches(pid):
+    """How often a process was on a processor."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+
+
+# --- pause ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_pause_and_resume(boxes, ws):
+    """Nothing runs, all of it is still there, and who was stopped by somebody else stays so."""
+    boxes.make()
+    assert boxes("pause", "box").rc == 4 and state(boxes) == "stopped", "it does not run"
+    r = boxes.exec(f"{TICK}; (while :; do echo y >> other; sleep 0.02; done) >/dev/null 2>&1 & sleep 0.2; kill -STOP $!; echo $!")
+    ticking, stopped = r.out.split()
+    assert grows(ws)
+    assert boxes("pause", "box").rc == 0 and state(boxes) == "paused" and stands_still(ws)
+    assert json.loads(boxes("inspect", "box").out)[0]["state"] == "paused"
+    assert boxes("pause", "box").rc == 0 and state(boxes) == "paused", "twice is as good as once"
+    assert boxes("resume", "box").rc == 0 and state(boxes) == "running" and grows(ws)
+    assert boxes.exec(f"cut -d' ' -f3 /proc/{stopped}/stat; kill -0 {ticking} && echo there").out == "T\nthere\n"
+    assert boxes("resume", "box").rc == 0 and state(boxes) == "running"
+
+
+WAR = """
+import os, signal, time
+a = os.getpid()
+b = os.fork()
+other = b or a
+if not b:
+    for fd in 0, 1, 2:
+        os.close(fd)
+while True:
+    os.kill(other, signal.SIGCONT)
+    if not b:
+        with open("ticks", "a") as f:
+            f.write("x")
+"""
+
+
+def test_who_wakes_others_is_paused_too(boxes, ws):
+    """Two that send each other SIGCONT without a rest."""
+    (ws / "war.py").write_text(WAR)
+    boxes.make()
+    assert boxes.exec([PYTHON, "war.py"], "-d").rc == 0 and wait_for(lambda: ticks(ws) > 0) and grows(ws)
+    assert boxes("pause", "box").rc == 0 and stands_still(ws) and state(boxes) == "paused"
+    assert boxes("resume", "box").rc == 0 and grows(ws)
+
+
+def test_looking_wakes_nobody(boxes, ws):
+    boxes.make()
+    boxes.exec(TICK)
+    assert boxes("pause", "box").rc == 0
+    for words in (["ls"], ["inspect", "box"], ["stats", "--json", "box"], ["top", "box"], ["port", "box"], ["events"], ["start", "box"]):
+        assert boxes(*words).rc == 0, words
+        assert state(boxes) == "paused", words
+    assert stands_still(ws) and boxes("resume", "box").rc == 0 and grows(ws)
+
+
+@pytest.mark.parametrize("wake", ["any", "exec", "never"])
+def test_who_wakes_it(boxes, ws, wake):
+    """A command does, unless the sandbox says that none does; then the refusal says how."""
+    boxes.make("box", "--wake", wake)
+    boxes.exec(TICK)
+    assert boxes("pause", "box").rc == 0
+    r = boxes.exec("echo here")
+    if wake != "never":
+        assert (r.rc, r.out) == (0, "here\n") and state(boxes) == "running" and grows(ws)
+        return
+    assert r.rc == 125 and r.out == "" and "bailey resume box" in r.err and r.err.count("\n") == 1, r
+    assert state(boxes) == "paused" and stands_still(ws)
+    assert boxes("resume", "box").rc == 0 and boxes.exec("echo here").out == "here\n"
+
+
+def test_a_command_is_paused_with_its_terminal(boxes, ws, user):
+    """What is typed meanwhile comes when it goes on; job control sees no stop."""
+    boxes.make()
+    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh"], ws, env=boxes.env)
+    t.type("sleep 0.5; echo on''ce\n")
+    time.sleep(0.1)
+    assert boxes("pause", "box").rc == 0
+    t.type("echo tw''ice\n")
+    time.sleep(1)
+    assert b"once" not in t.out and not (t.read(0.1) and b"twice\r\n" in t.out)
+    assert boxes("resume", "box").rc == 0
+    t.expect("once")
+    t.expect("twice")
+    t.type("exit 3\n")
+    assert t.wait() == 3 and b"Stopped" not in t.out
+
+
+@pytest.mark.parametrize("options", [(), ("--memory", "256M")])
+def test_a_supervisor_of_what_is_paused_sleeps(boxes, ws, options):
+    """Also one that watches the memory, and one that counts to its end."""
+    boxes.make("box", *options, "--idle-stop", "1h", "--timeout", "1h")
+    boxes.exec(TICK)
+    assert boxes("pause", "box").rc == 0
+    pid = supervisor(boxes)
+    time.sleep(0.3)
+    before = switches(pid)
+    time.sleep(1.5)
+    assert switches(pid) - before <= 1
+    assert boxes("resume", "box").rc == 0 and grows(ws)
+
+
+def test_ends_of_what_is_paused(boxes, ws):
+    """stop asks first, as always; rm -f and kill -9 leave nothing."""
+    boxes.make()
+    r = boxes.exec("(trap 'echo asked > asked; exit' TERM; while :; do echo x >> ticks; sleep 0.02; done) >/dev/null 2>&1 & true")
+    assert r.rc == 0 and grows(ws) and boxes("pause", "box").rc == 0
+    r = boxes("stop", "box")
+    assert r.rc == 0 and r.secs < 8 and (ws / "asked").exists() and not boxes.supervisors(), r
+    boxes.exec(TICK)
+    assert boxes("pause", "box").rc == 0
+    pid = supervisor(boxes)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not boxes.supervisors()) and state(boxes) == "stopped"
+    marker = f"1{os.getpid() % 100000}5"
+    boxes.exec(f"sleep {marker} >/dev/null 2>&1 & true")
+    assert boxes("pause", "box").rc == 0 and boxes("rm", "-f", "box").rc == 0
+    assert wait_for(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and marker.encode() in _cmdline(p)])
+
+
+def _cmdline(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+# --- idle and time-outs ------------------------------------------------------------------------------------------------------------------
+
+
+def test_idle_freeze(boxes, ws):
+    """What waits is paused; what works, and what somebody waits for, is not."""
+    boxes.make("box", "--idle-freeze", "600ms")
+    boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
+    assert wait_for(lambda: state(boxes) == "paused", 5)
+    assert boxes.exec("echo on").out == "on\n" and state(boxes) == "running"
+    waiting = boxes.start("exec", "box", "--", "sleep", "1000")
+    time.sleep(1.5)
+    assert state(boxes) == "running", "somebody waits for a command"
+    kill(waiting)
+    waiting.stdout.close()
+    waiting.stderr.close()
+    assert wait_for(lambda: state(boxes) == "paused", 5)
+    assert boxes.exec("(while :; do :; done) >/dev/null 2>&1 & echo $!").rc == 0
+    time.sleep(2)
+    assert state(boxes) == "running", "it works"
+    boxes.exec("pkill -f 'while :'; true")
+    assert wait_for(lambda: state(boxes) == "paused", 5)
+    assert [e["event"] for e in events(boxes)].count("paused") >= 3
+
+
+def test_idle_stop(boxes):
+    """Counted from the last use, through the pause; the next command starts it again."""
+    boxes.make("box", "--idle-freeze", "300ms", "--idle-stop", "1200ms")
+    boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
+    assert wait_for(lambda: state(boxes) == "paused", 5)
+    assert wait_for(lambda: state(boxes) == "stopped", 5) and wait_for(lambda: not boxes.supervisors())
+    assert events(boxes)[-1] | {"time": 0, "id": ""} == {"time": 0, "event": "stopped", "id": "", "name": "box", "why": "idle"}
+    assert boxes.exec("echo again").out == "again\n"
+
+
+def test_without_the_options_it_stays(boxes, ws):
+    """And nobody looks at it."""
+    boxes.make()
+    boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
+    pid = supervisor(boxes)
+    time.sleep(0.5)
+    before = switches(pid)
+    time.sleep(1.5)
+    assert switches(pid) - before <= 1 and state(boxes) == "running"
+
+
+def test_timeout_and_extend(boxes):
+    boxes.make("box", "--timeout", "1s")
+    assert boxes("extend", "box", "10s").rc == 4, "it does not run"
+    boxes.exec("true")
+    left = json.loads(boxes("stats", "--json", "box").out)[0]["timeoutMs"]
+    assert 0 < left <= 1000
+    assert boxes("extend", "box", "3s").rc == 0 and boxes("extend", "box", "1ms").rc == 0, "it only ever has more"
+    time.sleep(1.5)
+    assert state(boxes) == "running"
+    assert wait_for(lambda: state(boxes) == "stopped", 15)
+    assert events(boxes)[-1]["why"] == "timeout"
+    boxes.make("other")
+    boxes.exec("true", name="other")
+    r = boxes("extend", "other", "3s")
+    assert r.rc == 2 and "--timeout" in r.err
+    assert json.loads(boxes("stats", "--json", "other").out)[0]["timeoutMs"] is None
+
+
+SERVER = """
+import socket
+s = socket.create_server(("127.0.0.1", 8000))
+print("up", flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"hello " + c.recv(100))
+    if c.recv(100) == b"":
+        c.close()
+"""
+
+
+def _ask(port, then=None):
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.sendall(b"you")
+        got = s.recv(100)
+        if then:
+            then()
+        return got
+
+
+def test_a_published_port(boxes, ws):
+    """It is named with the port that was chosen; a connection is use, and wakes; only with --wake any."""
+    (ws / "server.py").write_text(SERVER)
+    boxes.make("box", "--publish", "0:8000", "--idle-freeze", "600ms", "--pass-env", "HOME")
+    assert boxes.exec([PYTHON, "server.py"], "-d").rc == 0
+    r = boxes("port", "box")
+    assert r.rc == 0 and r.out.startswith("8000/tcp -> 127.0.0.1:"), r
+    (one,) = json.loads(boxes("port", "--json", "box").out)
+    port = one["port"]
+    assert one == {"inside": 8000, "address": "127.0.0.1", "port": int(r.out.rsplit(":", 1)[1])}
+    assert wait_for(lambda: _answers(port))
+
+    def still():
+        time.sleep(1.5)
+        assert state(boxes) == "running", "a connection is open"
+        (stats,) = json.loads(boxes("stats", "--json", "box").out)
+        assert stats["network"]["connections"] == 1
+
+    assert _ask(port, still) == b"hello you"
+    assert wait_for(lambda: state(boxes) == "paused", 5)
+    start = time.monotonic()
+    assert _ask(port) == b"hello you" and time.monotonic() - start < 2
+    assert events(boxes)[-1]["event"] == "resumed"
+    (stats,) = json.loads(boxes("stats", "--json", "box").out)
+    assert stats["network"]["received"] > 0 or wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["network"]["received"] > 0, 5)
+
+
+def _answers(port):
+    try:
+        return _ask(port) == b"hello you"
+    except OSError:
+        return False
+
+
+def test_a_published_port_of_what_only_exec_wakes(boxes, ws):
+    (ws / "server.py").write_text(SERVER)
+    boxes.make("box", "--publish", "0:8000", "--wake", "exec")
+    assert boxes.exec([PYTHON, "server.py"], "-d").rc == 0
+    (one,) = json.loads(boxes("port", "--json", "box").out)
+    assert wait_for(lambda: _answers(one["port"]))
+    assert boxes("pause", "box").rc == 0
+    with socket.create_connection(("127.0.0.1", one["port"]), 10) as s:
+        s.sendall(b"you")
+        s.settimeout(1)
+        with pytest.raises(TimeoutError):
+            s.recv(100)
+        assert state(boxes) == "paused"
+        assert boxes.exec("true").rc == 0
+        s.settimeout(10)
+        assert s.recv(100) == b"hello you", "it has waited"
+
+
+# --- looks -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_stats(boxes):
+    boxes.make()
+    assert json.loads(boxes("stats", "--json").out) == [], "nothing runs"
+    boxes.exec([PYTHON, "-c", "import os,time\nif os.fork(): os._exit(0)\nx = bytearray(b'x' * (64 << 20))\nfor fd in 0, 1, 2: os.close(fd)\nwhile True: pass"])
+    (s,) = json.loads(boxes("stats", "--json", "box").out)
+    assert s["name"] == "box" and s["state"] == "running" and s["pids"] == 1 and 64 << 20 <= s["memory"] < 200 << 20, s
+    assert s["cpuPercent"] > 5 and s["cpuSeconds"] > 0 and s["attached"] == 0, s
+    assert boxes("stats").out.splitlines()[1].split()[:2] == ["box", "running"]
+    proc = boxes.start("stats", "--follow", "--json")
+    lines = [json.loads(proc.stdout.readline()) for _ in range(2)]
+    assert [line["name"] for line in lines] == ["box", "box"] and lines[1]["cpuSeconds"] > lines[0]["cpuSeconds"]
+    kill(proc)
+    proc.stdout.close()
+    proc.stderr.close()
+    assert boxes("stats", "--follow", "--no-stream").rc == 2 and boxes("stats", "nobox").rc == 3
+
+
+def test_top(boxes):
+    """The numbers are those that the sandbox has; nothing of the host is among them."""
+    boxes.make()
+    pid = int(boxes.exec("sleep 12345 >/dev/null 2>&1 & echo $!").out)
+    shown = json.loads(boxes("top", "--json", "box").out)
+    (one,) = [p for p in shown if "12345" in p["command"]]
+    assert one["pid"] == pid and one["parent"] == 1 and one["state"] == "S" and one["command"] == "sleep 12345", shown
+    assert len(shown) == 1
+    host = {int(p) for p in os.listdir("/proc") if p.isdigit() and b"12345" in _cmdline(p)}
+    assert host and pid not in host, "the control: outside it has another"
+    boxes.exec("sh -c 'exec -a \"$(printf \"a\\033[31mb\")\" sleep 54321' >/dev/null 2>&1 & bash -c 'exec -a \"$(printf \"a\\033[31mb\")\" sleep 54321' >/dev/null 2>&1 & sleep 0.3")
+    r = boxes("top", "box")
+    assert r.rc == 0 and "54321" in r.out and "\033" not in r.out, r
+    assert boxes("stop", "box").rc == 0 and boxes("top", "box").rc == 4
+
+
+# --- events ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_events(boxes):
+    """Each has its line, in the order of what happened; what commands are is nobody's business."""
+    boxes.make()
+    boxes.exec("exit 7; echo s3cret")
+    boxes.exec("kill -9 $$")
+    for words in (["pause", "box"], ["resume", "box"], ["stop", "box"], ["rename", "box", "other"], ["reset", "other"]):
+        assert boxes(*words).rc == 0
+    seen = events(boxes)
+    assert [(e["event"], e.get("status"), e.get("why")) for e in seen] == [
+        ("created", None, None), ("started", None, None), ("exec-started", None, None), ("exec-ended", 7, None), ("exec-started", None, None), ("exec-ended", 137, None),
+        ("paused", None, None), ("resumed", None, None), ("stopped", None, "asked"), ("renamed", None, None), ("reset", None, None)]
+    assert len({e["id"] for e in seen}) == 1 and seen[-1]["name"] == "other" and [e["time"] for e in seen] == sorted(e["time"] for e in seen)
+    assert seen[2]["session"] == seen[3]["session"] != seen[4]["session"]
+    log = boxes.home / "events.log"
+    assert "s3cret" not in log.read_text() and log.stat().st_mode & 0o777 == 0o600
+    assert boxes("events").out.count("\n") == len(seen) and events(boxes, "nobody") == [] and len(events(boxes, "other")) == 2
+    assert len(events(boxes, seen[0]["id"])) == len(seen)
+    assert boxes("rm", "other").rc == 0 and events(boxes)[-1]["event"] == "removed"
+
+
+def test_events_that_nobody_could_write(boxes):
+    boxes.make()
+    boxes.exec("true")
+    assert wait_for(lambda: len(events(boxes)) == 4)
+    pid = supervisor(boxes)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: state(boxes) == "stopped")
+    boxes.exec("true")
+    seen = [(e["event"], e.get("why")) for e in events(boxes)]
+    assert seen[4:6] == [("stopped", "lost"), ("started", None)], seen
+
+
+def test_events_follow(boxes):
+    """Lines come when they are written, across the end of a file; both files are bounded."""
+    boxes.make()
+    log = boxes.home / "events.log"
+    proc = boxes.start("events", "--follow", "--json")
+    assert json.loads(proc.stdout.readline())["event"] == "created"
+    assert boxes("start", "box").rc == 0
+    assert json.loads(proc.stdout.readline())["event"] == "started"
+    with open(log, "ab") as f:
+        f.write(b"\n" * (1 << 20))
+        f.write(b'{"time":1,"event":\n')
+    boxes.exec("true")
+    assert [json.loads(proc.stdout.readline())["event"] for _ in range(2)] == ["exec-started", "exec-ended"]
+    assert (boxes.home / "events.log.1").exists() and log.stat().st_size < 1 << 20
+    kill(proc)
+    proc.stdout.close()
+    proc.stderr.close()
+    assert events(boxes)[-1]["event"] == "exec-ended" and events(boxes, "--since", "1h")[0]["event"] == "created"
+
+
+# --- prune, reset ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_prune(boxes, ws, user):
+    """Stopped ones that were not used for long, after a question; what nobody owns in any case; one that runs never."""
+    for name in ("old", "new", "runs"):
+        boxes.make(name)
+        boxes.exec("true", name=name)
+    boxes("stop", "old", "new")
+    ids = {n: b["id"] for n, b in boxes.ls().items()}
+    for name in ("old", "runs"):
+        os.utime(boxes.home / "sandboxes" / ids[name], (1, 1))
+    user.mkdir(boxes.home / "sandboxes" / ".0123456789")
+    user.mkdir(boxes.home / "sandboxes" / "0123456789")
+    r = boxes("prune")
+    assert r.rc == 0 and set(boxes.ls()) == {"old", "new", "runs"}, "not without the option"
+    r = boxes("prune", "--sandboxes")
+    assert r.rc == 2 and "--force" in r.err and set(boxes.ls()) == {"old", "new", "runs"}, r
+    assert not (boxes.home / "sandboxes" / "0123456789").exists() and not (boxes.home / "sandboxes" / ".0123456789").exists()
+    t = Pty(user, [BAILEY, "prune", "--sandboxes"], ws, env=boxes.env)
+    t.expect("Remove 1?")
+    t.type("n\n")
+    assert t.wait() == 1 and set(boxes.ls()) == {"old", "new", "runs"}
+    t = Pty(user, [BAILEY, "prune", "--sandboxes"], ws, env=boxes.env)
+    t.expect("  old")
+    t.expect("Remove 1?")
+    t.type("y\n")
+    assert t.wait() == 0 and set(boxes.ls()) == {"new", "runs"}
+    r = boxes("prune", "--sandboxes", "--force", "--older", "1ms")
+    time.sleep(1)
+    r = boxes("prune", "--sandboxes", "--force", "--older", "1ms")
+    assert r.rc == 0 and set(boxes.ls()) == {"runs"} and state(boxes, "runs") == "running", r
+
+
+def test_prune_sockets(boxes):
+    """What a supervisor that was killed leaves."""
+    boxes.make()
+    boxes.exec("true")
+    pid = supervisor(boxes)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: state(boxes) == "stopped")
+    assert (boxes.home / "run/sandbox-box").exists()
+    r = boxes("prune", "--sandboxes")
+    assert r.rc == 0 and "sandbox-box" in r.out and not (boxes.home / "run/sandbox-box").exists(), r
+    assert boxes.exec("echo again").out == "again\n"
+    r = boxes("prune", "--sandboxes")
+    assert r.rc == 0 and (boxes.home / "run/sandbox-box").exists(), "it lives"
+
+
+def test_reset(boxes, ws, user):
+    """All of its own goes, but what it is; the workspace is the host's."""
+    first = boxes.make("box", "--env", "A=b")
+    boxes.exec("echo x > made; echo $A")
+    assert boxes("reset", "box").rc == 4
+    user.write(boxes.home / "sandboxes" / first / "kept", "x")
+    r = boxes("reset", "--force", "box")
+    assert r.rc == 0 and [p.name for p in (boxes.home / "sandboxes" / first).iterdir()] == ["lock"], r
+    assert state(boxes) == "stopped" and (ws / "made").exists()
+    assert boxes.exec("echo $A").out == "b\n" and boxes.ls()["box"]["id"] == first
+
+
+# --- restart -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_restart(boxes):
+    """--boot starts those that say so, and no others."""
+    for name, restart in (("no", "no"), ("failure", "on-failure"), ("always", "always")):
+        boxes.make(name, "--restart", restart)
+        boxes.exec("true", name=name)
+    assert boxes("stop", "no", "failure", "always").rc == 0 and wait_for(lambda: not boxes.supervisors())
+    assert boxes("start", "--boot").rc == 0
+    assert {n: b["state"] for n, b in boxes.ls().items()} == {"no": "stopped", "failure": "stopped", "always": "running"}
+    for name in ("no", "failure"):
+        boxes.exec("true", name=name)
+    for pid in boxes.supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: {b["state"] for b in boxes.ls().values()} == {"stopped"})
+    assert boxes("start", "--boot").rc == 0
+    assert {n: b["state"] for n, b in boxes.ls().items()} == {"no": "stopped", "failure": "running", "always": "running"}
+    for pid in boxes.supervisors():
+        os.kill(pid, signal.SIGTERM)  # as when the machine goes down
+    assert wait_for(lambda: not boxes.supervisors(), 15)
+    assert boxes("start", "--boot").rc == 0 and state(boxes, "failure") == "running" and state(boxes, "no") == "stopped"
+
+
+def test_boot_goes_on(boxes, user):
+    """One that can't be started keeps no other from it, and is said."""
+    where = user.mkdir(user.base / "gone2")
+    assert boxes("create", "--restart", "always", "a", where).rc == 0
+    boxes.make("b", "--restart", "always")
+    os.rename(where, f"{where}-away")
+    r = boxes("start", "--boot")
+    assert r.rc == 125 and str(where) in r.err and r.err.count("\n") == 1 and state(boxes, "b") == "running", r
+    os.rename(f"{where}-away", where)
+    assert boxes("start", "--boot").rc == 0 and state(boxes, "a") == "running"
+    boxes("rm", "-f", "a")
+    user.exec(["rm", "-rf", where])
+
+
+def test_service_unit(boxes, user):
+    """Root's is printed; an ordinary user's would never run, unless he lingers, and that is said."""
+    r = boxes("service-unit", env={"XDG_STATE_HOME": "/x%y $z"})
+    if user.uid:
+        assert r.rc == 125 and "loginctl enable-linger" in r.err and r.out == "", r
+        return
+    assert r.rc == 0 and 'Environment="XDG_STATE_HOME=/x%%y $z"' in r.out and " start --boot\n" in r.out and "WantedBy=multi-user.target" in r.out, r
+    assert f'ExecStart="{BAILEY}"' in r.out
+
+
+BAD: list[tuple[list[Any], int, str]] = [
+    (["create", "--wake", "maybe", "x"], 2, "--wake 'maybe': expected any, exec or never"),
+    (["create", "--restart", "sometimes", "x"], 2, "--restart 'sometimes'"),
+    (["create", "--idle-freeze", "soon", "x"], 2, "--idle-freeze"),
+    (["create", "--idle-stop", "-1s", "x"], 2, "--idle-stop"),
+    (["create", "--idle-freeze", "2s", "--idle-stop", "1s", "x"], 2, "--idle-stop 1s is not after"),
+    (["create", "--timeout", "x", "x"], 2, "--timeout"),
+    (["pause"], 2, "name the sandbox"),
+    (["pause", "nobox"], 3, "nobox"),
+    (["pause", "box"], 4, "does not run"),
+    (["resume", "box"], 4, "does not run"),
+    (["extend", "box"], 2, "a sandbox and a duration"),
+    (["extend", "box", "long"], 2, "'long'"),
+    (["top", "box"], 4, "does not run"),
+    (["top"], 2, "name one sandbox"),
+    (["port", "box"], 4, "does not run"),
+    (["port", "box", "x"], 2, "name one sandbox"),
+    (["stats", "nobox"], 3, "nobox"),
+    (["events", "--since", "x"], 2, "--since"),
+    (["reset"], 2, "name the sandbox"),
+    (["reset", "nobox"], 3, "nobox"),
+    (["start", "--boot", "box"], 2, "--boot"),
+    (["start"], 2, "name the sandbox"),
+    (["service-unit", "x"], 2, "takes no words"),
+]
+
+
+@pytest.mark.parametrize("words,status,said", BAD, ids=[" ".join(map(str, w)) for w, _, _ in BAD])
+def test_bad_words(boxes, words, status, said):
+    """One line, which names the word; and nothing has changed."""
+    boxes.make()
+    before = boxes.ls()
+    r = boxes(*words)
+    assert r.rc == status and said in r.err and r.err.count("\n") == 1 and r.err.startswith("bailey: "), r
+    assert boxes.ls() == before and not boxes.supervisors()
+
+
+def test_run_has_no_such_options(boxes):
+    """They are of sandboxes that stay."""
+    for option in ("--idle-freeze=1s", "--idle-stop=1s", "--wake=any", "--restart=no"):
+        r = boxes("run", option, "--", "true")
+        assert r.rc == 2 and "unknown option" in r.err, r
