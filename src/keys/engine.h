@@ -54,7 +54,7 @@
 	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
 #define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
-	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, and its end */
+	5120u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, its end, and where it is to lead */
 #define KEYS_LOG_HIGH 256u /* from here on no client is read, and no server of HTTP/2 */
 
 struct keys;
@@ -87,6 +87,15 @@ struct side {
 
 enum conn_state { CONN_HELLO, CONN_CONNECT, CONN_ACCEPT, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
 
+/* Where the server's side leads, once requests are sent (reach.c). */
+enum conn_reach {
+	REACH_THERE,
+	REACH_ASKED,  /* the gateway dials */
+	REACH_SHAKES, /* TLS with it */
+	REACH_MISSED, /* it can't be had, and that is to be told */
+	REACH_NOWHERE /* and was */
+};
+
 enum conn_alpn { ALPN_NONE, ALPN_HTTP1, ALPN_H2 };
 
 struct conn {
@@ -98,9 +107,14 @@ struct conn {
 	bool tls;
 	uint16_t port;
 	char host[NET_HOST_MAX + 1];
-	bool own; /* --allow-own-credentials */
 	bool cut; /* the client shall not take what it gets for complete */
 	struct side client, server;
+	struct forward_url
+		to; /* where the server's side leads: the host, or what a rule forwards to; no path */
+	enum conn_reach reach;
+	uint32_t serial;           /* of the last KEYS_DIAL */
+	uint64_t asked;            /* ms: since when it is not there */
+	char missed[KEYS_WHY_MAX]; /* of REACH_MISSED: why */
 	/* the handshakes */
 	bool hello_go;             /* the ClientHello may be answered */
 	int alert;                 /* with this alert; 0: with a certificate */
@@ -124,6 +138,7 @@ struct note {
 	union {
 		struct keys_request request;
 		struct keys_end end;
+		struct keys_dial dial;
 	};
 };
 
@@ -191,6 +206,9 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 /** keys_log_end() - the connection is over. */
 void keys_log_end(struct conn *c);
 
+/** keys_dial() - have the gateway dial c->to; c->serial is the question's. */
+void keys_dial(struct conn *c);
+
 /** keys_say_result() - answer the supervisor's line. @notes: what people should know; "" */
 void keys_say_result(struct keys *k, int r, const char *notes, const struct err *e);
 
@@ -231,6 +249,9 @@ void conn_cut(struct conn *c, const char *why);
 /** conn_tick() - times. */
 void conn_tick(struct keys *k);
 
+/** side_begin() - @fd, which becomes the side's, stands for it. Return: 0 or negative errno; the descriptor is the side's all the same. */
+int side_begin(struct conn *c, struct side *s, int fd);
+
 /** conn_bury() - free the dead. */
 void conn_bury(struct keys *k);
 
@@ -242,6 +263,20 @@ void conn_exchanges(struct conn *c, ssize_t more);
 
 /** conn_may_read() - whether bodies may come in, so that all connections together stay within bounds. */
 bool conn_may_read(const struct conn *c);
+
+/* --- reach.c --- */
+
+/** conn_place() - where its client wants to go. */
+struct forward_url conn_place(const struct conn *c);
+
+/**
+ * conn_reach() - have the server's side lead to @to; what was there before is closed. Nothing may be on its way there.
+ * Return: 1: it does; 0: not yet, and conn_step() comes when that changes; -EIO: it can't be had, c->missed says why. Asked again it is tried again.
+ */
+int conn_reach(struct conn *c, const struct forward_url *to);
+
+/** conn_dialled() - the gateway's answer to question @serial. @fd: taken; -1: none, because of @why */
+void conn_dialled(struct conn *c, uint32_t serial, int fd, const char *why);
 
 /* --- tls.c --- */
 

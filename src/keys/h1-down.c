@@ -237,7 +237,7 @@ static bool step_down_none(struct conn *c)
 	struct side *s = &c->server;
 	bool moved;
 
-	if (s->watch.fd < 0)
+	if (s->watch.fd < 0 || c->reach != REACH_THERE)
 		return false;
 	moved = side_fill(s);
 	if (s->in.n > 0 && c->h1->up == UP_HEAD) {

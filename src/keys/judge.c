@@ -97,38 +97,93 @@ static bool check(const struct conn *c, const struct head *h, struct reply *r)
 	return named || refuse(r, 400, "the request names no host");
 }
 
-/* Copies: a request can wait for its body while the rules are replaced. */
-static bool keep_fields(struct exchange *x, const struct rules_field *fields, size_t n)
+/* Copies: a request can wait for its body while the rules are replaced. They are set after those that there are. */
+static bool keep_fields(struct exchange *x, const struct rules_field *more, size_t n)
 {
-	size_t size = n * sizeof(*fields), i;
+	size_t size = (x->n_fields + n) * sizeof(*more), i;
+	const struct rules_field *from;
+	struct rules_field *all;
 	char *p;
 
-	for (i = 0; i < n; i++)
-		size += fields[i].name.len + fields[i].value.len;
-	x->fields = n > 0 ? malloc(size) : NULL;
-	if (n == 0 || !x->fields)
-		return n == 0;
-	p = (char *)(x->fields + n);
-	for (i = 0; i < n; i++) {
-		x->fields[i] = fields[i];
-		x->fields[i].name.p = memcpy(p, fields[i].name.p, fields[i].name.len);
-		p += fields[i].name.len;
-		if (!fields[i].value.p)
-			continue;
-		x->fields[i].value.p = memcpy(p, fields[i].value.p, fields[i].value.len);
-		p += fields[i].value.len;
+	for (i = 0; i < x->n_fields + n; i++) {
+		from = i < x->n_fields ? &x->fields[i] : &more[i - x->n_fields];
+		size += from->name.len + from->value.len;
 	}
-	x->n_fields = n;
+	if (n == 0)
+		return true;
+	all = malloc(size);
+	if (!all)
+		return false;
+	p = (char *)(all + x->n_fields + n);
+	for (i = 0; i < x->n_fields + n; i++) {
+		from = i < x->n_fields ? &x->fields[i] : &more[i - x->n_fields];
+		all[i] = *from;
+		all[i].name.p = memcpy(p, from->name.p, from->name.len);
+		p += from->name.len;
+		if (!from->value.p)
+			continue;
+		all[i].value.p = memcpy(p, from->value.p, from->value.len);
+		p += from->value.len;
+	}
+	free(x->fields);
+	x->fields = all;
+	x->n_fields += n;
 	return true;
 }
 
-static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, struct reply *r,
-			 struct rules_verdict *v)
+/* What was judged is what is sent: the path in its normal form, behind @prefix; the query as it was. */
+static void set_path(struct head *h, struct http_slice prefix, struct http_slice plain)
 {
-	const char *question;
-	struct http_slice target;
+	const char *question = memchr(h->target.p, '?', h->target.len);
+	struct http_slice query = { NULL, 0 }, target;
 
-	rules_judge(c->k->rules, c->host, h, v, path);
+	if (question)
+		query = (struct http_slice){ question,
+					     (size_t)(h->target.p + h->target.len - question) };
+	if (h->target.len == 1 && *h->target.p == '*')
+		return; /* of OPTIONS: it is about the server */
+	target = head_copy(h, prefix);
+	/* they stand right behind one another */
+	target.len += head_copy(h, plain).len;
+	target.len += head_copy(h, query).len;
+	h->target = target;
+}
+
+/* From here on it is a request to another host. */
+static bool go_elsewhere(struct conn *c, const struct rules_forward *f, struct head *h,
+			 struct exchange *x, struct reply *r)
+{
+	char authority[FORWARD_AUTHORITY], text[FORWARD_AUTHORITY + 32];
+	const struct forward_url own = conn_place(c);
+	const char *question = memchr(h->target.p, '?', h->target.len);
+	size_t n = question ? (size_t)(question - h->target.p) : h->target.len;
+
+	if (c->h2)
+		return refuse(
+			r, 421,
+			"requests to this host are forwarded, which needs HTTP/1.1: connect again");
+	set_path(h, (struct http_slice){ f->to.path, f->to.n_path },
+		 (struct http_slice){ h->target.p, n });
+	x->to = f->to;
+	x->to.path = "";
+	x->to.n_path = 0;
+	x->forwarded = true;
+	/* RFC 7239: who gets it knows what was asked for; what the client says of that is its own */
+	forward_authority(&own, authority);
+	(void)snprintf(text, sizeof(text), "host=\"%s\";proto=%s", authority,
+		       own.tls ? "https" : "http"); /* fits */
+	head_remove(h, http_slice("forwarded"));
+	head_add(h, http_slice("forwarded"), head_copy(h, http_slice(text)));
+	forward_authority(&x->to, authority);
+	h->authority = head_copy(h, http_slice(authority));
+	return !h->failed || refuse(r, 431, "the head has too many bytes");
+}
+
+/* What the rules of @host say. */
+static bool follow_rules_of(struct conn *c, const char *host, struct head *h, struct exchange *x,
+			    struct reply *r, struct rules_verdict *v)
+{
+	rules_judge(c->k->rules, host, h, v, path);
 	switch (v->action) {
 	case RULES_DENY:
 		return refuse(r, 403, v->reason ? v->reason : "a rule denies this request");
@@ -148,42 +203,60 @@ static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, str
 	}
 	if (!keep_fields(x, v->fields, v->n))
 		return refuse(r, 503, "out of memory");
-	if (!v->path)
-		return true;
-	/* what was judged is what is sent */
-	question = memchr(h->target.p, '?', h->target.len);
-	target = head_copy(h, http_slice(path));
-	if (question) {
-		struct http_slice query = head_copy(
-			h, (struct http_slice){ question,
-						(size_t)(h->target.p + h->target.len - question) });
-
-		target.len += query.len; /* it stands right behind */
-	}
-	h->target = target;
+	if (v->path)
+		set_path(h, (struct http_slice){ "", 0 }, http_slice(path));
 	return !h->failed || refuse(r, 431, "the head has too many bytes");
+}
+
+/* A request that goes elsewhere must suit the rules of that host, too, and goes no further. */
+static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, struct reply *r,
+			 struct rules_verdict *v)
+{
+	struct rules_verdict there;
+
+	if (!follow_rules_of(c, c->host, h, x, r, v))
+		return false;
+	if (!v->forward)
+		return true;
+	if (!go_elsewhere(c, v->forward, h, x, r) ||
+	    !follow_rules_of(c, x->to.host, h, x, r, &there))
+		return false;
+	return !there.forward ||
+	       refuse(r, 508, "a loop: what was forwarded would be forwarded once more");
+}
+
+static bool listed(const char *const *hosts, const char *host)
+{
+	for (; hosts && *hosts; hosts++) {
+		if (strcmp(*hosts, host) == 0 || strcmp(*hosts, "**") == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
 {
-	struct inject_request q = { .host = c->host, .tls = c->tls, .own = c->own, .body = body };
+	struct inject_request q = { .host = x->to.host,
+				    .tls = x->to.tls,
+				    .own = listed(c->k->own, x->to.host),
+				    .body = body };
 	struct err e = ERR_INIT;
 	const char *removed;
 	char why[KEYS_WHY_MAX];
 	int error;
 
 	x->set = bound_hold(&c->k->bound);
-	removed = bound_removed(x->set, c->host);
+	removed = bound_removed(x->set, x->to.host);
 	if (removed) {
 		(void)snprintf(why, sizeof(why),
 			       "secret-removed: the secret '%s' of this host is no more", removed);
 		return refuse(r, 403, why);
 	}
-	if (!x->set || !inject_bound(x->set->v, x->set->n, c->host))
+	if (!x->set || !inject_bound(x->set->v, x->set->n, x->to.host))
 		return true;
 	x->head = head_dup(h);
 	x->inject = calloc(1, sizeof(*x->inject));
-	if (!x->head || !x->inject || bound_scrub(x->set, c->host, &x->scrub, &e) < 0)
+	if (!x->head || !x->inject || bound_scrub(x->set, x->to.host, &x->scrub, &e) < 0)
 		return refuse(r, 503, "out of memory");
 	q.method = x->head->method;
 	q.target = x->head->target;
@@ -199,19 +272,36 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 		      error == -EMSGSIZE ? "the head has too many bytes" : "out of memory");
 }
 
+/* The rule that lets it through, and where to. */
+static const char *say_rule(const struct exchange *x, const char *rule, char *out)
+{
+	char where[FORWARD_AUTHORITY];
+
+	forward_authority(&x->to, where);
+	(void)snprintf(out, KEYS_WHY_MAX,
+		       !x->forwarded ? "%s" :
+		       *rule         ? "%s: forwarded to %s://%.140s" :
+				       "%sforwarded to %s://%.140s",
+		       rule, x->to.tls ? "https" : "http", where); /* cut where it is long */
+	return out;
+}
+
 bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
 {
 	struct rules_verdict v = { .rule = "" };
+	char why[KEYS_WHY_MAX];
 	bool ok;
 
 	memset(x, 0, sizeof(*x));
 	x->c = c;
+	x->to = conn_place(c);
 	x->strip = c->k->strip && *c->k->strip ? c->k->strip : NULL;
 	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
 	if (!ok)
 		keys_log(c, h, r->status, r->denied, r->why, NULL);
 	else if (!judge_holds(x))
-		keys_log(c, h, 0, false, v.rule, x->inject ? x->inject->secret : NULL);
+		keys_log(c, h, 0, false, say_rule(x, v.rule, why),
+			 x->inject ? x->inject->secret : NULL);
 	explicit_bzero(path, strlen(path));
 	count(x, true);
 	return ok;
@@ -226,10 +316,11 @@ bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, str
 {
 	struct err e = ERR_INIT;
 	int error = inject_body(x->inject, p, n, &e);
+	char why[KEYS_WHY_MAX];
 
 	count(x, true);
 	if (error == 0) {
-		keys_log(c, x->head, 0, false, "", x->inject->secret);
+		keys_log(c, x->head, 0, false, say_rule(x, "", why), x->inject->secret);
 		return true;
 	}
 	(void)refuse(r, error == -EACCES ? 403 : 503,

@@ -26,7 +26,7 @@
 /* What bailey-keys finds open when it starts: "bailey-keys serve". */
 enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };
 
-enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3 };
+enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3, KEYS_DIAL = 4, KEYS_DIALLED = 5 };
 
 #define KEYS_OFFER_TLS \
 	1u /* the client's first bytes are a ClientHello; else a request of plain HTTP */
@@ -63,6 +63,22 @@ struct keys_end {
 	uint16_t kind, version;
 	uint32_t id;
 	char why[KEYS_WHY_MAX]; /* "": the peers ended it */
+};
+
+/* Keys to gateway: a request of that connection goes elsewhere, because a rule forwards it. It judges and dials that as any other place. */
+struct keys_dial {
+	uint16_t kind, version;
+	uint32_t id;
+	uint32_t serial; /* of the question, among those of the connection */
+	uint16_t port;
+	char host[254]; /* canonical: a name, or an address; with a NUL */
+};
+
+/* Gateway to keys: a stream socket that leads there comes with it, or it says why there is none. */
+struct keys_dialled {
+	uint16_t kind, version;
+	uint32_t id, serial;
+	char why[KEYS_WHY_MAX]; /* "": there is one */
 };
 
 /* What the words of `bailey secret` say. "bailey-keys secret STATE WORD…": STATE is the launcher's state directory. */

@@ -197,6 +197,23 @@ void keys_log_end(struct conn *c)
 	flush_log(c->k);
 }
 
+void keys_dial(struct conn *c)
+{
+	struct note *n = new_note(c->k);
+
+	if (!n)
+		return;
+	n->n = sizeof(n->dial);
+	n->dial = (struct keys_dial){ .kind = KEYS_DIAL,
+				      .version = KEYS_VERSION,
+				      .id = c->id,
+				      .serial = c->serial,
+				      .port = c->to.port };
+	(void)put(n->dial.host, sizeof(n->dial.host),
+		  http_slice(c->to.host)); /* of the same size */
+	flush_log(c->k);
+}
+
 /* --- the gateway --- */
 
 static bool is_host(const char *host)
@@ -234,23 +251,47 @@ static void take_offer(struct keys *k, const struct keys_offer *o, size_t n, con
 		refuse_offer(k, o, "an offer that is none");
 }
 
+static void take_dialled(struct keys *k, const struct keys_dialled *m, int fds[8])
+{
+	const bool makes_sense =
+		m->version == KEYS_VERSION && fds[1] < 0 && memchr(m->why, '\0', sizeof(m->why));
+	struct conn *c;
+	size_t i;
+
+	for (c = k->live; c && c->id != m->id; c = c->next)
+		;
+	if (c && makes_sense) {
+		conn_dialled(c, m->serial, fds[0],
+			     *m->why ? m->why : "the gateway gives no reason");
+		return;
+	}
+	for (i = 0; i < 8; i++)
+		cleanup_close(&fds[i]);
+}
+
 static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
 {
-	struct keys_offer o;
+	union {
+		struct keys_offer offer;
+		struct keys_dialled dialled;
+	} m;
 	int fds[8];
 	ssize_t n;
 
 	if (events & EPOLLOUT)
 		flush_log(k);
 	for (;;) {
-		n = fd_recv(w->fd, &o, sizeof(o), fds, MSG_DONTWAIT);
+		n = fd_recv(w->fd, &m, sizeof(m), fds, MSG_DONTWAIT);
 		if (n == -EAGAIN)
 			return;
 		if (n == -EBADMSG)
 			continue; /* cut: too long, or too many descriptors */
 		if (n <= 0)
 			break;
-		take_offer(k, &o, (size_t)n, fds);
+		if (n == (ssize_t)sizeof(m.dialled) && m.dialled.kind == KEYS_DIALLED)
+			take_dialled(k, &m.dialled, fds);
+		else
+			take_offer(k, &m.offer, (size_t)n, fds);
 	}
 	/* it is gone; its connections end by themselves */
 	keys_unwatch(k, w);
