@@ -127,6 +127,7 @@ struct sandbox_options {
 	bool dry_run;
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
+	const char *box;             /* ID of the sandbox that stays; NULL: a run */
 };
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
@@ -225,7 +226,10 @@ struct sandbox {
 	const char **
 		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
 	size_t n_inspect;
-	size_t n_secrets;    /* of --secret */
+	size_t n_secrets;      /* of --secret */
+	const char *own_store; /* where a sandbox that stays has secrets of its own; NULL: a run */
+	const char **own_secrets; /* of these, those that no --secret names */
+	size_t n_own_secrets;
 	size_t n_ssh;        /* of --ssh-key */
 	const char *ssh_dir; /* where the sandbox finds the agent of these, once it is there */
 	const char *

@@ -258,7 +258,7 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	for (i = 0; i < b->len; i++)
 		n += !b->data[i];
 	words = calloc(n + 1, sizeof(*words));
-	if (!words || n < 2) {
+	if (!words || n < 3) {
 		free(words);
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
 	}
@@ -321,7 +321,9 @@ int live_main(void)
 	if (r == 0 && argv && chdir(argv[0]) < 0)
 		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[0]);
 	if (r == 0 && argv)
-		r = opt_parse(table, argv + 2, &rest, &dashes, &e);
+		r = opt_parse(table, argv + 3, &rest, &dashes, &e);
+	if (argv)
+		o.box = argv[2];
 	if (r == 0 && argv)
 		r = listen_as(&l, argv[1], &e);
 	if (r == 0)

@@ -251,7 +251,7 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
-/* What the supervisor reads: directory, name, words. Return: fd or negative errno. */
+/* What the supervisor reads: directory, name, ID, words. Return: fd or negative errno. */
 static int write_words(const struct named_box *box)
 {
 	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
@@ -261,6 +261,7 @@ static int write_words(const struct named_box *box)
 
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
+	buf_add(&b, box->id, strlen(box->id) + 1);
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "egress.h"
+#include "own-secrets.h"
 #include "sandbox.h"
 
 const char *network_words(enum net_mode m)
@@ -416,6 +417,8 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	s->audit_required = o->audit_required;
 	for (i = 0; i < o->secrets.n; i++)
 		s->n_secrets += strcmp(o->secrets.v[i].opt->name, "secret") == 0;
+	if (r == 0)
+		r = own_secrets_find(s, e);
 	for (i = 0; r == 0 && i < o->net.n; i++)
 		r = add_rule(s, &o->net.v[i], o->i_know, e);
 	if (r == 0)
@@ -476,7 +479,7 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 	size_t i;
 
 	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0 && p->n_inspects == 0 &&
-	    s->n_secrets == 0 && s->n_ssh == 0)
+	    s->n_secrets + s->n_own_secrets == 0 && s->n_ssh == 0)
 		return;
 	buf_puts(b, "\nnetwork rules");
 	if (p->mode_origin) {

@@ -2,7 +2,7 @@
 /*
  * The secrets of one sandbox: read of the store by a helper, which may open files and run commands, and used by the process that may not.
  *
- *	helper, forked before the confinement:	bound_helper(fd, state, names, n);
+ *	helper, forked before the confinement:	bound_helper(fd, &places);
  *	the process:	write BOUND_ASK to fd; whenever it comes: read a uint32_t and as many bytes,
  *			which begin with 'O' or 'E' (that was asked for), 'P' (a command has given a new value), or 'N' (text for people: one has failed);
  *			bound_take(&b, names, n, p, len, notes, e), but for 'N';
@@ -20,6 +20,15 @@
 #define BOUND_ASK 'r'
 
 struct scrub;
+
+/* Which secrets, and where they are kept: of each name the sandbox's own is meant where there is one. */
+struct bound_places {
+	const char *state; /* of everybody's; NULL: none */
+	const char *own;   /* of the sandbox's own; NULL: none */
+	const char *const *names;
+	size_t n;
+	size_t shared; /* so many of them, the first, may be everybody's */
+};
 
 struct bound_set {
 	struct inject_secret *v; /* the arena's */
@@ -41,16 +50,16 @@ struct bound {
  * bound_read() - read the secrets of that name, whose commands are run when they have expired. Waits.
  * @out: of BOUND_MAX bytes that don't move: 'O' and a record a line, or 'E' and why not
  */
-void bound_read(const char *state, const char *const *names, size_t n, struct buf *out);
+void bound_read(const struct bound_places *p, struct buf *out);
 
 /**
  * bound_read_again() - read them as they are kept, without a command. One that fails is alone in that: its line is '-' where it was removed, '!' and the reason where
  * it could not be read.
  */
-void bound_read_again(const char *state, const char *const *names, size_t n, struct buf *out);
+void bound_read_again(const struct bound_places *p, struct buf *out);
 
 /** bound_helper() - answer each BOUND_ASK on @fd (the first by bound_read()), run commands before their values expire; until @fd closes. */
-void bound_helper(int fd, const char *state, const char *const *names, size_t n);
+void bound_helper(int fd, const struct bound_places *p);
 
 /**
  * bound_take() - what the helper has answered is bound from now on, with the sentinels that the sandbox knows.

@@ -109,8 +109,7 @@ struct conn {
 	char host[NET_HOST_MAX + 1];
 	bool cut; /* the client shall not take what it gets for complete */
 	struct side client, server;
-	struct forward_url
-		to; /* where the server's side leads: the host, or what a rule forwards to; no path */
+	struct forward_url to; /* where the server's side leads: the host, or what a rule forwards to; no path */
 	enum conn_reach reach;
 	uint32_t serial;           /* of the last KEYS_DIAL */
 	uint64_t asked;            /* ms: since when it is not there */
@@ -171,8 +170,8 @@ struct keys {
 	struct masks masks;
 	/* secrets (bound.h): the helper reads them */
 	struct bound bound;
-	const char **names;
-	size_t n_names;
+	const char **names; /* those that may be everybody's first */
+	size_t n_names, n_shared;
 	struct watch helper;
 	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
 	struct buf
@@ -220,8 +219,8 @@ void keys_lines(struct keys *k);
 
 /* --- serve-secrets.c --- */
 
-/** keys_secrets_begin() - fork the process that reads the store; its first answer is waited for. Return: 0 or negative errno with @e. */
-int keys_secrets_begin(struct keys *k, const char *store, struct err *e);
+/** keys_secrets_begin() - fork the process that reads the stores, everybody's and the sandbox's own, either of which may be NULL; its first answer is waited for. Return: 0 or negative errno with @e. */
+int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e);
 
 /** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
 int keys_secrets_ask(struct keys *k, struct err *e);

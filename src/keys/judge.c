@@ -159,9 +159,8 @@ static bool go_elsewhere(struct conn *c, const struct rules_forward *f, struct h
 	size_t n = question ? (size_t)(question - h->target.p) : h->target.len;
 
 	if (c->h2)
-		return refuse(
-			r, 421,
-			"requests to this host are forwarded, which needs HTTP/1.1: connect again");
+		return refuse(r, 421,
+			      "requests to this host are forwarded, which needs HTTP/1.1: connect again");
 	set_path(h, (struct http_slice){ f->to.path, f->to.n_path },
 		 (struct http_slice){ h->target.p, n });
 	x->to = f->to;

@@ -19,13 +19,12 @@
 /* One request and its answer. */
 struct exchange {
 	struct conn *c;
-	struct forward_url to; /* where the request goes */
-	bool forwarded;        /* a rule says so, and it is not the connection's own host */
-	struct inject *inject; /* owned; NULL: no secret is bound to the host */
-	struct scrub *scrub;   /* owned; NULL: the answer is passed on as it is */
-	struct bound_set *set; /* of both; held */
-	struct head *
-		head; /* owned: the request's, while there is an inject, or while it waits for its server */
+	struct forward_url to;          /* where the request goes */
+	bool forwarded;             /* a rule says so, and it is not the connection's own host */
+	struct inject *inject;      /* owned; NULL: no secret is bound to the host */
+	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
+	struct bound_set *set;      /* of both; held */
+	struct head *head;          /* owned: the request's, while there is an inject, or while it waits for its server */
 	const char *const *strip;   /* fields that the answer must not have; NULL: none */
 	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
 	size_t n_fields;

@@ -112,8 +112,13 @@ static void on_helper(struct keys *k, struct watch *w, uint32_t events)
 }
 
 /* Before there is a key of ours that the helper could inherit. */
-int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
+int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e)
 {
+	const struct bound_places places = { .state = store,
+					     .own = own,
+					     .names = k->names,
+					     .n = k->n_names,
+					     .shared = k->n_shared };
 	int fds[2], r;
 	pid_t pid;
 
@@ -125,7 +130,7 @@ int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
 		(void)prctl(PR_SET_NAME, "bailey-secrets", 0, 0, 0);
 		r = fd_close_others(&fds[1], 1);
 		if (r == 0)
-			bound_helper(fds[1], store, k->names, k->n_names);
+			bound_helper(fds[1], &places);
 		_exit(0);
 	}
 	(void)close(fds[1]);

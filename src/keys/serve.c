@@ -209,8 +209,7 @@ void keys_dial(struct conn *c)
 				      .id = c->id,
 				      .serial = c->serial,
 				      .port = c->to.port };
-	(void)put(n->dial.host, sizeof(n->dial.host),
-		  http_slice(c->to.host)); /* of the same size */
+	(void)put(n->dial.host, sizeof(n->dial.host), http_slice(c->to.host)); /* of the same size */
 	flush_log(c->k);
 }
 
@@ -253,8 +252,8 @@ static void take_offer(struct keys *k, const struct keys_offer *o, size_t n, con
 
 static void take_dialled(struct keys *k, const struct keys_dialled *m, int fds[8])
 {
-	const bool makes_sense =
-		m->version == KEYS_VERSION && fds[1] < 0 && memchr(m->why, '\0', sizeof(m->why));
+	const bool makes_sense = m->version == KEYS_VERSION && fds[1] < 0 &&
+				 memchr(m->why, '\0', sizeof(m->why));
 	struct conn *c;
 	size_t i;
 
@@ -545,7 +544,7 @@ static int check_keys(const struct json_node *root, struct err *e)
 {
 	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
 					     "own",     "roots", "uid",   "gid",     "java",
-					     "masks",   "strip", "ca" };
+					     "masks",   "strip", "ca",    "own_store", "own_secrets" };
 	const struct json_node *n;
 	size_t i;
 
@@ -564,6 +563,9 @@ static int check_keys(const struct json_node *root, struct err *e)
 	n = member(root, "store");
 	if (n && n->type != JSON_STRING && n->type != JSON_NULL)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: store: expected a string or null");
+	n = member(root, "own_store");
+	if (n && n->type != JSON_STRING)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: own_store: expected a string");
 	return 0;
 }
 
@@ -595,15 +597,46 @@ static int begin_ca(struct keys *k, const struct json_node *root, struct err *e)
 	return ca_load(&k->ca, cert->text, key->text, e);
 }
 
-static int begin_secrets(struct keys *k, const struct json_node *store, struct err *e)
+static const char *text_of(const struct json_node *n)
 {
-	for (k->n_names = 0; k->names[k->n_names]; k->n_names++)
-		;
+	return n && n->type == JSON_STRING ? n->text : NULL;
+}
+
+static size_t count_texts(const char *const *v)
+{
+	size_t n = 0;
+
+	while (v[n])
+		n++;
+	return n;
+}
+
+/* Names that may be everybody's, and then those that are the sandbox's own alone. */
+static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
+{
+	const char *store = text_of(member(root, "store")), *own = text_of(member(root, "own_store"));
+	const char **shared, **alone;
+	int r = take_texts(member(root, "secrets"), &k->own_arena, &shared, e);
+
+	if (r == 0)
+		r = take_texts(member(root, "own_secrets"), &k->own_arena, &alone, e);
+	if (r < 0)
+		return r;
+	k->n_shared = count_texts(shared);
+	k->n_names = k->n_shared + count_texts(alone);
 	if (k->n_names == 0)
 		return 0;
-	if (!store || store->type != JSON_STRING)
+	if (k->n_names > BOUND_SECRETS)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %u secrets in one sandbox",
+			       BOUND_SECRETS);
+	if ((k->n_shared > 0 && !store) || (k->n_names > k->n_shared && !own))
 		return err_set(e, ERR_USAGE, -EINVAL, "control: secrets without a store");
-	return keys_secrets_begin(k, store->text, e);
+	k->names = arena_alloc(&k->own_arena, k->n_names * sizeof(*k->names));
+	if (!k->names)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "control: out of memory");
+	memcpy(k->names, shared, k->n_shared * sizeof(*shared));
+	memcpy(k->names + k->n_shared, alone, (k->n_names - k->n_shared) * sizeof(*alone));
+	return keys_secrets_begin(k, store, own, e);
 }
 
 /* All that needs files. */
@@ -616,8 +649,6 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_texts(member(root, "own"), &k->own_arena, &k->own, e);
 	if (r == 0)
-		r = take_texts(member(root, "secrets"), &k->own_arena, &k->names, e);
-	if (r == 0)
 		r = take_texts(member(root, "roots"), &k->own_arena, &roots, e);
 	if (r == 0)
 		r = take_texts(member(root, "strip"), &k->own_arena, &k->strip, e);
@@ -626,7 +657,7 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_number(root, "gid", &ids[1], e);
 	if (r == 0)
-		r = begin_secrets(k, member(root, "store"), e);
+		r = begin_secrets(k, root, e);
 	if (r == 0)
 		r = begin_masks(k, root, e);
 	if (r == 0)
