@@ -226,7 +226,7 @@ struct sandbox {
 	const char **
 		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
 	size_t n_inspect;
-	size_t n_secrets;      /* of --secret */
+	size_t n_secrets;    /* of --secret */
 	const char *own_store; /* where a sandbox that stays has secrets of its own; NULL: a run */
 	const char **own_secrets; /* of these, those that no --secret names */
 	size_t n_own_secrets;

@@ -84,8 +84,7 @@ static int read_value(struct sandbox *s, const struct opt_value *v, const char *
 	if (r == 0 && (!host || host->type != JSON_STRING))
 		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
 	if (r == 0)
-		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin,
-				  e);
+		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin, e);
 	*ret_host = host ? host->text : NULL;
 	*ret_text = v->value;
 	return r;

@@ -48,8 +48,8 @@ static const char java_store[] = "/etc/ssl/certs/java/cacerts";
 
 bool keys_wanted(const struct sandbox *s)
 {
-	return egress_wanted(s) &&
-	       (s->n_inspect > 0 || s->n_secrets + s->n_own_secrets > 0 || s->net.inspect_all);
+	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets + s->n_own_secrets > 0 ||
+				    s->net.inspect_all);
 }
 
 /* --- starting it --- */

@@ -20,7 +20,7 @@
  *	HTTP/2: heads that are read, and that wait for the server   2 * sizeof(struct head) + H2_PENDING + streams
  *	HTTP/2: what is known of the requests to a bound host, and trailers that wait   CONN_EXCHANGES, and one more
  *	OpenSSL: a record of each direction of each side            4 * 17 KiB, while one is there
- * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2, 7.5 MiB to a bound host; together all connections' bodies hold KEYS_HELD before
+ * (a fifo may have twice its bytes.) That is 1.7 MiB for HTTP/1.1 and 4.6 MiB for HTTP/2, 8.6 MiB to a bound host, where chunks of AWS pass as large as they may be, and 1 MiB less elsewhere; together all connections' bodies hold KEYS_HELD before
  * those that hold much wait, and requests of HTTP/2 KEYS_EXCHANGES before more are refused. A body that must be known as a whole (INJECT_HOLD), or a chunk of one
  * (SIGV4_CHUNK_MAX), comes to that; past KEYS_HELD there is no place for it.
  */
@@ -41,12 +41,18 @@
 #include "mask.h"
 #include "policy/policy.h"
 #include "rules.h"
+#include "sigv4.h"
 #include "util/util.h"
 
 #define CONN_IN (HTTP_HEAD_MAX + 1024u)
-#define CONN_OUT (192u << 10)     /* a head of HEAD_BYTES, and what is begun below CONN_OUT_HIGH */
-#define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
 #define CONN_PIECE (16u << 10)
+#define CONN_MORE \
+	(320u << 10) /* what one piece becomes, at most: a chunk that was held for its signature, and what of the piece stands behind it */
+#define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
+#define CONN_OUT \
+	(CONN_OUT_HIGH + CONN_MORE + 4096u) /* what is begun below that, and its framing; or a head of HEAD_BYTES */
+_Static_assert(CONN_MORE >= SIGV4_CHUNK_MAX + 3 * CONN_PIECE, "a chunk can't leave");
+_Static_assert(CONN_OUT >= CONN_OUT_HIGH + HEAD_BYTES, "a head can't leave");
 #define KEYS_HELD (128u << 20)
 #define KEYS_HELD_EACH (64u << 10) /* a connection that holds less never waits for the others */
 #define CONN_EXCHANGES \

@@ -14,7 +14,7 @@
 #include "inject.h"
 #include "scrub.h"
 
-#define JUDGE_MORE (256u << 10) /* what one piece of a body may become */
+#define JUDGE_MORE CONN_MORE /* what one piece of a body may become */
 
 /* One request and its answer. */
 struct exchange {
