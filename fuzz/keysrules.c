@@ -66,7 +66,8 @@ static void check_forward(const struct rules_forward *f)
 	(void)snprintf(url, sizeof(url), "%s://%s", f->to.tls ? "https" : "http", authority);
 	FUZZ_REQUIRE(forward_parse(&once, url, &e) == 0 && once.port == f->to.port && f->to.port &&
 		     once.tls == f->to.tls && strcmp(once.host, f->to.host) == 0);
-	FUZZ_REQUIRE(f->to.n_path == 0 || (*f->to.path == '/' && f->to.path[f->to.n_path - 1] != '/'));
+	FUZZ_REQUIRE(f->to.n_path == 0 ||
+		     (*f->to.path == '/' && f->to.path[f->to.n_path - 1] != '/'));
 	if (f->to.n_path > 0)
 		FUZZ_REQUIRE(rules_path_normal((struct http_slice){ f->to.path, f->to.n_path },
 					       again, &e) == (ssize_t)f->to.n_path);

@@ -84,7 +84,8 @@ static int read_value(struct sandbox *s, const struct opt_value *v, const char *
 	if (r == 0 && (!host || host->type != JSON_STRING))
 		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
 	if (r == 0)
-		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin, e);
+		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin,
+				  e);
 	*ret_host = host ? host->text : NULL;
 	*ret_text = v->value;
 	return r;
@@ -241,6 +242,7 @@ void inspect_explain(const struct sandbox *s, struct json *j)
 	json_close(j, ']');
 	inspect_names(s, j, "secrets", "secret");
 	inspect_names(s, j, "own_credentials", "allow-own-credentials");
+	inspect_names(s, j, "logins", "login");
 	inspect_names(s, j, "ssh_keys", "ssh-key");
 }
 
@@ -265,6 +267,7 @@ void inspect_explain_text(const struct sandbox *s, struct buf *b)
 		buf_printf(b, "  %-11s ",
 			   strcmp(l->v[i].opt->name, "secret") == 0  ? "secret" :
 			   strcmp(l->v[i].opt->name, "ssh-key") == 0 ? "ssh key" :
+			   strcmp(l->v[i].opt->name, "login") == 0   ? "login" :
 								       "own keys");
 		buf_quote(b, l->v[i].value);
 		buf_puts(b, "\n");

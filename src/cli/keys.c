@@ -48,8 +48,9 @@ static const char java_store[] = "/etc/ssl/certs/java/cacerts";
 
 bool keys_wanted(const struct sandbox *s)
 {
-	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets + s->n_own_secrets > 0 ||
-				    s->net.inspect_all);
+	return egress_wanted(s) &&
+	       (s->n_inspect > 0 || s->n_secrets + s->n_own_secrets + s->n_logins > 0 ||
+		s->net.inspect_all);
 }
 
 /* --- starting it --- */
@@ -141,6 +142,23 @@ static void say_own(struct json *j, const struct sandbox *s)
 	json_close(j, ']');
 }
 
+static void say_logins(struct json *j, const struct sandbox *s)
+{
+	const struct opt_list *l = &s->options->secrets;
+	size_t i;
+
+	json_open(j, "logins", '[');
+	for (i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i].opt->name, "login") != 0)
+			continue;
+		if (*l->v[i].value == '{')
+			json_raw(j, NULL, l->v[i].value);
+		else
+			json_str(j, NULL, l->v[i].value);
+	}
+	json_close(j, ']');
+}
+
 /* All of the line's memory at once, and erased: it may hold secrets. */
 static bool line_begin(struct buf *b)
 {
@@ -184,6 +202,7 @@ static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 	json_str(&j, "store", s->n_secrets > 0 ? store : NULL);
 	inspect_names(s, &j, "secrets", "secret");
 	say_own(&j, s);
+	say_logins(&j, s);
 	if (front)
 		say_front(&j, front);
 	else

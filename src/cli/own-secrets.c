@@ -81,7 +81,8 @@ int own_secrets_find(struct sandbox *s, struct err *e)
 	s->own_store = arena_printf(&s->arena, "%s/sandboxes/%s", state, s->options->box);
 	if (!s->own_store)
 		return sandbox_oom(e);
-	(void)snprintf(path, sizeof(path), "%s/secrets", s->own_store); /* a path that is too long is none */
+	(void)snprintf(path, sizeof(path), "%s/secrets",
+		       s->own_store); /* a path that is too long is none */
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return errno == ENOENT ? 0 : err_sys(e, -errno, "%s", path);
@@ -90,8 +91,7 @@ int own_secrets_find(struct sandbox *s, struct err *e)
 
 bool own_secrets_place(const struct sandbox *s, char *path)
 {
-	if (!s->own_store ||
-	    snprintf(path, LIMIT_PATH, "%s/secrets", s->own_store) >= LIMIT_PATH)
+	if (!s->own_store || snprintf(path, LIMIT_PATH, "%s/secrets", s->own_store) >= LIMIT_PATH)
 		return false;
 	return mkdir(path, 0700) == 0 || errno == EEXIST;
 }

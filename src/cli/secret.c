@@ -83,7 +83,8 @@ static int find_own(const char *word, char *state, struct err *e)
 		    (mkdirat(n.state, dir, 0700) < 0 && errno != EEXIST))
 			r = err_sys(e, -errno, "%s/%s", n.path, dir);
 		else if (snprintf(state, LIMIT_PATH, "%s/%s", n.path, dir) >= LIMIT_PATH)
-			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
+			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG,
+				    "the path of the state is too long");
 	}
 	named_done(&n);
 	return r;

@@ -112,7 +112,7 @@ void conn_wait_a_little(struct gateway *g, struct conn *c)
 
 static const char *via_name(enum conn_via via)
 {
-	static const char *const names[] = { "captured", "connect",   "http",    "socks",
+	static const char *const names[] = { "captured", "connect",   "http",     "socks",
 					     "dns",      "published", "external", "forward" };
 
 	return names[via];

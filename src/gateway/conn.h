@@ -121,7 +121,7 @@ struct conn {
 	struct {
 		int fd; /* that bailey-keys is given when there is a server; -1 */
 		uint32_t id, serial;
-	} forward; /* of VIA_FORWARD */
+	} forward;                /* of VIA_FORWARD */
 	uint64_t began, deadline; /* ms */
 	/* HTTP, look.c and proxy.c */
 	size_t scan;

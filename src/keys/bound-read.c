@@ -264,6 +264,79 @@ static int tell(struct reader *h, char kind)
 	return r;
 }
 
+/* What was kept of log-ins, or why it can't be read. */
+static int tell_logins(const struct reader *h)
+{
+	struct buf b = BUF_INIT(0), text = BUF_INIT(0);
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	int r;
+
+	if (!erase_buf_init(&b, STORE_KEPT + 1) || !erase_buf_init(&text, STORE_KEPT)) {
+		erase_buf_done(&b);
+		return -ENOMEM;
+	}
+	r = store_open(&s, h->places->own, false, &e);
+	if (r == 0)
+		r = store_kept(&s, BOUND_LOGINS, &text, &e);
+	store_done(&s);
+	if (r < 0 && r != -ENOENT)
+		buf_printf(&b, "E%s", e.msg);
+	else
+		buf_add(&b, "L", 1);
+	if (r == 0)
+		buf_add(&b, text.data, text.len);
+	r = send_frame(h, &b);
+	erase_buf_done(&b);
+	erase_buf_done(&text);
+	return r;
+}
+
+static bool read_all(int fd, void *p, size_t n)
+{
+	char *to = p;
+	ssize_t got;
+
+	for (; n > 0; to += got, n -= (size_t)got) {
+		got = read(fd, to, n);
+		if (got < 0 && errno == EINTR)
+			got = 0;
+		else if (got <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* Tokens of log-ins have come. Return: 0, or negative errno: whoever has sent them is gone. */
+static int keep_logins(const struct reader *h)
+{
+	struct buf text = BUF_INIT(0), b = BUF_INIT((size_t)2 * REASON_MAX);
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	uint32_t n = 0;
+	int r;
+
+	if (!read_all(h->fd, &n, sizeof(n)) || n > STORE_KEPT || !erase_buf_init(&text, n + 1))
+		return -EPIPE;
+	if (!read_all(h->fd, text.data, n)) {
+		erase_buf_done(&text);
+		return -EPIPE;
+	}
+	text.len = n;
+	r = h->places->own ? store_open(&s, h->places->own, true, &e) : 0;
+	if (r == 0 && h->places->own)
+		r = store_keep(&s, BOUND_LOGINS, &text, &e);
+	store_done(&s);
+	erase_buf_done(&text);
+	if (r == 0)
+		return 0;
+	buf_printf(&b, "N%.*s: the tokens of log-ins are gone when the sandbox ends", REASON_MAX,
+		   e.msg);
+	r = send_frame(h, &b);
+	buf_done(&b);
+	return r;
+}
+
 static int tell_first(struct reader *h)
 {
 	struct buf b = BUF_INIT(0);
@@ -274,6 +347,8 @@ static int tell_first(struct reader *h)
 	bound_read(h->places, &b);
 	r = send_frame(h, &b);
 	erase_buf_done(&b);
+	if (r == 0 && h->places->logins)
+		r = tell_logins(h);
 	/* when they expire; what was read is erased, and nobody waits for this */
 	if (r == 0 && erase_buf_init(&b, BOUND_MAX)) {
 		int64_t due[BOUND_SECRETS] = { 0 };
@@ -362,6 +437,9 @@ void bound_helper(int fd, const struct bound_places *places)
 				r = end_job(&h, i);
 		}
 		if (r == 0 && p[0].revents)
-			r = read(fd, &ask, 1) == 1 && ask == BOUND_ASK ? tell(&h, 'O') : -EPIPE;
+			r = read(fd, &ask, 1) != 1 ? -EPIPE :
+			    ask == BOUND_ASK       ? tell(&h, 'O') :
+			    ask == BOUND_KEEP      ? keep_logins(&h) :
+						     -EPIPE;
 	}
 }

@@ -38,6 +38,7 @@
 #include "fifo.h"
 #include "head.h"
 #include "keys.h"
+#include "login.h"
 #include "mask.h"
 #include "policy/policy.h"
 #include "rules.h"
@@ -47,10 +48,12 @@
 #define CONN_IN (HTTP_HEAD_MAX + 1024u)
 #define CONN_PIECE (16u << 10)
 #define CONN_MORE \
-	(320u << 10) /* what one piece becomes, at most: a chunk that was held for its signature, and what of the piece stands behind it */
+	(320u     \
+	 << 10) /* what one piece becomes, at most: a chunk that was held for its signature, and what of the piece stands behind it */
 #define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
-#define CONN_OUT \
-	(CONN_OUT_HIGH + CONN_MORE + 4096u) /* what is begun below that, and its framing; or a head of HEAD_BYTES */
+#define CONN_OUT                     \
+	(CONN_OUT_HIGH + CONN_MORE + \
+	 4096u) /* what is begun below that, and its framing; or a head of HEAD_BYTES */
 _Static_assert(CONN_MORE >= SIGV4_CHUNK_MAX + 3 * CONN_PIECE, "a chunk can't leave");
 _Static_assert(CONN_OUT >= CONN_OUT_HIGH + HEAD_BYTES, "a head can't leave");
 #define KEYS_HELD (128u << 20)
@@ -115,7 +118,8 @@ struct conn {
 	char host[NET_HOST_MAX + 1];
 	bool cut; /* the client shall not take what it gets for complete */
 	struct side client, server;
-	struct forward_url to; /* where the server's side leads: the host, or what a rule forwards to; no path */
+	struct forward_url
+		to; /* where the server's side leads: the host, or what a rule forwards to; no path */
 	enum conn_reach reach;
 	uint32_t serial;           /* of the last KEYS_DIAL */
 	uint64_t asked;            /* ms: since when it is not there */
@@ -174,6 +178,8 @@ struct keys {
 	const char **own; /* hosts whose own credentials may be used, NULL-terminated; "**": all */
 	const char **strip; /* fields that no answer has, NULL-terminated */
 	struct masks masks;
+	struct logins logins;
+	bool keeps_logins; /* the helper writes them down */
 	/* secrets (bound.h): the helper reads them */
 	struct bound bound;
 	const char **names; /* those that may be everybody's first */
@@ -227,6 +233,9 @@ void keys_lines(struct keys *k);
 
 /** keys_secrets_begin() - fork the process that reads the stores, everybody's and the sandbox's own, either of which may be NULL; its first answer is waited for. Return: 0 or negative errno with @e. */
 int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e);
+
+/** keys_logins_keep() - what has changed of the tokens of log-ins: written down for a sandbox that stays, and people are told the first time. */
+void keys_logins_keep(struct keys *k, struct login *login);
 
 /** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
 int keys_secrets_ask(struct keys *k, struct err *e);

@@ -392,11 +392,21 @@ static void release(struct conn *c)
 {
 	struct h1 *h = c->h1;
 	const char *p = h->hold.n > 0 ? fifo_head(&h->hold) : "";
+	struct http_slice made;
 	struct reply r;
 
 	if (!judge_held(c, &h->x, p, h->hold.n, &r)) {
 		answer(c, &r, true);
 		return;
+	}
+	made = judge_made(&h->x);
+	if (made.p) {
+		conn_hold(c, (ssize_t)made.len - (ssize_t)h->hold.n);
+		fifo_done(&h->hold);
+		if (!fifo_add(&h->hold, made.p, made.len)) {
+			conn_end(c, "out of memory");
+			return;
+		}
 	}
 	h->framing = HTTP_BODY_LENGTH;
 	h->frame_up = FRAME_BARE;

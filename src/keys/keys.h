@@ -5,7 +5,7 @@
  *
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
- * and, where they are wanted, "own_store":DIR and "own_secrets":[NAME…] (kept for this sandbox alone: they go before others of their name), "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
+ * and, where they are wanted, "own_store":DIR and "own_secrets":[NAME…] (kept for this sandbox alone: they go before others of their name), "logins":[…] (login.h), "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
  * "ca":{"certificate":FILE,"key":FILE} (instead of one of its own), "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
@@ -26,13 +26,7 @@
 /* What bailey-keys finds open when it starts: "bailey-keys serve". */
 enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };
 
-enum keys_kind {
-	KEYS_OFFER = 1,
-	KEYS_REQUEST = 2,
-	KEYS_END = 3,
-	KEYS_DIAL = 4,
-	KEYS_DIALLED = 5
-};
+enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3, KEYS_DIAL = 4, KEYS_DIALLED = 5 };
 
 #define KEYS_OFFER_TLS \
 	1u /* the client's first bytes are a ClientHello; else a request of plain HTTP */

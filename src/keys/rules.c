@@ -342,8 +342,7 @@ static int read_forward(struct reader *r, const struct json_node *n, struct rule
 }
 
 /* {"forward": URL, "headers": {…}}, either of them, or {"response": {…}} */
-static int read_how(struct reader *r, const struct json_node *n, struct rule *rule,
-		    struct entry *y)
+static int read_how(struct reader *r, const struct json_node *n, struct rule *rule, struct entry *y)
 {
 	const struct json_node *k;
 	int error = 0;

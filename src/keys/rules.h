@@ -38,7 +38,7 @@ struct rules_field {
 /* Where a request is sent instead. */
 struct rules_forward {
 	struct forward_url to; /* its path in normal form */
-	const char *url;   /* as it was written */
+	const char *url;       /* as it was written */
 };
 
 struct rules_verdict {

@@ -9,8 +9,6 @@
 #include "serve.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,53 +27,7 @@
 
 #define EVENTS 256
 #define TICK_MS 1000
-#define SECURE_HEAP (512u << 10)
 #define ROOTS_MAX 64u
-
-/* --- memory --- */
-
-static void *ossl_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return malloc(n);
-}
-
-static void ossl_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *ossl_realloc(void *p, size_t n, const char *file, int line)
-{
-	size_t old = p ? malloc_usable_size(p) : 0;
-	void *to;
-
-	if (n == 0) {
-		ossl_free(p, file, line);
-		return NULL;
-	}
-	if (p && old >= n)
-		return p;
-	to = malloc(n);
-	if (to && old > 0)
-		memcpy(to, p, old);
-	if (to)
-		ossl_free(p, file, line);
-	return to;
-}
-
-void keys_erase(void)
-{
-	/* can only fail when something was allocated before */
-	(void)CRYPTO_set_mem_functions(ossl_malloc, ossl_realloc, ossl_free);
-	/* locked where RLIMIT_MEMLOCK allows, never in a core; without it keys lie in ordinary memory */
-	(void)CRYPTO_secure_malloc_init(SECURE_HEAP, 32);
-}
 
 /* --- events --- */
 
@@ -209,7 +161,8 @@ void keys_dial(struct conn *c)
 				      .id = c->id,
 				      .serial = c->serial,
 				      .port = c->to.port };
-	(void)put(n->dial.host, sizeof(n->dial.host), http_slice(c->to.host)); /* of the same size */
+	(void)put(n->dial.host, sizeof(n->dial.host),
+		  http_slice(c->to.host)); /* of the same size */
 	flush_log(c->k);
 }
 
@@ -252,8 +205,8 @@ static void take_offer(struct keys *k, const struct keys_offer *o, size_t n, con
 
 static void take_dialled(struct keys *k, const struct keys_dialled *m, int fds[8])
 {
-	const bool makes_sense = m->version == KEYS_VERSION && fds[1] < 0 &&
-				 memchr(m->why, '\0', sizeof(m->why));
+	const bool makes_sense =
+		m->version == KEYS_VERSION && fds[1] < 0 && memchr(m->why, '\0', sizeof(m->why));
 	struct conn *c;
 	size_t i;
 
@@ -493,6 +446,7 @@ static void loop(struct keys *k)
 			tick = k->now + TICK_MS;
 		}
 		go_on(k);
+		flush_answers(k); /* a connection may have had something to say */
 		conn_bury(k);
 	}
 	while (k->live)
@@ -542,9 +496,10 @@ static int take_number(const struct json_node *root, const char *key, long *ret,
 
 static int check_keys(const struct json_node *root, struct err *e)
 {
-	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
-					     "own",     "roots", "uid",   "gid",     "java",
-					     "masks",   "strip", "ca",    "own_store", "own_secrets" };
+	static const char *const known[] = { "version", "id",        "store",       "secrets",
+					     "inspect", "own",       "roots",       "uid",
+					     "gid",     "java",      "masks",       "strip",
+					     "ca",      "own_store", "own_secrets", "logins" };
 	const struct json_node *n;
 	size_t i;
 
@@ -614,7 +569,8 @@ static size_t count_texts(const char *const *v)
 /* Names that may be everybody's, and then those that are the sandbox's own alone. */
 static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
 {
-	const char *store = text_of(member(root, "store")), *own = text_of(member(root, "own_store"));
+	const char *store = text_of(member(root, "store")),
+		   *own = text_of(member(root, "own_store"));
 	const char **shared, **alone;
 	int r = take_texts(member(root, "secrets"), &k->own_arena, &shared, e);
 
@@ -624,14 +580,18 @@ static int begin_secrets(struct keys *k, const struct json_node *root, struct er
 		return r;
 	k->n_shared = count_texts(shared);
 	k->n_names = k->n_shared + count_texts(alone);
-	if (k->n_names == 0)
+	r = logins_take(&k->logins, member(root, "logins"), e);
+	if (r < 0)
+		return r;
+	k->keeps_logins = k->logins.n > 0 && own;
+	if (k->n_names == 0 && !k->keeps_logins)
 		return 0;
 	if (k->n_names > BOUND_SECRETS)
 		return err_set(e, ERR_USAGE, -E2BIG, "more than %u secrets in one sandbox",
 			       BOUND_SECRETS);
 	if ((k->n_shared > 0 && !store) || (k->n_names > k->n_shared && !own))
 		return err_set(e, ERR_USAGE, -EINVAL, "control: secrets without a store");
-	k->names = arena_alloc(&k->own_arena, k->n_names * sizeof(*k->names));
+	k->names = arena_alloc(&k->own_arena, (k->n_names + 1) * sizeof(*k->names));
 	if (!k->names)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "control: out of memory");
 	memcpy(k->names, shared, k->n_shared * sizeof(*shared));
@@ -711,6 +671,10 @@ static int hello(const struct keys *k, bool java, struct buf *b, struct err *e)
 	for (i = 0; set && i < set->n; i++) {
 		for (m = 0; m < set->v[i].hosts.n; m++)
 			json_str(&j, NULL, set->v[i].hosts.v[m]);
+	}
+	for (i = 0; i < k->logins.n; i++) {
+		for (m = 0; m < k->logins.v[i].n_hosts; m++)
+			json_str(&j, NULL, k->logins.v[i].hosts[m]);
 	}
 	json_close(&j, ']');
 	if (r == 0 && java)

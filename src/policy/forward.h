@@ -11,7 +11,7 @@
 
 struct err;
 
-#define FORWARD_MAX 1024u                        /* bytes of the text */
+#define FORWARD_MAX 1024u                          /* bytes of the text */
 #define FORWARD_AUTHORITY (NET_HOST_MAX + 1u + 8u) /* of "[HOST]:PORT", with a NUL */
 
 struct forward_url {
