@@ -55,6 +55,24 @@ static void check_normal(struct http_slice target)
 	}
 }
 
+/* A place that is its own text again, with a prefix that is a path in normal form. */
+static void check_forward(const struct rules_forward *f)
+{
+	char authority[FORWARD_AUTHORITY], url[FORWARD_AUTHORITY + 16];
+	struct forward_url once;
+	struct err e = ERR_INIT;
+
+	forward_authority(&f->to, authority);
+	(void)snprintf(url, sizeof(url), "%s://%s", f->to.tls ? "https" : "http", authority);
+	FUZZ_REQUIRE(forward_parse(&once, url, &e) == 0 && once.port == f->to.port && f->to.port &&
+		     once.tls == f->to.tls && strcmp(once.host, f->to.host) == 0);
+	FUZZ_REQUIRE(f->to.n_path == 0 ||
+		     (*f->to.path == '/' && f->to.path[f->to.n_path - 1] != '/'));
+	if (f->to.n_path > 0)
+		FUZZ_REQUIRE(rules_path_normal((struct http_slice){ f->to.path, f->to.n_path },
+					       again, &e) == (ssize_t)f->to.n_path);
+}
+
 static bool is_target(const char *s)
 {
 	if (!*s)
@@ -105,6 +123,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			     *v.rule);
 		FUZZ_REQUIRE(v.action != RULES_ANSWER || (v.status >= 200 && v.status <= 599));
 		FUZZ_REQUIRE(v.n <= HEAD_FIELDS - HTTP_FIELDS - 8);
+		/* only what is let through goes elsewhere, from a host of which that is known, and with a path that was compared */
+		FUZZ_REQUIRE(!v.forward || v.action == RULES_ALLOW || v.action == RULES_DENY);
+		FUZZ_REQUIRE(!v.forward || rules_forward(rules, "a.test"));
+		if (v.forward)
+			check_forward(v.forward);
 		/* the path that is sent gets the same verdict as the one that came */
 		if (v.path && v.action != RULES_BAD && !strchr(blank, '?')) {
 			memcpy(again, path, strlen(path) + 1);

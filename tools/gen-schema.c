@@ -75,6 +75,8 @@ static void print_type(const struct opt *o)
 			print_path(o);
 		else if (o->flags & OPT_INSPECT)
 			printf("{ \"$ref\": \"#/definitions/inspect\" }");
+		else if (o->flags & OPT_LOGIN)
+			printf("{ \"$ref\": \"#/definitions/login\" }");
 		else if (o->flags & OPT_RULES)
 			printf("{ \"$ref\": \"#/definitions/rule\" }");
 		else if (o->flags & OPT_NAMES)
@@ -92,6 +94,41 @@ static size_t group_len(const struct opt *o)
 {
 	return o->type != OPT_TYPE_END && o->key ? strcspn(o->key, ".") : 0;
 }
+
+/* What bailey-keys reads (src/keys/rules.c): a matcher, names and matchers, an entry. */
+#define INSPECT_SCHEMA                                                                                                                                   \
+	"        {\n          \"type\": \"object\", \"required\": [\"host\"], \"additionalProperties\": false,\n"                                        \
+	"          \"properties\": { \"host\": { \"type\": \"string\", \"minLength\": 1 },\n"                                                            \
+	"            \"requests\": { \"type\": \"array\", \"minItems\": 1, \"maxItems\": 1024, \"items\": { \"$ref\": \"#/definitions/request\" } } }\n" \
+	"        }\n"
+
+#define RULES_SCHEMA                                                                                                                                                \
+	"    \"matcher\": {\n      \"anyOf\": [\n        { \"type\": \"string\" },\n"                                                                               \
+	"        { \"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 1, \"additionalProperties\": false,\n"                                            \
+	"          \"properties\": { \"exact\": { \"type\": \"string\" }, \"startsWith\": { \"type\": \"string\" }, \"regex\": { \"type\": \"string\" } } },\n"     \
+	"        { \"type\": \"array\", \"minItems\": 1, \"items\": { \"$ref\": \"#/definitions/matcher\" } }\n      ]\n    },\n"                                   \
+	"    \"pairs\": {\n      \"anyOf\": [\n        { \"type\": \"object\", \"additionalProperties\": { \"$ref\": \"#/definitions/matcher\" } },\n"              \
+	"        { \"type\": \"array\", \"items\": { \"type\": \"object\", \"required\": [\"name\"], \"additionalProperties\": false,\n"                            \
+	"          \"properties\": { \"name\": { \"$ref\": \"#/definitions/matcher\" }, \"value\": { \"$ref\": \"#/definitions/matcher\" } } } }\n"                 \
+	"      ]\n    },\n"                                                                                                                                         \
+	"    \"request\": {\n      \"type\": \"object\", \"additionalProperties\": false,\n      \"properties\": {\n"                                               \
+	"        \"method\": { \"$ref\": \"#/definitions/matcher\" }, \"path\": { \"$ref\": \"#/definitions/matcher\" },\n"                                         \
+	"        \"query\": { \"$ref\": \"#/definitions/pairs\" }, \"headers\": { \"$ref\": \"#/definitions/pairs\" }, \"reason\": { \"type\": \"string\" },\n"     \
+	"        \"action\": {\n          \"anyOf\": [\n            { \"enum\": [\"allow\", \"deny\"] },\n"                                                         \
+	"            { \"type\": \"object\", \"minProperties\": 1, \"additionalProperties\": false,\n"                                                              \
+	"              \"properties\": { \"forward\": { \"type\": \"string\", \"pattern\": \"^https?://\", \"maxLength\": 1024 },\n"                                \
+	"                \"headers\": { \"type\": \"object\", \"additionalProperties\": { \"type\": [\"string\", \"null\"] } } } },\n"                              \
+	"            { \"type\": \"object\", \"required\": [\"response\"], \"additionalProperties\": false,\n"                                                      \
+	"              \"properties\": { \"response\": { \"type\": \"object\", \"additionalProperties\": false,\n"                                                  \
+	"                \"properties\": { \"status\": { \"type\": \"integer\", \"minimum\": 200, \"maximum\": 599 },\n"                                            \
+	"                  \"headers\": { \"type\": \"object\", \"additionalProperties\": { \"type\": \"string\" } }, \"body\": { \"type\": \"string\" } } } } }\n" \
+	"          ]\n        }\n      }\n    },\n"                                                                                                                 \
+	"    \"login\": {\n      \"anyOf\": [\n        { \"type\": \"string\", \"minLength\": 1 },\n"                                                               \
+	"        { \"type\": \"object\", \"required\": [\"name\", \"token\"], \"additionalProperties\": false,\n"                                                   \
+	"          \"properties\": { \"name\": { \"type\": \"string\", \"pattern\": \"^[a-z0-9][a-z0-9._-]{0,39}$\" },\n"                                           \
+	"            \"token\": { \"type\": \"array\", \"minItems\": 1, \"items\": { \"type\": \"string\", \"pattern\": \"^https://[^/]+/\" } },\n"                 \
+	"            \"hosts\": { \"type\": \"array\", \"minItems\": 1, \"items\": { \"type\": \"string\", \"minLength\": 1 } } } }\n"                              \
+	"      ]\n    }\n"
 
 /* Whether an earlier row has the group of @o. */
 static bool seen(const struct opt *table, const struct opt *o)
@@ -147,9 +184,8 @@ int main(void)
 	       "          \"properties\": { \"rule\": { \"type\": \"string\", \"minLength\": 1 }, "
 	       "\"reason\": { \"type\": \"string\", \"maxLength\": 200 } }\n"
 	       "        }\n      ]\n    },\n"
-	       "    \"inspect\": {\n      \"anyOf\": [\n        { \"type\": \"string\", \"minLength\": 1 },\n"
-	       "        { \"type\": \"object\", \"required\": [\"host\"], \"properties\": { \"host\": { \"type\": \"string\", \"minLength\": 1 } } }\n"
-	       "      ]\n    }\n  },\n"
+	       "    \"inspect\": {\n      \"anyOf\": [\n        { \"type\": \"string\", \"minLength\": 1 },\n" INSPECT_SCHEMA
+	       "      ]\n    },\n" RULES_SCHEMA "  },\n"
 	       "  \"properties\": {\n    \"$schema\": { \"type\": \"string\" }");
 	for (o = table; o->type != OPT_TYPE_END; o++) {
 		if (group_len(o) && !seen(table, o))

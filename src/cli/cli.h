@@ -110,7 +110,7 @@ struct sandbox_options {
 	struct opt_list files;   /* --workspace, --allow-write …: in the order given */
 	struct opt_list env;     /* --env, --pass-env, --env-file */
 	struct opt_list net;     /* --allow-host … --bypass: in the order given */
-	struct opt_list secrets; /* --secret, --allow-own-credentials, --ssh-key */
+	struct opt_list secrets; /* --secret, --allow-own-credentials, --login, --ssh-key */
 	const char *network, *preset, *precedence;
 	bool i_know, ask, open_urls, audit_required;
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
@@ -127,6 +127,7 @@ struct sandbox_options {
 	bool dry_run;
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
+	const char *box;             /* ID of the sandbox that stays; NULL: a run */
 };
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
@@ -135,7 +136,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
 /** sandbox_options_done() - free the lists. */
 void sandbox_options_done(struct sandbox_options *o);
 
-#define SANDBOX_OPTIONS 80
+#define SANDBOX_OPTIONS 81
 
 struct removed_env {
 	const char *name; /* owned by the arena */
@@ -225,8 +226,12 @@ struct sandbox {
 	const char **
 		inspect; /* LIMIT_INSPECTS places: JSON, an object for each of net.inspects that allows */
 	size_t n_inspect;
-	size_t n_secrets;    /* of --secret */
+	size_t n_secrets;      /* of --secret */
+	const char *own_store; /* where a sandbox that stays has secrets of its own; NULL: a run */
+	const char **own_secrets; /* of these, those that no --secret names */
+	size_t n_own_secrets;
 	size_t n_ssh;        /* of --ssh-key */
+	size_t n_logins;     /* of --login */
 	const char *ssh_dir; /* where the sandbox finds the agent of these, once it is there */
 	const char *
 		ca; /* PEM: what the sandbox shall trust; NULL before keys_answer(), or when nothing is inspected */

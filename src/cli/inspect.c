@@ -15,9 +15,55 @@ static const struct json_node *member(const struct json_node *object, const char
 	return k;
 }
 
+/* The gateway lets bailey-keys go there, and nowhere else. */
+static int add_forward(struct sandbox *s, const char *url, enum policy_layer layer,
+		       const char *origin, struct err *e)
+{
+	struct forward_url f;
+	char text[NET_HOST_MAX + 16];
+	struct net_rule *rules = s->net.forwards;
+	int r = forward_parse(&f, url, e);
+
+	if (r < 0)
+		return err_wrap(e, r, "forward");
+	if (!rules)
+		rules = s->net.forwards =
+			arena_alloc(&s->arena, LIMIT_FORWARDS * sizeof(*s->net.forwards));
+	if (!rules)
+		return sandbox_oom(e);
+	if (s->net.n_forwards == LIMIT_FORWARDS)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d entries forward requests",
+			       LIMIT_FORWARDS);
+	(void)snprintf(text, sizeof(text), strchr(f.host, ':') ? "[%s]:%u" : "%s:%u", f.host,
+		       f.port); /* fits */
+	r = net_rule_parse(&rules[s->net.n_forwards], text, true, false, true, layer, origin, NULL,
+			   &s->arena, e);
+	if (r < 0)
+		return r;
+	rules[s->net.n_forwards++].proto = NET_TCP;
+	return 0;
+}
+
+/* What else the rule says is read by bailey-keys, which says what is wrong with it. */
+static int take_forwards(struct sandbox *s, const struct json_node *rule, enum policy_layer layer,
+			 const char *origin, struct err *e)
+{
+	const struct json_node *requests = member(rule, "requests"), *k, *action, *url;
+	int r = 0;
+
+	for (k = requests && requests->type == JSON_LIST ? requests->first : NULL; k && r == 0;
+	     k = k->next) {
+		action = k->type == JSON_OBJECT ? member(k, "action") : NULL;
+		url = action && action->type == JSON_OBJECT ? member(action, "forward") : NULL;
+		if (url && url->type == JSON_STRING)
+			r = add_forward(s, url->text, layer, origin, e);
+	}
+	return r;
+}
+
 /* The host of a value of --inspect, and the JSON that bailey-keys gets. */
-static int read_value(struct sandbox *s, const struct opt_value *v, const char **ret_host,
-		      const char **ret_text, struct err *e)
+static int read_value(struct sandbox *s, const struct opt_value *v, const char *origin,
+		      const char **ret_host, const char **ret_text, struct err *e)
 {
 	const struct json_node *root, *host;
 	struct buf b = BUF_INIT(LIMIT_INSPECT);
@@ -37,6 +83,9 @@ static int read_value(struct sandbox *s, const struct opt_value *v, const char *
 	host = r == 0 ? member(root, "host") : NULL;
 	if (r == 0 && (!host || host->type != JSON_STRING))
 		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
+	if (r == 0)
+		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin,
+				  e);
 	*ret_host = host ? host->text : NULL;
 	*ret_text = v->value;
 	return r;
@@ -88,7 +137,7 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 		return sandbox_oom(e);
 	rules = s->net.inspects;
 	if (yes)
-		r = read_value(s, v, &host, &text, e);
+		r = read_value(s, v, origin, &host, &text, e);
 	if (r == 0)
 		r = net_rule_parse(&rules[s->net.n_inspects], host, yes, false, true,
 				   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL,
@@ -180,9 +229,20 @@ void inspect_explain(const struct sandbox *s, struct json *j)
 		json_str(j, "origin", r->origin);
 		json_close(j, '}');
 	}
+	for (i = 0; i < s->net.n_forwards; i++) {
+		const struct net_rule *r = &s->net.forwards[i];
+
+		json_open(j, NULL, '{');
+		json_str(j, "action", "forward");
+		json_str(j, "rule", r->text);
+		json_str(j, "layer", policy_layer_name(r->layer));
+		json_str(j, "origin", r->origin);
+		json_close(j, '}');
+	}
 	json_close(j, ']');
 	inspect_names(s, j, "secrets", "secret");
 	inspect_names(s, j, "own_credentials", "allow-own-credentials");
+	inspect_names(s, j, "logins", "login");
 	inspect_names(s, j, "ssh_keys", "ssh-key");
 }
 
@@ -198,10 +258,16 @@ void inspect_explain_text(const struct sandbox *s, struct buf *b)
 		buf_quote(b, r->origin);
 		buf_puts(b, "]\n");
 	}
+	for (i = 0; i < s->net.n_forwards; i++) {
+		buf_printf(b, "  %-11s %s  [", "forward to", s->net.forwards[i].text);
+		buf_quote(b, s->net.forwards[i].origin);
+		buf_puts(b, "]\n");
+	}
 	for (i = 0; i < l->n; i++) {
 		buf_printf(b, "  %-11s ",
 			   strcmp(l->v[i].opt->name, "secret") == 0  ? "secret" :
 			   strcmp(l->v[i].opt->name, "ssh-key") == 0 ? "ssh key" :
+			   strcmp(l->v[i].opt->name, "login") == 0   ? "login" :
 								       "own keys");
 		buf_quote(b, l->v[i].value);
 		buf_puts(b, "\n");

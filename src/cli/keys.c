@@ -23,6 +23,7 @@
 #include "egress.h"
 #include "keys-program.h"
 #include "keys/keys.h"
+#include "own-secrets.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -47,7 +48,9 @@ static const char java_store[] = "/etc/ssl/certs/java/cacerts";
 
 bool keys_wanted(const struct sandbox *s)
 {
-	return egress_wanted(s) && (s->n_inspect > 0 || s->n_secrets > 0 || s->net.inspect_all);
+	return egress_wanted(s) &&
+	       (s->n_inspect > 0 || s->n_secrets + s->n_own_secrets + s->n_logins > 0 ||
+		s->net.inspect_all);
 }
 
 /* --- starting it --- */
@@ -125,6 +128,37 @@ static void say_front(struct json *j, const struct sandbox_front *f)
 	}
 }
 
+/* What is kept for this sandbox alone; it goes before what is kept for all of them. */
+static void say_own(struct json *j, const struct sandbox *s)
+{
+	size_t i;
+
+	if (!s->own_store)
+		return;
+	json_str(j, "own_store", s->own_store);
+	json_open(j, "own_secrets", '[');
+	for (i = 0; i < s->n_own_secrets; i++)
+		json_str(j, NULL, s->own_secrets[i]);
+	json_close(j, ']');
+}
+
+static void say_logins(struct json *j, const struct sandbox *s)
+{
+	const struct opt_list *l = &s->options->secrets;
+	size_t i;
+
+	json_open(j, "logins", '[');
+	for (i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i].opt->name, "login") != 0)
+			continue;
+		if (*l->v[i].value == '{')
+			json_raw(j, NULL, l->v[i].value);
+		else
+			json_str(j, NULL, l->v[i].value);
+	}
+	json_close(j, ']');
+}
+
 /* All of the line's memory at once, and erased: it may hold secrets. */
 static bool line_begin(struct buf *b)
 {
@@ -167,6 +201,8 @@ static int tell(const struct run *run, const struct sandbox *s, struct err *e)
 	json_str(&j, "id", id);
 	json_str(&j, "store", s->n_secrets > 0 ? store : NULL);
 	inspect_names(s, &j, "secrets", "secret");
+	say_own(&j, s);
+	say_logins(&j, s);
 	if (front)
 		say_front(&j, front);
 	else
@@ -450,15 +486,23 @@ void keys_supervise(struct run *run)
 	const struct sandbox *s = supervise_sandbox(run);
 	struct keys_run *k = run->keys;
 	char path[LIMIT_PATH + 16];
+	bool heard = false;
 
 	if (!k)
 		return;
 	k->said = loop_add(&run->loop, k->control, POLLIN, on_control, k);
-	if (s->n_secrets == 0 || settings_state_dir(s->home, path) < 0)
+	if (s->n_secrets + s->n_own_secrets == 0)
 		return;
-	(void)strncat(path, "/secrets", sizeof(path) - strlen(path) - 1);
 	k->store = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (k->store >= 0 && inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0)
+	if (k->store < 0)
+		return;
+	if (s->n_secrets > 0 && settings_state_dir(s->home, path) == 0) {
+		(void)strncat(path, "/secrets", sizeof(path) - strlen(path) - 1);
+		heard = inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0;
+	}
+	if (own_secrets_place(s, path))
+		heard |= inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0;
+	if (heard)
 		(void)loop_add(&run->loop, k->store, POLLIN, on_store, k);
 }
 

@@ -418,6 +418,8 @@ int live_main(void)
 		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[WORD_CWD]);
 	if (r == 0 && argv)
 		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
+	if (argv)
+		o.sandbox.box = argv[WORD_ID];
 	if (r == 0 && argv)
 		r = listen_as(&l, argv[WORD_NAME], &state, &e);
 	if (r == 0 && argv)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "egress.h"
+#include "own-secrets.h"
 #include "sandbox.h"
 
 const char *network_words(enum net_mode m)
@@ -404,6 +405,21 @@ static int check_host(const struct net_policy *p, struct err *e)
 	return 0;
 }
 
+/* bailey-keys says what is wrong with one; here it must be such that it can be told. */
+static int take_login(struct sandbox *s, const struct opt_value *v, struct err *e)
+{
+	const struct json_node *root;
+	char where[LIMIT_WHERE];
+	int r = 0;
+
+	if (strcmp(v->opt->name, "login") != 0)
+		return 0;
+	s->n_logins++;
+	if (*v->value == '{')
+		r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
+	return r < 0 ? err_wrap(e, r, "%s", sandbox_where(v, where)) : 0;
+}
+
 int sandbox_network(struct sandbox *s, const struct sandbox_options *words, struct err *e)
 {
 	const struct sandbox_options *o = s->options;
@@ -416,6 +432,10 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	s->audit_required = o->audit_required;
 	for (i = 0; i < o->secrets.n; i++)
 		s->n_secrets += strcmp(o->secrets.v[i].opt->name, "secret") == 0;
+	for (i = 0; r == 0 && i < o->secrets.n; i++)
+		r = take_login(s, &o->secrets.v[i], e);
+	if (r == 0)
+		r = own_secrets_find(s, e);
 	for (i = 0; r == 0 && i < o->net.n; i++)
 		r = add_rule(s, &o->net.v[i], o->i_know, e);
 	if (r == 0)
@@ -428,9 +448,12 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 		r = inspect_check_udp(s, e);
 	if (r == 0 && !o->front)
 		say_overruled(s);
-	if (r == 0 && (s->n_inspect > 0 || s->n_secrets > 0) && !egress_wanted(s))
+	if (r == 0 && s->n_inspect + s->n_secrets + s->n_logins > 0 && !egress_wanted(s))
 		sandbox_notice(s, "--%s has no effect: network %s",
-			       s->n_inspect > 0 ? "inspect" : "secret", net_mode_name(s->net.mode));
+			       s->n_inspect > 0 ? "inspect" :
+			       s->n_secrets > 0 ? "secret" :
+						  "login",
+			       net_mode_name(s->net.mode));
 	return r;
 }
 
@@ -476,7 +499,7 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 	size_t i;
 
 	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0 && p->n_inspects == 0 &&
-	    s->n_secrets == 0 && s->n_ssh == 0)
+	    s->n_secrets + s->n_own_secrets + s->n_logins + s->n_ssh == 0)
 		return;
 	buf_puts(b, "\nnetwork rules");
 	if (p->mode_origin) {

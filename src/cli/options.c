@@ -9,7 +9,7 @@
 #define ENVIRONMENT_ROWS 4
 #define NETWORK_ROWS 16
 #define INSPECT_ROWS 3
-#define SECRET_ROWS 4
+#define SECRET_ROWS 5
 #define PROTECT_ROWS 3
 
 /* Limits stand together, before the rest of what concerns the run. Return: how many rows. */
@@ -199,6 +199,13 @@ static size_t secret_rows(struct sandbox_options *o, struct opt *table)
 			"HOST",
 			"Let the command use other credentials at a host that a secret is bound to",
 			"Without this they are refused there, because whoever has an account of his own at the same service could send everything to it."),
+		OPT_LIST(
+			"login", &o->secrets, "credentials.logins", "NAME",
+			"Keep the tokens of a log-in at NAME outside",
+			"NAME is claude, codex, gemini or github; or a JSON object with name, token (URLs that give tokens) and hosts (where they are used). What these URLs answer is read on the way: the "
+			"command gets stand-ins in the place of access, refresh and id tokens, and they are put in again in requests to these hosts. A run forgets them at its end; a sandbox that stays "
+			"keeps them, encrypted, until it is removed. These hosts still need a rule that allows them.",
+			OPT_LOGIN),
 		OPT_LIST(
 			"ssh-key", &o->secrets, "credentials.sshKeys", "KEY@HOST",
 			"Let the command log in to HOST with a key of your ssh agent",

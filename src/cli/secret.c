@@ -4,8 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "keys-program.h"
 #include "keys/keys.h"
+#include "named.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -25,15 +30,19 @@ const struct command_words secret_words_of = {
 		"from the command line. Secrets are encrypted, and hidden in every sandbox.\n\n"
 		"Services need nothing but a value: anthropic, openai, github (API and git over HTTPS), google, aws (the value is ID:SECRET, or ID:SECRET:TOKEN, or what 'aws configure "
 		"export-credentials' prints), groq, mistral, xai, openrouter, npm, pypi. For any other, --host says where the secret goes, and one of --header, --query, --basic "
-		"and --anywhere how.",
+		"and --anywhere how.\n\n"
+		"With --sandbox all of this is about the secrets of one sandbox that stays ('bailey create'): it alone has them, and 'bailey rm' removes them with it.",
 	.options = options,
 	.examples = { { "bailey secret ls", "what is kept" },
 		      { "bailey secret ls --json", "for scripts" },
 		      { "printenv GH_TOKEN | bailey secret set github", "keep a token of GitHub" },
 		      { "bailey secret set own --host api.example.org --header X-Key --file key",
 			"one of a service that bailey doesn't know" },
-		      { "bailey secret rotate github --file token", "give it a new value" } },
+		      { "bailey secret rotate github --file token", "give it a new value" },
+		      { "bailey secret set --sandbox box github --file token",
+			"another token for one sandbox" } },
 	.statuses = { { "0", "done" },
+		      { "3", "there is no such sandbox" },
 		      { "2", "wrong options or value; there is no such secret, or one already" },
 		      { "125", "it could not be kept; nothing has changed" } },
 };
@@ -57,6 +66,30 @@ static char **make_argv(char *const *argv, const char *state)
 	return v;
 }
 
+/* Where the secrets of the sandbox @word are: its own directory, which is removed with it. Return: as named_get(). */
+static int find_own(const char *word, char *state, struct err *e)
+{
+	struct named n = { .state = -1, .runtime = -1 };
+	struct named_box box;
+	char dir[64];
+	int r = named_open(&n, e);
+
+	if (r == 0)
+		r = named_get(&n, word, &box, e);
+	if (r == 0) {
+		(void)snprintf(dir, sizeof(dir), "sandboxes/%s", box.id);
+		/* it has one since its first start */
+		if ((mkdirat(n.state, "sandboxes", 0700) < 0 && errno != EEXIST) ||
+		    (mkdirat(n.state, dir, 0700) < 0 && errno != EEXIST))
+			r = err_sys(e, -errno, "%s/%s", n.path, dir);
+		else if (snprintf(state, LIMIT_PATH, "%s/%s", n.path, dir) >= LIMIT_PATH)
+			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG,
+				    "the path of the state is too long");
+	}
+	named_done(&n);
+	return r;
+}
+
 static int find_state(char *state, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
@@ -72,24 +105,27 @@ static int find_state(char *state, struct err *e)
 int secret_main(char **argv)
 {
 	struct opt table[SECRET_OPTIONS];
-	char state[LIMIT_PATH], **words = NULL, **names;
+	char state[LIMIT_PATH] = "", **words = NULL, **names;
 	_cleanup_close_ int fd = -1;
 	struct secret_options o;
 	struct err e = ERR_INIT;
 	const char *word;
-	int r = find_state(state, &e);
+	int r = 0;
 
 	/* a copy: the words are read anew by who obeys them */
-	if (r == 0 && !(words = make_argv(argv, state)))
+	if (!(words = make_argv(argv, state)))
 		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	secret_options(&o, table);
 	if (r == 0)
 		r = secret_words(&o, table, argv, &word, &names, &e);
 	secret_options_done(&o);
 	if (r == 0)
+		r = o.sandbox ? find_own(o.sandbox, state, &e) : find_state(state, &e);
+	if (r == 0) {
 		r = fd = keys_program_open(false, &e);
-	if (r >= 0)
-		(void)keys_program_exec(fd, words, &e); /* it comes back only with an error */
+		if (r >= 0)
+			r = keys_program_exec(fd, words, &e); /* it comes back only with an error */
+	}
 	free(words);
-	return cli_fail(&e);
+	return r < 0 ? cli_fail(&e) : r;
 }

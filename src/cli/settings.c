@@ -363,6 +363,7 @@ int settings_merge(struct sandbox *s, const struct sandbox_options *o, struct er
 		return sandbox_oom(e);
 	sandbox_options(&m->options, m->table, ARRAY_SIZE(m->table));
 	m->options.front = o->front;
+	m->options.box = o->box;
 	s->options = &m->options;
 	s->merged = true;
 	for (i = 0; r == 0 && from[i].type != OPT_TYPE_END; i++) {

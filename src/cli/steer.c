@@ -83,6 +83,8 @@ static int make(struct net_policy *ret, const struct sandbox *s,
 	ret->inspects = s->net.inspects;
 	ret->n_inspects = s->net.n_inspects;
 	ret->inspect_all = s->net.inspect_all;
+	ret->forwards = s->net.forwards;
+	ret->n_forwards = s->net.n_forwards;
 	ret->handed = handed.rules;
 	ret->n_handed = handed.n;
 	return r;

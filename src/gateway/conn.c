@@ -60,6 +60,7 @@ static struct conn *conn_new(struct gateway *g)
 			    .down.pipe = { -1, -1 },
 			    .g = g,
 			    .quota = -1,
+			    .forward = { .fd = -1 },
 			    .began = g->now };
 	link_conn(&g->live, c);
 	g->setup->kept->use.connections++;
@@ -113,8 +114,8 @@ void conn_wait_a_little(struct gateway *g, struct conn *c)
 
 static const char *via_name(enum conn_via via)
 {
-	static const char *const names[] = { "captured", "connect",   "http",    "socks",
-					     "dns",      "published", "external" };
+	static const char *const names[] = { "captured", "connect",   "http",     "socks",
+					     "dns",      "published", "external", "forward" };
 
 	return names[via];
 }
@@ -233,6 +234,7 @@ void conn_close(struct gateway *g, struct conn *c, bool reset)
 	}
 	gw_close(&c->client.watch);
 	gw_close(&c->server.watch);
+	cleanup_close(&c->forward.fd);
 	conn_pipe_put(g, &c->up);
 	conn_pipe_put(g, &c->down);
 	conn_chunk_free(g, &c->in);
@@ -323,8 +325,9 @@ bool conn_judge(struct gateway *g, struct conn *c)
 	c->verdict = net_policy_judge(&g->policy, &q);
 	if (conn_local(c)) /* no mode, and no yes of a human, opens the host itself */
 		return c->verdict.allowed && judge_local(g, c);
-	/* a yes stands in for the rule that is not there; what rules deny it does not lift */
-	if (c->granted && !c->verdict.rule)
+	/* a yes stands in for the rule that is not there; what rules deny it does not lift. That of a rule which forwards opens no address that is not public */
+	if (c->granted && !c->verdict.rule &&
+	    (c->via != VIA_FORWARD || c->verdict.cls == NET_CLASS_PUBLIC))
 		c->verdict.allowed = c->verdict.names_port = true;
 	return c->verdict.allowed;
 }
@@ -424,20 +427,11 @@ static void captured(struct gateway *g, struct conn *c)
 	conn_connect(g, c);
 }
 
-/* One more connection of a listener. Return: it; NULL: there is none now, or it could not be kept (*ret_more). */
-static struct conn *take(struct gateway *g, int listener, enum conn_via via, bool *ret_more)
+/* A connection whose client is at @fd, which becomes ours. Return: it, or NULL: it was closed. */
+static struct conn *begin(struct gateway *g, int fd, enum conn_via via)
 {
 	struct conn *c;
-	struct sockaddr_storage from;
-	socklen_t size = sizeof(from);
-	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	*ret_more = fd >= 0;
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			gw_pause(g);
-		return NULL;
-	}
 	g->counted[0]++;
 	c = conn_new(g);
 	if (!c) {
@@ -446,7 +440,6 @@ static struct conn *take(struct gateway *g, int listener, enum conn_via via, boo
 		(void)close(fd);
 		return NULL;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	c->via = via;
 	c->deadline = g->now + GREET_MS;
 	c->client = (struct end){ .watch = { .fd = fd, .on = on_client },
@@ -457,6 +450,28 @@ static struct conn *take(struct gateway *g, int listener, enum conn_via via, boo
 		return NULL;
 	}
 	return c;
+}
+
+struct conn *conn_forwarded(struct gateway *g, int client)
+{
+	return begin(g, client, VIA_FORWARD);
+}
+
+/* One more connection of a listener. Return: it; NULL: there is none now, or it could not be kept (*ret_more). */
+static struct conn *take(struct gateway *g, int listener, enum conn_via via, bool *ret_more)
+{
+	struct sockaddr_storage from;
+	socklen_t size = sizeof(from);
+	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	*ret_more = fd >= 0;
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			gw_pause(g);
+		return NULL;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	return begin(g, fd, via);
 }
 
 void conn_published(struct gateway *g, int listener, uint16_t port)

@@ -39,7 +39,8 @@ enum conn_via {
 	VIA_SOCKS,
 	VIA_DNS,
 	VIA_PUBLISHED,
-	VIA_EXTERNAL /* what another proxy filters */
+	VIA_EXTERNAL, /* what another proxy filters */
+	VIA_FORWARD   /* bailey-keys wants it, for requests that a rule forwards */
 };
 
 /* What the client's bytes were found to be. */
@@ -117,6 +118,10 @@ struct conn {
 	unsigned int ask; /* the number of the question to a human; one for all that want the same */
 	bool granted;     /* that human said yes, once */
 	uint32_t offer; /* bailey-keys has its server and calls it that; 0: nobody looks into it */
+	struct {
+		int fd; /* that bailey-keys is given when there is a server; -1 */
+		uint32_t id, serial;
+	} forward;                /* of VIA_FORWARD */
 	uint64_t began, deadline; /* ms */
 	/* HTTP, look.c and proxy.c */
 	size_t scan;
@@ -136,6 +141,12 @@ struct conn {
 
 /** conn_accept() - take connections of a listener until there are none. */
 void conn_accept(struct gateway *g, int listener, enum conn_via via);
+
+/**
+ * conn_forwarded() - begin a connection that bailey-keys has asked for; @client becomes ours.
+ * Return: it, which goes on by conn_connect() when its place is set; NULL: there is none.
+ */
+struct conn *conn_forwarded(struct gateway *g, int client);
 
 /** conn_published() - take connections of the host for @port inside. */
 void conn_published(struct gateway *g, int listener, uint16_t port);

@@ -10,6 +10,7 @@
 #include "inspect.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -32,7 +33,7 @@ struct offer {
 static bool may_be(const struct gateway *g, const struct conn *c)
 {
 	return (g->policy.n_inspects > 0 || g->policy.inspect_all) && !c->offer &&
-	       c->via != VIA_PUBLISHED && !conn_local(c);
+	       c->via != VIA_PUBLISHED && c->via != VIA_FORWARD && !conn_local(c);
 }
 
 bool inspect_wanted(const struct gateway *g, const struct conn *c)
@@ -47,6 +48,31 @@ bool inspect_plain(const struct gateway *g, const struct conn *c)
 	return (may_be(g, c) && g->policy.inspect_all) || inspect_wanted(g, c);
 }
 
+/* One packet, with @n descriptors. Return: 0 or negative errno. */
+static int send_packet(struct gateway *g, void *p, size_t size, const int *fds, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char b[CMSG_SPACE(2 * sizeof(int))];
+	} control = { .b = { 0 } };
+	struct iovec iov = { .iov_base = p, .iov_len = size };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *h;
+
+	if (n > 0) {
+		m.msg_control = control.b;
+		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		h = CMSG_FIRSTHDR(&m);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(h), fds, n * sizeof(int));
+	}
+	if (sendmsg(g->keys.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
+		return -errno;
+	return 0;
+}
+
 /* Return: 0 or negative errno. */
 static int hand_over(struct gateway *g, const struct conn *c, bool tls, int client)
 {
@@ -55,29 +81,13 @@ static int hand_over(struct gateway *g, const struct conn *c, bool tls, int clie
 				.id = c->offer,
 				.flags = tls ? KEYS_OFFER_TLS : 0,
 				.port = c->port };
-	union {
-		struct cmsghdr align;
-		char b[CMSG_SPACE(2 * sizeof(int))];
-	} control = { .b = { 0 } };
-	struct iovec iov = { .iov_base = &o, .iov_len = sizeof(o) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control.b,
-			    .msg_controllen = sizeof(control.b) };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	const int fds[2] = { client, c->server.watch.fd };
 
 	if (*c->host)
 		memcpy(o.host, c->host, sizeof(o.host));
 	else
 		net_addr_text(&c->target, o.host);
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(fds));
-	memcpy(CMSG_DATA(h), fds, sizeof(fds));
-	if (sendmsg(g->keys.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(o))
-		return -errno;
-	return 0;
+	return send_packet(g, &o, sizeof(o), fds, 2);
 }
 
 /* What the log will need of @c. Return: NULL: bailey-keys has not ended as many as there may be. */
@@ -190,6 +200,91 @@ static void log_request(struct gateway *g, const struct offer *o, const struct k
 		conn_close(g, o->c, true);
 }
 
+/* --- requests that go elsewhere --- */
+
+void inspect_dialled(struct gateway *g, struct conn *c, const char *why)
+{
+	struct keys_dialled m = { .kind = KEYS_DIALLED,
+				  .version = KEYS_VERSION,
+				  .id = c->forward.id,
+				  .serial = c->forward.serial };
+
+	if (c->forward.fd < 0)
+		return;
+	if (why)
+		(void)snprintf(m.why, sizeof(m.why), "%s", why); /* cut where it is long */
+	if (g->keys.fd >= 0) /* without an answer bailey-keys gives up after a while */
+		(void)send_packet(g, &m, sizeof(m), &c->forward.fd, why ? 0 : 1);
+	cleanup_close(&c->forward.fd);
+	c->forward.fd = -1;
+}
+
+/* Where @m wants to go. Return: whether that is a place. */
+static bool read_place(const struct keys_dial *m, struct net_request *q, struct net_addr *addr)
+{
+	char canon[NET_HOST_MAX + 1];
+
+	*q = (struct net_request){ .port = m->port, .proto = NET_TCP };
+	if (net_addr_parse(addr, m->host, strlen(m->host))) {
+		q->addr = addr;
+		return m->port != 0;
+	}
+	q->host = m->host;
+	return m->port && net_host_canon(m->host, strlen(m->host), canon, NULL) >= 0 &&
+	       strcmp(canon, m->host) == 0;
+}
+
+/* Whether that is where the offered connection itself has gone. */
+static bool is_own(const struct offer *o, const struct net_request *q)
+{
+	if (q->port != o->port || !*o->host != !q->host)
+		return false;
+	return q->host ? strcmp(q->host, o->host) == 0 :
+			 memcmp(q->addr, &o->addr, sizeof(o->addr)) == 0;
+}
+
+/* It is judged and dialled as what a client asks for; bailey-keys is that client, and its rules' word stands for one that allows a public place. */
+static void dial(struct gateway *g, const struct offer *o, const struct keys_dial *m)
+{
+	struct keys_dialled no = {
+		.kind = KEYS_DIALLED, .version = KEYS_VERSION, .id = m->id, .serial = m->serial
+	};
+	struct net_addr addr;
+	struct net_request q;
+	struct conn *c;
+	bool own;
+	int pair[2];
+
+	if (!o->c)
+		return; /* nobody waits for it */
+	own = read_place(m, &q, &addr) && is_own(o, &q);
+	if ((!q.host && !q.addr) || (!own && !net_policy_forwards(&g->policy, &q)))
+		(void)snprintf(no.why, sizeof(no.why), "no rule forwards requests there");
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		(void)snprintf(no.why, sizeof(no.why), "no descriptor is free");
+	if (*no.why) {
+		(void)send_packet(g, &no, sizeof(no), NULL, 0); /* else it gives up after a while */
+		return;
+	}
+	c = conn_forwarded(g, pair[0]);
+	if (!c) {
+		(void)close(pair[1]); /* the same */
+		return;
+	}
+	c->forward.fd = pair[1];
+	c->forward.id = m->id;
+	c->forward.serial = m->serial;
+	c->granted = own ? o->c->granted : true;
+	c->port = q.port;
+	if (q.host)
+		memcpy(c->host, m->host, sizeof(c->host));
+	else
+		c->addr = addr;
+	conn_connect(g, c);
+	if (c->state != CONN_DEAD)
+		conn_step(g, c);
+}
+
 /* Nothing more will be said about it. */
 static void over(struct gateway *g, struct offer *o, const char *why)
 {
@@ -213,6 +308,7 @@ static bool take(struct gateway *g)
 		} any;
 		struct keys_request request;
 		struct keys_end end;
+		struct keys_dial dial;
 	} m;
 	ssize_t n = recv(g->keys.fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
 	struct offer *o;
@@ -233,6 +329,9 @@ static bool take(struct gateway *g)
 	else if (o && m.any.kind == KEYS_END && n == (ssize_t)sizeof(m.end) &&
 		 ends(m.end.why, sizeof(m.end.why)))
 		over(g, o, m.end.why);
+	else if (o && m.any.kind == KEYS_DIAL && n == (ssize_t)sizeof(m.dial) &&
+		 ends(m.dial.host, sizeof(m.dial.host)))
+		dial(g, o, &m.dial);
 	return true;
 }
 

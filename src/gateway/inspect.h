@@ -18,6 +18,9 @@ bool inspect_plain(const struct gateway *g, const struct conn *c);
  */
 bool inspect_begin(struct gateway *g, struct conn *c, bool tls);
 
+/** inspect_dialled() - tell bailey-keys what became of @c, of VIA_FORWARD. @why: NULL: it is open, and gets its socket */
+void inspect_dialled(struct gateway *g, struct conn *c, const char *why);
+
 /** inspect_read() - take what bailey-keys says, until there is no more. */
 void inspect_read(struct gateway *g);
 

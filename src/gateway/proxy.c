@@ -14,6 +14,7 @@
 
 #include "answer.h"
 #include "conn.h"
+#include "inspect.h"
 #include "socks.h"
 #include "ssh.h"
 #include "style.h"
@@ -284,6 +285,8 @@ void proxy_opened(struct gateway *g, struct conn *c)
 		conn_say(g, c, reply, socks_reply(SOCKS_OK, reply), false);
 	else if (c->via == VIA_HTTP)
 		c->down.open = true;
+	else if (c->via == VIA_FORWARD)
+		inspect_dialled(g, c, NULL);
 }
 
 /* SSH clients print what a server says when it hangs up; of a refusal by SOCKS, and of a reset, they know nothing to say. */
@@ -319,6 +322,8 @@ bool proxy_refused(struct gateway *g, struct conn *c, int status, const char *wh
 		conn_say(g, c, reply, socks_reply(s, reply), true);
 		return true;
 	}
+	if (c->via == VIA_FORWARD)
+		inspect_dialled(g, c, why);
 	if (c->via != VIA_CONNECT && c->via != VIA_HTTP)
 		return false;
 	conn_chunk_free(g, &c->in);

@@ -73,9 +73,13 @@ static int copy_list(struct arena *a, const struct net_rule *from, size_t n, str
 /* What is looked into is settled at the start, too: the sandbox trusts for these hosts what bailey-keys says. */
 static int copy_inspects(struct net_policy *to, const struct net_policy *from, struct err *e)
 {
+	int r = copy_list(to->arena, from->forwards, from->n_forwards, &to->forwards,
+			  &to->n_forwards, e);
+
 	to->inspect_all = from->inspect_all;
-	return copy_list(to->arena, from->inspects, from->n_inspects, &to->inspects,
-			 &to->n_inspects, e);
+	return r < 0 ? r :
+		       copy_list(to->arena, from->inspects, from->n_inspects, &to->inspects,
+				 &to->n_inspects, e);
 }
 
 static int add_copy(struct net_policy *to, const struct net_rule *from, struct err *e)

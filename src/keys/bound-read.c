@@ -32,9 +32,7 @@ struct job {
 };
 
 struct reader {
-	const char *state;
-	const char *const *names;
-	size_t n;
+	const struct bound_places *places;
 	int fd;
 	struct job jobs[BOUND_SECRETS];
 };
@@ -46,14 +44,55 @@ static int64_t now(void)
 
 /* --- reading ---------------------------------------------------------------------------------------------------------------------- */
 
-static int read_one(struct store *s, const char *name, bool first, struct buf *out,
-		    int64_t *ret_due, struct err *e)
+/* Both stores, as far as they are there. */
+struct stores {
+	struct store own, shared;
+};
+
+static void close_stores(struct stores *s)
 {
+	store_done(&s->own);
+	store_done(&s->shared);
+}
+
+static int open_stores(struct stores *s, const struct bound_places *p, struct err *e)
+{
+	int r = 0;
+
+	*s = (struct stores){ STORE_INIT, STORE_INIT };
+	if (p->state)
+		r = store_open(&s->shared, p->state, false, e);
+	if ((r == 0 || r == -ENOENT) && p->own)
+		r = store_open(&s->own, p->own, false, e);
+	if (r == 0 || r == -ENOENT)
+		return 0;
+	close_stores(s);
+	return r;
+}
+
+/* Where the secret @i is kept. One of the sandbox's own that can't be read is not another's. Return: NULL: there is none. */
+static struct store *store_of(struct stores *s, const struct bound_places *p, size_t i)
+{
+	if (store_has(&s->own, p->names[i]))
+		return &s->own;
+	return i < p->shared && store_has(&s->shared, p->names[i]) ? &s->shared : NULL;
+}
+
+static int read_one(struct stores *stores, const struct bound_places *p, size_t i, bool first,
+		    struct buf *out, int64_t *ret_due, struct err *e)
+{
+	struct store *s = store_of(stores, p, i);
+	const char *name = p->names[i];
 	struct arena a = ARENA_INIT(0);
 	struct secret secret;
 	int r;
 
 	*ret_due = 0;
+	if (!s)
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			"there is no secret '%.80s' (bailey secret ls; bailey secret set %.80s)",
+			name, name);
 	if (!erase_arena_init(&a, SECRET_MEMORY))
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	r = first ? store_refresh(s, name, &a, &secret, e) : store_read(s, name, &a, &secret, e);
@@ -79,23 +118,18 @@ static void put_error(struct buf *out, size_t start, const struct err *e)
 	buf_printf(out, "E%s", e->msg);
 }
 
-void bound_read(const char *state, const char *const *names, size_t n, struct buf *out)
+void bound_read(const struct bound_places *p, struct buf *out)
 {
-	struct store s = STORE_INIT;
+	struct stores s;
 	struct err e = ERR_INIT;
 	size_t i, start = out->len;
 	int64_t due;
-	int r = store_open(&s, state, false, &e);
+	int r = open_stores(&s, p, &e);
 
-	if (r == -ENOENT && n > 0)
-		r = err_set(
-			&e, ERR_USAGE, -ENOENT,
-			"there is no secret '%.80s' (bailey secret ls; bailey secret set %.80s)",
-			names[0], names[0]);
 	buf_puts(out, "O");
-	for (i = 0; r == 0 && i < n; i++)
-		r = read_one(&s, names[i], true, out, &due, &e);
-	store_done(&s);
+	for (i = 0; r == 0 && i < p->n; i++)
+		r = read_one(&s, p, i, true, out, &due, &e);
+	close_stores(&s);
 	if (r == 0 && out->failed)
 		r = err_set(&e, ERR_SYSTEM, -E2BIG, "the secrets are too long together");
 	if (r < 0)
@@ -122,57 +156,59 @@ static void plan(struct job *j, int64_t due)
 }
 
 /* @due: of each secret; may be NULL. */
-static void read_again(const char *state, const char *const *names, size_t n, char kind,
-		       int64_t *due, struct buf *out)
+static void read_again(const struct bound_places *p, char kind, int64_t *due, struct buf *out)
 {
-	struct store s = STORE_INIT;
+	struct stores s;
 	struct err e = ERR_INIT;
 	size_t i, start = out->len;
 	int64_t unused;
-	int r = store_open(&s, state, false, &e), error;
+	int r = open_stores(&s, p, &e);
 
-	if (r < 0 && r != -ENOENT) {
+	if (r < 0) {
 		put_error(out, start, &e);
 		return;
 	}
 	buf_printf(out, "%c", kind);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < p->n; i++) {
 		e = (struct err)ERR_INIT;
-		error = r == -ENOENT ? r : /* there is no store any more */
-				read_one(&s, names[i], false, out, due ? &due[i] : &unused, &e);
-		if (error == -ENOENT)
+		r = read_one(&s, p, i, false, out, due ? &due[i] : &unused, &e);
+		if (r == -ENOENT)
 			buf_puts(out, "-\n");
-		else if (error < 0)
+		else if (r < 0)
 			put_reason(out, e.msg);
 	}
-	store_done(&s);
+	close_stores(&s);
 	if (out->failed) {
 		(void)err_set(&e, ERR_SYSTEM, -E2BIG, "the secrets are too long together");
 		put_error(out, start, &e);
 	}
 }
 
-void bound_read_again(const char *state, const char *const *names, size_t n, struct buf *out)
+void bound_read_again(const struct bound_places *p, struct buf *out)
 {
-	read_again(state, names, n, 'O', NULL, out);
+	read_again(p, 'O', NULL, out);
 }
 
 /* --- commands --------------------------------------------------------------------------------------------------------------------- */
 
 static void run_command(const struct reader *h, size_t i, int to)
 {
+	const struct bound_places *p = h->places;
 	struct arena a = ARENA_INIT(0);
-	struct store s = STORE_INIT;
+	struct stores s;
 	struct err e = ERR_INIT;
 	struct secret secret;
-	int r = store_open(&s, h->state, false, &e);
+	struct store *store;
+	int r = open_stores(&s, p, &e);
 
 	if (r == 0 && !erase_arena_init(&a, SECRET_MEMORY))
 		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	if (r == 0)
-		r = store_refresh(&s, h->names[i], &a, &secret, &e);
+	store = r == 0 ? store_of(&s, p, i) : NULL;
+	if (store) /* else it was removed just now */
+		r = store_refresh(store, p->names[i], &a, &secret, &e);
 	erase_arena_done(&a);
-	store_done(&s);
+	if (r == 0)
+		close_stores(&s);
 	if (r < 0)
 		(void)fd_write_all(to, e.msg, strlen(e.msg)); /* or the helper is gone */
 	_exit(r < 0 ? 1 : 0);
@@ -219,12 +255,85 @@ static int tell(struct reader *h, char kind)
 
 	if (!erase_buf_init(&b, BOUND_MAX))
 		return -ENOMEM;
-	read_again(h->state, h->names, h->n, kind, due, &b);
-	for (i = 0; i < h->n; i++)
+	read_again(h->places, kind, due, &b);
+	for (i = 0; i < h->places->n; i++)
 		plan(&h->jobs[i], due[i]);
 	r = send_frame(h, &b);
 	erase_buf_done(&b);
 	erase_stack();
+	return r;
+}
+
+/* What was kept of log-ins, or why it can't be read. */
+static int tell_logins(const struct reader *h)
+{
+	struct buf b = BUF_INIT(0), text = BUF_INIT(0);
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	int r;
+
+	if (!erase_buf_init(&b, STORE_KEPT + 1) || !erase_buf_init(&text, STORE_KEPT)) {
+		erase_buf_done(&b);
+		return -ENOMEM;
+	}
+	r = store_open(&s, h->places->own, false, &e);
+	if (r == 0)
+		r = store_kept(&s, BOUND_LOGINS, &text, &e);
+	store_done(&s);
+	if (r < 0 && r != -ENOENT)
+		buf_printf(&b, "E%s", e.msg);
+	else
+		buf_add(&b, "L", 1);
+	if (r == 0)
+		buf_add(&b, text.data, text.len);
+	r = send_frame(h, &b);
+	erase_buf_done(&b);
+	erase_buf_done(&text);
+	return r;
+}
+
+static bool read_all(int fd, void *p, size_t n)
+{
+	char *to = p;
+	ssize_t got;
+
+	for (; n > 0; to += got, n -= (size_t)got) {
+		got = read(fd, to, n);
+		if (got < 0 && errno == EINTR)
+			got = 0;
+		else if (got <= 0)
+			return false;
+	}
+	return true;
+}
+
+/* Tokens of log-ins have come. Return: 0, or negative errno: whoever has sent them is gone. */
+static int keep_logins(const struct reader *h)
+{
+	struct buf text = BUF_INIT(0), b = BUF_INIT((size_t)2 * REASON_MAX);
+	struct store s = STORE_INIT;
+	struct err e = ERR_INIT;
+	uint32_t n = 0;
+	int r;
+
+	if (!read_all(h->fd, &n, sizeof(n)) || n > STORE_KEPT || !erase_buf_init(&text, n + 1))
+		return -EPIPE;
+	if (!read_all(h->fd, text.data, n)) {
+		erase_buf_done(&text);
+		return -EPIPE;
+	}
+	text.len = n;
+	r = h->places->own ? store_open(&s, h->places->own, true, &e) : 0;
+	if (r == 0 && h->places->own)
+		r = store_keep(&s, BOUND_LOGINS, &text, &e);
+	store_done(&s);
+	erase_buf_done(&text);
+	if (r == 0)
+		return 0;
+	buf_printf(&b, "N%.*s: the tokens of log-ins are gone when the sandbox ends", REASON_MAX,
+		   e.msg);
+	r = send_frame(h, &b);
+	buf_done(&b);
 	return r;
 }
 
@@ -235,16 +344,18 @@ static int tell_first(struct reader *h)
 
 	if (!erase_buf_init(&b, BOUND_MAX))
 		return -ENOMEM;
-	bound_read(h->state, h->names, h->n, &b);
+	bound_read(h->places, &b);
 	r = send_frame(h, &b);
 	erase_buf_done(&b);
+	if (r == 0 && h->places->logins)
+		r = tell_logins(h);
 	/* when they expire; what was read is erased, and nobody waits for this */
 	if (r == 0 && erase_buf_init(&b, BOUND_MAX)) {
 		int64_t due[BOUND_SECRETS] = { 0 };
 		size_t i;
 
-		read_again(h->state, h->names, h->n, 'O', due, &b);
-		for (i = 0; i < h->n; i++)
+		read_again(h->places, 'O', due, &b);
+		for (i = 0; i < h->places->n; i++)
 			plan(&h->jobs[i], due[i]);
 		erase_buf_done(&b);
 	}
@@ -286,7 +397,7 @@ static int begin_jobs(struct reader *h)
 	int64_t t = now(), wait = -1;
 	size_t i;
 
-	for (i = 0; i < h->n; i++) {
+	for (i = 0; i < h->places->n; i++) {
 		struct job *j = &h->jobs[i];
 
 		if (j->due == 0 || j->fd >= 0)
@@ -299,10 +410,11 @@ static int begin_jobs(struct reader *h)
 	return wait < 0 ? -1 : (int)(wait < SLEEP_MAX ? wait : SLEEP_MAX) * 1000;
 }
 
-void bound_helper(int fd, const char *state, const char *const *names, size_t n)
+void bound_helper(int fd, const struct bound_places *places)
 {
-	struct reader h = { .state = state, .names = names, .n = n, .fd = fd };
+	struct reader h = { .places = places, .fd = fd };
 	struct pollfd p[1 + BOUND_SECRETS];
+	const size_t n = places->n;
 	char ask;
 	size_t i;
 	int r;
@@ -325,6 +437,9 @@ void bound_helper(int fd, const char *state, const char *const *names, size_t n)
 				r = end_job(&h, i);
 		}
 		if (r == 0 && p[0].revents)
-			r = read(fd, &ask, 1) == 1 && ask == BOUND_ASK ? tell(&h, 'O') : -EPIPE;
+			r = read(fd, &ask, 1) != 1 ? -EPIPE :
+			    ask == BOUND_ASK       ? tell(&h, 'O') :
+			    ask == BOUND_KEEP      ? keep_logins(&h) :
+						     -EPIPE;
 	}
 }

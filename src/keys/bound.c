@@ -239,12 +239,18 @@ void bound_done(struct bound *b)
 
 int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e)
 {
+	return bound_scrub_of(set ? set->v : NULL, set ? set->n : 0, host, ret, e);
+}
+
+int bound_scrub_of(const struct inject_secret *v, size_t n_secrets, const char *host,
+		   struct scrub **ret, struct err *e)
+{
 	struct scrub_pair pairs[2 * INJECT_SECRETS];
 	size_t i, n = 0;
 
 	*ret = NULL;
-	for (i = 0; set && i < set->n; i++) {
-		const struct inject_secret *s = &set->v[i];
+	for (i = 0; i < n_secrets; i++) {
+		const struct inject_secret *s = &v[i];
 
 		if (!inject_bound(s, 1, host))
 			continue;

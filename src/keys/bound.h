@@ -2,9 +2,10 @@
 /*
  * The secrets of one sandbox: read of the store by a helper, which may open files and run commands, and used by the process that may not.
  *
- *	helper, forked before the confinement:	bound_helper(fd, state, names, n);
+ *	helper, forked before the confinement:	bound_helper(fd, &places);
  *	the process:	write BOUND_ASK to fd; whenever it comes: read a uint32_t and as many bytes,
  *			which begin with 'O' or 'E' (that was asked for), 'P' (a command has given a new value), or 'N' (text for people: one has failed);
+ *			with places.logins behind the first one: 'L' and what was kept of them, or 'E'; and write BOUND_KEEP, a uint32_t and as many bytes to keep others
  *			bound_take(&b, names, n, p, len, notes, e), but for 'N';
  *			set = bound_hold(&b); inject_request(&i, set->v, set->n, …); …; bound_release(set);
  * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay. Of a secret that was removed from the store stay its
@@ -18,8 +19,20 @@
 #define BOUND_SECRETS 32u
 #define BOUND_MAX ((size_t)BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
 #define BOUND_ASK 'r'
+#define BOUND_KEEP 'k'
+#define BOUND_LOGINS "logins" /* what they are called in the store */
 
 struct scrub;
+
+/* Which secrets, and where they are kept: of each name the sandbox's own is meant where there is one. */
+struct bound_places {
+	const char *state; /* of everybody's; NULL: none */
+	const char *own;   /* of the sandbox's own; NULL: none */
+	const char *const *names;
+	size_t n;
+	size_t shared; /* so many of them, the first, may be everybody's */
+	bool logins;   /* tokens of log-ins are kept, too: in the sandbox's own store */
+};
 
 struct bound_set {
 	struct inject_secret *v; /* the arena's */
@@ -41,16 +54,16 @@ struct bound {
  * bound_read() - read the secrets of that name, whose commands are run when they have expired. Waits.
  * @out: of BOUND_MAX bytes that don't move: 'O' and a record a line, or 'E' and why not
  */
-void bound_read(const char *state, const char *const *names, size_t n, struct buf *out);
+void bound_read(const struct bound_places *p, struct buf *out);
 
 /**
  * bound_read_again() - read them as they are kept, without a command. One that fails is alone in that: its line is '-' where it was removed, '!' and the reason where
  * it could not be read.
  */
-void bound_read_again(const char *state, const char *const *names, size_t n, struct buf *out);
+void bound_read_again(const struct bound_places *p, struct buf *out);
 
 /** bound_helper() - answer each BOUND_ASK on @fd (the first by bound_read()), run commands before their values expire; until @fd closes. */
-void bound_helper(int fd, const char *state, const char *const *names, size_t n);
+void bound_helper(int fd, const struct bound_places *p);
 
 /**
  * bound_take() - what the helper has answered is bound from now on, with the sentinels that the sandbox knows.
@@ -68,6 +81,10 @@ struct bound_set *bound_hold(struct bound *b);
 
 /** bound_release() - the request is over; takes NULL. */
 void bound_release(struct bound_set *set);
+
+/** bound_scrub_of() - as bound_scrub(), of these. */
+int bound_scrub_of(const struct inject_secret *v, size_t n, const char *host, struct scrub **ret,
+		   struct err *e);
 
 /** bound_scrub() - what takes the secrets of @host out of an answer. *@ret: NULL when none is bound to it. Return: 0 or -ENOMEM with @e. */
 int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e);

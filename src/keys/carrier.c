@@ -344,3 +344,14 @@ bool carrier_token_path(const char *sent)
 	/* npm's log-in is a PUT of the user's own document */
 	return strstr(path, "/-/user/") || strstr(path, "/oauth/") || strstr(path, "/oauth2/");
 }
+
+bool carrier_path_is(const char *sent, const char *want)
+{
+	char path[CARRIER_PATH + 1], other[CARRIER_PATH + 1];
+
+	if (strlen(sent) >= CARRIER_PATH || strlen(want) >= CARRIER_PATH)
+		return false;
+	(void)plain_path(sent, path);
+	(void)plain_path(want, other);
+	return strcmp(path, other) == 0;
+}

@@ -38,7 +38,7 @@ static void on_side(struct keys *k, struct watch *w, uint32_t events)
 	conn_step(s->c);
 }
 
-static int side_begin(struct conn *c, struct side *s, int fd)
+int side_begin(struct conn *c, struct side *s, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -51,15 +51,6 @@ static int side_begin(struct conn *c, struct side *s, int fd)
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
 	return keys_watch(c->k, &s->watch);
-}
-
-static bool listed(const char *const *hosts, const char *host)
-{
-	for (; hosts && *hosts; hosts++) {
-		if (strcmp(*hosts, host) == 0 || strcmp(*hosts, "**") == 0)
-			return true;
-	}
-	return false;
 }
 
 int conn_new(struct keys *k, const struct keys_offer *offer, int client, int server)
@@ -77,7 +68,7 @@ int conn_new(struct keys *k, const struct keys_offer *offer, int client, int ser
 	c->tls = (offer->flags & KEYS_OFFER_TLS) != 0;
 	c->port = offer->port;
 	(void)snprintf(c->host, sizeof(c->host), "%s", offer->host); /* of the same size */
-	c->own = listed(k->own, c->host);
+	c->to = conn_place(c);
 	c->moved = k->now;
 	k->n_conns++;
 	c->next = k->live;
@@ -234,7 +225,10 @@ static bool step_hello(struct conn *c)
 		return false;
 	}
 	if (c->alpn_sent && c->offers[0] == ALPN_NONE) {
-		say_why(c, "the client offers neither HTTP/1.1 nor HTTP/2: the host needs bypass");
+		say_why(c,
+			rules_forward(c->k->rules, c->host) ?
+				"requests to this host are forwarded, which needs HTTP/1.1, and the client does not offer that" :
+				"the client offers neither HTTP/1.1 nor HTTP/2: the host needs bypass");
 		c->alert = SSL_AD_NO_APPLICATION_PROTOCOL;
 		answer_hello(c);
 	} else if (tls_server(c) < 0) {

@@ -20,7 +20,7 @@
  *	HTTP/2: heads that are read, and that wait for the server   2 * sizeof(struct head) + H2_PENDING + streams
  *	HTTP/2: what is known of the requests to a bound host, and trailers that wait   CONN_EXCHANGES, and one more
  *	OpenSSL: a record of each direction of each side            4 * 17 KiB, while one is there
- * (a fifo may have twice its bytes.) That is 0.6 MiB for HTTP/1.1, and 3.5 MiB for HTTP/2, 7.5 MiB to a bound host; together all connections' bodies hold KEYS_HELD before
+ * (a fifo may have twice its bytes.) That is 1.7 MiB for HTTP/1.1 and 4.6 MiB for HTTP/2, 8.6 MiB to a bound host, where chunks of AWS pass as large as they may be, and 1 MiB less elsewhere; together all connections' bodies hold KEYS_HELD before
  * those that hold much wait, and requests of HTTP/2 KEYS_EXCHANGES before more are refused. A body that must be known as a whole (INJECT_HOLD), or a chunk of one
  * (SIGV4_CHUNK_MAX), comes to that; past KEYS_HELD there is no place for it.
  */
@@ -38,15 +38,24 @@
 #include "fifo.h"
 #include "head.h"
 #include "keys.h"
+#include "login.h"
 #include "mask.h"
 #include "policy/policy.h"
 #include "rules.h"
+#include "sigv4.h"
 #include "util/util.h"
 
 #define CONN_IN (HTTP_HEAD_MAX + 1024u)
-#define CONN_OUT (192u << 10)     /* a head of HEAD_BYTES, and what is begun below CONN_OUT_HIGH */
-#define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
 #define CONN_PIECE (16u << 10)
+#define CONN_MORE \
+	(320u     \
+	 << 10) /* what one piece becomes, at most: a chunk that was held for its signature, and what of the piece stands behind it */
+#define CONN_OUT_HIGH (64u << 10) /* from here on nothing more is made for this side */
+#define CONN_OUT                     \
+	(CONN_OUT_HIGH + CONN_MORE + \
+	 4096u) /* what is begun below that, and its framing; or a head of HEAD_BYTES */
+_Static_assert(CONN_MORE >= SIGV4_CHUNK_MAX + 3 * CONN_PIECE, "a chunk can't leave");
+_Static_assert(CONN_OUT >= CONN_OUT_HIGH + HEAD_BYTES, "a head can't leave");
 #define KEYS_HELD (128u << 20)
 #define KEYS_HELD_EACH (64u << 10) /* a connection that holds less never waits for the others */
 #define CONN_EXCHANGES \
@@ -54,7 +63,7 @@
 	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
 #define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
-	4096u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, and its end */
+	5120u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, its end, and where it is to lead */
 #define KEYS_LOG_HIGH 256u /* from here on no client is read, and no server of HTTP/2 */
 
 struct keys;
@@ -87,6 +96,15 @@ struct side {
 
 enum conn_state { CONN_HELLO, CONN_CONNECT, CONN_ACCEPT, CONN_OPEN, CONN_CLOSING, CONN_DEAD };
 
+/* Where the server's side leads, once requests are sent (reach.c). */
+enum conn_reach {
+	REACH_THERE,
+	REACH_ASKED,  /* the gateway dials */
+	REACH_SHAKES, /* TLS with it */
+	REACH_MISSED, /* it can't be had, and that is to be told */
+	REACH_NOWHERE /* and was */
+};
+
 enum conn_alpn { ALPN_NONE, ALPN_HTTP1, ALPN_H2 };
 
 struct conn {
@@ -98,9 +116,14 @@ struct conn {
 	bool tls;
 	uint16_t port;
 	char host[NET_HOST_MAX + 1];
-	bool own; /* --allow-own-credentials */
 	bool cut; /* the client shall not take what it gets for complete */
 	struct side client, server;
+	struct forward_url
+		to; /* where the server's side leads: the host, or what a rule forwards to; no path */
+	enum conn_reach reach;
+	uint32_t serial;           /* of the last KEYS_DIAL */
+	uint64_t asked;            /* ms: since when it is not there */
+	char missed[KEYS_WHY_MAX]; /* of REACH_MISSED: why */
 	/* the handshakes */
 	bool hello_go;             /* the ClientHello may be answered */
 	int alert;                 /* with this alert; 0: with a certificate */
@@ -124,6 +147,7 @@ struct note {
 	union {
 		struct keys_request request;
 		struct keys_end end;
+		struct keys_dial dial;
 	};
 };
 
@@ -154,10 +178,12 @@ struct keys {
 	const char **own; /* hosts whose own credentials may be used, NULL-terminated; "**": all */
 	const char **strip; /* fields that no answer has, NULL-terminated */
 	struct masks masks;
+	struct logins logins;
+	bool keeps_logins; /* the helper writes them down */
 	/* secrets (bound.h): the helper reads them */
 	struct bound bound;
-	const char **names;
-	size_t n_names;
+	const char **names; /* those that may be everybody's first */
+	size_t n_names, n_shared;
 	struct watch helper;
 	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
 	struct buf
@@ -191,6 +217,9 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 /** keys_log_end() - the connection is over. */
 void keys_log_end(struct conn *c);
 
+/** keys_dial() - have the gateway dial c->to; c->serial is the question's. */
+void keys_dial(struct conn *c);
+
 /** keys_say_result() - answer the supervisor's line. @notes: what people should know; "" */
 void keys_say_result(struct keys *k, int r, const char *notes, const struct err *e);
 
@@ -202,8 +231,11 @@ void keys_lines(struct keys *k);
 
 /* --- serve-secrets.c --- */
 
-/** keys_secrets_begin() - fork the process that reads the store; its first answer is waited for. Return: 0 or negative errno with @e. */
-int keys_secrets_begin(struct keys *k, const char *store, struct err *e);
+/** keys_secrets_begin() - fork the process that reads the stores, everybody's and the sandbox's own, either of which may be NULL; its first answer is waited for. Return: 0 or negative errno with @e. */
+int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e);
+
+/** keys_logins_keep() - what has changed of the tokens of log-ins: written down for a sandbox that stays, and people are told the first time. */
+void keys_logins_keep(struct keys *k, struct login *login);
 
 /** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
 int keys_secrets_ask(struct keys *k, struct err *e);
@@ -231,6 +263,9 @@ void conn_cut(struct conn *c, const char *why);
 /** conn_tick() - times. */
 void conn_tick(struct keys *k);
 
+/** side_begin() - @fd, which becomes the side's, stands for it. Return: 0 or negative errno; the descriptor is the side's all the same. */
+int side_begin(struct conn *c, struct side *s, int fd);
+
 /** conn_bury() - free the dead. */
 void conn_bury(struct keys *k);
 
@@ -242,6 +277,20 @@ void conn_exchanges(struct conn *c, ssize_t more);
 
 /** conn_may_read() - whether bodies may come in, so that all connections together stay within bounds. */
 bool conn_may_read(const struct conn *c);
+
+/* --- reach.c --- */
+
+/** conn_place() - where its client wants to go. */
+struct forward_url conn_place(const struct conn *c);
+
+/**
+ * conn_reach() - have the server's side lead to @to; what was there before is closed. Nothing may be on its way there.
+ * Return: 1: it does; 0: not yet, and conn_step() comes when that changes; -EIO: it can't be had, c->missed says why. Asked again it is tried again.
+ */
+int conn_reach(struct conn *c, const struct forward_url *to);
+
+/** conn_dialled() - the gateway's answer to question @serial. @fd: taken; -1: none, because of @why */
+void conn_dialled(struct conn *c, uint32_t serial, int fd, const char *why);
 
 /* --- tls.c --- */
 

@@ -64,9 +64,9 @@ static void choose_frame(struct h1 *h, const struct http_head *r)
 	h->frame_down = FRAME_VERBATIM;
 	if (r->framing == HTTP_BODY_NONE)
 		return;
-	if (h->old && (h->x.scrub || r->framing == HTTP_BODY_CHUNKED))
+	if (h->old && (judge_rewrites(&h->x) || r->framing == HTTP_BODY_CHUNKED))
 		h->frame_down = FRAME_BARE;
-	else if (h->x.scrub || (h->x.strip && r->framing == HTTP_BODY_CHUNKED))
+	else if (judge_rewrites(&h->x) || (h->x.strip && r->framing == HTTP_BODY_CHUNKED))
 		h->frame_down = FRAME_CHUNKED;
 	if (h->frame_down == FRAME_BARE || r->framing == HTTP_BODY_CLOSE)
 		h->last = true;
@@ -77,7 +77,7 @@ static bool write_answer(struct conn *c, const struct http_head *r, struct head 
 	struct h1 *h = c->h1;
 	struct http_head framing = { .framing = r->framing };
 	struct buf *b = judge_scratch();
-	bool length = h->frame_down == FRAME_VERBATIM && !h->x.scrub, ok;
+	bool length = h->frame_down == FRAME_VERBATIM && !judge_rewrites(&h->x), ok;
 	size_t i;
 
 	http_write_status(b, w->status, w->reason);
@@ -237,7 +237,7 @@ static bool step_down_none(struct conn *c)
 	struct side *s = &c->server;
 	bool moved;
 
-	if (s->watch.fd < 0)
+	if (s->watch.fd < 0 || c->reach != REACH_THERE)
 		return false;
 	moved = side_fill(s);
 	if (s->in.n > 0 && c->h1->up == UP_HEAD) {

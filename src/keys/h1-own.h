@@ -6,7 +6,7 @@
 #include "h1.h"
 #include "judge.h"
 
-enum up { UP_HEAD, UP_HOLD, UP_BODY, UP_WAIT, UP_RAW };
+enum up { UP_HEAD, UP_HOLD, UP_REACH, UP_BODY, UP_WAIT, UP_RAW };
 enum down { DOWN_NONE, DOWN_HEAD, DOWN_BODY, DOWN_RAW };
 enum frame { FRAME_VERBATIM, FRAME_CHUNKED, FRAME_BARE };
 
@@ -17,7 +17,9 @@ struct h1 {
 	size_t scan_up, scan_down;
 	struct http_body body_up, body_down;
 	enum http_framing framing; /* of the request */
-	bool first;                /* no request was sent before this one */
+	uint64_t length;           /* of its body, as it came */
+	bool expect;               /* its client waits for "100 Continue" */
+	bool first;                /* no request was sent to this server before this one */
 	bool old;                  /* the client speaks HTTP/1.0 */
 	bool head;                 /* the method is HEAD */
 	bool last;                 /* nothing may follow this answer */
@@ -27,6 +29,7 @@ struct h1 {
 	uint64_t since;            /* ms: of the head */
 	struct exchange x;
 	struct fifo hold; /* a body that must be known before its head is sent */
+	bool held;        /* the request's is there */
 };
 
 /** h1_fail() - something is wrong with what a peer has sent: say so if nothing was said yet, and end. @status: of the answer */

@@ -41,7 +41,7 @@ static bool pass_content(struct conn *c, bool up, struct http_slice s, bool done
 	struct buf *b;
 	bool ok = true;
 
-	if (up ? !judge_streams(&h->x) : !h->x.scrub) {
+	if (up ? !judge_streams(&h->x) : !judge_rewrites(&h->x)) {
 		add_content(to, frame, s.p, s.len, done);
 		return true;
 	}

@@ -8,7 +8,7 @@
  *	CHUNKED   content in chunks of ours: its length changes, or its trailers may not pass
  *	BARE      content alone: of an unchanged length, or until the end of the connection for a client of HTTP/1.0
  *
- *	up     HEAD → (HOLD →) BODY → WAIT → HEAD      or RAW, after an upgrade to WebSocket
+ *	up     HEAD → (HOLD →) (REACH →) BODY → WAIT → HEAD      or RAW, after an upgrade to WebSocket
  *	down   NONE → HEAD → BODY → NONE               or RAW
  *
  * Whenever the two could disagree about where something ends, the connection ends.
@@ -206,12 +206,54 @@ static bool send_request(struct conn *c, struct head *w, uint64_t length)
 	return ok;
 }
 
-static void ask_for_body(struct conn *c, const struct http_head *r)
+static void ask_for_body(struct conn *c)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-	if (r->expect_continue && r->framing != HTTP_BODY_NONE)
+	if (c->h1->expect && c->h1->framing != HTTP_BODY_NONE)
 		side_add(&c->client, go_on, sizeof(go_on) - 1);
+	c->h1->expect = false;
+}
+
+/* The server that the request is for can't be had. */
+static void no_server(struct conn *c, const struct head *w, const char *why)
+{
+	struct reply r = { .status = 502, .why = why };
+
+	keys_log(c, w, 502, false, why, NULL);
+	answer(c, &r, c->h1->framing != HTTP_BODY_NONE);
+}
+
+/* Send what was judged, once there is its server; @w, which may be one for all, is kept until then. */
+static void send_there(struct conn *c, struct head *w)
+{
+	struct h1 *h = c->h1;
+	const bool held = h->up == UP_HOLD || (h->up == UP_REACH && h->held);
+	int there;
+
+	if (!h->x.forwarded && *c->failed && c->reach == REACH_THERE) {
+		no_server(c, w, c->failed);
+		return;
+	}
+	there = conn_reach(c, &h->x.to);
+	h->first |= c->reach != REACH_THERE;
+	h->held = held;
+	if (there < 0) {
+		no_server(c, w, c->missed);
+	} else if (there == 0) {
+		h->up = UP_REACH;
+		if (!h->x.head)
+			h->x.head = head_dup(w);
+		if (!h->x.head)
+			h1_fail(c, 503, "out of memory");
+	} else if (!send_request(c, w, held ? h->hold.n : h->length)) {
+		h1_fail(c, 431, "the head has too many bytes");
+	} else {
+		ask_for_body(c);
+		h->up = held || h->framing != HTTP_BODY_NONE ? UP_BODY : UP_WAIT;
+		if (held)
+			h->body_up = (struct http_body){ .framing = HTTP_BODY_NONE };
+	}
 }
 
 static void judge(struct conn *c, const struct http_head *r)
@@ -230,14 +272,13 @@ static void judge(struct conn *c, const struct http_head *r)
 	/* trailers of a chunked body could carry a credential: they do not pass */
 	if (h->x.inject && h->framing == HTTP_BODY_CHUNKED)
 		h->frame_up = FRAME_CHUNKED;
+	h->length = r->length;
+	h->expect = r->expect_continue;
 	if (body && judge_holds(&h->x)) {
-		ask_for_body(c, r);
+		ask_for_body(c);
 		h->up = UP_HOLD; /* it is needed before the head can be sent */
-	} else if (!send_request(c, &work, r->length)) {
-		h1_fail(c, 431, "the head has too many bytes");
 	} else {
-		ask_for_body(c, r);
-		h->up = body ? UP_BODY : UP_WAIT;
+		send_there(c, &work);
 	}
 }
 
@@ -284,7 +325,7 @@ static bool step_head(struct conn *c)
 	h->upgrade = wants_websocket(&r);
 	h->framing = r.framing;
 	http_body_begin(&h->body_up, &r);
-	if (*c->failed) {
+	if (*c->failed && !rules_forward(c->k->rules, c->host)) {
 		struct reply reply = { .status = 502, .why = c->failed };
 
 		keys_log(c, &work, 502, false, c->failed, NULL);
@@ -351,20 +392,25 @@ static void release(struct conn *c)
 {
 	struct h1 *h = c->h1;
 	const char *p = h->hold.n > 0 ? fifo_head(&h->hold) : "";
+	struct http_slice made;
 	struct reply r;
 
 	if (!judge_held(c, &h->x, p, h->hold.n, &r)) {
 		answer(c, &r, true);
 		return;
 	}
+	made = judge_made(&h->x);
+	if (made.p) {
+		conn_hold(c, (ssize_t)made.len - (ssize_t)h->hold.n);
+		fifo_done(&h->hold);
+		if (!fifo_add(&h->hold, made.p, made.len)) {
+			conn_end(c, "out of memory");
+			return;
+		}
+	}
 	h->framing = HTTP_BODY_LENGTH;
 	h->frame_up = FRAME_BARE;
-	if (!send_request(c, h->x.head, h->hold.n)) {
-		h1_fail(c, 431, "the head has too many bytes");
-		return;
-	}
-	h->up = UP_BODY;
-	h->body_up = (struct http_body){ .framing = HTTP_BODY_NONE };
+	send_there(c, h->x.head);
 }
 
 /* Return: whether there is room; else the request is answered. */
@@ -443,6 +489,9 @@ static bool step_up(struct conn *c)
 		return step_head(c);
 	case UP_HOLD:
 		return step_hold(c);
+	case UP_REACH:
+		send_there(c, c->h1->x.head);
+		return c->state != CONN_OPEN || c->h1->up != UP_REACH;
 	case UP_BODY:
 		return c->h1->body_up.framing == HTTP_BODY_NONE ? step_held_body(c) :
 								  step_up_body(c);
@@ -476,5 +525,7 @@ bool h1_tick(struct conn *c)
 		h1_fail(c, 408, "the request's head does not end");
 		return false;
 	}
+	if (h->up == UP_REACH)
+		conn_again(c); /* it may have taken too long */
 	return h->up != UP_HEAD || h->down != DOWN_NONE;
 }

@@ -389,19 +389,6 @@ void stream_request(struct stream *st, struct head *h, bool end)
 	send_request(st, h, end);
 }
 
-/* The body that was waited for is there. */
-static void release(struct stream *st)
-{
-	const char *p = st->up.data.n > 0 ? fifo_head(&st->up.data) : "";
-	struct reply r;
-
-	st->held = false;
-	if (judge_held(st->c, &st->x, p, st->up.data.n, &r))
-		send_request(st, st->x.head, false);
-	else
-		answer(st, &r);
-}
-
 /* --- bodies --- */
 
 static void leg_add(struct stream *st, bool up, const void *p, size_t n)
@@ -426,6 +413,27 @@ static void leg_add(struct stream *st, bool up, const void *p, size_t n)
 	conn_hold(st->c, (ssize_t)n);
 }
 
+/* The body that was waited for is there. */
+static void release(struct stream *st)
+{
+	const char *p = st->up.data.n > 0 ? fifo_head(&st->up.data) : "";
+	struct http_slice made;
+	struct reply r;
+
+	st->held = false;
+	if (!judge_held(st->c, &st->x, p, st->up.data.n, &r)) {
+		answer(st, &r);
+		return;
+	}
+	made = judge_made(&st->x);
+	if (made.p) {
+		conn_hold(st->c, -(ssize_t)st->up.data.n);
+		fifo_done(&st->up.data);
+		leg_add(st, true, made.p, made.len);
+	}
+	send_request(st, st->x.head, false);
+}
+
 /* Through what changes it. @n = 0: its end */
 static void change(struct stream *st, bool up, const char *p, size_t n)
 {
@@ -442,7 +450,7 @@ static void change(struct stream *st, bool up, const char *p, size_t n)
 
 static bool is_changed(const struct stream *st, bool up)
 {
-	return up ? judge_streams(&st->x) : st->x.scrub != NULL;
+	return up ? judge_streams(&st->x) : judge_rewrites(&st->x);
 }
 
 void stream_data(struct stream *st, bool up, const void *p, size_t n)
@@ -484,7 +492,7 @@ void stream_trailers(struct stream *st, bool up, struct head *h)
 
 	if (st->answered || st->failed)
 		return;
-	if (!up && st->x.scrub)
+	if (!up && judge_rewrites(&st->x))
 		change(st, false, NULL, 0); /* what was kept of the body comes before them */
 	if (st->answered || st->failed)
 		return;
@@ -535,7 +543,7 @@ void stream_answer(struct stream *st, struct head *h, bool end)
 	list_clear();
 	(void)snprintf(status, sizeof(status), "%d", h->status);
 	list_add(http_slice(":status"), http_slice(status), false);
-	if (st->x.scrub)
+	if (judge_rewrites(&st->x))
 		head_remove(h, http_slice("content-length"));
 	if (!list_fields(h, false)) {
 		refuse(st, 502, "the answer's head is too large");

@@ -44,6 +44,9 @@ bool carrier_protocol(const struct inject_secret *s, struct http_slice item, boo
 /** carrier_token_path() - whether a path (decoded, lower case) is of an endpoint that gives tokens. */
 bool carrier_token_path(const char *path);
 
+/** carrier_path_is() - whether a path (decoded, lower case) may be read as @want, whatever a server makes of dots, empty segments and parameters. */
+bool carrier_path_is(const char *path, const char *want);
+
 /** inject_judge_token() - a body for such an endpoint. Return: 0, -EACCES, -ENOMEM. */
 int inject_judge_token(struct inject *i, const char *p, size_t n, struct err *e);
 

@@ -565,6 +565,17 @@ static int judge(struct inject *i, struct err *e)
 	return r == 0 ? judge_body(i, e) : r;
 }
 
+static bool all_meek(const struct inject_secret *secrets, size_t n, const char *host)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (inject_applies(&secrets[i], host) && !secrets[i].meek)
+			return false;
+	}
+	return true;
+}
+
 int inject_request(struct inject *ret, const struct inject_secret *secrets, size_t n,
 		   const struct inject_request *q, struct err *e)
 {
@@ -579,8 +590,10 @@ int inject_request(struct inject *ret, const struct inject_secret *secrets, size
 	if (q->n > HTTP_FIELDS)
 		return err_set(e, ERR_USAGE, -EMSGSIZE, "the request has more than %u fields",
 			       HTTP_FIELDS);
-	if (inject_bound(secrets, n, q->host))
+	if (inject_bound(secrets, n, q->host)) {
+		i->q.own = q->own || all_meek(secrets, n, q->host);
 		return judge(i, e);
+	}
 	if (q->n)
 		memcpy(i->fields, q->fields, q->n * sizeof(*q->fields));
 	i->n = q->n;

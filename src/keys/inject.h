@@ -21,7 +21,7 @@
 #define INJECT_FIELDS (HTTP_FIELDS + 4u)
 #define INJECT_OWNED 160u /* texts that one request needs */
 
-#define INJECT_SECRETS 96u /* that can be bound together */
+#define INJECT_SECRETS 128u /* that can be bound together */
 
 struct scrub;
 struct sigv4_stream;
@@ -37,6 +37,7 @@ struct inject_secret {
 	size_t n_ways;
 	/* of a mask (mask.h) */
 	bool mask; /* the sandbox has its sentinel already, and its hosts are inspected by other rules */
+	bool meek;               /* other credentials may be used beside it */
 	const char *const *more; /* hosts beside @hosts */
 	size_t n_more;
 	const char *token; /* of AWS: the sentinel of the session's token, or NULL */

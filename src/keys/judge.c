@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "erase.h"
+
 static char path[RULES_PATH];
 
 /* Bytes that were in it may have been a secret: they are erased, and the memory never moves. */
@@ -58,6 +60,7 @@ static void count(struct exchange *x, bool all)
 {
 	size_t size = x->size, kept = x->inject ? inject_kept(x->inject) : 0;
 
+	kept += x->made.size + x->answer.size;
 	if (all) {
 		size = x->head ? malloc_usable_size(x->head) : 0;
 		size += x->fields ? malloc_usable_size(x->fields) : 0;
@@ -97,38 +100,93 @@ static bool check(const struct conn *c, const struct head *h, struct reply *r)
 	return named || refuse(r, 400, "the request names no host");
 }
 
-/* Copies: a request can wait for its body while the rules are replaced. */
-static bool keep_fields(struct exchange *x, const struct rules_field *fields, size_t n)
+/* Copies: a request can wait for its body while the rules are replaced. They are set after those that there are. */
+static bool keep_fields(struct exchange *x, const struct rules_field *more, size_t n)
 {
-	size_t size = n * sizeof(*fields), i;
+	size_t size = (x->n_fields + n) * sizeof(*more), i;
+	const struct rules_field *from;
+	struct rules_field *all;
 	char *p;
 
-	for (i = 0; i < n; i++)
-		size += fields[i].name.len + fields[i].value.len;
-	x->fields = n > 0 ? malloc(size) : NULL;
-	if (n == 0 || !x->fields)
-		return n == 0;
-	p = (char *)(x->fields + n);
-	for (i = 0; i < n; i++) {
-		x->fields[i] = fields[i];
-		x->fields[i].name.p = memcpy(p, fields[i].name.p, fields[i].name.len);
-		p += fields[i].name.len;
-		if (!fields[i].value.p)
-			continue;
-		x->fields[i].value.p = memcpy(p, fields[i].value.p, fields[i].value.len);
-		p += fields[i].value.len;
+	for (i = 0; i < x->n_fields + n; i++) {
+		from = i < x->n_fields ? &x->fields[i] : &more[i - x->n_fields];
+		size += from->name.len + from->value.len;
 	}
-	x->n_fields = n;
+	if (n == 0)
+		return true;
+	all = malloc(size);
+	if (!all)
+		return false;
+	p = (char *)(all + x->n_fields + n);
+	for (i = 0; i < x->n_fields + n; i++) {
+		from = i < x->n_fields ? &x->fields[i] : &more[i - x->n_fields];
+		all[i] = *from;
+		all[i].name.p = memcpy(p, from->name.p, from->name.len);
+		p += from->name.len;
+		if (!from->value.p)
+			continue;
+		all[i].value.p = memcpy(p, from->value.p, from->value.len);
+		p += from->value.len;
+	}
+	free(x->fields);
+	x->fields = all;
+	x->n_fields += n;
 	return true;
 }
 
-static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, struct reply *r,
-			 struct rules_verdict *v)
+/* What was judged is what is sent: the path in its normal form, behind @prefix; the query as it was. */
+static void set_path(struct head *h, struct http_slice prefix, struct http_slice plain)
 {
-	const char *question;
-	struct http_slice target;
+	const char *question = memchr(h->target.p, '?', h->target.len);
+	struct http_slice query = { NULL, 0 }, target;
 
-	rules_judge(c->k->rules, c->host, h, v, path);
+	if (question)
+		query = (struct http_slice){ question,
+					     (size_t)(h->target.p + h->target.len - question) };
+	if (h->target.len == 1 && *h->target.p == '*')
+		return; /* of OPTIONS: it is about the server */
+	target = head_copy(h, prefix);
+	/* they stand right behind one another */
+	target.len += head_copy(h, plain).len;
+	target.len += head_copy(h, query).len;
+	h->target = target;
+}
+
+/* From here on it is a request to another host. */
+static bool go_elsewhere(struct conn *c, const struct rules_forward *f, struct head *h,
+			 struct exchange *x, struct reply *r)
+{
+	char authority[FORWARD_AUTHORITY], text[FORWARD_AUTHORITY + 32];
+	const struct forward_url own = conn_place(c);
+	const char *question = memchr(h->target.p, '?', h->target.len);
+	size_t n = question ? (size_t)(question - h->target.p) : h->target.len;
+
+	if (c->h2)
+		return refuse(
+			r, 421,
+			"requests to this host are forwarded, which needs HTTP/1.1: connect again");
+	set_path(h, (struct http_slice){ f->to.path, f->to.n_path },
+		 (struct http_slice){ h->target.p, n });
+	x->to = f->to;
+	x->to.path = "";
+	x->to.n_path = 0;
+	x->forwarded = true;
+	/* RFC 7239: who gets it knows what was asked for; what the client says of that is its own */
+	forward_authority(&own, authority);
+	(void)snprintf(text, sizeof(text), "host=\"%s\";proto=%s", authority,
+		       own.tls ? "https" : "http"); /* fits */
+	head_remove(h, http_slice("forwarded"));
+	head_add(h, http_slice("forwarded"), head_copy(h, http_slice(text)));
+	forward_authority(&x->to, authority);
+	h->authority = head_copy(h, http_slice(authority));
+	return !h->failed || refuse(r, 431, "the head has too many bytes");
+}
+
+/* What the rules of @host say. */
+static bool follow_rules_of(struct conn *c, const char *host, struct head *h, struct exchange *x,
+			    struct reply *r, struct rules_verdict *v)
+{
+	rules_judge(c->k->rules, host, h, v, path);
 	switch (v->action) {
 	case RULES_DENY:
 		return refuse(r, 403, v->reason ? v->reason : "a rule denies this request");
@@ -148,49 +206,115 @@ static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, str
 	}
 	if (!keep_fields(x, v->fields, v->n))
 		return refuse(r, 503, "out of memory");
-	if (!v->path)
-		return true;
-	/* what was judged is what is sent */
-	question = memchr(h->target.p, '?', h->target.len);
-	target = head_copy(h, http_slice(path));
-	if (question) {
-		struct http_slice query = head_copy(
-			h, (struct http_slice){ question,
-						(size_t)(h->target.p + h->target.len - question) });
-
-		target.len += query.len; /* it stands right behind */
-	}
-	h->target = target;
+	if (v->path)
+		set_path(h, (struct http_slice){ "", 0 }, http_slice(path));
 	return !h->failed || refuse(r, 431, "the head has too many bytes");
+}
+
+/* A request that goes elsewhere must suit the rules of that host, too, and goes no further. */
+static bool follow_rules(struct conn *c, struct head *h, struct exchange *x, struct reply *r,
+			 struct rules_verdict *v)
+{
+	struct rules_verdict there;
+
+	if (!follow_rules_of(c, c->host, h, x, r, v))
+		return false;
+	if (!v->forward)
+		return true;
+	if (!go_elsewhere(c, v->forward, h, x, r) ||
+	    !follow_rules_of(c, x->to.host, h, x, r, &there))
+		return false;
+	return !there.forward ||
+	       refuse(r, 508, "a loop: what was forwarded would be forwarded once more");
+}
+
+static bool listed(const char *const *hosts, const char *host)
+{
+	for (; hosts && *hosts; hosts++) {
+		if (strcmp(*hosts, host) == 0 || strcmp(*hosts, "**") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What is asked of an endpoint that gives tokens, so that its answer can be read. */
+static bool ask_plainly(struct exchange *x)
+{
+	static const struct rules_field fields[] = {
+		{ .name = { "accept-encoding", 15 }, .value = { "identity", 8 } },
+		{ .name = { "range", 5 } },
+		{ .name = { "if-range", 8 } },
+		{ .name = { "accept", 6 }, .value = { "application/json", 16 } },
+	};
+
+	return x->kind == LOGIN_NOT ||
+	       keep_fields(x, fields, ARRAY_SIZE(fields) - (x->kind != LOGIN_ENDPOINT));
+}
+
+/* The secrets that count for this host: those that are bound, and the tokens of log-ins. Return: whether there was memory. */
+static bool find_secrets(struct exchange *x, const struct inject_secret **ret, size_t *ret_n)
+{
+	struct logins *l = &x->c->k->logins;
+	size_t n = x->set ? x->set->n : 0;
+
+	*ret = x->set ? x->set->v : NULL;
+	*ret_n = n;
+	if (!l->tokens)
+		return true;
+	x->tokens = calloc(LOGIN_TOKENS, sizeof(struct login_token *));
+	x->all = calloc(n + LOGIN_TOKENS, sizeof(*x->all));
+	if (!x->tokens || !x->all)
+		return false;
+	x->n_tokens = login_bind(l, x->to.host, x->tokens, x->all);
+	if (x->n_tokens == 0)
+		return true;
+	if (n > 0)
+		memcpy(x->all + x->n_tokens, *ret, n * sizeof(*x->all));
+	*ret = x->all;
+	*ret_n = n + x->n_tokens;
+	return true;
 }
 
 static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
 {
-	struct inject_request q = { .host = c->host, .tls = c->tls, .own = c->own, .body = body };
+	struct inject_request q = { .host = x->to.host,
+				    .tls = x->to.tls,
+				    .own = listed(c->k->own, x->to.host),
+				    .body = body };
 	struct err e = ERR_INIT;
+	const struct inject_secret *v;
 	const char *removed;
 	char why[KEYS_WHY_MAX];
+	size_t n;
 	int error;
 
 	x->set = bound_hold(&c->k->bound);
-	removed = bound_removed(x->set, c->host);
+	removed = bound_removed(x->set, x->to.host);
 	if (removed) {
 		(void)snprintf(why, sizeof(why),
 			       "secret-removed: the secret '%s' of this host is no more", removed);
 		return refuse(r, 403, why);
 	}
-	if (!x->set || !inject_bound(x->set->v, x->set->n, c->host))
+	x->kind = login_of(&c->k->logins, x->to.host, h->target, &x->login);
+	if (!ask_plainly(x) || !find_secrets(x, &v, &n))
+		return refuse(r, 503, "out of memory");
+	if (!inject_bound(v, n, x->to.host))
 		return true;
 	x->head = head_dup(h);
 	x->inject = calloc(1, sizeof(*x->inject));
-	if (!x->head || !x->inject || bound_scrub(x->set, c->host, &x->scrub, &e) < 0)
+	if (!x->head || !x->inject || bound_scrub_of(v, n, x->to.host, &x->scrub, &e) < 0)
 		return refuse(r, 503, "out of memory");
 	q.method = x->head->method;
 	q.target = x->head->target;
 	q.fields = x->head->fields;
 	q.n = x->head->n;
 	q.authority = x->head->authority;
-	error = inject_request(x->inject, x->set->v, x->set->n, &q, &e);
+	error = inject_request(x->inject, v, n, &q, &e);
+	x->body = body && x->kind == LOGIN_ENDPOINT && x->n_tokens > 0 && x->to.tls;
+	if (error == 0 && x->body && x->inject->body == INJECT_STREAM)
+		return refuse(
+			r, 403,
+			"login: a secret that goes anywhere is bound to the endpoint that gives tokens");
 	if (error == 0)
 		return true;
 	if (error == -EACCES)
@@ -199,19 +323,36 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 		      error == -EMSGSIZE ? "the head has too many bytes" : "out of memory");
 }
 
+/* The rule that lets it through, and where to. */
+static const char *say_rule(const struct exchange *x, const char *rule, char *out)
+{
+	char where[FORWARD_AUTHORITY];
+
+	forward_authority(&x->to, where);
+	(void)snprintf(out, KEYS_WHY_MAX,
+		       !x->forwarded ? "%s" :
+		       *rule         ? "%s: forwarded to %s://%.140s" :
+				       "%sforwarded to %s://%.140s",
+		       rule, x->to.tls ? "https" : "http", where); /* cut where it is long */
+	return out;
+}
+
 bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
 {
 	struct rules_verdict v = { .rule = "" };
+	char why[KEYS_WHY_MAX];
 	bool ok;
 
 	memset(x, 0, sizeof(*x));
 	x->c = c;
+	x->to = conn_place(c);
 	x->strip = c->k->strip && *c->k->strip ? c->k->strip : NULL;
 	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
 	if (!ok)
 		keys_log(c, h, r->status, r->denied, r->why, NULL);
 	else if (!judge_holds(x))
-		keys_log(c, h, 0, false, v.rule, x->inject ? x->inject->secret : NULL);
+		keys_log(c, h, 0, false, say_rule(x, v.rule, why),
+			 x->inject ? x->inject->secret : NULL);
 	explicit_bzero(path, strlen(path));
 	count(x, true);
 	return ok;
@@ -219,17 +360,38 @@ bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x
 
 bool judge_holds(const struct exchange *x)
 {
-	return x->inject && x->inject->body == INJECT_HOLD;
+	return x->inject && (x->inject->body == INJECT_HOLD || x->body);
+}
+
+struct http_slice judge_made(const struct exchange *x)
+{
+	return (struct http_slice){ x->made.len > 0 ? x->made.data : NULL, x->made.len };
+}
+
+/* The body of a request to an endpoint. Return: 0 or -ENOMEM. */
+static int put_tokens(struct exchange *x, const char *p, size_t n, struct err *e)
+{
+	if (!x->body)
+		return 0;
+	if (!erase_buf_init(&x->made, 4 * LOGIN_BODY))
+		return -ENOMEM;
+	return login_body(x->tokens, x->n_tokens, head_find(x->head, "content-type"), p, n,
+			  &x->made, e);
 }
 
 bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, struct reply *r)
 {
 	struct err e = ERR_INIT;
-	int error = inject_body(x->inject, p, n, &e);
+	int error = x->inject->body == INJECT_HOLD ? inject_body(x->inject, p, n, &e) : 0;
+	char why[KEYS_WHY_MAX];
 
+	if (error == 0)
+		error = put_tokens(x, p, n, &e);
+	if (x->made.len > 0 && !x->inject->secret)
+		x->inject->secret = x->login->name;
 	count(x, true);
 	if (error == 0) {
-		keys_log(c, x->head, 0, false, "", x->inject->secret);
+		keys_log(c, x->head, 0, false, say_rule(x, "", why), x->inject->secret);
 		return true;
 	}
 	(void)refuse(r, error == -EACCES ? 403 : 503,
@@ -249,6 +411,11 @@ bool judge_fields(struct exchange *x, struct head *h)
 			head_add(h, x->inject->fields[i].name, x->inject->fields[i].value);
 		/* as accept-encoding, which says nothing about gRPC's messages */
 		head_remove(h, http_slice("grpc-accept-encoding"));
+		if (x->made.len > 0 && head_find(h, "content-length").p) { /* of another body */
+			head_remove(h, http_slice("content-length"));
+			(void)snprintf(x->length, sizeof(x->length), "%zu", x->made.len); /* fits */
+			head_add(h, http_slice("content-length"), http_slice(x->length));
+		}
 	}
 	for (i = 0; i < x->n_fields; i++) {
 		head_remove(h, x->fields[i].name);
@@ -265,7 +432,7 @@ bool judge_streams(const struct exchange *x)
 
 static bool say(char *why, const char *text)
 {
-	(void)snprintf(why, KEYS_WHY_MAX, "%s", text); /* cut where it is long */
+	(void)snprintf(why, KEYS_WHY_MAX, "%.255s", text); /* cut where it is long */
 	return false;
 }
 
@@ -338,12 +505,52 @@ static void strip(const struct exchange *x, struct head *h)
 	h->n = n;
 }
 
+static bool is_json(struct http_slice type)
+{
+	const char *end = type.p ? memchr(type.p, ';', type.len) : NULL;
+	size_t n = end ? (size_t)(end - type.p) : type.len;
+
+	while (n > 0 && (type.p[n - 1] == ' ' || type.p[n - 1] == '\t'))
+		n--;
+	type.len = n;
+	return http_is(type, "application/json") || http_is(type, "text/json") ||
+	       (n > 5 && http_is((struct http_slice){ type.p + n - 5, 5 }, "+json"));
+}
+
+/* The head of what may have tokens in it. Return: whether it may go on. */
+static bool expect_tokens(struct exchange *x, const struct head *h, char *why)
+{
+	const bool good = h->status / 100 == 2 && h->status != 204 && h->status != 205;
+	struct http_slice coding = head_find(h, "content-encoding");
+
+	if (h->status && h->status < 200)
+		return true;
+	if (coding.p && !http_is(coding, "identity"))
+		return say(
+			why,
+			"login: the answer is compressed though that was not asked for: a token could be in it");
+	x->gathers = is_json(head_find(h, "content-type"));
+	if (x->kind == LOGIN_ENDPOINT && good && !x->gathers)
+		return say(why, "login: the endpoint's answer is no JSON: a token could be in it");
+	if (x->gathers && !x->answer.data && !erase_buf_init(&x->answer, LOGIN_BODY))
+		return say(why, "out of memory");
+	count(x, false);
+	return true;
+}
+
+bool judge_rewrites(const struct exchange *x)
+{
+	return x->scrub || x->gathers;
+}
+
 bool judge_answer(struct exchange *x, struct head *h, char *why)
 {
 	size_t i;
 
 	if (x->strip)
 		strip(x, h);
+	if (x->kind != LOGIN_NOT && h->status && !expect_tokens(x, h, why))
+		return false;
 	if (!x->scrub)
 		return true;
 	for (i = 0; i < h->n; i++) {
@@ -358,10 +565,43 @@ bool judge_answer(struct exchange *x, struct head *h, char *why)
 	return scrub_text(x, h, &h->reason) || say(why, "the answer's head has too many bytes");
 }
 
+/* All of it, then what the sandbox gets of it. */
+static bool gather(struct exchange *x, const char *p, size_t n, struct buf *out, char *why)
+{
+	struct keys *k = x->c->k;
+	struct buf made = BUF_INIT(0);
+	struct err e = ERR_INIT;
+	int found;
+
+	if (n > 0) {
+		buf_add(&x->answer, p, n);
+		return !x->answer.failed ||
+		       say(why, "login: an answer that may have tokens in it is too long");
+	}
+	if (x->answer.len == 0)
+		return true;
+	if (!erase_buf_init(&made, 4 * LOGIN_BODY))
+		return say(why, "out of memory");
+	found = login_answer(&k->logins, x->login, x->answer.data, x->answer.len, &made, &e);
+	if (found > 0 || k->logins.changed)
+		keys_logins_keep(k, x->login);
+	x->answer.len = 0;
+	if (found >= 0 && x->scrub &&
+	    (scrub_step(x->scrub, made.data, made.len, out) < 0 || scrub_end(x->scrub, out) < 0))
+		found = -ENOMEM;
+	else if (found >= 0 && !x->scrub)
+		buf_add(out, made.data, made.len);
+	erase_buf_done(&made);
+	return (found >= 0 && !out->failed) || say(why, *e.msg ? e.msg : "out of memory");
+}
+
 bool judge_down(struct exchange *x, const char *p, size_t n, struct buf *out, char *why)
 {
-	int error = n > 0 ? scrub_step(x->scrub, p, n, out) : scrub_end(x->scrub, out);
+	int error;
 
+	if (x->gathers)
+		return gather(x, p, n, out, why);
+	error = n > 0 ? scrub_step(x->scrub, p, n, out) : scrub_end(x->scrub, out);
 	return error == 0 || say(why, "a piece of the answer becomes too large");
 }
 
@@ -397,6 +637,11 @@ void exchange_done(struct exchange *x)
 	}
 	scrub_free(x->scrub);
 	bound_release(x->set);
+	login_release(x->tokens, x->n_tokens);
+	free(x->tokens);
+	free(x->all);
+	erase_buf_done(&x->made);
+	erase_buf_done(&x->answer);
 	head_free(x->head);
 	free(x->fields);
 	memset(x, 0, sizeof(*x));

@@ -14,19 +14,33 @@
 #include "inject.h"
 #include "scrub.h"
 
-#define JUDGE_MORE (256u << 10) /* what one piece of a body may become */
+#define JUDGE_MORE CONN_MORE /* what one piece of a body may become */
 
 /* One request and its answer. */
 struct exchange {
 	struct conn *c;
-	struct inject *inject;      /* owned; NULL: no secret is bound to the host */
-	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
-	struct bound_set *set;      /* of both; held */
-	struct head *head;          /* owned: the request's, while there is an inject */
+	struct forward_url to; /* where the request goes */
+	bool forwarded;        /* a rule says so, and it is not the connection's own host */
+	struct inject *inject; /* owned; NULL: no secret is bound to the host */
+	struct scrub *scrub;   /* owned; NULL: the answer is passed on as it is */
+	struct bound_set *set; /* of both; held */
+	struct head *
+		head; /* owned: the request's, while there is an inject, or while it waits for its server */
 	const char *const *strip;   /* fields that the answer must not have; NULL: none */
 	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
 	size_t n_fields;
-	size_t size, kept; /* bytes that are counted in c->exchanges, in c->held */
+	/* of log-ins */
+	enum login_kind kind;        /* of the request; LOGIN_NOT: it gives no tokens */
+	struct login *login;         /* that it is of */
+	struct login_token **tokens; /* owned, LOGIN_TOKENS places: held for this host; NULL: none */
+	size_t n_tokens;
+	struct inject_secret *all; /* owned: these and those of @set */
+	bool body;                 /* the request has one, which may hold sentinels of tokens */
+	struct buf made;           /* that one, with tokens; erased */
+	char length[24];           /* of it, in digits */
+	bool gathers;              /* the answer is gathered, for its tokens */
+	struct buf answer;         /* so far; erased */
+	size_t size, kept;         /* bytes that are counted in c->exchanges, in c->held */
 };
 
 /* An answer of ours. */
@@ -55,6 +69,9 @@ bool judge_holds(const struct exchange *x);
 /** judge_held() - here it is. Return: as above. */
 bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, struct reply *r);
 
+/** judge_made() - after judge_held(): what is sent in the place of that body; p NULL: it is as it was. */
+struct http_slice judge_made(const struct exchange *x);
+
 /** judge_fields() - change @h into what is sent: after judge_request(), and judge_held() where that is needed. Return: whether it fits. */
 bool judge_fields(struct exchange *x, struct head *h);
 
@@ -66,6 +83,9 @@ bool judge_up(struct exchange *x, const char *p, size_t n, struct buf *out, char
 
 /** judge_trailers() - fields behind a request's body. Return: as above. */
 bool judge_trailers(struct exchange *x, const struct head *h, char *why);
+
+/** judge_rewrites() - after judge_answer(): whether the answer's body goes through judge_down(), and changes its length. */
+bool judge_rewrites(const struct exchange *x);
 
 /** judge_answer() - an answer's head, or trailers. Return: as above; a refusal becomes a 502. */
 bool judge_answer(struct exchange *x, struct head *h, char *why);

@@ -5,7 +5,7 @@
  *
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
- * and, where they are wanted, "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
+ * and, where they are wanted, "own_store":DIR and "own_secrets":[NAME…] (kept for this sandbox alone: they go before others of their name), "logins":[…] (login.h), "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
  * "ca":{"certificate":FILE,"key":FILE} (instead of one of its own), "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
@@ -26,7 +26,7 @@
 /* What bailey-keys finds open when it starts: "bailey-keys serve". */
 enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };
 
-enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3 };
+enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3, KEYS_DIAL = 4, KEYS_DIALLED = 5 };
 
 #define KEYS_OFFER_TLS \
 	1u /* the client's first bytes are a ClientHello; else a request of plain HTTP */
@@ -65,15 +65,31 @@ struct keys_end {
 	char why[KEYS_WHY_MAX]; /* "": the peers ended it */
 };
 
+/* Keys to gateway: a request of that connection goes elsewhere, because a rule forwards it. It judges and dials that as any other place. */
+struct keys_dial {
+	uint16_t kind, version;
+	uint32_t id;
+	uint32_t serial; /* of the question, among those of the connection */
+	uint16_t port;
+	char host[254]; /* canonical: a name, or an address; with a NUL */
+};
+
+/* Gateway to keys: a stream socket that leads there comes with it, or it says why there is none. */
+struct keys_dialled {
+	uint16_t kind, version;
+	uint32_t id, serial;
+	char why[KEYS_WHY_MAX]; /* "": there is one */
+};
+
 /* What the words of `bailey secret` say. "bailey-keys secret STATE WORD…": STATE is the launcher's state directory. */
 struct secret_options {
 	const char *file, *from_env, *command;
-	const char *service, *header, *query, *basic, *key;
+	const char *service, *header, *query, *basic, *key, *sandbox;
 	bool anywhere, replace, json;
 	struct opt_list hosts, variables, regions, aws;
 };
 
-#define SECRET_OPTIONS 19u
+#define SECRET_OPTIONS 21u
 
 /** secret_options() - fill the option table, of SECRET_OPTIONS rows; targets are in @o. */
 void secret_options(struct secret_options *o, struct opt *table);

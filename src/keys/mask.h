@@ -8,10 +8,12 @@
 
 #include "bound.h"
 #include "keys.h"
+#include "login.h"
 #include "policy/policy.h"
 
 #define MASKS_MAX KEYS_MASKS
-_Static_assert(MASKS_MAX + BOUND_SECRETS <= INJECT_SECRETS, "there is no place for all secrets");
+_Static_assert(MASKS_MAX + BOUND_SECRETS + LOGIN_TOKENS <= INJECT_SECRETS,
+	       "there is no place for all secrets");
 
 struct masks {
 	struct inject_secret *v; /* the arena's */

@@ -143,4 +143,10 @@ struct secret_sentinel {
 /** sentinel_make() - a new one. Return: 0 or negative errno with @e. */
 int sentinel_make(struct secret_sentinel *ret, const struct secret *s, struct err *e);
 
+/**
+ * sentinel_token() - one that a program takes for the token @value: of the same beginning and length, a JWT with the same claims and another signature.
+ * @ret: SECRET_SENTINEL_MAX bytes
+ */
+int sentinel_token(char *ret, const char *value, struct err *e);
+
 #endif

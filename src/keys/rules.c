@@ -44,6 +44,7 @@ struct entry {
 	size_t n_fields;
 	int status;
 	struct http_slice body;
+	const struct rules_forward *forward;
 };
 
 struct rule {
@@ -52,7 +53,7 @@ struct rule {
 	bool below;       /* subdomains only */
 	const char *text;
 	struct entry *entries;
-	bool path, query;
+	bool path, query, forward;
 };
 
 struct rules {
@@ -310,7 +311,59 @@ static int read_answer(struct reader *r, const struct json_node *n, struct entry
 	return error;
 }
 
-static int read_action(struct reader *r, const struct json_node *n, struct entry *y)
+/* The prefix is one that can't be left again: the path behind it has no dot segments, since a rule that forwards has it compared. */
+static int read_forward(struct reader *r, const struct json_node *n, struct rule *rule,
+			struct entry *y)
+{
+	static char path[RULES_PATH];
+	struct rules_forward *f = arena_alloc(r->a, sizeof(*f));
+	struct err e = ERR_INIT;
+	ssize_t len;
+
+	if (want(r, n, JSON_STRING) < 0)
+		return -EINVAL;
+	if (!f)
+		return no_memory(r);
+	if (forward_parse(&f->to, n->text, &e) < 0)
+		return bad(r, n, "%s", e.msg);
+	if (f->to.n_path > 0) {
+		len = rules_path_normal((struct http_slice){ f->to.path, f->to.n_path }, path, &e);
+		if (len < 0)
+			return bad(r, n, "%s", e.msg);
+		while (len > 0 && path[len - 1] == '/')
+			len--; /* of "/a/.." */
+		f->to.path = arena_strdup(r->a, path);
+		f->to.n_path = (size_t)len;
+	}
+	f->url = n->text;
+	y->forward = f;
+	rule->path = rule->forward = true;
+	return f->to.path ? 0 : no_memory(r);
+}
+
+/* {"forward": URL, "headers": {…}}, either of them, or {"response": {…}} */
+static int read_how(struct reader *r, const struct json_node *n, struct rule *rule, struct entry *y)
+{
+	const struct json_node *k;
+	int error = 0;
+
+	if (n->n == 1 && strcmp(n->first->key, "response") == 0)
+		return read_answer(r, n->first, y);
+	for (k = n->first; k && error == 0; k = k->next) {
+		if (strcmp(k->key, "headers") == 0)
+			error = read_fields(r, k, true, y);
+		else if (strcmp(k->key, "forward") == 0)
+			error = read_forward(r, k, rule, y);
+		else if (strcmp(k->key, "response") == 0)
+			error = bad(r, k, "an answer goes with nothing else");
+		else
+			error = bad(r, k, "unknown; expected forward, headers or response");
+	}
+	return error;
+}
+
+static int read_action(struct reader *r, const struct json_node *n, struct rule *rule,
+		       struct entry *y)
 {
 	if (n->type == JSON_STRING && strcmp(n->text, "allow") == 0)
 		return 0;
@@ -318,14 +371,10 @@ static int read_action(struct reader *r, const struct json_node *n, struct entry
 		y->action = RULES_DENY;
 		return 0;
 	}
-	if (n->type != JSON_OBJECT || n->n != 1)
-		return bad(r, n, "expected \"allow\", \"deny\", {headers} or {response}");
-	n = n->first;
-	if (strcmp(n->key, "headers") == 0)
-		return read_fields(r, n, true, y);
-	if (strcmp(n->key, "response") == 0)
-		return read_answer(r, n, y);
-	return bad(r, n, "unknown; expected headers or response");
+	if (n->type != JSON_OBJECT || n->n == 0)
+		return bad(r, n,
+			   "expected \"allow\", \"deny\", {headers}, {forward} or {response}");
+	return read_how(r, n, rule, y);
 }
 
 static int read_entry(struct reader *r, const struct json_node *n, struct rule *rule,
@@ -351,7 +400,7 @@ static int read_entry(struct reader *r, const struct json_node *n, struct rule *
 		} else if (strcmp(n->key, "headers") == 0) {
 			error = read_pairs(r, n, true, &y->headers);
 		} else if (strcmp(n->key, "action") == 0) {
-			error = read_action(r, n, y);
+			error = read_action(r, n, rule, y);
 		} else if (strcmp(n->key, "reason") == 0) {
 			error = want(r, n, JSON_STRING);
 			y->reason = n->text;
@@ -669,6 +718,16 @@ static bool add_fields(struct rules_verdict *ret, const struct entry *y)
 	return true;
 }
 
+/* Two rules can't send one request to two places. Return: whether @y agrees with what is said already. */
+static bool set_forward(struct rules_verdict *ret, const struct entry *y)
+{
+	if (y->forward && ret->forward && strcmp(y->forward->url, ret->forward->url) != 0)
+		return false;
+	if (y->forward)
+		ret->forward = y->forward;
+	return true;
+}
+
 static void decide(struct rules_verdict *ret, const struct rule *r, const struct entry *y, size_t i)
 {
 	ret->action = y->action;
@@ -679,6 +738,9 @@ static void decide(struct rules_verdict *ret, const struct rule *r, const struct
 	} else if (!add_fields(ret, y)) {
 		ret->action = RULES_DENY;
 		ret->reason = "the rules set too many fields";
+	} else if (!set_forward(ret, y)) {
+		ret->action = RULES_DENY;
+		ret->reason = "two rules forward this request to different places";
 	}
 	ret->status = y->status;
 	ret->body = y->body;
@@ -721,4 +783,15 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 		}
 	}
 	explicit_bzero(&view, sizeof(view));
+}
+
+bool rules_forward(const struct rules *rules, const char *host)
+{
+	const struct rule *r;
+
+	for (r = rules ? rules->first : NULL; r; r = r->next) {
+		if (r->forward && host_fits(r, host))
+			return true;
+	}
+	return false;
 }

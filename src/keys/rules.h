@@ -3,6 +3,7 @@
  * Inspection rules (docs/adr/0021): what a request may be. Pure, as the regular expressions and the path's normal form below it.
  *  1. rules_parse()          read a list of rules
  *  2. rules_judge()          what becomes of a request
+ *     rules_forward()        whether a host has requests that go elsewhere
  *     rules_path_normal()    the form in which paths are sent that were compared
  *     rules_path_plain()     the form in which they are compared
  */
@@ -34,6 +35,12 @@ struct rules_field {
 	struct http_slice value; /* p NULL: the field is taken away */
 };
 
+/* Where a request is sent instead. */
+struct rules_forward {
+	struct forward_url to; /* its path in normal form */
+	const char *url;       /* as it was written */
+};
+
 struct rules_verdict {
 	enum rules_action action;
 	char rule[96];      /* the entry, for the log: "github.com requests[1]"; "" */
@@ -44,6 +51,7 @@ struct rules_verdict {
 	int status; /* of RULES_ANSWER */
 	struct http_slice body;
 	bool path; /* a path was compared: @path of rules_judge() is to be sent */
+	const struct rules_forward *forward; /* of RULES_ALLOW; borrowed from the rules; NULL: none */
 };
 
 /**
@@ -63,6 +71,9 @@ int rules_parse(const struct rules **ret, const struct json_node *list, struct a
  */
 void rules_judge(const struct rules *rules, const char *host, const struct head *h,
 		 struct rules_verdict *ret, char *path);
+
+/** rules_forward() - whether some request to @host goes elsewhere. @rules: NULL: none */
+bool rules_forward(const struct rules *rules, const char *host);
 
 /**
  * rules_path_normal() - the one form of a path (without query): what is unreserved is written plain, other percent codes in capitals, dot segments are gone.

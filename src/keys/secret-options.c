@@ -8,6 +8,12 @@
 void secret_options(struct secret_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
+		OPT_GROUP("Whose it is"),
+		OPT_STRING(
+			"sandbox", &o->sandbox, NULL, "SANDBOX",
+			"It is kept for SANDBOX alone, which has it without --secret",
+			"SANDBOX is one of bailey create. It goes with it when that is removed, and stays when it is renamed. It goes before another secret of the same name. A new one is there at the "
+			"sandbox's next start; new values, and one that takes another's place, at once."),
 		OPT_GROUP("Where the value comes from (set, rotate); else from stdin"),
 		OPT_STRING("file", &o->file, NULL, "FILE", "The value is what FILE holds",
 			   "A line break at its end is not part of it."),
@@ -57,7 +63,7 @@ void secret_options(struct secret_options *o, struct opt *table)
 		OPT_GROUP("Output"),
 		OPT_FLAG(
 			"json", &o->json, NULL, "From ls, an array of objects",
-			"Keys: name, state (ready, expired, unreadable), service, carrier, field, hosts, variables, source (value or command), expires, created, changed."),
+			"Keys: name, sandbox (null: everybody's), state (ready, expired, unreadable), service, carrier, field, hosts, variables, source (value or command), expires, created, changed."),
 		OPT_END,
 	};
 

@@ -343,7 +343,10 @@ static void say_kept(struct verb *v, const char *did, const struct secret *s)
 {
 	struct secret_list hosts = secret_hosts(s), variables = secret_variables(s);
 
-	buf_printf(&v->out, "%s %s, for ", did, s->name);
+	buf_printf(&v->out, "%s %s", did, s->name);
+	if (v->o.sandbox)
+		buf_printf(&v->out, " of sandbox %s", v->o.sandbox);
+	buf_puts(&v->out, ", for ");
 	say_list(&v->out, &hosts);
 	if (variables.n) {
 		buf_puts(&v->out, "; in a sandbox: ");
@@ -414,8 +417,13 @@ static int only_value(const struct verb *v, const char *word, struct err *e)
 	return 0;
 }
 
-static int no_such(const char *name, struct err *e)
+static int no_such(const struct verb *v, const char *name, struct err *e)
 {
+	if (v->o.sandbox)
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			"sandbox '%.80s' has no secret '%.80s' of its own (bailey secret ls --sandbox %.80s)",
+			v->o.sandbox, name, v->o.sandbox);
 	return err_set(e, ERR_USAGE, -ENOENT, "there is no secret '%.80s' (bailey secret ls)",
 		       name);
 }
@@ -424,6 +432,7 @@ static int rotate(struct verb *v, char **names, struct err *e)
 {
 	struct secret s = { .name = NULL }, again;
 	struct arena other = ARENA_INIT(0);
+	struct err ignored = ERR_INIT;
 	int r;
 
 	if (!names[0] || names[1])
@@ -431,8 +440,9 @@ static int rotate(struct verb *v, char **names, struct err *e)
 			e, ERR_USAGE, -EINVAL,
 			"say which, and nothing else: bailey secret rotate NAME; the value comes from stdin, --file, --from-env or --command");
 	r = store_open(&v->store, v->state, false, e);
-	if (r == -ENOENT)
-		return no_such(names[0], e);
+	if (r == -ENOENT || (r == 0 && secret_name_check(names[0], &ignored) == 0 &&
+			     !store_has(&v->store, names[0])))
+		return no_such(v, names[0], e);
 	if (r == 0)
 		r = store_read(&v->store, names[0], &v->arena, &s, e);
 	store_done(&v->store);
@@ -445,7 +455,7 @@ static int rotate(struct verb *v, char **names, struct err *e)
 	if (r == 0)
 		r = store_open(&v->store, v->state, true, e);
 	if (r == -ENOENT || (r == 0 && !store_has(&v->store, s.name)))
-		return no_such(names[0], e);
+		return no_such(v, names[0], e);
 	/* it may have been replaced meanwhile: what it is for is what stands there now */
 	if (r == 0 && !erase_arena_init(&other, SECRET_MEMORY))
 		r = no_memory(e);
@@ -483,12 +493,12 @@ static int rm(struct verb *v, char **names, struct err *e)
 	r = store_open(&v->store, v->state, false, e);
 	store_done(&v->store);
 	if (r == -ENOENT)
-		return no_such(names[0], e);
+		return no_such(v, names[0], e);
 	if (r == 0)
 		r = store_open(&v->store, v->state, true, e);
 	for (n = names; r == 0 && *n; n++) { /* all are known before one is touched */
 		if (!store_has(&v->store, *n))
-			r = no_such(*n, e);
+			r = no_such(v, *n, e);
 	}
 	for (n = names; r == 0 && *n; n++) {
 		r = store_remove(&v->store, *n, e);
@@ -529,7 +539,8 @@ static void json_time(struct json *j, const char *key, int64_t t)
 }
 
 /* @s: NULL when it can't be read. */
-static void list_json(struct json *j, const char *name, const char *state, const struct secret *s)
+static void list_json(struct json *j, const char *name, const char *sandbox, const char *state,
+		      const struct secret *s)
 {
 	struct secret_list none = { .n = 0 };
 	struct secret_list hosts = s ? secret_hosts(s) : none,
@@ -537,6 +548,7 @@ static void list_json(struct json *j, const char *name, const char *state, const
 
 	json_open(j, NULL, '{');
 	json_str(j, "name", name);
+	json_str(j, "sandbox", sandbox);
 	json_str(j, "state", state);
 	json_str(j, "service", s ? s->service : NULL);
 	json_str(j, "carrier", s && !s->service ? secret_carrier_name(s->carrier) : NULL);
@@ -586,7 +598,7 @@ static int list_one(struct verb *v, struct json *j, const char *name, struct err
 	else if (s.expires && s.expires <= now())
 		state = "expired";
 	if (r != -ENOENT && v->o.json)
-		list_json(j, name, state, r == 0 ? &s : NULL);
+		list_json(j, name, v->o.sandbox, state, r == 0 ? &s : NULL);
 	else if (r != -ENOENT)
 		list_line(&v->out, name, state, r == 0 ? &s : NULL);
 	erase_arena_done(&a);

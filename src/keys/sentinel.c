@@ -48,3 +48,59 @@ int sentinel_make(struct secret_sentinel *ret, const struct secret *s, struct er
 	*ret = made;
 	return 0;
 }
+
+/* Of a JWT: what stands before its signature, which alone makes it one. 0: it is none. */
+static size_t jwt_head(const char *value)
+{
+	const char *first = strchr(value, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+
+	if (strncmp(value, "eyJ", 3) != 0 || !second || strchr(second + 1, '.') ||
+	    strlen(second + 1) < LETTERS)
+		return 0;
+	return (size_t)(second + 1 - value);
+}
+
+/* What programs look for in front of a token. */
+static size_t known_head(const char *value)
+{
+	static const char *const heads[] = { "sk-ant-oat01-",
+					     "sk-ant-ort01-",
+					     "sk-ant-api03-",
+					     "github_pat_",
+					     "gho_",
+					     "ghu_",
+					     "ghr_",
+					     "ghs_",
+					     "ghp_",
+					     "ya29.",
+					     "1//",
+					     "rt_",
+					     "sk-" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(heads); i++) {
+		if (strncmp(value, heads[i], strlen(heads[i])) == 0)
+			return strlen(heads[i]);
+	}
+	return 0;
+}
+
+int sentinel_token(char *ret, const char *value, struct err *e)
+{
+	const size_t least = strlen(MARK) + LETTERS, n = strlen(value);
+	size_t head = jwt_head(value), len, at;
+	int r = 0;
+
+	head = head ? head : known_head(value);
+	len = n > head + least ? n - head : least;
+	if (head + len >= SECRET_SENTINEL_MAX) {
+		head = head < SECRET_SENTINEL_MAX - least - 1 ? head : known_head(value);
+		len = least;
+	}
+	memcpy(ret, value, head);
+	memcpy(ret + head, MARK, strlen(MARK));
+	for (at = head + strlen(MARK); r == 0 && at < head + len; at += LETTERS)
+		r = letters(ret + at, head + len - at < LETTERS ? head + len - at : LETTERS, 'a',
+			    e);
+	return r;
+}

@@ -2,6 +2,8 @@
 /* What the process that reads the store says (bound.h), and what the supervisor gets to know of it. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -71,6 +73,22 @@ static int take_secrets(struct keys *k, int r, struct buf *notes, struct err *e)
 	return r;
 }
 
+/* What was kept of log-ins. */
+static int take_logins(struct keys *k, int r, struct err *e)
+{
+	const size_t n = k->secrets.len;
+
+	if (r != 1 || n == 0 || (*k->secrets.data != 'L' && *k->secrets.data != 'E'))
+		r = err_set(e, ERR_SYSTEM, -EIO, "secrets: the process that reads them is gone");
+	else if (*k->secrets.data == 'E')
+		r = err_set(e, ERR_POLICY, -EBADMSG, "log-ins: %.*s",
+			    (int)(n - 1 < 400 ? n - 1 : 400), k->secrets.data + 1);
+	else
+		r = n > 1 ? logins_load(&k->logins, k->secrets.data + 1, n - 1, e) : 0;
+	end_reading(k);
+	return r;
+}
+
 /* As above, whether it was asked for or not. */
 static void hear_helper(struct keys *k, int r)
 {
@@ -112,8 +130,14 @@ static void on_helper(struct keys *k, struct watch *w, uint32_t events)
 }
 
 /* Before there is a key of ours that the helper could inherit. */
-int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
+int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e)
 {
+	const struct bound_places places = { .state = store,
+					     .own = own,
+					     .names = k->names,
+					     .n = k->n_names,
+					     .shared = k->n_shared,
+					     .logins = k->keeps_logins };
 	int fds[2], r;
 	pid_t pid;
 
@@ -125,7 +149,7 @@ int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
 		(void)prctl(PR_SET_NAME, "bailey-secrets", 0, 0, 0);
 		r = fd_close_others(&fds[1], 1);
 		if (r == 0)
-			bound_helper(fds[1], store, k->names, k->n_names);
+			bound_helper(fds[1], &places);
 		_exit(0);
 	}
 	(void)close(fds[1]);
@@ -137,6 +161,44 @@ int keys_secrets_begin(struct keys *k, const char *store, struct err *e)
 	r = keys_secrets_ask(k, e);
 	if (r == 0)
 		r = take_secrets(k, read_helper(k, 0), /* notes= */ NULL, e);
+	if (r == 0 && k->keeps_logins)
+		r = take_logins(k, read_helper(k, 0), e);
 	k->asked = false;
 	return r;
+}
+
+void keys_logins_keep(struct keys *k, struct login *login)
+{
+	struct buf b = BUF_INIT(0);
+	char text[160];
+	uint32_t n;
+	bool good;
+
+	if (!login->told && k->logins.changed) {
+		login->told = true;
+		(void)snprintf(text, sizeof(text),
+			       "log-in '%s': its tokens stay outside, the command has stand-ins",
+			       login->name);
+		keys_say_notice(k, text);
+	}
+	if (!k->logins.changed || !k->keeps_logins)
+		return;
+	k->logins.changed = false;
+	good = erase_buf_init(&b, LOGIN_KEPT + 16);
+	if (good) {
+		buf_add(&b, (const char[]){ BOUND_KEEP }, 1);
+		buf_add(&b, "\0\0\0\0", sizeof(n));
+		logins_print(&k->logins, &b);
+		n = (uint32_t)(b.len - 1 - sizeof(n));
+		memcpy(b.data + 1, &n, sizeof(n));
+		/* all or nothing: the helper reads whatever comes, and its socket takes more than that */
+		good = !b.failed && k->helper.fd >= 0 &&
+		       send(k->helper.fd, b.data, b.len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+			       (ssize_t)b.len;
+	}
+	erase_buf_done(&b);
+	if (!good)
+		keys_say_notice(
+			k,
+			"the tokens of log-ins can't be kept: they are gone when the sandbox ends");
 }

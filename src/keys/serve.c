@@ -9,8 +9,6 @@
 #include "serve.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,53 +27,7 @@
 
 #define EVENTS 256
 #define TICK_MS 1000
-#define SECURE_HEAP (512u << 10)
 #define ROOTS_MAX 64u
-
-/* --- memory --- */
-
-static void *ossl_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return malloc(n);
-}
-
-static void ossl_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *ossl_realloc(void *p, size_t n, const char *file, int line)
-{
-	size_t old = p ? malloc_usable_size(p) : 0;
-	void *to;
-
-	if (n == 0) {
-		ossl_free(p, file, line);
-		return NULL;
-	}
-	if (p && old >= n)
-		return p;
-	to = malloc(n);
-	if (to && old > 0)
-		memcpy(to, p, old);
-	if (to)
-		ossl_free(p, file, line);
-	return to;
-}
-
-void keys_erase(void)
-{
-	/* can only fail when something was allocated before */
-	(void)CRYPTO_set_mem_functions(ossl_malloc, ossl_realloc, ossl_free);
-	/* locked where RLIMIT_MEMLOCK allows, never in a core; without it keys lie in ordinary memory */
-	(void)CRYPTO_secure_malloc_init(SECURE_HEAP, 32);
-}
 
 /* --- events --- */
 
@@ -197,6 +149,23 @@ void keys_log_end(struct conn *c)
 	flush_log(c->k);
 }
 
+void keys_dial(struct conn *c)
+{
+	struct note *n = new_note(c->k);
+
+	if (!n)
+		return;
+	n->n = sizeof(n->dial);
+	n->dial = (struct keys_dial){ .kind = KEYS_DIAL,
+				      .version = KEYS_VERSION,
+				      .id = c->id,
+				      .serial = c->serial,
+				      .port = c->to.port };
+	(void)put(n->dial.host, sizeof(n->dial.host),
+		  http_slice(c->to.host)); /* of the same size */
+	flush_log(c->k);
+}
+
 /* --- the gateway --- */
 
 static bool is_host(const char *host)
@@ -234,23 +203,47 @@ static void take_offer(struct keys *k, const struct keys_offer *o, size_t n, con
 		refuse_offer(k, o, "an offer that is none");
 }
 
+static void take_dialled(struct keys *k, const struct keys_dialled *m, int fds[8])
+{
+	const bool makes_sense =
+		m->version == KEYS_VERSION && fds[1] < 0 && memchr(m->why, '\0', sizeof(m->why));
+	struct conn *c;
+	size_t i;
+
+	for (c = k->live; c && c->id != m->id; c = c->next)
+		;
+	if (c && makes_sense) {
+		conn_dialled(c, m->serial, fds[0],
+			     *m->why ? m->why : "the gateway gives no reason");
+		return;
+	}
+	for (i = 0; i < 8; i++)
+		cleanup_close(&fds[i]);
+}
+
 static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
 {
-	struct keys_offer o;
+	union {
+		struct keys_offer offer;
+		struct keys_dialled dialled;
+	} m;
 	int fds[8];
 	ssize_t n;
 
 	if (events & EPOLLOUT)
 		flush_log(k);
 	for (;;) {
-		n = fd_recv(w->fd, &o, sizeof(o), fds, MSG_DONTWAIT);
+		n = fd_recv(w->fd, &m, sizeof(m), fds, MSG_DONTWAIT);
 		if (n == -EAGAIN)
 			return;
 		if (n == -EBADMSG)
 			continue; /* cut: too long, or too many descriptors */
 		if (n <= 0)
 			break;
-		take_offer(k, &o, (size_t)n, fds);
+		if (n == (ssize_t)sizeof(m.dialled) && m.dialled.kind == KEYS_DIALLED)
+			take_dialled(k, &m.dialled, fds);
+		else
+			take_offer(k, &m.offer, (size_t)n, fds);
 	}
 	/* it is gone; its connections end by themselves */
 	keys_unwatch(k, w);
@@ -453,6 +446,7 @@ static void loop(struct keys *k)
 			tick = k->now + TICK_MS;
 		}
 		go_on(k);
+		flush_answers(k); /* a connection may have had something to say */
 		conn_bury(k);
 	}
 	while (k->live)
@@ -502,9 +496,10 @@ static int take_number(const struct json_node *root, const char *key, long *ret,
 
 static int check_keys(const struct json_node *root, struct err *e)
 {
-	static const char *const known[] = { "version", "id",    "store", "secrets", "inspect",
-					     "own",     "roots", "uid",   "gid",     "java",
-					     "masks",   "strip", "ca" };
+	static const char *const known[] = { "version", "id",        "store",       "secrets",
+					     "inspect", "own",       "roots",       "uid",
+					     "gid",     "java",      "masks",       "strip",
+					     "ca",      "own_store", "own_secrets", "logins" };
 	const struct json_node *n;
 	size_t i;
 
@@ -523,6 +518,9 @@ static int check_keys(const struct json_node *root, struct err *e)
 	n = member(root, "store");
 	if (n && n->type != JSON_STRING && n->type != JSON_NULL)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: store: expected a string or null");
+	n = member(root, "own_store");
+	if (n && n->type != JSON_STRING)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: own_store: expected a string");
 	return 0;
 }
 
@@ -554,15 +552,51 @@ static int begin_ca(struct keys *k, const struct json_node *root, struct err *e)
 	return ca_load(&k->ca, cert->text, key->text, e);
 }
 
-static int begin_secrets(struct keys *k, const struct json_node *store, struct err *e)
+static const char *text_of(const struct json_node *n)
 {
-	for (k->n_names = 0; k->names[k->n_names]; k->n_names++)
-		;
-	if (k->n_names == 0)
+	return n && n->type == JSON_STRING ? n->text : NULL;
+}
+
+static size_t count_texts(const char *const *v)
+{
+	size_t n = 0;
+
+	while (v[n])
+		n++;
+	return n;
+}
+
+/* Names that may be everybody's, and then those that are the sandbox's own alone. */
+static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
+{
+	const char *store = text_of(member(root, "store")),
+		   *own = text_of(member(root, "own_store"));
+	const char **shared, **alone;
+	int r = take_texts(member(root, "secrets"), &k->own_arena, &shared, e);
+
+	if (r == 0)
+		r = take_texts(member(root, "own_secrets"), &k->own_arena, &alone, e);
+	if (r < 0)
+		return r;
+	k->n_shared = count_texts(shared);
+	k->n_names = k->n_shared + count_texts(alone);
+	r = logins_take(&k->logins, member(root, "logins"), e);
+	if (r < 0)
+		return r;
+	k->keeps_logins = k->logins.n > 0 && own;
+	if (k->n_names == 0 && !k->keeps_logins)
 		return 0;
-	if (!store || store->type != JSON_STRING)
+	if (k->n_names > BOUND_SECRETS)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %u secrets in one sandbox",
+			       BOUND_SECRETS);
+	if ((k->n_shared > 0 && !store) || (k->n_names > k->n_shared && !own))
 		return err_set(e, ERR_USAGE, -EINVAL, "control: secrets without a store");
-	return keys_secrets_begin(k, store->text, e);
+	k->names = arena_alloc(&k->own_arena, (k->n_names + 1) * sizeof(*k->names));
+	if (!k->names)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "control: out of memory");
+	memcpy(k->names, shared, k->n_shared * sizeof(*shared));
+	memcpy(k->names + k->n_shared, alone, (k->n_names - k->n_shared) * sizeof(*alone));
+	return keys_secrets_begin(k, store, own, e);
 }
 
 /* All that needs files. */
@@ -575,8 +609,6 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_texts(member(root, "own"), &k->own_arena, &k->own, e);
 	if (r == 0)
-		r = take_texts(member(root, "secrets"), &k->own_arena, &k->names, e);
-	if (r == 0)
 		r = take_texts(member(root, "roots"), &k->own_arena, &roots, e);
 	if (r == 0)
 		r = take_texts(member(root, "strip"), &k->own_arena, &k->strip, e);
@@ -585,7 +617,7 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_number(root, "gid", &ids[1], e);
 	if (r == 0)
-		r = begin_secrets(k, member(root, "store"), e);
+		r = begin_secrets(k, root, e);
 	if (r == 0)
 		r = begin_masks(k, root, e);
 	if (r == 0)
@@ -639,6 +671,10 @@ static int hello(const struct keys *k, bool java, struct buf *b, struct err *e)
 	for (i = 0; set && i < set->n; i++) {
 		for (m = 0; m < set->v[i].hosts.n; m++)
 			json_str(&j, NULL, set->v[i].hosts.v[m]);
+	}
+	for (i = 0; i < k->logins.n; i++) {
+		for (m = 0; m < k->logins.v[i].n_hosts; m++)
+			json_str(&j, NULL, k->logins.v[i].hosts[m]);
 	}
 	json_close(&j, ']');
 	if (r == 0 && java)

@@ -32,6 +32,7 @@
 #define HEAD_LEN (MAGIC_LEN + 1 + ID_LEN + NONCE_LEN)
 #define FILE_MAX (HEAD_LEN + SECRET_RECORD_MAX + TAG_LEN)
 #define SUFFIX ".secret"
+#define KEPT ".kept"
 #define KEY_FILE "key"
 #define NAME_MAX_LEN (SECRET_NAME_MAX + sizeof(SUFFIX) + 8)
 
@@ -373,34 +374,86 @@ int store_read(struct store *s, const char *name, struct arena *a, struct secret
 	return r;
 }
 
+/* What stands in the file of @name. @file: has room for it */
+static int seal_text(struct store *s, const char *name, const struct buf *text, struct buf *file,
+		     struct err *e)
+{
+	unsigned char head[HEAD_LEN] = { 0 }, tag[TAG_LEN] = { 0 };
+
+	memcpy(head, MAGIC, MAGIC_LEN);
+	head[MAGIC_LEN] = s->kind == STORE_KEY_FILE ? 'F' : 'K';
+	if (!key_id(s, head + MAGIC_LEN + 1) ||
+	    getrandom(head + HEAD_LEN - NONCE_LEN, NONCE_LEN, 0) != NONCE_LEN)
+		return err_set(e, ERR_SYSTEM, -EIO, "random numbers, or memory");
+	buf_add(file, head, sizeof(head));
+	if (!seal(s, true, head, name, (const unsigned char *)text->data, text->len,
+		  (unsigned char *)file->data + HEAD_LEN, tag))
+		return err_set(e, ERR_SYSTEM, -EIO, "secret '%s': it can't be encrypted", name);
+	file->len += text->len;
+	buf_add(file, tag, sizeof(tag));
+	return 0;
+}
+
 static int close_record(struct store *s, const struct secret *secret, struct buf *file,
 			struct err *e)
 {
 	struct buf text = BUF_INIT(0);
-	unsigned char head[HEAD_LEN] = { 0 }, tag[TAG_LEN] = { 0 };
-	int r = 0;
+	int r;
 
 	if (!erase_buf_init(&text, SECRET_RECORD_MAX))
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	secret_print(secret, &text);
-	memcpy(head, MAGIC, MAGIC_LEN);
-	head[MAGIC_LEN] = s->kind == STORE_KEY_FILE ? 'F' : 'K';
-	if (text.failed)
-		r = err_set(e, ERR_USAGE, -E2BIG, "secret '%s': it is too long", secret->name);
-	else if (!key_id(s, head + MAGIC_LEN + 1) ||
-		 getrandom(head + HEAD_LEN - NONCE_LEN, NONCE_LEN, 0) != NONCE_LEN)
-		r = err_set(e, ERR_SYSTEM, -EIO, "random numbers, or memory");
-	if (r == 0) {
-		buf_add(file, head, sizeof(head));
-		if (!seal(s, true, head, secret->name, (const unsigned char *)text.data, text.len,
-			  (unsigned char *)file->data + HEAD_LEN, tag))
-			r = err_set(e, ERR_SYSTEM, -EIO, "secret '%s': it can't be encrypted",
-				    secret->name);
-		file->len += text.len;
-		buf_add(file, tag, sizeof(tag));
-	}
+	r = text.failed ?
+		    err_set(e, ERR_USAGE, -E2BIG, "secret '%s': it is too long", secret->name) :
+		    seal_text(s, secret->name, &text, file, e);
 	erase_buf_done(&text);
 	erase_stack();
+	return r;
+}
+
+/* No secret has such a name, so neither file is the other. */
+static void kept_name(const char *name, char sealed[NAME_MAX_LEN], char file[NAME_MAX_LEN])
+{
+	(void)snprintf(sealed, NAME_MAX_LEN, "*%.40s", name);
+	(void)snprintf(file, NAME_MAX_LEN, "%.40s" KEPT, name);
+}
+
+int store_keep(struct store *s, const char *name, const struct buf *text, struct err *e)
+{
+	struct buf file = BUF_INIT(0);
+	char sealed[NAME_MAX_LEN], at[NAME_MAX_LEN];
+	int r = write_key(s, STORE_KEY_ANY, e);
+
+	kept_name(name, sealed, at);
+	if (r == 0 && text->len > STORE_KEPT)
+		r = err_set(e, ERR_SYSTEM, -E2BIG, "%s/%s: too long", s->path, at);
+	if (r == 0 && !erase_buf_init(&file, HEAD_LEN + text->len + TAG_LEN + 1))
+		r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = seal_text(s, sealed, text, &file, e);
+	if (r == 0)
+		r = replace(s, at, file.data, file.len, e);
+	erase_buf_done(&file);
+	return r;
+}
+
+int store_kept(struct store *s, const char *name, struct buf *text, struct err *e)
+{
+	struct buf file = BUF_INIT(0);
+	char sealed[NAME_MAX_LEN], at[NAME_MAX_LEN];
+	struct stat st;
+	int r = 0;
+
+	kept_name(name, sealed, at);
+	if (fstatat(s->fd, at, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (!erase_buf_init(&file, HEAD_LEN + STORE_KEPT + TAG_LEN + 1))
+		r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = read_file(s, at, &file, e);
+	if (r == 0)
+		r = open_record(s, sealed, &file, text, e);
+	erase_buf_done(&file);
 	return r;
 }
 

@@ -59,6 +59,14 @@ int store_write(struct store *s, const struct secret *secret, enum store_key key
 /** store_remove() - Return: 0, -ENOENT or negative errno with @e. */
 int store_remove(struct store *s, const char *name, struct err *e);
 
+#define STORE_KEPT ((size_t)128 << 10) /* bytes of a text that is no secret's record */
+
+/** store_keep() - keep a text of bailey's own, encrypted as secrets are, in place of the one before. Return: 0 or negative errno with @e. */
+int store_keep(struct store *s, const char *name, const struct buf *text, struct err *e);
+
+/** store_kept() - read it into @text, of STORE_KEPT bytes that don't move. Return: 0, -ENOENT without @e, or as store_read(). */
+int store_kept(struct store *s, const char *name, struct buf *text, struct err *e);
+
 /** store_list() - names, in order, into @a. Return: how many, or negative errno with @e. */
 int store_list(struct store *s, struct arena *a, const char ***ret, struct err *e);
 

@@ -32,13 +32,15 @@ static struct conn *conn_of(const SSL *ssl)
 static void note_alpn(struct conn *c, const unsigned char *p, size_t n)
 {
 	size_t i = 2, len, at = 0;
+	/* streams of one connection can't go to several servers, so such a host has HTTP/1.1 */
+	const bool h2 = !rules_forward(c->k->rules, c->host);
 
 	c->alpn_sent = true;
 	for (; i < n && at < ARRAY_SIZE(c->offers); i += 1 + len) {
 		len = p[i];
 		if (len > n - i - 1)
 			return;
-		if (len == 2 && memcmp(p + i + 1, "h2", 2) == 0)
+		if (len == 2 && memcmp(p + i + 1, "h2", 2) == 0 && h2)
 			c->offers[at++] = ALPN_H2;
 		else if (len == 8 && memcmp(p + i + 1, "http/1.1", 8) == 0)
 			c->offers[at++] = ALPN_HTTP1;
@@ -112,7 +114,7 @@ static struct session *session_place(struct keys *k, const struct conn *c, bool 
 	for (i = 0; i < TLS_SESSIONS; i++) {
 		struct session *s = &k->sessions[i];
 
-		if (s->session && s->port == c->port && strcmp(s->host, c->host) == 0)
+		if (s->session && s->port == c->to.port && strcmp(s->host, c->to.host) == 0)
 			return s;
 		if (s->used < oldest->used)
 			oldest = s;
@@ -136,8 +138,8 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 		return 0;
 	s = session_place(c->k, c, true);
 	session_drop(s);
-	(void)snprintf(s->host, sizeof(s->host), "%s", c->host); /* of the same size */
-	s->port = c->port;
+	(void)snprintf(s->host, sizeof(s->host), "%s", c->to.host); /* of the same size */
+	s->port = c->to.port;
 	s->session = session;
 	s->used = ++c->k->uses;
 	return 1; /* it is ours now */
@@ -295,7 +297,7 @@ int tls_server(struct conn *c)
 	unsigned int n = 0;
 	size_t i;
 
-	if (begin(c, &c->server, c->k->to_server) < 0 || !expect_name(c->server.ssl, c->host))
+	if (begin(c, &c->server, c->k->to_server) < 0 || !expect_name(c->server.ssl, c->to.host))
 		return -ENOMEM;
 	SSL_set_connect_state(c->server.ssl);
 	for (i = 0; i < ARRAY_SIZE(c->offers); i++) {

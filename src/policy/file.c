@@ -159,7 +159,7 @@ static int item(struct mapper *m, const struct opt *o, const struct json_node *v
 
 	if ((o->flags & OPT_RULES) && v->type == JSON_OBJECT)
 		return rule_object(m, o, v);
-	if ((o->flags & OPT_INSPECT) && v->type == JSON_OBJECT)
+	if ((o->flags & (OPT_INSPECT | OPT_LOGIN)) && v->type == JSON_OBJECT)
 		return inspect_object(m, o, v);
 	if ((o->flags & OPT_GLOBS) && v->type == JSON_OBJECT)
 		r = path_object(m, v, &path, &literal);

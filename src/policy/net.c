@@ -322,7 +322,8 @@ int net_policy_quota(const struct net_policy *p, const struct net_request *q)
 	return -1;
 }
 
-bool net_policy_handed(const struct net_policy *p, const struct net_request *q)
+/* Whether one of @rules covers a connection, whatever it says about it. */
+static bool listed(const struct net_rule *rules, size_t n, const struct net_request *q)
 {
 	struct ask ask;
 	size_t i;
@@ -330,9 +331,19 @@ bool net_policy_handed(const struct net_policy *p, const struct net_request *q)
 	if (!q->host && !q->addr)
 		return false;
 	ask = q->host ? ask_name(q) : ask_addr(q, q->addr, false);
-	for (i = 0; i < p->n_handed; i++) {
-		if (covers(&p->handed[i], &ask))
+	for (i = 0; i < n; i++) {
+		if (covers(&rules[i], &ask))
 			return true;
 	}
 	return false;
+}
+
+bool net_policy_handed(const struct net_policy *p, const struct net_request *q)
+{
+	return listed(p->handed, p->n_handed, q);
+}
+
+bool net_policy_forwards(const struct net_policy *p, const struct net_request *q)
+{
+	return listed(p->forwards, p->n_forwards, q);
 }

@@ -126,6 +126,9 @@ struct net_policy {
 	size_t n_inspects;
 	bool inspect_all; /* every connection is, as if a rule of the command line said so; plain HTTP also where one denies */
 	struct net_rule *
+		forwards; /* where inspection rules send requests (docs/adr/0021); whether they allow is no matter */
+	size_t n_forwards;
+	struct net_rule *
 		handed; /* what they cover is dialled by a proxy at a unix socket; whether they allow is no matter */
 	size_t n_handed;
 };
@@ -191,6 +194,9 @@ int net_policy_quota(const struct net_policy *p, const struct net_request *q);
 
 /** net_policy_handed() - whether a connection is for the proxy at the unix socket. */
 bool net_policy_handed(const struct net_policy *p, const struct net_request *q);
+
+/** net_policy_forwards() - whether an inspection rule may send requests there. */
+bool net_policy_forwards(const struct net_policy *p, const struct net_request *q);
 
 /** net_policy_pack() - append mode, rules and what is handed on; no quotas. @b: b->failed when a string is too long, or memory */
 void net_policy_pack(const struct net_policy *p, struct buf *b);

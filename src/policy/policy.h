@@ -10,6 +10,7 @@
  *  7. protect.h, git.h                                  what the host executes later, and the files that say where that is
  *  8. ssh.h                                             which ssh key may log in where
  *  9. url.h                                             what a sandbox may ask a browser to open
+ * 10. forward.h                                         where an inspection rule sends requests instead
  * Precedence and layers: docs/adr/0004-policy-layers.md.
  */
 #ifndef BAILEY_POLICY_H
@@ -21,6 +22,7 @@
 
 #include "claude.h"
 #include "file.h"
+#include "forward.h"
 #include "git.h"
 #include "glob.h"
 #include "layer.h"

@@ -18,7 +18,7 @@ static int refuse(struct err *e, const char *why)
 }
 
 /* Reserved and unreserved characters of RFC 3986, and "%", but for what shells and careless programs take for something else. */
-static bool is_plain(char c)
+bool url_is_plain(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 	       (c && strchr("-._~:/?#[]@!&()*+,;=%", c));
@@ -48,9 +48,8 @@ static long port_of(const char *p, size_t n)
 	return v <= 65535 ? v : -1;
 }
 
-/* "host", "host:port", "[address]:port". @ret_host: without brackets. Return: whether it is one; *ret_port is -1 without a port. */
-static bool split(const char *p, size_t n, const char **ret_host, size_t *ret_len, bool *ret_v6,
-		  long *ret_port)
+bool url_authority(const char *p, size_t n, const char **ret_host, size_t *ret_len, bool *ret_v6,
+		   long *ret_port)
 {
 	const char *end = memchr(p, p[0] == '[' ? ']' : ':', n);
 
@@ -87,7 +86,7 @@ static int read_host(struct url *u, const char *p, size_t n, struct err *e)
 
 	if (memchr(p, '@', n))
 		return refuse(e, "a user name stands before the host");
-	if (n == 0 || !split(p, n, &host, &len, &v6, &port))
+	if (n == 0 || !url_authority(p, n, &host, &len, &v6, &port))
 		return refuse(e, "its host and port make no sense");
 	if (net_addr_parse(&addr, host, len)) {
 		if (v6 == net_addr_is_v4(&addr) || net_addr_class(&addr) != NET_CLASS_PUBLIC)
@@ -147,7 +146,7 @@ static int read_redirect(struct url *u, const char *p, size_t n, struct err *e)
 	left = (size_t)total - (sizeof(scheme) - 1);
 	for (i = 0; i < left && !memchr("/?#", at[i], 3); i++)
 		;
-	whole = split(at, i, &host, &len, &v6, &port);
+	whole = url_authority(at, i, &host, &len, &v6, &port);
 	if (host && has_word(host, len, "localhost") && !v6)
 		u->back = URL_BACK_NAME;
 	else if (host && has_word(host, len, "127.0.0.1") && !v6)
@@ -194,7 +193,7 @@ int url_parse(struct url *ret, const char *text, size_t n, struct err *e)
 	if (n > URL_MAX)
 		return err_set(e, ERR_POLICY, -EINVAL, "it is longer than %u bytes", URL_MAX);
 	for (i = 0; i < n; i++) {
-		if (!is_plain(text[i]))
+		if (!url_is_plain(text[i]))
 			return err_set(
 				e, ERR_POLICY, -EINVAL,
 				"byte %zu (0x%02x) can't stand in it: it must be percent-encoded",

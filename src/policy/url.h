@@ -3,6 +3,7 @@
 #ifndef BAILEY_POLICY_URL_H
 #define BAILEY_POLICY_URL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,5 +34,16 @@ struct url {
  * Return: 0; or -EINVAL with @e, which quotes no byte that a terminal obeys.
  */
 int url_parse(struct url *ret, const char *text, size_t n, struct err *e);
+
+/** url_is_plain() - whether that byte may stand in a URL here. */
+bool url_is_plain(char c);
+
+/**
+ * url_authority() - take apart "host", "host:port", "[address]:port".
+ * @ret_host, @ret_len: without brackets; @ret_v6: they were there; @ret_port: -1 without a port
+ * Return: whether it is one; nothing is said about the host's bytes.
+ */
+bool url_authority(const char *p, size_t n, const char **ret_host, size_t *ret_len, bool *ret_v6,
+		   long *ret_port);
 
 #endif

@@ -9,6 +9,7 @@
 #define LIMIT_NET_LIVE 1024   /* beyond these, changes while it lives: GATEWAY_LIVE holds fewer */
 #define LIMIT_NET_QUOTAS 64   /* budgets and rates of one run */
 #define LIMIT_INSPECTS 256    /* hosts whose requests are judged, and those where nobody looks */
+#define LIMIT_FORWARDS 256    /* requests that go elsewhere, by rules of one run */
 #define LIMIT_INSPECT 65536   /* bytes of what is said about one */
 #define LIMIT_NET_REASON 200  /* bytes of the reason of one */
 #define LIMIT_NET_HANDED 1024 /* names that one run hands to a proxy at a socket */

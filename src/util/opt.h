@@ -36,7 +36,8 @@ enum opt_type {
 	128u /* "a|b|c", the tightest first: a project that is not trusted may say any, which gives nothing, but can take away */
 #define OPT_INSPECT \
 	256u /* a host whose requests are judged: a name, or (here as JSON, in a file as it is) an object that says how */
-#define OPT_WORDS 64u /* "RULE=TEXT", in a file an object, too, whose names are rules */
+#define OPT_LOGIN 512u /* a log-in whose tokens are kept: a name, or an object as above */
+#define OPT_WORDS 64u  /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
 #define OPT_LETTER(c) ((unsigned int)(c) << 16) /* a short form: -c; flags can be joined */
 

@@ -274,6 +274,7 @@ def test_one_of_a_name(secret, listing):
 def test_options_stand_anywhere(secret, listing):
     assert secret("--host", "a.org", "set", "--query", "k", "mine", "--env", "MINE", stdin=VALUE).rc == 0
     assert listing()[0] | {"created": 0, "changed": 0} == {
+        "sandbox": None,
         "name": "mine", "state": "ready", "service": None, "carrier": "query", "field": "k", "hosts": ["a.org"], "variables": ["MINE"], "source": "value",
         "expires": None, "created": 0, "changed": 0}
 

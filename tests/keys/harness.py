@@ -14,7 +14,7 @@ import threading
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
-OFFER, REQUEST, END = 1, 2, 3
+OFFER, REQUEST, END, DIAL, DIALLED = 1, 2, 3, 4, 5
 TLS = 1
 
 
@@ -52,6 +52,8 @@ class Keys:
         self.cond = threading.Condition()
         self.next_id = 0
         self.paused = threading.Event()  # nothing is read of the log
+        self.places: dict[tuple[str, int], tuple[str, int] | str | None] = {}  # where KEYS_DIAL leads, or why not; None: no answer
+        self.dials: list[tuple[str, int]] = []
         self.hello = self.say({"version": 1, "id": "tests", "store": None, "secrets": [], "inspect": list(rules), "own": [], "roots": list(roots), **more})
         threading.Thread(target=self.read_log, daemon=True).start()
 
@@ -77,12 +79,35 @@ class Keys:
                 assert len(m) == 12 + 32 + 1024 + 256 + 64
                 e = {"kind": "request", "id": number, "status": status, "denied": flags & 1, "cut": flags >> 1, "method": text(m[12:44]), "target": text(m[44:1068]),
                      "why": text(m[1068:1324]), "secret": text(m[1324:1388])}
+            elif kind == DIAL:
+                self.dial(number, *struct.unpack("=IH254s", m[8:]))
+                continue
             else:
                 assert kind == END and len(m) == 8 + 256
                 e = {"kind": "end", "id": number, "why": text(m[8:])}
             with self.cond:
                 self.log.append(e)
                 self.cond.notify_all()
+
+    def dial(self, number: int, serial: int, port: int, host: bytes) -> None:
+        """As the gateway, which would judge that place."""
+        place = text(host), port
+        self.dials.append(place)
+        to = self.places.get(place, "no rule forwards requests there")
+        if to is None:
+            return
+        if isinstance(to, str):
+            self.dialled(number, serial, None, to)
+            return
+        with socket.create_connection(to) as s:
+            self.dialled(number, serial, s)
+
+    def dialled(self, number: int, serial: int, s: socket.socket | None, why: str = "") -> None:
+        m = struct.pack("=HHII256s", DIALLED, 1, number, serial, why.encode())
+        if s:
+            socket.send_fds(self.gateway, [m], [s.fileno()])
+        else:
+            self.gateway.send(m)
 
     def wait(self, what, seconds=10):
         """The first line of the log that fits."""

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import test_sigv4 as sigv4
 from harness import Keys, program
 from test_h1 import ask, closed, get, status
 
@@ -365,3 +366,23 @@ def test_the_upgrade_carries_it_too(store, door, plain, tls):
         head, _ = ask(s, get(d, b"/", b"Connection: upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer %b\r\n" % d.keys.hello["env"]["MY_KEY"].encode()))
         assert status(head) == 101 and closed(s)
     assert VALUE.encode() in server.heads[0]
+
+
+@pytest.mark.parametrize("sizes", [[1 << 16] * 3, [1 << 17] * 3, [1 << 18] * 2 + [5]])
+def test_chunks_of_aws_as_large_as_they_may_be(store, door, plain, authority, sizes):
+    """Through the process itself: what is held for a signature leaves as one piece, so its buffers must take that."""
+    host, kept = "bucket.s3.eu-west-1.amazonaws.com", []
+
+    def serve(head, s, f):
+        kept.append(head + f.read(int(head.lower().split(b"\r\ncontent-length: ")[1].split(b"\r\n")[0])))
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = plain(serve, cert=authority.issue(f"s3-{len(sizes)}-{sizes[0]}", f"DNS:{host}"))
+    d = door(server, host=host, **store("set", "aws", "--service", "aws", value=":".join(sigv4.REAL)))
+    d.port = 443
+    env = d.keys.hello["env"]
+    sent = sigv4.Client((env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])).stream("/key", [os.urandom(n) for n in sizes])
+    with d.talk(d.trust) as s:
+        assert status(ask(s, sent.bytes())[0]) == 200
+    got = sigv4.Message.parse(kept[0])
+    assert sigv4.Server().check(got) == "" and len(got.body) == len(sent.body)

@@ -343,7 +343,7 @@ def test_bodies_whose_hash_is_not_sent(keys, service, target):
     assert k.send(m, host) == "foreign-credential: signature of AWS, not by the pair of this sandbox"
 
 
-@pytest.mark.parametrize("sizes", [[], [1], [8192], [65536, 65536, 17], [1 << 20], [3] * 100])
+@pytest.mark.parametrize("sizes", [[], [1], [8192], [65536, 65536, 17], [1 << 17] * 3, [1 << 18], [3] * 100])
 @pytest.mark.parametrize("trailer", [None, "x-amz-checksum-crc32c:sOO8/Q=="])
 def test_payloads_in_chunks(keys, sizes, trailer):
     k = keys(token=TOKEN)
@@ -351,6 +351,12 @@ def test_payloads_in_chunks(keys, sizes, trailer):
     sent = Client(k.pair).stream("/key", parts, trailer)
     got = passes(k, sent, Server(token=TOKEN))
     assert len(got.body) == len(sent.body) and got.all("content-length") == sent.all("content-length")
+
+
+def test_a_chunk_has_an_end(keys):
+    """One that is longer is refused when its line is read, before any of it is held."""
+    k = keys()
+    assert k.send(Client(k.pair).stream("/key", [bytes((1 << 18) + 1)]), "bucket.s3.eu-west-1.amazonaws.com").endswith("a chunk is too long")
 
 
 def test_chunks_that_are_not_of_the_pair(keys):

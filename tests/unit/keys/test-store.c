@@ -334,7 +334,8 @@ static int take(struct bound *b, const char *at, const char *const *names, size_
 	struct buf out = BUF_INIT(BOUND_MAX);
 	int r;
 
-	bound_read(at, names, n, &out);
+	bound_read(&(struct bound_places){ .state = at, .names = names, .n = n, .shared = n },
+		   &out);
 	r = bound_take(b, names, n, out.data, out.len, NULL, e);
 	buf_done(&out);
 	return r;
@@ -388,7 +389,8 @@ static int take_again(struct bound *b, const char *at, const char *const *names,
 	int r;
 
 	notes->len = 0;
-	bound_read_again(at, names, n, &out);
+	bound_read_again(&(struct bound_places){ .state = at, .names = names, .n = n, .shared = n },
+			 &out);
 	r = bound_take(b, names, n, out.data, out.len, notes, e);
 	buf_done(&out);
 	return r;

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets of one sandbox that stays: it has them, nobody else does, and they go with it (docs/adr/0022)."""
+import json
+import pathlib
+
+import pytest
+
+from conftest import wait_for
+from test_credentials import arrived, secret
+from test_inspect import Inside, internet  # noqa: F401 (a fixture)
+
+GLOBAL, OWN, NEXT = "everybody-Of/The+Owner=7d1f0a", "of-box-alone-Of/It=55aa01", "of-box-later-Of/It=99cc02"
+ECHO = "https://web.test/echo"
+NET = ["--allow-host", "web.test"]
+HOW = ["--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY"]
+ASK = ["sh", "-c", f'curl -sS -o /dev/null -w "%{{http_code}}" -H "X-Key: ${{OWN_KEY-none}}" {ECHO}']
+
+
+@pytest.fixture
+def at(internet, user, ws, works):
+    """With a state of its own, so that no other test's secrets are in it."""
+    assert works(user) == ""
+    user.write(ws / "ca.crt", (internet.dir / "ca.crt").read_text(), 0o600)
+    inside = Inside(internet, user, ws)
+    state = user.mkdir(ws.parent / f"state-{ws.name}", 0o700)
+    inside.environ["XDG_STATE_HOME"] = str(state)
+    inside.environ["XDG_RUNTIME_DIR"] = ""
+    inside.home = state / "bailey"
+    yield inside
+    for box in json.loads(verb(inside, "ls", "--json").out):
+        assert verb(inside, "rm", "-f", box["name"]).rc == 0
+    user.exec(["rm", "-rf", state])
+
+
+def verb(at, name, *words):
+    return at(None, *words, verb=name)
+
+
+def make(at, name, *options):
+    r = verb(at, "create", *options, name)
+    assert r.rc == 0, r
+    return r.out.strip()
+
+
+def inside(at, name, cmd):
+    return at(cmd, name, verb="exec")
+
+
+def listing(at, *words):
+    return {s["name"]: s for s in json.loads(secret(at, "ls", "--json", *words).stdout)}
+
+
+def test_only_that_sandbox_has_it(at):
+    make(at, "one", *NET)
+    make(at, "two", *NET)
+    arrived(at)
+    r = secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
+    assert r.stdout.startswith("kept mine of sandbox one, for web.test"), r
+    # the sandbox: a stand-in inside, the value on the wire
+    r = inside(at, "one", [*ASK[:2], ASK[2] + '; echo; echo "$OWN_KEY"'])
+    assert r.out.startswith("200\nbailey-secret-") and OWN not in r.out, r
+    assert [a[-1] for a in arrived(at)] == [OWN]
+    # another one, and a run, which even names it: nothing, and a run does not begin
+    r = inside(at, "two", [*ASK[:2], ASK[2] + '; echo; echo "${OWN_KEY-none}"'])
+    assert r.out == "000\nnone\n" or "none" in r.out, r
+    assert OWN not in str(arrived(at)) and OWN not in r.out
+    r = at(ASK, *NET)
+    assert OWN not in str(arrived(at)) and OWN not in r.out
+    r = at(["touch", "ran"], *NET, "--secret", "mine")
+    assert r.rc == 2 and "no secret 'mine'" in r.err and not (at.ws / "ran").exists(), r
+    r = verb(at, "create", *NET, "--secret", "mine", "three")
+    assert inside(at, "three", ["true"]).rc != 0, "a word of create is no grant of another's"
+    # it is in its own list alone
+    assert listing(at) == {} and listing(at, "--sandbox", "two") == {}
+    assert listing(at, "--sandbox", "one")["mine"]["sandbox"] == "one"
+
+
+def test_its_own_goes_before_everybodys_and_comes_and_goes_while_it_runs(at):
+    make(at, "one", *NET, "--secret", "key")
+    make(at, "two", *NET, "--secret", "key")
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+
+    def sends(name):
+        arrived(at)
+        r = inside(at, name, ASK)
+        return [a[-1] for a in arrived(at)] or r.out
+
+    assert sends("one") == sends("two") == [GLOBAL]
+    secret(at, "set", "--sandbox", "one", "key", *HOW, stdin=OWN)
+    assert wait_for(lambda: sends("one") == [OWN]), "at once"
+    assert sends("two") == [GLOBAL]
+    secret(at, "rotate", "--sandbox", "one", "key", stdin=NEXT)
+    assert wait_for(lambda: sends("one") == [NEXT]) and sends("two") == [GLOBAL]
+    assert "GLOBAL" not in str(listing(at)) and listing(at)["key"]["sandbox"] is None
+    secret(at, "rm", "--sandbox", "one", "key")
+    assert wait_for(lambda: sends("one") == [GLOBAL]), "the one that create names is there again"
+    secret(at, "rm", "key")
+    assert wait_for(lambda: sends("one") == "403") and sends("two") == "403"
+
+
+def test_one_that_no_option_names_is_never_replaced_by_everybodys(at):
+    """Its own is removed while it runs, and there is one of everybody's with that name: it was not given that."""
+    make(at, "one", *NET)
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+    secret(at, "set", "--sandbox", "one", "key", *HOW, stdin=OWN)
+    arrived(at)
+    assert inside(at, "one", ASK).out == "200" and [a[-1] for a in arrived(at)] == [OWN]
+    secret(at, "rm", "--sandbox", "one", "key")
+    assert wait_for(lambda: inside(at, "one", ASK).out == "403")
+    assert GLOBAL not in str(arrived(at))
+    assert verb(at, "stop", "one").rc == 0
+    inside(at, "one", ASK)
+    assert GLOBAL not in str(arrived(at))
+
+
+def files(at):
+    return [p for p in at.home.rglob("*") if p.is_file()]
+
+
+def test_it_is_kept_encrypted_stays_when_renamed_and_goes_with_it(at):
+    box = make(at, "one", *NET)
+    secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
+    kept = at.home / "sandboxes" / box / "secrets"
+    assert {p.name for p in kept.iterdir()} == {"key", "mine.secret"} and kept.stat().st_mode & 0o77 == 0
+    assert all(OWN.encode() not in p.read_bytes() and p.stat().st_mode & 0o77 == 0 for p in kept.iterdir())
+    assert verb(at, "rename", "one", "other").rc == 0
+    arrived(at)
+    assert inside(at, "other", ASK).out == "200" and [a[-1] for a in arrived(at)] == [OWN]
+    assert list(listing(at, "--sandbox", "other")) == ["mine"] and list(listing(at, "--sandbox", box)) == ["mine"]
+    # nothing of it can be read inside
+    assert inside(at, "other", ["cat", str(kept / "mine.secret")]).rc != 0
+    assert verb(at, "stop", "other").rc == 0 and verb(at, "rm", "other").rc == 0
+    assert not kept.exists() and not [p for p in files(at) if p.name.endswith(".secret")]
+    # one of the same name later has nothing of it
+    make(at, "other", *NET)
+    assert listing(at, "--sandbox", "other") == {}
+    assert inside(at, "other", ASK).out != "200" or OWN not in str(arrived(at))
+
+
+def test_bad_words_change_nothing(at):
+    make(at, "one", *NET)
+    for words, status, said in (
+        (["set", "--sandbox", "nobody", "mine", *HOW], 3, "nobody"),
+        (["ls", "--sandbox", "nobody"], 3, "nobody"),
+        (["rm", "--sandbox", "one", "mine"], 2, "sandbox 'one' has no secret 'mine'"),
+        (["rotate", "--sandbox", "one", "mine"], 2, "sandbox 'one' has no secret 'mine'"),
+        (["set", "--sandbox", "one", "MINE", *HOW], 2, "MINE"),
+        (["set", "--sandbox", "../one", "mine", *HOW], 3, "../one"),
+        (["set", "--sandbox", "", "mine", *HOW], 3, ""),
+        (["set", "--sandbox"], 2, "--sandbox"),
+    ):
+        r = secret(at, *words, stdin=OWN, check=False)
+        assert r.returncode == status and said in r.stderr and r.stdout in ("", "[]\n"), (words, r)
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+    r = secret(at, "rm", "--sandbox", "one", "key", check=False)
+    assert r.returncode == 2 and list(listing(at)) == ["key"], "another's is not touched"
+    assert not [p for p in files(at) if p.name == "mine.secret"]
+    secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
+    r = secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=NEXT, check=False)
+    assert r.returncode == 2 and "already" in r.stderr, r
+
+
+def test_its_file_at_another_sandboxs_place_is_none(at):
+    """Each has a key of its own, so a copy tells nothing."""
+    a, b = make(at, "one", *NET), make(at, "two", *NET)
+    secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
+    secret(at, "set", "--sandbox", "two", "other", *HOW, stdin=NEXT)
+    of = {x: at.home / "sandboxes" / x / "secrets" for x in (a, b)}
+    at.user.exec(["cp", of[a] / "mine.secret", of[b] / "mine.secret"])
+    assert listing(at, "--sandbox", "two")["mine"]["state"] == "unreadable"
+    r = inside(at, "two", ["true"])
+    assert r.rc != 0 and "mine" in r.err and OWN not in r.err, r
+    pathlib.Path(of[b] / "mine.secret").unlink()
+    assert inside(at, "two", ["true"]).rc == 0
