@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "claude.h"
+#include "decider.h"
 #include "file.h"
 #include "git.h"
 #include "glob.h"
