@@ -93,13 +93,44 @@ static bool variable(const char *name, char *out, size_t size)
 	return v && snprintf(out, size, "%s=%s", name, v) < (int)size;
 }
 
-static void __attribute__((noreturn)) become(int program, const char *word, int control, int other)
+/* Descriptors that a program finds at once. */
+#define FDS_MAX 8u
+#define FDS_FIRST 3
+
+/* Away from their places first, so that none is closed by another. Return: whether all are there, and nothing else but 0-2 and *@program. */
+static bool place(int *program, const int *fds, size_t n)
+{
+	int moved[FDS_MAX], keep[FDS_MAX + 1];
+	size_t i, kept = 0;
+
+	*program = fcntl(*program, F_DUPFD_CLOEXEC, FDS_FIRST + (int)FDS_MAX);
+	if (*program < 0 || n > FDS_MAX)
+		return false;
+	for (i = 0; i < n; i++) {
+		moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, FDS_FIRST + (int)FDS_MAX);
+		if (fds[i] >= 0 && moved[i] < 0)
+			return false;
+	}
+	for (i = 0; i < n; i++) {
+		if (moved[i] < 0)
+			continue;
+		if (dup2(moved[i], FDS_FIRST + (int)i) < 0)
+			return false;
+		keep[kept++] = FDS_FIRST + (int)i;
+	}
+	keep[kept++] = *program;
+	return fd_close_others(keep, kept) == 0;
+}
+
+static void __attribute__((noreturn))
+become(int program, char *const *argv, const int *fds, size_t n)
 {
 	static char lang[] = "LC_ALL=C.UTF-8";
-	static const char *const names[] = { "HOME", "PATH", "XDG_STATE_HOME", "SSL_CERT_FILE",
-					     "SSL_CERT_DIR" };
+	static const char *const names[] = {
+		"HOME",          "PATH",         "XDG_STATE_HOME",
+		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"
+	};
 	char text[ARRAY_SIZE(names)][LIMIT_PATH + 32];
-	char *const argv[] = { (char *)(uintptr_t)NAME, (char *)(uintptr_t)word, NULL };
 	char *env[ARRAY_SIZE(names) + 2], **p = env;
 	size_t i;
 	sigset_t none;
@@ -112,19 +143,21 @@ static void __attribute__((noreturn)) become(int program, const char *word, int 
 	*p = NULL;
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-	/* away from 3 and 4 first, so that neither is closed by the other */
-	program = fcntl(program, F_DUPFD_CLOEXEC, 10);
-	control = fcntl(control, F_DUPFD, 10);
-	other = fcntl(other, F_DUPFD, 10);
-	if (program < 0 || control < 0 || other < 0 || dup2(control, KEYS_FD_CONTROL) < 0 ||
-	    dup2(other, KEYS_FD_GATEWAY) < 0 ||
-	    fd_close_others((const int[]){ program, KEYS_FD_CONTROL, KEYS_FD_GATEWAY }, 3) < 0)
+	if (!place(&program, fds, n))
 		_exit(127);
 	(void)sys_call(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
 	_exit(127);
 }
 
 int keys_program_start(const char *word, int control, int other, pid_t *ret_pid, struct err *e)
+{
+	char *const words[] = { (char *)(uintptr_t)NAME, (char *)(uintptr_t)word, NULL };
+
+	return keys_program_start_with(words, (const int[]){ control, other }, 2, ret_pid, e);
+}
+
+int keys_program_start_with(char *const *words, const int *fds, size_t n, pid_t *ret_pid,
+			    struct err *e)
 {
 	_cleanup_close_ int program = keys_program_open(true, e);
 	const pid_t parent = getpid();
@@ -138,7 +171,7 @@ int keys_program_start(const char *word, int control, int other, pid_t *ret_pid,
 	if (pid == 0) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
 			_exit(127);
-		become(program, word, control, other);
+		become(program, words, fds, n);
 	}
 	*ret_pid = pid;
 	return 0;

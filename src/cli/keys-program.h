@@ -19,6 +19,12 @@ int keys_program_open(bool speaks, struct err *e);
  */
 int keys_program_start(const char *word, int control, int other, pid_t *ret_pid, struct err *e);
 
+/**
+ * keys_program_start_with() - as above, with @words (whose first is the program's own name) and @fds, which it finds from 3 on; -1: nothing there.
+ */
+int keys_program_start_with(char *const *words, const int *fds, size_t n, pid_t *ret_pid,
+			    struct err *e);
+
 /** keys_program_exec() - become it. Return: negative errno with @e. */
 int keys_program_exec(int fd, char *const *argv, struct err *e);
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * `srt proxy`: srt's proxy alone, for a host that runs the command elsewhere. Its words are checked as srt does; what decides about requests there is a program at the other
- * end of a descriptor, with a protocol of srt's own, which is not spoken here. So nothing is opened: a proxy that asks nobody would let everything through.
- */
+/* `srt proxy`: srt's proxy alone, for a host that runs the command elsewhere (docs/adr/0035). Its words are checked as srt does it; srt-serve.c starts what serves. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
+#include "srt-serve.h"
 #include "srt.h"
 
 struct proxy_words {
 	const char *listen_fd, *listen, *decider_fd, *decider_in, *decider_out, *lifeline_fd,
 		*ca_fd;
 	bool any_interface, header_set;
+	const char **strip; /* NULL-terminated; the caller's */
+	size_t n_strip;
 };
 
 static int fail(const char *what, const char *text, const char *rest)
@@ -49,6 +51,18 @@ static const char **place(struct proxy_words *w, const char *word, size_t n)
 	return NULL;
 }
 
+/* NAME… up to the next option; of "--name=NAME" that one alone. Return: the last word that is one of them. */
+static const char *const *take_names(struct proxy_words *w, const char *const *args, const char *eq)
+{
+	if (eq)
+		w->strip[w->n_strip++] = eq + 1;
+	else
+		w->strip[w->n_strip++] = *++args; /* whatever it looks like */
+	for (; !eq && args[1] && args[1][0] != '-'; args++)
+		w->strip[w->n_strip++] = args[1];
+	return args;
+}
+
 /* Return: 0, or the exit status of what was said. */
 static int read_words(struct proxy_words *w, const char *const *args)
 {
@@ -74,8 +88,7 @@ static int read_words(struct proxy_words *w, const char *const *args)
 			w->header_set = true;
 		else if (n == strlen("--strip-response-header") &&
 			 strncmp(*args, "--strip-response-header", n) == 0 && (eq || args[1]))
-			for (; args[1] && args[1][0] != '-'; args++)
-				;
+			args = take_names(w, args, eq);
 		else if (n == strlen("--strip-response-header") &&
 			 strncmp(*args, "--strip-response-header", n) == 0)
 			return fail(
@@ -104,45 +117,128 @@ static bool is_loopback(const char *host)
 	       net_addr_judge(&a, &bits) == NET_CLASS_LOOPBACK;
 }
 
-static int check_listen(const struct proxy_words *w)
+/* Of "HOST:PORT", [HOST] in brackets. Return: whether it is that. */
+static bool split(const char *text, char *host, size_t size, uint16_t *ret_port)
 {
-	const char *colon = strrchr(w->listen, ':');
-	char host[256] = "";
-	size_t n = colon ? (size_t)(colon - w->listen) : 0;
+	const char *colon = strrchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
 
 	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-	    strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > 65535 || n >= sizeof(host))
+	    strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > UINT16_MAX || n >= size)
+		return false;
+	if (n > 1 && text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	memcpy(host, text, n);
+	host[n] = '\0';
+	*ret_port = (uint16_t)strtol(colon + 1, NULL, 10);
+	return true;
+}
+
+static int check_listen(const struct proxy_words *w)
+{
+	char host[256];
+	uint16_t port;
+
+	if (!split(w->listen, host, sizeof(host), &port))
 		return fail(
 			"srt proxy: --listen needs <host:port> with a port from 0 to 65535 (got \"",
 			w->listen, "\")");
-	if (n > 1 && w->listen[0] == '[' && w->listen[n - 1] == ']')
-		memcpy(host, w->listen + 1, n - 2);
-	else
-		memcpy(host, w->listen, n);
-	if (is_loopback(host) || w->any_interface)
+	if (is_loopback(host))
 		return 0;
-	return fail(
-		"srt proxy: --listen \"", w->listen,
-		"\" is not a loopback address (127.0.0.0/8, [::1] or localhost); pass --listen-any-interface to bind it anyway");
+	if (!w->any_interface)
+		return fail(
+			"srt proxy: --listen \"", w->listen,
+			"\" is not a loopback address (127.0.0.0/8, [::1] or localhost); pass --listen-any-interface to bind it anyway");
+	(void)fail("srt proxy: warning: --listen-any-interface: the listener on ", w->listen,
+		   " is reachable from other hosts and is unauthenticated");
+	return 0;
+}
+
+/* Return: 0 with a bound socket in @s, or an exit status. */
+static int bind_listener(const struct proxy_words *w, struct srt_serve *s)
+{
+	struct err e = ERR_INIT;
+	char host[256];
+	uint16_t port = 0;
+
+	(void)split(w->listen, host, sizeof(host), &port); /* it was checked */
+	s->listener = srt_serve_bind(host, port, &e);
+	return s->listener < 0 ? fail("srt proxy: ", e.msg, "") : 0;
+}
+
+/* Of the words that name descriptors: the number, which must be open; -1: the word was not given. Return: 0 or an exit status. */
+static int take_fd(const char *name, const char *text, int *ret)
+{
+	struct stat st;
+	long n = is_fd(text) ? strtol(text, NULL, 10) : -1;
+
+	*ret = (int)n;
+	if (!is_fd(text))
+		return 0;
+	if (n > INT_MAX || fstat((int)n, &st) < 0) {
+		srt_say("srt proxy: %s %.20s: no such descriptor is open", name, text);
+		return 2;
+	}
+	return 0;
+}
+
+static int take_fds(const struct proxy_words *w, struct srt_serve *s)
+{
+	int r = take_fd("--decider-in", w->decider_fd ? NULL : w->decider_in, &s->decider_in);
+
+	if (r == 0)
+		r = take_fd("--decider-out", w->decider_fd ? NULL : w->decider_out,
+			    &s->decider_out);
+	if (r == 0 && is_fd(w->decider_fd)) {
+		r = take_fd("--decider-fd", w->decider_fd, &s->decider_in);
+		s->decider_out = s->decider_in;
+	}
+	if (r == 0)
+		r = take_fd("--lifeline-fd", w->lifeline_fd, &s->lifeline);
+	if (r == 0)
+		r = take_fd("--ca-fd", w->ca_fd, &s->ca);
+	if (r == 0)
+		r = take_fd("--listen-fd", w->listen_fd, &s->listener);
+	if (r == 0 && s->listener < 0 && w->listen)
+		r = bind_listener(w, s);
+	return r;
+}
+
+static int check(const struct proxy_words *w)
+{
+	if (!is_fd(w->decider_fd) && !(is_fd(w->decider_in) && is_fd(w->decider_out)))
+		return fail(
+			"srt proxy: a decider is required (--decider-fd, or --decider-in and --decider-out)",
+			"", "");
+	if (!is_fd(w->listen_fd) && !w->listen)
+		return fail("srt proxy: --listen-fd (or --listen for development) is required", "",
+			    "");
+	return is_fd(w->listen_fd) ? 0 : check_listen(w);
 }
 
 int srt_proxy(const char *const *args)
 {
 	struct proxy_words w = { .listen = NULL };
-	int r = read_words(&w, args);
+	struct srt_serve s = { .listener = -1 };
+	size_t n = 0;
+	int r;
 
-	if (r)
-		return r;
-	if (!is_fd(w.decider_fd) && !(is_fd(w.decider_in) && is_fd(w.decider_out)))
-		return fail(
-			"srt proxy: a decider is required (--decider-fd, or --decider-in and --decider-out)",
-			"", "");
-	if (!is_fd(w.listen_fd) && !w.listen)
-		return fail("srt proxy: --listen-fd (or --listen for development) is required", "",
-			    "");
-	r = is_fd(w.listen_fd) ? 0 : check_listen(&w);
-	if (r)
-		return r;
-	srt_say("srt proxy: the protocol of deciders is not spoken in this release, so nothing was opened (man bailey-srt)");
-	return 1;
+	while (args[n])
+		n++;
+	w.strip = calloc(n + 2, sizeof(*w.strip));
+	r = w.strip ? read_words(&w, args) : 1;
+	if (r == 0)
+		r = check(&w);
+	if (r == 0)
+		r = take_fds(&w, &s);
+	s.given = is_fd(w.listen_fd) ? w.listen_fd : NULL;
+	s.header_set = w.header_set;
+	s.strip = w.strip;
+	s.n_strip = w.n_strip;
+	if (r == 0)
+		r = srt_serve(&s);
+	free(w.strip);
+	return r;
 }

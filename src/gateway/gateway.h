@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "audit.h"
+#include "dialer.h"
 #include "door.h"
 #include "names.h"
 #include "policy/policy.h"

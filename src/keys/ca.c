@@ -185,10 +185,10 @@ static const char *unfit(X509 *cert, EVP_PKEY *key)
 	return NULL;
 }
 
-int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e)
+/* Takes both, which may be NULL: then @e says why. @cert, @key: what they are, for messages */
+static int take(struct ca **ret, BIO *c, BIO *k, const char *cert, const char *key, struct err *e)
 {
 	struct ca *ca = calloc(1, sizeof(*ca));
-	BIO *c = open_pem(cert, e), *k = c ? open_pem(key, e) : NULL;
 	const char *why = NULL;
 	int r = c && k ? 0 : -EINVAL;
 
@@ -215,6 +215,22 @@ int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e)
 	}
 	*ret = ca;
 	return 0;
+}
+
+int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e)
+{
+	BIO *c = open_pem(cert, e), *k = c ? open_pem(key, e) : NULL;
+
+	return take(ret, c, k, cert, key, e);
+}
+
+int ca_read(struct ca **ret, const char *pem, struct err *e)
+{
+	BIO *c = BIO_new_mem_buf(pem, -1), *k = BIO_new_mem_buf(pem, -1);
+
+	if (!c || !k)
+		(void)no_memory(e);
+	return take(ret, c, k, "the authority", "the authority", e);
 }
 
 int ca_pem(const struct ca *ca, struct buf *b)

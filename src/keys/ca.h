@@ -22,6 +22,9 @@ int ca_new(struct ca **ret, const char *id, struct err *e);
  */
 int ca_load(struct ca **ret, const char *cert, const char *key, struct err *e);
 
+/** ca_read() - as ca_load(), of one text of PEM that has both. */
+int ca_read(struct ca **ret, const char *pem, struct err *e);
+
 /** ca_pem() - append the authority's certificate as text. Return: 0 or -ENOMEM. */
 int ca_pem(const struct ca *ca, struct buf *b);
 

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "h1.h"
 #include "h2.h"
+#include "px.h"
 
 #define ROUNDS 16 /* of one connection in one turn of the loop */
 #define HANDSHAKE_MS 15000
@@ -60,7 +61,7 @@ int conn_new(struct keys *k, const struct keys_offer *offer, int client, int ser
 
 	if (!c) {
 		(void)close(client);
-		(void)close(server);
+		cleanup_close(&server);
 		return r;
 	}
 	c->k = k;
@@ -78,14 +79,31 @@ int conn_new(struct keys *k, const struct keys_offer *offer, int client, int ser
 	c->client.watch.fd = client;
 	c->server.watch.fd = server;
 	set_state(c, c->tls ? CONN_HELLO : CONN_OPEN);
-	r = side_begin(c, &c->server, server);
+	r = server < 0 ? 0 : side_begin(c, &c->server, server);
 	if (side_begin(c, &c->client, client) < 0 || r < 0 || (c->tls && tls_client(c) < 0) ||
-	    (!c->tls && h1_begin(c) < 0)) {
+	    (!c->tls && h1_begin(c) < 0) || (k->desk && px_begin(c) < 0)) {
 		conn_end(c, "out of memory or descriptors");
 		return 0;
 	}
 	conn_again(c);
 	return 0;
+}
+
+int conn_serve(struct conn *c, int server)
+{
+	return side_begin(c, &c->server, server);
+}
+
+void conn_tunnel(struct conn *c)
+{
+	c->h1 = h1_free(c->h1);
+	c->tls = true;
+	if (px_tls_client(c) < 0) {
+		conn_end(c, "out of memory");
+		return;
+	}
+	set_state(c, CONN_HELLO);
+	conn_again(c);
 }
 
 void conn_again(struct conn *c)
@@ -123,6 +141,7 @@ bool conn_may_read(const struct conn *c)
 /* What was spoken is over; the server's side with it. */
 static void drop_protocols(struct conn *c)
 {
+	c->px = px_free(c);
 	c->h1 = h1_free(c->h1);
 	c->h2 = h2_free(c->h2);
 	conn_hold(c, -(ssize_t)c->held);
@@ -216,15 +235,21 @@ static void answer_hello(struct conn *c)
 static bool step_hello(struct conn *c)
 {
 	char why[KEYS_WHY_MAX];
-	int r = tls_handshake(&c->client, why, sizeof(why));
+	int r;
 
+	if (c->px && !px_tls_looks(c))
+		return false;
+	r = tls_handshake(&c->client, why, sizeof(why));
 	if (r == 0)
 		return false;
 	if (r != -EAGAIN) {
 		conn_end(c, r < 0 ? why : "no ClientHello");
 		return false;
 	}
-	if (c->alpn_sent && c->offers[0] == ALPN_NONE) {
+	if (c->px) {
+		px_tls_offer(c); /* the server is for later */
+		answer_hello(c);
+	} else if (c->alpn_sent && c->offers[0] == ALPN_NONE) {
 		say_why(c,
 			rules_forward(c->k->rules, c->host) ?
 				"requests to this host are forwarded, which needs HTTP/1.1, and the client does not offer that" :
@@ -275,6 +300,8 @@ static bool step_accept(struct conn *c)
 	}
 	set_state(c, CONN_OPEN);
 	r = c->alpn == ALPN_H2 ? h2_begin(c) : h1_begin(c);
+	if (r == 0 && c->px)
+		px_opened(c);
 	if (r < 0)
 		conn_end(c, "out of memory");
 	return r == 0;
@@ -368,6 +395,10 @@ static void check_times(struct conn *c)
 {
 	uint64_t now = c->k->now, idle = now - c->moved;
 
+	if (c->px)
+		px_times(c);
+	if (c->state == CONN_DEAD)
+		return;
 	if (c->state == CONN_OPEN) {
 		bool busy = c->h2 ? h2_tick(c) : h1_tick(c);
 

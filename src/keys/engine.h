@@ -70,6 +70,8 @@ struct keys;
 struct conn;
 struct h1;
 struct h2;
+struct px;
+struct desk;
 
 struct watch {
 	int fd; /* -1: none */
@@ -135,19 +137,21 @@ struct conn {
 	char why[KEYS_WHY_MAX];    /* of its end */
 	struct h1 *h1;
 	struct h2 *h2;
+	struct px *px;    /* of `srt proxy` (px.h); NULL: the gateway's */
 	size_t held;      /* bytes of bodies, counted in k->held */
 	size_t exchanges; /* of what is known of requests, counted in k->exchanges */
 	uint64_t since;   /* ms: of the state */
 	uint64_t moved;   /* ms: when a byte was read or written last */
 };
 
-/* A message to the gateway. */
+/* A message to the gateway, or the dialer. */
 struct note {
 	size_t n;
 	union {
 		struct keys_request request;
 		struct keys_end end;
 		struct keys_dial dial;
+		struct keys_call call;
 	};
 };
 
@@ -195,7 +199,8 @@ struct keys {
 	size_t held, exchanges;
 	struct note *log; /* KEYS_LOG, a ring */
 	size_t log_at, log_n;
-	bool waiting; /* clients wait until the log has room */
+	bool waiting;      /* clients wait until the log has room */
+	struct desk *desk; /* of `srt proxy` (px.h), which has no log; or NULL */
 	bool over;
 };
 
@@ -213,6 +218,18 @@ bool keys_log_room(struct keys *k);
 /** keys_log() - a line about a request. @status: 0: it goes to the server */
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
 	      const char *secret);
+
+/** keys_tell() - a message to the dialer. */
+void keys_tell(struct keys *k, const struct keys_call *m);
+
+/** keys_flush() - send what waits for the gateway, or the dialer. */
+void keys_flush(struct keys *k);
+
+/** keys_give_up() - what a process with secrets has no use for, before it reads anything. @keep: descriptors. Return: 0 or negative errno. */
+int keys_give_up(const int *keep, size_t n);
+
+/** keys_loop() - until k->over. */
+void keys_loop(struct keys *k);
 
 /** keys_log_end() - the connection is over. */
 void keys_log_end(struct conn *c);
@@ -242,8 +259,14 @@ int keys_secrets_ask(struct keys *k, struct err *e);
 
 /* --- conn.c --- */
 
-/** conn_new() - take both descriptors. Return: 0 or negative errno; they are closed then. */
+/** conn_new() - take both descriptors; @server: -1: none yet. Return: 0 or negative errno; they are closed then. */
 int conn_new(struct keys *k, const struct keys_offer *offer, int client, int server);
+
+/** conn_serve() - take the server's descriptor. Return: 0 or negative errno; it is closed with the side. */
+int conn_serve(struct conn *c, int server);
+
+/** conn_tunnel() - what the client sends from here on is TLS. */
+void conn_tunnel(struct conn *c);
 
 /** conn_again() - another turn, soon. */
 void conn_again(struct conn *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers of HTTP/1.1, and what follows when one was 101. */
 #include "h1-own.h"
+#include "px.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,17 +59,29 @@ static bool agrees_to_websocket(const struct h1 *h, const struct http_head *r)
 	return h->upgrade && r->upgrade && http_is(http_field_find(r, "upgrade"), "websocket");
 }
 
-/* How the answer's body is framed for the client. */
-static void choose_frame(struct h1 *h, const struct http_head *r)
+/* Whether an answer's body gets chunks of ours: it changes, its trailers may not pass, or its end is that of the server's connection and the client's goes on. */
+static bool is_rechunked(const struct conn *c, const struct http_head *r)
 {
+	const struct exchange *x = &c->h1->x;
+
+	return judge_rewrites(x) || (x->strip && r->framing == HTTP_BODY_CHUNKED) ||
+	       (c->px && !c->h1->old && r->framing == HTTP_BODY_CLOSE);
+}
+
+/* How the answer's body is framed for the client. */
+static void choose_frame(struct conn *c, const struct http_head *r)
+{
+	struct h1 *h = c->h1;
+
 	h->frame_down = FRAME_VERBATIM;
 	if (r->framing == HTTP_BODY_NONE)
 		return;
 	if (h->old && (judge_rewrites(&h->x) || r->framing == HTTP_BODY_CHUNKED))
 		h->frame_down = FRAME_BARE;
-	else if (judge_rewrites(&h->x) || (h->x.strip && r->framing == HTTP_BODY_CHUNKED))
+	else if (is_rechunked(c, r))
 		h->frame_down = FRAME_CHUNKED;
-	if (h->frame_down == FRAME_BARE || r->framing == HTTP_BODY_CLOSE)
+	if (h->frame_down == FRAME_BARE ||
+	    (r->framing == HTTP_BODY_CLOSE && !(c->px && h->frame_down == FRAME_CHUNKED)))
 		h->last = true;
 }
 
@@ -123,12 +136,15 @@ static const char *take_answer(struct conn *c, const struct http_head *r, char *
 	if (interim)
 		h->frame_down = FRAME_VERBATIM;
 	else
-		choose_frame(h, r);
+		choose_frame(c, r);
 	if (r->status == 101) {
 		h->up = UP_RAW;
 		h->down = DOWN_RAW;
 	} else if (!interim) {
-		h->last |= !r->keep_alive;
+		if (c->px)
+			c->px->plain_done |= !r->keep_alive;
+		else
+			h->last |= !r->keep_alive;
 		http_body_begin(&h->body_down, r);
 		h->down = DOWN_BODY;
 	}
@@ -239,8 +255,12 @@ static bool step_down_none(struct conn *c)
 
 	if (s->watch.fd < 0 || c->reach != REACH_THERE)
 		return false;
+	if (c->px && c->px->step == PX_CONNECTS)
+		return false;
 	moved = side_fill(s);
-	if (s->in.n > 0 && c->h1->up == UP_HEAD) {
+	if (c->px && (s->in.n > 0 || s->eof || s->broken)) {
+		side_close(s, false); /* another one is dialled when it is needed */
+	} else if (s->in.n > 0 && c->h1->up == UP_HEAD) {
 		conn_end(c, "the server has sent what was not asked for");
 	} else if ((s->eof || s->broken) && c->h1->first && *c->why) {
 		/* an alert behind the handshake: the first request is told of it */

@@ -6,7 +6,7 @@
 #include "h1.h"
 #include "judge.h"
 
-enum up { UP_HEAD, UP_HOLD, UP_REACH, UP_BODY, UP_WAIT, UP_RAW };
+enum up { UP_HEAD, UP_HOLD, UP_REACH, UP_BODY, UP_WAIT, UP_RAW, UP_ASK };
 enum down { DOWN_NONE, DOWN_HEAD, DOWN_BODY, DOWN_RAW };
 enum frame { FRAME_VERBATIM, FRAME_CHUNKED, FRAME_BARE };
 
@@ -24,6 +24,7 @@ struct h1 {
 	bool head;                 /* the method is HEAD */
 	bool last;                 /* nothing may follow this answer */
 	bool upgrade;              /* to WebSocket is asked for */
+	bool asked;                /* `srt proxy`: some request was sent to a server */
 	bool began;                /* an answer of the server's is on its way to the client */
 	bool shut_up, shut_down;   /* RAW: the end was passed on */
 	uint64_t since;            /* ms: of the head */
@@ -31,6 +32,12 @@ struct h1 {
 	struct fifo hold; /* a body that must be known before its head is sent */
 	bool held;        /* the request's is there */
 };
+
+/** h1_answer() - answer the request; then comes the next one, or the end. @close: what the client sends after this is not to be understood */
+void h1_answer(struct conn *c, const struct reply *r, bool close);
+
+/** h1_send_request() - write the head that was judged. @length: of the body, where h->framing says that it has one. Return: whether it could be. */
+bool h1_send_request(struct conn *c, struct head *w, uint64_t length);
 
 /** h1_fail() - something is wrong with what a peer has sent: say so if nothing was said yet, and end. @status: of the answer */
 void h1_fail(struct conn *c, int status, const char *why);

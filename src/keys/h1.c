@@ -8,12 +8,13 @@
  *	CHUNKED   content in chunks of ours: its length changes, or its trailers may not pass
  *	BARE      content alone: of an unchanged length, or until the end of the connection for a client of HTTP/1.0
  *
- *	up     HEAD → (HOLD →) (REACH →) BODY → WAIT → HEAD      or RAW, after an upgrade to WebSocket
+ *	up     HEAD → (HOLD →) (REACH →) BODY → WAIT → HEAD      or RAW, after an upgrade to WebSocket; of `srt proxy` ASK behind HEAD (px.h)
  *	down   NONE → HEAD → BODY → NONE               or RAW
  *
  * Whenever the two could disagree about where something ends, the connection ends.
  */
 #include "h1-own.h"
+#include "px.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,8 +51,7 @@ struct h1 *h1_free(struct h1 *h)
 
 /* --- answers of ours --- */
 
-/* Answer; then the next request, or the end. @close: what the client sends after this is not to be understood. */
-static void answer(struct conn *c, const struct reply *r, bool close)
+void h1_answer(struct conn *c, const struct reply *r, bool close)
 {
 	struct h1 *h = c->h1;
 	struct buf *b = judge_scratch();
@@ -98,6 +98,13 @@ void h1_fail(struct conn *c, int status, const char *why)
 {
 	struct reply r = { .status = status, .denied = status < 500, .why = why };
 
+	if (c->px && !c->h1->began) {
+		if (status < 500)
+			px_bad(c, why);
+		else
+			px_answer(c, status, NULL, "Bad Gateway", true);
+		return;
+	}
 	/* a request that goes on already, or is waited for: what becomes of it now is a line of its own */
 	if (c->h1->x.head)
 		keys_log(c, c->h1->x.head, status, status < 500, why, NULL);
@@ -107,7 +114,7 @@ void h1_fail(struct conn *c, int status, const char *why)
 	}
 	if (!*c->why)
 		(void)snprintf(c->why, sizeof(c->why), "%s", why); /* cut where it is long */
-	answer(c, &r, true);
+	h1_answer(c, &r, true);
 }
 
 /* --- requests --- */
@@ -165,8 +172,7 @@ static int take_request(struct head *w, const struct http_head *r, struct err *e
 	return 0;
 }
 
-/* Write the head that was judged. Return: whether it could be. */
-static bool send_request(struct conn *c, struct head *w, uint64_t length)
+bool h1_send_request(struct conn *c, struct head *w, uint64_t length)
 {
 	struct h1 *h = c->h1;
 	struct buf *b = judge_scratch();
@@ -221,7 +227,7 @@ static void no_server(struct conn *c, const struct head *w, const char *why)
 	struct reply r = { .status = 502, .why = why };
 
 	keys_log(c, w, 502, false, why, NULL);
-	answer(c, &r, c->h1->framing != HTTP_BODY_NONE);
+	h1_answer(c, &r, c->h1->framing != HTTP_BODY_NONE);
 }
 
 /* Send what was judged, once there is its server; @w, which may be one for all, is kept until then. */
@@ -246,7 +252,7 @@ static void send_there(struct conn *c, struct head *w)
 			h->x.head = head_dup(w);
 		if (!h->x.head)
 			h1_fail(c, 503, "out of memory");
-	} else if (!send_request(c, w, held ? h->hold.n : h->length)) {
+	} else if (!h1_send_request(c, w, held ? h->hold.n : h->length)) {
 		h1_fail(c, 431, "the head has too many bytes");
 	} else {
 		ask_for_body(c);
@@ -263,7 +269,7 @@ static void judge(struct conn *c, const struct http_head *r)
 	struct reply reply;
 
 	if (!judge_request(c, &work, body, &h->x, &reply)) {
-		answer(c, &reply, body);
+		h1_answer(c, &reply, body);
 		return;
 	}
 	h->frame_up = FRAME_VERBATIM;
@@ -325,11 +331,13 @@ static bool step_head(struct conn *c)
 	h->upgrade = wants_websocket(&r);
 	h->framing = r.framing;
 	http_body_begin(&h->body_up, &r);
-	if (*c->failed && !rules_forward(c->k->rules, c->host)) {
+	if (c->px) {
+		px_request(c, &work, &r);
+	} else if (*c->failed && !rules_forward(c->k->rules, c->host)) {
 		struct reply reply = { .status = 502, .why = c->failed };
 
 		keys_log(c, &work, 502, false, c->failed, NULL);
-		answer(c, &reply, true);
+		h1_answer(c, &reply, true);
 	} else {
 		judge(c, &r);
 	}
@@ -349,6 +357,8 @@ void h1_done(struct conn *c)
 	exchange_done(&h->x);
 	h->first = false;
 	h->up = UP_HEAD;
+	if (c->px)
+		px_done(c);
 	if (h->last)
 		conn_finish(c, "");
 }
@@ -396,7 +406,7 @@ static void release(struct conn *c)
 	struct reply r;
 
 	if (!judge_held(c, &h->x, p, h->hold.n, &r)) {
-		answer(c, &r, true);
+		h1_answer(c, &r, true);
 		return;
 	}
 	made = judge_made(&h->x);
@@ -499,6 +509,8 @@ static bool step_up(struct conn *c)
 		return side_fill(&c->client); /* to notice its end */
 	case UP_RAW:
 		return h1_raw(c, &c->client, &c->server, &c->h1->shut_up);
+	case UP_ASK:
+		return px_step(c);
 	}
 	return false;
 }

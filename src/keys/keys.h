@@ -23,10 +23,36 @@
 #define KEYS_LINE_MAX (1u << 20)
 #define KEYS_MASKS 64u /* secrets that the first line brings with it, at most */
 
-/* What bailey-keys finds open when it starts: "bailey-keys serve". */
-enum keys_fd { KEYS_FD_CONTROL = 3, KEYS_FD_GATEWAY = 4 };
+/*
+ * What bailey-keys finds open when it starts: "bailey-keys serve". As "bailey-keys srt-proxy LETTERS [FIELD…]" (docs/adr/0035; fields that no answer has) it has
+ * these beside: the two ends of the link with the decider, and what --ca-fd names. Its control socket is not read; it says in one line why it ends: 'f' and the text where it
+ * could not begin, else 's' and the text. When that socket's other end closes, it ends.
+ */
+enum keys_fd {
+	KEYS_FD_CONTROL = 3,
+	KEYS_FD_GATEWAY = 4,
+	KEYS_FD_DECIDER_IN = 5,
+	KEYS_FD_DECIDER_OUT = 6,
+	KEYS_FD_CA = 7
+};
 
 enum keys_kind { KEYS_OFFER = 1, KEYS_REQUEST = 2, KEYS_END = 3, KEYS_DIAL = 4, KEYS_DIALLED = 5 };
+
+#define PX_WORD_NONE '-' /* so that there is a letter */
+#define PX_WORD_CA 'c'   /* there is an authority */
+#define PX_WORD_OUT 'o'  /* the link's second end is another descriptor */
+#define PX_WORD_SET 's'  /* verdicts may set fields of requests without TLS */
+
+/* struct keys_call, between keys and the dialer of `srt proxy` */
+enum call_kind {
+	CALL_HOST = 1,   /* to the dialer: an entry of the decider's lists; @denied */
+	CALL_LISTEN = 2, /* to it: that was all of them, clients may come */
+	CALL_CLIENT = 3, /* to keys, with a descriptor: one has come */
+	CALL_DIAL = 4,   /* to the dialer: connect to @text at @port */
+	CALL_DIALLED =
+		5, /* to keys: the answer of that @id: a descriptor, or @text says why not; @denied: by the lists, or for the kind of address */
+	CALL_STOP = 6 /* to the dialer: no more clients */
+};
 
 #define KEYS_OFFER_TLS \
 	1u /* the client's first bytes are a ClientHello; else a request of plain HTTP */
@@ -79,6 +105,15 @@ struct keys_dialled {
 	uint16_t kind, version;
 	uint32_t id, serial;
 	char why[KEYS_WHY_MAX]; /* "": there is one */
+};
+
+#define CALL_TEXT_MAX 320u
+
+struct keys_call {
+	uint16_t kind, version;
+	uint32_t id;
+	uint16_t port, denied;
+	char text[CALL_TEXT_MAX]; /* with a NUL */
 };
 
 /* What the words of `bailey secret` say. "bailey-keys secret STATE WORD…": STATE is the launcher's state directory. */

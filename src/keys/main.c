@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "px.h"
 #include "secret.h"
 #include "serve.h"
 #include "ssh-agent.h"
@@ -12,6 +13,8 @@ int main(int argc, char **argv)
 	keys_erase();
 	if (argc == 2 && strcmp(argv[1], "serve") == 0)
 		return keys_serve();
+	if (argc > 2 && strcmp(argv[1], "srt-proxy") == 0)
+		return keys_srt_proxy(argv + 2);
 	if (argc == 2 && strcmp(argv[1], "ssh-agent") == 0)
 		return keys_ssh_agent();
 	if (argc > 2 && strcmp(argv[1], "secret") == 0)

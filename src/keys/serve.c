@@ -22,6 +22,7 @@
 #include "confine.h"
 #include "engine.h"
 #include "erase.h"
+#include "px.h"
 #include "trust.h"
 #include "util/util.h"
 
@@ -57,7 +58,7 @@ void keys_unwatch(struct keys *k, struct watch *w)
 /* --- the log --- */
 
 /* Send what waits. The other end may be gone: then there is nobody whose log it would be in. */
-static void flush_log(struct keys *k)
+void keys_flush(struct keys *k)
 {
 	while (k->log_n > 0 && k->gateway.fd >= 0) {
 		const struct note *n = &k->log[k->log_at];
@@ -117,7 +118,7 @@ static bool put(char *to, size_t size, struct http_slice s)
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
 	      const char *secret)
 {
-	struct note *n = new_note(c->k);
+	struct note *n = c->k->desk ? NULL : new_note(c->k);
 
 	if (!n)
 		return;
@@ -134,19 +135,30 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 	/* texts of ours fit, or lose nothing by it */
 	(void)put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
 	(void)put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
-	flush_log(c->k);
+	keys_flush(c->k);
 }
 
 void keys_log_end(struct conn *c)
 {
-	struct note *n = new_note(c->k);
+	struct note *n = c->k->desk ? NULL : new_note(c->k);
 
 	if (!n)
 		return;
 	n->n = sizeof(n->end);
 	n->end = (struct keys_end){ .kind = KEYS_END, .version = KEYS_VERSION, .id = c->id };
 	(void)put(n->end.why, sizeof(n->end.why), http_slice(c->why));
-	flush_log(c->k);
+	keys_flush(c->k);
+}
+
+void keys_tell(struct keys *k, const struct keys_call *m)
+{
+	struct note *n = new_note(k);
+
+	if (!n)
+		return;
+	n->n = sizeof(n->call);
+	n->call = *m;
+	keys_flush(k);
 }
 
 void keys_dial(struct conn *c)
@@ -163,7 +175,7 @@ void keys_dial(struct conn *c)
 				      .port = c->to.port };
 	(void)put(n->dial.host, sizeof(n->dial.host),
 		  http_slice(c->to.host)); /* of the same size */
-	flush_log(c->k);
+	keys_flush(c->k);
 }
 
 /* --- the gateway --- */
@@ -231,7 +243,7 @@ static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
 	ssize_t n;
 
 	if (events & EPOLLOUT)
-		flush_log(k);
+		keys_flush(k);
 	for (;;) {
 		n = fd_recv(w->fd, &m, sizeof(m), fds, MSG_DONTWAIT);
 		if (n == -EAGAIN)
@@ -247,7 +259,7 @@ static void on_gateway(struct keys *k, struct watch *w, uint32_t events)
 	}
 	/* it is gone; its connections end by themselves */
 	keys_unwatch(k, w);
-	flush_log(k);
+	keys_flush(k);
 }
 
 /* --- the supervisor --- */
@@ -423,7 +435,7 @@ static void go_on(struct keys *k)
 	}
 }
 
-static void loop(struct keys *k)
+void keys_loop(struct keys *k)
 {
 	struct epoll_event ev[EVENTS];
 	uint64_t tick = 0;
@@ -432,6 +444,7 @@ static void loop(struct keys *k)
 	while (!k->over) {
 		n = epoll_wait(k->epoll, ev, EVENTS,
 			       k->again || k->dead ? 0 :
+			       k->desk             ? TICK_MS / 10 :
 			       k->live             ? TICK_MS :
 						     -1);
 		k->now = now_ms();
@@ -443,8 +456,10 @@ static void loop(struct keys *k)
 		}
 		if (k->now >= tick) {
 			conn_tick(k);
-			tick = k->now + TICK_MS;
+			tick = k->now + (k->desk ? TICK_MS / 10 : TICK_MS);
 		}
+		if (k->desk)
+			px_tick(k);
 		go_on(k);
 		flush_answers(k); /* a connection may have had something to say */
 		conn_bury(k);
@@ -718,6 +733,23 @@ static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 	return r;
 }
 
+int keys_give_up(const int *keep, size_t n)
+{
+	struct rlimit files;
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* can't fail with these arguments */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "bailey-keys", 0, 0, 0); /* for people */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);         /* before there is anything to see */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
+	}
+	r = fd_close_others(keep, n);
+	return r == 0 ? confine_streams() : r;
+}
+
 int keys_serve(void)
 {
 	static struct keys k = { .epoll = -1,
@@ -730,22 +762,11 @@ int keys_serve(void)
 				 .own_arena = ARENA_INIT(LIMIT_ARENA) };
 	const int keep[2] = { KEYS_FD_CONTROL, KEYS_FD_GATEWAY };
 	struct err e = ERR_INIT;
-	struct rlimit files;
 	const char *line;
 	size_t n = 0;
 	int r;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* can't fail with these arguments */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	(void)prctl(PR_SET_NAME, "bailey-keys", 0, 0, 0); /* for people */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);         /* before there is anything to see */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
-	}
-	r = fd_close_others(keep, 2);
-	if (r == 0)
-		r = confine_streams();
+	r = keys_give_up(keep, 2);
 	line = r == 0 ? wait_for_line(&k, &n) : NULL;
 	if (!line)
 		return 1;
@@ -761,6 +782,6 @@ int keys_serve(void)
 	flush_answers(&k);
 	if (tls_roots(&k, &e) < 0)
 		return 1; /* the launcher says that we have ended, and what is inspected is closed */
-	loop(&k);
+	keys_loop(&k);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "px.h"
 
 #define ROOTS_MAX (8u << 20) /* bytes of the host's file */
 
@@ -72,8 +73,12 @@ static int on_name(SSL *ssl, int *ret_alert, void *arg)
 	char host[NET_HOST_MAX + 1];
 
 	(void)arg;
+	if (c->px)
+		px_tls_name(c, sni); /* each request is told of a wrong one */
 	if (!sni)
 		return SSL_TLSEXT_ERR_NOACK;
+	if (c->px)
+		return SSL_TLSEXT_ERR_OK;
 	if (net_host_canon(sni, strlen(sni), host, NULL) >= 0 && strcmp(host, c->host) == 0)
 		return SSL_TLSEXT_ERR_OK;
 	*ret_alert = SSL_AD_UNRECOGNIZED_NAME;

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "claude.h"
+#include "decider.h"
 #include "file.h"
 #include "forward.h"
 #include "git.h"

