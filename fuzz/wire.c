@@ -21,7 +21,10 @@ static const struct form {
 	{ 1, true, 4, "036" },  { 2, true, 32 + TEXT, "0" }, { 3, true, 4, "01" },
 	{ 4, true, 4, "0" },    { 5, true, 12, "0" },        { 6, true, 0, "12" },
 	{ 7, true, 0, "4" },    { 33, false, 8, "0" },       { 34, false, 4, "0" },
-	{ 35, false, 0, "14" }, { 36, false, 4, "0" },
+	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 8, true, 16, "0" },
+	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "1" },
+	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
+	{ 42, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -48,7 +51,9 @@ static bool is_signal(uint32_t v)
 
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
-	if ((session == 0) != (type == 1 || type == 6 || type == 7 || type == 36) && type != 2)
+	static const char whole[] = { 1, 6, 7, 9, 36, 40 }; /* the sandbox as a whole */
+
+	if ((session == 0) != (memchr(whole, (int)type, sizeof(whole)) != NULL) && type != 2)
 		return false;
 	switch (type) {
 	case 2:
@@ -67,6 +72,19 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) <= 1;
 	case 36:
 		return number(p) <= 600000;
+	case 8:
+		return number(p) >= 1 && number(p + 4) <= 3 && p[15] < 128;
+	case 37:
+		return number(p) <= 1 && p[7] < 128 && is_text(p + 8, 64);
+	case 38:
+		return number(p) <= 7 && number(p + 4) <= 65535 && number(p + 8) <= 65535 &&
+		       is_text(p + 12, 64);
+	case 39:
+		return number(p) <= 65535 && number(p + 4) <= 65535;
+	case 42:
+		return number(p) <= 1;
+	case 41:
+		return is_signal(number(p)) && is_text(p + 4, 64);
 	}
 	return true;
 }

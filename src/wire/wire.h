@@ -35,6 +35,9 @@ enum wire_type {
 		6, /* calls stop until they are answered through the seccomp listener that comes with it, and, in a strict run, who makes names; said before READY */
 	WIRE_NETWORK =
 		7, /* the sockets that the sandbox sends everything to (enum jail_net); said first by those with a gateway */
+	/* a supervisor of a sandbox that stays says to a client; PID 1 never does */
+	WIRE_SESSION = 8,  /* which session was meant, and how much of its output is kept */
+	WIRE_SESSIONS = 9, /* all of them, as JSON in a file of memory that comes with it */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -42,6 +45,15 @@ enum wire_type {
 		35, /* of a sandbox that stays: start one more command; with what it is (spawn.h), or that and its 0-2 */
 	WIRE_STOP =
 		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
+	/* the rest is said by a client, to the supervisor of a sandbox that stays */
+	WIRE_OPEN =
+		37, /* start a command as a session; with what it is, then nothing, or a stream for its output and what is typed, or its 0-2, and the other ends of those that are pipes of the client's: when that has gone, they are read and what comes is thrown away */
+	WIRE_ATTACH = 38, /* the same stream, of a session that is there */
+	WIRE_RESIZE = 39, /* the client's terminal has this size now */
+	WIRE_LIST = 40,   /* which sessions are there? */
+	WIRE_KILL = 41,   /* send a signal to a session */
+	WIRE_BROKEN =
+		42, /* nobody takes what comes out of a pipe of OPEN: who writes there shall know */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
@@ -52,6 +64,17 @@ enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
 
 #define WIRE_CONTINUE_FOREGROUND \
 	1u /* the command may use its terminal; without: it is in the background there */
+
+#define WIRE_WORD 64u /* bytes of a session's name or number, as text, with its NUL */
+
+#define WIRE_OPEN_HELD 1u /* the supervisor keeps what the command writes */
+
+#define WIRE_ATTACH_READ_ONLY 1u /* what the client says is not typed */
+#define WIRE_ATTACH_FOLLOW 2u    /* until the session has ended; without: what is kept now */
+#define WIRE_ATTACH_TERMINAL 4u  /* where no session is named, one with a terminal is meant */
+
+#define WIRE_SESSION_TERMINAL 1u /* it has one */
+#define WIRE_SESSION_ENDED 2u    /* ENDED follows, when everything was written */
 
 /* Sessions. A command with all it starts is one. */
 #define WIRE_SANDBOX 0u /* what concerns the sandbox as a whole */
@@ -85,6 +108,30 @@ struct wire_msg {
 		struct {
 			uint32_t grace_ms; /* between SIGTERM and SIGKILL */
 		} stop;
+		struct {
+			uint32_t number, flags;
+			uint64_t history; /* bytes of the stream that were written before now */
+		} which;
+		struct {
+			uint32_t flags;
+			uint32_t alone_ms; /* how long it may run without a client; 0: for ever */
+			char name[WIRE_WORD];
+		} open;
+		struct {
+			uint32_t flags;
+			uint32_t rows, cols; /* 0: no terminal */
+			char word[WIRE_WORD];
+		} attach;
+		struct {
+			uint32_t rows, cols;
+		} resize;
+		struct {
+			int32_t signal;
+			char word[WIRE_WORD];
+		} end;
+		struct {
+			uint32_t which; /* the first or the second */
+		} broken;
 	};
 };
 
