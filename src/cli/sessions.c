@@ -264,7 +264,7 @@ void sessions_drop(struct sessions *s, struct session *one)
 void sessions_enter(struct session *one)
 {
 	one->clients++;
-	one->alone_at = 0;
+	one->alone_at = one->kill_at = 0;
 }
 
 void sessions_leave(struct session *one)

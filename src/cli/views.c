@@ -217,7 +217,7 @@ static void type(struct sessions *s, struct view *v)
 
 static void on_output(struct sessions *s, struct session *one, uint32_t events)
 {
-	if (events & EPOLLOUT)
+	if (events & ~(uint32_t)EPOLLIN) /* it takes more, or never will */
 		one->choked = false;
 	if (events & ~(uint32_t)EPOLLOUT)
 		(void)read_some(s, one);
