@@ -273,7 +273,7 @@ int client_sessions(const struct named *n, const char *name, struct buf *b, stru
 {
 	const struct wire_msg m = { .type = WIRE_LIST };
 	_cleanup_close_ int sock = named_connect(n, name), fd = -1;
-	struct wire_msg got;
+	struct wire_msg got = { .type = WIRE_LIST };
 	int r = sock < 0 ? sock : wire_send(sock, &m, NULL, 0, true);
 
 	if (r < 0)

@@ -142,16 +142,14 @@ static void on_done(void *arg, const struct session *one, bool slow)
 {
 	struct client *c = arg;
 
-	if (!one) {
-		leave(c);
-	} else if (slow) {
+	if (one && slow) {
 		refuse(c, EPIPE,
 		       "this client has not read for %d seconds, so it was let go; session %u runs on",
 		       LIMIT_STALL_MS / 1000, one->number);
-	} else if (one->over) {
+	} else if (one && one->over) {
 		say_ended(c, one->status);
 	} else {
-		leave(c); /* it has what is kept, and wanted no more */
+		leave(c); /* it has gone; or it has what is kept, and wanted no more */
 	}
 }
 

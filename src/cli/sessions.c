@@ -118,7 +118,7 @@ static void forget(struct sessions *s)
 /* Whole words, as many as fit. Return: JSON, to be freed, or NULL. */
 static char *list_words(char *const *argv)
 {
-	struct buf b = BUF_INIT(8 * LIMIT_LISTED_WORDS);
+	struct buf b = BUF_INIT((size_t)8 * LIMIT_LISTED_WORDS);
 	struct json j = { .out = &b };
 	size_t left = LIMIT_LISTED_WORDS, len;
 
@@ -189,7 +189,7 @@ int sessions_open(struct sessions *s, const struct wire_msg *m, const struct ini
 	one->number = s->next++;
 	if (s->next >= UINT32_MAX - 1) /* after four thousand million commands */
 		s->next = 1;
-	one->created = one->last = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	one->created = one->last = ts.tv_sec * 1000000000LL + ts.tv_nsec;
 	one->held = held;
 	one->terminal = cmd->tty.fds != 0;
 	one->alone_ms = (long)m->open.alone_ms;

@@ -104,10 +104,10 @@ void sessions_list(const struct sessions *s, struct buf *b);
 /**
  * sessions_step() - between two polls: clients that are too slow are let go.
  * @wait: until the next poll must end, -1: never
- * @signal: called for sessions that have been alone for too long
+ * @send: called for sessions that have been alone for too long
  */
 void sessions_step(struct sessions *s, long *wait,
-		   void (*signal)(void *arg, const struct session *one, int sig), void *arg);
+		   void (*send)(void *arg, const struct session *one, int sig), void *arg);
 
 /** sessions_copy() - do what epoll has. */
 void sessions_copy(struct sessions *s);

@@ -163,7 +163,7 @@ static bool read_some(struct sessions *s, struct session *one)
 	n = read(one->output.fd, s->buffer, most);
 	if (n > 0) {
 		(void)clock_gettime(CLOCK_REALTIME, &ts);
-		one->last = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+		one->last = ts.tv_sec * 1000000000LL + ts.tv_nsec;
 		ring_add(&one->ring, s->buffer, (size_t)n);
 		one->left -= (size_t)n < one->left ? (size_t)n : one->left;
 		push_all(s, one);
