@@ -24,6 +24,10 @@ static const struct form {
 	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 16, true, 40, "0" },
 	{ 45, false, 0, "0" },  { 46, false, 0, "0" },       { 47, false, 0, "0" },
 	{ 48, false, 4, "0" },  { 17, true, 24, "0" },       { 49, false, 4, "0" },
+	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 8, true, 16, "0" },
+	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "1" },
+	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
+	{ 42, false, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -50,9 +54,10 @@ static bool is_signal(uint32_t v)
 
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
-	if ((session == 0) != (type == 1 || type == 6 || type == 7 || type == 16 || type == 17 ||
-			       type == 36 || (type >= 45 && type <= 49)) &&
-	    type != 2)
+	/* the sandbox as a whole */
+	static const char whole[] = { 1, 6, 7, 9, 16, 17, 36, 40, 45, 46, 47, 48, 49 };
+
+	if ((session == 0) != (memchr(whole, (int)type, sizeof(whole)) != NULL) && type != 2)
 		return false;
 	switch (type) {
 	case 2:
@@ -76,6 +81,19 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 	case 16:
 		return number(p) >= 1 && number(p) <= 2 && number(p + 4) >= 1 && p[7] < 128 &&
 		       (p[39] < 128 || memcmp(p + 32, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0);
+	case 8:
+		return number(p) >= 1 && number(p + 4) <= 3 && p[15] < 128;
+	case 37:
+		return number(p) <= 1 && p[7] < 128 && is_text(p + 8, 64);
+	case 38:
+		return number(p) <= 7 && number(p + 4) <= 65535 && number(p + 8) <= 65535 &&
+		       is_text(p + 12, 64);
+	case 39:
+		return number(p) <= 65535 && number(p + 4) <= 65535;
+	case 42:
+		return number(p) <= 1;
+	case 41:
+		return is_signal(number(p)) && is_text(p + 4, 64);
 	}
 	return true;
 }

@@ -336,6 +336,7 @@ void judgement_text(const struct judgement *j, const char *access, const char *p
 
 #define RELAY_FILES \
 	1u /* without Landlock nothing else keeps regular files on 0-2 from being opened again inside */
+#define RELAY_INPUT 4u     /* of 0 alone */
 #define RELAY_TERMINALS 2u /* a command that must see no terminal */
 
 /* Copies between what stands on 0-2 and pipes, by a process each. */
@@ -503,6 +504,10 @@ int network_main(char **argv);
 int secret_main(char **argv);
 int create_main(char **argv);
 int exec_main(char **argv);
+int attach_main(char **argv);
+int logs_main(char **argv);
+int sessions_main(char **argv);
+int kill_main(char **argv);
 int start_main(char **argv);
 int stop_main(char **argv);
 int ls_main(char **argv);
@@ -524,7 +529,8 @@ extern const struct command_words run_words, learn_words, check_words, doctor_wo
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
 	create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
 	rm_words, pause_words, resume_words, extend_words, events_words, stats_words, top_words,
-	port_words, reset_words, service_unit_words;
+	port_words, reset_words, service_unit_words, attach_words, logs_words, sessions_words,
+	kill_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

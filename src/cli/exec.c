@@ -5,21 +5,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "live.h"
-#include "named.h"
+#include "client.h"
 #include "sandbox.h"
-#include "terminal.h"
 
 struct exec_options {
 	bool interactive, tty, detach;
 	struct opt_list env;
-	const char *cwd;
+	const char *cwd, *name, *detach_keys, *alone;
+	struct detach_keys keys;
+	long alone_ms;
 };
 
 static void fill(struct exec_options *o, struct opt *table)
@@ -30,12 +28,25 @@ static void fill(struct exec_options *o, struct opt *table)
 		OPT_FLAG("tty", &o->tty, NULL, "Give the command a terminal",
 			 "Its size follows ours. Ctrl-C and Ctrl-Z are the command's.",
 			 OPT_LETTER('t')),
-		OPT_FLAG("detach", &o->detach, NULL, "Do not wait for the command",
-			 "It has no stdin, and what it writes is thrown away.", OPT_LETTER('d')),
+		OPT_FLAG(
+			"detach", &o->detach, NULL, "Do not wait for the command",
+			"It has no stdin, unless it has a terminal. What it writes is kept for 'bailey logs' and 'bailey attach'.",
+			OPT_LETTER('d')),
 		OPT_LIST("env", &o->env, NULL, "NAME=VALUE", "Set a variable",
 			 "NAME alone takes the value that it has here.", OPT_LETTER('e')),
 		OPT_STRING("workdir", &o->cwd, NULL, "DIR", "Start in DIR of the sandbox",
 			   "The default is the sandbox's first workspace.", OPT_LETTER('w')),
+		OPT_STRING(
+			"name", &o->name, NULL, "NAME", "Give the session a name",
+			"For 'attach', 'logs' and 'kill', beside its number. 1 to 63 letters, digits and _ . -, no digit first; no two that run have the same."),
+		OPT_STRING(
+			"detach-keys", &o->detach_keys, NULL, "KEYS",
+			"Leave the terminal by these keys; default: ctrl-p,ctrl-q",
+			"The session runs on. Keys are characters or ctrl- with one of a-z [ \\ ] ^ _, divided by commas; '' is for none."),
+		OPT_STRING(
+			"max-run-after-disconnect", &o->alone, NULL, "DURATION",
+			"End the command when it has run so long without a client",
+			"By SIGTERM, and ten seconds later SIGKILL. The default, 0, is for ever."),
 		OPT_END,
 	};
 
@@ -43,7 +54,7 @@ static void fill(struct exec_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
-#define ROWS 6
+#define ROWS 9
 
 static const struct opt *options(void)
 {
@@ -57,11 +68,13 @@ static const struct opt *options(void)
 const struct command_words exec_words = {
 	.about =
 		"Runs COMMAND in a sandbox that was made by 'bailey create', and starts the sandbox if it does not run. "
-		"What the command leaves running runs on when it has ended.",
+		"What the command leaves running runs on when it has ended. With a terminal, or in the background, the command is a session that outlives its client: "
+		"'bailey attach' comes back to it, 'bailey logs' shows what it has written.",
 	.options = options,
 	.examples = { { "bailey exec box -- make test", "a command" },
 		      { "bailey exec -it box -- bash", "a shell" },
-		      { "bailey exec -d box -- ./server", "in the background" } },
+		      { "bailey exec -d --name web box -- ./server",
+			"in the background; then: bailey logs box web" } },
 	.statuses = { { "N", "the command's own" },
 		      { "128+N", "signal N ended the command" },
 		      { "3", "there is no such sandbox" },
@@ -71,140 +84,94 @@ const struct command_words exec_words = {
 		      { "2", "wrong options" } },
 };
 
-struct exec {
-	struct loop loop;
-	struct terminal *terminal;
-	int sock, signals, status;
-	bool detach, ended;
-};
-
-static int on_signal(void *arg, short revents, struct err *e)
+/* Ask for the command. @fds: behind its words; -1: no more */
+static int ask(const struct client *c, const struct exec_options *o, const struct init_command *cmd,
+	       const int fds[5], struct err *e)
 {
-	struct exec *x = arg;
-	struct signalfd_siginfo si;
-	struct wire_msg m = { .type = WIRE_SIGNAL, .session = WIRE_COMMAND };
-
-	(void)revents;
-	(void)e;
-	if (read(x->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
-		return -EAGAIN;
-	if (si.ssi_signo == SIGWINCH) {
-		if (x->terminal)
-			terminal_resize(x->terminal);
-		return -EAGAIN;
-	}
-	m.signal.signal = (int32_t)si.ssi_signo;
-	m.signal.flags = si.ssi_code > 0 ?
-				 WIRE_SIGNAL_GROUP :
-				 0; /* Ctrl-C of a caller's terminal is meant for a whole group */
-	(void)wire_send(x->sock, &m, NULL, 0, false);
-	return -EAGAIN;
-}
-
-/* What the supervisor says of our command. */
-static int on_report(void *arg, short revents, struct err *e)
-{
-	struct exec *x = arg;
-	struct wire_msg m;
-	int fds[WIRE_FDS], r = wire_recv(x->sock, WIRE_FROM_INIT, &m, fds);
-
-	(void)revents;
-	if (r == -EAGAIN)
-		return r;
-	if (r <= 0)
-		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
-	switch (m.type) {
-	case WIRE_STARTED:
-		if (x->detach) {
-			cleanup_close(&fds[0]);
-			return 0;
-		}
-		if (x->terminal)
-			r = terminal_start(x->terminal, &x->loop, fds[0], e);
-		else
-			cleanup_close(&fds[0]);
-		return r < 0 ? r : -EAGAIN;
-	case WIRE_FAILED:
-		*e = m.failed;
-		return e->sys ? -e->sys : -EIO;
-	case WIRE_ENDED:
-		x->status = WIFSIGNALED(m.ended.status) ? 128 + WTERMSIG(m.ended.status) :
-							  WEXITSTATUS(m.ended.status);
-		x->ended = true;
-		return -EAGAIN;
-	default:
-		return -EAGAIN;
-	}
-}
-
-static int open_signals(void)
-{
-	static const int taken[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH };
-	sigset_t set;
-	size_t i;
-
-	sigemptyset(&set);
-	for (i = 0; i < ARRAY_SIZE(taken); i++)
-		sigaddset(&set, taken[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-/* Ask for the command. @streams: for its 0-2 */
-static int ask(const struct exec *x, const struct init_command *cmd, const int streams[3],
-	       struct err *e)
-{
-	const struct wire_msg m = { .type = WIRE_SPAWN, .session = WIRE_COMMAND };
+	struct wire_msg m = { .type = WIRE_OPEN,
+			      .session = WIRE_COMMAND,
+			      .open = { .flags = o->tty || o->detach ? WIRE_OPEN_HELD : 0,
+					.alone_ms = (uint32_t)o->alone_ms } };
 	_cleanup_close_ int packed = init_pack(cmd, e);
-	const int fds[] = { packed, streams[0], streams[1], streams[2] };
-	int r = packed < 0 ? packed : wire_send(x->sock, &m, fds, cmd->tty.fds ? 1 : 4, true);
+	const int all[] = { packed, fds[0], fds[1], fds[2], fds[3], fds[4] };
+	size_t n = 1;
+	int r = packed;
 
+	while (n < ARRAY_SIZE(all) && all[n] >= 0)
+		n++;
+	if (o->name)
+		(void)snprintf(m.open.name, sizeof(m.open.name), "%s", o->name); /* was checked */
+	if (r >= 0)
+		r = wire_send(c->sock, &m, all, n, true);
 	return r < 0 && e->code == ERR_NONE ? err_sys(e, r, "the sandbox") : r;
 }
 
-static int loop(struct exec *x, struct err *e)
+/* With a terminal, or in the background: the supervisor keeps what it writes. */
+static int ask_held(struct client *c, const struct exec_options *o, struct init_command *cmd,
+		    struct err *e)
 {
-	int r;
+	_cleanup_close_ int theirs = -1;
+	int r = 0;
 
-	do {
-		if (x->ended && (!x->terminal || terminal_drained(x->terminal)))
-			return x->status;
-		r = loop_wait(&x->loop, -1, e);
-	} while (r == -EAGAIN);
-	return r;
+	if (o->tty && o->detach) {
+		terminal_default(&cmd->tty);
+	} else if (o->tty) {
+		r = terminal_find(true, &c->terminal, &cmd->tty, e);
+		if (r == 0)
+			r = theirs = client_stream(c, e);
+		if (r >= 0)
+			terminal_detach_by(c->terminal, &o->keys);
+	}
+	return r < 0 ? r : ask(c, o, cmd, (const int[5]){ theirs, -1, -1, -1, -1 }, e);
+}
+
+/* With pipes. @null: for a command that reads nothing */
+static int ask_plain(struct client *c, const struct exec_options *o, const struct init_command *cmd,
+		     int null, struct err *e)
+{
+	struct outlets *out = &c->outlets;
+	int fds[5] = { o->interactive ? 0 : null, -1, -1, -1, -1 };
+	size_t i;
+	int r = outlets_begin(out, e);
+
+	if (r < 0)
+		return r;
+	fds[1] = out->give[0];
+	fds[2] = out->give[1];
+	for (i = 0; i < out->n; i++)
+		fds[3 + i] = out->of[i].in;
+	r = ask(c, o, cmd, fds, e);
+	/* a reader must see their end when the last user is gone */
+	(void)close(0);
+	if (fds[1] == 1)
+		(void)close(1);
+	return r < 0 ? r : outlets_given(out, &c->loop, e);
 }
 
 /* In the sandbox @sock. Return: exit status or negative errno with @e. */
-static int run(int sock, const struct exec_options *o, struct init_command *cmd, struct err *e)
+static int run(int sock, const char *name, const struct exec_options *o, struct init_command *cmd,
+	       struct err *e)
 {
-	struct exec x = { .sock = sock, .signals = open_signals(), .detach = o->detach };
+	struct client c;
 	struct relay relay = { .pid = { 0 } };
 	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int streams[3] = { o->interactive && !o->detach ? 0 : null, o->detach ? null : 1,
-			   o->detach ? null : 2 },
-	    r = 0;
+	int r = client_begin(&c, sock, name, e);
 
-	if (x.signals < 0 || null < 0)
-		return err_sys(e, -errno, "signals");
-	if (o->tty && !o->detach)
-		r = terminal_find(true, &x.terminal, &cmd->tty, e);
-	else if (!o->detach)
-		r = relay_start(&relay, RELAY_FILES | RELAY_TERMINALS, e);
-	if (r == 0)
-		r = ask(&x, cmd, streams, e);
-	/* a reader must see their end when the last user is gone */
-	if (r == 0 && !x.terminal && !o->detach) {
-		(void)close(0);
-		(void)close(1);
+	if (r == 0 && null < 0)
+		r = err_sys(e, -errno, "/dev/null");
+	c.detach = o->detach;
+	if (r == 0 && (o->tty || o->detach)) {
+		r = ask_held(&c, o, cmd, e);
+	} else if (r == 0) {
+		if (o->interactive)
+			r = relay_start(&relay, RELAY_FILES | RELAY_TERMINALS | RELAY_INPUT, e);
+		if (r == 0)
+			r = ask_plain(&c, o, cmd, null, e);
 	}
-	(void)loop_add(&x.loop, sock, POLLIN, on_report, &x); /* the table is empty */
-	(void)loop_add(&x.loop, x.signals, POLLIN, on_signal, &x);
 	if (r == 0)
-		r = loop(&x, e);
-	terminal_finish(x.terminal);
+		r = client_wait(&c, e);
+	client_done(&c);
 	relay_finish(&relay, r < 0);
-	cleanup_close(&x.signals);
 	return r;
 }
 
@@ -235,24 +202,28 @@ static int make_env(const struct exec_options *o, struct arena *a, char ***ret, 
 	return 0;
 }
 
-/* To the sandbox @word, which is started if need be. Return: as named_get(). */
-static int connect_to(struct named *n, const char *word, int *ret_sock, struct err *e)
+/* Options that are more than words. */
+static int check(struct exec_options *o, struct err *e)
 {
-	const char *name = word;
-	struct named_box box;
-	int r;
+	char word[WIRE_WORD];
+	int r = 0;
 
-	for (;;) {
-		*ret_sock = named_connect(n, name);
-		if (*ret_sock >= 0)
-			return 0;
-		if (*ret_sock != -ENOENT && *ret_sock != -ECONNREFUSED)
-			return err_sys(e, *ret_sock, "sandbox '%.100s'", name);
-		r = named_start(n, word, &box, e);
-		if (r != 0)
-			return r;
-		name = box.name;
+	if (o->name && (o->name[0] >= '0' && o->name[0] <= '9'))
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "'%.100s': it begins with a digit, as numbers of sessions do", o->name);
+	else if (o->name)
+		r = client_word(o->name, word, e);
+	if (r < 0)
+		return err_wrap(e, r, "--name");
+	if (o->alone) {
+		r = strcmp(o->alone, "0") == 0 ? 0 : sandbox_duration(o->alone, &o->alone_ms, e);
+		if (r == 0 && o->alone_ms > INT32_MAX)
+			r = err_set(e, ERR_USAGE, -ERANGE, "'%.100s': at most 24 days", o->alone);
+		if (r < 0)
+			return err_wrap(e, r, "--max-run-after-disconnect");
 	}
+	return detach_keys_parse(o->detach_keys ? o->detach_keys : DETACH_KEYS_DEFAULT, &o->keys,
+				 e);
 }
 
 int exec_main(char **argv)
@@ -277,6 +248,8 @@ int exec_main(char **argv)
 	if (r == 0 && !cmd.argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no command: bailey exec %.100s -- COMMAND", argv[rest]);
+	if (r == 0)
+		r = check(&o, &e);
 	if (r < 0) {
 		opt_list_done(&o.env);
 		return cli_fail(&e);
@@ -285,11 +258,11 @@ int exec_main(char **argv)
 	if (r == 0)
 		r = make_env(&o, &n.arena, &env, &e);
 	if (r == 0)
-		r = connect_to(&n, argv[rest], &sock, &e);
+		r = client_connect(&n, argv[rest], &sock, &e);
 	cmd.envp = env;
 	cmd.cwd = o.cwd;
 	if (r == 0)
-		r = run(sock, &o, &cmd, &e);
+		r = run(sock, argv[rest], &o, &cmd, &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	opt_list_done(&o.env);

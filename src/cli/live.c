@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,9 +17,9 @@
 
 #include "life.h"
 #include "sandbox.h"
+#include "sessions.h"
 #include "settings.h"
 
-#define FIRST_SESSION (WIRE_COMMAND + 1)
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
 
 /* The first of its words; options follow. */
@@ -26,8 +28,11 @@ enum { WORD_CWD, WORD_NAME, WORD_ID, WORDS };
 struct client {
 	struct live *live;
 	struct loop_source *source;
-	int fd;           /* -1: nobody is here */
-	uint32_t session; /* of its command; WIRE_SANDBOX: it has none */
+	int fd;                  /* -1: nobody is here */
+	struct session *session; /* of its command, or that it is attached to; NULL: it has none */
+	struct view *view;       /* what it sees of that, or NULL */
+	bool attached;           /* it has not started it */
+	int ends[2];             /* the other ends of its command's pipes, which it reads; or -1 */
 };
 
 struct live {
@@ -37,9 +42,9 @@ struct live {
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
 	int runtime;
-	uint32_t next; /* session */
 	bool ready, stopping;
 	long kill_at; /* ms of CLOCK_MONOTONIC */
+	struct sessions sessions;
 	struct client clients[LIMIT_CLIENTS];
 };
 
@@ -73,12 +78,30 @@ static void update(struct live *l)
 	l->source->events = l->ready && free_place(l) ? POLLIN : 0;
 }
 
+/* It was one of its session's clients. */
+static void part(struct client *c)
+{
+	if (c->view)
+		view_close(&c->live->sessions, c->view);
+	if (c->session)
+		sessions_leave(c->session);
+	c->view = NULL;
+	c->session = NULL;
+}
+
 static void leave(struct client *c)
 {
+	size_t i;
+
+	part(c);
+	/* what its command has left running must not be ended by SIGPIPE, nor wait */
+	for (i = 0; i < ARRAY_SIZE(c->ends); i++) {
+		if (c->ends[i] >= 0)
+			sessions_drain(&c->live->sessions, TAKE_FD(c->ends[i]));
+	}
 	cleanup_close(&c->fd);
 	c->fd = c->source->fd = -1;
 	c->source->events = 0;
-	c->session = WIRE_SANDBOX;
 	update(c->live);
 }
 
@@ -91,38 +114,244 @@ static bool answer(struct client *c, const struct wire_msg *m, int fd)
 	return false;
 }
 
-static void refuse(struct client *c, int error, const char *why)
+static void refuse_with(struct client *c, const struct err *e)
 {
-	struct wire_msg m = { .type = WIRE_FAILED,
-			      .session = WIRE_COMMAND,
-			      .failed = { .sys = error, .code = ERR_SYSTEM } };
+	struct wire_msg m = { .type = WIRE_FAILED, .session = WIRE_COMMAND, .failed = *e };
 
-	(void)snprintf(m.failed.msg, sizeof(m.failed.msg), "%s", why);
+	m.failed.sys = e->sys < 0 ? -e->sys : e->sys;
 	if (answer(c, &m, -1))
 		leave(c);
 }
 
-static void on_spawn(struct client *c, struct wire_msg *m, const int fds[WIRE_FDS])
+__attribute__((format(printf, 3, 4))) static void refuse(struct client *c, int error,
+							 const char *fmt, ...)
+{
+	struct err e = { .sys = error, .code = ERR_SYSTEM };
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(e.msg, sizeof(e.msg), fmt, ap);
+	va_end(ap);
+	refuse_with(c, &e);
+}
+
+static void say_ended(struct client *c, int status)
+{
+	struct wire_msg m = { .type = WIRE_ENDED,
+			      .session = WIRE_COMMAND,
+			      .ended = { .status = status, .offset = -1 } };
+
+	if (answer(c, &m, -1))
+		leave(c);
+}
+
+/* A view is at its end (sessions.h). */
+static void on_done(void *arg, const struct session *one, bool slow)
+{
+	struct client *c = arg;
+
+	if (one && slow) {
+		refuse(c, EPIPE,
+		       "this client has not read for %d seconds, so it was let go; session %u runs on",
+		       LIMIT_STALL_MS / 1000, one->number);
+	} else if (one && one->over) {
+		say_ended(c, one->status);
+	} else {
+		leave(c); /* it has gone; or it has what is kept, and wanted no more */
+	}
+}
+
+/* What PID 1 is to be given with the command: its words, and 0-2 but for a terminal. @own: descriptors of ours among them */
+static int give_streams(struct session *one, const int fds[WIRE_FDS], int give[4], size_t *n,
+			int own[3])
+{
+	give[0] = fds[0];
+	*n = 1;
+	if (one->terminal)
+		return 0;
+	*n = 4;
+	if (!one->held) {
+		memcpy(give + 1, fds + 1, 3 * sizeof(*give));
+		return 0;
+	}
+	own[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (own[0] < 0 || pipe2(own + 1, O_CLOEXEC) < 0 || fcntl(own[1], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	one->output.fd = TAKE_FD(own[1]);
+	give[1] = own[0];
+	give[2] = give[3] = own[2];
+	return 0;
+}
+
+static int spawn_in(struct client *c, const int fds[WIRE_FDS])
+{
+	const struct live *l = c->live;
+	struct wire_msg m = { .type = WIRE_SPAWN, .session = sessions_wire(c->session) };
+	int own[3] = { -1, -1, -1 }, give[4], r;
+	size_t n, i;
+
+	r = give_streams(c->session, fds, give, &n, own);
+	if (r == 0)
+		r = wire_send(l->run->jail.sock, &m, give, n, true);
+	for (i = 0; i < ARRAY_SIZE(own); i++)
+		cleanup_close(&own[i]);
+	return r;
+}
+
+static void on_open(struct client *c, const struct wire_msg *m, int fds[WIRE_FDS])
 {
 	struct live *l = c->live;
+	const bool held = m->open.flags & WIRE_OPEN_HELD;
+	struct init_command cmd;
+	struct session *one = NULL;
 	struct err e = ERR_INIT;
-	size_t n = fds[1] >= 0 ? 4 : 1;
+	void *memory = NULL;
+	int r;
 
-	if (l->stopping || c->session != WIRE_SANDBOX) {
+	if (l->stopping || c->session) {
 		refuse(c, EBUSY,
 		       l->stopping ? "the sandbox is being stopped" :
 				     "one command for each connection");
 		return;
 	}
 	if (life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
-		refuse(c, EBUSY, e.msg);
+		refuse_with(c, &e);
 		return;
 	}
-	if (l->next < FIRST_SESSION) /* after four thousand million commands */
-		l->next = FIRST_SESSION;
-	c->session = m->session = l->next++;
-	if (wire_send(l->run->jail.sock, m, fds, n, true) < 0)
-		refuse(c, EPIPE, "the sandbox does not listen any more");
+	r = init_unpack(fds[0], &cmd, &memory);
+	if (r == 0 && (held != (fds[2] < 0) || (!held && cmd.tty.fds) ||
+		       (fds[1] >= 0 && held && !cmd.tty.fds)))
+		r = -EBADMSG;
+	if (r < 0)
+		(void)err_sys(&e, r, "the command's words");
+	else
+		r = sessions_open(&l->sessions, m, &cmd, &one, &e);
+	free(memory);
+	if (r == 0) {
+		c->session = one;
+		sessions_enter(one);
+		if (held && fds[1] >= 0 &&
+		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]), true, c)))
+			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	}
+	if (r == 0) {
+		r = spawn_in(c, fds);
+		if (r < 0)
+			(void)err_sys(&e, r, "the sandbox");
+	}
+	if (r == 0 && !held) {
+		c->ends[0] = TAKE_FD(fds[4]);
+		c->ends[1] = TAKE_FD(fds[5]);
+	}
+	if (r < 0) {
+		part(c);
+		if (one)
+			sessions_drop(&l->sessions, one);
+		refuse_with(c, &e);
+	}
+}
+
+/* The session that a client means by @word; or it is refused. */
+static struct session *which(struct client *c, const char *word, bool terminal)
+{
+	struct session *one = sessions_find(&c->live->sessions, word, terminal);
+
+	if (!one && *word)
+		refuse(c, ENOENT, "there is no session '%s'", word);
+	else if (!one)
+		refuse(c, ENOENT, "there is no session whose output is kept");
+	return one;
+}
+
+static bool say_which(struct client *c, const struct session *one)
+{
+	const uint64_t history = one->ring.total - ring_oldest(&one->ring);
+	struct wire_msg m = { .type = WIRE_SESSION,
+			      .session = WIRE_COMMAND,
+			      .which = { .number = one->number,
+					 .flags = (one->terminal ? WIRE_SESSION_TERMINAL : 0) |
+						  (one->ended ? WIRE_SESSION_ENDED : 0),
+					 .history = history } };
+
+	return answer(c, &m, -1);
+}
+
+static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_FDS])
+{
+	struct live *l = c->live;
+	struct err e = ERR_INIT;
+	struct session *one;
+
+	if (c->session) {
+		refuse(c, EBUSY, "one session for each connection");
+		return;
+	}
+	if (m->attach.flags & WIRE_ATTACH_TERMINAL &&
+	    life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
+		refuse_with(c, &e);
+		return;
+	}
+	one = which(c, m->attach.word, m->attach.flags & WIRE_ATTACH_TERMINAL);
+	if (!one)
+		return;
+	if (!one->held) {
+		refuse(c, EINVAL,
+		       "session %u has the streams of its own client: nothing of it is kept",
+		       one->number);
+		return;
+	}
+	if (!say_which(c, one))
+		return;
+	c->view = view_open(&l->sessions, one, TAKE_FD(fds[0]),
+			    m->attach.flags & WIRE_ATTACH_FOLLOW, c);
+	if (!c->view) {
+		refuse(c, ENOMEM, "out of memory");
+		return;
+	}
+	c->session = one;
+	c->attached = true;
+	sessions_enter(one);
+	c->view->read_only = m->attach.flags & WIRE_ATTACH_READ_ONLY;
+	view_resize(&l->sessions, c->view, m->attach.rows, m->attach.cols);
+	view_show(&l->sessions, c->view);
+}
+
+static void signal_to(void *arg, const struct session *one, int sig)
+{
+	const struct live *l = arg;
+	struct wire_msg m = { .type = WIRE_SIGNAL,
+			      .session = sessions_wire(one),
+			      .signal = { .signal = sig, .flags = WIRE_SIGNAL_GROUP } };
+
+	(void)wire_send(l->run->jail.sock, &m, NULL, 0, false);
+}
+
+static void on_kill(struct client *c, const struct wire_msg *m)
+{
+	const struct session *one = which(c, m->end.word, true);
+
+	if (!one)
+		return;
+	if (one->ended) {
+		refuse(c, ESRCH, "session %u has ended", one->number);
+		return;
+	}
+	signal_to(c->live, one, m->end.signal);
+	(void)say_which(c, one);
+}
+
+static void on_list(struct client *c)
+{
+	const struct wire_msg m = { .type = WIRE_SESSIONS };
+	_cleanup_close_ int fd = memfd_create("bailey-sessions", MFD_CLOEXEC);
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+
+	sessions_list(&c->live->sessions, &b);
+	if (fd < 0 || b.failed || fd_write_all(fd, b.data, b.len) < 0)
+		refuse(c, ENOMEM, "out of memory");
+	else
+		(void)answer(c, &m, fd);
+	buf_done(&b);
 }
 
 /* Somebody waits for a command of it. */
@@ -132,7 +361,7 @@ static unsigned int attached(const struct live *l)
 	size_t i;
 
 	for (i = 0; i < LIMIT_CLIENTS; i++)
-		n += l->clients[i].fd >= 0 && l->clients[i].session != WIRE_SANDBOX;
+		n += l->clients[i].fd >= 0 && l->clients[i].session;
 	return n;
 }
 
@@ -177,6 +406,52 @@ static void on_question(struct client *c, const struct wire_msg *m)
 	(void)answer(c, &state, -1);
 }
 
+static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
+{
+	struct live *l = c->live;
+
+	switch (m->type) {
+	case WIRE_OPEN:
+		on_open(c, m, fds);
+		break;
+	case WIRE_ATTACH:
+		on_attach(c, m, fds);
+		break;
+	case WIRE_RESIZE:
+		if (c->view)
+			view_resize(&l->sessions, c->view, m->resize.rows, m->resize.cols);
+		break;
+	case WIRE_SIGNAL:
+		if (!c->session || c->attached)
+			break;
+		m->session = sessions_wire(c->session);
+		(void)wire_send(l->run->jail.sock, m, NULL, 0, false);
+		break;
+	case WIRE_KILL:
+		on_kill(c, m);
+		break;
+	case WIRE_LIST:
+		on_list(c);
+		break;
+	case WIRE_BROKEN:
+		cleanup_close(&c->ends[m->broken.which]);
+		c->ends[m->broken.which] = -1;
+		break;
+	case WIRE_STOP:
+		live_stop(l->run, m->stop.grace_ms, "asked"); /* it waits until we are gone */
+		break;
+	case WIRE_ASK:
+	case WIRE_PAUSE:
+	case WIRE_RESUME:
+	case WIRE_EXTEND:
+	case WIRE_PORT_ASK:
+		on_question(c, m);
+		break;
+	default: /* what only a supervisor says */
+		leave(c);
+	}
+}
+
 static int on_client(void *arg, short revents, struct err *e)
 {
 	struct client *c = arg;
@@ -192,19 +467,19 @@ static int on_client(void *arg, short revents, struct err *e)
 		leave(c);
 		return -EAGAIN;
 	}
-	if (m.type == WIRE_SPAWN) {
-		on_spawn(c, &m, fds);
-	} else if (m.type == WIRE_SIGNAL && c->session != WIRE_SANDBOX) {
-		m.session = c->session;
-		(void)wire_send(c->live->run->jail.sock, &m, NULL, 0, false);
-	} else if (m.type == WIRE_STOP) {
-		live_stop(c->live->run, m.stop.grace_ms, "asked"); /* it waits until we are gone */
-	} else if (m.type == WIRE_ASK || m.type == WIRE_PAUSE || m.type == WIRE_RESUME ||
-		   m.type == WIRE_EXTEND || m.type == WIRE_PORT_ASK) {
-		on_question(c, &m);
-	}
+	on_message(c, &m, fds);
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
+	return -EAGAIN;
+}
+
+static int on_sessions(void *arg, short revents, struct err *e)
+{
+	struct live *l = arg;
+
+	(void)revents;
+	(void)e;
+	sessions_copy(&l->sessions);
 	return -EAGAIN;
 }
 
@@ -216,7 +491,9 @@ static int on_connection(void *arg, short revents, struct err *e)
 	socklen_t len = sizeof(peer);
 	struct sockaddr_un from;
 	socklen_t size = sizeof(from);
-	int fd = c ? accept4(l->listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC) : -1;
+	int fd = c ? accept4(l->listener, (struct sockaddr *)&from, &size,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK) :
+		     -1;
 
 	(void)revents;
 	(void)e;
@@ -228,6 +505,7 @@ static int on_connection(void *arg, short revents, struct err *e)
 		return -EAGAIN;
 	}
 	c->fd = c->source->fd = fd;
+	c->attached = false;
 	c->source->events = POLLIN;
 	update(l);
 	return -EAGAIN;
@@ -241,11 +519,12 @@ int live_add(struct run *run, struct err *e)
 
 	l->run = run;
 	l->source = loop_add(&run->loop, l->listener, 0, on_connection, l);
-	room = l->source != NULL;
+	l->sessions.done = on_done;
+	room = l->source && loop_add(&run->loop, l->sessions.epoll, POLLIN, on_sessions, l);
 	for (i = 0; i < LIMIT_CLIENTS; i++) {
 		struct client *c = &l->clients[i];
 
-		*c = (struct client){ .live = l, .fd = -1 };
+		*c = (struct client){ .live = l, .fd = -1, .ends = { -1, -1 } };
 		c->source = loop_add(&run->loop, -1, 0, on_client, c);
 		room = room && c->source;
 	}
@@ -265,9 +544,9 @@ void live_ready(struct run *run)
 	l->status = -1;
 }
 
-void live_report(struct run *run, const struct wire_msg *m, int fd)
+/* PID 1 says that @one does not run, or has ended: everybody who waits for that hears it. Who has something left to read goes later. */
+static void tell_clients(struct live *l, const struct session *one, const struct wire_msg *m)
 {
-	struct live *l = run->live;
 	struct wire_msg copy = *m;
 	size_t i;
 
@@ -275,10 +554,62 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 	for (i = 0; i < LIMIT_CLIENTS; i++) {
 		struct client *c = &l->clients[i];
 
-		if (c->fd < 0 || c->session != m->session)
+		if (c->fd < 0 || c->session != one || !answer(c, &copy, -1))
 			continue;
-		if (answer(c, &copy, fd) && (m->type == WIRE_ENDED || m->type == WIRE_FAILED))
+		if (c->ends[0] >= 0 || c->ends[1] >= 0)
+			part(c);
+		else
 			leave(c);
+	}
+}
+
+/* Its number is that by which PID 1 and we know it. */
+static void tell_started(struct live *l, const struct session *one, const struct wire_msg *m)
+{
+	size_t i;
+
+	for (i = 0; i < LIMIT_CLIENTS; i++) {
+		if (l->clients[i].fd >= 0 && l->clients[i].session == one &&
+		    !l->clients[i].attached)
+			(void)answer(&l->clients[i], m, -1);
+	}
+}
+
+static void on_failed(struct live *l, struct session *one, const struct wire_msg *m)
+{
+	tell_clients(l, one, m);
+	sessions_drop(&l->sessions, one);
+}
+
+void live_report(struct run *run, const struct wire_msg *m, int fd)
+{
+	static const struct wire_msg lie = {
+		.type = WIRE_FAILED,
+		.failed = { .sys = EBADMSG,
+			    .code = ERR_SYSTEM,
+			    .msg = "the sandbox handed over something that is no terminal" }
+	};
+	struct live *l = run->live;
+	struct session *one = sessions_by_wire(&l->sessions, m->session);
+
+	if (!one || one->ended || (m->type == WIRE_STARTED && one->pid)) {
+		cleanup_close(
+			&fd); /* PID 1 is not believed, and knows no number that we have not given */
+		return;
+	}
+	if (m->type == WIRE_STARTED) {
+		if (sessions_started(&l->sessions, one, m->started.pid, TAKE_FD(fd)) < 0)
+			on_failed(l, one, &lie);
+		else
+			tell_started(l, one, m);
+	} else if (m->type == WIRE_FAILED) {
+		on_failed(l, one, m);
+	} else if (m->type == WIRE_ENDED) {
+		if (!one->held)
+			tell_clients(l, one, m);
+		sessions_ended(&l->sessions, one, m->ended.status);
+		if (!one->held && !*one->name)
+			sessions_drop(&l->sessions, one);
 	}
 	cleanup_close(&fd);
 	/* when who waits has the answer */
@@ -325,6 +656,7 @@ bool live_step(struct run *run, long *wait)
 	struct live *l = run->live;
 	long left;
 
+	sessions_step(&l->sessions, wait, signal_to, l);
 	if (life_step(&l->life, attached(l) > 0, wait))
 		live_stop(run, GRACE_MS, l->life.why);
 	if (!l->stopping)
@@ -394,11 +726,12 @@ static int listen_as(struct live *l, const char *name, int *ret_state, struct er
 
 int live_main(void)
 {
-	struct live l = { .listener = -1,
-			  .status = LIVE_FD_STATUS,
-			  .runtime = -1,
-			  .next = FIRST_SESSION,
-			  .life = { .state = -1 } };
+	static struct live l = { /* too big for a stack */
+				 .listener = -1,
+				 .status = LIVE_FD_STATUS,
+				 .runtime = -1,
+				 .life = { .state = -1 }
+	};
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
 	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
@@ -420,6 +753,8 @@ int live_main(void)
 		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
 	if (argv)
 		o.sandbox.box = argv[WORD_ID];
+	if (r == 0 && sessions_begin(&l.sessions) < 0)
+		r = err_sys(&e, -errno, "epoll");
 	if (r == 0 && argv)
 		r = listen_as(&l, argv[WORD_NAME], &state, &e);
 	if (r == 0 && argv)

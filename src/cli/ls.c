@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "named.h"
+#include "client.h"
 
 struct ls_options {
 	bool json, quiet;
@@ -14,7 +14,7 @@ static void fill(struct ls_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"Keys: id, name, state (running, paused, stopped), isolation, template, created (ns since 1970), workspaces (an array), and more."),
+			"Keys: id, name, state (running, paused, stopped), isolation, template, created (ns since 1970), workspaces (an array), sessions (an array: 'bailey sessions --json'), and more."),
 		OPT_FLAG("quiet", &o->quiet, NULL, "Print names alone", "One in each line.",
 			 OPT_LETTER('q')),
 		OPT_END,
@@ -57,6 +57,24 @@ static const char *state_of(const struct named *n, const struct json_node *v)
 		       "running";
 }
 
+/* Of one that does not run, or ends this moment, there are none. */
+static void add_sessions(const struct named *n, const struct json_node *v, struct buf *b)
+{
+	struct buf list = BUF_INIT(LIMIT_OUTPUT);
+	const char *name = named_text(v, "name"), *id = named_text(v, "id");
+	struct err e;
+
+	if (!name || !id || !named_lives(n, id) || client_sessions(n, name, &list, &e) < 0)
+		list.len = 0;
+	buf_puts(b, "\"sessions\":");
+	if (list.len)
+		buf_add(b, list.data, list.len);
+	else
+		buf_puts(b, "[]");
+	buf_puts(b, ",");
+	buf_done(&list);
+}
+
 void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 {
 	struct buf one = BUF_INIT(LIMIT_SPAWN);
@@ -67,6 +85,8 @@ void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 		b->failed = true;
 	else
 		buf_printf(b, "{\"state\":\"%s\",", state_of(n, v));
+	if (!b->failed)
+		add_sessions(n, v, b);
 	if (!b->failed)
 		buf_add(b, one.data + 1, one.len - 1);
 	buf_done(&one);

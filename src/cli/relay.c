@@ -61,7 +61,7 @@ int relay_start(struct relay *relay, unsigned int what, struct err *e)
 	struct stat st;
 	int fd, r;
 
-	for (fd = 0; fd <= 2; fd++) {
+	for (fd = 0; fd <= (what & RELAY_INPUT ? 0 : 2); fd++) {
 		if (fstat(fd, &st) < 0)
 			continue;
 		if (!((what & RELAY_FILES) && S_ISREG(st.st_mode)) &&

@@ -47,8 +47,12 @@ struct terminal {
 	int in, out;     /* what is copied: tty, or 0 and 1 */
 	bool deaf;       /* there is nobody left to type to */
 	bool may_wait;   /* `out` could not be opened anew: it is not O_NONBLOCK */
-	int master;      /* -1: not there yet, or gone */
-	char last;       /* what was typed last */
+	int master;      /* or a stream to it; -1: not there yet, or gone */
+	char end;        /* what ends input where only a stream leads */
+	bool left;       /* the keys that leave it were typed */
+	struct terminal_session session; /* resize is NULL where the master is ours */
+	struct detach_keys detach;
+	char last; /* what was typed last */
 	struct stretch typed, written;
 	struct loop_source *from_in, *from_master, *to_out;
 	char typed_data[LIMIT_TTY_IN], written_data[LIMIT_TTY_OUT];
@@ -172,7 +176,7 @@ static int open_other(struct terminal *t, int fd, struct err *e)
 }
 
 /* As the kernel makes terminals; for a command that gets one though the caller has none, or not now. */
-static void set_default(struct init_tty *tty)
+void terminal_default(struct init_tty *tty)
 {
 	static const cc_t cc[] = { 3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0 };
 
@@ -182,6 +186,8 @@ static void set_default(struct init_tty *tty)
 	tty->termios.c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN;
 	memcpy(tty->termios.c_cc, cc, sizeof(cc));
 	tty->size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+	tty->fds = 7;
+	tty->foreground = true;
 }
 
 int terminal_find(bool force, struct terminal **ret, struct init_tty *ret_tty, struct err *e)
@@ -212,7 +218,7 @@ int terminal_find(bool force, struct terminal **ret, struct init_tty *ret_tty, s
 		r = t->in = open_other(t, 0, e);
 	if (r >= 0 && force && !(ttys & 2))
 		r = t->out = open_other(t, 1, e);
-	set_default(&tty);
+	terminal_default(&tty);
 	t->unset = ttys && r >= 0 && !in_foreground(t->tty);
 	if (ttys && r >= 0 &&
 	    (ioctl(t->tty, TIOCGWINSZ, &tty.size) < 0 ||
@@ -222,6 +228,7 @@ int terminal_find(bool force, struct terminal **ret, struct init_tty *ret_tty, s
 		terminal_finish(t);
 		return r;
 	}
+	t->end = (char)tty.termios.c_cc[VEOF];
 	tty.fds = force ? 7 : ttys;
 	/* with another input the caller's terminal is left to itself */
 	tty.foreground = t->wanted = t->in != t->tty || (ttys == 7 && in_foreground(t->tty));
@@ -235,16 +242,21 @@ static size_t room(const struct stretch *s)
 	return s->size - (s->to - s->from);
 }
 
+static void compact(struct stretch *s)
+{
+	if (s->from == 0)
+		return;
+	memmove(s->data, s->data + s->from, s->to - s->from);
+	s->to -= s->from;
+	s->from = 0;
+}
+
 /* Return: bytes; 0 at the end; -EAGAIN; negative errno. */
 static ssize_t fill(struct stretch *s, int fd)
 {
 	ssize_t n;
 
-	if (s->from > 0) {
-		memmove(s->data, s->data + s->from, s->to - s->from);
-		s->to -= s->from;
-		s->from = 0;
-	}
+	compact(s);
 	do {
 		n = read(fd, s->data + s->to, s->size - s->to);
 	} while (n < 0 && errno == EINTR);
@@ -285,7 +297,8 @@ static void update(struct terminal *t)
 	t->from_master->events = master;
 	t->from_in->fd = t->in;
 	t->from_in->events = 0;
-	if (t->master >= 0 && !t->deaf && (t->raw || t->in != t->tty) && room(&t->typed) > 2)
+	if (t->master >= 0 && !t->deaf && (t->raw || t->in != t->tty) &&
+	    room(&t->typed) > DETACH_KEYS_MAX + 2)
 		t->from_in->events = POLLIN;
 	t->to_out->fd = t->out;
 	t->to_out->events = t->written.to > t->written.from ? POLLOUT : 0;
@@ -339,9 +352,10 @@ static bool read_master(struct terminal *t)
 static int on_master(void *arg, short revents, struct err *e)
 {
 	struct terminal *t = arg;
+	int r = revents & POLLOUT ? empty(&t->typed, t->master, sizeof(t->typed_data)) : 0;
 
 	(void)e;
-	if ((revents & POLLOUT) && empty(&t->typed, t->master, sizeof(t->typed_data)) == -EIO)
+	if (r < 0 && r != -EAGAIN)
 		terminal_hang_up(t);
 	if (revents & (POLLIN | POLLHUP | POLLERR)) {
 		(void)read_master(t);
@@ -369,23 +383,47 @@ static void type_end(struct terminal *t)
 	struct termios now;
 	char end;
 
-	if (tcgetattr(t->master, &now) < 0)
+	if (t->session.attached)
 		return;
-	end = (char)now.c_cc[VEOF];
+	if (t->session.resize)
+		end = t->end;
+	else if (tcgetattr(t->master, &now) == 0)
+		end = (char)now.c_cc[VEOF];
+	else
+		return;
 	if (t->last && t->last != '\n')
 		t->typed.data[t->typed.to++] = end;
 	t->typed.data[t->typed.to++] = end;
 }
 
+/* What was read from the caller, on its way. */
+static void typed(struct terminal *t, const char *data, size_t n)
+{
+	size_t len;
+
+	/* who may not type leaves by Ctrl-C as well: it is raw, so nothing else would come of that */
+	t->left = detach_keys_filter(&t->detach, data, n, t->typed.data + t->typed.to, &len) ||
+		  (t->session.read_only && memchr(data, 3, n));
+	if (!t->session.read_only)
+		t->typed.to += len;
+	t->last = data[n - 1];
+}
+
 static int on_in(void *arg, short revents, struct err *e)
 {
 	struct terminal *t = arg;
-	ssize_t n = fill(&t->typed, t->in);
+	char data[LIMIT_TTY_IN];
+	ssize_t n;
 
 	(void)revents;
 	(void)e;
+	compact(&t->typed);
+	do {
+		n = read(t->in, data, room(&t->typed) - DETACH_KEYS_MAX);
+	} while (n < 0 && errno == EINTR);
+	n = n < 0 ? -errno : n;
 	if (n > 0) {
-		t->last = t->typed.data[t->typed.to - 1];
+		typed(t, data, (size_t)n);
 	} else if (n != -EAGAIN && t->in == t->tty) {
 		terminal_hang_up(t); /* EIO: it was closed */
 	} else if (n != -EAGAIN) {
@@ -405,7 +443,7 @@ static void go_raw(struct terminal *t)
 		return;
 	if (!t->raw && tcgetattr(t->tty, &t->as_it_was) < 0)
 		return; /* it was closed: reading will say so */
-	if (t->unset)
+	if (t->unset && !t->session.resize)
 		(void)tcsetattr(t->master, TCSANOW, &t->as_it_was); /* of the other end */
 	t->unset = false;
 	raw = t->as_it_was;
@@ -422,6 +460,22 @@ static void go_raw(struct terminal *t)
 		t->raw = true;
 }
 
+/* Where the bytes of @master go, and come from. */
+static int begin(struct terminal *t, struct loop *loop, struct err *e)
+{
+	t->from_master = loop_add(loop, t->master, 0, on_master, t);
+	t->from_in = loop_add(loop, t->in, 0, on_in, t);
+	t->to_out = loop_add(loop, t->out, 0, on_out, t);
+	if (!t->from_master || !t->from_in || !t->to_out)
+		return err_set(e, ERR_SYSTEM, -ENOSPC, "too many descriptors to wait for");
+	(void)signal(SIGPIPE, SIG_IGN); /* PID 1 has been cloned already */
+	terminal_resize(t);
+	if (t->wanted)
+		go_raw(t);
+	update(t);
+	return 0;
+}
+
 int terminal_start(struct terminal *t, struct loop *loop, int master, struct err *e)
 {
 	unsigned int number;
@@ -435,17 +489,29 @@ int terminal_start(struct terminal *t, struct loop *loop, int master, struct err
 	    fcntl(master, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_set(e, ERR_SYSTEM, -EBADMSG,
 			       "the sandbox handed over something that is no terminal");
-	t->from_master = loop_add(loop, master, 0, on_master, t);
-	t->from_in = loop_add(loop, t->in, 0, on_in, t);
-	t->to_out = loop_add(loop, t->out, 0, on_out, t);
-	if (!t->from_master || !t->from_in || !t->to_out)
-		return err_set(e, ERR_SYSTEM, -ENOSPC, "too many descriptors to wait for");
-	(void)signal(SIGPIPE, SIG_IGN); /* PID 1 has been cloned already */
-	terminal_resize(t);
-	if (t->wanted)
-		go_raw(t);
-	update(t);
-	return 0;
+	return begin(t, loop, e);
+}
+
+int terminal_start_session(struct terminal *t, struct loop *loop, int stream,
+			   const struct terminal_session *s, struct err *e)
+{
+	int flags = fcntl(stream, F_GETFL);
+
+	t->master = stream;
+	t->session = *s;
+	if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) < 0)
+		return err_sys(e, -errno, "the session's stream");
+	return begin(t, loop, e);
+}
+
+void terminal_detach_by(struct terminal *t, const struct detach_keys *keys)
+{
+	t->detach = *keys;
+}
+
+bool terminal_left(const struct terminal *t)
+{
+	return t->left;
 }
 
 void terminal_resize(struct terminal *t)
@@ -453,7 +519,11 @@ void terminal_resize(struct terminal *t)
 	struct winsize size;
 
 	/* the kernel sends SIGWINCH inside when it is another one */
-	if (t->tty >= 0 && t->master >= 0 && ioctl(t->tty, TIOCGWINSZ, &size) == 0)
+	if (t->tty < 0 || t->master < 0 || ioctl(t->tty, TIOCGWINSZ, &size) < 0)
+		return;
+	if (t->session.resize)
+		t->session.resize(t->session.arg, &size);
+	else
 		(void)ioctl(t->master, TIOCSWINSZ, &size); /* hung up: nobody looks */
 }
 

@@ -3,6 +3,7 @@
 #ifndef BAILEY_CLI_TERMINAL_H
 #define BAILEY_CLI_TERMINAL_H
 
+#include "detach-keys.h"
 #include "init/init.h"
 #include "util/util.h"
 
@@ -23,6 +24,27 @@ int terminal_find(bool force, struct terminal **ret, struct init_tty *ret_tty, s
  * Return: 0 or negative errno with @e.
  */
 int terminal_start(struct terminal *t, struct loop *loop, int master, struct err *e);
+
+/** terminal_default() - one as the kernel makes them, on all of 0-2, for a command whose caller has none, or not now. */
+void terminal_default(struct init_tty *ret_tty);
+
+/* A terminal of a sandbox that stays: its supervisor has the master, and a stream leads there. */
+struct terminal_session {
+	void (*resize)(void *arg, const struct winsize *size); /* it shall have this size */
+	void *arg;
+	bool read_only; /* nothing is typed */
+	bool attached;  /* it is not ours: the end of our input is no end of its input */
+};
+
+/** terminal_start_session() - as terminal_start(). @stream: a socket, taken in any case */
+int terminal_start_session(struct terminal *t, struct loop *loop, int stream,
+			   const struct terminal_session *s, struct err *e);
+
+/** terminal_detach_by() - which keys leave it. */
+void terminal_detach_by(struct terminal *t, const struct detach_keys *keys);
+
+/** terminal_left() - whether they were typed. */
+bool terminal_left(const struct terminal *t);
 
 /** terminal_resize() - the caller's terminal may have another size now. */
 void terminal_resize(struct terminal *t);

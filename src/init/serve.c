@@ -214,8 +214,11 @@ int init_serve(char *const *envp, int sock, int *ret_status, struct err *e)
 {
 	struct server s = { .sock = sock, .envp = envp };
 	sigset_t child;
-	int r, fd;
+	int r, fd, sig;
 
+	/* who has started the sandbox may have ignored some (nohup, a job in the background), and the supervisor ignores SIGPIPE: no command does, unless it wants to */
+	for (sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL); /* all are blocked here; two can't be changed */
 	/* who is asked for no streams of its own has none of the supervisor's; and no descriptor that comes is 0, 1 or 2 */
 	for (fd = 0; fd <= 2; fd++) {
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -32,17 +32,24 @@
 #define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
 #define LIMIT_POLICY_VALUES \
 	32768 /* values of one file; the rules of one run, as its gateway lists them, are fewer */
-#define LIMIT_POLICY_FILES 80     /* of one run */
-#define LIMIT_GLOB_PARTS 32       /* names and patterns between the slashes of one pattern */
-#define LIMIT_GLOB_ENTRIES 500000 /* names that the patterns of one run look at */
-#define LIMIT_WHERE 4352          /* bytes of "FILE:LINE:COLUMN: key" */
-#define LIMIT_NOTICES 64          /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 128         /* descriptors that one poll loop waits for */
-#define LIMIT_SESSIONS 1          /* commands under PID 1 of a run */
-#define LIMIT_SERVED 1024         /* commands under PID 1 of a sandbox that stays */
-#define LIMIT_EVENTS \
-	(1u << 20)       /* bytes of one of the two files of what happened to sandboxes that stay */
-#define LIMIT_CLIENTS 64 /* of its supervisor at a time */
+#define LIMIT_POLICY_FILES 80       /* of one run */
+#define LIMIT_GLOB_PARTS 32         /* names and patterns between the slashes of one pattern */
+#define LIMIT_GLOB_ENTRIES 500000   /* names that the patterns of one run look at */
+#define LIMIT_WHERE 4352            /* bytes of "FILE:LINE:COLUMN: key" */
+#define LIMIT_NOTICES 64            /* lines that one run prints about its policy */
+#define LIMIT_SOURCES 128           /* descriptors that one poll loop waits for */
+#define LIMIT_SESSIONS 1            /* commands under PID 1 of a run */
+#define LIMIT_SERVED 1024           /* commands under PID 1 of a sandbox that stays */
+#define LIMIT_EVENTS (1u << 20)     /* bytes of one of the two files of what happened to sandboxes that stay */
+#define LIMIT_CLIENTS 64            /* of its supervisor at a time */
+#define LIMIT_HELD 256              /* sessions of one whose output is kept, while they may write */
+#define LIMIT_ENDED 64              /* sessions of one that have ended and are remembered */
+#define LIMIT_SCROLLBACK (1u << 20) /* bytes that are kept of one */
+#define LIMIT_SCROLLBACKS (64u << 20) /* and of all; then each keeps what it has room for */
+#define LIMIT_BEHIND 65536 /* bytes that a client may not have read yet, before its session waits */
+#define LIMIT_STALL_MS 10000        /* and so long, for LIMIT_TTY_OUT of them; then it is let go */
+#define LIMIT_DRAINS 256            /* pipes that are emptied for commands whose client has gone */
+#define LIMIT_LISTED_WORDS 4096     /* bytes of a session's words that a listing shows */
 #define LIMIT_SPAWN (4u << 20)      /* bytes of a command's words and variables */
 #define LIMIT_TTY_IN 4096           /* bytes on the way to a terminal's program */
 #define LIMIT_TTY_OUT 32768         /* bytes on the way from it */

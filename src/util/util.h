@@ -29,6 +29,7 @@
 #include "nft.h"
 #include "opt.h"
 #include "path.h"
+#include "ring.h"
 #include "sock.h"
 #include "sys.h"
 #include "text.h"

@@ -41,6 +41,15 @@ static const struct row {
 	{ WIRE_EXTEND, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_PORT, WIRE_FROM_INIT, 24, 1u << 0 },
 	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_SESSION, WIRE_FROM_INIT, 16, 1u << 0 },
+	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
+	{ WIRE_OPEN, WIRE_FROM_SUPERVISOR, 8 + WIRE_WORD,
+	  1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6 },
+	{ WIRE_ATTACH, WIRE_FROM_SUPERVISOR, 12 + WIRE_WORD, 1u << 1 },
+	{ WIRE_RESIZE, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
+	{ WIRE_LIST, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
+	{ WIRE_KILL, WIRE_FROM_SUPERVISOR, 4 + WIRE_WORD, 1u << 0 },
+	{ WIRE_BROKEN, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 };
 
 static const struct row *find(unsigned int type)
@@ -95,6 +104,12 @@ static bool is_signal(int32_t sig)
 	return sig > 0 && sig < _NSIG;
 }
 
+/* Of a terminal, as the kernel has them. */
+static bool is_size(uint32_t lines, uint32_t columns)
+{
+	return lines <= UINT16_MAX && columns <= UINT16_MAX;
+}
+
 /* Whether the values of @m are such that its receiver can use them. */
 static bool is_valid(const struct wire_msg *m)
 {
@@ -140,6 +155,29 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session == WIRE_SANDBOX && m->state.left_ms >= -1 &&
 		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
 		       m->state.pid > 0 && m->state.pid <= INT32_MAX;
+	case WIRE_SESSION:
+		return m->session != WIRE_SANDBOX && m->which.number > 0 &&
+		       (m->which.flags & ~(WIRE_SESSION_TERMINAL | WIRE_SESSION_ENDED)) == 0 &&
+		       m->which.history <= INT64_MAX;
+	case WIRE_SESSIONS:
+	case WIRE_LIST:
+		return m->session == WIRE_SANDBOX;
+	case WIRE_BROKEN:
+		return m->session != WIRE_SANDBOX && m->broken.which <= 1;
+	case WIRE_OPEN:
+		return m->session != WIRE_SANDBOX && (m->open.flags & ~WIRE_OPEN_HELD) == 0 &&
+		       m->open.alone_ms <= INT32_MAX && is_text(m->open.name, WIRE_WORD);
+	case WIRE_ATTACH:
+		return m->session != WIRE_SANDBOX &&
+		       (m->attach.flags & ~(WIRE_ATTACH_READ_ONLY | WIRE_ATTACH_FOLLOW |
+					    WIRE_ATTACH_TERMINAL)) == 0 &&
+		       is_size(m->attach.rows, m->attach.cols) &&
+		       is_text(m->attach.word, WIRE_WORD);
+	case WIRE_RESIZE:
+		return m->session != WIRE_SANDBOX && is_size(m->resize.rows, m->resize.cols);
+	case WIRE_KILL:
+		return m->session != WIRE_SANDBOX && is_signal(m->end.signal) &&
+		       is_text(m->end.word, WIRE_WORD);
 	}
 	return false;
 }
@@ -197,12 +235,41 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p + 24, 8, m->state.down);
 		put(p + 32, 8, (uint64_t)m->state.left_ms);
 		break;
+	case WIRE_SESSION:
+		put(p, 4, m->which.number);
+		put(p + 4, 4, m->which.flags);
+		put(p + 8, 8, m->which.history);
+		break;
+	case WIRE_OPEN:
+		put(p, 4, m->open.flags);
+		put(p + 4, 4, m->open.alone_ms);
+		memcpy(p + 8, m->open.name, WIRE_WORD);
+		break;
+	case WIRE_ATTACH:
+		put(p, 4, m->attach.flags);
+		put(p + 4, 4, m->attach.rows);
+		put(p + 8, 4, m->attach.cols);
+		memcpy(p + 12, m->attach.word, WIRE_WORD);
+		break;
+	case WIRE_RESIZE:
+		put(p, 4, m->resize.rows);
+		put(p + 4, 4, m->resize.cols);
+		break;
+	case WIRE_KILL:
+		put(p, 4, (uint32_t)m->end.signal);
+		memcpy(p + 4, m->end.word, WIRE_WORD);
+		break;
+	case WIRE_BROKEN:
+		put(p, 4, m->broken.which);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
 	case WIRE_ASK:
 	case WIRE_PAUSE:
 	case WIRE_RESUME:
+	case WIRE_SESSIONS:
+	case WIRE_LIST:
 		break;
 	}
 }
@@ -260,12 +327,41 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->state.down = get(p + 24, 8);
 		m->state.left_ms = (int64_t)get(p + 32, 8);
 		break;
+	case WIRE_SESSION:
+		m->which.number = (uint32_t)get(p, 4);
+		m->which.flags = (uint32_t)get(p + 4, 4);
+		m->which.history = get(p + 8, 8);
+		break;
+	case WIRE_OPEN:
+		m->open.flags = (uint32_t)get(p, 4);
+		m->open.alone_ms = (uint32_t)get(p + 4, 4);
+		memcpy(m->open.name, p + 8, WIRE_WORD);
+		break;
+	case WIRE_ATTACH:
+		m->attach.flags = (uint32_t)get(p, 4);
+		m->attach.rows = (uint32_t)get(p + 4, 4);
+		m->attach.cols = (uint32_t)get(p + 8, 4);
+		memcpy(m->attach.word, p + 12, WIRE_WORD);
+		break;
+	case WIRE_RESIZE:
+		m->resize.rows = (uint32_t)get(p, 4);
+		m->resize.cols = (uint32_t)get(p + 4, 4);
+		break;
+	case WIRE_KILL:
+		m->end.signal = get_int(p);
+		memcpy(m->end.word, p + 4, WIRE_WORD);
+		break;
+	case WIRE_BROKEN:
+		m->broken.which = (uint32_t)get(p, 4);
+		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
 	case WIRE_ASK:
 	case WIRE_PAUSE:
 	case WIRE_RESUME:
+	case WIRE_SESSIONS:
+	case WIRE_LIST:
 		break;
 	}
 }

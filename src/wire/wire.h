@@ -35,6 +35,9 @@ enum wire_type {
 		6, /* calls stop until they are answered through the seccomp listener that comes with it, and, in a strict run, who makes names; said before READY */
 	WIRE_NETWORK =
 		7, /* the sockets that the sandbox sends everything to (enum jail_net); said first by those with a gateway */
+	/* a supervisor of a sandbox that stays says to a client; PID 1 never does */
+	WIRE_SESSION = 8,  /* which session was meant, and how much of its output is kept */
+	WIRE_SESSIONS = 9, /* all of them, as JSON in a file of memory that comes with it */
 	/* the supervisor of a sandbox that stays answers its clients */
 	WIRE_STATE = 16, /* how the sandbox is; to ASK, PAUSE, RESUME, EXTEND */
 	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK */
@@ -51,6 +54,15 @@ enum wire_type {
 	WIRE_RESUME = 47,   /* go on */
 	WIRE_EXTEND = 48,   /* do not time out before that */
 	WIRE_PORT_ASK = 49, /* which is the published port of that number? Answered by PORT */
+	/* the rest is said by a client, to the supervisor of a sandbox that stays */
+	WIRE_OPEN =
+		37, /* start a command as a session; with what it is, then nothing, or a stream for its output and what is typed, or its 0-2, and the other ends of those that are pipes of the client's: when that has gone, they are read and what comes is thrown away */
+	WIRE_ATTACH = 38, /* the same stream, of a session that is there */
+	WIRE_RESIZE = 39, /* the client's terminal has this size now */
+	WIRE_LIST = 40,   /* which sessions are there? */
+	WIRE_KILL = 41,   /* send a signal to a session */
+	WIRE_BROKEN =
+		42, /* nobody takes what comes out of a pipe of OPEN: who writes there shall know */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
@@ -65,6 +77,17 @@ enum wire_state { WIRE_STATE_RUNS = 1, WIRE_STATE_PAUSED };
 
 #define WIRE_CONTINUE_FOREGROUND \
 	1u /* the command may use its terminal; without: it is in the background there */
+
+#define WIRE_WORD 64u /* bytes of a session's name or number, as text, with its NUL */
+
+#define WIRE_OPEN_HELD 1u /* the supervisor keeps what the command writes */
+
+#define WIRE_ATTACH_READ_ONLY 1u /* what the client says is not typed */
+#define WIRE_ATTACH_FOLLOW 2u    /* until the session has ended; without: what is kept now */
+#define WIRE_ATTACH_TERMINAL 4u  /* where no session is named, one with a terminal is meant */
+
+#define WIRE_SESSION_TERMINAL 1u /* it has one */
+#define WIRE_SESSION_ENDED 2u    /* ENDED follows, when everything was written */
 
 /* Sessions. A command with all it starts is one. */
 #define WIRE_SANDBOX 0u /* what concerns the sandbox as a whole */
@@ -117,6 +140,30 @@ struct wire_msg {
 			uint64_t up, down;    /* bytes that went through it */
 			int64_t left_ms;      /* until it times out, or -1 */
 		} state;
+		struct {
+			uint32_t number, flags;
+			uint64_t history; /* bytes of the stream that were written before now */
+		} which;
+		struct {
+			uint32_t flags;
+			uint32_t alone_ms; /* how long it may run without a client; 0: for ever */
+			char name[WIRE_WORD];
+		} open;
+		struct {
+			uint32_t flags;
+			uint32_t rows, cols; /* 0: no terminal */
+			char word[WIRE_WORD];
+		} attach;
+		struct {
+			uint32_t rows, cols;
+		} resize;
+		struct {
+			int32_t signal;
+			char word[WIRE_WORD];
+		} end;
+		struct {
+			uint32_t which; /* the first or the second */
+		} broken;
 	};
 };
 

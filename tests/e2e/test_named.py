@@ -100,6 +100,20 @@ def test_it_is_a_sandbox(boxes, user, outside, ws):
 STATUSES = [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)]
 
 
+def test_signals_are_as_they_should_be(boxes, user):
+    """Whatever who started the sandbox ignores: no command of it does. The control: outside, the same is inherited."""
+    boxes.make()
+    ask = ["grep", "SigIgn", "/proc/self/status"]
+
+    def ignore():
+        for s in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(s, signal.SIG_IGN)
+
+    assert user.exec(ask, preexec_fn=ignore).out.split()[1] == f"{0x1003:016x}"
+    assert boxes.exec(ask, preexec_fn=ignore).out.split()[1] == "0" * 16
+    assert boxes.exec("yes | head -1").err == ""
+
+
 @pytest.mark.parametrize("cmd,status", STATUSES)
 def test_statuses(boxes, cmd, status):
     boxes.make()
@@ -309,12 +323,14 @@ def test_a_terminal(boxes, ws, user):
 
 
 def test_a_terminal_that_hangs_up(boxes, ws, user):
-    """The shell in it is told; the sandbox lives on."""
+    """The command in it is not told: it runs on, for who attaches (test_named_sessions.py); the stop of the sandbox ends it."""
     boxes.make()
-    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh", "-c", "trap 'echo hung > hung; exit' HUP; echo up; while :; do sleep 0.05; done"], ws, env=boxes.env)
+    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh", "-c", "trap 'echo hung > hung; exit' HUP; echo up; while :; do sleep 0.05; date > alive; done"], ws, env=boxes.env)
     t.expect("up")
     t.close()
-    assert wait_for((ws / "hung").exists)
+    assert wait_for(lambda: not boxes.ls()["box"]["sessions"][0]["clients"])
+    (ws / "alive").unlink(missing_ok=True)
+    assert wait_for((ws / "alive").exists) and not (ws / "hung").exists()
     assert boxes.exec("echo lives").out == "lives\n"
 
 

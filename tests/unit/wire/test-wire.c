@@ -29,6 +29,10 @@ static const struct wire_msg from_init[] = {
 		     .left_ms = -1 } },
 	{ .type = WIRE_PORT,
 	  .port = { .total = 2, .host = 65535, .inside = 1, .at = { 1, [15] = 255 } } },
+	{ .type = WIRE_SESSION,
+	  .session = 1,
+	  .which = { .number = 7, .flags = WIRE_SESSION_ENDED, .history = INT64_MAX } },
+	{ .type = WIRE_SESSIONS },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -44,6 +48,16 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_RESUME },
 	{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX } },
 	{ .type = WIRE_PORT_ASK, .port_ask = { .number = UINT32_MAX } },
+	{ .type = WIRE_OPEN,
+	  .session = 1,
+	  .open = { .flags = WIRE_OPEN_HELD, .alone_ms = INT32_MAX, .name = "server" } },
+	{ .type = WIRE_ATTACH,
+	  .session = 1,
+	  .attach = { .flags = 7, .rows = 65535, .cols = 80, .word = "12" } },
+	{ .type = WIRE_RESIZE, .session = 1, .resize = { .rows = 24, .cols = 65535 } },
+	{ .type = WIRE_LIST },
+	{ .type = WIRE_KILL, .session = 1, .end = { .signal = SIGKILL, .word = "server" } },
+	{ .type = WIRE_BROKEN, .session = 1, .broken = { .which = 1 } },
 };
 
 static const struct wire_msg fine = { .type = WIRE_STOPPED,
@@ -209,7 +223,7 @@ TEST(order_of_a_sandbox_that_stays)
 	static const enum wire_type fine_there[] = { WIRE_STARTED, WIRE_STOPPED, WIRE_ENDED,
 						     WIRE_FAILED };
 	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK, WIRE_SPAWN,
-						WIRE_STOP,  WIRE_STATE,    WIRE_ASK };
+						WIRE_STOP,  WIRE_STATE,    WIRE_ASK,     WIRE_SESSION, WIRE_SESSIONS };
 	enum wire_order order = WIRE_SERVING;
 	size_t i;
 
@@ -238,6 +252,24 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 0 } },
 		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 1, .left_ms = -2 } },
 		{ .type = WIRE_STATE, .session = 1, .state = { .state = 1, .pid = 1 } },
+		{ .type = WIRE_SESSION, .session = 1 },
+		{ .type = WIRE_SESSION, .session = 1, .which = { .number = 1, .flags = 4 } },
+		{ .type = WIRE_SESSION, .session = 1, .which = { .number = 1, .history = -1ull } },
+		{ .type = WIRE_SESSIONS, .session = 1 },
+		{ .type = WIRE_OPEN },
+		{ .type = WIRE_OPEN, .session = 1, .open = { .flags = 2 } },
+		{ .type = WIRE_OPEN, .session = 1, .open = { .alone_ms = 1u << 31 } },
+		{ .type = WIRE_OPEN, .session = 1, .open = { .name = "a\0b" } },
+		{ .type = WIRE_ATTACH, .session = 1, .attach = { .flags = 8 } },
+		{ .type = WIRE_ATTACH, .session = 1, .attach = { .rows = 65536 } },
+		{ .type = WIRE_ATTACH, .session = 1, .attach = { .word = "a\0b" } },
+		{ .type = WIRE_RESIZE, .session = 1, .resize = { .cols = 65536 } },
+		{ .type = WIRE_RESIZE },
+		{ .type = WIRE_LIST, .session = 1 },
+		{ .type = WIRE_KILL, .session = 1, .end = { .signal = 65 } },
+		{ .type = WIRE_KILL, .session = 1, .end = { .signal = 1, .word = "\0x" } },
+		{ .type = WIRE_BROKEN },
+		{ .type = WIRE_BROKEN, .session = 1, .broken = { .which = 2 } },
 	};
 	unsigned char bytes[WIRE_MAX];
 	size_t i;
@@ -248,6 +280,9 @@ TEST(values_of_a_sandbox_that_stays)
 		CHECK(wire_fds_ok(WIRE_SPAWN, i) == (i == 1 || i == 4));
 		CHECK(wire_fds_ok(WIRE_STARTED, i) == (i <= 1));
 		CHECK(wire_fds_ok(WIRE_STOP, i) == (i == 0));
+		CHECK(wire_fds_ok(WIRE_OPEN, i) == (i != 0 && i != 3));
+		CHECK(wire_fds_ok(WIRE_ATTACH, i) == (i == 1));
+		CHECK(wire_fds_ok(WIRE_SESSIONS, i) == (i == 1));
 	}
 }
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ANSWER_MS 10000 /* a supervisor that is busy answers later than that to nobody */
+
+/* So that the terminal's size is the session's. */
+static void say_size(void *arg, const struct winsize *size)
+{
+	const struct client *c = arg;
+	const struct wire_msg m = { .type = WIRE_RESIZE,
+				    .session = WIRE_COMMAND,
+				    .resize = { .rows = size->ws_row, .cols = size->ws_col } };
+
+	(void)wire_send(c->sock, &m, NULL, 0, false); /* who does not listen has ended */
+}
+
+static int on_signal(void *arg, short revents, struct err *e)
+{
+	struct client *c = arg;
+	struct signalfd_siginfo si;
+	struct wire_msg m = { .type = WIRE_SIGNAL, .session = WIRE_COMMAND };
+
+	(void)revents;
+	(void)e;
+	if (read(c->signals, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return -EAGAIN;
+	if (si.ssi_signo == SIGWINCH) {
+		if (c->terminal)
+			terminal_resize(c->terminal);
+		return -EAGAIN;
+	}
+	/* a session with a terminal outlives ours; and what others have started is theirs to end */
+	if ((c->terminal && si.ssi_signo == SIGHUP) || c->attached)
+		return 128 + (int)si.ssi_signo;
+	m.signal.signal = (int32_t)si.ssi_signo;
+	m.signal.flags = si.ssi_code > 0 ?
+				 WIRE_SIGNAL_GROUP :
+				 0; /* Ctrl-C of a caller's terminal is meant for a whole group */
+	(void)wire_send(c->sock, &m, NULL, 0, false);
+	return -EAGAIN;
+}
+
+static int begin_copy(struct client *c, struct err *e)
+{
+	const struct terminal_session s = {
+		.resize = say_size, .arg = c, .read_only = c->read_only, .attached = c->attached
+	};
+
+	return c->terminal && c->stream >= 0 ?
+		       terminal_start_session(c->terminal, &c->loop, TAKE_FD(c->stream), &s, e) :
+		       0;
+}
+
+/* What the supervisor says of our session. */
+static int on_report(void *arg, short revents, struct err *e)
+{
+	struct client *c = arg;
+	struct wire_msg m;
+	int fds[WIRE_FDS], r = wire_recv(c->sock, WIRE_FROM_INIT, &m, fds);
+	size_t i;
+
+	(void)revents;
+	if (r == -EAGAIN)
+		return r;
+	if (r <= 0)
+		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+	for (i = 0; i < WIRE_FDS; i++)
+		cleanup_close(&fds[i]);
+	switch (m.type) {
+	case WIRE_STARTED:
+		c->number = m.session - WIRE_COMMAND;
+		if (c->detach)
+			return 0;
+		r = begin_copy(c, e);
+		return r < 0 ? r : -EAGAIN;
+	case WIRE_SESSION:
+		c->number = m.which.number;
+		r = begin_copy(c, e);
+		return r < 0 ? r : -EAGAIN;
+	case WIRE_FAILED:
+		*e = m.failed;
+		return e->sys ? -e->sys : -EIO;
+	case WIRE_ENDED:
+		c->status = WIFSIGNALED(m.ended.status) ? 128 + WTERMSIG(m.ended.status) :
+							  WEXITSTATUS(m.ended.status);
+		c->ended = true;
+		outlets_end(&c->outlets);
+		c->reports->events = 0; /* it may hang up now */
+		return -EAGAIN;
+	default:
+		return -EAGAIN;
+	}
+}
+
+/* The other end of the pipe is the supervisor's, too: it must not keep it open for the command. */
+static void say_broken(void *arg, size_t which)
+{
+	const struct client *c = arg;
+	const struct wire_msg m = { .type = WIRE_BROKEN,
+				    .session = WIRE_COMMAND,
+				    .broken = { .which = (uint32_t)which } };
+
+	(void)wire_send(c->sock, &m, NULL, 0, false); /* who does not listen has ended */
+}
+
+static int open_signals(void)
+{
+	static const int taken[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int client_begin(struct client *c, int sock, const char *name, struct err *e)
+{
+	*c = (struct client){ .sock = sock, .name = name, .signals = open_signals(), .stream = -1 };
+	c->outlets = (struct outlets){ .give = { -1, -1 }, .broken = say_broken, .arg = c };
+	(void)signal(SIGPIPE, SIG_IGN);
+	return c->signals < 0 ? err_sys(e, -errno, "signals") : 0;
+}
+
+int client_stream(struct client *c, struct err *e)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, -errno, "socketpair");
+	c->stream = pair[0];
+	return pair[1];
+}
+
+/* The session runs on without us. */
+static int left(struct client *c, int status)
+{
+	terminal_take(c->terminal);
+	if (fd_is_terminal(2))
+		(void)dprintf(2, "\r\nbailey: detached; 'bailey attach %s %u' comes back\n",
+			      c->name, c->number); /* nobody is left to tell */
+	return status;
+}
+
+int client_wait(struct client *c, struct err *e)
+{
+	int r;
+
+	c->reports = loop_add(&c->loop, c->sock, POLLIN, on_report, c); /* there is room */
+	(void)loop_add(&c->loop, c->signals, POLLIN, on_signal, c);
+	do {
+		if (c->ended && outlets_empty(&c->outlets) &&
+		    (!c->terminal || terminal_drained(c->terminal)))
+			return c->status;
+		if (c->terminal && terminal_left(c->terminal))
+			return left(c, 0);
+		r = loop_wait(&c->loop, -1, e);
+	} while (r == -EAGAIN);
+	return r;
+}
+
+void client_done(struct client *c)
+{
+	terminal_finish(c->terminal);
+	outlets_done(&c->outlets);
+	cleanup_close(&c->signals);
+	cleanup_close(&c->stream);
+}
+
+int client_connect(struct named *n, const char *word, int *ret_sock, struct err *e)
+{
+	const char *name = word;
+	struct named_box box;
+	int r;
+
+	for (;;) {
+		*ret_sock = named_connect(n, name);
+		if (*ret_sock >= 0)
+			return 0;
+		if (*ret_sock != -ENOENT && *ret_sock != -ECONNREFUSED)
+			return err_sys(e, *ret_sock, "sandbox '%.100s'", name);
+		r = named_start(n, word, &box, e);
+		if (r != 0)
+			return r;
+		name = box.name;
+	}
+}
+
+int client_reach(struct named *n, const char *word, int *ret_sock, struct err *e)
+{
+	struct named_box box;
+	int r;
+
+	*ret_sock = named_connect(n, word);
+	if (*ret_sock >= 0)
+		return 0;
+	r = named_get(n, word, &box, e);
+	if (r != 0)
+		return r;
+	*ret_sock = named_connect(n, box.name);
+	if (*ret_sock == -ENOENT || *ret_sock == -ECONNREFUSED)
+		return err_set(
+			e, ERR_SYSTEM, -ESRCH,
+			"sandbox '%s' does not run, so it has no sessions; 'bailey exec %s -- …' starts one",
+			box.name, box.name);
+	return *ret_sock < 0 ? err_sys(e, *ret_sock, "sandbox '%s'", box.name) : 0;
+}
+
+int client_word(const char *word, char *out, struct err *e)
+{
+	const size_t n = strlen(word);
+
+	memset(out, 0, WIRE_WORD);
+	if (!n || n >= WIRE_WORD ||
+	    word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
+			      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "0123456789_.-")])
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"session '%.100s': expected a number, or a name of 1 to 63 letters, digits and _ . -",
+			word);
+	memcpy(out, word, n);
+	return 0;
+}
+
+int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int fds[WIRE_FDS], r;
+	size_t i;
+
+	if (poll(&p, 1, ANSWER_MS) <= 0)
+		return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "the sandbox does not answer");
+	r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
+	if (r <= 0)
+		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+	for (i = 1; i < WIRE_FDS; i++)
+		cleanup_close(&fds[i]);
+	if (ret->type == WIRE_FAILED) {
+		cleanup_close(&fds[0]);
+		*e = ret->failed;
+		return e->sys ? -e->sys : -EIO;
+	}
+	*ret_fd = fds[0];
+	return 0;
+}
+
+int client_fail(const struct err *e)
+{
+	int status = cli_fail(e);
+
+	if (e->code != ERR_SYSTEM)
+		return status;
+	return e->sys == ENOENT || e->sys == -ENOENT                                       ? 3 :
+	       e->sys == EINVAL || e->sys == ESRCH || e->sys == -ESRCH || e->sys == EEXIST ? 4 :
+											     status;
+}
+
+int client_sessions(const struct named *n, const char *name, struct buf *b, struct err *e)
+{
+	const struct wire_msg m = { .type = WIRE_LIST };
+	_cleanup_close_ int sock = named_connect(n, name), fd = -1;
+	struct wire_msg got = { .type = WIRE_LIST };
+	int r = sock < 0 ? sock : wire_send(sock, &m, NULL, 0, true);
+
+	if (r < 0)
+		return err_sys(e, r, "sandbox '%.100s'", name);
+	r = client_hear(sock, &got, &fd, e);
+	if (r < 0)
+		return r;
+	if (got.type != WIRE_SESSIONS || fd < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
+	    fd_read_all(fd, b) < 0)
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox has said something else");
+	return 0;
+}

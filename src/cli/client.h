@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client's end of a session: what `exec` and `attach` do until it is over. */
+#ifndef BAILEY_CLI_CLIENT_H
+#define BAILEY_CLI_CLIENT_H
+
+#include "cli.h"
+#include "named.h"
+#include "outlets.h"
+#include "terminal.h"
+
+struct client {
+	struct loop loop;
+	struct terminal *terminal; /* owned; or NULL */
+	struct outlets outlets;    /* of a command without one */
+	struct loop_source *reports;
+	const char *name;          /* of the sandbox, as messages show it */
+	int sock, signals, stream; /* stream: of a terminal, until it is copied; -1: none */
+	int status;
+	uint32_t number; /* of the session; 0: not known yet */
+	bool detach;     /* it is enough that the command runs */
+	bool attached;   /* somebody else has started it: our signals are not for it */
+	bool read_only, ended;
+};
+
+/** client_begin() - @sock: to the supervisor, borrowed. Return: 0 or negative errno with @e; client_done() in any case. */
+int client_begin(struct client *c, int sock, const char *name, struct err *e);
+
+/** client_stream() - make the stream that a terminal's bytes go through. Return: the other end, for the supervisor, or negative errno with @e. */
+int client_stream(struct client *c, struct err *e);
+
+/**
+ * client_wait() - after OPEN or ATTACH was sent, until the session has ended, or we leave it.
+ * Return: exit status; 0 as well when it was left; negative errno with @e.
+ */
+int client_wait(struct client *c, struct err *e);
+
+void client_done(struct client *c);
+
+/** client_connect() - to the sandbox @word, which is started if need be. Return: as named_get(). */
+int client_connect(struct named *n, const char *word, int *ret_sock, struct err *e);
+
+/** client_reach() - the same, but only if it runs. Return: 0; an exit status > 0, and the reason was said; negative errno with @e, -ESRCH: it does not run. */
+int client_reach(struct named *n, const char *word, int *ret_sock, struct err *e);
+
+/** client_word() - a session's name or number, for a message. @out: WIRE_WORD bytes. Return: 0 or -EINVAL with @e. */
+int client_word(const char *word, char *out, struct err *e);
+
+/**
+ * client_hear() - one message of the supervisor, within some seconds.
+ * @ret_fd: what came with it, or -1
+ * Return: 0, or negative errno with @e: what FAILED says, too.
+ */
+int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e);
+
+/** client_fail() - as cli_fail(), for what a supervisor has refused: there is no such session: 3, it is not so that this can be done: 4. */
+int client_fail(const struct err *e);
+
+/** client_sessions() - append the sessions of the sandbox @name, which runs: a JSON array. Return: 0 or negative errno with @e. */
+int client_sessions(const struct named *n, const char *name, struct buf *b, struct err *e);
+
+#endif

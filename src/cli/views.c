@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. A session's output goes into its ring, and each view has a position there: the ring is the queue of all of them, and no
+ * view costs memory. When one is LIMIT_BEHIND behind, nothing more is read, so the command waits, as it would for a terminal; but a client
+ * that does not take LIMIT_TTY_OUT bytes in LIMIT_STALL_MS is let go. Without views the ring simply goes round.
+ *
+ *	session: ENDED            by PID 1: its first process has ended, so what that wrote is in the pipe or terminal now
+ *	         ended → over     everything of that was read; where a view ends is known now. What others go on writing is not waited for
+ *	         over             a pipe is read on: what the command left running must neither wait nor be told that nobody reads
+ *
+ * What is typed is only looked at (MSG_PEEK) until the terminal has taken it, so there is no queue of that either. Everything that comes is
+ * of the sandbox, and is copied without being looked at. One event is taken from epoll at a time, because handling it may free what
+ * the next one would be of.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sessions.h"
+
+#define TURNS 64 /* events between two looks at everything else */
+#define READS 32 /* of one session in one go */
+
+void watch_for(const struct sessions *s, struct watched *w, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data = { .ptr = w } };
+	int op = !events ? EPOLL_CTL_DEL : w->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (w->fd < 0 || events == w->events)
+		return;
+	/* with nothing to wait for it must go: a hang-up is told whether one asks or not, again and again */
+	if (epoll_ctl(s->epoll, op, w->fd, &ev) == 0)
+		w->events = events;
+}
+
+void watch_close(const struct sessions *s, struct watched *w)
+{
+	watch_for(s, w, 0);
+	cleanup_close(&w->fd);
+	w->fd = -1;
+}
+
+/* What must stay in the ring for @v. */
+static uint64_t lag_of(const struct view *v)
+{
+	return v->at < v->until ? v->session->ring.total - v->at : 0;
+}
+
+/* The most of all views of @one; 0 as well when there is none. */
+static uint64_t behind(const struct sessions *s, const struct session *one)
+{
+	const struct view *v;
+	uint64_t most = 0;
+
+	for (v = s->views; v; v = v->next) {
+		if (v->session == one && lag_of(v) > most)
+			most = lag_of(v);
+	}
+	return most;
+}
+
+/* How much may be read of @one now, so that no view loses anything. */
+static size_t room(const struct sessions *s, struct session *one)
+{
+	const uint64_t lag = behind(s, one);
+	size_t size = ring_prepare(&one->ring, sizeof(s->buffer)), n = sizeof(s->buffer);
+
+	if (lag >= LIMIT_BEHIND || (size && lag >= size))
+		return 0;
+	if (n > LIMIT_BEHIND - lag)
+		n = (size_t)(LIMIT_BEHIND - lag);
+	return size && n > size - lag ? (size_t)(size - lag) : n;
+}
+
+void views_settle(struct sessions *s, struct session *one)
+{
+	struct view *v;
+
+	if (one->output.fd >= 0)
+		watch_for(s, &one->output,
+			  (behind(s, one) < LIMIT_BEHIND ? EPOLLIN : 0) |
+				  (one->choked ? EPOLLOUT : 0));
+	for (v = s->views; v; v = v->next) {
+		if (v->session == one)
+			watch_for(s, &v->stream,
+				  (one->choked ? 0 : EPOLLIN) |
+					  (v->at < one->ring.total && v->at < v->until ? EPOLLOUT :
+											 0));
+	}
+}
+
+/* Return: whether @v is still there. */
+static bool push(struct sessions *s, struct view *v)
+{
+	struct session *one = v->session;
+	const uint64_t oldest = ring_oldest(&one->ring);
+	ssize_t n = 1;
+
+	if (v->at < oldest)
+		v->at = oldest; /* only where there is no memory */
+	while (v->at < one->ring.total && v->at < v->until) {
+		size_t len;
+		const char *p = ring_at(&one->ring, v->at, &len);
+
+		if (len > v->until - v->at)
+			len = (size_t)(v->until - v->at);
+		n = send(v->stream.fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n <= 0)
+			break;
+		v->at += (uint64_t)n;
+	}
+	if (n <= 0 && errno != EAGAIN && errno != EINTR) {
+		s->done(v->client, NULL, false); /* it has gone */
+		return false;
+	}
+	if (v->at < v->until && !(one->over && v->at >= one->ring.total))
+		return true;
+	s->done(v->client, one, false);
+	return false;
+}
+
+static void push_all(struct sessions *s, const struct session *one)
+{
+	struct view *v, *next;
+
+	for (v = s->views; v; v = next) {
+		next = v->next;
+		if (v->session == one)
+			(void)push(s, v);
+	}
+}
+
+static void become_over(struct sessions *s, struct session *one)
+{
+	struct view *v;
+
+	one->over = true;
+	for (v = s->views; v; v = v->next) {
+		if (v->session == one && v->until > one->ring.total)
+			v->until = one->ring.total;
+	}
+	if (one->terminal)
+		watch_close(
+			s,
+			&one->output); /* who still has it open is told, as by a line that hangs up */
+	push_all(s, one);
+}
+
+/* Return: whether there may be more. */
+static bool read_some(struct sessions *s, struct session *one)
+{
+	const size_t most = room(s, one);
+	struct timespec ts;
+	ssize_t n;
+
+	if (one->output.fd < 0 || !most)
+		return false;
+	n = read(one->output.fd, s->buffer, most);
+	if (n > 0) {
+		(void)clock_gettime(CLOCK_REALTIME, &ts);
+		one->last = ts.tv_sec * 1000000000LL + ts.tv_nsec;
+		ring_add(&one->ring, s->buffer, (size_t)n);
+		one->left -= (size_t)n < one->left ? (size_t)n : one->left;
+		push_all(s, one);
+		if (one->ended && !one->over && !one->left)
+			become_over(s, one);
+		return true;
+	}
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n == 0 || errno != EAGAIN)
+		watch_close(
+			s,
+			&one->output); /* EIO: the last program that had the terminal open is gone */
+	if (one->ended && !one->over)
+		become_over(s, one);
+	return false;
+}
+
+void views_drain(struct sessions *s, struct session *one)
+{
+	int i;
+
+	if (one->ended && !one->over && (one->output.fd < 0 || !one->left))
+		become_over(s, one);
+	for (i = 0; i < READS && read_some(s, one); i++)
+		;
+	views_settle(s, one);
+}
+
+/* What a client has typed. */
+static void type(struct sessions *s, struct view *v)
+{
+	struct session *one = v->session;
+	char *typed = s->buffer;
+	ssize_t n = recv(v->stream.fd, typed, LIMIT_TTY_IN, MSG_PEEK | MSG_DONTWAIT), taken = n;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		s->done(v->client, NULL, false);
+		return;
+	}
+	if (!v->read_only && one->terminal && one->output.fd >= 0) {
+		taken = write(one->output.fd, typed, (size_t)n);
+		one->choked = taken < 0 && errno == EAGAIN;
+		if (one->choked || (taken < 0 && errno == EINTR))
+			return;
+	}
+	(void)recv(v->stream.fd, typed, taken > 0 ? (size_t)taken : (size_t)n, MSG_DONTWAIT);
+}
+
+static void on_output(struct sessions *s, struct session *one, uint32_t events)
+{
+	if (events & ~(uint32_t)EPOLLIN) /* it takes more, or never will */
+		one->choked = false;
+	if (events & ~(uint32_t)EPOLLOUT)
+		(void)read_some(s, one);
+	views_settle(s, one);
+}
+
+static void on_view(struct sessions *s, struct view *v, uint32_t events)
+{
+	struct session *one = v->session;
+
+	if ((events & EPOLLOUT) && !push(s, v)) {
+		views_settle(s, one);
+		return;
+	}
+	if (events & ~(uint32_t)EPOLLOUT)
+		type(s, v);
+	views_settle(s, one);
+}
+
+static void on_drain(const struct sessions *s, struct watched *w, char *buffer, size_t size)
+{
+	ssize_t n = read(w->fd, buffer, size);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		watch_close(s, w);
+}
+
+void sessions_copy(struct sessions *s)
+{
+	struct epoll_event ev;
+	int turn;
+
+	for (turn = 0; turn < TURNS && epoll_wait(s->epoll, &ev, 1, 0) == 1; turn++) {
+		struct watched *w = ev.data.ptr;
+
+		if (w->kind == WATCHED_OUTPUT)
+			on_output(s, (struct session *)w, ev.events);
+		else if (w->kind == WATCHED_VIEW)
+			on_view(s, (struct view *)w, ev.events);
+		else
+			on_drain(s, w, s->buffer, sizeof(s->buffer));
+	}
+}
+
+struct view *view_open(struct sessions *s, struct session *one, int stream, bool follow,
+		       void *client)
+{
+	struct view *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		cleanup_close(&stream);
+		return NULL;
+	}
+	*v = (struct view){ .stream = { .kind = WATCHED_VIEW, .fd = stream },
+			    .next = s->views,
+			    .session = one,
+			    .at = ring_oldest(&one->ring),
+			    .until = follow && !one->over ? UINT64_MAX : one->ring.total,
+			    .client = client };
+	v->mark = v->at;
+	s->views = v;
+	return v;
+}
+
+void view_show(struct sessions *s, struct view *v)
+{
+	struct session *one = v->session;
+
+	(void)push(s, v);
+	views_settle(s, one);
+}
+
+/* The newest view with a terminal says how big that of @one is. */
+static void apply_size(const struct sessions *s, const struct session *one)
+{
+	const struct view *v;
+	struct winsize size = { .ws_row = 0 };
+
+	for (v = s->views; v && (v->session != one || v->read_only || !v->rows || !v->cols);
+	     v = v->next)
+		;
+	if (!v || !one->terminal || one->output.fd < 0)
+		return;
+	size.ws_row = (unsigned short)v->rows;
+	size.ws_col = (unsigned short)v->cols;
+	/* the kernel sends SIGWINCH inside when it is another one */
+	(void)ioctl(one->output.fd, TIOCSWINSZ, &size); /* hung up: nobody looks */
+}
+
+void view_resize(const struct sessions *s, struct view *v, uint32_t rows, uint32_t cols)
+{
+	v->rows = rows;
+	v->cols = cols;
+	apply_size(s, v->session);
+}
+
+void view_close(struct sessions *s, struct view *v)
+{
+	struct session *one = v->session;
+	struct view **p;
+
+	for (p = &s->views; *p && *p != v; p = &(*p)->next)
+		;
+	if (*p)
+		*p = v->next;
+	watch_close(s, &v->stream);
+	free(v);
+	apply_size(s, one);
+	views_settle(s, one); /* it may have been what the command waited for */
+}
+
+void views_late(struct sessions *s, long now, long *wait)
+{
+	struct view *v, *next;
+
+	for (v = s->views; v; v = next) {
+		const long left = v->since + LIMIT_STALL_MS - now;
+
+		next = v->next;
+		if (lag_of(v) < LIMIT_BEHIND) {
+			v->since = 0;
+		} else if (!v->since || v->at - v->mark >= LIMIT_TTY_OUT) {
+			v->since = now;
+			v->mark = v->at;
+			if (*wait < 0 || *wait > LIMIT_STALL_MS)
+				*wait = LIMIT_STALL_MS;
+		} else if (left <= 0) {
+			s->done(v->client, v->session, true);
+		} else if (*wait < 0 || *wait > left) {
+			*wait = left;
+		}
+	}
+}
+
+void sessions_drain(struct sessions *s, int fd)
+{
+	struct watched *w = s->drains;
+	size_t i;
+
+	for (i = 0; i < LIMIT_DRAINS && w->fd >= 0; i++)
+		w++;
+	if (i == LIMIT_DRAINS || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		cleanup_close(&fd);
+		return;
+	}
+	w->fd = fd;
+	on_drain(s, w, s->buffer, sizeof(s->buffer)); /* mostly that is the end of it */
+	watch_for(s, w, EPOLLIN);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor's table of sessions and its copying, on pipes and sockets of our own. */
+#include "../../../src/cli/sessions.h"
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+static struct sessions all;
+static struct err e;
+static char *words[] = { (char *)(uintptr_t) "cat", NULL };
+
+/* A client as live.c has them. */
+static struct client {
+	struct view *view;
+	struct session *session;
+	int fd; /* its end of the stream */
+	bool gone, slow;
+	int status; /* -1: it has not heard of the end */
+} clients[4];
+
+static void on_done(void *arg, const struct session *one, bool slow)
+{
+	struct client *c = arg;
+
+	c->gone = true;
+	c->slow = slow;
+	c->status = one && !slow && one->over ? one->status : -1;
+	view_close(&all, c->view);
+	sessions_leave(c->session);
+	c->view = NULL;
+}
+
+static void begin(void)
+{
+	REQUIRE(sessions_begin(&all) == 0);
+	all.done = on_done;
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static struct session *open_one(const char *name, bool held, bool terminal)
+{
+	struct wire_msg m = { .type = WIRE_OPEN, .open = { .flags = held } };
+	struct init_command cmd = { .argv = words, .tty = { .fds = terminal ? 7 : 0 } };
+	struct session *one = NULL;
+
+	(void)snprintf(m.open.name, sizeof(m.open.name), "%s", name);
+	return sessions_open(&all, &m, &cmd, &one, &e) == 0 ? one : NULL;
+}
+
+/* A session in the background. Return: where it writes. */
+static int open_pipe(struct session **ret)
+{
+	int p[2];
+
+	*ret = open_one("", true, false);
+	REQUIRE(*ret && pipe2(p, O_CLOEXEC | O_NONBLOCK) == 0);
+	(*ret)->output.fd = p[0];
+	CHECK(sessions_started(&all, *ret, 2, -1) == 0);
+	return p[1];
+}
+
+static void show(struct client *c, struct session *one, bool follow)
+{
+	int p[2], size = 4096;
+
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p) == 0);
+	CHECK(setsockopt(p[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
+	*c = (struct client){ .session = one, .fd = p[0], .status = -1 };
+	c->view = view_open(&all, one, p[1], follow, c);
+	REQUIRE(c->view);
+	sessions_enter(one);
+	view_show(&all, c->view);
+}
+
+static void no_signal(void *arg, const struct session *one, int sig)
+{
+	(void)one;
+	*(int *)arg = sig;
+}
+
+static long turn(void)
+{
+	long wait = -1;
+	int sig = 0;
+
+	sessions_copy(&all);
+	sessions_step(&all, &wait, no_signal, &sig);
+	CHECK(sig == 0);
+	return wait;
+}
+
+/* Everything that @c can read now. Return: bytes; @wrong: of them are not @want */
+static size_t take(struct client *c, char want)
+{
+	char part[4096];
+	size_t n = 0, wrong = 0;
+	ssize_t got, i;
+
+	while ((got = recv(c->fd, part, sizeof(part), MSG_DONTWAIT)) > 0) {
+		for (i = 0; i < got; i++)
+			wrong += part[i] != want;
+		n += (size_t)got;
+		turn();
+	}
+	CHECK(wrong == 0);
+	return n;
+}
+
+static size_t flood(int fd, size_t n)
+{
+	static char part[4096];
+	size_t done = 0;
+	ssize_t got;
+	int i;
+
+	memset(part, 'x', sizeof(part));
+	while (done < n) {
+		for (i = 0; i < 100; i++)
+			turn();
+		got = write(fd, part, n - done < sizeof(part) ? n - done : sizeof(part));
+		if (got < 0)
+			break;
+		done += (size_t)got;
+	}
+	return done;
+}
+
+TEST(nobody_sees_it)
+{
+	struct session *one;
+	int fd;
+
+	begin();
+	fd = open_pipe(&one);
+	CHECK(flood(fd, 3 << 20) == 3 << 20);
+	turn();
+	CHECK(one->ring.total == 3 << 20 && all.budget.used == LIMIT_SCROLLBACK);
+	show(&clients[0], one, false);
+	CHECK(take(&clients[0], 'x') == LIMIT_SCROLLBACK && clients[0].gone &&
+	      clients[0].status == -1);
+	close(fd);
+}
+
+/* It waits for who is behind, and a client that reads gets everything; the end comes when it has. */
+TEST(who_reads_gets_everything)
+{
+	struct session *one;
+	size_t sent, got = 0;
+	int fd;
+
+	begin();
+	fd = open_pipe(&one);
+	show(&clients[0], one, true);
+	sent = flood(fd, 1 << 20);
+	CHECK(sent < 1 << 20 && sent >= LIMIT_BEHIND);
+	CHECK(one->ring.total <= LIMIT_BEHIND + LIMIT_TTY_OUT);
+	sessions_ended(&all, one, 5 << 8);
+	CHECK(!one->over && !clients[0].gone);
+	while (!clients[0].gone && got < sent + 1) {
+		got += take(&clients[0], 'x');
+		turn();
+	}
+	got += take(&clients[0], 'x');
+	CHECK(got == sent && clients[0].status == 5 << 8 && one->over);
+	/* what was left running writes on, and nobody waits */
+	CHECK(flood(fd, 2 << 20) == 2 << 20);
+	close(fd);
+}
+
+TEST(who_does_not_read_is_let_go)
+{
+	struct session *one;
+	long wait;
+	int fd;
+
+	begin();
+	fd = open_pipe(&one);
+	show(&clients[0], one, true);
+	CHECK(flood(fd, 1 << 20) < 1 << 20);
+	wait = turn();
+	CHECK(wait > 0 && wait <= LIMIT_STALL_MS && !clients[0].gone);
+	clients[0].view->since -= LIMIT_STALL_MS;
+	turn();
+	CHECK(clients[0].gone && clients[0].slow);
+	CHECK(flood(fd, 1 << 20) == 1 << 20);
+	close(fd);
+}
+
+/* Two of which one has gone: its stream is closed, the other sees everything, and the end at once. */
+TEST(who_goes_holds_up_nobody)
+{
+	struct session *one;
+	size_t sent;
+	int fd;
+
+	begin();
+	fd = open_pipe(&one);
+	show(&clients[0], one, true);
+	show(&clients[1], one, true);
+	CHECK(one->clients == 2);
+	sent = flood(fd, 1 << 20);
+	close(clients[0].fd);
+	turn();
+	CHECK(clients[0].gone && !clients[0].slow && one->clients == 1);
+	sent += flood(fd, 100);
+	sessions_ended(&all, one, 0);
+	CHECK(take(&clients[1], 'x') == sent || !clients[1].gone);
+	close(fd);
+}
+
+TEST(pid_1_is_not_believed)
+{
+	struct session *one;
+	int null;
+
+	begin();
+	one = open_one("t", true, true);
+	REQUIRE(one);
+	show(&clients[0], one, true);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK(sessions_started(&all, one, 2, null) == -EBADMSG && fcntl(null, F_GETFD) < 0);
+	sessions_drop(&all, one);
+	CHECK(clients[0].gone && clients[0].status == -1 && !all.first);
+	one = open_one("t", true, true);
+	REQUIRE(one);
+	CHECK(sessions_started(&all, one, 2, -1) == -EBADMSG);
+	sessions_ended(&all, one, 1);
+	sessions_ended(&all, one, 2);
+	CHECK(one->status == 1 && one->over);
+	CHECK(!sessions_by_wire(&all, 0) && !sessions_by_wire(&all, WIRE_COMMAND) &&
+	      !sessions_by_wire(&all, UINT32_MAX));
+	CHECK(sessions_by_wire(&all, sessions_wire(one)) == one);
+}
+
+TEST(names)
+{
+	struct session *a, *b;
+	char number[16];
+
+	begin();
+	a = open_one("web", true, false);
+	REQUIRE(a);
+	CHECK(!open_one("web", true, false) && strstr(e.msg, "'web'"));
+	sessions_ended(&all, a, 0);
+	b = open_one("web", true, true);
+	REQUIRE(b && b != a);
+	CHECK(sessions_find(&all, "web", false) == b);
+	(void)snprintf(number, sizeof(number), "%u", a->number);
+	CHECK(sessions_find(&all, number, true) == a);
+	CHECK(sessions_find(&all, "", true) == b && sessions_find(&all, "", false) == a);
+	CHECK(!sessions_find(&all, "we", false) && !sessions_find(&all, "0", false));
+}
+
+TEST(so_many_and_no_more)
+{
+	struct session *one = NULL;
+	size_t n = 0, i;
+
+	begin();
+	for (i = 0; i < LIMIT_HELD; i++)
+		REQUIRE(open_one("", true, false));
+	CHECK(!open_one("", true, false));
+	for (; i < LIMIT_SERVED; i++)
+		REQUIRE(open_one("", false, false));
+	CHECK(!open_one("", false, false));
+	for (one = all.first; one; one = one->next)
+		sessions_ended(&all, one, 0);
+	REQUIRE(open_one("last", true, false));
+	for (one = all.first; one; one = one->next)
+		n++;
+	CHECK(n == LIMIT_ENDED + 1);
+}
