@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec.h"
 #include "live.h"
 #include "named.h"
 #include "sandbox.h"
@@ -235,8 +236,7 @@ static int make_env(const struct exec_options *o, struct arena *a, char ***ret, 
 	return 0;
 }
 
-/* To the sandbox @word, which is started if need be. Return: as named_get(). */
-static int connect_to(struct named *n, const char *word, int *ret_sock, struct err *e)
+int exec_connect(struct named *n, const char *word, int *ret_sock, struct err *e)
 {
 	const char *name = word;
 	struct named_box box;
@@ -253,6 +253,17 @@ static int connect_to(struct named *n, const char *word, int *ret_sock, struct e
 			return r;
 		name = box.name;
 	}
+}
+
+int exec_in(struct named *n, const char *word, char *const *argv, bool tty, struct err *e)
+{
+	struct exec_options o = { .interactive = true, .tty = tty };
+	static char *none[] = { NULL };
+	struct init_command cmd = { .argv = argv, .envp = none };
+	_cleanup_close_ int sock = -1;
+	int r = exec_connect(n, word, &sock, e);
+
+	return r == 0 ? run(sock, &o, &cmd, e) : r;
 }
 
 int exec_main(char **argv)
@@ -285,7 +296,7 @@ int exec_main(char **argv)
 	if (r == 0)
 		r = make_env(&o, &n.arena, &env, &e);
 	if (r == 0)
-		r = connect_to(&n, argv[rest], &sock, &e);
+		r = exec_connect(&n, argv[rest], &sock, &e);
 	cmd.envp = env;
 	cmd.cwd = o.cwd;
 	if (r == 0)

@@ -17,6 +17,9 @@
 
 #define FIRST_SESSION (WIRE_COMMAND + 1)
 
+/* The first of its words; options follow. */
+enum { WORD_CWD, WORD_NAME, WORD_ID, WORD_CHANGES, WORDS };
+
 struct client {
 	struct live *live;
 	struct loop_source *source;
@@ -26,6 +29,7 @@ struct client {
 
 struct live {
 	struct run *run;
+	const char *id;
 	int listener, status;
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
@@ -166,6 +170,11 @@ static int on_connection(void *arg, short revents, struct err *e)
 	return -EAGAIN;
 }
 
+const char *live_id(const struct run *run)
+{
+	return run->live ? run->live->id : NULL;
+}
+
 int live_add(struct run *run, struct err *e)
 {
 	struct live *l = run->live;
@@ -258,7 +267,7 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	for (i = 0; i < b->len; i++)
 		n += !b->data[i];
 	words = calloc(n + 1, sizeof(*words));
-	if (!words || n < 2) {
+	if (!words || n < WORDS) {
 		free(words);
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
 	}
@@ -306,6 +315,7 @@ int live_main(void)
 	struct sandbox_options o;
 	struct opt table[SANDBOX_OPTIONS];
 	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
+	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct err e = ERR_INIT;
 	char **argv = NULL;
 	bool dashes;
@@ -318,12 +328,17 @@ int live_main(void)
 	sandbox_options(&o, table, ARRAY_SIZE(table));
 	r = read_words(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && argv && chdir(argv[0]) < 0)
-		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[0]);
+	if (r == 0 && argv && chdir(argv[WORD_CWD]) < 0)
+		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[WORD_CWD]);
 	if (r == 0 && argv)
-		r = opt_parse(table, argv + 2, &rest, &dashes, &e);
+		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
+	if (r == 0 && argv && *argv[WORD_CHANGES])
+		r = json_read("changes of the network", argv[WORD_CHANGES],
+			      strlen(argv[WORD_CHANGES]), &arena, &o.changes, &e);
 	if (r == 0 && argv)
-		r = listen_as(&l, argv[1], &e);
+		r = listen_as(&l, argv[WORD_NAME], &e);
+	if (r == 0 && argv)
+		l.id = argv[WORD_ID];
 	if (r == 0)
 		r = run_live(&o, &l, &e);
 	if (l.runtime >= 0)
@@ -333,6 +348,7 @@ int live_main(void)
 		(void)fd_write_all(l.status, text.data, text.len);
 	}
 	sandbox_options_done(&o);
+	arena_done(&arena);
 	free(argv);
 	buf_done(&words);
 	buf_done(&text);

@@ -43,7 +43,7 @@ const struct command commands[] = {
 	{ "check", check_main, "bailey check [OPTIONS] read|write PATH...",
 	  "say whether a sandbox could read or write PATH, and why", &check_words },
 	{ "network", network_main,
-	  "bailey network [OPTIONS] check|ls|log|policy|allow|deny|remove [ARG...]",
+	  "bailey network [OPTIONS] check|ls|log|policy|allow|deny|remove|proxy [ARG...]",
 	  "what a sandbox can reach, or has reached", &network_verb_words },
 	{ "secret", secret_main, "bailey secret [OPTIONS] set|ls|rm|rotate [NAME...]",
 	  "keep keys that sandboxes use and never have", &secret_words_of },

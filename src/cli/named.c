@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "libexec.h"
 #include "live.h"
 #include "sandbox.h"
@@ -58,13 +59,15 @@ void named_done(struct named *n)
 static void __attribute__((noreturn))
 become_store(const struct named *n, int program, char *const *argv, int in, int out)
 {
+	const int null = n->quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	char *words[16] = { (char *)(uintptr_t)STORE, (char *)(uintptr_t)n->path };
 	struct err e = ERR_INIT;
 	size_t i;
 
 	for (i = 0; argv[i] && i + 3 < ARRAY_SIZE(words); i++)
 		words[i + 2] = argv[i];
-	if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && dup2(out, 1) < 0))
+	if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && dup2(out, 1) < 0) ||
+	    (null >= 0 && dup2(null, 2) < 0))
 		_exit(125);
 	(void)libexec_exec(program, STORE, words, &e);
 	(void)cli_fail(&e);
@@ -148,14 +151,60 @@ int named_get(struct named *n, const char *word, struct named_box *ret, struct e
 		return r;
 	*ret = (struct named_box){ .id = named_text(root, "id"),
 				   .name = named_text(root, "name"),
-				   .cwd = named_text(root, "cwd") };
+				   .cwd = named_text(root, "cwd"),
+				   .generation = named_text(root, "generation") };
 	for (v = root->first; v; v = v->next) {
 		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
 			ret->options = v;
+		else if (strcmp(v->key, "network") == 0 && v->type == JSON_LIST)
+			ret->changes = v;
 	}
 	return ret->id && ret->name && ret->cwd && ret->options ?
 		       0 :
 		       err_set(e, ERR_SYSTEM, -EBADMSG, STORE ": an answer that is not understood");
+}
+
+bool named_find(struct named *n, const char *word, struct named_box *ret)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+		return false;
+	n->quiet = true;
+	r = named_get(n, word, ret, &e);
+	n->quiet = false;
+	return r == 0;
+}
+
+static bool has_copies(const struct json_node *options)
+{
+	static const char mode[] = ":overlay";
+	const struct json_node *v;
+	size_t n;
+
+	for (v = options->first; v; v = v->next) {
+		n = strlen(v->text);
+		if (n >= sizeof(mode) && strcmp(v->text + n - (sizeof(mode) - 1), mode) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool named_ref(const char *word, struct named_ref *ret)
+{
+	struct named n = { .state = -1, .runtime = -1 };
+	struct err e = ERR_INIT;
+	struct named_box box;
+	const bool found = named_open(&n, &e) == 0 && named_find(&n, word, &box);
+
+	*ret = (struct named_ref){ .copies = found && has_copies(box.options) };
+	if (found) {
+		(void)snprintf(ret->id, sizeof(ret->id), "%s", box.id);       /* 10 digits */
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", box.name); /* at most 63 */
+	}
+	named_done(&n);
+	return found;
 }
 
 int named_list(struct named *n, const struct json_node **ret, struct err *e)
@@ -167,6 +216,19 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e)
 		       err_set(e, ERR_SYSTEM, -EBADMSG,
 			       STORE ": an answer that is not understood") :
 		       r;
+}
+
+bool named_list_quiet(struct named *n, const struct json_node **ret)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+		return false;
+	n->quiet = true;
+	r = named_list(n, ret, &e);
+	n->quiet = false;
+	return r == 0;
 }
 
 static int lock_dir(const struct named *n, const char *id)
@@ -210,7 +272,13 @@ int named_lock_stopped(const struct named *n, const struct named_box *box, struc
 
 void named_forget(const struct named *n, const char *id)
 {
-	int dir = openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int dir = openat(n->state, "sandboxes", flags);
+	_cleanup_close_ int network = openat(n->state, "network", flags),
+			    heads = openat(n->state, "network/heads", flags);
+
+	if (network >= 0 && heads >= 0)
+		egress_forget(network, heads, id);
 
 	if (dir >= 0)
 		(void)tree_remove(
@@ -251,7 +319,7 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
-/* What the supervisor reads: directory, name, words. Return: fd or negative errno. */
+/* What the supervisor reads (LIVE_FD_WORDS). Return: fd or negative errno. */
 static int write_words(const struct named_box *box)
 {
 	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
@@ -261,6 +329,14 @@ static int write_words(const struct named_box *box)
 
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
+	buf_add(&b, box->id, strlen(box->id) + 1);
+	for (v = box->changes ? box->changes->first : NULL; v; v = v->next) {
+		buf_puts(&b, v == box->changes->first ? "[" : ",");
+		json_write(v, &b);
+		if (!v->next)
+			buf_puts(&b, "]");
+	}
+	buf_add(&b, "", 1);
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);
 	if (r == 0)
