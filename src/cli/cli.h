@@ -502,6 +502,7 @@ int srt_main(char **argv);
 int claude_main(char **argv);
 int network_main(char **argv);
 int secret_main(char **argv);
+int cp_main(char **argv);
 int create_main(char **argv);
 int exec_main(char **argv);
 int start_main(char **argv);
@@ -514,7 +515,7 @@ int rm_main(char **argv);
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
-	create_words, exec_words, start_words, stop_words, ls_words, inspect_words,
+	cp_words, create_words, exec_words, start_words, stop_words, ls_words, inspect_words,
 	rename_words, rm_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */

@@ -132,7 +132,7 @@ static int on_client(void *arg, short revents, struct err *e)
 		leave(c);
 		return -EAGAIN;
 	}
-	if (m.type == WIRE_SPAWN) {
+	if (m.type == WIRE_SPAWN || m.type == WIRE_COPY) {
 		on_spawn(c, &m, fds);
 	} else if (m.type == WIRE_SIGNAL && c->session != WIRE_SANDBOX) {
 		m.session = c->session;

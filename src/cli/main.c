@@ -18,6 +18,8 @@ const struct command commands[] = {
 	  "make a sandbox that stays", &create_words },
 	{ "exec", exec_main, "bailey exec [OPTIONS] SANDBOX -- COMMAND [ARG...]",
 	  "run a command in a sandbox that stays", &exec_words },
+	{ "cp", cp_main, "bailey cp [OPTIONS] PATH PATH",
+	  "copy files out of a sandbox that stays, or into it", &cp_words },
 	{ "ls", ls_main, "bailey ls [OPTIONS]", "list the sandboxes that stay", &ls_words },
 	{ "inspect", inspect_main, "bailey inspect [OPTIONS] SANDBOX...", "print what a sandbox is",
 	  &inspect_words },

@@ -34,6 +34,7 @@ static const struct row {
 	{ WIRE_CONTINUE, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_SPAWN, WIRE_FROM_SUPERVISOR, 0, 1u << 1 | 1u << 4 },
 	{ WIRE_STOP, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_COPY, WIRE_FROM_SUPERVISOR, 0, 1u << 4 },
 };
 
 static const struct row *find(unsigned int type)
@@ -117,6 +118,7 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session != WIRE_SANDBOX &&
 		       (m->cont.flags & ~WIRE_CONTINUE_FOREGROUND) == 0;
 	case WIRE_SPAWN:
+	case WIRE_COPY:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
@@ -159,6 +161,7 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
+	case WIRE_COPY:
 		break;
 	}
 }
@@ -198,6 +201,7 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
 	case WIRE_SPAWN:
+	case WIRE_COPY:
 		break;
 	}
 }

@@ -42,6 +42,8 @@ enum wire_type {
 		35, /* of a sandbox that stays: start one more command; with what it is (spawn.h), or that and its 0-2 */
 	WIRE_STOP =
 		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
+	WIRE_COPY =
+		57, /* of a sandbox that stays: files in or out, as one more command; with what to do (init.h, INIT_COPY_OUT) and its 0-2 */
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
