@@ -81,7 +81,8 @@ const struct command_words cp_words = {
 struct copy {
 	const char *box; /* the sandbox */
 	const char *inside, *here;
-	bool out; /* of the sandbox */
+	bool out;    /* of the sandbox */
+	bool stream; /* here is stdin, or stdout */
 	char name[64];
 };
 
@@ -122,6 +123,7 @@ static int read_words(char *const *argv, struct copy *c, struct err *e)
 			       argv[c->out ? 0 : 1]);
 	if (!*c->here)
 		return err_set(e, ERR_USAGE, -EINVAL, "the path here is empty");
+	c->stream = strcmp(c->here, "-") == 0;
 	return 0;
 }
 
@@ -154,7 +156,7 @@ static int begin(struct half *h, const struct copy *c, const struct cp_options *
 		flags[n++] = INIT_COPY_FOLLOW;
 	if (!c->out && o->archive)
 		flags[n++] = INIT_COPY_OWNER;
-	if (!c->out && strcmp(c->here, "-") == 0)
+	if (!c->out && c->stream)
 		flags[n++] = INIT_COPY_INTO;
 	if (null < 0 || pipe2(data, O_CLOEXEC) < 0 || pipe2(said, O_CLOEXEC) < 0) {
 		r = err_sys(e, -errno, "pipe");
@@ -269,16 +271,15 @@ static void left_out(void *arg, const char *path, const char *why)
 static int half(const struct half *h, const struct copy *c, const struct cp_options *o,
 		uint64_t most, struct err *e)
 {
-	const bool stream = strcmp(c->here, "-") == 0;
 	const struct archive_unpack u = { .path = c->here, .owner = o->archive, .bytes = most };
 	const struct archive_pack p = { .path = c->here,
 					.follow = o->follow,
 					.left_out = left_out };
 
 	if (c->out)
-		return stream ? carry(h->data, 1, most, "stdout", e) :
-				archive_unpack(&u, h->data, e);
-	return stream ? carry(0, h->data, 0, "the sandbox", e) : archive_pack(&p, h->data, e);
+		return c->stream ? carry(h->data, 1, most, "stdout", e) :
+				   archive_unpack(&u, h->data, e);
+	return c->stream ? carry(0, h->data, 0, "the sandbox", e) : archive_pack(&p, h->data, e);
 }
 
 /*
@@ -313,7 +314,7 @@ static int check_here(const struct copy *c, struct err *e)
 {
 	struct stat st;
 
-	if (c->out || !c->here || strcmp(c->here, "-") == 0)
+	if (c->out || c->stream)
 		return 0;
 	/* before a sandbox is started for it */
 	return lstat(c->here, &st) < 0 ?
@@ -328,7 +329,7 @@ int cp_main(char **argv)
 	struct half h = { .sock = -1, .data = -1, .said = -1 };
 	struct named n = { .state = -1, .runtime = -1 };
 	struct err e = ERR_INIT;
-	struct copy c = { .out = false };
+	struct copy c = { .inside = "", .here = "" };
 	uint64_t most = 0;
 	bool dashes, begun;
 	size_t rest;
