@@ -102,11 +102,11 @@ def test_by_the_rights_of_the_sandbox(box, ws, user, outside):
             r = box("cp", f"box:{src}", box.here / "stolen")
             assert r.rc == 1 and r.err.count("\n") == 1 and "sandbox 'box'" in r.err and not (box.here / "stolen").exists(), r
         source = user.write(box.here / "source", "x\n")
-        for dst in (outside, "/usr", "/etc/passwd"):
-            before = user.exec(["ls", "-l", "/etc/passwd"]).out
+        for dst in (outside, "/usr", "/etc/os-release"):
+            before = user.exec(["ls", "-lL", "/etc/os-release"]).out
             r = box("cp", source, f"box:{dst}")
             assert r.rc == 1 and r.err.count("\n") == 1, r
-            assert not list(outside.iterdir()) and not os.path.exists("/usr/source") and user.exec(["ls", "-l", "/etc/passwd"]).out == before
+            assert not list(outside.iterdir()) and not os.path.exists("/usr/source") and user.exec(["ls", "-lL", "/etc/os-release"]).out == before
         assert box("cp", source, "box:ok").rc == 0 and (ws / "ok").read_text() == "x\n"
         assert user.exec(["cp", secret, box.here / "copied"]).rc == 0 and user.exec(["cp", source, outside]).rc == 0
     finally:
