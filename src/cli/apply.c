@@ -49,7 +49,7 @@ const struct command_words apply_words = {
 	.about =
 		"Takes over to the host what a run changed in its overlay workspace: all of it, or what lies at each PATH. "
 		"RUN is an ID as 'bailey runs' lists them, or its beginning; without it, the last run whose workspace holds the current directory. "
-		"A first word that could be a RUN is one; write ./WORD for a PATH.\n\n"
+		"In the place of RUN may stand the name of a sandbox that stays, which must be stopped. A first word that could be a RUN, or names a sandbox, is one; write ./WORD for a PATH.\n\n"
 		"When the host has changed one of these files since the run began, nothing at all is applied. "
 		"Each file is replaced in one step, so that an interrupted apply leaves the old or the new one, and can be repeated. "
 		"When everything is applied, the record of the run is removed.",
@@ -60,7 +60,7 @@ const struct command_words apply_words = {
 	.statuses = { { "0", "all that was asked for is applied" },
 		      { "1",
 			"something was left: it is in conflict, needs --yes, or can't be applied" },
-		      { "2", "there is no such run, or it still lives" } },
+		      { "2", "there is no such run or sandbox, or it still lives" } },
 };
 
 /* Words that are paths, normalised and resolved as the trees are. @n of them. Return: a NULL-terminated array, or NULL with @e. */
@@ -248,7 +248,11 @@ static int apply(struct records *rs, const struct apply_options *o, const char *
 	    (!(a.yes = listed(rs, &o->yes, e)) || !(a.force = listed(rs, &o->force, e))))
 		ret = -EINVAL;
 	if (ret == 0)
-		ret = review_open(&r, &rs->store, id, !o->dry_run, e);
+		ret = records_review(rs, &r, id, !o->dry_run, e);
+	if (ret == 1) {
+		review_done(&r);
+		return records_nothing(rs, o->json);
+	}
 	if (ret == 0)
 		ret = records_host(rs, &r, &host, e);
 	if (ret == 0)
@@ -286,7 +290,7 @@ int apply_main(char **argv)
 				"'%.100s' stands after RUN or PATH; options come before them, and a file of that name is './%.100s'",
 				argv[rest], argv[rest]);
 	}
-	if (r == 0 && argv[0] && review_is_id(argv[0]))
+	if (r == 0 && argv[0] && records_is(argv[0]))
 		word = *argv++;
 	if (r == 0) {
 		r = records_open(&rs, &e);

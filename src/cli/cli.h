@@ -27,7 +27,7 @@ struct command_words {
 	const char *about; /* paragraphs, divided by an empty line */
 	const struct opt *(*options)(
 		void);              /* a table whose targets nobody reads; NULL: it has none */
-	struct meaning examples[6]; /* command lines, which tests run; the last one's what is NULL */
+	struct meaning examples[8]; /* command lines, which tests run; the last one's what is NULL */
 	struct meaning statuses[10]; /* exit statuses; the same */
 };
 
@@ -113,6 +113,7 @@ struct sandbox_options {
 	struct opt_list secrets; /* --secret, --allow-own-credentials, --login, --ssh-key */
 	const char *network, *preset, *precedence;
 	bool i_know, ask, open_urls, audit_required;
+	const struct json_node *changes; /* of the network of a sandbox that stays, or NULL */
 	bool learn; /* where nobody says a word about the network, it is there and refuses */
 	bool allow_git_config;
 	bool allow_userns, allow_nested_sandbox;
@@ -132,6 +133,9 @@ struct sandbox_options {
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
 void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size);
+
+/** sandbox_options_given() - one of them that was given. Return: its row, or NULL. */
+const struct opt *sandbox_options_given(const struct sandbox_options *o);
 
 /** sandbox_options_done() - free the lists. */
 void sandbox_options_done(struct sandbox_options *o);
@@ -448,10 +452,13 @@ int supervise(struct run *run, char *const *argv, struct err *e);
 void supervise_abort(struct run *run);
 
 /**
- * overlay_begin() - when the plan has copies: make the record of the run, and say in the plan where they are kept.
+ * overlay_begin() - when the plan has copies: make the record of the run, or take up that of a sandbox that stays, and say in the plan where they are kept.
  * Should come before supervise_build(). Return: 0 or negative errno with @e.
  */
 int overlay_begin(struct run *run, char *const *argv, struct err *e);
+
+/** overlay_check() - whether the changes of the copies of a plan could be kept. Return: 0 or negative errno with @e. */
+int overlay_check(struct sandbox *s, struct err *e);
 
 /** overlay_end() - PID 1 is gone: keep the record and say what is in it, or remove it. */
 void overlay_end(struct run *run, void (*say)(const char *line));
@@ -502,6 +509,7 @@ int srt_main(char **argv);
 int claude_main(char **argv);
 int network_main(char **argv);
 int secret_main(char **argv);
+int cp_main(char **argv);
 int create_main(char **argv);
 int exec_main(char **argv);
 int attach_main(char **argv);
@@ -527,7 +535,7 @@ int service_unit_main(char **argv);
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
-	create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
+	cp_words, create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
 	rm_words, pause_words, resume_words, extend_words, events_words, stats_words, top_words,
 	port_words, reset_words, service_unit_words, attach_words, logs_words, sessions_words,
 	kill_words;

@@ -20,11 +20,15 @@ static const struct opt *options(void)
 const struct command_words create_words = {
 	.about =
 		"Makes a sandbox that stays, and starts nothing yet: 'bailey exec NAME' does. The options are those of 'bailey run', which hold for every command in it, and those of its life. "
-		"The workspace is the current directory, unless others are named. Policy files are read anew at each start.",
+		"The workspace is the current directory, unless others are named. Policy files are read anew at each start.\n\n"
+		"With ':overlay' behind a WORKSPACE the commands write a copy, which stays with the sandbox: 'bailey diff NAME' shows what they have changed, and once it is stopped "
+		"'bailey apply NAME' takes that over, or 'bailey discard NAME' throws it away.",
 	.options = options,
 	.examples = { { "bailey create box", "the current directory is its workspace" },
 		      { "bailey create --allow-host registry.npmjs.org box ~/src ~/lib:ro",
 			"two workspaces, and one host" },
+		      { "bailey create box .:overlay",
+			"its commands write a copy, to be reviewed" },
 		      { "bailey create --idle-freeze 10m --idle-stop 8h --restart always box",
 			"it uses no processor when nobody uses it" } },
 	.statuses = { { "0", "made; its ID is printed" },
@@ -125,18 +129,11 @@ static void describe(struct buf *b, const char *name, char *const *words, const 
 	json_close(&j, '}');
 }
 
-/* What could not be kept, or would not stay. */
-static int check_kept(char *const *words, const char *cwd, const struct sandbox *s, struct err *e)
+/* What could not be kept. */
+static int check_kept(char *const *words, const char *cwd, struct err *e)
 {
 	size_t i;
 
-	for (i = 0; i < s->policy.n; i++) {
-		if (s->policy.rules[i].copy)
-			return err_set(
-				e, ERR_USAGE, -EINVAL,
-				"%s: what a command changes in an overlay workspace is reviewed at the end of its run; a sandbox that stays has none: 'bailey run' has them",
-				s->policy.rules[i].path);
-	}
 	if (!is_utf8(cwd))
 		return err_set(e, ERR_USAGE, -EILSEQ,
 			       "the current directory's name is not UTF-8, and can't be kept");
@@ -165,6 +162,8 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 		r = life_policy(&o, life, e);
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
+	if (r == 0)
+		r = overlay_check(s, e);
 	sandbox_options_done(&o.sandbox);
 	return r;
 }
@@ -220,7 +219,7 @@ int create_main(char **argv)
 	if (r == 0)
 		r = try_words(words, &s, &life, &e);
 	if (r == 0)
-		r = check_kept(words, cwd, &s, &e);
+		r = check_kept(words, cwd, &e);
 	if (r == 0)
 		describe(&b, argv[rest], words, &s, &life, cwd);
 	if (r == 0)

@@ -7,10 +7,10 @@
 #include "records.h"
 
 struct diff_options {
-	bool stat, names, json, all;
+	bool stat, names, json, all, rootfs;
 };
 
-#define DIFF_OPTIONS 6
+#define DIFF_OPTIONS 7
 
 static void fill(struct diff_options *o, struct opt *table)
 {
@@ -27,6 +27,10 @@ static void fill(struct diff_options *o, struct opt *table)
 		OPT_FLAG(
 			"all", &o->all, NULL, "Print what is inside of git directories, too",
 			"Without it the inside of each .git is one line, but for what the host executes of it."),
+		OPT_FLAG(
+			"rootfs", &o->rootfs, NULL,
+			"Show what a sandbox changed in a root file system of its own",
+			"There is none yet: outside of its workspaces a sandbox sees the host's files, read-only, and private directories that end with it. So this is an error."),
 		OPT_END,
 	};
 
@@ -46,14 +50,14 @@ static const struct opt *options(void)
 const struct command_words diff_words = {
 	.about =
 		"Shows how the run's version of its overlay workspace differs from what the host has now, as a patch that 'git apply' takes. "
-		"RUN is an ID as 'bailey runs' lists them, or its beginning; without it, the last run whose workspace holds the current directory.\n\n"
+		"RUN is an ID as 'bailey runs' lists them, or its beginning, or the name of a sandbox that stays; without it, the last run whose workspace holds the current directory.\n\n"
 		"Lines that begin with # say what a patch can't: directories, conflicts with what the host changed since the run began, "
 		"files that the host executes or obeys later. On a terminal control characters are made visible.",
 	.options = options,
 	.examples = { { "bailey diff --stat", "what the last run here changed, a line a file" },
 		      { "bailey diff --json", "for scripts" } },
 	.statuses = { { "0", "printed, also when there is no difference" },
-		      { "2", "there is no such run" } },
+		      { "2", "there is no such run or sandbox" } },
 };
 
 static int put(struct buf *b)
@@ -88,12 +92,16 @@ static int diff(struct records *rs, const struct diff_options *o, const char *wo
 	int ret = records_id(rs, word, id, e);
 
 	if (ret == 0)
-		ret = review_open(&r, &rs->store, id, false, e);
+		ret = records_review(rs, &r, id, false, e);
+	if (ret == 1) {
+		review_done(&r);
+		return o->json ? records_nothing(rs, true) : 0;
+	}
 	if (ret == 0 && r.state == REVIEW_LIVE)
 		(void)fprintf(
 			stderr,
-			"bailey: notice: run %s still lives; this is what it has changed so far\n",
-			id);
+			"bailey: notice: %s %s still lives; this is what it has changed so far\n",
+			*rs->box.name ? "sandbox" : "run", *rs->box.name ? rs->box.name : id);
 	if (ret == 0)
 		ret = records_host(rs, &r, &host, e);
 	if (ret == 0)
@@ -127,6 +135,10 @@ int diff_main(char **argv)
 				"'%.100s' stands after RUN; options come before it: bailey diff [OPTIONS] [RUN]" :
 				"'%.100s' is one word too many: bailey diff [OPTIONS] [RUN]",
 			argv[1]);
+	if (r == 0 && o.rootfs)
+		r = err_set(
+			&e, ERR_USAGE, -EOPNOTSUPP,
+			"--rootfs: no sandbox has a root file system of its own yet: outside of its workspaces all is the host's, read-only, or private and gone when it stops");
 	if (r == 0 && o.stat + o.names + o.json > 1)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "--stat, --name-only and --json contradict each other: choose one");

@@ -32,11 +32,12 @@ static const struct opt *options(void)
 const struct command_words discard_words = {
 	.about =
 		"Removes the record of a run, with everything that the run changed in its overlay workspace and that was not applied. "
-		"RUN is an ID as 'bailey runs' lists them, or its beginning; without it, the last run whose workspace holds the current directory. "
+		"RUN is an ID as 'bailey runs' lists them, or its beginning, or the name of a sandbox that stays and is stopped; without it, the last run whose workspace holds the current directory. "
 		"The host's directory stays as it is.",
 	.options = options,
 	.examples = { { "bailey discard --all", "nothing is left to review" } },
-	.statuses = { { "0", "done" }, { "2", "there is no such run, or it still lives" } },
+	.statuses = { { "0", "done" },
+		      { "2", "there is no such run or sandbox, or it still lives" } },
 };
 
 static int discard(struct records *rs, const char *word, struct buf *out, struct err *e)
@@ -46,7 +47,11 @@ static int discard(struct records *rs, const char *word, struct buf *out, struct
 	int ret = records_id(rs, word, id, e);
 
 	if (ret == 0)
-		ret = review_open(&r, &rs->store, id, true, e);
+		ret = records_review(rs, &r, id, true, e);
+	if (ret == 1) {
+		review_done(&r);
+		return records_nothing(rs, false);
+	}
 	if (ret == 0)
 		ret = review_remove(&r, e);
 	if (ret == 0)
@@ -81,10 +86,10 @@ int discard_main(char **argv)
 			    argv[0]);
 	/* before the first is removed */
 	for (rest = 0; r == 0 && argv[rest]; rest++) {
-		if (!review_is_id(argv[rest]))
+		if (!records_is(argv[rest]))
 			r = err_set(
 				&e, ERR_USAGE, -EINVAL,
-				"'%.100s' is no ID of a run (bailey runs lists them); options come before it",
+				"'%.100s' is no sandbox, and no ID of a run (bailey runs lists them); options come before it",
 				argv[rest]);
 	}
 	if (r == 0) {

@@ -165,6 +165,7 @@ static int open_control(struct egress *g)
 	struct sockaddr_un at;
 	socklen_t size = (socklen_t)egress_address(g->own, &at);
 
+	(void)unlinkat(g->own, "control", 0); /* of one that was killed */
 	g->control = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (g->control < 0 || bind(g->control, (struct sockaddr *)&at, size) < 0 ||
 	    listen(g->control, 8) < 0)
@@ -187,6 +188,8 @@ static int open_log(struct egress *g, struct err *e)
 		return err_sys(e, -errno, "random numbers");
 	for (i = 0; i < sizeof(random); i++)
 		(void)snprintf(g->id + 2 * i, 3, "%02x", random[i]);
+	if (live_id(g->run)) /* one log for all its life, which goes on where it has ended */
+		(void)snprintf(g->id, sizeof(g->id), "%s", live_id(g->run));
 	g->own = open_dir(g->dir, g->id, true);
 	if (g->own < 0)
 		return err_sys(e, g->own, "network log");
@@ -609,16 +612,24 @@ static void say_refused(struct egress *g, void (*out)(const char *line))
 	arena_done(&f.arena);
 }
 
-/* Nobody has used the network: there is nothing to keep. */
-static void remove_log(struct egress *g)
+void egress_forget(int dir, int heads, const char *id)
 {
-	static const char *const names[] = { "log.0", "log.1", "about" };
+	static const char *const names[] = { "log.0", "log.1", "about", "control" };
+	_cleanup_close_ int own = open_dir(dir, id, false);
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		(void)unlinkat(g->own, names[i], 0);
-	(void)unlinkat(g->dir, g->id, AT_REMOVEDIR);
-	(void)unlinkat(g->heads, g->id, 0);
+	for (i = 0; own >= 0 && i < ARRAY_SIZE(names); i++)
+		(void)unlinkat(own, names[i], 0);
+	(void)unlinkat(dir, id, AT_REMOVEDIR);
+	(void)unlinkat(heads, id, 0);
+}
+
+/* Whether nothing was ever written. */
+static bool is_empty(const struct egress *g)
+{
+	struct audit_head head;
+
+	return g->starts == 0 && audit_head_read(g->head, &head) == 0 && head.seq == 0;
 }
 
 void egress_end(struct run *run, void (*out)(const char *line))
@@ -658,12 +669,12 @@ void egress_end(struct run *run, void (*out)(const char *line))
 		;
 	if (g->head >= 0 && run->reader.network)
 		run->reader.network(run->reader.arg, g->own, g->heads, g->id);
-	else if (g->head >= 0)
+	else if (g->head >= 0 && !run->live) /* nobody reads it there; the log is kept */
 		say_refused(g, out);
 	if (g->own >= 0)
 		(void)unlinkat(g->own, "control", 0); /* nobody listens any more */
-	if (g->head >= 0 && g->starts == 0)
-		remove_log(g);
+	if (g->head >= 0 && is_empty(g)) /* nobody has used the network: there is nothing to keep */
+		egress_forget(g->dir, g->heads, g->id);
 	cleanup_close(&g->dir);
 	cleanup_close(&g->heads);
 	cleanup_close(&g->log[0]);

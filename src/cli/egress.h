@@ -54,6 +54,9 @@ void egress_close(struct run *run);
 /** egress_end() - nothing of the run is left: end the gateway, say what was refused. */
 void egress_end(struct run *run, void (*out)(const char *line));
 
+/** egress_forget() - remove the log @id, which nobody writes. @dir, @heads: of egress_dirs() */
+void egress_forget(int dir, int heads, const char *id);
+
 /** egress_address() - of the control socket of the run whose directory is @dir. Return: its size. */
 int egress_address(int dir, struct sockaddr_un *ret);
 

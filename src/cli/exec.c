@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "exec.h"
 #include "sandbox.h"
 
 struct exec_options {
@@ -224,6 +225,19 @@ static int check(struct exec_options *o, struct err *e)
 	}
 	return detach_keys_parse(o->detach_keys ? o->detach_keys : DETACH_KEYS_DEFAULT, &o->keys,
 				 e);
+}
+
+int exec_in(struct named *n, const char *word, char *const *argv, bool tty, struct err *e)
+{
+	struct exec_options o = { .interactive = true, .tty = tty };
+	static char *none[] = { NULL };
+	struct init_command cmd = { .argv = argv, .envp = none };
+	_cleanup_close_ int sock = -1;
+	int r = check(&o, e);
+
+	if (r == 0)
+		r = client_connect(n, word, &sock, e);
+	return r == 0 ? run(sock, word, &o, &cmd, e) : r;
 }
 
 int exec_main(char **argv)

@@ -23,7 +23,7 @@
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
 
 /* The first of its words; options follow. */
-enum { WORD_CWD, WORD_NAME, WORD_ID, WORDS };
+enum { WORD_CWD, WORD_NAME, WORD_ID, WORD_CHANGES, WORDS };
 
 struct client {
 	struct live *live;
@@ -38,6 +38,7 @@ struct client {
 struct live {
 	struct run *run;
 	struct life life;
+	const char *id;
 	int listener, status;
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
@@ -183,10 +184,11 @@ static int give_streams(struct session *one, const int fds[WIRE_FDS], int give[4
 	return 0;
 }
 
-static int spawn_in(struct client *c, const int fds[WIRE_FDS])
+/* @type: WIRE_SPAWN or WIRE_COPY */
+static int spawn_in(struct client *c, enum wire_type type, const int fds[WIRE_FDS])
 {
 	const struct live *l = c->live;
-	struct wire_msg m = { .type = WIRE_SPAWN, .session = sessions_wire(c->session) };
+	struct wire_msg m = { .type = type, .session = sessions_wire(c->session) };
 	int own[3] = { -1, -1, -1 }, give[4], r;
 	size_t n, i;
 
@@ -198,7 +200,9 @@ static int spawn_in(struct client *c, const int fds[WIRE_FDS])
 	return r;
 }
 
-static void on_open(struct client *c, const struct wire_msg *m, int fds[WIRE_FDS])
+/* @m: WIRE_OPEN; @type: what PID 1 is told */
+static void on_open(struct client *c, const struct wire_msg *m, enum wire_type type,
+		    int fds[WIRE_FDS])
 {
 	struct live *l = c->live;
 	const bool held = m->open.flags & WIRE_OPEN_HELD;
@@ -235,7 +239,7 @@ static void on_open(struct client *c, const struct wire_msg *m, int fds[WIRE_FDS
 			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {
-		r = spawn_in(c, fds);
+		r = spawn_in(c, type, fds);
 		if (r < 0)
 			(void)err_sys(&e, r, "the sandbox");
 	}
@@ -412,7 +416,11 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 
 	switch (m->type) {
 	case WIRE_OPEN:
-		on_open(c, m, fds);
+		on_open(c, m, WIRE_SPAWN, fds);
+		break;
+	case WIRE_COPY:
+		on_open(c, &(struct wire_msg){ .type = WIRE_OPEN, .session = WIRE_COMMAND },
+			WIRE_COPY, fds);
 		break;
 	case WIRE_ATTACH:
 		on_attach(c, m, fds);
@@ -509,6 +517,11 @@ static int on_connection(void *arg, short revents, struct err *e)
 	c->source->events = POLLIN;
 	update(l);
 	return -EAGAIN;
+}
+
+const char *live_id(const struct run *run)
+{
+	return run->live ? run->live->id : NULL;
 }
 
 int live_add(struct run *run, struct err *e)
@@ -735,6 +748,7 @@ int live_main(void)
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
 	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
+	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct err e = ERR_INIT;
 	char **argv = NULL;
 	bool dashes;
@@ -753,12 +767,17 @@ int live_main(void)
 		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
 	if (argv)
 		o.sandbox.box = argv[WORD_ID];
+	if (r == 0 && argv && *argv[WORD_CHANGES])
+		r = json_read("changes of the network", argv[WORD_CHANGES],
+			      strlen(argv[WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
 	if (r == 0 && sessions_begin(&l.sessions) < 0)
 		r = err_sys(&e, -errno, "epoll");
 	if (r == 0 && argv)
 		r = listen_as(&l, argv[WORD_NAME], &state, &e);
-	if (r == 0 && argv)
+	if (r == 0 && argv) {
+		l.id = argv[WORD_ID];
 		r = life_open(&l.life, &o, state, argv[WORD_ID], argv[WORD_NAME], &e);
+	}
 	if (r == 0)
 		r = run_live(&o.sandbox, &l, &e);
 	life_end(&l.life);
@@ -769,6 +788,7 @@ int live_main(void)
 		(void)fd_write_all(l.status, text.data, text.len);
 	}
 	sandbox_options_done(&o.sandbox);
+	arena_done(&arena);
 	free(argv);
 	buf_done(&words);
 	buf_done(&text);

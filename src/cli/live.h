@@ -16,7 +16,7 @@ struct live;
 /* Its descriptors above 2. */
 #define LIVE_FD_STATUS 3 /* a pipe: "ok" when it is ready, else why it is not */
 #define LIVE_FD_WORDS \
-	4 /* strings, each ended by a NUL: the current directory, the name, the ID, words of the command line */
+	4 /* strings, each ended by a NUL: the current directory, the name, the ID, changes of the network as JSON or "", words of the command line */
 #define LIVE_FD_LOCK 5 /* locked: whoever holds that is the sandbox's supervisor */
 
 /** live_socket() - the name of the socket of the sandbox @name. @out: LIVE_SOCKET bytes */
@@ -25,6 +25,9 @@ void live_socket(const char *name, char out[LIVE_SOCKET]);
 
 /** live_main() - be the supervisor. Return: exit status. */
 int live_main(void);
+
+/** live_id() - the ID of the sandbox, which its record and the log of its network have, too. Return: it, or NULL: a one-shot run has another for each. */
+const char *live_id(const struct run *run);
 
 /** live_add() - the run's loop hears of clients from now on. Return: 0 or negative errno with @e. */
 int live_add(struct run *run, struct err *e);

@@ -19,9 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "events.h"
 #include "libexec.h"
 #include "live.h"
+#include "records.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -60,13 +62,15 @@ void named_done(struct named *n)
 static void __attribute__((noreturn))
 become_store(const struct named *n, int program, char *const *argv, int in, int out)
 {
+	const int null = n->quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
 	char *words[16] = { (char *)(uintptr_t)STORE, (char *)(uintptr_t)n->path };
 	struct err e = ERR_INIT;
 	size_t i;
 
 	for (i = 0; argv[i] && i + 3 < ARRAY_SIZE(words); i++)
 		words[i + 2] = argv[i];
-	if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && dup2(out, 1) < 0))
+	if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && dup2(out, 1) < 0) ||
+	    (null >= 0 && dup2(null, 2) < 0))
 		_exit(125);
 	(void)libexec_exec(program, STORE, words, &e);
 	(void)cli_fail(&e);
@@ -147,10 +151,13 @@ bool named_box(const struct json_node *root, struct named_box *ret)
 
 	*ret = (struct named_box){ .id = named_text(root, "id"),
 				   .name = named_text(root, "name"),
-				   .cwd = named_text(root, "cwd") };
+				   .cwd = named_text(root, "cwd"),
+				   .generation = named_text(root, "generation") };
 	for (v = root->first; v; v = v->next) {
 		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
 			ret->options = v;
+		else if (strcmp(v->key, "network") == 0 && v->type == JSON_LIST)
+			ret->changes = v;
 	}
 	return ret->id && ret->name && ret->cwd && ret->options;
 }
@@ -167,6 +174,49 @@ int named_get(struct named *n, const char *word, struct named_box *ret, struct e
 		       err_set(e, ERR_SYSTEM, -EBADMSG, STORE ": an answer that is not understood");
 }
 
+bool named_find(struct named *n, const char *word, struct named_box *ret)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+		return false;
+	n->quiet = true;
+	r = named_get(n, word, ret, &e);
+	n->quiet = false;
+	return r == 0;
+}
+
+static bool has_copies(const struct json_node *options)
+{
+	static const char mode[] = ":overlay";
+	const struct json_node *v;
+	size_t n;
+
+	for (v = options->first; v; v = v->next) {
+		n = strlen(v->text);
+		if (n >= sizeof(mode) && strcmp(v->text + n - (sizeof(mode) - 1), mode) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool named_ref(const char *word, struct named_ref *ret)
+{
+	struct named n = { .state = -1, .runtime = -1 };
+	struct err e = ERR_INIT;
+	struct named_box box;
+	const bool found = named_open(&n, &e) == 0 && named_find(&n, word, &box);
+
+	*ret = (struct named_ref){ .copies = found && has_copies(box.options) };
+	if (found) {
+		(void)snprintf(ret->id, sizeof(ret->id), "%s", box.id);       /* 10 digits */
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", box.name); /* at most 63 */
+	}
+	named_done(&n);
+	return found;
+}
+
 int named_list(struct named *n, const struct json_node **ret, struct err *e)
 {
 	char *const argv[] = { (char *)(uintptr_t) "ls", NULL };
@@ -176,6 +226,19 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e)
 		       err_set(e, ERR_SYSTEM, -EBADMSG,
 			       STORE ": an answer that is not understood") :
 		       r;
+}
+
+bool named_list_quiet(struct named *n, const struct json_node **ret)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+		return false;
+	n->quiet = true;
+	r = named_list(n, ret, &e);
+	n->quiet = false;
+	return r == 0;
 }
 
 /* A directory of its own, before it is needed: what is kept of it is the store's. */
@@ -275,7 +338,18 @@ static void forget(const struct named *n, const char *hidden)
 				  hidden); /* what is left is in nobody's way: prune removes it */
 }
 
-int named_remove(const struct named *n, const struct named_box *box, struct err *e)
+/* The log of its network. */
+static void forget_network(const struct named *n, const char *id)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	_cleanup_close_ int network = openat(n->state, "network", flags),
+			    heads = openat(n->state, "network/heads", flags);
+
+	if (network >= 0 && heads >= 0)
+		egress_forget(network, heads, id);
+}
+
+int named_remove(const struct named *n, const struct named_box *box, bool force, struct err *e)
 {
 	char *const words[] = { (char *)(uintptr_t) "rm",
 				(char *)(uintptr_t)box->id, /* a word may have been its beginning */
@@ -286,6 +360,9 @@ int named_remove(const struct named *n, const struct named_box *box, struct err 
 
 	if (lock < 0)
 		return lock;
+	r = records_forget(box, force, e);
+	if (r < 0)
+		return r;
 	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
 	(void)snprintf(hidden, sizeof(hidden), "sandboxes/.%s", box->id);
 	forget(n, strchr(hidden, '/') + 1); /* of one who was killed */
@@ -298,6 +375,7 @@ int named_remove(const struct named *n, const struct named_box *box, struct err 
 		return r;
 	}
 	forget(n, strchr(hidden, '/') + 1);
+	forget_network(n, box->id);
 	events_add(n->state,
 		   &(struct event){
 			   .what = "removed", .id = box->id, .name = box->name, .status = -1 });
@@ -347,6 +425,13 @@ static int write_words(const struct named_box *box)
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
 	buf_add(&b, box->id, strlen(box->id) + 1);
+	for (v = box->changes ? box->changes->first : NULL; v; v = v->next) {
+		buf_puts(&b, v == box->changes->first ? "[" : ",");
+		json_write(v, &b);
+		if (!v->next)
+			buf_puts(&b, "]");
+	}
+	buf_add(&b, "", 1);
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);
 	if (r == 0)

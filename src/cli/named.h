@@ -12,12 +12,15 @@ struct named {
 	char path[LIMIT_PATH]; /* of bailey's state */
 	int state, runtime;    /* directories */
 	struct arena arena;    /* what is read */
+	bool quiet;            /* what bailey-store says on stderr is nobody's business */
 };
 
 /* One, as it is kept; all of it belongs to the arena. */
 struct named_box {
 	const char *id, *name, *cwd;
 	const struct json_node *options; /* a list of strings: words of the command line */
+	const struct json_node *changes; /* of its network (policy/net-change.h): a list, or NULL */
+	const char *generation;          /* a number */
 };
 
 /** named_open() - find the caller's sandboxes; the directories are made. Return: 0 or negative errno with @e. named_done() in any case. */
@@ -37,6 +40,18 @@ int named_store(const struct named *n, char *const *argv, const struct buf *inpu
 /** named_get() - the sandbox @word, a name or an ID. Return: 0; an exit status > 0, and the reason was said; negative errno with @e. */
 int named_get(struct named *n, const char *word, struct named_box *ret, struct err *e);
 
+/** named_find() - the same, and not a word when there is none, or nothing that could keep one. Return: whether there is. */
+bool named_find(struct named *n, const char *word, struct named_box *ret);
+
+/* Which one a word means. */
+struct named_ref {
+	char id[11], name[64]; /* name "": none */
+	bool copies;           /* it has overlay workspaces */
+};
+
+/** named_ref() - named_find() for who needs no more of it. Return: whether there is one. */
+bool named_ref(const char *word, struct named_ref *ret);
+
 /** named_object() - the same, as it was printed. */
 int named_object(struct named *n, const char *word, const struct json_node **ret, struct err *e);
 
@@ -45,6 +60,9 @@ void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 
 /** named_list() - all of them, the oldest first. Return: as named_get(). @ret: a list of objects */
 int named_list(struct named *n, const struct json_node **ret, struct err *e);
+
+/** named_list_quiet() - the same, and not a word when they can't be had. Return: whether they could. */
+bool named_list_quiet(struct named *n, const struct json_node **ret);
 
 /** named_text() - the string @key of the object @node. Return: it, or NULL. */
 const char *named_text(const struct json_node *node, const char *key);
@@ -75,8 +93,8 @@ bool named_marked(const struct named *n, const char *id);
 /** named_dir() - make the directory of the sandbox @id. */
 void named_dir(const struct named *n, const char *id);
 
-/** named_remove() - remove @box, which does not run, with all of its own. Return: as named_get(); -EBUSY with @e: it runs. */
-int named_remove(const struct named *n, const struct named_box *box, struct err *e);
+/** named_remove() - remove @box, which does not run, with all of its own. Return: as named_get(); -EBUSY with @e: it runs, or has changes that nobody has reviewed, unless @force. */
+int named_remove(const struct named *n, const struct named_box *box, bool force, struct err *e);
 
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);

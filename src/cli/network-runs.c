@@ -13,6 +13,7 @@
 
 #include "cli.h"
 #include "gateway/gateway.h"
+#include "named.h"
 
 #define FOLLOW_MS 200
 #define ANSWER_MS 5000
@@ -133,8 +134,19 @@ int network_runs_find(const struct network_runs *n, const char *word, char *id, 
 {
 	char cwd[LIMIT_PATH];
 	struct search s = { .runs = n->dir, .word = word, .cwd = cwd };
+	struct named_ref box;
 	int fd;
 
+	/* a sandbox that stays has its own ID here, too */
+	if (word && !is_id(word, EGRESS_ID) && named_ref(word, &box)) {
+		(void)snprintf(id, EGRESS_ID + 1, "%s", box.id);
+		fd = n->dir < 0 ?
+			     -ENOENT :
+			     openat(n->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return fd < 0 ? err_set(e, ERR_USAGE, -ENOENT,
+					"sandbox '%.100s' has not used a network", word) :
+				fd;
+	}
 	if (!getcwd(cwd, sizeof(cwd)))
 		return err_sys(e, -errno, "current directory");
 	if (word && !is_id(word, 4))
@@ -315,15 +327,32 @@ int network_runs_log(const char *word, const struct network_log_options *o, stru
 
 struct listing {
 	const struct network_runs *runs;
+	const struct json_node *boxes; /* the sandboxes that stay, or NULL */
+	const char *only;              /* an ID, or NULL: all */
 	bool json;
 	struct json j;
 	struct buf *out;
 	size_t n;
 };
 
+/* The name of the sandbox that stays whose ID is @id, or NULL. */
+static const char *name_of(const struct listing *l, const char *id)
+{
+	const struct json_node *v;
+	const char *its;
+
+	for (v = l->boxes ? l->boxes->first : NULL; v; v = v->next) {
+		its = named_text(v, "id");
+		if (its && strcmp(its, id) == 0)
+			return named_text(v, "name");
+	}
+	return NULL;
+}
+
 static int on_listed(void *arg, const char *id, const struct stat *st)
 {
 	struct listing *l = arg;
+	const char *name = name_of(l, id);
 	_cleanup_close_ int dir =
 		openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena a = ARENA_INIT(1u << 20);
@@ -331,7 +360,7 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 	const struct json_node *root, *n, *word;
 	const char *cwd = NULL, *state;
 
-	if (dir < 0)
+	if (dir < 0 || (l->only && strcmp(l->only, id) != 0))
 		return 0;
 	state = is_live(dir) ? "live" : "ended";
 	root = read_about(dir, &a);
@@ -350,6 +379,7 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 		json_open(&l->j, NULL, '{');
 		json_str(&l->j, "id", id);
 		json_str(&l->j, "state", state);
+		json_str(&l->j, "sandbox", name);
 		json_int(&l->j, "time", (long long)st->st_ctim.tv_sec);
 		json_str(&l->j, "cwd", cwd);
 		json_str(&l->j, "command", words.data ? words.data : "");
@@ -358,7 +388,7 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 		buf_printf(l->out, "%s  %-5s  ", id, state);
 		buf_quote(l->out, cwd ? cwd : "");
 		buf_puts(l->out, "  ");
-		buf_quote(l->out, words.data ? words.data : "");
+		buf_quote(l->out, name ? name : words.data ? words.data : "");
 		buf_puts(l->out, "\n");
 	}
 	l->n++;
@@ -367,13 +397,23 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 	return 0;
 }
 
-int network_runs_list(bool json, struct err *e)
+int network_runs_list(const char *word, bool json, struct err *e)
 {
 	struct buf out = BUF_INIT(LIMIT_OUTPUT);
 	struct network_runs n;
+	struct named named = { .state = -1, .runtime = -1 };
 	struct listing l = { .runs = &n, .json = json, .j = { .out = &out }, .out = &out };
-	int r = network_runs_open(&n, e);
+	char id[EGRESS_ID + 1];
+	int r = network_runs_open(&n, e), fd = -1;
 
+	if (r == 0 && word) {
+		fd = network_runs_find(&n, word, id, e);
+		r = fd < 0 ? fd : 0;
+		l.only = id;
+	}
+	cleanup_close(&fd);
+	if (r == 0 && n.dir >= 0 && named_open(&named, e) == 0)
+		(void)named_list_quiet(&named, &l.boxes); /* without it they have no names */
 	if (r == 0) {
 		if (json)
 			json_open(&l.j, NULL, '[');
@@ -385,6 +425,7 @@ int network_runs_list(bool json, struct err *e)
 		r = cli_print(&out);
 	}
 	buf_done(&out);
+	named_done(&named);
 	network_runs_done(&n);
 	return r;
 }

@@ -14,7 +14,7 @@ int network_runs_open(struct network_runs *n, struct err *e);
 void network_runs_done(struct network_runs *n);
 
 /**
- * network_runs_find() - the run whose ID begins with @word; NULL: the newest of the current directory.
+ * network_runs_find() - the sandbox that stays of that name, or the run whose ID begins with @word; NULL: the newest of the current directory.
  * @id: EGRESS_ID + 1 bytes
  * Return: a descriptor of its directory, owned by the caller; or -ENOENT, -EEXIST (several) with @e.
  */
@@ -28,8 +28,8 @@ struct network_log_options {
 /** network_runs_log() - print the log of run @word. Return: 0; 1: it was tampered with (said on stderr); or negative errno with @e. */
 int network_runs_log(const char *word, const struct network_log_options *o, struct err *e);
 
-/** network_runs_list() - print all of them. Return: 0 or negative errno with @e. */
-int network_runs_list(bool json, struct err *e);
+/** network_runs_list() - print them; @word: only that run or sandbox, or NULL. Return: 0 or negative errno with @e. */
+int network_runs_list(const char *word, bool json, struct err *e);
 
 /**
  * network_runs_ask() - send one request to the gateway of run @word and wait for the answer.

@@ -5,15 +5,18 @@
 #include <string.h>
 
 #include "network-check.h"
+#include "network-named.h"
 #include "network-runs.h"
+#include "sandbox.h"
 
-#define OWN_OPTIONS 12
+#define OWN_OPTIONS 20
 #define ALL_OPTIONS (SANDBOX_OPTIONS + OWN_OPTIONS)
 
 struct verb {
 	struct sandbox_options sandbox; /* of check */
 	struct network_log_options log;
-	bool json, cidr, i_know;
+	struct opt_list proxy; /* --block-host … */
+	bool json, cidr, quiet;
 	const char *address, *limit, *reason;
 };
 
@@ -38,6 +41,9 @@ static size_t own_rows(struct verb *v, struct opt *table)
 			"Each line has the hash of the one before, and the last one's is kept elsewhere: lines that were edited, removed, put in another order or cut off are found."),
 		OPT_STRING("limit", &v->limit, NULL, "N", "Only the last N lines",
 			   "With --denied, the last N refusals."),
+		OPT_FLAG("quiet", &v->quiet, NULL, "Print nothing but the lines",
+			 "There is never more: this is for scripts that were written for others.",
+			 OPT_LETTER('q')),
 		OPT_GROUP("allow, deny, remove"),
 		OPT_FLAG("cidr", &v->cidr, NULL,
 			 "RULE is an address or a range, as for --allow-cidr",
@@ -45,6 +51,18 @@ static size_t own_rows(struct verb *v, struct opt *table)
 		OPT_STRING("reason", &v->reason, NULL, "TEXT",
 			   "Why, for the log and whoever is refused",
 			   "It stands in the log, and is said where the rule denies something."),
+		OPT_GROUP("proxy, beside --allow-host, --allow-cidr and --policy allow|deny"),
+		OPT_LIST(
+			"block-host", &v->proxy, NULL, "RULE", "Deny a host",
+			"As deny does. Of the rules that proxy makes the most specific one counts."),
+		OPT_LIST("block-cidr", &v->proxy, NULL, "RULE", "Deny an address or a range",
+			 "A name that a rule allows by its name may lead there all the same."),
+		OPT_LIST(
+			"bypass-host", &v->proxy, NULL, "RULE", "Look into no connection to a host",
+			"What --inspect of the sandbox asked for is lifted; what a policy file or a secret asks for is not. Rules hold as before."),
+		OPT_LIST("bypass-cidr", &v->proxy, NULL, "RULE",
+			 "Look into no connection to an address or a range",
+			 "Of connections that name an address, not a host."),
 		OPT_GROUP("check"),
 		OPT_STRING("address", &v->address, NULL, "ADDRESS",
 			   "Judge also that the name has this address",
@@ -88,7 +106,10 @@ const struct command_words network_verb_words = {
 		"rule decides that, and which option would change it. It runs nothing, asks no server, and takes every option of 'bailey run'.\n\n"
 		"ls lists the runs that have used a network, log prints what one of them has reached and what was refused. "
 		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. "
-		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest of this directory is meant.",
+		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest of this directory is meant.\n\n"
+		"In the place of RUN may stand the name of a sandbox that stays. What is changed is kept with it then, and holds at its next start, too; it need not run. "
+		"Its log goes on from start to start. 'check SANDBOX HOST:PORT' takes the options from it. "
+		"proxy changes several rules of a sandbox, with the options and the meaning that Docker's command of that name has: the most specific rule counts, and --policy says what happens to hosts that no rule speaks of.",
 	.options = options,
 	.examples = { { "bailey network check --allow-host '*.example.org' www.example.org:443",
 			"could it be reached?" },
@@ -98,13 +119,16 @@ const struct command_words network_verb_words = {
 			"a name that leads to a private address" },
 		      { "bailey network log --denied", "what the last run was refused" },
 		      { "bailey network allow 3f2a example.org:443",
-			"let a run that lives reach one more host" } },
+			"let a run that lives reach one more host" },
+		      { "bailey network proxy box --policy deny --allow-host '*.example.org'",
+			"of a sandbox that stays" } },
 	.statuses = { { "0", "done; all are allowed; the log is whole" },
 		      { "1", "something is denied; the log was tampered with" },
 		      { "2", "wrong options, policy or target; there is no such run" } },
 };
 
-static const char *const words[] = { "check", "ls", "log", "policy", "allow", "deny", "remove" };
+static const char *const words[] = { "check", "ls",   "log",    "policy",
+				     "allow", "deny", "remove", "proxy" };
 
 static const char *find_word(const char *s)
 {
@@ -117,33 +141,55 @@ static const char *find_word(const char *s)
 	return NULL;
 }
 
-/* {"op":"allow","rule":…} for each rule. */
+static int ask_for(const char *run, const struct net_change *c, struct err *e)
+{
+	struct arena a = ARENA_INIT(1u << 20);
+	struct buf b = BUF_INIT(65536);
+	struct json j = { .out = &b };
+	const struct json_node *answer;
+	int r;
+
+	net_change_write(c, &j);
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
+		       network_runs_ask(run, b.data, &a, &answer, e);
+	buf_done(&b);
+	arena_done(&a);
+	return r;
+}
+
+#define CHANGES_AT_ONCE 256
+
+/* Those of a run one by one, those of a sandbox all or none. */
 static int change(const struct verb *v, const char *op, char *const *argv, struct err *e)
 {
+	struct net_change c[CHANGES_AT_ONCE];
+	struct network_named x;
+	size_t i, n = 0;
 	int r = 0;
 
 	if (!argv[0] || !argv[1])
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "name the run and the rules: bailey network %s RUN RULE...", op);
-	for (argv++; r == 0 && argv[0]; argv++) {
-		struct arena a = ARENA_INIT(1u << 20);
-		struct buf b = BUF_INIT(65536);
-		struct json j = { .out = &b };
-		const struct json_node *answer;
-
-		json_open(&j, NULL, '{');
-		json_str(&j, "op", op);
-		json_str(&j, "rule", argv[0]);
-		json_bool(&j, "cidr", v->cidr);
-		if (v->reason)
-			json_str(&j, "reason", v->reason);
-		json_close(&j, '}');
-		r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") : 0;
-		if (r == 0)
-			r = network_runs_ask(v->address, b.data, &a, &answer, e);
-		buf_done(&b);
-		arena_done(&a);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"name the run or the sandbox, and the rules: bailey network %s RUN RULE...",
+			op);
+	for (; argv[n + 1]; n++) {
+		if (n == CHANGES_AT_ONCE)
+			return err_set(e, ERR_USAGE, -E2BIG, "more than %d rules at once",
+				       CHANGES_AT_ONCE);
+		c[n] = (struct net_change){ .op = strcmp(op, "allow") == 0 ? NET_CHANGE_ALLOW :
+						  strcmp(op, "deny") == 0  ? NET_CHANGE_DENY :
+									     NET_CHANGE_REMOVE,
+					    .rule = argv[n + 1],
+					    .cidr = v->cidr,
+					    .reason = v->reason };
 	}
+	if (network_named_open(&x, argv[0]) == 1) {
+		r = network_named_change(&x, c, n, e);
+	} else {
+		for (i = 0; r == 0 && i < n; i++)
+			r = ask_for(argv[0], &c[i], e);
+	}
+	network_named_done(&x);
 	return r;
 }
 
@@ -171,7 +217,10 @@ static int policy(const struct verb *v, const char *run, struct err *e)
 	const struct json_node *answer, *n, *rule;
 	const char *mode;
 	struct json j = { .out = &b };
-	int r = network_runs_ask(run, "{\"op\":\"policy\"}", &a, &answer, e);
+	struct network_named x = { .named = { .state = -1, .runtime = -1 } };
+	int r = run && network_named_open(&x, run) == 1 ?
+			network_named_policy(&x, &answer, e) :
+			network_runs_ask(run, "{\"op\":\"policy\"}", &a, &answer, e);
 
 	if (r == 0) {
 		mode = network_text(answer, "mode");
@@ -205,6 +254,7 @@ static int policy(const struct verb *v, const char *run, struct err *e)
 		r = cli_print(&b);
 	}
 	buf_done(&b);
+	network_named_done(&x);
 	arena_done(&a);
 	return r;
 }
@@ -213,11 +263,10 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 {
 	char *end = NULL;
 
-	if (argv[0] && (argv[1] || strcmp(word, "ls") == 0))
-		return err_set(e, ERR_USAGE, -EINVAL, "'%.100s': %s", argv[argv[1] ? 1 : 0],
-			       strcmp(word, "ls") == 0 ? "ls takes no RUN" : "one RUN at a time");
+	if (argv[0] && argv[1])
+		return err_set(e, ERR_USAGE, -EINVAL, "'%.100s': one RUN at a time", argv[1]);
 	if (strcmp(word, "ls") == 0)
-		return network_runs_list(v->json, e);
+		return network_runs_list(argv[0], v->json, e);
 	if (strcmp(word, "policy") == 0)
 		return policy(v, argv[0], e);
 	v->log.json = v->json;
@@ -231,29 +280,145 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 	return network_runs_log(argv[0], &v->log, e);
 }
 
-static int obey(struct verb *v, const char *word, char *const *argv, struct err *e)
+/* With the options of a sandbox that stays, as if they were ours. */
+static int check_named(struct verb *v, struct network_named *x, char *const *targets, struct err *e)
+{
+	struct network_check c = { .sandbox = &x->options, .json = v->json, .address = v->address };
+	const struct opt *o = sandbox_options_given(&v->sandbox);
+
+	if (o)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--%s: sandbox '%s' has the options that it was made with", o->name,
+			       x->box.name);
+	if (!targets[0])
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "say which host: bailey network check %s HOST:PORT", x->box.name);
+	return network_named_options(x, e) < 0 ? -EINVAL : network_check(&c, targets, e);
+}
+
+static int check(struct verb *v, char *const *argv, struct err *e)
 {
 	struct network_check c = { .sandbox = &v->sandbox, .json = v->json, .address = v->address };
+	struct network_named x = { .named = { .state = -1, .runtime = -1 } };
+	int r;
 
-	if (strcmp(word, "check") == 0) {
-		if (!argv[0])
-			return err_set(e, ERR_USAGE, -EINVAL,
-				       "say which host: bailey network check HOST:PORT");
-		return network_check(&c, argv, e);
+	if (!argv[0])
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "say which host: bailey network check HOST:PORT");
+	if (!strchr(argv[0], ':') && network_named_open(&x, argv[0]) == 1)
+		r = check_named(v, &x, argv + 1, e);
+	else
+		r = network_check(&c, argv, e);
+	network_named_done(&x);
+	return r;
+}
+
+/* Docker's "*" is every host; ours is "**". */
+static const char *docker_host(struct arena *a, const char *host)
+{
+	return host[0] == '*' && (!host[1] || host[1] == ':') ? arena_printf(a, "*%s", host) : host;
+}
+
+static int proxy_rule(struct network_named *x, const struct opt_value *v, struct net_change *ret,
+		      size_t *n, struct err *e)
+{
+	static const struct {
+		const char *name;
+		enum net_change_op op;
+		bool cidr;
+	} kinds[] = { { "allow-host", NET_CHANGE_ALLOW, false },
+		      { "allow-cidr", NET_CHANGE_ALLOW, true },
+		      { "block-host", NET_CHANGE_DENY, false },
+		      { "block-cidr", NET_CHANGE_DENY, true },
+		      { "bypass-host", NET_CHANGE_BYPASS, false },
+		      { "bypass-cidr", NET_CHANGE_BYPASS, true } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds) && strcmp(kinds[i].name, v->opt->name) != 0; i++)
+		;
+	if (i == ARRAY_SIZE(kinds))
+		return err_set(e, ERR_USAGE, -EINVAL, "--%s is no option of proxy", v->opt->name);
+	if (*n + 2 > CHANGES_AT_ONCE)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d rules at once", CHANGES_AT_ONCE);
+	ret[*n] =
+		(struct net_change){ .op = NET_CHANGE_BYPASS,
+				     .rule = kinds[i].cidr ? v->value :
+							     docker_host(&x->named.arena, v->value),
+				     .cidr = kinds[i].cidr,
+				     .specific = true };
+	if (!ret[*n].rule)
+		return sandbox_oom(e);
+	/* a range that is allowed is not bypassed any more */
+	if (strcmp(v->opt->name, "allow-cidr") == 0 && network_named_bypassed(x, &ret[*n])) {
+		ret[*n + 1] = ret[*n];
+		ret[(*n)++].op = NET_CHANGE_REMOVE;
 	}
+	ret[(*n)++].op = kinds[i].op;
+	return 0;
+}
+
+/* What `bailey network proxy` has of the options of a sandbox, taken out of them. */
+static int proxy(struct verb *v, char *const *argv, struct err *e)
+{
+	struct net_change c[CHANGES_AT_ONCE];
+	struct network_named x = { .named = { .state = -1, .runtime = -1 } };
+	struct opt_list *hosts = &v->sandbox.net, *modes = &v->sandbox.policies;
+	const struct opt *o;
+	size_t i, n = 0;
+	int r = 0;
+
+	if (!argv[0] || argv[1])
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "name one sandbox: bailey network proxy SANDBOX OPTION...");
+	if (network_named_open(&x, argv[0]) != 1)
+		r = err_set(e, ERR_USAGE, -ENOENT, "there is no sandbox '%.100s'", argv[0]);
+	for (i = 0; r == 0 && i < modes->n; i++) {
+		c[n] = (struct net_change){ .op = NET_CHANGE_MODE, .specific = true };
+		if (strcmp(modes->v[i].value, "allow") != 0 &&
+		    strcmp(modes->v[i].value, "deny") != 0)
+			r = err_set(e, ERR_USAGE, -EINVAL,
+				    "--policy '%.100s': expected allow or deny", modes->v[i].value);
+		c[n].mode = modes->v[i].value[0] == 'a' ? NET_MODE_ALLOW : NET_MODE_DENY;
+		n = 1; /* the last one counts */
+	}
+	for (i = 0; r == 0 && i < hosts->n; i++)
+		r = proxy_rule(&x, &hosts->v[i], c, &n, e);
+	for (i = 0; r == 0 && i < v->proxy.n; i++)
+		r = proxy_rule(&x, &v->proxy.v[i], c, &n, e);
+	opt_list_done(hosts);
+	opt_list_done(modes);
+	*hosts = *modes = (struct opt_list){ .n = 0 };
+	o = sandbox_options_given(&v->sandbox);
+	if (r == 0 && o)
+		r = err_set(e, ERR_USAGE, -EINVAL, "--%s is no option of proxy", o->name);
+	if (r == 0 && n == 0)
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "nothing is to be changed; 'bailey network policy %s' prints the rules",
+			    x.box.name);
+	if (r == 0)
+		r = network_named_change(&x, c, n, e);
+	network_named_done(&x);
+	return r;
+}
+
+static int obey(struct verb *v, const char *word, char *const *argv, struct err *e)
+{
+	if (strcmp(word, "check") == 0)
+		return check(v, argv, e);
+	if (strcmp(word, "proxy") == 0)
+		return proxy(v, argv, e);
 	if (strcmp(word, "ls") == 0 || strcmp(word, "log") == 0 || strcmp(word, "policy") == 0)
 		return log_or_list(v, word, argv, e);
-	v->address = argv[0]; /* the run */
 	return change(v, word, argv, e);
 }
 
 static int no_word(const char *word, struct err *e)
 {
 	return word ? err_set(e, ERR_USAGE, -EINVAL,
-			      "'%.100s': expected check, ls, log, policy, allow, deny or remove",
+			      "'%.100s': expected check, ls, log, policy, allow, deny, remove or proxy",
 			      word) :
 		      err_set(e, ERR_USAGE, -EINVAL,
-			      "say what to do: bailey network check, ls, log, policy, allow, deny or remove");
+			      "say what to do: bailey network check, ls, log, policy, allow, deny, remove or proxy");
 }
 
 int network_main(char **argv)
@@ -271,9 +436,10 @@ int network_main(char **argv)
 	word = r == 0 ? find_word(argv[rest]) : NULL;
 	if (r == 0 && !word)
 		r = no_word(argv[rest], &e);
-	if (word && strcmp(word, "check") != 0) {
+	if (word && strcmp(word, "check") != 0 && strcmp(word, "proxy") != 0) {
 		/* again, with the options that it has */
 		sandbox_options_done(&v.sandbox);
+		opt_list_done(&v.proxy);
 		fill_own(&v, table);
 		r = opt_parse(table, argv, &rest, &dashes, &e);
 	}
@@ -292,5 +458,6 @@ int network_main(char **argv)
 		r = obey(&v, word, argv, &e);
 	}
 	sandbox_options_done(&v.sandbox);
+	opt_list_done(&v.proxy);
 	return r < 0 ? cli_fail(&e) : r;
 }

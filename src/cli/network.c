@@ -246,6 +246,18 @@ static bool allows(const struct net_policy *p)
 	return i < p->n;
 }
 
+/* Beyond what files say, nothing that is said live can go. */
+static void find_most(struct sandbox *s, const struct modes *of_files)
+{
+	const bool untrusted = of_files->untrusted < of_files->said;
+	const int most = untrusted ? of_files->untrusted : of_files->said;
+
+	if (most >= (int)s->net.most)
+		return;
+	s->net.most = (enum net_mode)most;
+	s->net.most_origin = sandbox_origin(s, untrusted ? &of_files->untrusted_by : &of_files->by);
+}
+
 /* After preset and rules. */
 static int find_mode(struct sandbox *s, const struct sandbox_options *words, struct err *e)
 {
@@ -256,6 +268,7 @@ static int find_mode(struct sandbox *s, const struct sandbox_options *words, str
 	char where[LIMIT_WHERE];
 	int r = each_value(s, "network", take_mode, &m, e);
 
+	find_most(s, &m);
 	if (r == 0 && command.value)
 		r = take_mode(&command, &m, e);
 	if (r < 0)
@@ -373,7 +386,7 @@ static void say_overruled(struct sandbox *s)
 	for (i = 0; i < p->n; i++) {
 		const struct net_rule *r = &p->rules[i];
 
-		if (r->layer != POLICY_COMMAND || !r->allow)
+		if (r->layer < POLICY_COMMAND || !r->allow || !r->proto)
 			continue;
 		if (p->mode == NET_MODE_NONE || p->mode == NET_MODE_HOST) {
 			sandbox_notice(s, "%s '%s' has no effect: network %s (%s)", r->origin,
@@ -383,7 +396,7 @@ static void say_overruled(struct sandbox *s)
 		if (!sample(r, host, &q))
 			continue;
 		v = net_policy_judge(p, &q);
-		if (v.rule && !v.allowed && v.rule->layer != POLICY_COMMAND &&
+		if (v.rule && !v.allowed && v.rule->layer != r->layer &&
 		    v.rule->layer != POLICY_BUILTIN)
 			sandbox_notice(s, "%s '%s' has no effect: deny '%s' of %s is final",
 				       r->origin, r->text, v.rule->text, v.rule->origin);
@@ -420,6 +433,29 @@ static int take_login(struct sandbox *s, const struct opt_value *v, struct err *
 	return r < 0 ? err_wrap(e, r, "%s", sandbox_where(v, where)) : 0;
 }
 
+/* What was changed while it lived, and is kept. @mode: what concerns the mode, which comes after all words about it; else the rules */
+static int repeat_changes(struct sandbox *s, const struct json_node *changes, bool mode,
+			  struct err *e)
+{
+	const struct json_node *v;
+	struct net_change c;
+	struct err own = ERR_INIT;
+	int r = 0;
+
+	for (v = changes ? changes->first : NULL; r == 0 && v; v = v->next) {
+		r = net_change_read(v, &c, e);
+		if (r < 0 || (c.op == NET_CHANGE_MODE) != mode)
+			continue;
+		r = net_change_apply(&s->net, &c, NULL, mode ? &own : e);
+		if (mode && r == -EPERM) { /* a file has changed since */
+			sandbox_notice(s, "network %s, said live: %s", net_mode_name(c.mode),
+				       own.msg);
+			r = 0;
+		}
+	}
+	return r;
+}
+
 int sandbox_network(struct sandbox *s, const struct sandbox_options *words, struct err *e)
 {
 	const struct sandbox_options *o = s->options;
@@ -441,7 +477,11 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	if (r == 0)
 		r = find_precedence(s, words, e);
 	if (r == 0)
+		r = repeat_changes(s, words->changes, false, e);
+	if (r == 0)
 		r = find_mode(s, words, e);
+	if (r == 0)
+		r = repeat_changes(s, words->changes, true, e);
 	if (r == 0)
 		r = check_host(&s->net, e);
 	if (r == 0)

@@ -384,6 +384,36 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 		       "raise SANDBOX_OPTIONS");
 }
 
+static bool is_given(const struct opt *row)
+{
+	switch (row->type) {
+	case OPT_TYPE_FLAG:
+		return *(const bool *)row->target;
+	case OPT_TYPE_STRING:
+	case OPT_TYPE_OPTIONAL:
+		return *(const char *const *)row->target != NULL;
+	case OPT_TYPE_LIST:
+		return ((const struct opt_list *)row->target)->n > 0;
+	default:
+		return false;
+	}
+}
+
+const struct opt *sandbox_options_given(const struct sandbox_options *o)
+{
+	const struct opt *row;
+
+	for (row = o->table; row && row->type != OPT_TYPE_END; row++) {
+		if (!is_given(row))
+			continue;
+		/* several rows share a list: the value knows which one it was */
+		return row->type == OPT_TYPE_LIST ?
+			       ((const struct opt_list *)row->target)->v[0].opt :
+			       row;
+	}
+	return NULL;
+}
+
 void sandbox_options_done(struct sandbox_options *o)
 {
 	opt_list_done(&o->files);

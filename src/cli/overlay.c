@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "live.h"
 #include "records.h"
 #include "sandbox.h"
 #include "settings.h"
@@ -88,24 +89,59 @@ static int check_overlap(const struct review_tree *trees, size_t n, const char *
 	return 0;
 }
 
+/* @store: LIMIT_PATH bytes, for where it is kept. Return: how many copies there are, or negative errno with @e. */
+static int find(struct sandbox *s, struct review_tree **trees, char *store, struct err *e)
+{
+	size_t n;
+	int r;
+
+	*trees = arena_alloc(&s->arena, LIMIT_REVIEW_TREES * sizeof(**trees));
+	if (!*trees)
+		return sandbox_oom(e);
+	n = find_trees(s, *trees);
+	r = n ? records_path(s->home, store, e) : 0;
+	if (n && r == 0)
+		r = check_overlap(*trees, n, store, e);
+	return r < 0 ? r : (int)n;
+}
+
+int overlay_check(struct sandbox *s, struct err *e)
+{
+	struct review_tree *trees;
+	char path[LIMIT_PATH];
+	int n = find(s, &trees, path, e);
+
+	return n < 0 ? n : 0;
+}
+
+/* What the record of a sandbox that stays says of its command: it has many. Return: words, or NULL. */
+static char *const *words_of(struct sandbox *s, const char *id)
+{
+	char **v = arena_alloc(&s->arena, 4 * sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v[0] = sandbox_keep(s, "bailey");
+	v[1] = sandbox_keep(s, "exec");
+	v[2] = sandbox_keep(s, id);
+	return v[0] && v[1] && v[2] ? v : NULL;
+}
+
 int overlay_begin(struct run *run, char *const *argv, struct err *e)
 {
 	struct sandbox *s = supervise_sandbox(run);
 	const bool owner = s->id.mode == JAIL_IDS_OWNER;
-	struct review_tree *trees = arena_alloc(&s->arena, LIMIT_REVIEW_TREES * sizeof(*trees));
+	const uid_t uid = owner ? s->id.host_uid : (uid_t)-1;
+	const char *id = live_id(run);
+	struct review_tree *trees;
 	char path[LIMIT_PATH];
-	size_t n;
-	int r;
+	int n = find(s, &trees, path, e), r = 0;
 
-	if (!trees)
+	if (n <= 0 || !trees)
+		return n;
+	if (id && !(argv = words_of(s, id)))
 		return sandbox_oom(e);
-	n = find_trees(s, trees);
-	if (n == 0)
-		return 0;
-	r = records_path(s->home, path, e);
-	if (r == 0)
-		r = check_overlap(trees, n, path, e);
-	if (r == 0 && settings_make_dirs(path) < 0)
+	if (settings_make_dirs(path) < 0)
 		r = err_sys(
 			e, -errno,
 			"'%s', where the changes of an overlay workspace are kept (XDG_STATE_HOME can name another place)",
@@ -114,11 +150,12 @@ int overlay_begin(struct run *run, char *const *argv, struct err *e)
 		r = review_store_open(&run->store, path, e);
 	if (r < 0)
 		return r;
-	run->record.record = (struct review_record){
-		.cwd = s->cwd, .argv = (const char *const *)argv, .trees = trees, .n_trees = n
-	};
-	r = review_begin(&run->store, &run->record, owner ? s->id.host_uid : (uid_t)-1,
-			 s->id.host_gid, e);
+	run->record.record = (struct review_record){ .cwd = s->cwd,
+						     .argv = (const char *const *)argv,
+						     .trees = trees,
+						     .n_trees = (size_t)n };
+	r = id ? review_resume(&run->store, &run->record, id, uid, s->id.host_gid, e) :
+		 review_begin(&run->store, &run->record, uid, s->id.host_gid, e);
 	return r < 0 ? r : fill_plan(run, s, e);
 }
 

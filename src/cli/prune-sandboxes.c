@@ -182,7 +182,7 @@ static int prune_old(const struct pruning *p, bool force, struct err *e)
 	for (v = p->all->first; count && r == 0 && v; v = v->next) {
 		if (!is_old(p, v, &box))
 			continue;
-		r = named_remove(&p->n, &box, e);
+		r = named_remove(&p->n, &box, false, e);
 		if (r == 0)
 			say("sandbox", box.name);
 		else if (r == -EBUSY)

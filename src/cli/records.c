@@ -42,14 +42,90 @@ void records_done(struct records *rs)
 	sandbox_done(&rs->s);
 }
 
+bool records_is(const char *word)
+{
+	struct named_ref box;
+
+	return review_is_id(word) || named_ref(word, &box);
+}
+
 int records_id(struct records *rs, const char *word, char *id, struct err *e)
 {
+	rs->box.name[0] = '\0';
+	if (word && named_ref(word, &rs->box)) {
+		(void)snprintf(id, REVIEW_ID + 1, "%s", rs->box.id);
+		return 0;
+	}
 	if (word && !review_is_id(word))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"'%.100s' is no ID of a run: it has %d to %d hexadecimal digits (bailey runs lists them)",
+			"'%.100s' is no sandbox, and no ID of a run, which has %d to %d hexadecimal digits (bailey runs lists them)",
 			word, REVIEW_ID_LEAST, REVIEW_ID);
 	return review_find(&rs->store, word, rs->cwd, id, e);
+}
+
+int records_review(struct records *rs, struct review *r, const char *id, bool change, struct err *e)
+{
+	const char *name = rs->box.name;
+	struct err own = ERR_INIT;
+	int ret = review_open(r, &rs->store, id, change, *name ? &own : e);
+
+	if (!*name || ret == 0)
+		return ret;
+	if (ret == -ENOENT && rs->box.copies)
+		return 1;
+	if (ret == -ENOENT)
+		return err_set(
+			e, ERR_USAGE, ret,
+			"sandbox '%s' has no overlay workspace: what its commands change is the host's at once (bailey create NAME DIR:overlay makes one)",
+			name);
+	if (ret == -EBUSY)
+		return err_set(
+			e, ERR_USAGE, ret,
+			"sandbox '%s' runs, and may write what is to be read (or another command works on it); first: bailey stop %s",
+			name, name);
+	return err_set(e, ERR_SYSTEM, ret, "sandbox '%s': %s", name, own.msg);
+}
+
+int records_nothing(const struct records *rs, bool json)
+{
+	struct buf b = BUF_INIT(4096);
+	int r;
+
+	if (json)
+		buf_puts(&b, "[]\n");
+	else
+		buf_printf(&b, "sandbox '%s' has changed nothing in its overlay workspaces\n",
+			   rs->box.name);
+	r = cli_print(&b);
+	buf_done(&b);
+	return r;
+}
+
+int records_forget(const struct named_box *box, bool force, struct err *e)
+{
+	struct records rs = { .store = { .fd = -1 } };
+	struct err own = ERR_INIT;
+	struct review r = REVIEW_INIT;
+	int ret = records_open(&rs, e);
+
+	if (ret == 0) {
+		ret = review_open(&r, &rs.store, box->id, true, &own);
+		if (ret == 0 && !force)
+			ret = err_set(
+				e, ERR_USAGE, -EBUSY,
+				"sandbox '%s' has changes in an overlay workspace that nobody has taken over: bailey diff %s shows them; bailey rm --force throws them away",
+				box->name, box->name);
+		else if (ret == 0)
+			ret = review_remove(&r, e);
+		else if (ret == -ENOENT)
+			ret = 0;
+		else
+			ret = err_set(e, ERR_SYSTEM, ret, "sandbox '%s': %s", box->name, own.msg);
+		review_done(&r);
+	}
+	records_done(&rs);
+	return ret;
 }
 
 int records_host(struct records *rs, const struct review *r, struct review_host *ret, struct err *e)

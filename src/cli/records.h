@@ -4,11 +4,13 @@
 #define BAILEY_CLI_RECORDS_H
 
 #include "cli.h"
+#include "named.h"
 
 struct records {
 	struct sandbox s; /* for the home directory and memory */
 	struct review_store store;
 	char cwd[LIMIT_PATH];
+	struct named_ref box; /* when a sandbox that stays was meant; its record has its ID */
 };
 
 /** records_open() - find the caller's records. Return: 0 or negative errno with @e. records_done() in any case. */
@@ -20,8 +22,24 @@ void records_done(struct records *rs);
  */
 int records_path(const char *home, char *out, struct err *e);
 
-/** records_id() - the run that @word names, or the last of this directory. @id: REVIEW_ID + 1 bytes. Return: 0 or negative errno with @e. */
+/** records_is() - whether @word can be a run, or is a sandbox that stays. */
+bool records_is(const char *word);
+
+/** records_id() - the run or the sandbox that @word names, or the last of this directory. @id: REVIEW_ID + 1 bytes. Return: 0 or negative errno with @e. */
 int records_id(struct records *rs, const char *word, char *id, struct err *e);
+
+/**
+ * records_review() - review_open() of it, with words for a sandbox.
+ * Return: 0; 1: it is a sandbox, whose commands have changed nothing; or negative errno with @e.
+ */
+int records_review(struct records *rs, struct review *r, const char *id, bool change,
+		   struct err *e);
+
+/** records_nothing() - say that a sandbox has changed nothing; @json: as an array. Return: as cli_print(). */
+int records_nothing(const struct records *rs, bool json);
+
+/** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. Return: 0, -EBUSY or another negative errno with @e. */
+int records_forget(const struct named_box *box, bool force, struct err *e);
 
 /**
  * records_host() - what is protected on the host now, in the trees of @r: by the search that a run begins with.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "named.h"
+#include "records.h"
 
 struct rm_options {
 	bool force;
@@ -11,8 +12,11 @@ struct rm_options {
 static void fill(struct rm_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
-		OPT_FLAG("force", &o->force, NULL, "Stop it, if it runs",
-			 "Its processes are killed.", OPT_LETTER('f')),
+		OPT_FLAG(
+			"force", &o->force, NULL,
+			"Stop it, if it runs, and throw away what nobody has taken over",
+			"Its processes are killed. Without it a sandbox with changes in an overlay workspace stays.",
+			OPT_LETTER('f')),
 		OPT_END,
 	};
 
@@ -39,7 +43,7 @@ const struct command_words rm_words = {
 		      { "bailey rm -f box", "whether it runs or not" } },
 	.statuses = { { "0", "removed" },
 		      { "3", "there is no such sandbox" },
-		      { "4", "one runs" },
+		      { "4", "one runs, or has changes to be reviewed" },
 		      { "2", "wrong options" } },
 };
 
@@ -50,7 +54,7 @@ static int rm(struct named *n, const char *word, bool force, struct err *e)
 
 	if (r == 0 && force)
 		r = named_stop(n, &box, 0, e);
-	return r == 0 ? named_remove(n, &box, e) : r;
+	return r == 0 ? named_remove(n, &box, force, e) : r;
 }
 
 int rm_main(char **argv)

@@ -6,6 +6,7 @@
 #include "keys.h"
 #include "open-urls.h"
 #include "report.h"
+#include "run-sandbox.h"
 #include "ssh.h"
 
 static const struct opt *options(void)
@@ -22,7 +23,9 @@ const struct command_words run_words = {
 		"Runs COMMAND so that it reads what it needs, writes only its workspace, and reaches nothing else. "
 		"The workspace is the current directory, unless --workspace names others. "
 		"Everything that the command started ends with it.\n\n"
-		"Prints nothing of its own unless something must be said. When a part of the sandbox can't be had, nothing runs.",
+		"Prints nothing of its own unless something must be said. When a part of the sandbox can't be had, nothing runs.\n\n"
+		"With a word before '--', COMMAND runs in the sandbox of that name, which 'bailey create' has made with options of its own; it is started if it does not run. "
+		"Without a COMMAND that is a shell.",
 	.options = options,
 	.examples = { { "bailey run -- make test",
 			"the current directory is writable, everything else read-only" },
@@ -33,7 +36,8 @@ const struct command_words run_words = {
 		      { "bailey run --hide .env --timeout 5m -- ./agent",
 			"one file is absent, and after five minutes all is over" },
 		      { "bailey run --explain -- true",
-			"what would be allowed, and why; runs nothing" } },
+			"what would be allowed, and why; runs nothing" },
+		      { "bailey run box -- make test", "in the sandbox 'box', which stays" } },
 	.statuses = { { "N", "the command's own" },
 		      { "128+N", "signal N ended the command" },
 		      { "124", "--timeout ended it" },
@@ -181,23 +185,6 @@ int run_live(const struct sandbox_options *o, struct live *live, struct err *e)
 	return try(o, argv, &(struct attempt){ .live = live }, e);
 }
 
-/* The words could be meant either way, so nothing is guessed; but what is probably meant can be copied. Options may hold secrets. */
-static int no_dashes(char *const *argv, size_t rest, struct err *e)
-{
-	struct buf b = BUF_INIT(512);
-	size_t i;
-	int r;
-
-	for (i = rest; argv[i] && b.len < 200; i++) {
-		buf_puts(&b, " ");
-		text_shell(&b, argv[i]);
-	}
-	r = err_set(e, ERR_USAGE, -EINVAL, "put '--' before the command: bailey run%s --%s",
-		    rest ? " [OPTIONS]" : "", b.failed || b.len >= 200 ? " COMMAND" : b.data);
-	buf_done(&b);
-	return r;
-}
-
 int run_main(char **argv)
 {
 	struct sandbox_options o;
@@ -213,8 +200,8 @@ int run_main(char **argv)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no command; name it after '--': bailey run -- make test");
 	if (r == 0 && argv[rest] && !dashes)
-		r = no_dashes(argv, rest, &e);
-	if (r == 0 && o.explain)
+		r = run_sandbox(&o, argv + rest, &e);
+	else if (r == 0 && o.explain)
 		r = explain_only(&o, argv + rest, &e);
 	else if (r == 0)
 		r = run_to_end(&o, argv + rest, NULL, &e);

@@ -121,49 +121,17 @@ static const char *text_of(const struct json_node *root, const char *key)
 	return NULL;
 }
 
-static bool flag_of(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n; n = n->next) {
-		if (strcmp(n->key, key) == 0)
-			return n->type == JSON_BOOL && n->value;
-	}
-	return false;
-}
-
-static void log_change(struct gateway *g, const char *op, const struct net_rule *r)
+static void log_change(struct gateway *g, const struct net_change *c, const struct net_rule *r)
 {
 	const struct audit_event ev = { .event = "change",
-					.decision = op,
+					.decision = net_change_name(c->op),
 					.rule = r->text,
 					.origin = r->origin,
-					.reason = r->reason };
+					.reason = c->op == NET_CHANGE_MODE ?
+							  net_mode_name(c->mode) :
+							  r->reason };
 
 	(void)audit_write(&g->audit, &ev);
-}
-
-/*
- * The live rule that is the same but for what it says is of no protocol any more, so it covers nothing. It stays where it is: verdicts of open
- * connections point to rules. Return: whether there was one.
- */
-static bool remove_live(struct gateway *g, const struct net_rule *r)
-{
-	bool found = false;
-	size_t i;
-
-	for (i = 0; i < g->policy.n; i++) {
-		struct net_rule *o = &g->policy.rules[i];
-
-		if (o->layer != POLICY_LIVE || !o->proto || o->what != r->what ||
-		    o->port != r->port || o->prefix != r->prefix ||
-		    memcmp(&o->addr, &r->addr, sizeof(r->addr)) != 0 || !o->host != !r->host ||
-		    (o->host && strcmp(o->host, r->host) != 0))
-			continue;
-		o->proto = 0;
-		found = true;
-	}
-	return found;
 }
 
 void control_changed(struct gateway *g)
@@ -172,41 +140,15 @@ void control_changed(struct gateway *g)
 	udp_rejudge(g);
 }
 
-/* A change of the rules. */
-struct order {
-	const char *op; /* "allow", "deny", "remove" */
-	const char *rule, *reason;
-	bool cidr, risky;
-	const char *origin;
-};
-
-static struct order order_of(const struct json_node *root, const char *op)
-{
-	return (struct order){ .op = op,
-			       .rule = text_of(root, "rule"),
-			       .reason = text_of(root, "reason"),
-			       .cidr = flag_of(root, "cidr"),
-			       .risky = flag_of(root, "risky"),
-			       .origin = flag_of(root, "answered") ? "answered" : "live" };
-}
-
 /* A gateway that is started again does it again. Return: 0, or -ENOSPC with @e: then nothing must change. */
-static int keep(struct gateway *g, const struct order *o, struct err *e)
+static int keep(struct gateway *g, const struct net_change *c, struct err *e)
 {
 	struct gateway_kept *k = g->setup->kept;
 	struct buf b = BUF_INIT(LINE_MAX_BYTES);
 	struct json j = { .out = &b };
 	int r = 0;
 
-	json_open(&j, NULL, '{');
-	json_str(&j, "op", o->op);
-	json_str(&j, "rule", o->rule);
-	if (o->reason)
-		json_str(&j, "reason", o->reason);
-	json_bool(&j, "cidr", o->cidr);
-	json_bool(&j, "risky", o->risky);
-	json_bool(&j, "answered", strcmp(o->origin, "answered") == 0);
-	json_close(&j, '}');
+	net_change_write(c, &j);
 	buf_puts(&b, "\n");
 	if (b.failed || k->live_len > GATEWAY_LIVE || b.len > GATEWAY_LIVE - k->live_len) {
 		r = err_set(e, ERR_USAGE, -ENOSPC, "the rules were changed too often");
@@ -219,36 +161,23 @@ static int keep(struct gateway *g, const struct order *o, struct err *e)
 	return r;
 }
 
-/* @again: it was kept, logged and in force before. Return: 0 or negative errno with @e. */
-static int change(struct gateway *g, const struct order *o, bool again, struct err *e)
+/* What a gateway is told. Return: 0 or negative errno with @e: nothing has changed. */
+static int change(struct gateway *g, const struct net_change *c, struct err *e)
 {
-	bool removes = strcmp(o->op, "remove") == 0;
+	const uint32_t before = g->setup->kept->live_len;
 	struct net_rule rule;
-	int r;
+	int r = keep(g, c, e);
 
-	if (!o->rule)
-		return err_set(e, ERR_USAGE, -EINVAL, "rule: expected a string");
-	r = net_rule_parse(&rule, o->rule, strcmp(o->op, "allow") == 0, o->cidr, o->risky,
-			   POLICY_LIVE, o->origin, o->reason, &g->arena, e);
-	if (r == 0 && !again)
-		r = keep(g, o, e);
 	if (r < 0)
 		return r;
-	if (!remove_live(g, &rule) && removes)
-		return err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'", o->rule);
-	if (!removes)
-		r = net_policy_add(&g->policy, &rule, e);
-	if (r < 0 || again)
+	r = net_change_apply(&g->policy, c, &rule, e);
+	if (r < 0) {
+		__atomic_store_n(&g->setup->kept->live_len, before, __ATOMIC_RELEASE);
 		return r;
-	log_change(g, o->op, &rule);
+	}
+	log_change(g, c, &rule);
 	control_changed(g);
 	return 0;
-}
-
-static bool is_change(const char *op)
-{
-	return op &&
-	       (strcmp(op, "allow") == 0 || strcmp(op, "deny") == 0 || strcmp(op, "remove") == 0);
 }
 
 void control_replay(struct gateway *g)
@@ -260,14 +189,13 @@ void control_replay(struct gateway *g)
 	for (; (nl = memchr(p, '\n', left)); left -= (size_t)(nl + 1 - p), p = nl + 1) {
 		struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
 		const struct json_node *root = NULL;
-		struct order o = { .op = NULL };
+		struct net_change c;
 
 		if ((size_t)(nl - p) < LINE_MAX_BYTES &&
 		    json_read("kept", p, (size_t)(nl - p), &a, &root, NULL) == 0 &&
-		    root->type == JSON_OBJECT)
-			o = order_of(root, text_of(root, "op"));
-		if (is_change(o.op))
-			(void)change(g, &o, true, NULL); /* it was possible before */
+		    net_change_read(root, &c, NULL) == 0)
+			(void)net_change_apply(&g->policy, &c, NULL,
+					       NULL); /* it was possible before */
 		arena_done(&a);
 	}
 }
@@ -281,6 +209,7 @@ static void reply_policy(struct gateway *g, struct client *c)
 	json_open(&j, NULL, '{');
 	json_bool(&j, "ok", true);
 	json_str(&j, "mode", net_mode_name(g->policy.mode));
+	json_bool(&j, "specific", g->policy.most_specific & 1u << POLICY_LIVE);
 	json_open(&j, "rules", '[');
 	for (i = 0; i < g->policy.n; i++) {
 		const struct net_rule *r = &g->policy.rules[i];
@@ -331,7 +260,7 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 	const char *id = text_of(root, "id"), *decision = text_of(root, "decision");
 	unsigned long n = id ? strtoul(id, NULL, 10) : 0;
 	const struct conn *c = conn_asked(g, (unsigned int)n);
-	struct order o;
+	struct net_change o;
 	bool never, always;
 	char text[NET_HOST_MAX + 64], addr[NET_ADDR_TEXT];
 	int r;
@@ -353,12 +282,12 @@ static int answer_ask(struct gateway *g, const struct json_node *root, struct er
 		(void)snprintf(text, sizeof(text),
 			       net_addr_is_v4(&c->addr) ? "%s/32:%u" : "[%s/128]:%u", addr,
 			       c->port);
-	o = (struct order){ .op = always ? "allow" : "deny",
-			    .rule = text,
-			    .cidr = !*c->host,
-			    .risky = true,
-			    .origin = "answered" };
-	r = change(g, &o, false, e);
+	o = (struct net_change){ .op = always ? NET_CHANGE_ALLOW : NET_CHANGE_DENY,
+				 .rule = text,
+				 .cidr = !*c->host,
+				 .risky = true,
+				 .answered = true };
+	r = change(g, &o, e);
 	if (r < 0)
 		return r;
 	conn_answer(g, (unsigned int)n, always, "denied when asked");
@@ -370,7 +299,7 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 	struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
 	const struct json_node *root = NULL;
 	struct err e = ERR_INIT;
-	struct order o;
+	struct net_change o;
 	const char *op;
 	int r = json_read("control", line, n, &a, &root, &e);
 
@@ -388,13 +317,17 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 		reply_plain(g, c, NULL);
 	} else if (op && strcmp(op, "answer") == 0) {
 		reply_plain(g, c, answer_ask(g, root, &e) < 0 ? e.msg : NULL);
-	} else if (is_change(op)) {
-		o = order_of(root, op);
-		o.origin = "live";
-		reply_plain(g, c, change(g, &o, false, &e) < 0 ? e.msg : NULL);
+	} else if (net_change_is(op)) {
+		r = net_change_read(root, &o, &e);
+		if (r == 0) {
+			o.answered = false; /* that is for who was asked */
+			r = change(g, &o, &e);
+		}
+		reply_plain(g, c, r < 0 ? e.msg : NULL);
 	} else {
-		reply_plain(g, c,
-			    "op: expected allow, deny, remove, policy, status, ask or answer");
+		reply_plain(
+			g, c,
+			"op: expected allow, deny, remove, bypass, mode, policy, status, ask or answer");
 	}
 	arena_done(&a);
 }

@@ -102,6 +102,8 @@ int rules_begin(struct gateway *g, struct err *e)
 	g->policy.mode = from->mode;
 	g->policy.most_specific = from->most_specific;
 	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
+	g->policy.most = from->most;
+	g->policy.most_origin = copy(&g->arena, from->most_origin, &failed);
 	r = failed ? oom(e) : copy_quotas(&g->policy, from, e);
 	if (r == 0)
 		r = copy_list(&g->arena, from->handed, from->n_handed, &g->policy.handed,
@@ -188,6 +190,7 @@ int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
 {
 	struct arena fresh = ARENA_INIT(RULES_ARENA), old;
 	struct net_policy next;
+	bool failed = false;
 	size_t i;
 	int r;
 
@@ -197,12 +200,16 @@ int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
 		r = copy_quotas(&next, &g->policy, e);
 	if (r == 0)
 		r = copy_inspects(&next, &g->policy, e);
+	next.most = g->policy.most;
+	next.most_origin = copy(&fresh, g->policy.most_origin, &failed);
 	for (i = 0; r == 0 && i < g->policy.n; i++) {
 		const struct net_rule *rule = &g->policy.rules[i];
 
 		if (rule->layer == POLICY_LIVE && rule->proto)
 			r = add_copy(&next, rule, e);
 	}
+	if (r == 0 && failed)
+		r = oom(e);
 	if (r < 0) {
 		arena_done(&fresh);
 		return r;

@@ -30,6 +30,14 @@ struct init_command {
 	const int *streams; /* what becomes 0-2, not close-on-exec there; NULL: those of PID 1 */
 };
 
+/* The words of WIRE_COPY, in the place of a command: which way, a path, flags as letters. */
+#define INIT_COPY_OUT "out"
+#define INIT_COPY_IN "in"
+#define INIT_COPY_FOLLOW 'L'        /* out: the link that the path is */
+#define INIT_COPY_OWNER 'a'         /* in: keep the ids */
+#define INIT_COPY_INTO '.'          /* in: the path is a directory that gets all of it */
+#define INIT_COPY_NOTICE "notice: " /* begins a line on 2 that is no failure */
+
 /**
  * init_run() - run the command to its end. All signals must be blocked, and we must lead a session without a terminal. The command gets
  * none blocked.

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "init.h"
 #include "spawn.h"
 #include "tty.h"
@@ -111,9 +112,9 @@ static char **merge_env(char *const *base, char *const *added)
 	return v;
 }
 
-/* Start what @fds bring: the words, and 0-2 but for a terminal. @m: becomes what is said of it */
-static void start(struct server *s, const int fds[WIRE_FDS], struct wire_msg *m, int *ret_master,
-		  struct err *e)
+/* Start what @fds bring: the words, and 0-2 but for a terminal. @copy: it copies files. @m: becomes what is said of it */
+static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct wire_msg *m,
+		  int *ret_master, struct err *e)
 {
 	struct init_command cmd;
 	int slave = -1, ttys[3], r;
@@ -129,7 +130,7 @@ static void start(struct server *s, const int fds[WIRE_FDS], struct wire_msg *m,
 	if (s->n == LIMIT_SERVED)
 		r = err_set(e, ERR_SYSTEM, -EAGAIN,
 			    "%d commands run in this sandbox, and no more can", LIMIT_SERVED);
-	if (r == 0 && (cmd.tty.fds == 0) != (fds[1] >= 0))
+	if (r == 0 && ((cmd.tty.fds == 0) != (fds[1] >= 0) || (copy && cmd.tty.fds)))
 		r = err_set(e, ERR_SYSTEM, -EBADMSG, "the command's streams are missing");
 	if (r == 0 && cmd.tty.fds)
 		r = tty_pair(&cmd.tty, &slave, ret_master, e);
@@ -140,7 +141,7 @@ static void start(struct server *s, const int fds[WIRE_FDS], struct wire_msg *m,
 		cmd.envp = envp;
 		cmd.path = path_of(envp);
 		cmd.streams = slave >= 0 ? ttys : fds + 1;
-		r = spawn(&cmd, slave, &pid, e);
+		r = copy ? copy_spawn(&cmd, &pid, e) : spawn(&cmd, slave, &pid, e);
 	}
 	if (r == 0) {
 		s->sessions[s->n++] = (struct served){ .id = m->session, .pid = pid };
@@ -152,13 +153,13 @@ static void start(struct server *s, const int fds[WIRE_FDS], struct wire_msg *m,
 	free(memory);
 }
 
-static void on_spawn(struct server *s, uint32_t session, const int fds[WIRE_FDS])
+static void on_spawn(struct server *s, const struct wire_msg *asked, const int fds[WIRE_FDS])
 {
-	struct wire_msg m = { .session = session };
+	struct wire_msg m = { .session = asked->session };
 	struct err e = ERR_INIT;
 	int master = -1;
 
-	start(s, fds, &m, &master, &e);
+	start(s, asked->type == WIRE_COPY, fds, &m, &master, &e);
 	if (m.type != WIRE_STARTED) {
 		m.type = WIRE_FAILED;
 		m.failed = e;
@@ -195,8 +196,8 @@ static int on_message(void *arg, short revents, struct err *e)
 	if (r <= 0) /* our death signal is on its way */
 		return err_set(e, ERR_SYSTEM, -EPIPE, "the supervisor has gone");
 	r = -EAGAIN;
-	if (m.type == WIRE_SPAWN) {
-		on_spawn(s, m.session, fds);
+	if (m.type == WIRE_SPAWN || m.type == WIRE_COPY) {
+		on_spawn(s, &m, fds);
 	} else if (m.type == WIRE_SIGNAL) {
 		signal_one(s, &m);
 	} else if (m.type == WIRE_STOP) {

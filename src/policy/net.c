@@ -57,7 +57,7 @@ int net_mode_parse(const char *text, struct err *e)
 
 void net_policy_init(struct net_policy *p, struct arena *arena)
 {
-	*p = (struct net_policy){ .arena = arena, .mode = NET_MODE_NONE };
+	*p = (struct net_policy){ .arena = arena, .mode = NET_MODE_NONE, .most = NET_MODE_ALLOW };
 }
 
 int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e)
@@ -253,6 +253,14 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
 	return v;
 }
 
+/* A name that was allowed by name is more specific than what stands about addresses. */
+static bool outweighs(const struct net_policy *p, const struct net_rule *named,
+		      const struct net_rule *deny)
+{
+	return named && named->allow && named->layer == deny->layer &&
+	       named->what != NET_RULE_ANY && (p->most_specific & 1u << deny->layer);
+}
+
 struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
 					   const struct net_verdict *v, const struct net_addr *a)
 {
@@ -263,7 +271,7 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 		return *v;
 	ask = ask_addr(q, a, true);
 	decide(p, &ask, &ret);
-	if (ret.rule && !ret.allowed)
+	if (ret.rule && !ret.allowed && !outweighs(p, v->rule, ret.rule))
 		return ret;
 	if (ask.cls == NET_CLASS_PUBLIC) {
 		ret = *v;

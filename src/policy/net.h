@@ -118,6 +118,8 @@ struct net_policy {
 	size_t n, size;
 	enum net_mode mode;
 	const char *mode_origin;
+	enum net_mode most; /* what a live change may make of it; files have said that */
+	const char *most_origin;
 	unsigned int most_specific; /* a bit for each layer that asks for it */
 	struct net_quota *quotas;   /* the first that covers a connection counts */
 	size_t n_quotas;
@@ -181,7 +183,8 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
 /**
  * net_policy_judge_answer() - an allowed name has the address @a: may it be dialled?
  * @v: of net_policy_judge() for the name
- * Denials of addresses count; the class must suit the rule (exact name: private, too), or an allowed CIDR covers it.
+ * Denials of addresses count, unless a rule for that name stands in the same layer and the layer says most-specific; the class must suit the rule (exact
+ * name: private, too), or an allowed CIDR covers it.
  */
 struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
 					   const struct net_verdict *v, const struct net_addr *a);

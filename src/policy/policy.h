@@ -28,6 +28,7 @@
 #include "glob.h"
 #include "layer.h"
 #include "limit.h"
+#include "net-change.h"
 #include "net.h"
 #include "protect.h"
 #include "srt.h"

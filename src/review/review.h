@@ -75,6 +75,14 @@ struct review_run {
 int review_begin(const struct review_store *s, struct review_run *run, uid_t owner, gid_t group,
 		 struct err *e);
 
+/**
+ * review_resume() - the same for a sandbox that stays: its record has the ID of the sandbox, and is taken up again where there is one.
+ * @id: REVIEW_ID digits
+ * Return: as review_begin(); -EBUSY: another command has it, or it is of other trees.
+ */
+int review_resume(const struct review_store *s, struct review_run *run, const char *id, uid_t owner,
+		  gid_t group, struct err *e);
+
 /** review_layer() - the absolute path of the layers of tree @i. @out: LIMIT_PATH bytes. Return: 0 or -ENAMETOOLONG. */
 int review_layer(const struct review_store *s, const struct review_run *run, size_t i, char *out);
 

@@ -152,12 +152,23 @@ static int make_id(char *id)
 	return 0;
 }
 
+static int own_layers(int layers, uid_t owner, gid_t group)
+{
+	if (owner == (uid_t)-1)
+		return 0;
+	return fchownat(layers, LAYER_WORK, owner, group, AT_SYMLINK_NOFOLLOW) < 0 ||
+			       fchown(layers, owner, group) < 0 ?
+		       -errno :
+		       0;
+}
+
 /* The layers of one tree. The upper one is what the root of the overlay looks like, so it has owner and mode of the tree. */
 static int make_layers(int dir, size_t i, const char *tree, uid_t owner, gid_t group)
 {
 	_cleanup_close_ int fd = -1, upper = -1;
 	char name[24];
 	struct stat st;
+	int r;
 
 	(void)snprintf(name, sizeof(name), "%zu", i);
 	if (lstat(tree, &st) < 0 || mkdirat(dir, name, 0700) < 0)
@@ -173,10 +184,9 @@ static int make_layers(int dir, size_t i, const char *tree, uid_t owner, gid_t g
 	/* the overlay's own notes are attributes of this kind; without them it would mount, and mix up what was removed */
 	if (fsetxattr(upper, "user.bailey", "", 0, 0) < 0 || fremovexattr(upper, "user.bailey") < 0)
 		return -errno;
-	if (owner != (uid_t)-1 &&
-	    (fchownat(fd, LAYER_WORK, owner, group, AT_SYMLINK_NOFOLLOW) < 0 ||
-	     fchown(fd, owner, group) < 0))
-		return -errno;
+	r = own_layers(fd, owner, group);
+	if (r < 0)
+		return r;
 	if (geteuid() == 0 && fchown(upper, st.st_uid, st.st_gid) < 0)
 		return -errno;
 	return fchmod(upper, st.st_mode & 01777) < 0 ? -errno : 0;
@@ -203,16 +213,14 @@ static int write_run(int dir, struct review_record *r)
 	return ret;
 }
 
-/* Everything under the name that says that it is not whole yet, then its own. */
+/* Everything under the name that says that it is not whole yet, then its own: record.id. */
 static int make(const struct review_store *s, struct review_run *run, uid_t owner, gid_t group)
 {
 	struct review_record *r = &run->record;
 	char name[32];
 	size_t i;
-	int ret = make_id(r->id);
+	int ret = 0;
 
-	if (ret < 0)
-		return ret;
 	(void)snprintf(name, sizeof(name), NEW "%s", r->id);
 	if (mkdirat(s->fd, name, 0700) < 0)
 		return -errno;
@@ -235,15 +243,9 @@ static int make(const struct review_store *s, struct review_run *run, uid_t owne
 	return ret;
 }
 
-int review_begin(const struct review_store *s, struct review_run *run, uid_t owner, gid_t group,
-		 struct err *e)
+/* @r: of making or taking it. Return: that, with @e where it is a failure. */
+static int begun(const struct review_store *s, struct review_run *run, int r, struct err *e)
 {
-	int tries, r = -ENOENT;
-
-	run->lock = -1;
-	/* somebody who tidies up may take a directory for an abandoned one before it is locked */
-	for (tries = 0; tries < 3 && (r == -ENOENT || r == -EEXIST || r == -EWOULDBLOCK); tries++)
-		r = make(s, run, owner, group);
 	if (r == -EOPNOTSUPP)
 		return err_set(
 			e, ERR_LAYER, r,
@@ -259,6 +261,21 @@ int review_begin(const struct review_store *s, struct review_run *run, uid_t own
 	return 0;
 }
 
+int review_begin(const struct review_store *s, struct review_run *run, uid_t owner, gid_t group,
+		 struct err *e)
+{
+	int tries, r = -ENOENT;
+
+	run->lock = -1;
+	/* somebody who tidies up may take a directory for an abandoned one before it is locked */
+	for (tries = 0; tries < 3 && (r == -ENOENT || r == -EEXIST || r == -EWOULDBLOCK); tries++) {
+		r = make_id(run->record.id);
+		if (r == 0)
+			r = make(s, run, owner, group);
+	}
+	return begun(s, run, r, e);
+}
+
 int review_layer(const struct review_store *s, const struct review_run *run, size_t i, char *out)
 {
 	int n = snprintf(out, LIMIT_PATH, "%s/%s/%zu", s->path, run->record.id, i);
@@ -266,15 +283,20 @@ int review_layer(const struct review_store *s, const struct review_run *run, siz
 	return n < LIMIT_PATH ? 0 : -ENAMETOOLONG;
 }
 
-void review_keep(const struct review_store *s, struct review_run *run)
+static void sync_record(const struct review_store *s, const struct review_run *run)
 {
 	_cleanup_close_ int fd = openat(run->lock, FILE_RUN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	/* it was not worth the wait before the start; what the command wrote is as safe as what it writes elsewhere */
 	if (fd >= 0)
 		(void)fsync(fd);
 	(void)fsync(run->lock);
 	(void)fsync(s->fd);
+}
+
+void review_keep(const struct review_store *s, struct review_run *run)
+{
+	/* it was not worth the wait before the start; what the command wrote is as safe as what it writes elsewhere */
+	sync_record(s, run);
 	cleanup_close(&run->lock);
 	run->lock = -1;
 	run->begun = false;
@@ -350,6 +372,104 @@ void review_done(struct review *r)
 	r->dir = -1;
 	r->locked = false;
 	arena_done(&r->arena);
+}
+
+static bool same_trees(const struct review_record *a, const struct review_record *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_trees && i < b->n_trees; i++) {
+		if (strcmp(a->trees[i].path, b->trees[i].path) != 0 ||
+		    a->trees[i].git != b->trees[i].git)
+			return false;
+	}
+	return a->n_trees == b->n_trees;
+}
+
+/* What the kernel left in the directory that it works in is of a mount that is gone. */
+static int renew_work(int dir, size_t i, uid_t owner, gid_t group)
+{
+	char name[24];
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	(void)snprintf(name, sizeof(name), "%zu", i);
+	fd = open_dir(dir, name);
+	if (fd < 0)
+		return fd;
+	r = remove_tree(fd, LAYER_WORK);
+	if (r == 0 && mkdirat(fd, LAYER_WORK, 0700) < 0)
+		r = -errno;
+	return r < 0 ? r : own_layers(fd, owner, group);
+}
+
+/* Go on with the record @r, which is ours alone. */
+static int take_up(struct review_run *run, struct review *r, uid_t owner, gid_t group,
+		   struct err *e)
+{
+	size_t i;
+	int ret = 0;
+
+	if (r->state == REVIEW_BROKEN)
+		return err_set(
+			e, ERR_USAGE, -EBADMSG,
+			"what the sandbox changed in its overlay workspace can't be read (%s); first: bailey discard %s",
+			r->why, r->record.id);
+	if (!same_trees(&run->record, &r->record))
+		return err_set(
+			e, ERR_USAGE, -EBUSY,
+			"the sandbox has other overlay workspaces than it had (a git worktree?); first: bailey apply %s, or bailey discard %s",
+			r->record.id, r->record.id);
+	for (i = 0; ret == 0 && i < r->record.n_trees; i++)
+		ret = renew_work(r->dir, i, owner, group);
+	if (ret < 0)
+		return err_sys(e, ret, "record of the sandbox");
+	memcpy(run->record.id, r->record.id, sizeof(run->record.id));
+	run->record.start = r->record.start;
+	run->lock = TAKE_FD(r->dir);
+	run->begun = true;
+	return 0;
+}
+
+/* Whether the directory that we hold is still the record of that name. */
+static bool is_still(const struct review_store *s, const struct review *r, const char *id)
+{
+	struct stat held, there;
+
+	return fstat(r->dir, &held) == 0 && fstatat(s->fd, id, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_ino == there.st_ino;
+}
+
+int review_resume(const struct review_store *s, struct review_run *run, const char *id, uid_t owner,
+		  gid_t group, struct err *e)
+{
+	struct err own = ERR_INIT;
+	struct review r;
+	int ret = -EAGAIN, tries;
+
+	run->lock = -1;
+	for (tries = 0; ret == -EAGAIN && tries < 3; tries++) {
+		ret = review_open(&r, s, id, true, &own);
+		if (ret == 0)
+			ret = is_still(s, &r, id) ? take_up(run, &r, owner, group, e) : -EAGAIN;
+		else if (ret == -EBUSY)
+			ret = err_set(
+				e, ERR_SYSTEM, ret,
+				"another command works on what the sandbox changed in its overlay workspace: try again when that is over");
+		review_done(&r);
+		if (ret != -ENOENT)
+			continue;
+		(void)snprintf(run->record.id, sizeof(run->record.id), "%s", id);
+		ret = make(s, run, owner, group);
+		if (ret == -EEXIST || ret == -ENOENT || ret == -EWOULDBLOCK)
+			ret = -EAGAIN;
+		else
+			ret = begun(s, run, ret, e);
+		if (ret == 0) /* it lives long */
+			sync_record(s, run);
+	}
+	return ret == -EAGAIN ? err_set(e, ERR_SYSTEM, -EBUSY, "record of the sandbox: try again") :
+				ret;
 }
 
 /* Of all records: for their order. */

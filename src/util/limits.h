@@ -103,8 +103,11 @@
 #define LIMIT_DNS_WAITERS 1024       /* who wait for answers */
 #define LIMIT_DNS_MESSAGE 16384      /* bytes of an answer over TCP */
 #define LIMIT_RESOLV_CONF 65536      /* bytes of /etc/resolv.conf */
-#define LIMIT_SANDBOXES 4096         /* named sandboxes of one store */
-#define LIMIT_VOLUMES 4096           /* and volumes */
-#define LIMIT_HOSTS_FILE (16u << 20) /* bytes of /etc/hosts: some list what they block */
+#define LIMIT_ARCHIVE_ENTRIES 2000000u /* headers of one stream of files */
+#define LIMIT_ARCHIVE_XATTRS 65536u    /* bytes of the attributes of one file in it */
+#define LIMIT_ARCHIVE_DIRS (64u << 20) /* bytes of the names of its directories */
+#define LIMIT_SANDBOXES 4096           /* named sandboxes of one store */
+#define LIMIT_VOLUMES 4096             /* and volumes */
+#define LIMIT_HOSTS_FILE (16u << 20)   /* bytes of /etc/hosts: some list what they block */
 
 #endif

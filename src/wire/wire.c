@@ -50,6 +50,7 @@ static const struct row {
 	{ WIRE_LIST, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
 	{ WIRE_KILL, WIRE_FROM_SUPERVISOR, 4 + WIRE_WORD, 1u << 0 },
 	{ WIRE_BROKEN, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_COPY, WIRE_FROM_SUPERVISOR, 0, 1u << 4 },
 };
 
 static const struct row *find(unsigned int type)
@@ -139,6 +140,7 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session != WIRE_SANDBOX &&
 		       (m->cont.flags & ~WIRE_CONTINUE_FOREGROUND) == 0;
 	case WIRE_SPAWN:
+	case WIRE_COPY:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
@@ -270,6 +272,7 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_RESUME:
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
+	case WIRE_COPY:
 		break;
 	}
 }
@@ -362,6 +365,7 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_RESUME:
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
+	case WIRE_COPY:
 		break;
 	}
 }

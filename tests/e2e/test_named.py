@@ -248,7 +248,6 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["create", "--explain", "x"], 2, "--explain is for one command"),
     (["create", "--hide", "", "x"], 2, "--hide"),
     (["create", "x", "/nowhere/at/all"], 2, "/nowhere/at/all"),
-    (["create", "x", ".:overlay"], 2, "overlay workspace"),
     (["create", "--env", b"A=\xff", "x"], 2, "is not UTF-8"),
     (["create", "box"], 4, "box"),
     (["exec", "box"], 2, "no command"),

@@ -42,6 +42,7 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_SIGNAL, .session = 1, .signal = { .signal = 64 } },
 	{ .type = WIRE_CONTINUE, .session = 7, .cont = { .flags = WIRE_CONTINUE_FOREGROUND } },
 	{ .type = WIRE_SPAWN, .session = 2 },
+	{ .type = WIRE_COPY, .session = 2 },
 	{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX } },
 	{ .type = WIRE_ASK },
 	{ .type = WIRE_PAUSE },
@@ -223,7 +224,7 @@ TEST(order_of_a_sandbox_that_stays)
 	static const enum wire_type fine_there[] = { WIRE_STARTED, WIRE_STOPPED, WIRE_ENDED,
 						     WIRE_FAILED };
 	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK, WIRE_SPAWN,
-						WIRE_STOP,  WIRE_STATE,    WIRE_ASK,     WIRE_SESSION, WIRE_SESSIONS };
+						WIRE_STOP,  WIRE_STATE,    WIRE_ASK,     WIRE_SESSION, WIRE_SESSIONS, WIRE_COPY };
 	enum wire_order order = WIRE_SERVING;
 	size_t i;
 
@@ -238,6 +239,7 @@ TEST(values_of_a_sandbox_that_stays)
 {
 	static const struct wire_msg bad[] = {
 		{ .type = WIRE_SPAWN, .session = WIRE_SANDBOX },
+		{ .type = WIRE_COPY, .session = WIRE_SANDBOX },
 		{ .type = WIRE_STOP, .session = 1 },
 		{ .type = WIRE_STOP, .stop = { .grace_ms = WIRE_GRACE_MAX + 1 } },
 		{ .type = WIRE_ASK, .session = 1 },
@@ -278,6 +280,7 @@ TEST(values_of_a_sandbox_that_stays)
 		CHECK(wire_encode(&bad[i], bytes) == 0);
 	for (i = 0; i <= WIRE_FDS; i++) {
 		CHECK(wire_fds_ok(WIRE_SPAWN, i) == (i == 1 || i == 4));
+		CHECK(wire_fds_ok(WIRE_COPY, i) == (i == 4));
 		CHECK(wire_fds_ok(WIRE_STARTED, i) == (i <= 1));
 		CHECK(wire_fds_ok(WIRE_STOP, i) == (i == 0));
 		CHECK(wire_fds_ok(WIRE_OPEN, i) == (i != 0 && i != 3));

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The list of changes stands in the store. Whoever changes the list of a sandbox that is stopped holds its lock meanwhile, so nobody starts it
+ * with the old one. Where it lives its gateway is told first: it may refuse, and then nothing is kept. Two who write at the same time notice it by the
+ * generation, and the second reads again.
+ */
+#include "network-named.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "network-runs.h"
+#include "sandbox.h"
+
+#define CHANGES_MAX 512 /* kept with one sandbox; LIMIT_NET_LIVE and GATEWAY_LIVE hold more */
+#define TRIES 10
+#define WAIT_MS 5
+#define STORE_STALE \
+	4 /* what bailey-store ends with when the generation is another (store/store.h) */
+
+int network_named_open(struct network_named *x, const char *word)
+{
+	struct err e = ERR_INIT;
+
+	*x = (struct network_named){ .named = { .state = -1, .runtime = -1 } };
+	return named_open(&x->named, &e) == 0 && named_find(&x->named, word, &x->box);
+}
+
+void network_named_done(struct network_named *x)
+{
+	sandbox_options_done(&x->options);
+	named_done(&x->named);
+}
+
+int network_named_options(struct network_named *x, struct err *e)
+{
+	struct arena *a = &x->named.arena;
+	struct opt *table = arena_alloc(a, SANDBOX_OPTIONS * sizeof(*table));
+	char **words = arena_alloc(a, (x->box.options->n + 1) * sizeof(*words));
+	const struct json_node *v;
+	bool dashes;
+	size_t n = 0;
+
+	if (!table || !words)
+		return sandbox_oom(e);
+	for (v = x->box.options->first; v; v = v->next) {
+		words[n] = arena_strdup(a, v->text);
+		if (!words[n++])
+			return sandbox_oom(e);
+	}
+	if (chdir(x->box.cwd) < 0)
+		return err_sys(e, -errno, "%s, where the sandbox was created", x->box.cwd);
+	sandbox_options_done(&x->options);
+	sandbox_options(&x->options, table, SANDBOX_OPTIONS);
+	x->options.changes = x->box.changes;
+	return opt_parse(table, words, &n, &dashes, e);
+}
+
+/* --- what is kept --- */
+
+struct list {
+	struct net_change v[CHANGES_MAX];
+	size_t n;
+};
+
+static void list_read(struct list *l, const struct json_node *from)
+{
+	const struct json_node *o;
+
+	l->n = 0;
+	for (o = from ? from->first : NULL; o && l->n < CHANGES_MAX; o = o->next)
+		l->n += net_change_read(o, &l->v[l->n], NULL) == 0;
+}
+
+/* Take out what @c takes the place of. Return: whether there was something. */
+static bool list_forget(struct list *l, const struct net_change *c)
+{
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	size_t i, k = 0;
+	bool found;
+
+	for (i = 0; i < l->n; i++) {
+		if (!net_change_same(&l->v[i], c, &a))
+			l->v[k++] = l->v[i];
+	}
+	found = k < l->n;
+	l->n = k;
+	arena_done(&a);
+	return found;
+}
+
+/* @c: checked by this. Return: 0 or negative errno with @e. */
+static int list_change(struct list *l, const struct net_change *c, struct err *e)
+{
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	struct net_policy scratch;
+	struct net_change as = *c;
+	bool found;
+	int r;
+
+	net_policy_init(&scratch, &a);
+	if (c->op == NET_CHANGE_REMOVE)
+		as.op = NET_CHANGE_DENY; /* as a rule, it must be one */
+	r = net_change_apply(&scratch, &as, NULL, e);
+	arena_done(&a);
+	if (r < 0)
+		return r;
+	found = list_forget(l, c);
+	if (c->op == NET_CHANGE_REMOVE)
+		return found ? 0 :
+			       err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'",
+				       c->rule);
+	if (l->n == CHANGES_MAX)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d live rules of one sandbox",
+			       CHANGES_MAX);
+	l->v[l->n++] = *c;
+	return 0;
+}
+
+static void list_write(const struct list *l, struct json *j, const char *key)
+{
+	size_t i;
+
+	json_open(j, key, '[');
+	for (i = 0; i < l->n; i++)
+		net_change_write(&l->v[i], j);
+	json_close(j, ']');
+}
+
+static int list_make(struct network_named *x, struct list *l, const struct net_change *c, size_t n,
+		     struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	list_read(l, x->box.changes);
+	for (i = 0; r == 0 && i < n; i++)
+		r = list_change(l, &c[i], e);
+	return r;
+}
+
+bool network_named_bypassed(struct network_named *x, const struct net_change *c)
+{
+	struct list *l = arena_alloc(&x->named.arena, sizeof(*l));
+
+	if (!l)
+		return false;
+	list_read(l, x->box.changes);
+	return list_forget(l, c);
+}
+
+/* Return: 0; -ESTALE: somebody else has changed it meanwhile; another negative errno with @e. */
+static int list_keep(struct network_named *x, const struct list *l, struct err *e)
+{
+	char *words[] = { (char *)(uintptr_t) "set", (char *)(uintptr_t)x->box.id, NULL };
+	struct buf b = BUF_INIT(LIMIT_SPAWN), out = BUF_INIT(4096);
+	struct json j = { .out = &b };
+	int r;
+
+	json_open(&j, NULL, '{');
+	json_raw(&j, "generation", x->box.generation);
+	list_write(l, &j, "network");
+	json_close(&j, '}');
+	x->named.quiet = true;
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rules are too long") :
+		       named_store(&x->named, words, &b, &out, e);
+	x->named.quiet = false;
+	buf_done(&b);
+	buf_done(&out);
+	if (r == STORE_STALE)
+		return -ESTALE;
+	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
+			       "the changes of sandbox '%s' can't be kept (%s: is the disk full?)",
+			       x->box.name, x->named.path) :
+		       r;
+}
+
+/* Until it is written by us alone. */
+static int keep(struct network_named *x, struct list *l, const struct net_change *c, size_t n,
+		struct err *e)
+{
+	int i, r = list_keep(x, l, e);
+
+	for (i = 0; r == -ESTALE && i < TRIES; i++) {
+		r = named_get(&x->named, x->box.id, &x->box, e);
+		if (r > 0)
+			r = err_set(e, ERR_USAGE, -ENOENT, "the sandbox was removed meanwhile");
+		if (r == 0)
+			r = list_make(x, l, c, n, e);
+		if (r == 0)
+			r = list_keep(x, l, e);
+	}
+	return r == -ESTALE ?
+		       err_set(e, ERR_SYSTEM, -EBUSY,
+			       "sandbox '%s' is changed by others all the time", x->box.name) :
+		       r;
+}
+
+/* --- where it lives --- */
+
+static int tell(struct network_named *x, const struct net_change *c, struct err *e)
+{
+	struct arena a = ARENA_INIT(1u << 20);
+	struct buf b = BUF_INIT(65536);
+	struct json j = { .out = &b };
+	const struct json_node *answer;
+	int r;
+
+	net_change_write(c, &j);
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
+		       network_runs_ask(x->box.id, b.data, &a, &answer, e);
+	buf_done(&b);
+	arena_done(&a);
+	return r;
+}
+
+static bool has_gateway(struct network_named *x)
+{
+	struct arena a = ARENA_INIT(1u << 20);
+	const struct json_node *answer;
+	struct err e = ERR_INIT;
+	const bool yes = network_runs_ask(x->box.id, "{\"op\":\"status\"}", &a, &answer, &e) == 0;
+
+	arena_done(&a);
+	return yes;
+}
+
+static int tell_all(struct network_named *x, const struct net_change *c, size_t n, struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	if (!has_gateway(x))
+		return err_set(
+			e, ERR_USAGE, -ENOTCONN,
+			"sandbox '%s' was started without a network that can be changed, and gets none while it runs; first: bailey stop %s",
+			x->box.name, x->box.name);
+	for (i = 0; r == 0 && i < n; i++)
+		r = tell(x, &c[i], e);
+	return r;
+}
+
+/* Its lock, or a sandbox that is complete. Return: 1 with *@ret_lock; 0: it lives; negative errno with @e. */
+static int settle(struct network_named *x, int *ret_lock, struct err *e)
+{
+	int sock, waited;
+	bool new;
+
+	for (waited = 0; waited < 60000; waited += WAIT_MS) {
+		*ret_lock = named_lock(&x->named, x->box.id, &new);
+		if (*ret_lock >= 0)
+			return 1;
+		if (*ret_lock != -EWOULDBLOCK)
+			return err_sys(e, *ret_lock, "sandbox '%s'", x->box.name);
+		sock = named_connect(&x->named, x->box.name);
+		if (sock >= 0) {
+			(void)close(sock);
+			return 0;
+		}
+		(void)usleep(WAIT_MS * 1000); /* it is being started, or ends */
+	}
+	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' is not ready after a minute",
+		       x->box.name);
+}
+
+static void say_notice(const char *text)
+{
+	struct buf b = BUF_INIT(8192);
+
+	buf_puts(&b, "bailey: notice: ");
+	buf_quote(&b, text);
+	buf_puts(&b, "\n");
+	if (!b.failed)
+		(void)fd_write_all(2, b.data, b.len); /* nobody is left to tell */
+	buf_done(&b);
+}
+
+/* What of it would have no effect at the next start. A sandbox that can't be started for another reason says so then. */
+static void say_overruled(struct network_named *x, const struct list *l)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct buf b = BUF_INIT(LIMIT_SPAWN);
+	struct json j = { .out = &b };
+	struct err e = ERR_INIT;
+	size_t i;
+
+	list_write(l, &j, NULL);
+	if (!b.failed &&
+	    json_read("changes", b.data, b.len, &x->named.arena, &x->box.changes, &e) == 0 &&
+	    network_named_options(x, &e) == 0 &&
+	    sandbox_identify(&s, &x->options, false, &e) == 0) {
+		for (i = 0; i < s.n_notices; i++) {
+			if (strncmp(s.notices[i], "live ", 5) == 0 ||
+			    strstr(s.notices[i], "said live"))
+				say_notice(s.notices[i]);
+		}
+	}
+	buf_done(&b);
+	sandbox_done(&s);
+}
+
+int network_named_change(struct network_named *x, const struct net_change *c, size_t n,
+			 struct err *e)
+{
+	struct list *l = arena_alloc(&x->named.arena, sizeof(*l));
+	int lock = -1, r;
+	bool stopped;
+
+	if (!l)
+		return sandbox_oom(e);
+	r = list_make(x, l, c, n, e);
+	if (r < 0)
+		return r;
+	r = settle(x, &lock, e);
+	stopped = r == 1;
+	if (r == 0)
+		r = tell_all(x, c, n, e);
+	if (r >= 0)
+		r = keep(x, l, c, n, e);
+	if (lock >= 0)
+		(void)close(lock);
+	if (r == 0 && stopped)
+		say_overruled(x, l);
+	return r;
+}
+
+/* --- what holds --- */
+
+static void write_policy(const struct net_policy *p, struct json *j)
+{
+	size_t i;
+
+	json_open(j, NULL, '{');
+	json_str(j, "mode", net_mode_name(p->mode));
+	json_bool(j, "specific", p->most_specific & 1u << POLICY_LIVE);
+	json_open(j, "rules", '[');
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (!r->proto)
+			continue;
+		json_open(j, NULL, '{');
+		json_str(j, "action", r->allow ? "allow" : "deny");
+		json_str(j, "rule", r->text);
+		json_str(j, "layer", policy_layer_name(r->layer));
+		json_str(j, "origin", r->origin);
+		if (r->reason)
+			json_str(j, "reason", r->reason);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+int network_named_policy(struct network_named *x, const struct json_node **ret, struct err *e)
+{
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	struct json j = { .out = &b };
+	int r;
+
+	if (named_lives(&x->named, x->box.id) && has_gateway(x))
+		return network_runs_ask(x->box.id, "{\"op\":\"policy\"}", &x->named.arena, ret, e);
+	r = network_named_options(x, e);
+	if (r == 0)
+		r = sandbox_identify(&s, &x->options, false, e);
+	if (r == 0)
+		write_policy(&s.net, &j);
+	if (r == 0)
+		r = b.failed ? sandbox_oom(e) :
+			       json_read("policy", b.data, b.len, &x->named.arena, ret, e);
+	buf_done(&b);
+	sandbox_done(&s);
+	return r;
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of sandboxes that stay: overlay workspaces, and what `bailey run SANDBOX` means (docs/adr/0034)."""
+import json
+import os
+import signal
+
+import pytest
+
+from conftest import BAILEY, wait_for
+from terminals import Pty
+from test_named import boxes  # noqa: F401 (a fixture)
+
+# --- bailey run SANDBOX ---
+
+
+def test_run_in_a_sandbox(boxes, ws):  # noqa: F811
+    """The word before "--" is a sandbox, which is started; stdin, stdout and the status are the command's."""
+    boxes.make()
+    r = boxes("run", "box", "--", "sh", "-c", "cat; pwd; exit 7", stdin="text\n")
+    assert (r.rc, r.out, r.err) == (7, f"text\n{ws}\n", ""), r
+    assert boxes.ls()["box"]["state"] == "running"
+    assert boxes("run", "--no-tty", "box", "--", "echo", "--", "x").out == "-- x\n"
+    r = boxes("run", "box", stdin="echo in a shell $((1+1))\nexit 3\n")
+    assert (r.rc, r.out) == (3, "in a shell 2\n"), r
+    assert boxes("run", "--", "echo", "box").out == "box\n", "behind -- it is a command"
+
+
+def test_run_in_a_sandbox_with_a_terminal(boxes, ws, user):  # noqa: F811
+    boxes.make()
+    t = Pty(user, [BAILEY, "run", "box", "--", "sh"], ws, (24, 80), env=boxes.env)
+    t.type("tty; stty size; exit 5\n")
+    t.expect("/dev/pts/")
+    t.expect("24 80")
+    assert t.wait() == 5
+
+
+BAD_RUN = [
+    (["run", "make", "test"], "there is no sandbox 'make'; to run a command, put '--' before it: bailey run -- make test"),
+    (["run", "--hide", "x", "make"], "bailey run [OPTIONS] -- make"),
+    (["run", "box", "true"], "bailey run box -- COMMAND"),
+    (["run", "--hide", "x", "box", "--", "true"], "--hide"),
+    (["run", "--allow-host", "a.test", "box"], "--allow-host"),
+    (["run", "--tty", "--no-tty", "box"], "contradict"),
+]
+
+
+@pytest.mark.parametrize("words,said", BAD_RUN, ids=[" ".join(w) for w, _ in BAD_RUN])
+def test_bad_words_of_run(boxes, words, said):  # noqa: F811
+    boxes.make()
+    r = boxes(*words)
+    assert r.rc == 2 and said in r.err and r.err.count("\n") == 1 and r.err.startswith("bailey: "), r
+    assert boxes.ls()["box"]["state"] == "stopped"
+
+
+# --- overlay workspaces ---
+
+
+@pytest.fixture
+def copy(boxes, ws, user):  # noqa: F811
+    """A sandbox whose workspace is a copy, with files of the host's below."""
+    user.write(ws / "kept", "host\n")
+    user.write(ws / "gone", "host\n")
+    user.write(ws / "dir/deep", "host\n")
+    r = boxes("create", "box", ".:overlay")
+    assert r.rc == 0, r
+    return boxes
+
+
+def host(ws):
+    return {str(p.relative_to(ws)): p.read_text() for p in sorted(ws.rglob("*")) if p.is_file()}
+
+
+BEFORE = {"kept": "host\n", "gone": "host\n", "dir/deep": "host\n"}
+CHANGES = "echo box > kept; rm gone; echo new > dir/new; mkdir other; echo x > other/y"
+
+
+def names(r):
+    assert r.rc == 0, r
+    return {(c["path"], c["change"]) for c in json.loads(r.out)}
+
+
+CHANGED = {("kept", "modified"), ("gone", "deleted"), ("dir/new", "added"), ("other", "added"), ("other/y", "added")}
+
+
+def test_a_copy_stays(copy, ws):
+    """What commands write is in the sandbox after a stop, a kill and a start; the host has none of it, before it is applied."""
+    assert copy.exec(CHANGES).rc == 0
+    assert names(copy("diff", "--json", "box")) == CHANGED, "while it lives"
+    assert copy("stop", "box").rc == 0
+    assert host(ws) == BEFORE and names(copy("diff", "--json", "box")) == CHANGED
+    assert copy.exec("cat kept dir/new; ls").out == "box\nnew\ndir\nkept\nother\n"
+    (pid,) = copy.supervisors()
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: copy.ls()["box"]["state"] == "stopped")
+    assert copy.exec("echo more >> kept; cat kept other/y").out == "box\nmore\nx\n"
+    assert copy("stop", "box").rc == 0 and host(ws) == BEFORE
+    r = copy("apply", "box")
+    assert r.rc == 0, r
+    after = {"kept": "box\nmore\n", "dir/deep": "host\n", "dir/new": "new\n", "other/y": "x\n"}
+    assert host(ws) == after
+    assert names(copy("diff", "--json", "box")) == set()
+    r = copy.exec("cat kept; echo again > again")
+    assert r.out == "box\nmore\n" and copy("stop", "box").rc == 0 and host(ws) == after
+    assert names(copy("diff", "--json", "box")) == {("again", "added")}
+
+
+def test_a_part_is_applied(copy, ws):
+    """The rest stays in the sandbox, and the sandbox goes on with both."""
+    assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0
+    r = copy("apply", "box", "kept")
+    assert r.rc == 0 and host(ws) == {**BEFORE, "kept": "box\n"}, r
+    assert names(copy("diff", "--json", "box")) == CHANGED - {("kept", "modified")}
+    assert copy.exec("cat kept dir/new; test ! -e gone").out == "box\nnew\n"
+    assert copy("stop", "box").rc == 0
+    assert copy("apply", "box").rc == 0 and host(ws) == {"kept": "box\n", "dir/deep": "host\n", "dir/new": "new\n", "other/y": "x\n"}
+
+
+def test_discarded(copy, ws):
+    assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0
+    assert copy("discard", "box").rc == 0
+    r = copy("discard", "box")
+    assert r.rc == 0 and "changed nothing" in r.out
+    r = copy("apply", "box")
+    assert r.rc == 0 and "changed nothing" in r.out
+    assert copy("diff", "box").out == ""
+    assert copy.exec("cat kept gone; ls").out == "host\nhost\ndir\ngone\nkept\n" and host(ws) == BEFORE
+
+
+def test_not_while_it_runs(copy, ws):
+    """apply and discard say how; a dry run and diff are looks."""
+    assert copy.exec(CHANGES).rc == 0
+    for verb in ("apply", "discard"):
+        r = copy(verb, "box")
+        assert r.rc == 2 and "bailey stop box" in r.err and r.err.count("\n") == 1 and host(ws) == BEFORE, r
+    assert copy("apply", "--dry-run", "box").rc == 0 and host(ws) == BEFORE
+    r = copy("diff", "box")
+    assert r.rc == 0 and "+box" in r.out and "sandbox box still lives" in r.err
+    assert copy.exec("cat kept").out == "box\n"
+
+
+def test_a_conflict(copy, ws, user):
+    """What the host has changed meanwhile is not overwritten."""
+    assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0
+    user.write(ws / "kept", "host again\n")
+    r = copy("apply", "box")
+    assert r.rc == 1 and "conflict" in r.out and host(ws) == {**BEFORE, "kept": "host again\n"}, r
+    assert copy.exec("cat kept").out == "box\n" and copy("stop", "box").rc == 0
+    assert copy("apply", "--force", "kept", "box").rc == 0 and host(ws)["kept"] == "box\n"
+
+
+def test_removed_with_what_is_not_taken_over(copy, ws):
+    """rm does not throw work away without a word; --force does, and leaves nothing."""
+    assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0
+    r = copy("rm", "box")
+    assert r.rc == 4 and "bailey diff box" in r.err and r.err.count("\n") == 1 and "box" in copy.ls(), r
+    assert copy("rm", "--force", "box").rc == 0
+    assert not list((copy.home / "runs").iterdir()) and host(ws) == BEFORE
+    assert copy("create", "box", ".:overlay").rc == 0 and copy.exec("ls").out == "dir\ngone\nkept\n"
+    assert copy("stop", "box").rc == 0 and copy("rm", "box").rc == 0, "it has changed nothing"
+
+
+def test_two_workspaces_and_runs(copy, boxes, ws, user):  # noqa: F811
+    """Each has its layer; one that is direct has none; and `bailey runs` lists the sandbox as one that can be entered."""
+    other = user.mkdir(user.base / f"{ws.name}-other")
+    direct = user.mkdir(user.base / f"{ws.name}-direct")
+    try:
+        r = boxes("create", "two", f"{ws}:overlay", f"{other}:overlay", direct)
+        assert r.rc == 0, r
+        assert boxes.exec(f"echo a > kept; echo b > {other}/b; echo c > {direct}/c", name="two").rc == 0
+        assert boxes("stop", "two").rc == 0
+        assert host(ws) == BEFORE and not list(other.iterdir()) and (direct / "c").read_text() == "c\n"
+        (listed,) = json.loads(boxes("runs", "--json").out)
+        assert listed["id"] == r.out.strip() and listed["command"] == ["bailey", "exec", listed["id"]] and listed["workspaces"] == [str(ws), str(other)]
+        assert boxes(*listed["command"][1:], "--", "cat", f"{other}/b").out == "b\n"
+        assert boxes("stop", "two").rc == 0 and boxes("apply", "two").rc == 0 and (other / "b").read_text() == "b\n"
+        assert host(ws)["kept"] == "a\n"
+    finally:
+        boxes("rm", "-f", "two")
+        user.exec(["rm", "-rf", other, direct])
+
+
+def test_what_is_no_copy_says_so(boxes):  # noqa: F811
+    boxes.make()
+    for verb in ("diff", "apply", "discard"):
+        r = boxes(verb, "box")
+        assert r.rc == 2 and "no overlay workspace" in r.err and r.err.count("\n") == 1, r
+    r = boxes("diff", "--rootfs", "box")
+    assert r.rc == 2 and "--rootfs" in r.err and r.err.count("\n") == 1
+    r = boxes("create", "bad", f"{boxes.home}:overlay")
+    assert r.rc == 2 or r.rc == 125, r
+    assert "bad" not in boxes.ls()

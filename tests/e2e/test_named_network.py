@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network of a sandbox that stays: changed by its name, at once and for its next start (docs/adr/0034)."""
+import concurrent.futures
+import json
+import subprocess
+import time
+
+import pytest
+
+from conftest import wait_for
+from test_named import boxes  # noqa: F401 (a fixture)
+
+CURL = ["curl", "-sSk", "-m", "8", "-o", "/dev/null", "-w", "%{http_code}"]
+
+
+@pytest.fixture
+def web(net, boxes, works, user):  # noqa: F811
+    """Boxes where the servers are: web("exec", …)."""
+
+    class Web:
+        home = boxes.home
+
+        def __call__(self, verb, *words):
+            return net(None, *words, verb=verb, env=boxes.env)
+
+        def make(self, *options):
+            r = self("create", *options, "box")
+            assert r.rc == 0, r
+            return r.out.strip()
+
+        def network(self, *words):
+            return self("network", *words)
+
+        def reaches(self, url):
+            r = self("exec", "box", "--", *CURL, url)
+            assert r.rc in (0, 6, 7, 22, 28, 35, 52, 56, 97), r  # of curl: bailey's own are failures
+            return r.rc == 0 and r.out == "200"
+
+        def start(self, *words):
+            return subprocess.Popen(net.argv(None, words[1:], words[0]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    env={**net.environ, **boxes.env})
+
+        def rules(self, word="box"):
+            r = self.network("policy", "--json", word)
+            assert r.rc == 0, r
+            got = json.loads(r.out)
+            return got["mode"], {(x["action"], x["rule"]) for x in got["rules"] if x["layer"] == "live"}
+
+    yield Web()
+    net(None, "-f", "box", verb="rm", env=boxes.env)
+
+
+def test_kept_for_the_next_start(web):
+    """Of a sandbox that has no network: an allowed name makes one at the next start; what is denied, and what was never allowed, is refused."""
+    web.make()
+    assert not web.reaches("http://one.test/")
+    r = web.network("allow", "box", "one.test")
+    assert r.rc == 2 and "bailey stop box" in r.err and r.err.count("\n") == 1, "it runs without a network"
+    assert web.rules() == ("none", set())
+    assert web("stop", "box").rc == 0
+    assert web.network("allow", "box", "one.test", "two.test").rc == 0
+    assert web.rules() == ("deny", {("allow", "one.test"), ("allow", "two.test")}), "while it is stopped"
+    for _ in range(2):
+        assert web.reaches("http://one.test/") and web.reaches("http://two.test/")
+        assert web.rules() == ("deny", {("allow", "one.test"), ("allow", "two.test")}), "while it runs"
+        assert web("stop", "box").rc == 0
+    assert web.network("remove", "box", "two.test").rc == 0
+    assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+
+
+def test_changed_while_it_runs(web):
+    """At once, for what is open, too; and still so after a stop, and after the gateway was killed."""
+    web.make("--allow-host", "one.test")
+    assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+    assert web.network("allow", "box", "two.test").rc == 0 and web.reaches("http://two.test/")
+    p = web.start("exec", "box", "--", "env", "-u", "http_proxy", "curl", "-sS", "-m", "60", "http://one.test/slow", "-o", "/dev/null")
+    try:
+        assert wait_for(lambda: any('"/slow"' in li or '"open"' in li for li in web.network("log", "box", "--json", "--limit", "1").out.splitlines()), 8)
+        time.sleep(0.3)
+        assert p.poll() is None
+        begun = time.monotonic()
+        assert web.network("deny", "box", "one.test", "--reason", "enough").rc == 0
+        p.communicate(timeout=5)
+        assert time.monotonic() - begun < 3 and p.returncode in (18, 52, 56)
+    finally:
+        p.kill()
+        p.communicate()
+    assert not web.reaches("http://one.test/") and web.reaches("http://two.test/")
+    assert web("stop", "box").rc == 0
+    assert not web.reaches("http://one.test/") and web.reaches("http://two.test/")
+    assert web.rules() == ("deny", {("deny", "one.test"), ("allow", "two.test")})
+    assert web.network("remove", "box", "one.test").rc == 0 and web.reaches("http://one.test/")
+
+
+def test_many_change_it_at_once(web):
+    """Nobody's change is lost, stopped or running."""
+    web.make("--allow-host", "one.test")
+    for lives in (False, True):
+        if lives:
+            assert web.reaches("http://one.test/")
+        names = [f"h{i}.{lives}.test".lower() for i in range(8)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(lambda n: web.network("allow", "box", n), names))
+        assert all(r.rc == 0 for r in results), results
+        assert {n for _, n in web.rules()[1]} >= set(names)
+    assert web("stop", "box").rc == 0
+    assert len(web.rules()[1]) == 16
+
+
+def test_one_log_for_all_its_life(web):
+    ident = web.make("--allow-host", "one.test")
+    for _ in range(2):
+        assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+        assert web("stop", "box").rc == 0
+    r = web.network("log", "box", "--json")
+    lines = [json.loads(li) for li in r.out.splitlines()]
+    assert r.rc == 0 and [li["seq"] for li in lines] == list(range(1, len(lines) + 1))
+    assert sum(li["event"] == "deny" for li in lines) >= 2 and sum(li.get("decision") == "allow" for li in lines) >= 2
+    denied = web.network("log", "box", "--denied", "-q", "--limit", "1")
+    assert denied.rc == 0 and denied.out.count("\n") == 1 and "two.test" in denied.out
+    v = web.network("log", "box", "--verify")
+    assert (v.rc, v.out) == (0, f"the log {ident} is whole\n"), v
+    (listed,) = json.loads(web.network("ls", "box", "--json").out)
+    assert (listed["id"], listed["sandbox"], listed["state"]) == (ident, "box", "ended")
+    assert web("rename", "box", "other").rc == 0
+    assert json.loads(web.network("ls", "other", "--json").out)[0]["sandbox"] == "other"
+    assert web("rename", "other", "box").rc == 0
+    assert web("rm", "box").rc == 0
+    assert not list((web.home / "network").glob(f"**/{ident}")), "nothing of it is left"
+
+
+def test_check_by_name(web):
+    """With the sandbox's own options and changes."""
+    web.make("--allow-host", "one.test")
+    assert web.network("check", "box", "one.test:443").rc == 0 and web.network("check", "box", "two.test:443").rc == 1
+    assert web.network("allow", "box", "two.test").rc == 0
+    r = web.network("check", "box", "--json", "two.test:443")
+    assert r.rc == 0 and json.loads(r.out)[0]["rule"]["origin"] == "live", r
+    r = web.network("check", "--allow-host", "x.test", "box", "x.test:443")
+    assert r.rc == 2 and "--allow-host" in r.err and r.err.count("\n") == 1
+
+
+def test_proxy(web):
+    """Docker's flags: the most specific rule counts, the mode changes at once, and all of it is kept."""
+    web.make("--network", "deny")
+    assert not web.reaches("http://one.test/")
+    assert web.network("proxy", "box", "--policy", "allow").rc == 0 and web.reaches("http://one.test/")
+    assert web.network("proxy", "box", "--policy", "deny", "--allow-host", "one.test", "--block-host", "*").rc == 0
+    for _ in range(2):
+        assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+        assert web.rules() == ("deny", {("allow", "one.test"), ("deny", "**")})
+        assert web("stop", "box").rc == 0
+    # the exact port is more specific than the host
+    assert web.network("proxy", "box", "--block-host", "one.test:80").rc == 0
+    assert not web.reaches("http://one.test/") and web.reaches("https://one.test/")
+    assert web.network("proxy", "box", "--allow-host", "one.test:80").rc == 0 and web.reaches("http://one.test/"), "the same rule is replaced"
+    # a name that is allowed may lead to an address that is not; another may not
+    assert web.network("proxy", "box", "--policy", "allow", "--block-cidr", "192.0.2.0/24").rc == 0
+    assert web.network("remove", "box", "**").rc == 0
+    assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+    assert web.network("proxy", "box", "--allow-cidr", "192.0.2.0/24").rc == 0 and web.reaches("http://two.test/")
+
+
+BAD = [
+    (["allow", "box"], 2, "the rules"),
+    (["allow", "box", "*"], 2, "**"),
+    (["allow", "box", "*.com"], 2, "public suffix"),
+    (["deny", "box", "a..b"], 2, "a..b"),
+    (["allow", "box", "ok.test", "no..good"], 2, "no..good"),
+    (["remove", "box", "never.test"], 2, "there is no live rule 'never.test'"),
+    (["allow", "nobox", "a.test"], 2, "nobox"),
+    (["proxy", "nobox", "--policy", "deny"], 2, "nobox"),
+    (["proxy", "box"], 2, "nothing is to be changed"),
+    (["proxy", "box", "--policy", "maybe"], 2, "expected allow or deny"),
+    (["proxy", "box", "--block-cidr", "300.0.0.0/8"], 2, "300.0.0.0/8"),
+    (["proxy", "box", "--hide", "x"], 2, "--hide"),
+    (["proxy", "box", "--publish", "1:1"], 2, "--publish"),
+    (["log", "nobox"], 2, "nobox"),
+    (["log", "box"], 2, "has not used a network"),
+    (["ls", "nobox"], 2, "nobox"),
+    (["check", "box"], 2, "HOST:PORT"),
+]
+
+
+@pytest.mark.parametrize("words,status,said", BAD, ids=[" ".join(w) for w, _, _ in BAD])
+def test_bad_words(web, words, status, said):
+    """One line, and nothing has changed: not the first of two rules either."""
+    web.make("--allow-host", "one.test")
+    r = web.network(*words)
+    assert r.rc == status and said in r.err and r.err.count("\n") == 1 and r.err.startswith("bailey: "), r
+    assert web.rules() == ("deny", set())
+
+
+def test_files_have_the_last_word(web, user):
+    """The mode that a user's policy file says is the most that a live change can make of it; a denial there is final."""
+    web.make("--allow-host", "one.test")
+    user.write(user.home / ".config/bailey/policy.json", json.dumps({"network": {"mode": "deny", "deniedDomains": ["two.test"]}}))
+    try:
+        assert web.network("allow", "box", "two.test").rc == 0
+        r = web.network("policy", "box")
+        assert r.rc == 0, r
+        assert not web.reaches("http://two.test/") and web.reaches("http://one.test/")
+        r = web.network("proxy", "box", "--policy", "allow")
+        assert r.rc == 2 and "network deny is the most" in r.err, r
+        assert web.rules()[0] == "deny"
+    finally:
+        user.exec(["rm", "-rf", user.home / ".config/bailey"])
