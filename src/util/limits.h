@@ -89,6 +89,7 @@
 #define LIMIT_DNS_WAITERS 1024       /* who wait for answers */
 #define LIMIT_DNS_MESSAGE 16384      /* bytes of an answer over TCP */
 #define LIMIT_RESOLV_CONF 65536      /* bytes of /etc/resolv.conf */
+#define LIMIT_KEPT_BLOCKS 2047u      /* of host ids, for root's sandboxes that stay (jail/ids.c) */
 #define LIMIT_SANDBOXES 4096         /* named sandboxes of one store */
 #define LIMIT_VOLUMES 4096           /* and volumes */
 #define LIMIT_HOSTS_FILE (16u << 20) /* bytes of /etc/hosts: some list what they block */
