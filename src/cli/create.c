@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "named.h"
-#include "sandbox.h"
+#include "stay.h"
 
 static const struct opt *options(void)
 {
@@ -151,9 +151,23 @@ static int try_words(char *const *words, struct sandbox *s, struct err *e)
 	return r;
 }
 
+/* What it will not have, before anybody wonders. */
+static void say_user(const struct stay *stay)
+{
+	struct buf b = BUF_INIT(2048);
+
+	buf_printf(&b, "bailey: notice: no root inside, and so no sudo: %s\n", stay->why);
+	if (*stay->why && !b.failed)
+		(void)fd_write_all(2, b.data, b.len); /* a notice */
+	buf_done(&b);
+}
+
 int create_main(char **argv)
 {
-	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct stay stay;
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA),
+			     .id = { .lock = -1 },
+			     .stay = &stay };
 	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
 	char *const add[] = { (char *)(uintptr_t) "add", NULL };
 	struct sandbox_options o;
@@ -176,6 +190,7 @@ int create_main(char **argv)
 		r = err_sys(&e, -errno, "the current directory");
 	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))
 		r = sandbox_oom(&e);
+	stay_init(&stay, r == 0 ? argv[rest] : "", NULL, 0);
 	if (r == 0)
 		r = try_words(words, &s, &e);
 	if (r == 0)
@@ -186,6 +201,8 @@ int create_main(char **argv)
 		r = named_open(&n, &e);
 	if (r == 0)
 		r = named_store(&n, add, &b, NULL, &e);
+	if (r == 0)
+		say_user(&stay);
 	named_done(&n);
 	sandbox_done(&s);
 	buf_done(&b);

@@ -14,8 +14,10 @@
 
 #include "sandbox.h"
 #include "settings.h"
+#include "stay.h"
 
 #define FIRST_SESSION (WIRE_COMMAND + 1)
+#define LIVE_WORDS 4 /* before those of the command line */
 
 struct client {
 	struct live *live;
@@ -29,6 +31,9 @@ struct live {
 	int listener, status;
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
+	const char *name;
+	char dir[LIMIT_PATH]; /* what is kept of it */
+	unsigned int block;   /* of ids */
 	int runtime;
 	uint32_t next; /* session */
 	bool ready, stopping;
@@ -185,6 +190,17 @@ int live_add(struct run *run, struct err *e)
 	return room ? 0 : err_set(e, ERR_SYSTEM, -ENOSPC, "too many descriptors to wait for");
 }
 
+struct stay *live_stay(struct live *live, struct sandbox *s)
+{
+	struct stay *stay = arena_alloc(&s->arena, sizeof(*stay)); /* PID 1 reads it */
+	const char *name = sandbox_keep(s, live->name), *dir = sandbox_keep(s, live->dir);
+
+	if (!stay || !name || !dir)
+		return NULL;
+	stay_init(stay, name, dir, live->block);
+	return stay;
+}
+
 void live_ready(struct run *run)
 {
 	struct live *l = run->live;
@@ -258,7 +274,7 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	for (i = 0; i < b->len; i++)
 		n += !b->data[i];
 	words = calloc(n + 1, sizeof(*words));
-	if (!words || n < 2) {
+	if (!words || n < LIVE_WORDS) {
 		free(words);
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
 	}
@@ -270,7 +286,7 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 	return 0;
 }
 
-static int listen_as(struct live *l, const char *name, struct err *e)
+static int listen_as(struct live *l, const char *name, const char *id, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
 	char path[LIMIT_PATH];
@@ -289,6 +305,9 @@ static int listen_as(struct live *l, const char *name, struct err *e)
 	if (l->runtime < 0)
 		return err_sys(e, l->runtime, "the directory of sockets below %s", path);
 	live_socket(name, l->socket);
+	l->name = name;
+	if (snprintf(l->dir, sizeof(l->dir), "%s/sandboxes/%s", path, id) >= (int)sizeof(l->dir))
+		return err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
 	len = sock_own_address(l->runtime, l->socket, &a);
 	l->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	(void)unlinkat(l->runtime, l->socket, 0); /* of one that was killed: we hold the lock */
@@ -321,9 +340,11 @@ int live_main(void)
 	if (r == 0 && argv && chdir(argv[0]) < 0)
 		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[0]);
 	if (r == 0 && argv)
-		r = opt_parse(table, argv + 2, &rest, &dashes, &e);
+		r = opt_parse(table, argv + LIVE_WORDS, &rest, &dashes, &e);
 	if (r == 0 && argv)
-		r = listen_as(&l, argv[1], &e);
+		r = listen_as(&l, argv[1], argv[2], &e);
+	if (r == 0 && argv)
+		l.block = (unsigned int)strtoul(argv[3], NULL, 10);
 	if (r == 0)
 		r = run_live(&o, &l, &e);
 	if (l.runtime >= 0)

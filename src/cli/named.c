@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 #include "live.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "stay.h"
 
 #define STORE "bailey-store"
 #define START_MS 60000
@@ -148,7 +150,8 @@ int named_get(struct named *n, const char *word, struct named_box *ret, struct e
 		return r;
 	*ret = (struct named_box){ .id = named_text(root, "id"),
 				   .name = named_text(root, "name"),
-				   .cwd = named_text(root, "cwd") };
+				   .cwd = named_text(root, "cwd"),
+				   .ids = named_text(root, "ids") };
 	for (v = root->first; v; v = v->next) {
 		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
 			ret->options = v;
@@ -208,14 +211,21 @@ int named_lock_stopped(const struct named *n, const struct named_box *box, struc
 	return fd < 0 ? err_sys(e, fd, "sandbox '%s'", box->name) : fd;
 }
 
-void named_forget(const struct named *n, const char *id)
+void named_forget(const struct named *n, const struct named_box *box)
 {
 	int dir = openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct jail_identity id = { .lock = -1 };
+	struct err e = ERR_INIT;
+	char path[LIMIT_PATH];
 
-	if (dir >= 0)
-		(void)tree_remove(
-			dir,
-			id); /* what is left is in nobody's way: the store does not know it any more */
+	if (dir >= 0 &&
+	    stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, &e) == 0) {
+		/* what is left is in nobody's way: the store does not know it any more */
+		if (snprintf(path, sizeof(path), "%s/sandboxes/%s", n->path, box->id) <
+		    (int)sizeof(path))
+			(void)set_ids_end(path, &id, &e);
+		(void)stay_forget(dir, box->id, &id);
+	}
 	cleanup_close(&dir);
 }
 
@@ -251,7 +261,7 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
-/* What the supervisor reads: directory, name, words. Return: fd or negative errno. */
+/* What the supervisor reads: directory, name, ID, block of ids, words. Return: fd or negative errno. */
 static int write_words(const struct named_box *box)
 {
 	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
@@ -261,6 +271,8 @@ static int write_words(const struct named_box *box)
 
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
+	buf_add(&b, box->id, strlen(box->id) + 1);
+	buf_printf(&b, "%s%c", box->ids ? box->ids : "0", '\0');
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);
 	if (r == 0)

@@ -16,6 +16,7 @@ struct named {
 /* One, as it is kept; all of it belongs to the arena. */
 struct named_box {
 	const char *id, *name, *cwd;
+	const char *ids; /* a number, as root: which block of ids is its own; or NULL */
 	const struct json_node *options; /* a list of strings: words of the command line */
 };
 
@@ -57,8 +58,8 @@ int named_lock(const struct named *n, const char *id);
 /** named_lock_stopped() - the same, for changes that a sandbox that runs does not take. Return: fd, or negative errno with @e; -EBUSY: it runs. */
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e);
 
-/** named_forget() - remove the directory of the sandbox @id, whose lock we hold. */
-void named_forget(const struct named *n, const char *id);
+/** named_forget() - remove the directory of the sandbox @box, whose lock we hold. */
+void named_forget(const struct named *n, const struct named_box *box);
 
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);

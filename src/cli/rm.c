@@ -59,7 +59,7 @@ static int rm(struct named *n, char *word, bool force, struct err *e)
 	words[1] = (char *)(uintptr_t)box.id; /* the word may have been the beginning of it */
 	r = named_store(n, words, NULL, NULL, e);
 	if (r == 0)
-		named_forget(n, box.id);
+		named_forget(n, &box);
 	(void)close(lock);
 	return r;
 }

@@ -278,12 +278,12 @@ int capture_make(struct capture *c)
 	return 0;
 }
 
-void capture_ping(int sysctl, gid_t gid)
+void capture_ping(int sysctl, gid_t first, gid_t last)
 {
 	_cleanup_close_ int dir = sysctl;
 	_cleanup_close_ int fd = openat(dir, "net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%u %u\n", gid, gid);
+	int n = snprintf(text, sizeof(text), "%u %u\n", first, last);
 
 	if (fd >= 0 && write(fd, text, (size_t)n) < 0)
 		return; /* nothing is lost but ping */

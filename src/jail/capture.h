@@ -21,9 +21,9 @@ struct capture {
 int capture_make(struct capture *c);
 
 /**
- * capture_ping() - let @gid ping without CAP_NET_RAW; what answers is decided by the rules above. Takes @sysctl, of /proc/sys (or -1), in the namespace.
+ * capture_ping() - let the groups @first to @last ping without CAP_NET_RAW; what answers is decided by the rules above. Takes @sysctl, of /proc/sys (or -1), in the namespace.
  * Should run in a process, not in the bare thread.
  */
-void capture_ping(int sysctl, gid_t gid);
+void capture_ping(int sysctl, gid_t first, gid_t last);
 
 #endif
