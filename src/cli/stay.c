@@ -19,6 +19,8 @@
 #define AGENT "agent"
 #define AGENT_ID 1000u
 #define AGENT_HOME "/home/" AGENT
+#define DEGRADED_HOME "/run/" AGENT /* where no overlay can make a directory appear */
+#define NO_FILTER "--allow-degraded=seccomp"
 #define PEOPLE 1000u /* login.defs: UID_MIN of distributions */
 #define NOBODY_ID 65534u
 #define FILE_MAX (1u << 20)
@@ -89,7 +91,11 @@ int stay_identify(struct sandbox *s, bool single, struct err *e)
 					.start = s->starts };
 	int r;
 
-	if (s->nested || s->strict)
+	if (s->allow_degraded & (1u << JAIL_LAYER_OVERLAY))
+		stay->agent.home = DEGRADED_HOME;
+	if (s->allow_degraded & (1u << JAIL_LAYER_SECCOMP))
+		r = identify_as_run(s, single, NO_FILTER, e);
+	else if (s->nested || s->strict)
 		r = identify_as_run(s, single,
 				    s->strict                       ? "--strict-protect" :
 				    s->nested == JAIL_NESTED_USERNS ? "--allow-userns" :
@@ -127,7 +133,7 @@ int stay_look(unsigned int block, struct jail_identity *ret, struct err *e)
 static const char *rootless_word(const struct json_node *options)
 {
 	static const char *const words[] = { "--strict-protect", "--allow-userns",
-					     "--allow-nested-sandbox" };
+					     "--allow-nested-sandbox", NO_FILTER };
 	const struct json_node *v;
 	size_t i;
 
