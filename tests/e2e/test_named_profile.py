@@ -111,7 +111,8 @@ USERS = [("root", "0 0 root"), ("0", "0 0 root"), ("agent", "1000 1000 agent"), 
 
 @pytest.mark.parametrize("word,want", USERS)
 def test_exec_user(box, word, want):
-    assert box.exec("echo $(id -u) $(id -g) $USER", "-u", word).out == want.strip() + "\n"
+    r = box.exec("echo $(id -u) $(id -g) $USER", "-u", word)
+    assert r.out == want.strip() + "\n", r
 
 
 def test_exec_user_has_groups_and_home(box):
@@ -174,7 +175,7 @@ def test_capabilities(box):
     assert r.out == "0000000000000000\n0\n", r
     kept = sudo(box, "grep -E 'Cap(Eff|Prm|Bnd)' /proc/self/status | cut -f2 | sort -u").out.split()
     assert kept == ["00000000800424fb"], kept
-    r = sudo(box, "cd /tmp && touch f && chown 33:33 f && chmod 4755 f && stat -c '%u %a' f && mkdir -m 700 d && chown 33 d && ls d && "
+    r = sudo(box, "cd /tmp && touch f && chown 33:33 f && chmod 4755 f && stat -c '%u %a' f && mkdir -m 700 d && chown 33 d && ls d; "
              f"sleep 100 & sudo -n -u nobody kill $! 2>/dev/null; kill $! && echo killed; chroot / true && echo rooted; {PYTHON} -c 'import socket; socket.socket().bind((\"127.0.0.1\", 80))' && echo bound")
     assert r.out == "33 4755\nkilled\nrooted\nbound\n", r
 
