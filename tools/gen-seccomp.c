@@ -4,7 +4,7 @@
  *
  * Theory of operation
  *
- * OUTPUT.h gets arrays of struct sock_filter: seccomp_run[], its variants seccomp_userns[] and seccomp_nested[], and seccomp_xattr[], which is
+ * OUTPUT.h gets arrays of struct sock_filter: seccomp_run[], its variants seccomp_userns[], seccomp_nested[] and seccomp_stays[], and seccomp_xattr[], which is
  * put on top of a variant and has part 2 only; and seccomp_writes[], seccomp_reads[] and seccomp_makes[], which refuse nothing and ask the listener of a run
  * that reports. The others are made of two parts:
  *
@@ -109,6 +109,12 @@ static const struct {
 #undef X
 #define X(name) { #name, SECCOMP_NESTED },
 		SECCOMP_ALLOW_NESTED(X)
+#undef X
+};
+
+static const char *const stays_rows[] = {
+#define X(name) #name,
+	SECCOMP_ALLOW_STAYS(X)
 #undef X
 };
 
@@ -339,17 +345,23 @@ static void emit_setsockopt(struct prog *p)
 	label_here(p, end);
 }
 
+static int nests(const struct prog *p)
+{
+	return p->variant == SECCOMP_USERNS || p->variant == SECCOMP_NESTED;
+}
+
 /* What the variants allow of the lists that look at arguments. */
 static unsigned int other_bits(const struct prog *p, int nr, unsigned int allowed)
 {
-	return p->variant != SECCOMP_PLAIN && nr == SECCOMP_UNSHARE_NR ?
-		       allowed | SECCOMP_CLONE_NEW :
-		       allowed;
+	return nests(p) && nr == SECCOMP_UNSHARE_NR ? allowed | SECCOMP_CLONE_NEW : allowed;
 }
 
-static int looked_at(const struct prog *p, int nr)
+/* A row of bits: which are refused. */
+static unsigned int refused_bits(const struct prog *p, int nr, unsigned int mask)
 {
-	return p->variant == SECCOMP_PLAIN || nr != SECCOMP_CLONE_NR;
+	if (nests(p) && nr == SECCOMP_CLONE_NR)
+		return 0;
+	return p->variant == SECCOMP_STAYS ? mask & ~SECCOMP_SETID : mask;
 }
 
 /*
@@ -360,16 +372,16 @@ static void emit_blocks(struct prog *p, int high)
 {
 #define HERE(nr) (((nr) > SECCOMP_NR_GAP_LAST) == high)
 	/* The kernel can't cache calls that depend on arguments: the frequent ones first. */
-#define X(name, nr, flags, mode, err, reason) \
-	if (HERE(nr))                         \
+#define X(name, nr, flags, mode, err, reason)        \
+	if (HERE(nr) && p->variant != SECCOMP_STAYS) \
 		emit_create(p, #name, nr, flags, mode, err);
 	SECCOMP_DENY_CREATE(X)
 #undef X
 	if (!high)
 		emit_ioctl(p);
-#define X(name, nr, arg, mask, err, reason) \
-	if (HERE(nr) && looked_at(p, nr))   \
-		emit_bits(p, #name, nr, arg, mask, err);
+#define X(name, nr, arg, mask, err, reason)        \
+	if (HERE(nr) && refused_bits(p, nr, mask)) \
+		emit_bits(p, #name, nr, arg, refused_bits(p, nr, mask), err);
 	SECCOMP_DENY_BITS(X)
 #undef X
 #define X(name, nr, arg, allowed, err, reason) \
@@ -514,6 +526,12 @@ static void check_rows(void)
 
 static int allowed_in(enum seccomp_variant variant, const char *name)
 {
+	if (variant == SECCOMP_STAYS) {
+		for (size_t i = 0; i < sizeof(stays_rows) / sizeof(stays_rows[0]); i++)
+			if (strcmp(stays_rows[i], name) == 0)
+				return 1;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(allow_rows) / sizeof(allow_rows[0]); i++) {
 		if (strcmp(allow_rows[i].name, name) == 0)
 			return variant >= allow_rows[i].from;
@@ -612,6 +630,7 @@ int main(int argc, char **argv)
 		[SECCOMP_PLAIN] = "seccomp_run",
 		[SECCOMP_USERNS] = "seccomp_userns",
 		[SECCOMP_NESTED] = "seccomp_nested",
+		[SECCOMP_STAYS] = "seccomp_stays",
 	};
 	char tmp[4096];
 	FILE *f;

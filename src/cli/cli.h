@@ -46,6 +46,7 @@ const struct command *command_find(const char *name, struct err *e);
 
 struct live;
 struct run;
+struct stay;
 
 /* Rules of a front. All of it is borrowed while it is used. */
 struct sandbox_network_rules {
@@ -218,12 +219,13 @@ struct sandbox {
 	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
 	const struct sandbox_options
-		*options; /* of the command line; merged with those of files, when there are any */
-	bool starts;      /* for a run, not only to say what it would be */
-	bool merged;      /* options are our own */
-	size_t scanned;   /* names that all patterns looked at */
-	bool ask;         /* about connections that no rule speaks of */
-	bool open_urls;   /* the command may ask for a browser */
+		*options;  /* of the command line; merged with those of files, when there are any */
+	struct stay *stay; /* of a sandbox that stays, or NULL */
+	bool starts;       /* for a run, not only to say what it would be */
+	bool merged;       /* options are our own */
+	size_t scanned;    /* names that all patterns looked at */
+	bool ask;          /* about connections that no rule speaks of */
+	bool open_urls;    /* the command may ask for a browser */
 	const char *
 		open_dir; /* of the host, with the socket that it asks by; NULL: there is none yet */
 	bool audit_required; /* no connection without its line in the log */
@@ -406,10 +408,11 @@ struct run {
 
 /**
  * supervise_begin() - begin a run before it is described, so that the kernel works while we plan.
+ * @given: as in jail_begin()
  * @relay: RELAY_*: what on 0-2 travels through pipes
  * Return: 0, then supervise() or supervise_abort() must follow; or negative errno with @e.
  */
-int supervise_begin(struct run *run, unsigned int relay, struct err *e);
+int supervise_begin(struct run *run, bool given, unsigned int relay, struct err *e);
 
 /**
  * supervise_identify() - let PID 1 prepare, as soon as the ids of the description are known.

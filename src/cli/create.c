@@ -6,7 +6,7 @@
 #include "events.h"
 #include "life-options.h"
 #include "named.h"
-#include "sandbox.h"
+#include "stay.h"
 
 static const struct opt *options(void)
 {
@@ -192,9 +192,23 @@ static int keep(const char *name, const struct buf *what, struct err *e)
 	return r;
 }
 
+/* What it will not have, before anybody wonders. */
+static void say_user(const struct stay *stay)
+{
+	struct buf b = BUF_INIT(2048);
+
+	buf_printf(&b, "bailey: notice: no root inside, and so no sudo: %s\n", stay->why);
+	if (*stay->why && !b.failed)
+		(void)fd_write_all(2, b.data, b.len); /* a notice */
+	buf_done(&b);
+}
+
 int create_main(char **argv)
 {
-	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct stay stay;
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA),
+			     .id = { .lock = -1 },
+			     .stay = &stay };
 	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
 	struct life_policy life;
 	struct life_options o;
@@ -216,6 +230,7 @@ int create_main(char **argv)
 		r = err_sys(&e, -errno, "the current directory");
 	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))
 		r = sandbox_oom(&e);
+	stay_init(&stay, r == 0 ? argv[rest] : "", NULL, 0);
 	if (r == 0)
 		r = try_words(words, &s, &life, &e);
 	if (r == 0)
@@ -224,6 +239,8 @@ int create_main(char **argv)
 		describe(&b, argv[rest], words, &s, &life, cwd);
 	if (r == 0)
 		r = keep(argv[rest], &b, &e);
+	if (r == 0)
+		say_user(&stay);
 	sandbox_done(&s);
 	buf_done(&b);
 	arena_done(&arena);

@@ -80,12 +80,16 @@ enum jail_network egress_kind(const struct sandbox *s)
 
 uid_t egress_uid(const struct sandbox *s)
 {
-	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 : NOBODY;
+	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_uid + JAIL_BLOCK_SIZE - 1 :
+	       s->id.mode == JAIL_IDS_KEPT  ? s->id.base + JAIL_BLOCK_SIZE - 1 :
+					      NOBODY;
 }
 
 gid_t egress_gid(const struct sandbox *s)
 {
-	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_gid + JAIL_BLOCK_SIZE - 1 : NOBODY;
+	return s->id.mode == JAIL_IDS_BLOCK ? s->id.host_gid + JAIL_BLOCK_SIZE - 1 :
+	       s->id.mode == JAIL_IDS_KEPT  ? s->id.base_gid + JAIL_BLOCK_SIZE - 1 :
+					      NOBODY;
 }
 
 static int open_dir(int at, const char *path, bool make)

@@ -12,6 +12,7 @@
 #include "sandbox.h"
 #include "settings.h"
 #include "ssh.h"
+#include "stay.h"
 
 static bool is_var(const char *entry, const char *name)
 {
@@ -61,7 +62,7 @@ static int copy(struct sandbox *s, const struct opt_list *vars, size_t *n, struc
 		char name[4096];
 		size_t len;
 
-		if (!eq || eq == environ[i])
+		if (!eq || eq == environ[i] || stay_drops(s->stay, environ[i]))
 			continue;
 		len = (size_t)(eq - environ[i]);
 		if (len >= sizeof(name))
@@ -116,6 +117,35 @@ static int put_browser(struct sandbox *s, size_t *n, struct err *e)
 	return 0;
 }
 
+/* What a sandbox that stays says of its user; tools install below the home, since the system's directories are read-only. */
+static int put_user(struct sandbox *s, size_t *n, struct err *e)
+{
+	const struct init_agent *a = &s->stay->agent;
+	const char *path = "/usr/local/bin:/usr/bin:/bin", *local, *entry;
+	bool lang = false;
+	size_t i;
+	int r;
+
+	for (i = 0; i < *n; i++) {
+		lang |= is_var(s->env[i], "LANG") || is_var(s->env[i], "LC_ALL");
+		if (is_var(s->env[i], "PATH"))
+			path = s->env[i] + strlen("PATH=");
+	}
+	local = arena_printf(&s->arena, "%s/.local", a->home);
+	entry = local ? arena_printf(&s->arena, "PATH=%s/bin:%s", local, path) : NULL;
+	if (!entry)
+		return sandbox_oom(e);
+	put(s, n, entry);
+	r = put_fmt(s, n, e, "HOME", a->home);
+	if (r == 0)
+		r = put_fmt(s, n, e, "USER", a->name);
+	if (r == 0)
+		r = put_fmt(s, n, e, "LOGNAME", a->name);
+	if (r == 0)
+		r = put_fmt(s, n, e, "NPM_CONFIG_PREFIX", local);
+	return r == 0 && !lang ? put_fmt(s, n, e, "LANG", "C.UTF-8") : r;
+}
+
 /* Variables whose old value would be wrong inside. */
 static int adjust(struct sandbox *s, size_t *n, struct err *e)
 {
@@ -138,7 +168,9 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 			r = put_fmt(s, n, e, name, "/tmp");
 		}
 	}
-	if (r == 0 && s->id.mode == JAIL_IDS_OWNER && s->id.uid != geteuid()) {
+	if (r == 0 && s->stay) {
+		r = put_user(s, n, e);
+	} else if (r == 0 && s->id.mode == JAIL_IDS_OWNER && s->id.uid != geteuid()) {
 		pw = getpwuid(s->id.uid);
 		if (pw && pw->pw_dir && pw->pw_dir[0] == '/') {
 			r = put_fmt(s, n, e, "HOME", pw->pw_dir);
@@ -163,7 +195,7 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 	}
 	if (r == 0 && s->open_urls)
 		r = put_browser(s, n, e);
-	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", "run");
+	return r < 0 ? r : put_fmt(s, n, e, "BAILEY_SANDBOX", s->stay ? s->stay->name : "run");
 }
 
 /* A value that follows a name may be a secret: errors go to logs, so it is not repeated. */

@@ -12,11 +12,13 @@
 #include "client.h"
 #include "exec.h"
 #include "sandbox.h"
+#include "settings.h"
 
 struct exec_options {
 	bool interactive, tty, detach;
 	struct opt_list env;
-	const char *cwd, *name, *detach_keys, *alone;
+	struct opt_list env_files;
+	const char *cwd, *user, *name, *detach_keys, *alone;
 	struct detach_keys keys;
 	long alone_ms;
 };
@@ -35,6 +37,14 @@ static void fill(struct exec_options *o, struct opt *table)
 			OPT_LETTER('d')),
 		OPT_LIST("env", &o->env, NULL, "NAME=VALUE", "Set a variable",
 			 "NAME alone takes the value that it has here.", OPT_LETTER('e')),
+		OPT_LIST(
+			"env-file", &o->env_files, NULL, "FILE", "Set the variables of a file",
+			"A line is NAME=VALUE, NAME alone as with --env, or # comment. --env wins."),
+		OPT_STRING(
+			"user", &o->user, NULL, "USER[:GROUP]",
+			"Run as another user of the sandbox",
+			"A name or a number; the default is its user, 'agent'. root where the sandbox has one ('bailey inspect').",
+			OPT_LETTER('u')),
 		OPT_STRING("workdir", &o->cwd, NULL, "DIR", "Start in DIR of the sandbox",
 			   "The default is the sandbox's first workspace.", OPT_LETTER('w')),
 		OPT_STRING(
@@ -55,7 +65,7 @@ static void fill(struct exec_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
-#define ROWS 9
+#define ROWS 11
 
 static const struct opt *options(void)
 {
@@ -176,31 +186,48 @@ static int run(int sock, const char *name, const struct exec_options *o, struct 
 	return r;
 }
 
-/* The values of --env as variables. */
+/* Append what @word, NAME=VALUE or NAME, says to *@env, of @n. Return: 0 or negative errno with @e. */
+static int add_env(struct arena *a, char **env, size_t *n, const char *word, struct err *e)
+{
+	const char *here = strchr(word, '=') ? NULL : getenv(word);
+	size_t i = 0;
+
+	if (!*word || *word == '=')
+		return err_set(e, ERR_USAGE, -EINVAL, "--env '%.100s': expected NAME=VALUE", word);
+	if (!here && !strchr(word, '='))
+		return 0;
+	word = here ? arena_printf(a, "%s=%s", word, here) : arena_strdup(a, word);
+	if (!word)
+		return sandbox_oom(e);
+	while (i < *n && strncmp(env[i], word, strcspn(word, "=") + 1) != 0)
+		i++;
+	env[i] = (char *)(uintptr_t)word;
+	*n += i == *n;
+	return 0;
+}
+
+/* The values of --env-file and --env as variables; of two with one name the last one is in force. */
 static int make_env(const struct exec_options *o, struct arena *a, char ***ret, struct err *e)
 {
-	char **env = arena_alloc(a, (o->env.n + 1) * sizeof(*env));
+	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
+	struct opt_list lines = { .n = 0 };
+	char **env;
 	size_t i, n = 0;
+	int r = sandbox_find_home(&s, e);
 
-	if (!env)
-		return sandbox_oom(e);
-	for (i = 0; i < o->env.n; i++) {
-		const char *v = o->env.v[i].value, *here = strchr(v, '=') ? NULL : getenv(v);
-
-		if (!*v || *v == '=')
-			return err_set(e, ERR_USAGE, -EINVAL, "--env '%.100s': expected NAME=VALUE",
-				       v);
-		if (strchr(v, '='))
-			env[n++] = arena_strdup(a, v);
-		else if (here)
-			env[n++] = arena_printf(a, "%s=%s", v, here);
-		else
-			continue;
-		if (!env[n - 1])
-			return sandbox_oom(e);
-	}
+	for (i = 0; r == 0 && i < o->env_files.n; i++)
+		r = env_file(&s, &o->env_files.v[i], &lines, e);
+	env = arena_alloc(a, (lines.n + o->env.n + 1) * sizeof(*env));
+	if (r == 0 && !env)
+		r = sandbox_oom(e);
+	for (i = 0; r == 0 && i < lines.n; i++)
+		r = add_env(a, env, &n, lines.v[i].value, e);
+	for (i = 0; r == 0 && i < o->env.n; i++)
+		r = add_env(a, env, &n, o->env.v[i].value, e);
+	opt_list_done(&lines);
+	sandbox_done(&s);
 	*ret = env;
-	return 0;
+	return r;
 }
 
 /* Options that are more than words. */
@@ -266,6 +293,7 @@ int exec_main(char **argv)
 		r = check(&o, &e);
 	if (r < 0) {
 		opt_list_done(&o.env);
+		opt_list_done(&o.env_files);
 		return cli_fail(&e);
 	}
 	r = named_open(&n, &e);
@@ -275,10 +303,12 @@ int exec_main(char **argv)
 		r = client_connect(&n, argv[rest], &sock, &e);
 	cmd.envp = env;
 	cmd.cwd = o.cwd;
+	cmd.user = o.user;
 	if (r == 0)
 		r = run(sock, argv[rest], &o, &cmd, &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	opt_list_done(&o.env);
+	opt_list_done(&o.env_files);
 	return r < 0 ? cli_fail(&e) : r;
 }

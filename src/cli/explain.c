@@ -58,6 +58,10 @@ static const char *ids_mode(const struct jail_identity *id)
 		return "caller";
 	case JAIL_IDS_BLOCK:
 		return "block";
+	case JAIL_IDS_SUBIDS:
+		return "subids";
+	case JAIL_IDS_KEPT:
+		return "kept";
 	case JAIL_IDS_OWNER:
 		break;
 	}

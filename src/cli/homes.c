@@ -202,7 +202,7 @@ int sandbox_builtins(struct sandbox *s, struct err *e)
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 	char runtime_dir[LIMIT_PATH], state_dir[LIMIT_PATH], config_dir[LIMIT_PATH],
 		norm[LIMIT_PATH], owner_home[LIMIT_PATH];
-	const uid_t who = s->id.mode == JAIL_IDS_OWNER ? s->id.uid : geteuid();
+	const uid_t who = s->id.mode == JAIL_IDS_OWNER ? s->id.host_uid : geteuid();
 	const struct passwd *pw;
 	struct stat st;
 	int r;

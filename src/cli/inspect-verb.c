@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "named.h"
+#include "stay.h"
 
 static const struct opt none[] = { OPT_END };
 
@@ -12,13 +13,41 @@ static const struct opt *options(void)
 
 const struct command_words inspect_words = {
 	.about =
-		"Prints what sandboxes are, as an array of JSON objects: the keys of 'bailey ls --json', with the options that they were made with.",
+		"Prints what sandboxes are, as an array of JSON objects: the keys of 'bailey ls --json', with the options that they were made with, and who is in it: user, home, whether there is a root, and else rootless_because, with the command that mends it.",
 	.options = options,
 	.examples = { { "bailey inspect box", "everything that is kept of it" } },
 	.statuses = { { "0", "printed" },
 		      { "3", "there is no such sandbox" },
 		      { "2", "wrong options" } },
 };
+
+/* The object, with who is inside, as it would be at a start of now: a range of ids may have come or gone since the last one. */
+static int add_user(struct named *n, const struct json_node *v, struct buf *b, struct err *e)
+{
+	struct stay stay;
+	struct buf one = BUF_INIT(LIMIT_SPAWN), user = BUF_INIT(4096);
+	struct json j = { .out = &user };
+	int r = stay_describe(v, &stay, e);
+
+	named_json(n, v, &one);
+	json_open(&j, NULL, '{');
+	json_str(&j, "user", stay.agent.name);
+	json_str(&j, "home", stay.agent.home);
+	json_bool(&j, "root", stay.agent.rooted);
+	if (*stay.why)
+		json_str(&j, "rootless_because", stay.why);
+	json_close(&j, '}');
+	if (one.failed || user.failed || one.len < 2)
+		b->failed = true;
+	if (r == 0 && !b->failed) { /* one object of two */
+		buf_add(b, one.data, one.len - 1);
+		buf_puts(b, ",");
+		buf_add(b, user.data + 1, user.len - 1);
+	}
+	buf_done(&one);
+	buf_done(&user);
+	return r;
+}
 
 int inspect_main(char **argv)
 {
@@ -38,7 +67,7 @@ int inspect_main(char **argv)
 		r = named_object(&n, argv[i], &v, &e);
 		if (r == 0) {
 			buf_puts(&b, i == first ? "[" : ",");
-			named_json(&n, v, &b);
+			r = add_user(&n, v, &b, &e);
 		}
 	}
 	if (r == 0) {

@@ -19,11 +19,12 @@
 #include "sandbox.h"
 #include "sessions.h"
 #include "settings.h"
+#include "stay.h"
 
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
 
 /* The first of its words; options follow. */
-enum { WORD_CWD, WORD_NAME, WORD_ID, WORD_CHANGES, WORDS };
+enum { WORD_CWD, WORD_NAME, WORD_ID, WORD_BLOCK, WORD_CHANGES, WORDS };
 
 struct client {
 	struct live *live;
@@ -42,6 +43,9 @@ struct live {
 	int listener, status;
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
+	const char *name;
+	char dir[LIMIT_PATH]; /* what is kept of it */
+	unsigned int block;   /* of ids */
 	int runtime;
 	bool ready, stopping;
 	long kill_at; /* ms of CLOCK_MONOTONIC */
@@ -544,6 +548,17 @@ int live_add(struct run *run, struct err *e)
 	return room ? 0 : err_set(e, ERR_SYSTEM, -ENOSPC, "too many descriptors to wait for");
 }
 
+struct stay *live_stay(struct live *live, struct sandbox *s)
+{
+	struct stay *stay = arena_alloc(&s->arena, sizeof(*stay)); /* PID 1 reads it */
+	const char *name = sandbox_keep(s, live->name), *dir = sandbox_keep(s, live->dir);
+
+	if (!stay || !name || !dir)
+		return NULL;
+	stay_init(stay, name, dir, live->block);
+	return stay;
+}
+
 void live_ready(struct run *run)
 {
 	struct live *l = run->live;
@@ -708,7 +723,8 @@ static int read_words(struct buf *b, char ***ret, struct err *e)
 }
 
 /* @ret_state: the directory of bailey's state */
-static int listen_as(struct live *l, const char *name, int *ret_state, struct err *e)
+static int listen_as(struct live *l, const char *name, const char *id, int *ret_state,
+		     struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
 	char path[LIMIT_PATH];
@@ -727,6 +743,9 @@ static int listen_as(struct live *l, const char *name, int *ret_state, struct er
 	if (l->runtime < 0)
 		return err_sys(e, l->runtime, "the directory of sockets below %s", path);
 	live_socket(name, l->socket);
+	l->name = name;
+	if (snprintf(l->dir, sizeof(l->dir), "%s/sandboxes/%s", path, id) >= (int)sizeof(l->dir))
+		return err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
 	len = sock_own_address(l->runtime, l->socket, &a);
 	l->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	(void)unlinkat(l->runtime, l->socket, 0); /* of one that was killed: we hold the lock */
@@ -773,9 +792,10 @@ int live_main(void)
 	if (r == 0 && sessions_begin(&l.sessions) < 0)
 		r = err_sys(&e, -errno, "epoll");
 	if (r == 0 && argv)
-		r = listen_as(&l, argv[WORD_NAME], &state, &e);
+		r = listen_as(&l, argv[WORD_NAME], argv[WORD_ID], &state, &e);
 	if (r == 0 && argv) {
 		l.id = argv[WORD_ID];
+		l.block = (unsigned int)strtoul(argv[WORD_BLOCK], NULL, 10);
 		r = life_open(&l.life, &o, state, argv[WORD_ID], argv[WORD_NAME], &e);
 	}
 	if (r == 0)

@@ -16,7 +16,7 @@ struct live;
 /* Its descriptors above 2. */
 #define LIVE_FD_STATUS 3 /* a pipe: "ok" when it is ready, else why it is not */
 #define LIVE_FD_WORDS \
-	4 /* strings, each ended by a NUL: the current directory, the name, the ID, changes of the network as JSON or "", words of the command line */
+	4 /* strings, each ended by a NUL: the current directory, the name, the ID, the block of ids (0: none), changes of the network as JSON or "", words of the command line */
 #define LIVE_FD_LOCK 5 /* locked: whoever holds that is the sandbox's supervisor */
 
 /** live_socket() - the name of the socket of the sandbox @name. @out: LIVE_SOCKET bytes */
@@ -31,6 +31,9 @@ const char *live_id(const struct run *run);
 
 /** live_add() - the run's loop hears of clients from now on. Return: 0 or negative errno with @e. */
 int live_add(struct run *run, struct err *e);
+
+/** live_stay() - what it is, for the description @s. Return: it, or NULL: there is no memory. */
+struct stay *live_stay(struct live *live, struct sandbox *s);
 
 /** live_ready() - the sandbox is complete: clients are let in. */
 void live_ready(struct run *run);

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -26,6 +27,7 @@
 #include "records.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "stay.h"
 
 #define STORE "bailey-store"
 #define START_MS 60000
@@ -152,7 +154,8 @@ bool named_box(const struct json_node *root, struct named_box *ret)
 	*ret = (struct named_box){ .id = named_text(root, "id"),
 				   .name = named_text(root, "name"),
 				   .cwd = named_text(root, "cwd"),
-				   .generation = named_text(root, "generation") };
+				   .generation = named_text(root, "generation"),
+				   .ids = named_text(root, "ids") };
 	for (v = root->first; v; v = v->next) {
 		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
 			ret->options = v;
@@ -328,14 +331,13 @@ int named_lock_stopped(const struct named *n, const struct named_box *box, struc
 }
 
 /* Remove what was taken out of the way. */
-static void forget(const struct named *n, const char *hidden)
+static void forget(const struct named *n, const char *hidden, const struct jail_identity *id)
 {
 	_cleanup_close_ int dir =
 		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir >= 0)
-		(void)tree_remove(dir,
-				  hidden); /* what is left is in nobody's way: prune removes it */
+		(void)stay_forget(dir, hidden, id); /* what is left is in nobody's way: prune removes it */
 }
 
 /* The log of its network. */
@@ -354,18 +356,26 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 	char *const words[] = { (char *)(uintptr_t) "rm",
 				(char *)(uintptr_t)box->id, /* a word may have been its beginning */
 				NULL };
-	char path[64], hidden[64];
+	char path[64], hidden[64], whole[LIMIT_PATH];
 	_cleanup_close_ int lock = named_lock_stopped(n, box, e);
+	struct jail_identity id = { .lock = -1 };
 	int r;
 
 	if (lock < 0)
 		return lock;
-	r = records_forget(box, force, e);
+	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
+	if (r == 0)
+		r = records_forget(box, force, e);
+	if (r == 0 && snprintf(whole, sizeof(whole), "%s/sandboxes/%s", n->path, box->id) >=
+			      (int)sizeof(whole))
+		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
+	if (r == 0) /* of one who was killed */
+		r = set_ids_end(whole, &id, e);
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
 	(void)snprintf(hidden, sizeof(hidden), "sandboxes/.%s", box->id);
-	forget(n, strchr(hidden, '/') + 1); /* of one who was killed */
+	forget(n, strchr(hidden, '/') + 1, &id); /* of one who was killed */
 	/* who has opened the lock sees that it is another's */
 	if (renameat(n->state, path, n->state, hidden) < 0)
 		return err_sys(e, -errno, "sandbox '%s'", box->name);
@@ -374,7 +384,7 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 		(void)renameat(n->state, hidden, n->state, path); /* it was not removed */
 		return r;
 	}
-	forget(n, strchr(hidden, '/') + 1);
+	forget(n, strchr(hidden, '/') + 1, &id);
 	forget_network(n, box->id);
 	events_add(n->state,
 		   &(struct event){
@@ -425,6 +435,7 @@ static int write_words(const struct named_box *box)
 	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
 	buf_add(&b, box->name, strlen(box->name) + 1);
 	buf_add(&b, box->id, strlen(box->id) + 1);
+	buf_printf(&b, "%s%c", box->ids ? box->ids : "0", '\0');
 	for (v = box->changes ? box->changes->first : NULL; v; v = v->next) {
 		buf_puts(&b, v == box->changes->first ? "[" : ",");
 		json_write(v, &b);

@@ -18,6 +18,7 @@ struct named {
 /* One, as it is kept; all of it belongs to the arena. */
 struct named_box {
 	const char *id, *name, *cwd;
+	const char *ids; /* a number, as root: which block of ids is its own; or NULL */
 	const struct json_node *options; /* a list of strings: words of the command line */
 	const struct json_node *changes; /* of its network (policy/net-change.h): a list, or NULL */
 	const char *generation;          /* a number */

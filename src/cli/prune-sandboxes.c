@@ -16,6 +16,7 @@
 
 #include "live.h"
 #include "named.h"
+#include "stay.h"
 
 struct pruning {
 	struct named n;
@@ -75,12 +76,14 @@ static void remove_dir(const struct named *n, const char *name)
 	_cleanup_close_ int dir =
 		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_close_ int lock = -1;
+	struct jail_identity id = { .lock = -1 };
+	struct err e = ERR_INIT;
 
 	(void)snprintf(path, sizeof(path), "%s/lock", name);
 	lock = openat(dir, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0)
 		return; /* somebody works in it */
-	if (tree_remove(dir, name) == 0)
+	if (stay_look(0, &id, &e) == 0 && stay_forget(dir, name, &id) == 0)
 		say("directory", name);
 }
 

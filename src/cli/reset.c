@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "events.h"
 #include "named.h"
+#include "stay.h"
 
 struct reset_options {
 	bool force;
@@ -47,16 +49,24 @@ const struct command_words reset_words = {
 		      { "2", "wrong options" } },
 };
 
-/* All but the lock, which we hold. */
+/* All but the lock, which we hold; whatever ids its files have. */
 static int empty(const struct named *n, const struct named_box *box, struct err *e)
 {
-	char path[64];
+	struct jail_identity id = { .lock = -1 };
+	char path[LIMIT_PATH];
 	struct dirent *de;
-	int fd, r = 0;
+	int fd, r;
 	DIR *d;
 
-	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
-	fd = openat(n->state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
+	if (r == 0 && snprintf(path, sizeof(path), "%s/sandboxes/%s", n->path, box->id) >=
+			      (int)sizeof(path))
+		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
+	if (r == 0)
+		r = set_ids_end(path, &id, e);
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {
 		r = -errno;
@@ -65,7 +75,7 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 	while (r == 0 && (de = readdir(d))) {
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
 		    strcmp(de->d_name, "lock") != 0)
-			r = tree_remove(fd, de->d_name);
+			r = stay_forget(fd, de->d_name, &id);
 	}
 	if (d)
 		(void)closedir(d);

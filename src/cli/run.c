@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "keys.h"
+#include "live.h"
 #include "open-urls.h"
 #include "report.h"
 #include "run-sandbox.h"
 #include "ssh.h"
+#include "stay.h"
 
 static const struct opt *options(void)
 {
@@ -107,13 +109,14 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 	if (a->files || o->allow_nested_sandbox ||
 	    (may_lose_landlock(o) && jail_landlock_abi() < 2))
 		relay |= RELAY_FILES;
-	r = supervise_begin(&run, relay, e);
+	r = supervise_begin(&run, a->live != NULL, relay, e);
 	if (r < 0)
 		return r;
 	run.reader = a->reader;
 	run.live = a->live;
 	s = supervise_sandbox(&run);
 	s->starts = true;
+	s->stay = a->live ? live_stay(a->live, s) : NULL;
 	r = sandbox_identify(s, o, a->owner, e);
 	a->again = r == 0 && s->nested == JAIL_NESTED_SANDBOX && !(relay & RELAY_FILES);
 	a->files = relay & RELAY_FILES || a->again;
@@ -147,10 +150,15 @@ static int run(const struct sandbox_options *o, char *const *argv, struct attemp
 		a->owner = a->again = true;
 	if (r == 0 && !a->again)
 		forget(o->front);
+	if (r == 0 && !a->again && s->stay)
+		r = set_ids_begin(s, e);
 	if (r < 0 || a->again)
 		supervise_abort(&run);
 	else
 		r = supervise(&run, argv, e);
+	if (s->stay && !a->again)
+		(void)set_ids_end(s->stay->dir, &s->id,
+				  &(struct err)ERR_INIT); /* else at the next start */
 	sandbox_done(s);
 	return r;
 }

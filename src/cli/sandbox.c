@@ -9,6 +9,7 @@
 #include "sandbox.h"
 #include "settings.h"
 #include "ssh.h"
+#include "stay.h"
 
 char *sandbox_keep(struct sandbox *s, const char *str)
 {
@@ -87,8 +88,9 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = ssh_check(s, e);
 	if (r == 0)
-		r = owner ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-			    jail_identity_choose(&s->id, s->workspaces[0], e);
+		r = s->stay ? stay_identify(s, owner, e) :
+		    owner   ? jail_identity_owner(&s->id, s->workspaces[0], e) :
+			      jail_identity_choose(&s->id, s->workspaces[0], e);
 	s->limits.nested = s->nested == JAIL_NESTED_SANDBOX;
 	s->limits.nested_owner = s->limits.nested && s->id.mode == JAIL_IDS_CALLER;
 	return r == 0 && s->nested ? jail_identity_nest(&s->id, e) : r;
@@ -106,11 +108,14 @@ int sandbox_frame(struct sandbox *s, struct err *e)
 		return r;
 	policy_seal(&s->policy);
 	sandbox_grants_overruled(s);
-	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid, s->id.mode == JAIL_IDS_BLOCK);
+	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid,
+		      s->id.mode == JAIL_IDS_BLOCK || s->id.mode == JAIL_IDS_KEPT,
+		      s->id.mode == JAIL_IDS_KEPT ? s->id.disk_uid : (uid_t)-1);
 	s->host.live_sockets = s->options->front && s->options->front->live_sockets;
 	r = jail_plan_frame(&s->plan, &s->arena, &s->policy, &s->host, e);
 	/* the socket of --open-urls, or bailey itself, may lie where the mounts are staged: both are opened before that */
-	if (r == 0 && s->starts && !s->open_urls)
+	if (r == 0 && s->starts && !s->open_urls &&
+	    !s->stay) /* whose home makes the host's directory another */
 		jail_plan_early(&s->plan, &s->policy);
 	return r;
 }
@@ -162,7 +167,9 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
 
-	if (r == 0 && egress_wanted(s))
+	if (r == 0 && s->stay)
+		r = stay_plan(s, e);
+	else if (r == 0 && egress_wanted(s))
 		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts,
 				   strlen(egress_hosts), e);
 	if (r == 0)

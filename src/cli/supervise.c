@@ -25,6 +25,7 @@
 #include "open-urls.h"
 #include "report.h"
 #include "ssh.h"
+#include "stay.h"
 #include "terminal.h"
 #include "watched.h"
 
@@ -64,7 +65,7 @@ static int enter_serving(void *arg, int sock, int *ret_status, struct err *e)
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* can't fail with these arguments */
 	(void)setsid();                             /* can't fail in a new process */
-	return init_serve(cmd->envp, sock, ret_status, e);
+	return init_serve(cmd->envp, cmd->agent, sock, ret_status, e);
 }
 
 static long now_ms(void)
@@ -362,10 +363,12 @@ static bool in_user_namespace(void)
 
 static void say_identity(const struct sandbox *s)
 {
+	if (s->stay && *s->stay->why)
+		say("bailey: notice: no root inside: %s\n", s->stay->why);
 	if (s->id.mode != JAIL_IDS_OWNER)
 		return;
 	say("bailey: notice: running as uid %u of the %s, without capabilities%s\n",
-	    (unsigned int)s->id.uid, in_user_namespace() ? "container" : "host",
+	    (unsigned int)s->id.host_uid, in_user_namespace() ? "container" : "host",
 	    s->id.host_uid == 0 ? " (no idmapped mounts here)" : ", the workspace's owner");
 }
 
@@ -396,7 +399,7 @@ static const char *path_of(char *const *env)
 	return NULL;
 }
 
-int supervise_begin(struct run *run, unsigned int relay, struct err *e)
+int supervise_begin(struct run *run, bool given, unsigned int relay, struct err *e)
 {
 	int r = 0;
 
@@ -423,7 +426,7 @@ int supervise_begin(struct run *run, unsigned int relay, struct err *e)
 	if (r == 0 && relay)
 		r = relay_start(&run->relay, relay, e);
 	if (r == 0)
-		r = jail_begin(&run->jail, &run->shared->jail, SHARED_SIZE, e);
+		r = jail_begin(&run->jail, given, &run->shared->jail, SHARED_SIZE, e);
 	if (r < 0)
 		supervise_abort(run);
 	return r;
@@ -434,13 +437,18 @@ struct sandbox *supervise_sandbox(struct run *run)
 	return &run->shared->sandbox;
 }
 
+static bool has_block(const struct jail_identity *id)
+{
+	return id->mode == JAIL_IDS_BLOCK || id->mode == JAIL_IDS_KEPT;
+}
+
 int supervise_identify(struct run *run, bool *ret_no_block, struct err *e)
 {
 	const struct jail_identity *id = &run->shared->sandbox.id;
 	int r = jail_identify(&run->jail, id, e);
 
 	guard_say_heal(&run->shared->sandbox, say_line);
-	*ret_no_block = r == -EOPNOTSUPP && id->mode == JAIL_IDS_BLOCK;
+	*ret_no_block = r == -EOPNOTSUPP && has_block(id);
 	return r;
 }
 
@@ -524,6 +532,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .network = egress_kind(s),
 				       .report = s->report,
 				       .strict = s->strict ? &sh->strict : NULL,
+				       .hostname = s->stay ? s->stay->name : NULL,
 				       .dry_run = dry_run,
 				       .large = s->protect.large,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
@@ -534,7 +543,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	say_identity(s);
 	protect_say_before(s, say_line);
 	r = jail_continue(&run->jail, &sh->spec, e);
-	*ret_no_block = r == -EOPNOTSUPP && s->id.mode == JAIL_IDS_BLOCK;
+	*ret_no_block = r == -EOPNOTSUPP && has_block(&s->id);
 	if (r == 0 && !dry_run)
 		guard_begin_run(run, s);
 	return r;
@@ -550,7 +559,10 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	run->argv = argv;
 	for (i = 0; i < s->n_notices; i++)
 		say("bailey: notice: %s\n", s->notices[i]);
-	sh->cmd = (struct init_command){ .argv = argv, .envp = s->env, .path = path_of(s->env) };
+	sh->cmd = (struct init_command){ .argv = argv,
+					 .envp = s->env,
+					 .path = path_of(s->env),
+					 .agent = s->stay ? &s->stay->agent : NULL };
 	r = s->tty == SANDBOX_NO_TTY ?
 		    0 :
 		    terminal_find(s->tty == SANDBOX_TTY, &run->terminal, &sh->cmd.tty, e);

@@ -56,6 +56,20 @@ struct guard_moved {
 };
 
 /* What a sweep found; all of it @arena's. */
+/* What guard_set_ids() found. */
+struct guard_set_ids {
+	unsigned long n;
+	char first[LIMIT_PATH]; /* below the directory, cut when it is longer */
+};
+
+/**
+ * guard_set_ids() - take set-user-ID and set-group-ID modes from what was changed in and below @dir since @since; directories keep a set-group-ID
+ * mode that their parent has. Should run when nothing of the sandbox is left.
+ * @since: s since 1970
+ * Return: 0 or negative errno; @ret is complete as far as it came.
+ */
+int guard_set_ids(const char *dir, int64_t since, struct guard_set_ids *ret);
+
 struct guard_report {
 	struct arena *arena;
 	struct guard_moved *moved;

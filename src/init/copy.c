@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "spawn.h"
 
 #define SAID_MAX 20 /* lines about what was left out */
 
@@ -78,12 +79,22 @@ static void __attribute__((noreturn)) become(const struct init_command *cmd)
 	sigemptyset(&none);
 	(void)signal(SIGPIPE, SIG_IGN); /* who reads no more is an error as any other */
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* can't fail with these arguments */
-	if (cmd->cwd && chdir(cmd->cwd) < 0)
+	if (cmd->ids && spawn_take_ids(cmd->ids) < 0)
+		(void)err_set(&e, ERR_SYSTEM, -EPERM, "the user of the copy can't be had");
+	else if (cmd->cwd && chdir(cmd->cwd) < 0)
 		(void)err_sys(&e, -errno, "%s", cmd->cwd);
 	else if (work(cmd->argv, &e) == 0)
 		_exit(0);
 	say(e.msg);
 	_exit(1);
+}
+
+const char *copy_user(const struct init_command *cmd)
+{
+	return cmd->argv[0] && cmd->argv[1] && cmd->argv[2] &&
+			       strchr(cmd->argv[2], INIT_COPY_OWNER) ?
+		       "root" :
+		       NULL;
 }
 
 int copy_spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)

@@ -21,12 +21,25 @@ struct init_tty {
 	struct winsize size;
 };
 
+/* The user of a sandbox that stays: whom commands run as, unless they say it. */
+struct init_agent {
+	uid_t uid;
+	gid_t gid;
+	bool rooted; /* PID 1 is root inside, and can start commands as others */
+	const char *name, *home;
+};
+
+struct init_ids;
+
 struct init_command {
 	char *const *argv; /* NULL-terminated, at least one word */
 	char *const *envp;
 	const char *path; /* PATH for the search of argv[0]; NULL: the default */
 	struct init_tty tty;
-	const char *cwd;    /* NULL: where PID 1 is */
+	const char *cwd;                /* NULL: where PID 1 is */
+	const struct init_agent *agent; /* of PID 1 of a sandbox that stays */
+	const char *user;               /* of a sandbox that stays: USER[:GROUP]; NULL: its user */
+	const struct init_ids *ids;     /* as whom it runs; NULL: as PID 1 */
 	const int *streams; /* what becomes 0-2, not close-on-exec there; NULL: those of PID 1 */
 };
 
@@ -50,13 +63,15 @@ int init_run(const struct init_command *cmd, int sock, int *ret_status, struct e
 /**
  * init_serve() - run commands until the supervisor says stop, or is gone. Signals and session as for init_run().
  * @envp: what a command's own variables are added to
+ * @agent: whom commands run as; borrowed
  * @sock: to the supervisor; borrowed
  * Return: 0 when every other process is dead, with *@ret_status 0; negative errno with @e.
  */
-int init_serve(char *const *envp, int sock, int *ret_status, struct err *e);
+int init_serve(char *const *envp, const struct init_agent *agent, int sock, int *ret_status,
+	       struct err *e);
 
 /**
- * init_pack() - what WIRE_SPAWN brings: @cmd (argv, envp: only what is added, tty, cwd), in a file of memory.
+ * init_pack() - what WIRE_SPAWN brings: @cmd (argv, envp: only what is added, tty, cwd, user), in a file of memory.
  * Return: fd or negative errno with @e.
  */
 int init_pack(const struct init_command *cmd, struct err *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A command on its way to PID 1: a header, then strings, each ended by a NUL: the directory, the words, the variables. */
+/* A command on its way to PID 1: a header, then strings, each ended by a NUL: the directory, the user, the words, the variables. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -14,9 +14,13 @@
 #define MAGIC 0x31707362u /* "bsp1": with the version */
 
 struct head {
-	uint32_t magic, argc, envc, path; /* path: whether there is a directory */
+	uint32_t magic, argc, envc,
+		has; /* bits HAS_…; a release without users refuses what has one */
 	struct init_tty tty;
 };
+
+#define HAS_DIRECTORY 1u
+#define HAS_USER 2u
 
 static size_t count(char *const *v)
 {
@@ -34,7 +38,7 @@ int init_pack(const struct init_command *cmd, struct err *e)
 	struct head h = { .magic = MAGIC,
 			  .argc = (uint32_t)count(cmd->argv),
 			  .envc = (uint32_t)count(cmd->envp),
-			  .path = cmd->cwd != NULL,
+			  .has = (cmd->cwd ? HAS_DIRECTORY : 0) | (cmd->user ? HAS_USER : 0),
 			  .tty = cmd->tty };
 	size_t i;
 	int r = 0;
@@ -44,6 +48,8 @@ int init_pack(const struct init_command *cmd, struct err *e)
 	buf_add(&b, &h, sizeof(h));
 	if (cmd->cwd)
 		buf_add(&b, cmd->cwd, strlen(cmd->cwd) + 1);
+	if (cmd->user)
+		buf_add(&b, cmd->user, strlen(cmd->user) + 1);
 	for (i = 0; i < h.argc; i++)
 		buf_add(&b, cmd->argv[i], strlen(cmd->argv[i]) + 1);
 	for (i = 0; i < h.envc; i++)
@@ -101,7 +107,8 @@ int init_unpack(int fd, struct init_command *ret, void **memory)
 		return -E2BIG;
 	left = (size_t)st.st_size - sizeof(h);
 	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != MAGIC || h.argc == 0 ||
-	    h.argc > left || h.envc > left || h.path > 1 || (h.tty.fds != 0 && h.tty.fds != 7))
+	    h.argc > left || h.envc > left || h.has > (HAS_DIRECTORY | HAS_USER) ||
+	    (h.tty.fds != 0 && h.tty.fds != 7))
 		return -EBADMSG;
 	size = ((size_t)h.argc + h.envc + 2) * sizeof(char *);
 	words = malloc(size + left);
@@ -110,7 +117,8 @@ int init_unpack(int fd, struct init_command *ret, void **memory)
 	p = (char *)words + size;
 	n = pread(fd, p, left, sizeof(h));
 	*ret = (struct init_command){ .argv = words, .envp = words + h.argc + 1, .tty = h.tty };
-	if (n != (ssize_t)left || (h.path && !(ret->cwd = next(&p, &left))) ||
+	if (n != (ssize_t)left || ((h.has & HAS_DIRECTORY) && !(ret->cwd = next(&p, &left))) ||
+	    ((h.has & HAS_USER) && !(ret->user = next(&p, &left))) ||
 	    !strings(words, h.argc, &p, &left) || !strings(words + h.argc + 1, h.envc, &p, &left) ||
 	    left != 0) {
 		free(words);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -18,7 +19,10 @@
 #include "init.h"
 #include "spawn.h"
 #include "tty.h"
+#include "user.h"
 #include "wire/wire.h"
+
+#define TTY_GROUP 5 /* "tty", as devpts' own default of distributions */
 
 struct served {
 	uint32_t id;
@@ -28,6 +32,7 @@ struct served {
 struct server {
 	int sock, signals;
 	char *const *envp;
+	const struct init_agent *agent;
 	struct loop loop;
 	struct served *sessions; /* LIMIT_SERVED places */
 	size_t n;
@@ -112,11 +117,27 @@ static char **merge_env(char *const *base, char *const *added)
 	return v;
 }
 
+/* @base, what a command that runs as somebody else is told of him, and @added. Return: a vector to be freed, or NULL. */
+static char **make_env(char *const *base, struct init_ids *ids, char *const *added)
+{
+	char *const whose[] = { ids->env[0], ids->env[1], ids->env[2], NULL };
+	char **v, **all;
+
+	(void)snprintf(ids->env[0], sizeof(ids->env[0]), "HOME=%s", ids->home);
+	(void)snprintf(ids->env[1], sizeof(ids->env[1]), "USER=%s", ids->name);
+	(void)snprintf(ids->env[2], sizeof(ids->env[2]), "LOGNAME=%s", ids->name);
+	v = merge_env(base, whose);
+	all = v ? merge_env(v, added) : NULL;
+	free(v);
+	return all;
+}
+
 /* Start what @fds bring: the words, and 0-2 but for a terminal. @copy: it copies files. @m: becomes what is said of it */
 static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct wire_msg *m,
 		  int *ret_master, struct err *e)
 {
 	struct init_command cmd;
+	struct init_ids ids;
 	int slave = -1, ttys[3], r;
 	void *memory = NULL;
 	char **envp = NULL;
@@ -132,14 +153,22 @@ static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct w
 			    "%d commands run in this sandbox, and no more can", LIMIT_SERVED);
 	if (r == 0 && ((cmd.tty.fds == 0) != (fds[1] >= 0) || (copy && cmd.tty.fds)))
 		r = err_set(e, ERR_SYSTEM, -EBADMSG, "the command's streams are missing");
+	if (r == 0)
+		r = user_find(copy && s->agent->rooted ? copy_user(&cmd) : cmd.user, s->agent, &ids,
+			      e);
 	if (r == 0 && cmd.tty.fds)
 		r = tty_pair(&cmd.tty, &slave, ret_master, e);
-	if (r == 0 && !(envp = merge_env(s->envp, cmd.envp)))
+	/* as login does; where there is no root inside it is ours already */
+	if (r == 0 && slave >= 0 && s->agent->rooted && fchown(slave, ids.uid, TTY_GROUP) < 0)
+		r = err_sys(e, -errno, "the command's terminal");
+	if (r == 0 &&
+	    !(envp = cmd.user ? make_env(s->envp, &ids, cmd.envp) : merge_env(s->envp, cmd.envp)))
 		r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	if (r == 0) {
 		ttys[0] = ttys[1] = ttys[2] = slave;
 		cmd.envp = envp;
 		cmd.path = path_of(envp);
+		cmd.ids = s->agent->rooted ? &ids : NULL;
 		cmd.streams = slave >= 0 ? ttys : fds + 1;
 		r = copy ? copy_spawn(&cmd, &pid, e) : spawn(&cmd, slave, &pid, e);
 	}
@@ -211,9 +240,10 @@ static int on_message(void *arg, short revents, struct err *e)
 	return r;
 }
 
-int init_serve(char *const *envp, int sock, int *ret_status, struct err *e)
+int init_serve(char *const *envp, const struct init_agent *agent, int sock, int *ret_status,
+	       struct err *e)
 {
-	struct server s = { .sock = sock, .envp = envp };
+	struct server s = { .sock = sock, .envp = envp, .agent = agent };
 	sigset_t child;
 	int r, fd, sig;
 

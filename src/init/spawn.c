@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "user.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -96,6 +99,22 @@ static int take_streams(const struct init_command *cmd, int tty)
 	return 0;
 }
 
+/*
+ * By system calls: the libc's would change every thread of what it takes for this process. The capabilities go with the last one, but for root's, whose
+ * exec gives what the bounding set has. This memory is PID 1's, too, and must stay closed whatever fs.suid_dumpable says.
+ */
+int spawn_take_ids(const struct init_ids *ids)
+{
+	int r = (int)sys_call(SYS_setgroups, ids->n_groups, ids->groups, 0, 0, 0);
+
+	if (r == 0)
+		r = (int)sys_call(SYS_setresgid, ids->gid, ids->gid, ids->gid, 0, 0);
+	if (r == 0)
+		r = (int)sys_call(SYS_setresuid, ids->uid, ids->uid, ids->uid, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* can't fail with these arguments */
+	return r;
+}
+
 /* In the child, on the parent's memory: system calls alone. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
 static int become(const struct init_command *cmd, int tty, volatile bool *ret_nowhere)
 {
@@ -107,6 +126,8 @@ static int become(const struct init_command *cmd, int tty, volatile bool *ret_no
 		r = take_streams(cmd, tty);
 	else
 		join_session(cmd, tty);
+	if (r == 0 && cmd->ids)
+		r = spawn_take_ids(cmd->ids);
 	if (r == 0 && cmd->cwd && chdir(cmd->cwd) < 0) {
 		*ret_nowhere = true;
 		r = -errno;

@@ -13,4 +13,7 @@
  */
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e);
 
+/** spawn_take_ids() - in a new process: become @ids for good, and not dumpable. Return: 0 or negative errno. */
+int spawn_take_ids(const struct init_ids *ids);
+
 #endif

@@ -287,12 +287,12 @@ static void put(int dir, const char *name, const char *text)
 		return; /* nothing is lost but what the callers say */
 }
 
-void capture_settings(int sysctl, gid_t gid)
+void capture_settings(int sysctl, gid_t first, gid_t last)
 {
 	_cleanup_close_ int dir = sysctl;
 	char text[32];
 
-	(void)snprintf(text, sizeof(text), "%u %u\n", gid, gid);
+	(void)snprintf(text, sizeof(text), "%u %u\n", first, last);
 	put(dir, "net/ipv4/ping_group_range", text);
 	/* the host may have one that paces (bbr): a timer for every packet, on a way that is all memory */
 	put(dir, "net/ipv4/tcp_congestion_control", "reno\n");

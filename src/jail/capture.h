@@ -21,9 +21,9 @@ struct capture {
 int capture_make(struct capture *c);
 
 /**
- * capture_settings() - what stands in /proc/sys: @gid may ping without CAP_NET_RAW (what answers is decided by the rules above), and TCP does not pace.
+ * capture_settings() - what stands in /proc/sys: the groups @first to @last may ping without CAP_NET_RAW (what answers is decided by the rules above), and TCP does not pace.
  * Should run in a process, not in the bare thread.
  */
-void capture_settings(int sysctl, gid_t gid);
+void capture_settings(int sysctl, gid_t first, gid_t last);
 
 #endif

@@ -42,14 +42,15 @@ int seccomp_listen(enum jail_report what)
 	return (int)fd;
 }
 
-int seccomp_install(enum jail_nested nested, bool disk_root)
+int seccomp_install(enum jail_nested nested, bool disk_root, bool rooted)
 {
 	const struct sock_fprog plain = PROGRAM(seccomp_run), userns = PROGRAM(seccomp_userns),
-				sandbox = PROGRAM(seccomp_nested), xattr = PROGRAM(seccomp_xattr);
+				sandbox = PROGRAM(seccomp_nested), xattr = PROGRAM(seccomp_xattr),
+				stays = PROGRAM(seccomp_stays);
 	int r;
 
 	if (nested == JAIL_NESTED_NONE)
-		return install(&plain);
+		return install(rooted ? &stays : &plain);
 	r = install(nested == JAIL_NESTED_USERNS ? &userns : &sandbox);
 	return r == 0 && disk_root ? install(&xattr) : r;
 }

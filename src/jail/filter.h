@@ -5,11 +5,12 @@
 #include "jail.h"
 
 /**
- * seccomp_install() - put the profile `run` (seccomp-table.h) on this process for good; needs no_new_privs.
+ * seccomp_install() - put a profile of seccomp-table.h on this process for good; needs no_new_privs or CAP_SYS_ADMIN.
  * @nested: which variant; @disk_root: a nested root would be root on the disk, so extended attributes are refused
+ * @rooted: the profile `sandbox`, which is not nested
  * Return: 0 or negative errno.
  */
-int seccomp_install(enum jail_nested nested, bool disk_root);
+int seccomp_install(enum jail_nested nested, bool disk_root, bool rooted);
 
 /**
  * seccomp_listen() - put a filter on this process that stops the calls of SECCOMP_NOTIFY (seccomp-table.h) until the listener has answered.

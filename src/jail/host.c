@@ -258,8 +258,19 @@ void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct ar
 				    .children = host_children };
 }
 
-void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block)
+static bool host_opens(void *vctx, const char *path)
 {
+	struct jail_host_ctx *ctx = vctx;
+	const struct stat *st = look(ctx, path);
+
+	return ctx->owner == (uid_t)-1 || (st && st->st_uid == ctx->owner);
+}
+
+void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block,
+		   uid_t owner)
+{
+	ctx->owner = owner;
+	host->opens = host_opens;
 	ctx->uid = uid;
 	host->block = block;
 }

@@ -22,6 +22,7 @@ void jail_mountinfo_read(struct jail_mountinfo *m);
 struct jail_host_ctx {
 	struct arena *arena; /* borrowed */
 	uid_t uid;           /* whom the command runs as, in host ids */
+	uid_t owner; /* whose files are the command's where owners are mapped; -1: everybody's are mapped */
 	char last[LIMIT_PATH]; /* the path that was looked at last, and what was seen: questions come in groups */
 	struct stat st;
 	int error;                    /* errno of that lstat, 0: st is valid */
@@ -38,8 +39,12 @@ struct jail_host_ctx {
 void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct arena *arena,
 		    struct jail_mountinfo *given);
 
-/** jail_host_for() - whom the command runs as, in host ids; before the first question. @block: see struct jail_host. */
-void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block);
+/**
+ * jail_host_for() - whom the command runs as, in host ids; before the first question. @block: see struct jail_host.
+ * @owner: struct jail_host_ctx
+ */
+void jail_host_for(struct jail_host *host, struct jail_host_ctx *ctx, uid_t uid, bool block,
+		   uid_t owner);
 
 /**
  * jail_host_resolve() - the place a given path names on the host.

@@ -9,15 +9,18 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "jail.h"
+#include "probe/probe.h"
 
 #define BLOCK_FIRST 0x70000000u
 #define BLOCK_COUNT 4094u
 #define BLOCK_FILE "/run/bailey.ids"
+#define KEPT LIMIT_KEPT_BLOCKS /* the first ones belong to sandboxes that stay */
 
 #define OVERLAYFS_MAGIC 0x794c7630
 
@@ -28,8 +31,8 @@ static int block_take(struct jail_identity *id, struct err *e)
 
 	if (fd < 0)
 		return err_sys(e, -errno, "%s", BLOCK_FILE);
-	for (i = 0; i < BLOCK_COUNT; i++) {
-		unsigned int n = (start + i) % BLOCK_COUNT;
+	for (i = 0; i < BLOCK_COUNT - KEPT; i++) {
+		unsigned int n = KEPT + (start + i) % (BLOCK_COUNT - KEPT);
 		struct flock fl = {
 			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1
 		};
@@ -42,7 +45,8 @@ static int block_take(struct jail_identity *id, struct err *e)
 		if (errno != EAGAIN && errno != EACCES)
 			return err_sys(e, -errno, "%s: lock", BLOCK_FILE);
 	}
-	return err_set(e, ERR_SYSTEM, -EUSERS, "all %u blocks of ids are in use", BLOCK_COUNT);
+	return err_set(e, ERR_SYSTEM, -EUSERS, "all %u blocks of ids are in use",
+		       BLOCK_COUNT - KEPT);
 }
 
 int jail_identity_owner(struct jail_identity *id, const char *workspace, struct err *e)
@@ -92,6 +96,117 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 		return r;
 	*e = (struct err)ERR_INIT;
 	return jail_identity_owner(id, workspace, e);
+}
+
+/* The block that the store has given to the sandbox; other stores of this machine may have given it, too. */
+static int block_take_kept(struct jail_identity *id, unsigned int n, struct err *e)
+{
+	_cleanup_close_ int fd = open(BLOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1 };
+
+	if (fd < 0)
+		return err_sys(e, -errno, "%s", BLOCK_FILE);
+	if (fcntl(fd, F_OFD_SETLK, &fl) < 0)
+		return errno == EAGAIN || errno == EACCES ?
+			       err_set(e, ERR_SYSTEM, -EUSERS,
+				       "its block of ids is in use by a sandbox of another state directory, which must be stopped first") :
+			       err_sys(e, -errno, "%s: lock", BLOCK_FILE);
+	id->lock = TAKE_FD(fd);
+	return 0;
+}
+
+/* "; mend it by: …", for a line about what is missing. */
+static void say_why(char *why, const struct probe_answer *a, const char *advice)
+{
+	const bool sudo = geteuid() != 0;
+
+	(void)snprintf(why, JAIL_WHY, "%s. %s%s%s", a->detail, *a->mend ? "Mend: " : "",
+		       *a->mend && sudo ? "sudo " : "",
+		       *a->mend   ? a->mend :
+		       *a->advice ? a->advice :
+				    advice);
+}
+
+/* One id, which is the caller's or the workspace's owner's, by another number. */
+static int stay_single(struct jail_identity *id, const struct jail_user *user,
+		       const char *workspace, struct err *e)
+{
+	int r = 0;
+
+	if (geteuid() == 0)
+		r = jail_identity_owner(id, workspace, e);
+	else
+		*id = (struct jail_identity){ .mode = JAIL_IDS_CALLER,
+					      .host_uid = geteuid(),
+					      .host_gid = getegid(),
+					      .lock = -1 };
+	id->uid = user->uid;
+	id->gid = user->gid;
+	return r;
+}
+
+static int stay_kept(struct jail_identity *id, const struct jail_user *user, const char *workspace,
+		     struct err *e)
+{
+	int r = jail_identity_owner(id, workspace, e);
+
+	if (r < 0)
+		return r;
+	id->mode = JAIL_IDS_KEPT;
+	id->disk_uid = id->host_uid;
+	id->disk_gid = id->host_gid;
+	id->uid = user->uid;
+	id->gid = user->gid;
+	/* one that is only described has none yet, and any will do */
+	id->base = id->base_gid =
+		BLOCK_FIRST + (user->block ? user->block - 1 : 0) * JAIL_BLOCK_SIZE;
+	id->host_uid = id->base + id->uid;
+	id->host_gid = id->base_gid + id->gid;
+	return user->start ? block_take_kept(id, user->block - 1, e) : 0;
+}
+
+/* Whether something keeps set-id programs, or ids of its own, from this sandbox: @why says what then. */
+static bool stay_is_single(const struct jail_user *user, const char *workspace,
+			   struct probe_subids *ids, char *why)
+{
+	static const char advice[] =
+		"Mend: a workspace and a state directory (XDG_STATE_HOME) on ext4, xfs, btrfs or a tmpfs";
+	struct probe_answer a = { .mend = "" };
+
+	*why = '\0';
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		(void)snprintf(
+			why, JAIL_WHY,
+			"no_new_privs is set on the caller, so set-id programs gain nothing. Mend: start it outside of that (a container without --security-opt no-new-privileges, a unit without NoNewPrivileges=)");
+	else if (geteuid() != 0 && probe_subids(&a, ids) != PROBE_OK)
+		say_why(why, &a, "");
+	else if (geteuid() == 0 && probe_idmap(&a, workspace) != PROBE_OK)
+		say_why(why, &a, advice);
+	else if (geteuid() == 0 && user->start && !user->block)
+		(void)snprintf(why, JAIL_WHY,
+			       "an older release has made it. Mend: bailey rm, bailey create");
+	return *why;
+}
+
+int jail_identity_stay(struct jail_identity *id, const struct jail_user *user,
+		       const char *workspace, bool single, char *why, struct err *e)
+{
+	struct probe_subids ids;
+
+	jail_identity_done(id);
+	if (single || stay_is_single(user, workspace, &ids, why))
+		return stay_single(id, user, workspace, e);
+	if (geteuid() == 0)
+		return stay_kept(id, user, workspace, e);
+	*id = (struct jail_identity){ .mode = JAIL_IDS_SUBIDS,
+				      .uid = user->uid,
+				      .gid = user->gid,
+				      .host_uid = geteuid(),
+				      .host_gid = getegid(),
+				      .lock = -1,
+				      .base = ids.uid,
+				      .base_gid = ids.gid };
+	return 0;
 }
 
 int jail_identity_nest(struct jail_identity *id, struct err *e)

@@ -68,6 +68,9 @@ enum jail_ids {
 	JAIL_IDS_CALLER, /* ordinary user: the caller's uid and gid, one each */
 	JAIL_IDS_BLOCK,  /* root: 0-65535 inside are a block of the host's free ids */
 	JAIL_IDS_OWNER,  /* root, workspace can't be idmapped: one id, the workspace owner's */
+	/* of sandboxes that stay (docs/adr/0031); these have a root inside, whom sudo leads to */
+	JAIL_IDS_SUBIDS, /* ordinary user: his own id, and those of /etc/subuid */
+	JAIL_IDS_KEPT,   /* root: a block that belongs to the sandbox as long as there is one */
 };
 
 #define JAIL_BLOCK_SIZE 65536u
@@ -89,7 +92,41 @@ struct jail_identity {
 	uid_t host_uid; /* the same, in host ids; of a block the first, which is 0 on the disk */
 	gid_t host_gid;
 	int lock; /* fd that holds the block, or -1 */
+	/* JAIL_IDS_SUBIDS, JAIL_IDS_KEPT: in host ids what is 0 inside; and whose files on the disk are the command's where mounts are mapped */
+	uid_t base, disk_uid;
+	gid_t base_gid, disk_gid;
 };
+
+/* Of the profile `sandbox`, as bits: the bounding set, and what PID 1 itself has (privs.c says why). */
+uint64_t jail_caps_kept(void);
+uint64_t jail_caps_own(void);
+
+/** jail_identity_rooted() - whether there is a root inside, and so a profile with set-id programs (privs.c). */
+static inline bool jail_identity_rooted(const struct jail_identity *id)
+{
+	return id->mode == JAIL_IDS_SUBIDS || id->mode == JAIL_IDS_KEPT;
+}
+
+/* Whom commands in a sandbox that stays run as, unless they say it. */
+struct jail_user {
+	uid_t uid;
+	gid_t gid;
+	unsigned int
+		block; /* as root: which block of ids belongs to the sandbox, 1 to LIMIT_KEPT_BLOCKS; 0: none */
+	bool start; /* the block is taken, not only looked at */
+};
+
+#define JAIL_WHY 768
+
+/**
+ * jail_identity_stay() - ids of a sandbox that stays.
+ * @workspace: as in jail_identity_choose()
+ * @single: no root inside is wanted, or none can be had any more
+ * @why: JAIL_WHY bytes: why there is no root inside, and the command that mends it; "" when there is one
+ * Return: 0 or negative errno with @e.
+ */
+int jail_identity_stay(struct jail_identity *id, const struct jail_user *user,
+		       const char *workspace, bool single, char *why, struct err *e);
 
 /**
  * jail_identity_choose() - whom the command runs as.
@@ -107,6 +144,12 @@ int jail_identity_owner(struct jail_identity *id, const char *workspace, struct 
  * Return: 0; -EPERM with @e where the command would have the host's id 0: it could leave files there that give rights.
  */
 int jail_identity_nest(struct jail_identity *id, struct err *e);
+
+/**
+ * jail_within() - call @fn where the files of all ids of @id can be changed: in a process of its own, or, as root, here.
+ * Return: what it returns, 0 or negative errno; without @e then.
+ */
+int jail_within(const struct jail_identity *id, int (*fn)(void *arg), void *arg, struct err *e);
 
 /** jail_identity_done() - release the block. */
 void jail_identity_done(struct jail_identity *id);
@@ -170,6 +213,7 @@ struct jail_spec {
 	enum jail_report report;
 	const struct jail_strict *strict; /* or NULL; not with nested sandboxes */
 	enum jail_network network;
+	const char *hostname;       /* NULL: the host's */
 	bool dry_run;               /* build, verify, report, end */
 	bool large;                 /* jail_protect says so of what is writable */
 	struct jail_limits *limits; /* NULL: none */
@@ -193,6 +237,7 @@ enum jail_ns { JAIL_NS_USER, JAIL_NS_MNT, JAIL_NS_NET, JAIL_NS_NUM };
 
 struct jail {
 	struct jail_shared *shared;
+	bool given;                /* the launcher gives PID 1 its ids */
 	pid_t pid;                 /* PID 1, as the host sees it; reap it */
 	int sock;                  /* to PID 1 */
 	int ns[JAIL_NS_NUM];       /* after WIRE_READY */
@@ -225,10 +270,12 @@ int jail_leave_chroot(void);
 /**
  * jail_begin() - clone PID 1, which makes what needs no plan (its network namespace takes longest) and waits.
  * The caller must have no threads. 0-2 and the environment are those of the sandbox from here on.
+ * @given: the ids are given by jail_identify() also to an ordinary user's PID 1
  * @shared, @size: memory mapped MAP_SHARED, where the spec and everything it points to will be, too; PID 1 only reads it
  * Return: 0; then jail_early() or jail_abort() must follow. Or negative errno with @e.
  */
-int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e);
+int jail_begin(struct jail *jail, bool given, struct jail_shared *shared, size_t size,
+	       struct err *e);
 
 /**
  * jail_identify() - give PID 1 its ids. Should come as soon as they are known: PID 1 then makes what needs no plan.

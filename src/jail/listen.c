@@ -28,7 +28,7 @@ static int start_maker(const struct jail_strict *strict, int *ret, struct err *e
 	if (pid == 0) {
 		/* it holds no stream open, whose reader waits for the end */
 		if (fd_close_others(&pair[1], 1) < 0 || chdir("/") < 0 ||
-		    seccomp_install(JAIL_NESTED_NONE, false) < 0)
+		    seccomp_install(JAIL_NESTED_NONE, false, false) < 0)
 			_exit(1);
 		(void)close(0);
 		(void)close(1);

@@ -12,7 +12,7 @@
 
 #include "plan-apply.h"
 
-/* Write one id map of @pid; the launcher is root here. */
+/* Write one id map of @pid; the launcher is root here, or the namespace's owner. */
 static int write_map(pid_t pid, const char *file, const char *map, struct err *e)
 {
 	char path[64];
@@ -23,28 +23,124 @@ static int write_map(pid_t pid, const char *file, const char *map, struct err *e
 	return r < 0 ? err_sys(e, r, "%s of the user namespace", file) : 0;
 }
 
-/* One id, or a block whose first id is @inside there: that and 0 change places. */
-static const char *make_map(unsigned int inside, unsigned int host, bool block, char out[128])
+/* A stretch of ids: @n from @inside on are those from @host on. */
+struct stretch {
+	unsigned int inside, host, n;
+};
+
+#define STRETCHES 4
+
+/* Around the one id @own, which is @inside there: the others, from @others on in the host's numbers, which may leave a gap for it. */
+static void around(struct stretch out[STRETCHES], unsigned int inside, unsigned int own,
+		   unsigned int others, bool gap)
 {
-	if (!block || inside == 0)
-		(void)snprintf(out, 128, "%u %u %u\n", inside, host, block ? JAIL_BLOCK_SIZE : 1);
-	else
-		(void)snprintf(out, 128, "0 %u 1\n1 %u %u\n%u %u 1\n%u %u %u\n", host + inside,
-			       host + 1, inside - 1, inside, host, inside + 1, host + inside + 1,
-			       JAIL_BLOCK_SIZE - inside - 1);
+	out[0] = (struct stretch){ 0, others, inside };
+	out[1] = (struct stretch){ inside, own, 1 };
+	out[2] =
+		(struct stretch){ inside + 1, others + inside + gap, JAIL_BLOCK_SIZE - 1 - inside };
+}
+
+/*
+ * @straight: for mounts, from ids of the disk. What is the workspace's owner there is the command's; the block itself stands for itself: what the
+ * sandbox's root leaves there belongs to no id of the host's.
+ */
+static void stretches(const struct jail_identity *id, bool gid, bool straight,
+		      struct stretch out[STRETCHES])
+{
+	const unsigned int inside = gid ? id->gid : id->uid,
+			   host = gid ? id->host_gid : id->host_uid,
+			   base = gid ? id->base_gid : id->base;
+	unsigned int i;
+
+	for (i = 0; i < STRETCHES; i++)
+		out[i] = (struct stretch){ 0, 0, 0 };
+	if (id->mode == JAIL_IDS_SUBIDS) {
+		around(out, inside, host, base, false);
+	} else if (id->mode == JAIL_IDS_KEPT && straight) {
+		around(out, inside, host, base, true);
+		for (i = 0; i < STRETCHES; i++)
+			out[i].inside = out[i].host;
+		out[1].inside = gid ? id->disk_gid : id->disk_uid;
+	} else if (id->mode == JAIL_IDS_KEPT) {
+		out[0] = (struct stretch){ 0, base, JAIL_BLOCK_SIZE };
+	} else if (id->mode != JAIL_IDS_BLOCK) {
+		out[0] = (struct stretch){ inside, host, 1 };
+	} else if (straight || inside == 0) {
+		out[0] = (struct stretch){ 0, host, JAIL_BLOCK_SIZE };
+	} else { /* that and 0 change places */
+		around(out, inside, host, host, true);
+		out[0] = (struct stretch){ 1, host + 1, inside - 1 };
+		out[3] = (struct stretch){ 0, host + inside, 1 };
+	}
+}
+
+static const char *make_map(const struct jail_identity *id, bool gid, bool straight, char out[192])
+{
+	struct stretch s[STRETCHES];
+	size_t i, n = 0;
+
+	stretches(id, gid, straight, s);
+	for (i = 0; i < STRETCHES; i++) {
+		if (s[i].n)
+			n += (size_t)snprintf(out + n, 192 - n, "%u %u %u\n", s[i].inside,
+					      s[i].host, s[i].n);
+	}
 	return out;
+}
+
+/* newuidmap, newgidmap: they are set-uid, and look into /etc/subuid for themselves. */
+static int run_newidmap(const char *program, pid_t of, const struct jail_identity *id, bool gid,
+			struct err *e)
+{
+	struct stretch s[STRETCHES];
+	char words[2 + 3 * STRETCHES][16];
+	char *argv[3 + 3 * STRETCHES];
+	size_t i, n = 0;
+	int status = 0;
+	pid_t pid;
+
+	stretches(id, gid, false, s);
+	(void)snprintf(words[n++], sizeof(words[0]), "%d", of);
+	for (i = 0; i < STRETCHES; i++) {
+		if (!s[i].n)
+			continue;
+		(void)snprintf(words[n++], sizeof(words[0]), "%u", s[i].inside);
+		(void)snprintf(words[n++], sizeof(words[0]), "%u", s[i].host);
+		(void)snprintf(words[n++], sizeof(words[0]), "%u", s[i].n);
+	}
+	argv[0] = (char *)(uintptr_t)program;
+	for (i = 0; i < n; i++)
+		argv[i + 1] = words[i];
+	argv[n + 1] = NULL;
+	pid = fork();
+	if (pid < 0)
+		return err_sys(e, -errno, "fork");
+	if (pid == 0) {
+		(void)execvp(program, argv);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ?
+		       0 :
+		       err_set(e, ERR_SYSTEM, -EPERM,
+			       "%s could not give the sandbox its ids; 'bailey doctor' says more",
+			       program);
 }
 
 int maps_write(pid_t pid, const struct jail_identity *id, bool straight, struct err *e)
 {
-	const bool block = id->mode == JAIL_IDS_BLOCK;
-	char map[128];
-	int r = write_map(pid, "uid_map",
-			  make_map(straight ? 0 : id->uid, id->host_uid, block, map), e);
+	char map[192];
+	int r;
 
-	return r < 0 ? r :
-		       write_map(pid, "gid_map",
-				 make_map(straight ? 0 : id->gid, id->host_gid, block, map), e);
+	if (id->mode == JAIL_IDS_SUBIDS) {
+		r = run_newidmap("newuidmap", pid, id, false, e);
+		return r < 0 ? r : run_newidmap("newgidmap", pid, id, true, e);
+	}
+	r = write_map(pid, "uid_map", make_map(id, false, straight, map), e);
+	if (r == 0 && geteuid() != 0) /* as stage_ids_self() */
+		r = write_map(pid, "setgroups", "deny\n", e);
+	return r < 0 ? r : write_map(pid, "gid_map", make_map(id, true, straight, map), e);
 }
 
 /* A process is needed to make a user namespace, which lives on with the mounts. */
@@ -55,7 +151,7 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 	char path[64];
 	int r = 0, fd = -1;
 
-	if (id->mode == JAIL_IDS_BLOCK && id->uid != 0) {
+	if (id->mode == JAIL_IDS_KEPT || (id->mode == JAIL_IDS_BLOCK && id->uid != 0)) {
 		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 		if (pid == 0) {
 			(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

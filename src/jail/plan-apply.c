@@ -519,6 +519,15 @@ static bool has_inside(const struct jail_plan *p, size_t index)
 	return false;
 }
 
+/* In the sandbox's own tmpfs: what belongs to its root, where it has one. Else everything is the command's. */
+static int give_root(const struct jail_apply *a, const char *rel)
+{
+	if (!jail_identity_rooted(a->spec->id))
+		return 0;
+	return fchownat(a->stage.dir, rel, 0, 0, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno :
+											    0;
+}
+
 static int apply_private(struct jail_apply *a, size_t index, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[index];
@@ -538,6 +547,9 @@ static int apply_private(struct jail_apply *a, size_t index, struct err *e)
 		if (r == 0)
 			r = stage_mkdir(a->stage.dir, sub, 0700);
 	}
+	/* services' files, and what everybody may write; what is left is the user's own */
+	if (r == 0 && (strcmp(op->path, "/run") == 0 || (op->mode & S_IWOTH)))
+		r = give_root(a, dir);
 	if (r < 0)
 		return err_sys(e, r, "'%s'", op->path);
 	return attach_stage(a, dir, op->path, true, e);
@@ -573,7 +585,55 @@ static int apply_text(struct jail_apply *a, size_t index, struct err *e)
 	(void)snprintf(name, sizeof(name), "t%zu", index);
 	fd = openat(a->stage.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	r = fd < 0 ? -errno : fd_write_all(fd, op->text, op->text_len);
+	if (r == 0)
+		r = give_root(a, name);
+	if (r == 0 && op->mode && fchmod(fd, op->mode) < 0)
+		r = -errno;
 	return r < 0 ? err_sys(e, r, "'%s'", op->path) : attach_stage(a, name, op->path, false, e);
+}
+
+/* The bytes of @from, in @to. */
+static int copy_bytes(int from, int to)
+{
+	char buf[16384];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(from, buf, sizeof(buf))) != 0)
+		r = n < 0 ? -errno : fd_write_all(to, buf, (size_t)n);
+	return r;
+}
+
+/*
+ * The host's file belongs to an id that is none of the sandbox's, so a set-id mode of it counts for nothing, and sudo does not believe in its own
+ * parts. The copy stands on a mount that is not nosuid, alone, and read-only.
+ */
+static int apply_program(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	_cleanup_close_ int from = -1, at = resolve(a->root, op->path), fd = -1, tree = -1;
+	char name[32], proc[32];
+	int r;
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", at);
+	from = at < 0 ? -1 : open(proc, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (from < 0)
+		return 0; /* closed to this id, or removed since: then it is what it is */
+	(void)snprintf(name, sizeof(name), "x%zu", index);
+	fd = openat(a->stage.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : copy_bytes(from, fd);
+	if (r == 0)
+		r = give_root(a, name);
+	if (r == 0 && fchmod(fd, op->mode) < 0)
+		r = -errno;
+	if (r == 0)
+		r = tree = sys_open_tree(a->stage.dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (r >= 0)
+		r = set_attr(tree, MOUNT_ATTR_RDONLY,
+			     op->mode & (S_ISUID | S_ISGID) ? MOUNT_ATTR_NOSUID : 0, 0);
+	if (r == 0)
+		r = sys_move_mount(tree, at, "");
+	return r < 0 ? err_sys(e, r, "'%s' as a program of the sandbox's", op->path) : 0;
 }
 
 /* There is no overlay to hide the name in: it is made unreadable, when it is there. */
@@ -617,6 +677,8 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		return apply_mask(a, i, e);
 	case JAIL_OP_TEXT:
 		return apply_text(a, i, e);
+	case JAIL_OP_PROGRAM:
+		return apply_program(a, i, e);
 	case JAIL_OP_WHITEOUT: /* made with the overlay */
 		return a->lost & (1u << JAIL_LAYER_OVERLAY) ? mask_instead(a, op, e) : 0;
 	case JAIL_OP_UPPER: /* made with the overlay */
@@ -727,6 +789,8 @@ int jail_plan_apply(struct jail_apply *a, struct err *e)
 		r = jail_streams_reopen(&a->foreign, e);
 	if (r == 0)
 		r = a->staged ? free_stages(a, e) : attach_stages(a, e);
+	if (r == 0 && (give_root(a, "") < 0 || give_root(a, "shm") < 0))
+		r = err_sys(e, -errno, "private tmpfs: owner");
 	if (r == 0)
 		r = make_copies(a, e);
 	for (i = 1; r == 0 && i < p->n; i++) {

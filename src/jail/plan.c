@@ -196,7 +196,8 @@ static bool stopped_below(const struct planner *pl, const char *path)
 				continue;
 			memcpy(dir, r->path, n);
 			dir[n] = '\0';
-			if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir))
+			if (h->type(h->ctx, dir) == JAIL_DIR && !h->searchable(h->ctx, dir) &&
+			    (!h->opens || h->opens(h->ctx, dir)))
 				return true;
 		}
 	}
@@ -688,6 +689,57 @@ int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
 	return r;
 }
 
+/* A directory that only this sandbox has, in the layer that hides names. */
+static int plan_new_dir(struct planner *pl, size_t region, const char *path)
+{
+	int r = plan_uppers(pl, region, path, NULL);
+
+	pl->plan->ops[region].flags |= JAIL_OP_LOWERED;
+	if (r == 0)
+		r = add(pl, JAIL_OP_UPPER, path, 0, region, NULL);
+	if (r == 0)
+		pl->plan->ops[pl->plan->n - 1].mode = 0755;
+	return r;
+}
+
+int jail_plan_place(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, const char *path, const char *from, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+	const size_t region = region_of(plan, path);
+	const enum jail_op_type on =
+		region == JAIL_NO_REGION ? JAIL_OP_ROOT : plan->ops[region].type;
+	int r = 0;
+
+	if (host->type(host->ctx, path) != JAIL_DIR && on == JAIL_OP_OVERLAY)
+		r = plan_new_dir(&pl, region, path);
+	else if (host->type(host->ctx, path) != JAIL_DIR && on != JAIL_OP_PRIVATE)
+		r = err_set(
+			e, ERR_POLICY, -ENOENT,
+			"there is no directory '%s' to show the sandbox's own in; make an empty one: mkdir -p %s",
+			path, path);
+	if (r == 0)
+		r = add_ruled(&pl, JAIL_OP_SHOWN, path, JAIL_OP_WRITABLE, NULL);
+	if (r == 0)
+		plan->ops[plan->n - 1].from = from;
+	return r;
+}
+
+int jail_plan_program(struct jail_plan *plan, const struct policy *policy,
+		      const struct jail_host *host, const char *path, mode_t mode, struct err *e)
+{
+	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
+	int r;
+
+	if (policy_eval(policy, path).state != POLICY_SHOW_RO ||
+	    host->type(host->ctx, path) != JAIL_FILE)
+		return 0;
+	r = add_ruled(&pl, JAIL_OP_PROGRAM, path, JAIL_OP_FILE, NULL);
+	if (r == 0)
+		plan->ops[plan->n - 1].mode = mode;
+	return r;
+}
+
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,
 		   const struct jail_host *host, struct err *e)
 {
@@ -735,10 +787,10 @@ const struct jail_op *jail_plan_find(const struct jail_plan *plan, const char *p
 
 const char *jail_op_type_name(enum jail_op_type t)
 {
-	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty", "upper",
-							"whiteout", "host",    "proc",  "dev",
-							"private",  "bind",    "mask",  "copy",
-							"text",     "shown" };
+	static const char *const names[JAIL_OP_NUM] = { "root",     "overlay", "empty",  "upper",
+							"whiteout", "host",    "proc",   "dev",
+							"private",  "bind",    "mask",   "copy",
+							"text",     "shown",   "program" };
 
 	return t < JAIL_OP_NUM ? names[t] : "?";
 }

@@ -27,6 +27,8 @@ struct jail_host {
 	bool (*mounts_below)(void *ctx, const char *path);
 	/* whether the sandboxed id could go through the directory @path */
 	bool (*searchable)(void *ctx, const char *path);
+	/* whether the directory @path, which is not searchable, is so with mapped owners; NULL: all are */
+	bool (*opens)(void *ctx, const char *path);
 	/* whether the directory @path has no entries; false when in doubt */
 	bool (*empty)(void *ctx, const char *path);
 	/* directories in @path in a stable order, NULL-terminated, owned by ctx; NULL when it can't be read or has too many */
@@ -46,8 +48,9 @@ enum jail_op_type {
 	JAIL_OP_BIND,    /* the host's own file or directory; writable or not */
 	JAIL_OP_MASK,    /* an unreadable, empty file or directory */
 	JAIL_OP_COPY, /* a writable copy of the host's directory: an overlay that keeps what is changed */
-	JAIL_OP_TEXT, /* a file of the host shows a text of ours */
-	JAIL_OP_SHOWN, /* a file, or a socket, of the host at another place; in a private directory, read-only */
+	JAIL_OP_TEXT,  /* a file of the host shows a text of ours */
+	JAIL_OP_SHOWN, /* a file, a socket or a directory of the host at another place; files in a private directory, read-only */
+	JAIL_OP_PROGRAM, /* a copy of the host's file, which belongs to the sandbox's root; a set-id mode of it counts */
 	JAIL_OP_NUM
 };
 
@@ -81,8 +84,8 @@ struct jail_op {
 	enum jail_op_type type;
 	unsigned int flags;
 	const char *path;
-	size_t len;    /* of path */
-	mode_t mode;   /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory */
+	size_t len;  /* of path */
+	mode_t mode; /* PRIVATE, UPPER, OVERLAY: permission bits of the host's directory; TEXT, PROGRAM: of the file, 0: 0444 */
 	size_t region; /* index of the operation that this one stands on, or JAIL_NO_REGION */
 	const struct policy_rule *rule; /* why; NULL: the frame of every sandbox */
 	dev_t dev;                      /* JAIL_OP_SOCKET: what was judged */
@@ -151,6 +154,22 @@ int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
 int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
 		    const struct jail_host *host, const char *path, const char *from,
 		    struct err *e);
+
+/**
+ * jail_plan_place() - after jail_plan_rules(): show the host's directory @from, writable, at @path, whether there is one of that name or not.
+ * @from: resolved; borrowed, must outlive the plan. Its owner is not mapped.
+ * Return: as jail_plan_make(); -ENOENT when there is no such directory, and none can be made to appear.
+ */
+int jail_plan_place(struct jail_plan *plan, const struct policy *policy,
+		    const struct jail_host *host, const char *path, const char *from,
+		    struct err *e);
+
+/**
+ * jail_plan_program() - after jail_plan_rules(): the host's file @path, with mode @mode, as the sandbox's root's own.
+ * Return: as jail_plan_make(); 0 also when there is no such file, or the sandbox could not read it.
+ */
+int jail_plan_program(struct jail_plan *plan, const struct policy *policy,
+		      const struct jail_host *host, const char *path, mode_t mode, struct err *e);
 
 /**
  * jail_plan_early() - between the two: mark what can be mounted already (JAIL_OP_EARLY), and keep it in plan->early. Nothing is, when something of

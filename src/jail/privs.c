@@ -7,7 +7,8 @@
  *  launcher  1  block signals               PID 1 starts with none pending and takes them by sigwaitinfo
  *            2  clone3, three namespaces    (clone.c; root in a chroot leaves it first) user, mount, pid: the rest is off the launcher's way
  *  PID 1     3  die with the launcher       before anything exists that could outlive it
- *            4  ids                         only a mapped id can change a mount namespace. Root's maps are the launcher's to write
+ *            4  ids                         only a mapped id can change a mount namespace. Root's maps, and those of sandboxes that stay, are
+ *                                           the launcher's to write
  *            5  ipc, uts, cgroup namespaces   before anything that could show the host's
  *            6  stage (stage.c)             what needs no plan: tmpfs, devices, devpts, proc, while the launcher plans; the bounding set, because
  *                                           nothing is exec'd from here on but the command, and dropping it takes a call for each capability
@@ -22,6 +23,14 @@
  *           14  not dumpable                PID 1 is a copy of the launcher: its memory holds the caller's environment
  *           15  seccomp                     last: everything before needs calls that it refuses. A listener, where one is asked for, just before
  *           16  verify (verify.c)           retry what must now fail
+ *
+ * That is the profile `run`. A sandbox that stays and has a root inside (jail_identity_rooted(), docs/adr/0031) has the profile `sandbox`, which differs in
+ *
+ *            6  bounding set                what sudo can lead to: kept[] below, each with its reason
+ *           12  no no_new_privs             set-id programs of the sandbox's own root gain its ids. Everything else is nosuid (plan-apply.c)
+ *        13-15  first, with CAP_SYS_ADMIN   Landlock and seccomp take either that or no_new_privs
+ *           11  last                        PID 1 becomes the sandbox's root, and keeps what it needs to start commands as anybody: own[] below.
+ *                                           A command has none of it: the change of ids takes it, and the exec of root's gives kept[] and no more
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -78,8 +87,9 @@ struct hand_over {
 struct child {
 	const struct jail_spec *spec;
 	int sock;
-	int lock; /* holds the block of ids as long as PID 1 lives */
-	int held; /* spec->held */
+	bool given, rooted; /* the ids come from the launcher; there is a root inside */
+	int lock;           /* holds the block of ids as long as PID 1 lives */
+	int held;           /* spec->held */
 	struct jail_apply apply;
 	struct netns net;
 	int ruleset;
@@ -187,12 +197,19 @@ static int stage_ids_given(struct child *c, struct err *e)
 	if (r < 0)
 		return r;
 	c->lock = fds[0];
+	c->rooted = jail_identity_rooted(m.id);
 	if (drop_groups() < 0 || setresgid(m.id->gid, m.id->gid, m.id->gid) < 0 ||
 	    setresuid(m.id->uid, m.id->uid, m.id->uid) < 0)
 		return err_sys(e, -errno, "become uid %u", (unsigned int)m.id->uid);
 	/* a change of ids clears the death signal */
 	r = stage_die_with_parent(c->sock);
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
+}
+
+/* Root alone can open what the command's ids can't. */
+static bool gives_mounts(const struct jail_identity *id)
+{
+	return id->mode != JAIL_IDS_CALLER && id->mode != JAIL_IDS_SUBIDS;
 }
 
 /* 8, root: mounts with mapped owners, which only the launcher can make. */
@@ -266,13 +283,59 @@ static void stage_open_namespaces(struct child *c)
 	c->service[JAIL_NS_NET] = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 }
 
-/* 6. What PID 1 has it keeps; nothing can be gained by an exec any more. */
+/*
+ * What the sandbox's root may have, all of it over ids of this user namespace alone. What of the kernel it could reach by that stays shut by the
+ * filter: mounts, namespaces, bpf, perf, userfaultfd, io_uring, keyrings, raw and packet sockets, open_by_handle_at.
+ */
+static const unsigned char kept[] = {
+	CAP_CHOWN, /* dpkg, useradd: give files to the sandbox's users */
+	CAP_DAC_OVERRIDE, /* root reads and writes what its users closed; files of unmapped owners stay closed */
+	CAP_FOWNER,  /* chmod and utimes of the users' files: tar, dpkg, rsync */
+	CAP_FSETID,  /* a set-gid bit survives chmod: dpkg */
+	CAP_KILL,    /* root ends what its users started */
+	CAP_SETGID,  /* sudo, su, apt's _apt, daemons that give up root */
+	CAP_SETUID,  /* the same */
+	CAP_SETFCAP, /* setcap in packages; the kernel writes down that they are this namespace's, so they are nothing on the host */
+	CAP_NET_BIND_SERVICE, /* servers on ports below 1024 of the sandbox's own network */
+	CAP_NET_RAW, /* exec of a file that has it (ping) fails without; the sockets that it is for are refused by the filter */
+	CAP_SYS_CHROOT, /* daemons that close themselves in; the mounts stay what they are */
+};
+
+/* What PID 1 itself keeps of it. */
+static const unsigned char own[] = {
+	CAP_CHOWN,  /* a command's terminal is its user's */
+	CAP_KILL,   /* signals for commands of every user, and the end of all */
+	CAP_SETGID, /* a command's groups */
+	CAP_SETUID, /* a command's user */
+};
+
+static uint64_t mask_of(const unsigned char *list, size_t n)
+{
+	uint64_t mask = 0;
+
+	while (n-- > 0)
+		mask |= UINT64_C(1) << list[n];
+	return mask;
+}
+
+uint64_t jail_caps_kept(void)
+{
+	return mask_of(kept, ARRAY_SIZE(kept));
+}
+
+uint64_t jail_caps_own(void)
+{
+	return mask_of(own, ARRAY_SIZE(own));
+}
+
+/* 6. What PID 1 has it keeps; nothing more can be gained by an exec any more. */
 static int stage_bounding_set(struct child *c, struct err *e)
 {
+	const uint64_t keep = c->rooted ? jail_caps_kept() : 0;
 	long cap;
 
 	for (cap = 0; cap < 64; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+		if ((keep >> cap & 1) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
 		if (errno == EINVAL)
 			break; /* past the last capability of this kernel */
@@ -300,6 +363,49 @@ static int stage_drop_capabilities(struct err *e)
 	return 0;
 }
 
+/* 11, 12 of the profile `run`. */
+static int stage_no_privileges(struct child *c, struct err *e)
+{
+	int r = stage_drop_capabilities(e);
+
+	if (r < 0)
+		return jail_layer_lost(JAIL_LAYER_CAPS, 0, &c->apply.lost, e);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		(void)err_sys(e, -errno, "no_new_privs");
+		return jail_layer_lost(JAIL_LAYER_NNP, 0, &c->apply.lost, e);
+	}
+	return 0;
+}
+
+/*
+ * 11 of the profile `sandbox`. Should leave PID 1 what it needs to start commands. Mustn't leave it what makes it a better target than a command of root:
+ * it is not dumpable in the host's user namespace, so nothing inside may trace it or read its memory, whatever it has.
+ */
+static int stage_become_root(struct child *c, struct err *e)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const uint64_t keep = jail_caps_own();
+	struct __user_cap_data_struct d[2] = {
+		{ .effective = (uint32_t)keep, .permitted = (uint32_t)keep },
+		{ .effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32) }
+	};
+	int r;
+
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_sys(e, -errno, "become root of the sandbox");
+	r = stage_die_with_parent(
+		c->sock); /* a change of ids clears the death signal, and what is dumpable */
+	if (r < 0)
+		return err_sys(e, r, "launcher");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(e, -errno, "dumpable");
+	if (syscall(SYS_capset, &h, d) < 0) {
+		(void)err_sys(e, -errno, "capset");
+		return jail_layer_lost(JAIL_LAYER_CAPS, 0, &c->apply.lost, e);
+	}
+	return 0;
+}
+
 /* What a nested root could leave on the disk, the filter alone refuses. */
 static int filter_needed(struct err *e)
 {
@@ -310,7 +416,7 @@ static int filter_needed(struct err *e)
 	(void)snprintf(e->where, sizeof(e->where), "%s", info->name);
 	return err_set(
 		e, ERR_LAYER, -EPERM,
-		"layer '%s' is missing: %.60s; with user namespaces inside, or --strict-protect, it can't be given up. Mend: %s",
+		"layer '%s' is missing: %.60s; with user namespaces or a root inside, or --strict-protect, it can't be given up. Mend: %s",
 		info->name, cause, info->mend);
 }
 
@@ -318,16 +424,13 @@ static int filter_needed(struct err *e)
 static int stage_confine(struct child *c, struct err *e)
 {
 	const struct jail_spec *spec = c->spec;
+	const bool rooted = jail_identity_rooted(spec->id);
 	unsigned int *lost = &c->apply.lost;
 	int r;
 
-	r = stage_drop_capabilities(e);
+	r = rooted ? 0 : stage_no_privileges(c, e);
 	if (r < 0)
-		return jail_layer_lost(JAIL_LAYER_CAPS, 0, lost, e);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		(void)err_sys(e, -errno, "no_new_privs");
-		return jail_layer_lost(JAIL_LAYER_NNP, 0, lost, e);
-	}
+		return r;
 	if (chdir(spec->cwd) < 0)
 		return err_sys(e, -errno, "working directory '%s'", spec->cwd);
 	if (c->ruleset >= 0) {
@@ -347,14 +450,14 @@ static int stage_confine(struct child *c, struct err *e)
 	r = jail_listen(spec, c->sock, e);
 	if (r < 0)
 		return r;
-	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK);
+	r = seccomp_install(spec->nested, spec->id->mode == JAIL_IDS_BLOCK, rooted);
 	if (r < 0) {
 		(void)err_sys(e, r, "seccomp filter");
-		return spec->nested || spec->strict ?
-			       filter_needed(e) :
-			       jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
+		r = spec->nested || spec->strict || rooted ?
+			    filter_needed(e) :
+			    jail_layer_lost(JAIL_LAYER_SECCOMP, spec->allow_degraded, lost, e);
 	}
-	return 0;
+	return r == 0 && rooted ? stage_become_root(c, e) : r;
 }
 
 /* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
@@ -403,12 +506,14 @@ static int stage_take_spec(struct child *c, struct err *e)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < m.spec->plan->n; i++)
 		c->apply.src[i] = c->apply.store[i] = -1;
-	return m.spec->id->mode == JAIL_IDS_CALLER ? 0 : stage_take_mounts(c, e);
+	return gives_mounts(m.spec->id) ? stage_take_mounts(c, e) : 0;
 }
 
 static int stage_mounts(struct child *c, struct err *e)
 {
-	int r = jail_plan_apply(&c->apply, e);
+	const char *host = c->spec->hostname;
+	int r = host && sethostname(host, strlen(host)) < 0 ? err_sys(e, -errno, "host name") :
+							      jail_plan_apply(&c->apply, e);
 
 	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
 }
@@ -441,7 +546,8 @@ static int stage_network(struct child *c, struct err *e)
 	size_t i;
 	int r;
 
-	capture_settings(TAKE_FD(c->apply.sysctl), c->spec->id->gid);
+	capture_settings(TAKE_FD(c->apply.sysctl), c->rooted ? 0 : c->spec->id->gid,
+			 c->rooted ? JAIL_BLOCK_SIZE - 1 : c->spec->id->gid);
 	if (n->lost) {
 		(void)err_sys(e, n->lost, "nftables");
 		r = jail_layer_lost(JAIL_LAYER_CAPTURE, c->spec->allow_degraded, &c->apply.lost, e);
@@ -472,7 +578,6 @@ static int stage_join(struct child *c, struct err *e)
 /* A failure ends in _exit(), which ends the helper thread, too. */
 static int build(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
 {
-	uid_t uid = c->uid;
 	mode_t mask;
 	int r;
 
@@ -480,13 +585,13 @@ static int build(struct child *c, struct jail_shared *shared, size_t size, struc
 	if (r < 0)
 		return err_sys(e, r, "launcher");
 	jail_mountinfo_read(&shared->mounts); /* before any changes */
-	r = uid ? stage_ids_self(uid, c->gid, e) : 0;
+	r = c->given ? 0 : stage_ids_self(c->uid, c->gid, e);
 	if (r == 0)
 		r = stage_namespaces(c, e);
 	if (r < 0)
 		return r;
 	mask = umask(0);
-	r = uid ? 0 : stage_ids_given(c, e);
+	r = c->given ? stage_ids_given(c, e) : 0;
 	if (r == 0)
 		r = stage_prepare(c, shared, e);
 	if (r == 0)
@@ -593,11 +698,11 @@ static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, 
 
 int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
 {
-	bool block = id->mode == JAIL_IDS_BLOCK;
+	bool block = id->mode == JAIL_IDS_BLOCK || jail_identity_rooted(id);
 	struct hand_over m = { .id = id };
 	int r;
 
-	if (id->mode == JAIL_IDS_CALLER)
+	if (!jail->given)
 		return 0;
 	r = maps_write(jail->pid, id, false, e);
 	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
@@ -633,7 +738,7 @@ static int give_copy(struct jail *jail, const struct jail_op *op, size_t index, 
 /* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
 static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
 {
-	const bool block = spec->id->mode == JAIL_IDS_BLOCK;
+	const bool block = spec->id->mode == JAIL_IDS_BLOCK || spec->id->mode == JAIL_IDS_KEPT;
 	const struct jail_plan *p = spec->plan;
 	_cleanup_close_ int userns = -1;
 	struct hand_over m;
@@ -670,7 +775,8 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
 }
 
-int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struct err *e)
+int jail_begin(struct jail *jail, bool given, struct jail_shared *shared, size_t size,
+	       struct err *e)
 {
 	struct child c = {
 		.lock = -1, .held = -1, .ruleset = -1, .apply.root = -1, .apply.sysctl = -1
@@ -680,6 +786,7 @@ int jail_begin(struct jail *jail, struct jail_shared *shared, size_t size, struc
 
 	*jail = (struct jail)JAIL_INIT;
 	jail->shared = shared;
+	jail->given = c.given = given || geteuid() == 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
 	c.sock = pair[1];
@@ -721,7 +828,7 @@ int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e
 
 	r = give(jail, &m, sizeof(m.op), spec->held, e);
 	netns_open(&jail->shared->gate, gates[spec->network]);
-	return r == 0 && spec->id->mode != JAIL_IDS_CALLER ? give_mounts(jail, spec, e) : r;
+	return r == 0 && gives_mounts(spec->id) ? give_mounts(jail, spec, e) : r;
 }
 
 /* The last that PID 1 waits for; with it, PID 1 can enter its cgroups. */

@@ -3,8 +3,8 @@
 #define BAILEY_JAIL_SECCOMP_TABLE_H
 
 /*
- * What the seccomp programs of the profile `run` answer: the plain one, and the variants for runs that may make user namespaces
- * (SECCOMP_USERNS) and set up sandboxes (SECCOMP_NESTED); docs/adr/0012.
+ * What the seccomp programs answer: the plain one of the profile `run`, its variants for runs that may make user namespaces
+ * (SECCOMP_USERNS) and set up sandboxes (SECCOMP_NESTED), docs/adr/0012; and that of the profile `sandbox` (SECCOMP_STAYS), docs/adr/0031.
  *
  * How to use it:
  * 1. Define a macro that takes one row, expand the list with it, undefine the macro.
@@ -133,11 +133,24 @@
 	X(unshare, 272, 0, SECCOMP_UNSHARE_OK, EPERM, "makes a namespace")
 
 /*
- * Variants. Each allows what the one before it does. In both, clone is not looked at, unshare may have the flags of SECCOMP_CLONE_NEW
+ * Variants for nested namespaces: each allows what the one before it does. In both, clone is not looked at, unshare may have the flags of SECCOMP_CLONE_NEW
  * too (time namespaces stay refused), and what only a nested root reaches is refused besides. clone3, setns and openat2 stay refused:
  * whoever needs a namespace can make it, and has fall-backs.
  */
-enum seccomp_variant { SECCOMP_PLAIN, SECCOMP_USERNS, SECCOMP_NESTED, SECCOMP_VARIANTS };
+enum seccomp_variant {
+	SECCOMP_PLAIN,
+	SECCOMP_USERNS,
+	SECCOMP_NESTED,
+	SECCOMP_STAYS, /* the profile `sandbox`: PLAIN, but for set-id modes and SECCOMP_ALLOW_STAYS */
+	SECCOMP_VARIANTS
+};
+
+/*
+ * X(name): rows of SECCOMP_DENY that sandboxes with a root inside leave out. Set-id modes are what their packages are made of; what appears with
+ * one in a workspace is taken back at the end (docs/adr/0031).
+ */
+#define SECCOMP_ALLOW_STAYS(X) \
+	X(chroot) /* daemons close themselves in; needs the capability that root inside has */
 
 /* X(name): rows of SECCOMP_DENY that a variant and those after it leave out. */
 #define SECCOMP_ALLOW_USERNS(X) X(chroot) /* browsers give up their view of the files by it */

@@ -32,6 +32,27 @@ static int broken(enum jail_layer l, const char *what, struct err *e)
 		       jail_layer_info(l)->name, what);
 }
 
+/* In the profile `sandbox`: what sudo can lead to is what was meant, and PID 1 has no more than its part of it. */
+static bool has_only_kept(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const uint64_t own = jail_caps_own(), kept = jail_caps_kept();
+	struct __user_cap_data_struct d[2];
+	long cap;
+	int r;
+
+	if (syscall(SYS_capget, &h, d) < 0 || d[0].inheritable || d[1].inheritable ||
+	    d[0].effective != (uint32_t)own || d[0].permitted != (uint32_t)own ||
+	    d[1].effective != own >> 32 || d[1].permitted != own >> 32)
+		return false;
+	for (cap = 0; cap < 64; cap++) {
+		r = prctl(PR_CAPBSET_READ, cap);
+		if (r >= 0 && r != (int)(kept >> cap & 1))
+			return false;
+	}
+	return true;
+}
+
 static bool capless(void)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -160,6 +181,32 @@ static int verify_copies(const struct jail_apply *a, struct err *e)
 	return 0;
 }
 
+/* Whether the filter answers, not the kernel: the arguments would be a fault, a wrong descriptor or number to that. */
+static int verify_shut(struct err *e)
+{
+	static const struct {
+		long nr;
+		int answer;
+		const char *what;
+	} calls[] = {
+		{ SYS_mount, EPERM, "mount(2) is not refused" },
+		{ SYS_bpf, EPERM, "bpf(2) is not refused" },
+		{ SYS_perf_event_open, EPERM, "perf_event_open(2) is not refused" },
+		{ SYS_userfaultfd, EPERM, "userfaultfd(2) is not refused" },
+		{ SYS_io_uring_setup, ENOSYS, "io_uring_setup(2) is not refused" },
+		{ SYS_keyctl, ENOSYS, "keyctl(2) is not refused" },
+		{ SYS_add_key, ENOSYS, "add_key(2) is not refused" },
+		{ SYS_open_by_handle_at, EPERM, "open_by_handle_at(2) is not refused" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (sys_call(calls[i].nr, -1, -1, -1, -1, -1) != -calls[i].answer)
+			return broken(JAIL_LAYER_SECCOMP, calls[i].what, e);
+	}
+	return 0;
+}
+
 /* What only the filter refuses, or refuses in its own way. */
 static int verify_filter(const struct jail_spec *spec, struct err *e)
 {
@@ -174,7 +221,7 @@ static int verify_filter(const struct jail_spec *spec, struct err *e)
 		return broken(JAIL_LAYER_SECCOMP, "a packet socket is not refused", e);
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
 		return broken(JAIL_LAYER_SECCOMP, "no filter is in force", e);
-	return 0;
+	return jail_identity_rooted(spec->id) ? verify_shut(e) : 0;
 }
 
 /* Ends of the child of verify_nested(). */
@@ -257,17 +304,18 @@ int jail_verify(const struct jail_apply *a, int host, struct err *e)
 {
 	const struct jail_spec *spec = a->spec;
 	const unsigned int lost = a->lost;
+	const bool rooted = jail_identity_rooted(spec->id);
 	const bool filtered = !(lost & (1u << JAIL_LAYER_SECCOMP));
 	struct statfs sfs;
 	int r = 0;
 
 	if (getpid() != 1)
 		return broken(JAIL_LAYER_PIDNS, "this is not PID 1", e);
-	if (!capless())
+	if (!(rooted ? has_only_kept() : capless()))
 		return broken(JAIL_LAYER_CAPS, "capabilities are left", e);
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	if (!rooted && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return broken(JAIL_LAYER_NNP, "no_new_privs is not set", e);
-	if (geteuid() != spec->id->uid || getegid() != spec->id->gid)
+	if (geteuid() != (rooted ? 0 : spec->id->uid) || getegid() != (rooted ? 0 : spec->id->gid))
 		return broken(JAIL_LAYER_IDS, "the ids are not the ones that were asked for", e);
 	if (mkdir("/.bailey-verify", 0700) == 0) {
 		(void)rmdir("/.bailey-verify");

@@ -16,8 +16,8 @@
 
 #include "tries.h"
 
-#define RANGE_FIRST 100000u /* what useradd gives to the first user */
-#define RANGE_SIZE 65535u   /* all ids but the caller's own */
+#define RANGE_FIRST 100000u     /* what useradd gives to the first user */
+#define RANGE_SIZE PROBE_SUBIDS /* all ids but the caller's own */
 
 /* A process that waits in a new user namespace. Return: its pid, or negative errno. */
 static pid_t wait_inside(void)
@@ -129,7 +129,7 @@ static int run_newidmap(const char *program, pid_t of, unsigned int self, unsign
 	return status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 126;
 }
 
-enum probe_state try_ids_ranges(struct probe_answer *a)
+enum probe_state probe_subids(struct probe_answer *a, struct probe_subids *ret)
 {
 	const struct passwd *pw = getpwuid(geteuid());
 	const char *name = pw ? pw->pw_name : NULL;
@@ -139,8 +139,6 @@ enum probe_state try_ids_ranges(struct probe_answer *a)
 	pid_t pid;
 	int u, g;
 
-	if (geteuid() == 0)
-		return probe_ok(a, "not needed: root gives blocks of its own");
 	if (!uids.own || !gids.own) {
 		if (name)
 			probe_mend(a, "usermod --add-subuids %lu-%lu --add-subgids %lu-%lu %s",
@@ -168,7 +166,16 @@ enum probe_state try_ids_ranges(struct probe_answer *a)
 		return probe_missing(a, 0, "%s refuses the range (is it set-uid?)",
 				     u ? "newuidmap" : "newgidmap");
 	}
+	*ret = (struct probe_subids){ .uid = (uid_t)uids.own, .gid = (gid_t)gids.own };
 	return probe_ok(a, "from %lu", uids.own);
+}
+
+enum probe_state try_ids_ranges(struct probe_answer *a)
+{
+	struct probe_subids ids;
+
+	return geteuid() == 0 ? probe_ok(a, "not needed: root gives blocks of its own") :
+				probe_subids(a, &ids);
 }
 
 /* The lock on a block lives as long as any process has the description, and no longer: nothing to heal after kill -9. */
@@ -204,7 +211,7 @@ enum probe_state try_ids_locks(struct probe_answer *a)
 	return PROBE_OK;
 }
 
-static enum probe_state idmap(struct probe_answer *a, const char *path)
+enum probe_state probe_idmap(struct probe_answer *a, const char *path)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
 	_cleanup_close_ int userns = -1, tree = -1;
@@ -237,12 +244,12 @@ static enum probe_state idmap(struct probe_answer *a, const char *path)
 
 enum probe_state try_idmap_root(struct probe_answer *a)
 {
-	return idmap(a, "/");
+	return probe_idmap(a, "/");
 }
 
 enum probe_state try_idmap_cwd(struct probe_answer *a)
 {
-	return idmap(a, ".");
+	return probe_idmap(a, ".");
 }
 
 /* A home that is closed to others is shown with mapped owners, or a run with ids of its own could not read it. */
@@ -255,5 +262,5 @@ enum probe_state try_idmap_home(struct probe_answer *a)
 		return probe_ok(a, "not needed: no home directory");
 	if (st.st_mode & (S_IXGRP | S_IXOTH))
 		return probe_ok(a, "not needed: it is not closed to others");
-	return idmap(a, home);
+	return probe_idmap(a, home);
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "util/util.h"
 
@@ -81,5 +82,19 @@ void probe_userns_why(struct probe_answer *a, int r);
 
 /** probe_userns_rights_why() - the same where a namespace was made, and then writing its id maps failed with @r. */
 void probe_userns_rights_why(struct probe_answer *a, int r);
+
+/* An ordinary user's ranges of /etc/subuid and /etc/subgid: the first of PROBE_SUBIDS ids each. */
+struct probe_subids {
+	uid_t uid;
+	gid_t gid;
+};
+
+#define PROBE_SUBIDS 65535u
+
+/** probe_subids() - whether this user has such ranges, and newuidmap and newgidmap give them; tried. @a: its mend is without "sudo" */
+enum probe_state probe_subids(struct probe_answer *a, struct probe_subids *ret);
+
+/** probe_idmap() - whether root can show @path with mapped owners; tried. */
+enum probe_state probe_idmap(struct probe_answer *a, const char *path);
 
 #endif

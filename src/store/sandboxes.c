@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "db.h"
 #include "fields.h"
@@ -333,6 +335,44 @@ static int insert(struct store *s, const char *id, const json_t *o, struct err *
 	return r < 0 ? r : db_step(s, stmt, e);
 }
 
+/* Whether the block @n of ids belongs to a sandbox. Return: 1, 0 or negative errno. */
+static int is_taken(struct store *s, unsigned int n, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *stmt = NULL;
+	int r = db_prepare(s, "SELECT 1 FROM sandboxes WHERE ids = ?1", &stmt, e);
+
+	if (r < 0)
+		return r;
+	(void)sqlite3_bind_int64(stmt, 1, n); /* can't fail: the place is there */
+	return db_step(s, stmt, e);
+}
+
+/* A free block, from a place that the id names: sandboxes of another state directory of this machine are seldom in its way. */
+static int give_ids(struct store *s, const char *id, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *stmt = NULL;
+	char digits[8] = "";
+	unsigned int i, n = 0;
+	int r = 1;
+
+	memcpy(digits, id, sizeof(digits) - 1);
+	for (i = 0; r == 1 && i < LIMIT_KEPT_BLOCKS; i++) {
+		n = 1 + (unsigned int)((strtoul(digits, NULL, 16) + i) % LIMIT_KEPT_BLOCKS);
+		r = is_taken(s, n, e);
+	}
+	if (r == 1)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "all %u blocks of ids belong to sandboxes: remove one first",
+			       LIMIT_KEPT_BLOCKS);
+	if (r == 0)
+		r = db_prepare(s, "UPDATE sandboxes SET ids = ?2 WHERE id = ?1", &stmt, e);
+	if (r < 0)
+		return r;
+	db_text(stmt, 1, id);
+	(void)sqlite3_bind_int64(stmt, 2, n); /* can't fail: the place is there */
+	return db_step(s, stmt, e);
+}
+
 static int add(struct store *s, const json_t *o, char id[STORE_ID + 1], struct err *e)
 {
 	char other[STORE_ID + 1];
@@ -351,6 +391,8 @@ static int add(struct store *s, const json_t *o, char id[STORE_ID + 1], struct e
 				    err_set(e, ERR_SYSTEM, -EEXIST, "every id is taken");
 	if (r == 0)
 		r = insert(s, id, o, e);
+	if (r == 0 && geteuid() == 0)
+		r = give_ids(s, id, e);
 	return r == 0 ? put_volumes(s, id, json_object_get(o, "volumes"), e) : r;
 }
 

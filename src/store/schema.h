@@ -40,6 +40,11 @@
 	" PRIMARY KEY (sandbox, path)) STRICT;"                               \
 	"CREATE INDEX sandbox_volumes_volume ON sandbox_volumes (volume);"
 
+/* Which block of host ids a sandbox of root's has for itself, from 1 on: no two have the same. */
+#define SCHEMA_2                                        \
+	"ALTER TABLE sandboxes ADD COLUMN ids INTEGER;" \
+	"CREATE UNIQUE INDEX sandboxes_ids ON sandboxes (ids);"
+
 extern const char *const schema_steps[];
 extern const int schema_version; /* number of steps */
 

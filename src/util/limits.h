@@ -106,6 +106,7 @@
 #define LIMIT_ARCHIVE_ENTRIES 2000000u /* headers of one stream of files */
 #define LIMIT_ARCHIVE_XATTRS 65536u    /* bytes of the attributes of one file in it */
 #define LIMIT_ARCHIVE_DIRS (64u << 20) /* bytes of the names of its directories */
+#define LIMIT_KEPT_BLOCKS 2047u        /* of host ids, for root's sandboxes that stay (jail/ids.c) */
 #define LIMIT_SANDBOXES 4096           /* named sandboxes of one store */
 #define LIMIT_VOLUMES 4096             /* and volumes */
 #define LIMIT_HOSTS_FILE (16u << 20)   /* bytes of /etc/hosts: some list what they block */

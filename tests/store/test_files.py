@@ -102,11 +102,11 @@ def test_newer(filled, in_wal):
         subprocess.run([sys.executable, "-c", write], check=True)
         assert (filled.state / "state.db-wal").stat().st_size > 0
         for words, text in VERBS:
-            assert refused(filled(*words, text=text), 125, "newer release", "version 99", "knows 1")
+            assert refused(filled(*words, text=text), 125, "newer release", "version 99", "knows 2")
     else:
         filled.sql("PRAGMA user_version = 99")
-    refuses_all(filled, "newer release", "version 99", "knows 1")
-    filled.sql("PRAGMA user_version = 1")
+    refuses_all(filled, "newer release", "version 99", "knows 2")
+    filled.sql("PRAGMA user_version = 2")
     assert filled.what() == what
     filled.whole()
 

@@ -117,7 +117,7 @@ def test_how_many(mine):
     """There is an end to it, which says so."""
     mine.add("a")
     mine.sql(*(f"INSERT INTO sandboxes SELECT printf('%010x', {i}), 'n{i}', created, changed, isolation, template, agent, options, cwd, workspaces, restart, timeout, freeze, stop, "
-               "network, generation FROM sandboxes WHERE name = 'a'" for i in range(4094)), *(f"INSERT INTO volumes VALUES ('v{i}', 1, NULL)" for i in range(4095)))
+               "network, generation, NULL FROM sandboxes WHERE name = 'a'" for i in range(4094)), *(f"INSERT INTO volumes VALUES ('v{i}', 1, NULL)" for i in range(4095)))
     mine.add("last")
     assert refused(mine("add", text={"name": "more", "cwd": "/"}), "4096 sandboxes")
     assert len(mine("ls").json) == 4096

@@ -14,9 +14,9 @@ FULL: dict[str, Any] = {"name": "web", "isolation": "vm", "template": "base", "a
         "workspaces": ["/srv", "/lib:ro"], "restart": True, "timeout": 1, "freeze": 2**62, "stop": 9223372036854775807,
         "network": {"z": [1, {"b": None}], "a": 1.5}, "volumes": [{"volume": "data", "path": "/d"}, {"volume": "data", "path": "/a"}]}
 PRESET: dict[str, Any] = {"isolation": "process", "template": "host", "agent": None, "options": [], "workspaces": [], "restart": False, "timeout": None, "freeze": None,
-          "stop": None, "network": None, "generation": 1, "volumes": []}
+          "stop": None, "network": None, "ids": None, "generation": 1, "volumes": []}
 KEYS = ["id", "name", "created", "changed", "isolation", "template", "agent", "options", "cwd", "workspaces", "restart", "timeout", "freeze", "stop", "network",
-        "generation", "volumes"]
+        "ids", "generation", "volumes"]
 
 
 def refused(r, rc, *parts):
@@ -49,11 +49,13 @@ def test_add_and_get(store):
     got = store("get", "web").json
     assert list(got) == KEYS
     assert before <= got["created"] == got["changed"] <= time.time_ns()
-    want = {**FULL, "volumes": sorted(FULL["volumes"], key=lambda v: v["path"]), "generation": 1, "id": ids["web"]}
+    want = {**FULL, "volumes": sorted(FULL["volumes"], key=lambda v: v["path"]), "generation": 1, "id": ids["web"], "ids": got["ids"]}
     assert {k: v for k, v in got.items() if k not in ("created", "changed")} == want
     assert store("get", ids["web"]).json == got and store("get", ids["web"][:9]).json == got
     plain = store("get", "plain").json
-    assert plain == {**PRESET, "id": ids["plain"], "name": "plain", "cwd": "/srv", "created": plain["created"], "changed": plain["created"]}
+    blocks = {got["ids"], plain["ids"]}
+    assert len(blocks) == 2 and all(1 <= b <= 2047 for b in blocks) if store.caller.uid == 0 else blocks == {None}
+    assert plain == {**PRESET, "ids": plain["ids"], "id": ids["plain"], "name": "plain", "cwd": "/srv", "created": plain["created"], "changed": plain["created"]}
     assert store("ls").json == [plain, got]
     st = [os.stat(p) for p in (store.state, store.db)]
     assert [(stat.S_IMODE(s.st_mode), s.st_uid) for s in st] == [(0o700, store.caller.uid), (0o600, store.caller.uid)]

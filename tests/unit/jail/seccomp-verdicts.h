@@ -5,8 +5,8 @@
 
 /*
  * One line: call, arguments (C numbers; `|` and other arguments), `=`, answer of the plain program,
- * and after each `/` the answer of the next variant, if it is another than the one before. The call may be a
- * number, after `i386:` if of that ABI.
+ * and after each `/` the answer of the next variant for nested namespaces, if it is another than the one before; after `;` that of the
+ * profile `sandbox`, if it is another than the plain one's. The call may be a number, after `i386:` if of that ABI.
  */
 static const char *const verdicts[] = {
 	/* ordinary life */
@@ -59,40 +59,40 @@ static const char *const verdicts[] = {
 	"fspick = EPERM/EPERM/allow",
 	"move_mount = EPERM/EPERM/allow",
 	"sethostname 0 1 = EPERM/EPERM/allow",
-	"chroot 0 = EPERM/allow",
+	"chroot 0 = EPERM/allow; allow",
 	"statmount = allow",
 
 	/* set-id modes */
 	"chmod 0 0755 | 0 01777 | 04755 0755 | 0 0x1000001ed | 0 0xfffffffff00001ed = allow",
-	"chmod 0 04755 | 0 02755 | 0 06755 | 0 04000 | 0 0x1000009ed = EPERM",
-	"chmod 0 0xffffffffffff09ed = EPERM",
-	"fchmod 3 04755 = EPERM",
+	"chmod 0 04755 | 0 02755 | 0 06755 | 0 04000 | 0 0x1000009ed = EPERM; allow",
+	"chmod 0 0xffffffffffff09ed = EPERM; allow",
+	"fchmod 3 04755 = EPERM; allow",
 	"fchmod 3 0644 | 06000 0644 = allow",
-	"fchmodat -100 0 02755 = EPERM",
+	"fchmodat -100 0 02755 = EPERM; allow",
 	"fchmodat -100 0 0755 | -100 06000 0755 06000 = allow",
-	"fchmodat2 -100 0 04755 0x100 | 3 0 04000 0x1000 = EPERM",
+	"fchmodat2 -100 0 04755 0x100 | 3 0 04000 0x1000 = EPERM; allow",
 	"fchmodat2 -100 0 0755 0x100 | -100 0 0755 06000 = allow",
-	"creat 0 04755 = EPERM",
+	"creat 0 04755 = EPERM; allow",
 	"creat 0 0644 = allow",
-	"mknod 0 0104755 0 | 0 0102755 0 = EPERM",
+	"mknod 0 0104755 0 | 0 0102755 0 = EPERM; allow",
 	"mknod 0 0100644 0 | 0 0010644 06000 = allow",
-	"mknodat -100 0 0104755 0 = EPERM",
+	"mknodat -100 0 0104755 0 = EPERM; allow",
 	"mknodat -100 0 0100644 06000 = allow",
 	"mkdir 0 06755 = allow",
 	"open 0 0 | 0 0 06000 | 0 0x1 0xffffffffffffffff | 0 0x241 0644 = allow",
 	"open 0 0x100000001 04755 | 0 0x4000000000 04755 = allow",
-	"open 0 0x241 04644 | 0 0x41 02644 | 0 0x100000041 04755 | 0 0x40 0x100000800 = EPERM",
+	"open 0 0x241 04644 | 0 0x41 02644 | 0 0x100000041 04755 | 0 0x40 0x100000800 = EPERM; allow",
 	"openat -100 0 0 04755 | -100 0 0x80000 0xffffffffffffffff | -100 0 0x241 0644 = allow",
 	"openat -100 0 0x410002 0600 | -100 0 0x10000 04755 | -100 06000 0x41 0644 06000 = allow",
-	"openat -100 0 0x241 04755 | -100 0 0x41 02755 | -100 0 0xc1 06755 = EPERM",
-	"openat -100 0 0x410002 04600 | -100 0 0x400002 04600 | -100 0 0x41 0x100000fff = EPERM",
+	"openat -100 0 0x241 04755 | -100 0 0x41 02755 | -100 0 0xc1 06755 = EPERM; allow",
+	"openat -100 0 0x410002 04600 | -100 0 0x400002 04600 | -100 0 0x41 0x100000fff = EPERM; allow",
 	"openat2 -100 0 0 24 = ENOSYS",
 
 	/* only the bits of the masks count */
 	"openat -100 0 0x3f 04755 | -100 0 0xffbfffbf 04755 | -100 0 0x40 0xfffff3ff = allow",
-	"openat -100 0 0x40 04000 | -100 0 0x400000 02000 = EPERM",
+	"openat -100 0 0x40 04000 | -100 0 0x400000 02000 = EPERM; allow",
 	"open 0 0xffbfffbf 04755 | 0 0x40 0xfffff3ff = allow",
-	"open 0 0x40 02000 = EPERM",
+	"open 0 0x40 02000 = EPERM; allow",
 	"chmod 0 0xfffff3ff = allow",
 	"fchmod 3 0xfffff3ff = allow",
 	"fchmodat -100 0 0xfffff3ff = allow",
@@ -136,9 +136,9 @@ static const char *const verdicts[] = {
 	"socketpair 2 1 0 | 30 5 0 | 0x10000001e 5 0 = EAFNOSUPPORT",
 
 	/* firewalls of a nested root; the low 32 bits count */
-	"setsockopt 3 0 64 | 3 0 65 | 3 0 96 | 3 0 97 | 3 0 128 | 3 0 129 = allow/ENOPROTOOPT",
-	"setsockopt 3 41 64 | 3 41 65 | 3 0x100000000 64 = allow/ENOPROTOOPT",
-	"setsockopt 3 0 0x100000040 | 3 0xffffffff00000029 65 = allow/ENOPROTOOPT",
+	"setsockopt 3 0 64 | 3 0 65 | 3 0 96 | 3 0 97 | 3 0 128 | 3 0 129 = allow/ENOPROTOOPT; ENOPROTOOPT",
+	"setsockopt 3 41 64 | 3 41 65 | 3 0x100000000 64 = allow/ENOPROTOOPT; ENOPROTOOPT",
+	"setsockopt 3 0 0x100000040 | 3 0xffffffff00000029 65 = allow/ENOPROTOOPT; ENOPROTOOPT",
 	"setsockopt 3 0 1 | 3 1 64 | 3 6 65 | 3 41 66 | 3 41 67 | 3 0 52 | 3 41 96 = allow",
 
 	/* the rest */

@@ -74,6 +74,7 @@ static const struct program programs[SECCOMP_VARIANTS] = {
 	[SECCOMP_PLAIN] = PROGRAM(seccomp_run),
 	[SECCOMP_USERNS] = PROGRAM(seccomp_userns),
 	[SECCOMP_NESTED] = PROGRAM(seccomp_nested),
+	[SECCOMP_STAYS] = PROGRAM(seccomp_stays),
 };
 static const struct program xattr = PROGRAM(seccomp_xattr);
 
@@ -224,20 +225,25 @@ static void judge(const struct line *l, const char *call, const char *args, cons
 		       verdict_of(&programs[i], l->arch, l->nr, l->args));
 }
 
-/* "EPERM", or "EPERM/allow": of each variant, the last for all that follow. */
+/* "EPERM", or "EPERM/allow": of each variant, the last for all that follow; "EPERM; allow": then of the profile `sandbox`. */
 static int parse_wants(char *text, uint32_t *ret_want)
 {
-	char *save = NULL, *word = strtok_r(text, "/", &save);
+	char *save = NULL, *stays = strstr(text, "; "), *word;
 
-	for (size_t i = 0; i < SECCOMP_VARIANTS; i++) {
+	if (stays)
+		*stays = '\0';
+	word = strtok_r(text, "/", &save);
+	for (size_t i = 0; i < SECCOMP_STAYS; i++) {
 		if (word && look_up(answers, ARRAY_SIZE(answers), word, &ret_want[i]) < 0)
 			return -EINVAL;
 		if (!word)
 			ret_want[i] = ret_want[i - 1];
-		else if (i < SECCOMP_VARIANTS - 1)
+		else if (i < SECCOMP_STAYS - 1)
 			word = strtok_r(NULL, "/", &save);
 	}
-	return 0;
+	ret_want[SECCOMP_STAYS] = ret_want[SECCOMP_PLAIN];
+	return stays ? look_up(answers, ARRAY_SIZE(answers), stays + 2, &ret_want[SECCOMP_STAYS]) :
+		       0;
 }
 
 /* Return: 0, or -EINVAL when the line can't be read. */
@@ -310,10 +316,12 @@ static void test_every_number(enum seccomp_variant variant)
 	SECCOMP_DENY(X)
 #undef X
 #define X(name) want[NR_##name].known = 0;
-	if (variant >= SECCOMP_USERNS) {
+	if (variant == SECCOMP_STAYS) {
+		SECCOMP_ALLOW_STAYS(X)
+	} else if (variant >= SECCOMP_USERNS) {
 		SECCOMP_ALLOW_USERNS(X)
 	}
-	if (variant >= SECCOMP_NESTED) {
+	if (variant == SECCOMP_NESTED) {
 		SECCOMP_ALLOW_NESTED(X)
 	}
 #undef X
@@ -449,6 +457,8 @@ struct probe {
 #define FROM(variant) (2 << (variant)) /* let through by that variant and those after it */
 #define FROM_USERNS FROM(SECCOMP_USERNS)
 #define FROM_NESTED FROM(SECCOMP_NESTED)
+#define SET_ID (CONTROL | IN_STAYS)
+#define IN_STAYS FROM(SECCOMP_STAYS) /* by the profile `sandbox` */
 
 static char file[64];
 
@@ -471,22 +481,26 @@ static size_t make_probes(struct probe *pr, size_t max)
 		  EPERM,
 		  CONTROL | FROM_NESTED },
 		{ "open_tree_attr (467)", 467, { AT, 0, 0, 0, 0 }, EPERM, CONTROL | FROM_NESTED },
-		{ "chroot to no path", SYS_chroot, { 0 }, EPERM, CONTROL | FROM_USERNS },
+		{ "chroot to no path", SYS_chroot, { 0 }, EPERM, CONTROL | FROM_USERNS | IN_STAYS },
 		{ "io_uring_setup", SYS_io_uring_setup, { 2, P(params) }, ENOSYS, 0 },
 		{ "keyctl", SYS_keyctl, { 0, (uint64_t)-3, 0 }, ENOSYS, 1 },
 		{ "bpf", SYS_bpf, { 9999, 0, 0 }, EPERM, 0 },
 		{ "openat2", SYS_openat2, { AT, P(file), P(how), sizeof(how) }, ENOSYS, 1 },
 		{ "chmod 0755", SYS_chmod, { P(file), 0755 }, 0, 0 },
-		{ "chmod 04755", SYS_chmod, { P(file), 04755 }, EPERM, 1 },
-		{ "chmod 04755, upper bits", SYS_chmod, { P(file), 0x1000009edull }, EPERM, 1 },
-		{ "fchmodat 02755", SYS_fchmodat, { AT, P(file), 02755 }, EPERM, 1 },
-		{ "fchmodat2 04755", 452, { AT, P(file), 04755, 0 }, EPERM, 1 },
-		{ "openat creates 04755", SYS_openat, { AT, P(file), O_CREAT, 04755 }, EPERM, 1 },
+		{ "chmod 04755", SYS_chmod, { P(file), 04755 }, EPERM, SET_ID },
+		{ "chmod 04755, upper bits", SYS_chmod, { P(file), 0x1000009edull }, EPERM, SET_ID },
+		{ "fchmodat 02755", SYS_fchmodat, { AT, P(file), 02755 }, EPERM, SET_ID },
+		{ "fchmodat2 04755", 452, { AT, P(file), 04755, 0 }, EPERM, SET_ID },
+		{ "openat creates 04755",
+		  SYS_openat,
+		  { AT, P(file), O_CREAT, 04755 },
+		  EPERM,
+		  SET_ID },
 		{ "openat creates 0755", SYS_openat, { AT, P(file), O_CREAT, 0755 }, 0, 0 },
 		{ "openat reads, odd mode", SYS_openat, { AT, P(file), 0, ~0ull }, 0, 0 },
-		{ "open creates 02755", SYS_open, { P(file), O_CREAT, 02755 }, EPERM, 1 },
-		{ "creat 04755", SYS_creat, { P(file), 04755 }, EPERM, 1 },
-		{ "mknod 0104755", SYS_mknod, { P(file), S_IFREG | 04755, 0 }, EPERM, 1 },
+		{ "open creates 02755", SYS_open, { P(file), O_CREAT, 02755 }, EPERM, SET_ID },
+		{ "creat 04755", SYS_creat, { P(file), 04755 }, EPERM, SET_ID },
+		{ "mknod 0104755", SYS_mknod, { P(file), S_IFREG | 04755, 0 }, EPERM, SET_ID },
 		{ "TIOCSTI", SYS_ioctl, { (uint64_t)-1, TIOCSTI, 0 }, EPERM, 1 },
 		{ "TIOCSTI, upper bits", SYS_ioctl, { (uint64_t)-1, 0x100005412ull }, EPERM, 1 },
 		{ "FIONREAD of no fd", SYS_ioctl, { (uint64_t)-1, FIONREAD, 0 }, EBADF, 0 },
@@ -572,6 +586,8 @@ static int run_probes(const struct program *p, const struct probe *pr, size_t n,
 
 static int let_through(enum seccomp_variant v, const struct probe *p)
 {
+	if (v == SECCOMP_STAYS)
+		return p->control & IN_STAYS;
 	return (v >= SECCOMP_USERNS && (p->control & FROM_USERNS)) ||
 	       (v >= SECCOMP_NESTED && (p->control & FROM_NESTED));
 }

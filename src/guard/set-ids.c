@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. In a sandbox with a root inside, modes can be set that make a program run as its owner. In a workspace that owner is one of the
+ * host's ids, so they are taken away when it ends. A change of mode can't be hidden: it is a time of change that nobody can set. The tree is as deep as
+ * the sandbox liked: one directory is open at a time, the way back is ".." and must lead to where we came from.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guard.h"
+
+struct level {
+	dev_t dev;
+	ino_t ino;
+	off_t at; /* where the listing goes on */
+	bool group;
+};
+
+struct walk {
+	int64_t since;
+	struct guard_set_ids *found;
+	int dir; /* the one that is listed */
+	struct level *levels;
+	size_t n, size;
+	int error; /* the first */
+};
+
+static void note(struct walk *w, int error)
+{
+	if (!w->error)
+		w->error = error;
+}
+
+/* @st of @name in the open directory: take what it must not have. */
+static void judge(struct walk *w, const char *name, const struct stat *st)
+{
+	const bool group = w->n && w->levels[w->n - 1].group;
+	struct statx born = { .stx_mask = 0 };
+	mode_t bad = st->st_mode & (S_ISUID | S_ISGID);
+	_cleanup_close_ int fd = -1;
+	struct stat now;
+	char proc[32];
+
+	/* a directory changes with every name in it, and its mode executes nothing: only a new one is known to be the sandbox's */
+	if (S_ISDIR(st->st_mode) &&
+	    (group || !bad || sys_statx(w->dir, name, AT_SYMLINK_NOFOLLOW, &born) < 0 ||
+	     !(born.stx_mask & STATX_BTIME) || born.stx_btime.tv_sec < w->since))
+		bad = 0;
+	if (!bad || S_ISLNK(st->st_mode) || st->st_ctime < w->since)
+		return;
+	fd = openat(w->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &now) < 0 || now.st_ino != st->st_ino || now.st_dev != st->st_dev)
+		return; /* it has gone meanwhile */
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	if (chmod(proc, now.st_mode & 07777 & ~bad) < 0)
+		note(w, -errno);
+	else if (w->found->n++ == 0)
+		(void)snprintf(w->found->first, sizeof(w->found->first), "%s", name);
+}
+
+static int push(struct walk *w, int fd)
+{
+	struct level *levels;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (w->n == w->size) {
+		w->size = w->size ? 2 * w->size : 64;
+		levels = realloc(w->levels, w->size * sizeof(*levels));
+		if (!levels)
+			return -ENOMEM;
+		w->levels = levels;
+	}
+	w->levels[w->n++] =
+		(struct level){ .dev = st.st_dev, .ino = st.st_ino, .group = st.st_mode & S_ISGID };
+	w->dir = fd;
+	return 0;
+}
+
+/* Into @name; what can't be opened is noted. Return: whether it was; negative errno. */
+static int descend(struct walk *w, const char *name, off_t next)
+{
+	int fd = openat(w->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+	    old = w->dir, r;
+
+	if (fd < 0) {
+		note(w, -errno);
+		return 0;
+	}
+	w->levels[w->n - 1].at = next;
+	r = push(w, fd);
+	if (r < 0)
+		(void)close(fd);
+	else
+		(void)close(old);
+	return r < 0 ? r : 1;
+}
+
+/* Back to the parent. */
+static int ascend(struct walk *w)
+{
+	const struct level *to = &w->levels[w->n - 2];
+	int fd = openat(w->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_ino != to->ino || st.st_dev != to->dev ||
+	    lseek(fd, to->at, SEEK_SET) < 0) {
+		(void)close(fd);
+		return -ESTALE; /* somebody moved it */
+	}
+	(void)close(w->dir);
+	w->dir = fd;
+	w->n--;
+	return 0;
+}
+
+/* One look at the listing of the open directory. Return: 1: there may be more to see; 0: it is over; negative errno. */
+static int step(struct walk *w)
+{
+	SYS_DIRENT_ALIGN char buf[16384];
+	const struct sys_dirent *d;
+	struct stat st;
+	long n = sys_getdents(w->dir, buf, sizeof(buf)), o = 0;
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	if (n == 0)
+		return w->n == 1 ? 0 : (r = ascend(w)) < 0 ? r : 1;
+	while ((d = sys_dirent_next(buf, n, &o))) {
+		if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
+			continue;
+		if (fstatat(w->dir, d->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* it has gone meanwhile */
+		judge(w, d->name, &st);
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		r = descend(w, d->name, (off_t)d->off);
+		if (r != 0)
+			return r;
+	}
+	return 1;
+}
+
+int guard_set_ids(const char *dir, int64_t since, struct guard_set_ids *ret)
+{
+	struct walk w = { .since = since, .found = ret, .dir = AT_FDCWD };
+	struct stat st;
+	int fd, r;
+
+	if (lstat(dir, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	judge(&w, dir, &st);
+	if (!S_ISDIR(st.st_mode))
+		return w.error;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = push(&w, fd);
+	if (r < 0)
+		(void)close(fd);
+	while (r == 0 && (r = step(&w)) == 1)
+		r = 0;
+	cleanup_close(&w.dir);
+	free(w.levels);
+	return r < 0 ? r : w.error;
+}
