@@ -74,10 +74,17 @@ void tar_header(const struct tar_entry *t, struct buf *b);
 
 #define TAR_BLOCK 512u
 
+/* The numbers that stand for us in a stream: of whom it is for or from, where that side has others. */
+struct archive_ids {
+	bool given; /* else our own stand for themselves */
+	uint32_t uid, gid;
+};
+
 /* What archive_pack() is to do. */
 struct archive_pack {
 	const char *path; /* "DIR/.": what is in it */
 	bool follow;      /* the link that path itself is */
+	struct archive_ids ids;
 	void (*left_out)(void *arg, const char *path, const char *why); /* a socket, a device … */
 	void *arg;
 };
@@ -93,7 +100,8 @@ struct archive_unpack {
 	const char *path;
 	bool into;  /* path must be a directory, and gets all of it, under the names that it has */
 	bool owner; /* give the files to the ids in the stream */
-	bool hard;  /* hard links may be made; else they are an error */
+	struct archive_ids ids;
+	bool hard;      /* hard links may be made; else they are an error */
 	uint64_t bytes; /* at most; 0: no bound */
 };
 

@@ -80,8 +80,8 @@ static int begin(struct packing *k, const char *path, const struct stat *st, enu
 	memcpy(k->entry.path, path, strlen(path) + 1);
 	k->entry.type = type;
 	k->entry.mode = st->st_mode & 01777;
-	k->entry.uid = st->st_uid;
-	k->entry.gid = st->st_gid;
+	k->entry.uid = k->p->ids.given && st->st_uid == geteuid() ? k->p->ids.uid : st->st_uid;
+	k->entry.gid = k->p->ids.given && st->st_gid == getegid() ? k->p->ids.gid : st->st_gid;
 	k->entry.mtime = st->st_mtim;
 	k->entry.size = type == TAR_FILE ? (uint64_t)st->st_size : 0;
 	return 0;

@@ -95,9 +95,19 @@ static int open_parent(int base, const char *path, const char **ret_name)
 	return fd;
 }
 
-static int set_owner(const struct unpacking *k, int fd, uint32_t uid, uint32_t gid)
+/* Give what @fd is, or @name there, to @uid and @gid, if that is wanted. Return: 0 or negative errno. */
+static int set_owner(const struct unpacking *k, int fd, const char *name, uint32_t uid,
+		     uint32_t gid)
 {
-	return k->u->owner && fchown(fd, uid, gid) < 0 ? -errno : 0;
+	const struct archive_ids *ids = &k->u->ids;
+
+	if (!k->u->owner)
+		return 0;
+	uid = ids->given && uid == ids->uid ? geteuid() : uid;
+	gid = ids->given && gid == ids->gid ? getegid() : gid;
+	return fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH)) < 0 ?
+		       -errno :
+		       0;
 }
 
 static void set_xattrs(int fd, const struct tar_entry *t)
@@ -178,7 +188,7 @@ static int make_file(struct unpacking *k, int dir, const char *temp, const struc
 	r = put_data(k, fd, t, e);
 	if (r < 0)
 		return r;
-	r = set_owner(k, fd, t->uid, t->gid);
+	r = set_owner(k, fd, "", t->uid, t->gid);
 	set_xattrs(fd, t);
 	if (r == 0 && fchmod(fd, t->mode & 0777) < 0)
 		r = -errno;
@@ -192,9 +202,11 @@ static int make_symlink(struct unpacking *k, int dir, const char *temp, const st
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, t->mtime };
 
-	if (symlinkat(t->link, dir, temp) < 0 ||
-	    (k->u->owner && fchownat(dir, temp, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0))
-		return err_sys(e, -errno, "'%.150s'", t->path);
+	int r = symlinkat(t->link, dir, temp) < 0 ? -errno :
+						    set_owner(k, dir, temp, t->uid, t->gid);
+
+	if (r < 0)
+		return err_sys(e, r, "'%.150s'", t->path);
 	(void)utimensat(dir, temp, times, AT_SYMLINK_NOFOLLOW); /* some file systems can't */
 	return 0;
 }
@@ -382,7 +394,7 @@ static int finish(struct unpacking *k, struct err *e)
 		int fd = dir < 0 ?
 				 -1 :
 				 openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		int set = fd < 0 ? (dir < 0 ? dir : -errno) : set_owner(k, fd, v->uid, v->gid);
+		int set = fd < 0 ? (dir < 0 ? dir : -errno) : set_owner(k, fd, "", v->uid, v->gid);
 
 		if (set == 0 && fchmod(fd, v->mode & 01777) < 0)
 			set = -errno;

@@ -372,10 +372,10 @@ struct run {
 	long deadline; /* ms of CLOCK_MONOTONIC; 0: none */
 	bool timed_out;
 	bool dry_run;
-	bool stopped; /* the command has no terminal, and we stopped it with us */
-	bool ended;   /* the command; only its output is left */
-	int status;   /* exit status then */
-	pid_t late;   /* searches a large workspace; 0: none */
+	bool stopped;                 /* the command has no terminal, and we stopped it with us */
+	bool ended;                   /* the command; only its output is left */
+	int status;                   /* exit status then */
+	pid_t late;                   /* searches a large workspace; 0: none */
 	struct loop_source *late_end; /* its pidfd */
 	long late_at; /* when it starts, ms of CLOCK_MONOTONIC; 0: it is not needed, or there */
 	long watch;   /* when to look at the memory again, ms of CLOCK_MONOTONIC; 0: never */
@@ -538,10 +538,10 @@ int service_unit_main(char **argv);
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
-	cp_words, create_words, exec_words, start_words, stop_words, ls_words, inspect_words, rename_words,
-	rm_words, pause_words, resume_words, extend_words, events_words, stats_words, top_words,
-	port_words, reset_words, service_unit_words, attach_words, logs_words, sessions_words,
-	kill_words;
+	cp_words, create_words, exec_words, start_words, stop_words, ls_words, inspect_words,
+	rename_words, rm_words, pause_words, resume_words, extend_words, events_words, stats_words,
+	top_words, port_words, reset_words, service_unit_words, attach_words, logs_words,
+	sessions_words, kill_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

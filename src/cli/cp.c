@@ -142,9 +142,12 @@ static void half_done(struct half *h)
 
 static int begin(struct half *h, const struct copy *c, const struct cp_options *o, struct err *e)
 {
-	char flags[4] = "";
+	char flags[4] = "", ids[24];
 	char *argv[] = { (char *)(uintptr_t)(c->out ? INIT_COPY_OUT : INIT_COPY_IN),
-			 (char *)(uintptr_t)c->inside, flags, NULL };
+			 (char *)(uintptr_t)c->inside, flags,
+			 c->stream ? NULL :
+				     ids, /* a stream of the caller's own says what it means */
+			 NULL };
 	static char *none[] = { NULL };
 	const struct init_command cmd = { .argv = argv, .envp = none };
 	const struct wire_msg m = { .type = WIRE_COPY, .session = WIRE_COMMAND };
@@ -152,6 +155,7 @@ static int begin(struct half *h, const struct copy *c, const struct cp_options *
 	int data[2] = { -1, -1 }, said[2] = { -1, -1 }, fds[4], r;
 	size_t n = 0;
 
+	(void)snprintf(ids, sizeof(ids), "%u:%u", geteuid(), getegid());
 	if (c->out && o->follow)
 		flags[n++] = INIT_COPY_FOLLOW;
 	if (!c->out && o->archive)

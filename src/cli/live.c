@@ -16,15 +16,13 @@
 #include <unistd.h>
 
 #include "life.h"
+#include "live-words.h"
 #include "sandbox.h"
 #include "sessions.h"
 #include "settings.h"
 #include "stay.h"
 
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
-
-/* The first of its words; options follow. */
-enum { WORD_CWD, WORD_NAME, WORD_ID, WORD_BLOCK, WORD_CHANGES, WORDS };
 
 struct client {
 	struct live *live;
@@ -294,8 +292,7 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 		refuse(c, EBUSY, "one session for each connection");
 		return;
 	}
-	if (m->attach.flags & WIRE_ATTACH_TERMINAL &&
-	    life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
+	if (m->attach.flags & WIRE_ATTACH_TERMINAL && life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
 		refuse_with(c, &e);
 		return;
 	}
@@ -699,29 +696,6 @@ bool live_step(struct run *run, long *wait)
 	return false;
 }
 
-/* What we were started with. @words: into @b */
-static int read_words(struct buf *b, char ***ret, struct err *e)
-{
-	size_t n = 0, i, at = 0;
-	char **words;
-
-	if (fd_read_all(LIVE_FD_WORDS, b) < 0 || b->len == 0 || b->data[b->len - 1])
-		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
-	for (i = 0; i < b->len; i++)
-		n += !b->data[i];
-	words = calloc(n + 1, sizeof(*words));
-	if (!words || n < WORDS) {
-		free(words);
-		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox's words can't be read");
-	}
-	for (i = 0; i < n; i++) {
-		words[i] = b->data + at;
-		at += strlen(b->data + at) + 1;
-	}
-	*ret = words;
-	return 0;
-}
-
 /* @ret_state: the directory of bailey's state */
 static int listen_as(struct live *l, const char *name, const char *id, int *ret_state,
 		     struct err *e)
@@ -778,25 +752,25 @@ int live_main(void)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
 	life_options(&o, table);
-	r = read_words(&words, &argv, &e);
+	r = live_words_read(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && argv && chdir(argv[WORD_CWD]) < 0)
-		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[WORD_CWD]);
+	if (r == 0 && argv && chdir(argv[LIVE_WORD_CWD]) < 0)
+		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[LIVE_WORD_CWD]);
 	if (r == 0 && argv)
-		r = opt_parse(table, argv + WORDS, &rest, &dashes, &e);
+		r = opt_parse(table, argv + LIVE_WORDS, &rest, &dashes, &e);
 	if (argv)
-		o.sandbox.box = argv[WORD_ID];
-	if (r == 0 && argv && *argv[WORD_CHANGES])
-		r = json_read("changes of the network", argv[WORD_CHANGES],
-			      strlen(argv[WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
+		o.sandbox.box = argv[LIVE_WORD_ID];
+	if (r == 0 && argv && *argv[LIVE_WORD_CHANGES])
+		r = json_read("changes of the network", argv[LIVE_WORD_CHANGES],
+			      strlen(argv[LIVE_WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
 	if (r == 0 && sessions_begin(&l.sessions) < 0)
 		r = err_sys(&e, -errno, "epoll");
 	if (r == 0 && argv)
-		r = listen_as(&l, argv[WORD_NAME], argv[WORD_ID], &state, &e);
+		r = listen_as(&l, argv[LIVE_WORD_NAME], argv[LIVE_WORD_ID], &state, &e);
 	if (r == 0 && argv) {
-		l.id = argv[WORD_ID];
-		l.block = (unsigned int)strtoul(argv[WORD_BLOCK], NULL, 10);
-		r = life_open(&l.life, &o, state, argv[WORD_ID], argv[WORD_NAME], &e);
+		l.id = argv[LIVE_WORD_ID];
+		l.block = (unsigned int)strtoul(argv[LIVE_WORD_BLOCK], NULL, 10);
+		r = life_open(&l.life, &o, state, argv[LIVE_WORD_ID], argv[LIVE_WORD_NAME], &e);
 	}
 	if (r == 0)
 		r = run_live(&o.sandbox, &l, &e);

@@ -18,11 +18,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "egress.h"
 #include "events.h"
 #include "libexec.h"
+#include "live-words.h"
 #include "live.h"
 #include "records.h"
 #include "sandbox.h"
@@ -337,7 +339,8 @@ static void forget(const struct named *n, const char *hidden, const struct jail_
 		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir >= 0)
-		(void)stay_forget(dir, hidden, id); /* what is left is in nobody's way: prune removes it */
+		(void)stay_forget(dir, hidden,
+				  id); /* what is left is in nobody's way: prune removes it */
 }
 
 /* The log of its network. */
@@ -424,35 +427,6 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
-/* What the supervisor reads (LIVE_FD_WORDS). Return: fd or negative errno. */
-static int write_words(const struct named_box *box)
-{
-	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
-	struct buf b = BUF_INIT(LIMIT_SPAWN);
-	const struct json_node *v;
-	int r = fd < 0 ? -errno : 0;
-
-	buf_add(&b, box->cwd, strlen(box->cwd) + 1);
-	buf_add(&b, box->name, strlen(box->name) + 1);
-	buf_add(&b, box->id, strlen(box->id) + 1);
-	buf_printf(&b, "%s%c", box->ids ? box->ids : "0", '\0');
-	for (v = box->changes ? box->changes->first : NULL; v; v = v->next) {
-		buf_puts(&b, v == box->changes->first ? "[" : ",");
-		json_write(v, &b);
-		if (!v->next)
-			buf_puts(&b, "]");
-	}
-	buf_add(&b, "", 1);
-	for (v = box->options->first; v; v = v->next)
-		buf_add(&b, v->text, strlen(v->text) + 1);
-	if (r == 0)
-		r = b.failed ? -E2BIG : fd_write_all(fd, b.data, b.len);
-	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-		r = -errno;
-	buf_done(&b);
-	return r < 0 ? r : TAKE_FD(fd);
-}
-
 /* In a child of ours, which forks again: the supervisor is nobody's child. */
 static void __attribute__((noreturn)) become_supervisor(int log, int status, int words, int lock)
 {
@@ -502,7 +476,7 @@ static int wait_ready(int fd, const char *name, struct err *e)
 static int start(struct named *n, const struct named_box *box, int lock, struct err *e)
 {
 	char path[64];
-	_cleanup_close_ int words = write_words(box), log = -1, status = -1, theirs = -1;
+	_cleanup_close_ int words = live_words_write(box), log = -1, status = -1, theirs = -1;
 	int pipes[2];
 	pid_t pid;
 
@@ -545,19 +519,42 @@ static int wait_for_other(const struct named *n, const struct named_box *box, st
 		       box->name);
 }
 
+void named_changed(const struct named *n, const char *id)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
+	(void)utimensat(n->state, path, NULL,
+			AT_SYMLINK_NOFOLLOW); /* ours, and there: we hold its lock */
+}
+
+/* Whether what was read at @since may be older than what the store has now: named_changed(), by the clock that files have. */
+static bool is_stale(const struct named *n, const char *id, const struct timespec *since)
+{
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
+	return fstatat(n->state, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       st.st_mtim.tv_sec > since->tv_sec ||
+	       (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec >= since->tv_nsec);
+}
+
 int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e)
 {
+	struct timespec since;
 	bool new;
 	int r, lock;
 
 	do {
+		(void)clock_gettime(CLOCK_REALTIME_COARSE, &since); /* can't fail for this clock */
 		r = named_get(n, word, ret, e);
 		if (r != 0)
 			return r;
 		lock = named_lock(n, ret->id, &new);
 		if (lock >= 0) {
-			/* who removes one takes its directory away first, with the lock: what has one is what we have read */
-			if (new)
+			/* who removes one takes its directory away first, and who changes one dates it, with the lock: else it is what we have read */
+			if (new || is_stale(n, ret->id, &since))
 				r = named_get(n, ret->id, ret, e);
 			if (r == 0)
 				r = start(n, ret, lock, e);

@@ -75,6 +75,9 @@ const char *named_text(const struct json_node *node, const char *key);
  */
 int named_lock(const struct named *n, const char *id, bool *ret_new);
 
+/** named_changed() - the store has something new of the sandbox @id, whose lock we hold: who is about to start it reads it again. */
+void named_changed(const struct named *n, const char *id);
+
 /** named_lock_stopped() - the same, for changes that a sandbox that runs does not take. Return: fd, or negative errno with @e; -EBUSY: it runs. */
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e);
 

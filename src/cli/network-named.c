@@ -318,8 +318,10 @@ int network_named_change(struct network_named *x, const struct net_change *c, si
 		r = tell_all(x, c, n, e);
 	if (r >= 0)
 		r = keep(x, l, c, n, e);
-	if (lock >= 0)
+	if (lock >= 0) {
+		named_changed(&x->named, x->box.id);
 		(void)close(lock);
+	}
 	if (r == 0 && stopped)
 		say_overruled(x, l);
 	return r;

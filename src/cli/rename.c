@@ -46,6 +46,7 @@ int rename_main(char **argv)
 					argv[i + 1], NULL };
 
 		r = named_store(&n, words, NULL, NULL, &e);
+		named_changed(&n, box.id);
 		if (r == 0)
 			events_add(n.state, &(struct event){ .what = "renamed",
 							     .id = box.id,

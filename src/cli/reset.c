@@ -59,8 +59,8 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 	DIR *d;
 
 	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
-	if (r == 0 && snprintf(path, sizeof(path), "%s/sandboxes/%s", n->path, box->id) >=
-			      (int)sizeof(path))
+	if (r == 0 &&
+	    snprintf(path, sizeof(path), "%s/sandboxes/%s", n->path, box->id) >= (int)sizeof(path))
 		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
 	if (r == 0)
 		r = set_ids_end(path, &id, e);

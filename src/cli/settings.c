@@ -366,7 +366,8 @@ int settings_merge(struct sandbox *s, const struct sandbox_options *o, struct er
 	m->options.box = o->box;
 	s->options = &m->options;
 	s->merged = true;
-	for (i = 0; r == 0 && from[i].type != OPT_TYPE_END; i++) {
+	/* @o's table may be a longer one, of a sandbox that stays (life.h): no policy file has those rows */
+	for (i = 0; r == 0 && m->table[i].type != OPT_TYPE_END; i++) {
 		if (from[i].type == OPT_TYPE_LIST)
 			r = merge_list(s, from, m->table, i, e);
 		else if (from[i].type != OPT_TYPE_GROUP)

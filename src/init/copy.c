@@ -38,16 +38,34 @@ static void left_out(void *arg, const char *path, const char *why)
 	say(*said < SAID_MAX ? line : INIT_COPY_NOTICE "and more is left out");
 }
 
+/* Of "UID:GID". */
+static bool read_ids(const char *word, struct archive_ids *ret)
+{
+	unsigned int uid, gid;
+	int n = 0;
+
+	*ret = (struct archive_ids){ .given = word };
+	if (word && (sscanf(word, "%10u:%10u%n", &uid, &gid, &n) != 2 || word[n]))
+		return false;
+	if (word) {
+		ret->uid = uid;
+		ret->gid = gid;
+	}
+	return true;
+}
+
 static int work(char *const *argv, struct err *e)
 {
 	unsigned int said = 0;
 	const char *flags = argv[1] ? argv[2] : NULL;
+	struct archive_ids ids;
 
-	if (!argv[1] || !flags)
+	if (!argv[1] || !flags || !read_ids(argv[3], &ids))
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the words of the copy are missing");
 	if (strcmp(argv[0], INIT_COPY_OUT) == 0) {
 		const struct archive_pack p = { .path = argv[1],
 						.follow = strchr(flags, INIT_COPY_FOLLOW),
+						.ids = ids,
 						.left_out = left_out,
 						.arg = &said };
 
@@ -57,6 +75,7 @@ static int work(char *const *argv, struct err *e)
 		const struct archive_unpack u = { .path = argv[1],
 						  .into = strchr(flags, INIT_COPY_INTO),
 						  .owner = strchr(flags, INIT_COPY_OWNER),
+						  .ids = ids,
 						  .hard = true };
 
 		return archive_unpack(&u, 0, e);
@@ -87,14 +106,6 @@ static void __attribute__((noreturn)) become(const struct init_command *cmd)
 		_exit(0);
 	say(e.msg);
 	_exit(1);
-}
-
-const char *copy_user(const struct init_command *cmd)
-{
-	return cmd->argv[0] && cmd->argv[1] && cmd->argv[2] &&
-			       strchr(cmd->argv[2], INIT_COPY_OWNER) ?
-		       "root" :
-		       NULL;
 }
 
 int copy_spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)

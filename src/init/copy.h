@@ -12,7 +12,4 @@
  */
 int copy_spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e);
 
-/** copy_user() - whom it runs as, where there is a root inside: only that may give files away. Return: "root", or NULL: as any command. */
-const char *copy_user(const struct init_command *cmd);
-
 #endif

@@ -43,7 +43,7 @@ struct init_command {
 	const int *streams; /* what becomes 0-2, not close-on-exec there; NULL: those of PID 1 */
 };
 
-/* The words of WIRE_COPY, in the place of a command: which way, a path, flags as letters. */
+/* The words of WIRE_COPY, in the place of a command: which way, a path, flags as letters, and where the caller's ids stand for the user's: "UID:GID". */
 #define INIT_COPY_OUT "out"
 #define INIT_COPY_IN "in"
 #define INIT_COPY_FOLLOW 'L'        /* out: the link that the path is */

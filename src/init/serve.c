@@ -154,8 +154,7 @@ static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct w
 	if (r == 0 && ((cmd.tty.fds == 0) != (fds[1] >= 0) || (copy && cmd.tty.fds)))
 		r = err_set(e, ERR_SYSTEM, -EBADMSG, "the command's streams are missing");
 	if (r == 0)
-		r = user_find(copy && s->agent->rooted ? copy_user(&cmd) : cmd.user, s->agent, &ids,
-			      e);
+		r = user_find(cmd.user, s->agent, &ids, e);
 	if (r == 0 && cmd.tty.fds)
 		r = tty_pair(&cmd.tty, &slave, ret_master, e);
 	/* as login does; where there is no root inside it is ours already */

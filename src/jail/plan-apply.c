@@ -592,18 +592,6 @@ static int apply_text(struct jail_apply *a, size_t index, struct err *e)
 	return r < 0 ? err_sys(e, r, "'%s'", op->path) : attach_stage(a, name, op->path, false, e);
 }
 
-/* The bytes of @from, in @to. */
-static int copy_bytes(int from, int to)
-{
-	char buf[16384];
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = read(from, buf, sizeof(buf))) != 0)
-		r = n < 0 ? -errno : fd_write_all(to, buf, (size_t)n);
-	return r;
-}
-
 /*
  * The host's file belongs to an id that is none of the sandbox's, so a set-id mode of it counts for nothing, and sudo does not believe in its own
  * parts. The copy stands on a mount that is not nosuid, alone, and read-only.
@@ -621,7 +609,7 @@ static int apply_program(struct jail_apply *a, size_t index, struct err *e)
 		return 0; /* closed to this id, or removed since: then it is what it is */
 	(void)snprintf(name, sizeof(name), "x%zu", index);
 	fd = openat(a->stage.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = fd < 0 ? -errno : copy_bytes(from, fd);
+	r = fd < 0 ? -errno : fd_copy(from, fd);
 	if (r == 0)
 		r = give_root(a, name);
 	if (r == 0 && fchmod(fd, op->mode) < 0)

@@ -210,16 +210,14 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 	const struct jail_host *h = pl->host;
 	struct policy_verdict v = policy_eval(pl->policy, path);
 	const char *const *names;
+	bool map;
 	int r;
 
-	bool map;
-
 	if (v.state != POLICY_SHOW_RO)
-		return 0; /* a rule of its own covers it */
-	if (strcmp(path, JAIL_STAGE) == 0 &&
+		return 0;                    /* a rule of its own covers it */
+	if (strcmp(path, JAIL_STAGE) == 0 && /* it must be covered, or the stage would show */
 	    (h->live_sockets || h->mounts_below(h->ctx, path) ||
-	     pl->plan->overlays ==
-		     LIMIT_OVERLAYS)) /* it must be covered, or the stage would show */
+	     pl->plan->overlays == LIMIT_OVERLAYS))
 		return add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
 	/* not what is plain: /etc with mapped owners would show root's secrets */
 	map = h->block && !plain && stopped_below(pl, path);

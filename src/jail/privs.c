@@ -53,6 +53,7 @@
 #include "clone.h"
 #include "cpus.h"
 #include "filter.h"
+#include "hand-over.h"
 #include "jail.h"
 #include "landlock.h"
 #include "listen.h"
@@ -63,26 +64,7 @@
 
 #include "verify.h"
 
-#define PIPEFS_MAGIC 0x50495045
-
-/*
- * From the launcher, in this order. To root, its ids, with the lock on the block of them, when the maps are written. What of the plan is certain,
- * or nothing. The spec. To root, a detached mount for each of some operations `op`, and GO. Then, to everybody, the path of each socket to be masked, and GO.
- */
-struct hand_over {
-	union {
-		uint64_t op;
-		const struct jail_identity *id;
-		const struct jail_frame *frame;
-		const struct jail_spec *spec;
-	};
-	char path[LIMIT_PATH]; /* sent as long as it is */
-};
-
 #define LANDLOCK_ABI_SCOPES 6
-
-#define HAND_OVER_GO ((uint64_t)-1)
-#define HAND_OVER_SOCKET ((uint64_t)-2)
 
 struct child {
 	const struct jail_spec *spec;
@@ -204,12 +186,6 @@ static int stage_ids_given(struct child *c, struct err *e)
 	/* a change of ids clears the death signal */
 	r = stage_die_with_parent(c->sock);
 	return r < 0 ? err_sys(e, r, "launcher") : 0;
-}
-
-/* Root alone can open what the command's ids can't. */
-static bool gives_mounts(const struct jail_identity *id)
-{
-	return id->mode != JAIL_IDS_CALLER && id->mode != JAIL_IDS_SUBIDS;
 }
 
 /* 8, root: mounts with mapped owners, which only the launcher can make. */
@@ -460,14 +436,6 @@ static int stage_confine(struct child *c, struct err *e)
 	return r == 0 && rooted ? stage_become_root(c, e) : r;
 }
 
-/* A mount call that this kernel lacks, or that a container engine refuses, is a missing layer. */
-static int rootfs_lost(unsigned int *lost, int r, struct err *e)
-{
-	if (e->code == ERR_SYSTEM && (r == -ENOSYS || r == -EPERM))
-		return jail_layer_lost(JAIL_LAYER_ROOTFS, 0, lost, e);
-	return r;
-}
-
 /* 8. Until here PID 1 knew nothing of the run; from here on it can only read what the launcher writes. */
 static int stage_take_frame(struct child *c, struct jail_shared *shared, size_t size, struct err *e)
 {
@@ -483,7 +451,7 @@ static int stage_take_frame(struct child *c, struct jail_shared *shared, size_t 
 	if (!m.frame || jail_streams_regular())
 		return 0;
 	r = jail_plan_apply_early(&c->apply, m.frame, e);
-	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
+	return r < 0 ? jail_rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
 static int stage_take_spec(struct child *c, struct err *e)
@@ -506,7 +474,7 @@ static int stage_take_spec(struct child *c, struct err *e)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	for (i = 0; i < m.spec->plan->n; i++)
 		c->apply.src[i] = c->apply.store[i] = -1;
-	return gives_mounts(m.spec->id) ? stage_take_mounts(c, e) : 0;
+	return jail_gives_mounts(m.spec->id) ? stage_take_mounts(c, e) : 0;
 }
 
 static int stage_mounts(struct child *c, struct err *e)
@@ -515,7 +483,7 @@ static int stage_mounts(struct child *c, struct err *e)
 	int r = host && sethostname(host, strlen(host)) < 0 ? err_sys(e, -errno, "host name") :
 							      jail_plan_apply(&c->apply, e);
 
-	return r < 0 ? rootfs_lost(&c->apply.lost, r, e) : 0;
+	return r < 0 ? jail_rootfs_lost(&c->apply.lost, r, e) : 0;
 }
 
 /* 10. Into the cgroups when the helper thread has gone; before anything hostile. */
@@ -532,7 +500,7 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 	int r = stage_make(&c->apply.stage, e);
 
 	if (r < 0)
-		return rootfs_lost(&c->apply.lost, r, e);
+		return jail_rootfs_lost(&c->apply.lost, r, e);
 	stage_open_namespaces(c);
 	r = stage_bounding_set(c, e);
 	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
@@ -672,109 +640,6 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	_exit(0);
 }
 
-/*
- * Anonymous pipes on 0-2 belong to whoever made them; the command has other ids, and could not open them again as /dev/stdout does. As with
- * every pipe, who has the fd can use it: the owner only matters to that.
- */
-static void give_pipes(const struct jail_identity *id)
-{
-	struct statfs sfs;
-	int fd;
-
-	for (fd = 0; fd <= 2; fd++) {
-		if (fstatfs(fd, &sfs) == 0 && sfs.f_type == PIPEFS_MAGIC &&
-		    fchown(fd, id->host_uid, id->host_gid) < 0)
-			continue; /* only a convenience */
-	}
-}
-
-/* A PID 1 that is gone has sent its reason, which jail_recv() gets. */
-static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, struct err *e)
-{
-	int r = fd_send(jail->sock, m, n, &fd, fd >= 0);
-
-	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
-}
-
-int jail_identify(struct jail *jail, const struct jail_identity *id, struct err *e)
-{
-	bool block = id->mode == JAIL_IDS_BLOCK || jail_identity_rooted(id);
-	struct hand_over m = { .id = id };
-	int r;
-
-	if (!jail->given)
-		return 0;
-	r = maps_write(jail->pid, id, false, e);
-	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
-		return clone_without_rights(r, e);
-	if (r < 0) /* root of an outer user namespace */
-		return block && (r == -EPERM || r == -EINVAL) ? -EOPNOTSUPP : r;
-	give_pipes(id);
-	return give(jail, &m, sizeof(m.op), id->lock, e);
-}
-
-/* Both layers of a copy: root's state is nothing that the command's id could open. */
-static int give_copy(struct jail *jail, const struct jail_op *op, size_t index, int userns,
-		     struct err *e)
-{
-	_cleanup_close_ int lower = jail_source(op, userns, e), store = -1;
-	struct hand_over m = { .op = index };
-	int fds[2], r;
-
-	if (lower >= 0)
-		store = jail_store(op, userns, e);
-	if (lower < 0 || store < 0) {
-		r = lower < 0 ? lower : store;
-		return userns >= 0 && (r == -EINVAL || r == -EPERM) ?
-			       -EOPNOTSUPP :
-			       rootfs_lost(&jail->lost, r, e);
-	}
-	fds[0] = lower;
-	fds[1] = store;
-	r = fd_send(jail->sock, &m, sizeof(m.op), fds, 2);
-	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
-}
-
-/* The launcher's half of stage 8 for root. -EOPNOTSUPP: the block can't be used for these mounts. */
-static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct err *e)
-{
-	const bool block = spec->id->mode == JAIL_IDS_BLOCK || spec->id->mode == JAIL_IDS_KEPT;
-	const struct jail_plan *p = spec->plan;
-	_cleanup_close_ int userns = -1;
-	struct hand_over m;
-	size_t i;
-	int r = 0;
-
-	userns = block ? maps_open(jail->pid, spec->id, e) : -1;
-	if (block && userns < 0)
-		return userns;
-	for (i = 0; r == 0 && i < p->n; i++) {
-		const struct jail_op *op = &p->ops[i];
-		_cleanup_close_ int fd = -1;
-
-		if (op->type == JAIL_OP_COPY) {
-			r = give_copy(jail, op, i, userns, e);
-			continue;
-		}
-		if (op->type != JAIL_OP_SHOWN &&
-		    (!block || (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))))
-			continue;
-		/* what is shown elsewhere lies in a directory of the caller's alone, and keeps its owner */
-		fd = jail_source(op, op->type == JAIL_OP_SHOWN ? -1 : userns, e);
-		if (fd == -ENOENT && op->type == JAIL_OP_OVERLAY)
-			continue; /* removed since the plan was made */
-		if (fd < 0)
-			return userns >= 0 && op->type != JAIL_OP_SHOWN &&
-					       (fd == -EINVAL || fd == -EPERM) ?
-				       -EOPNOTSUPP :
-				       rootfs_lost(&jail->lost, fd, e);
-		m.op = i;
-		r = give(jail, &m, sizeof(m.op), fd, e);
-	}
-	m.op = HAND_OVER_GO;
-	return r < 0 ? r : give(jail, &m, sizeof(m.op), -1, e);
-}
-
 int jail_begin(struct jail *jail, bool given, struct jail_shared *shared, size_t size,
 	       struct err *e)
 {
@@ -809,74 +674,4 @@ int jail_begin(struct jail *jail, bool given, struct jail_shared *shared, size_t
 	}
 	jail->pid = (pid_t)pid;
 	return 0;
-}
-
-int jail_early(struct jail *jail, const struct jail_plan *plan, struct err *e)
-{
-	struct hand_over m = { .frame = plan->early };
-
-	return give(jail, &m, sizeof(m.op), -1, e);
-}
-
-int jail_continue(struct jail *jail, const struct jail_spec *spec, struct err *e)
-{
-	static const enum netns_gate gates[] = { [JAIL_NETWORK_NONE] = NETNS_OPEN,
-						 [JAIL_NETWORK_GATEWAY] = NETNS_CAPTURE,
-						 [JAIL_NETWORK_HOST] = NETNS_NONE };
-	struct hand_over m = { .spec = spec };
-	int r;
-
-	r = give(jail, &m, sizeof(m.op), spec->held, e);
-	netns_open(&jail->shared->gate, gates[spec->network]);
-	return r == 0 && gives_mounts(spec->id) ? give_mounts(jail, spec, e) : r;
-}
-
-/* The last that PID 1 waits for; with it, PID 1 can enter its cgroups. */
-static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
-{
-	const struct hand_over m = { .op = HAND_OVER_GO };
-	int fds[8], r, n;
-
-	if (!spec->limits)
-		return give(jail, &m, sizeof(m.op), -1, e);
-	spec->limits->helper = !jail->searched;
-	n = jail_limits_fds(spec->limits, fds, e);
-	if (n < 0)
-		return n;
-	r = fd_send(jail->sock, &m, sizeof(m.op), fds, (size_t)n);
-	while (n-- > 0)
-		(void)close(fds[n]);
-	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
-}
-
-/* The launcher's half of stage 9, while PID 1 is at stage 8. */
-int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
-{
-	struct jail_sockets found = { .paths = NULL, .n = 0 };
-	struct hand_over m = { .op = HAND_OVER_SOCKET };
-	size_t i;
-	int r = spec->limits ? jail_limits_begin(spec->limits, jail->pid, spec->allow_degraded,
-						 &jail->lost, e) :
-			       0;
-
-	if (r < 0)
-		return r;
-	jail->searched = true;
-	if (spec->nested) { /* a mount namespace that the command makes would not get what is masked later */
-		r = jail_sockets_find_all(spec->plan, &found);
-		if (r < 0)
-			r = err_sys(e, r, "search for the host's sockets in the workspace");
-	} else {
-		r = jail_sockets_find(spec->plan, spec->large, &found, &jail->searched, e);
-	}
-	if (r < 0)
-		r = jail_layer_lost(JAIL_LAYER_SOCKETS, spec->allow_degraded, &jail->lost, e);
-	for (i = 0; r == 0 && i < found.n; i++) {
-		size_t n = strlen(found.paths[i]) + 1;
-
-		memcpy(m.path, found.paths[i], n);
-		r = give(jail, &m, offsetof(struct hand_over, path) + n, -1, e);
-	}
-	jail_sockets_done(&found);
-	return r == 0 ? give_go(jail, spec, e) : r;
 }

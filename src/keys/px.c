@@ -338,6 +338,8 @@ void px_dialled(struct conn *c, const struct keys_call *m, int fd)
 			bad_gateway(c, m->text);
 		return;
 	}
+	(void)snprintf(c->to.host, sizeof(c->to.host), "%s", c->host); /* of the same size */
+	c->to.port = c->port;
 	if (conn_serve(c, fd) < 0 || (px->tls && tls_server(c) < 0)) {
 		bad_gateway(c, "out of memory");
 		return;

@@ -31,6 +31,17 @@ int fd_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+int fd_copy(int from, int to)
+{
+	char buf[16384];
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(from, buf, sizeof(buf))) != 0)
+		r = n < 0 ? -errno : fd_write_all(to, buf, (size_t)n);
+	return r;
+}
+
 int fd_read_all(int fd, struct buf *b)
 {
 	char tmp[16384];

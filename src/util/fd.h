@@ -11,6 +11,9 @@ struct buf;
 /** fd_write_all() - write @n bytes, over EINTR and short writes. Return: 0 or negative errno. */
 int fd_write_all(int fd, const void *p, size_t n);
 
+/** fd_copy() - the bytes of @from, from where it is, to @to. Return: 0 or negative errno. */
+int fd_copy(int from, int to);
+
 /** fd_read_all() - append everything until end of file to @b, at most its cap. Return: 0, -EFBIG or negative errno. */
 int fd_read_all(int fd, struct buf *b);
 

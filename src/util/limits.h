@@ -32,19 +32,20 @@
 #define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
 #define LIMIT_POLICY_VALUES \
 	32768 /* values of one file; the rules of one run, as its gateway lists them, are fewer */
-#define LIMIT_POLICY_FILES 80       /* of one run */
-#define LIMIT_GLOB_PARTS 32         /* names and patterns between the slashes of one pattern */
-#define LIMIT_GLOB_ENTRIES 500000   /* names that the patterns of one run look at */
-#define LIMIT_WHERE 4352            /* bytes of "FILE:LINE:COLUMN: key" */
-#define LIMIT_NOTICES 64            /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 128           /* descriptors that one poll loop waits for */
-#define LIMIT_SESSIONS 1            /* commands under PID 1 of a run */
-#define LIMIT_SERVED 1024           /* commands under PID 1 of a sandbox that stays */
-#define LIMIT_EVENTS (1u << 20)     /* bytes of one of the two files of what happened to sandboxes that stay */
-#define LIMIT_CLIENTS 64            /* of its supervisor at a time */
-#define LIMIT_HELD 256              /* sessions of one whose output is kept, while they may write */
-#define LIMIT_ENDED 64              /* sessions of one that have ended and are remembered */
-#define LIMIT_SCROLLBACK (1u << 20) /* bytes that are kept of one */
+#define LIMIT_POLICY_FILES 80     /* of one run */
+#define LIMIT_GLOB_PARTS 32       /* names and patterns between the slashes of one pattern */
+#define LIMIT_GLOB_ENTRIES 500000 /* names that the patterns of one run look at */
+#define LIMIT_WHERE 4352          /* bytes of "FILE:LINE:COLUMN: key" */
+#define LIMIT_NOTICES 64          /* lines that one run prints about its policy */
+#define LIMIT_SOURCES 128         /* descriptors that one poll loop waits for */
+#define LIMIT_SESSIONS 1          /* commands under PID 1 of a run */
+#define LIMIT_SERVED 1024         /* commands under PID 1 of a sandbox that stays */
+#define LIMIT_EVENTS \
+	(1u << 20)       /* bytes of one of the two files of what happened to sandboxes that stay */
+#define LIMIT_CLIENTS 64 /* of its supervisor at a time */
+#define LIMIT_HELD 256   /* sessions of one whose output is kept, while they may write */
+#define LIMIT_ENDED 64   /* sessions of one that have ended and are remembered */
+#define LIMIT_SCROLLBACK (1u << 20)   /* bytes that are kept of one */
 #define LIMIT_SCROLLBACKS (64u << 20) /* and of all; then each keeps what it has room for */
 #define LIMIT_BEHIND 65536 /* bytes that a client may not have read yet, before its session waits */
 #define LIMIT_STALL_MS 10000        /* and so long, for LIMIT_TTY_OUT of them; then it is let go */
@@ -95,20 +96,20 @@
 #define LIMIT_CONNS_BURST 2000
 #define LIMIT_QUESTIONS_PER_MS 4 /* datagrams to its name server */
 #define LIMIT_QUESTIONS_BURST 2000
-#define LIMIT_QUESTIONS 128          /* of one sandbox to the name servers of the host at a time */
-#define LIMIT_UDP_PLACES 256         /* addresses and ports that one sandbox sends datagrams to */
-#define LIMIT_UDP_FLOWS 256          /* of its programs at a time */
-#define LIMIT_DNS_QUESTIONS 512      /* that are open or whose answers are kept */
-#define LIMIT_DNS_TRIES 64           /* asked of servers at a time, each by a socket of its own */
-#define LIMIT_DNS_WAITERS 1024       /* who wait for answers */
-#define LIMIT_DNS_MESSAGE 16384      /* bytes of an answer over TCP */
-#define LIMIT_RESOLV_CONF 65536      /* bytes of /etc/resolv.conf */
+#define LIMIT_QUESTIONS 128     /* of one sandbox to the name servers of the host at a time */
+#define LIMIT_UDP_PLACES 256    /* addresses and ports that one sandbox sends datagrams to */
+#define LIMIT_UDP_FLOWS 256     /* of its programs at a time */
+#define LIMIT_DNS_QUESTIONS 512 /* that are open or whose answers are kept */
+#define LIMIT_DNS_TRIES 64      /* asked of servers at a time, each by a socket of its own */
+#define LIMIT_DNS_WAITERS 1024  /* who wait for answers */
+#define LIMIT_DNS_MESSAGE 16384 /* bytes of an answer over TCP */
+#define LIMIT_RESOLV_CONF 65536 /* bytes of /etc/resolv.conf */
 #define LIMIT_ARCHIVE_ENTRIES 2000000u /* headers of one stream of files */
 #define LIMIT_ARCHIVE_XATTRS 65536u    /* bytes of the attributes of one file in it */
 #define LIMIT_ARCHIVE_DIRS (64u << 20) /* bytes of the names of its directories */
-#define LIMIT_KEPT_BLOCKS 2047u        /* of host ids, for root's sandboxes that stay (jail/ids.c) */
-#define LIMIT_SANDBOXES 4096           /* named sandboxes of one store */
-#define LIMIT_VOLUMES 4096             /* and volumes */
-#define LIMIT_HOSTS_FILE (16u << 20)   /* bytes of /etc/hosts: some list what they block */
+#define LIMIT_KEPT_BLOCKS 2047u      /* of host ids, for root's sandboxes that stay (jail/ids.c) */
+#define LIMIT_SANDBOXES 4096         /* named sandboxes of one store */
+#define LIMIT_VOLUMES 4096           /* and volumes */
+#define LIMIT_HOSTS_FILE (16u << 20) /* bytes of /etc/hosts: some list what they block */
 
 #endif

@@ -184,6 +184,36 @@ static bool is_valid(const struct wire_msg *m)
 	return false;
 }
 
+/* Of what is asked about a sandbox that stays as a whole. */
+static void put_life(const struct wire_msg *m, unsigned char *p)
+{
+	switch (m->type) {
+	case WIRE_EXTEND:
+		put(p, 4, m->extend.ms);
+		break;
+	case WIRE_PORT_ASK:
+		put(p, 4, m->port_ask.number);
+		break;
+	case WIRE_PORT:
+		put(p, 4, m->port.total);
+		put(p + 4, 2, m->port.host);
+		put(p + 6, 2, m->port.inside);
+		memcpy(p + 8, m->port.at, sizeof(m->port.at));
+		break;
+	case WIRE_STATE:
+		put(p, 4, m->state.state);
+		put(p + 4, 4, m->state.pid);
+		put(p + 8, 4, m->state.clients);
+		put(p + 12, 4, m->state.connections);
+		put(p + 16, 8, m->state.up);
+		put(p + 24, 8, m->state.down);
+		put(p + 32, 8, (uint64_t)m->state.left_ms);
+		break;
+	default:
+		break;
+	}
+}
+
 static void put_payload(const struct wire_msg *m, unsigned char *p)
 {
 	switch (m->type) {
@@ -217,25 +247,10 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p, 4, m->stop.grace_ms);
 		break;
 	case WIRE_EXTEND:
-		put(p, 4, m->extend.ms);
-		break;
 	case WIRE_PORT_ASK:
-		put(p, 4, m->port_ask.number);
-		break;
 	case WIRE_PORT:
-		put(p, 4, m->port.total);
-		put(p + 4, 2, m->port.host);
-		put(p + 6, 2, m->port.inside);
-		memcpy(p + 8, m->port.at, sizeof(m->port.at));
-		break;
 	case WIRE_STATE:
-		put(p, 4, m->state.state);
-		put(p + 4, 4, m->state.pid);
-		put(p + 8, 4, m->state.clients);
-		put(p + 12, 4, m->state.connections);
-		put(p + 16, 8, m->state.up);
-		put(p + 24, 8, m->state.down);
-		put(p + 32, 8, (uint64_t)m->state.left_ms);
+		put_life(m, p);
 		break;
 	case WIRE_SESSION:
 		put(p, 4, m->which.number);
@@ -277,6 +292,35 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	}
 }
 
+static void get_life(struct wire_msg *m, const unsigned char *p)
+{
+	switch (m->type) {
+	case WIRE_EXTEND:
+		m->extend.ms = (uint32_t)get(p, 4);
+		break;
+	case WIRE_PORT_ASK:
+		m->port_ask.number = (uint32_t)get(p, 4);
+		break;
+	case WIRE_PORT:
+		m->port.total = (uint32_t)get(p, 4);
+		m->port.host = (uint16_t)get(p + 4, 2);
+		m->port.inside = (uint16_t)get(p + 6, 2);
+		memcpy(m->port.at, p + 8, sizeof(m->port.at));
+		break;
+	case WIRE_STATE:
+		m->state.state = (uint32_t)get(p, 4);
+		m->state.pid = (uint32_t)get(p + 4, 4);
+		m->state.clients = (uint32_t)get(p + 8, 4);
+		m->state.connections = (uint32_t)get(p + 12, 4);
+		m->state.up = get(p + 16, 8);
+		m->state.down = get(p + 24, 8);
+		m->state.left_ms = (int64_t)get(p + 32, 8);
+		break;
+	default:
+		break;
+	}
+}
+
 static void get_payload(struct wire_msg *m, const unsigned char *p)
 {
 	switch (m->type) {
@@ -310,25 +354,10 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->stop.grace_ms = (uint32_t)get(p, 4);
 		break;
 	case WIRE_EXTEND:
-		m->extend.ms = (uint32_t)get(p, 4);
-		break;
 	case WIRE_PORT_ASK:
-		m->port_ask.number = (uint32_t)get(p, 4);
-		break;
 	case WIRE_PORT:
-		m->port.total = (uint32_t)get(p, 4);
-		m->port.host = (uint16_t)get(p + 4, 2);
-		m->port.inside = (uint16_t)get(p + 6, 2);
-		memcpy(m->port.at, p + 8, sizeof(m->port.at));
-		break;
 	case WIRE_STATE:
-		m->state.state = (uint32_t)get(p, 4);
-		m->state.pid = (uint32_t)get(p + 4, 4);
-		m->state.clients = (uint32_t)get(p + 8, 4);
-		m->state.connections = (uint32_t)get(p + 12, 4);
-		m->state.up = get(p + 16, 8);
-		m->state.down = get(p + 24, 8);
-		m->state.left_ms = (int64_t)get(p + 32, 8);
+		get_life(m, p);
 		break;
 	case WIRE_SESSION:
 		m->which.number = (uint32_t)get(p, 4);

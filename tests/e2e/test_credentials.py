@@ -39,6 +39,7 @@ def secret(at, *words, stdin="", check=True):
 def arrived(at):
     """What the server was sent since the last call: (scheme, host, path, Authorization, X-Key)."""
     log = at.internet.dir / "keys.log"
+    wait_for(lambda: len(log.read_text().splitlines()) > getattr(at, "seen", 0), 0.3)  # a server may log when it has answered
     lines = [line.split(" ", 3) for line in log.read_text().splitlines()]
     at.seen, new = len(lines), lines[getattr(at, "seen", 0):]
     return [(s, h, p, *rest.strip('"').split('" "')) for s, h, p, rest in new]

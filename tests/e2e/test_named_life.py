@@ -341,7 +341,11 @@ def test_top(boxes):
     """The numbers are those that the sandbox has; nothing of the host is among them."""
     boxes.make()
     pid = int(boxes.exec("sleep 12345 >/dev/null 2>&1 & echo $!").out)
-    shown = json.loads(boxes("top", "--json", "box").out)
+
+    def listed():
+        return json.loads(boxes("top", "--json", "box").out)
+    assert wait_for(lambda: [p["state"] for p in listed() if p["command"] == "sleep 12345"] == ["S"])
+    shown = listed()
     (one,) = [p for p in shown if "12345" in p["command"]]
     assert one["pid"] == pid and one["parent"] == 1 and one["state"] == "S" and one["command"] == "sleep 12345", shown
     assert len(shown) == 1

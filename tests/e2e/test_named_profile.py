@@ -54,7 +54,8 @@ def test_sudo(box, ws, user):
     assert r.out == "0\nroot\n1000\n1000\n0\n/root\n", r
     assert box.exec("su -c id </dev/null").rc != 0, "su asks for a password that nobody has"
     assert box.exec("sudo -n true; echo $?", "-u", "nobody").out == "1\n", "only the sandbox's user may"
-    sudo(box, "echo x > by-root; echo y > /root/kept")
+    r = sudo(box, "echo x > by-root && echo y > /root/kept; ls -la")
+    assert "by-root" in r.out, r
     assert (ws / "by-root").stat().st_uid not in (0, user.uid), "what root makes is nobody's on the host"
     assert box("stop", "box").rc == 0
     assert sudo(box, "cat by-root").out == "x\n"

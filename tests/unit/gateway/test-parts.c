@@ -649,6 +649,7 @@ static struct conn *connected(struct gateway *g, enum conn_state state, const ch
 			    .via = VIA_CAPTURED,
 			    .client.watch.fd = -1,
 			    .server.watch.fd = -1,
+			    .forward.fd = -1,
 			    .up.pipe = { -1, -1 },
 			    .down.pipe = { -1, -1 },
 			    .g = g,
@@ -672,7 +673,7 @@ TEST(nothing_points_to_rules_that_were_replaced)
 {
 	static struct conn conns[8];
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
-	struct gateway_setup setup = { .door = -1 };
+	struct gateway_setup setup = { .door = -1, .kept = gateway_kept_new() };
 	struct gateway g = { .setup = &setup,
 			     .arena = ARENA_INIT(RULES_ARENA),
 			     .conns = conns,
@@ -691,7 +692,7 @@ TEST(nothing_points_to_rules_that_were_replaced)
 	add_rule(&old, "closing.test", false, POLICY_COMMAND);
 	setup.policy = &old;
 	REQUIRE(rules_begin(&g, &e) == 0);
-	REQUIRE(udp_init(&g, &e) == 0);
+	REQUIRE(setup.kept && udp_init(&g, &e) == 0);
 	add_rule(&g.policy, "live.test", false, POLICY_LIVE);
 	stays = connected(&g, CONN_OPEN, "stays.test");
 	goes = connected(&g, CONN_OPEN, "goes.test");
@@ -718,5 +719,6 @@ TEST(nothing_points_to_rules_that_were_replaced)
 	while (g.live)
 		conn_close(&g, g.live, true);
 	buf_done(&b);
+	(void)gateway_kept_free(setup.kept);
 	arena_done(&g.arena);
 }

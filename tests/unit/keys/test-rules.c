@@ -162,7 +162,7 @@ static void take_request(struct head *h, char *text)
 static void describe(const struct rules_verdict *v, const char *path, char *out, size_t size)
 {
 	static const char *const words[] = { "allow", "deny", "bad", "answer" };
-	char rule[128] = "", fields[32] = "", status[32] = "", forward[160] = "";
+	char rule[128] = "", fields[32] = "", status[32] = "", forward[160] = "", where[64] = "";
 	const char *at = strstr(v->rule, "requests[");
 
 	if (at && v->action != RULES_DENY)
@@ -172,9 +172,11 @@ static void describe(const struct rules_verdict *v, const char *path, char *out,
 	if (v->n)
 		snprintf(fields, sizeof(fields), " fields %zu", v->n);
 	if (v->forward)
-		snprintf(forward, sizeof(forward), " to %s:%u%s%.*s", v->forward->to.host,
-			 v->forward->to.port, v->forward->to.tls ? "" : " plain",
-			 (int)v->forward->to.n_path, v->forward->to.path);
+		snprintf(where, sizeof(where), "%.*s", (int)(v->forward->to.n_path % sizeof(where)),
+			 v->forward->to.path);
+	if (v->forward)
+		snprintf(forward, sizeof(forward), " to %.60s:%u%s%.60s", v->forward->to.host,
+			 v->forward->to.port, v->forward->to.tls ? "" : " plain", where);
 	snprintf(out, size, "%s%s%s%s%s%s%.100s%s%.100s", words[v->action], status, rule, fields,
 		 forward, v->reason ? " " : "", v->reason ? v->reason : "",
 		 v->path && v->action != RULES_DENY && v->action != RULES_BAD ? " -> " : "",

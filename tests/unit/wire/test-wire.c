@@ -223,8 +223,10 @@ TEST(order_of_a_sandbox_that_stays)
 {
 	static const enum wire_type fine_there[] = { WIRE_STARTED, WIRE_STOPPED, WIRE_ENDED,
 						     WIRE_FAILED };
-	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK, WIRE_SPAWN,
-						WIRE_STOP,  WIRE_STATE,    WIRE_ASK,     WIRE_SESSION, WIRE_SESSIONS, WIRE_COPY };
+	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK,
+						WIRE_SPAWN, WIRE_STOP,     WIRE_STATE,
+						WIRE_ASK,   WIRE_SESSION,  WIRE_SESSIONS,
+						WIRE_COPY };
 	enum wire_order order = WIRE_SERVING;
 	size_t i;
 
