@@ -48,7 +48,7 @@ static int read_names(struct sandbox *s, int dir, struct err *e)
 	SYS_DIRENT_ALIGN char entries[4096];
 	const struct sys_dirent *d;
 	char name[256];
-	long n, o;
+	long n = 0, o;
 
 	s->own_secrets = arena_alloc(&s->arena, OWN_MAX * sizeof(*s->own_secrets));
 	while (s->own_secrets && (n = sys_getdents(dir, entries, sizeof(entries))) > 0) {

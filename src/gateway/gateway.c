@@ -571,9 +571,10 @@ static int begin(struct gateway *g, int tell, struct err *e)
 static void __attribute__((noreturn)) run(const struct gateway_setup *s, int tell)
 {
 	struct gateway g = { .arena = ARENA_INIT(RULES_ARENA),
-			     .pace = { [GW_CONNS] = { LIMIT_CONNS_PER_MS, LIMIT_CONNS_BURST },
-				       [GW_QUESTIONS] = { LIMIT_QUESTIONS_PER_MS,
-							  LIMIT_QUESTIONS_BURST } } };
+			     .pace = { [GW_CONNS] = { .per_ms = LIMIT_CONNS_PER_MS,
+						      .burst = LIMIT_CONNS_BURST },
+				       [GW_QUESTIONS] = { .per_ms = LIMIT_QUESTIONS_PER_MS,
+							  .burst = LIMIT_QUESTIONS_BURST } } };
 	struct gateway_setup own = *s; /* it may lie in memory that goes */
 	struct err e = ERR_INIT;
 	sigset_t all;
