@@ -24,12 +24,12 @@ static void life_rows(struct life_options *o, struct opt *table)
 		OPT_STRING(
 			"wake", &o->wake, NULL, "any|exec|never",
 			"What wakes it when it is paused; default: any",
-			"\"any\": whoever needs it. \"exec\": 'bailey exec'. \"never\": 'bailey resume' alone; to everybody else it says that it is paused. To look at it "
+			"With \"any\": whoever needs it. \"exec\": 'bailey exec'. \"never\": 'bailey resume' alone; to everybody else it says that it is paused. To look at it "
 			"(ls, inspect, stats, top) never wakes it."),
 		OPT_STRING(
 			"restart", &o->restart, NULL, "no|on-failure|always",
 			"Whether 'bailey start --boot' starts it; default: no",
-			"\"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
+			"With \"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
 			"killed. \"always\": also when it was stopped. 'bailey service-unit' prints what runs that at each start of the machine."),
 		OPT_END,
 	};

@@ -96,7 +96,8 @@ class Store:
     def what(self):
         """All that is kept, without what differs from run to run."""
         boxes, volumes = self("ls").json, self("volume", "ls").json
-        return [{k: v for k, v in o.items() if k not in ("id", "created", "changed")} for o in boxes + volumes]
+        # a block of ids goes by the id: here it only counts that there is one
+        return [{k: bool(v) if k == "ids" else v for k, v in o.items() if k not in ("id", "created", "changed")} for o in boxes + volumes]
 
     def whole(self):
         """sqlite's own opinion, of a copy; nothing but its own files is left beside the file."""
