@@ -75,7 +75,8 @@ def timed(who: Who, ws: str, argv: list[str]) -> float:
 
 def wake_row(at: Place, who: Who, ws: str, what: str, against: str, ours: tuple[list[str], list[str]], other: tuple[list[str], list[str]]) -> None:
     """Each is (before, timed); in turns."""
-    a, b = [], []
+    a: list[float] = []
+    b: list[float] = []
     for _ in range(WAKE_ROUNDS):
         for into, (before, command) in ((a, ours), (b, other)):
             if before:

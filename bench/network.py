@@ -316,7 +316,8 @@ class Bench:
         run = [self.at.bailey, "run", *allow(), "--"]
         alone = 1.0
         with self.client(who, run, ws) as victim:
-            for what, argv in {"no gateway": [], "bailey": run}.items():
+            ways: dict[str, list[str]] = {"no gateway": [], "bailey": run}
+            for what, argv in ways.items():
                 with self.client(who, argv, ws) as flooder:
                     alone = self.flood_by(who, what, victim, flooder, alone)
 

@@ -220,9 +220,9 @@ static int make_env(const struct exec_options *o, struct arena *a, char ***ret, 
 	env = arena_alloc(a, (lines.n + o->env.n + 1) * sizeof(*env));
 	if (r == 0 && !env)
 		r = sandbox_oom(e);
-	for (i = 0; r == 0 && i < lines.n; i++)
+	for (i = 0; r == 0 && env && i < lines.n; i++)
 		r = add_env(a, env, &n, lines.v[i].value, e);
-	for (i = 0; r == 0 && i < o->env.n; i++)
+	for (i = 0; r == 0 && env && i < o->env.n; i++)
 		r = add_env(a, env, &n, o->env.v[i].value, e);
 	opt_list_done(&lines);
 	sandbox_done(&s);

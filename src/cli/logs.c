@@ -71,7 +71,7 @@ struct logs {
 /* One line, without its end, as JSON. */
 static int print_line(struct logs *l)
 {
-	struct buf b = BUF_INIT(8 * LINE_MAX_BYTES);
+	struct buf b = BUF_INIT((size_t)8 * LINE_MAX_BYTES);
 	struct json j = { .out = &b };
 	size_t i;
 	int r;

@@ -413,7 +413,7 @@ int named_connect(const struct named *n, const char *name)
 	socklen_t len;
 	_cleanup_close_ int fd = -1;
 
-	if (strlen(name) > LIVE_SOCKET - 16 || strchr(name, '/'))
+	if (!name || strlen(name) > LIVE_SOCKET - 16 || strchr(name, '/'))
 		return -ENOENT;
 	live_socket(name, sock_name);
 	len = sock_address(n->runtime, sock_name, &a);

@@ -72,7 +72,7 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 		r = -errno;
 		cleanup_close(&fd);
 	}
-	while (r == 0 && (de = readdir(d))) {
+	while (d && r == 0 && (de = readdir(d))) {
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
 		    strcmp(de->d_name, "lock") != 0)
 			r = stay_forget(fd, de->d_name, &id);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -189,14 +190,14 @@ static int print(const struct stats *s, const struct stats_options *o)
 /* Those that are named, or all. Return: as named_get(). */
 static int find(struct named *n, char *const *names, struct stats *s, struct err *e)
 {
-	const struct json_node *all, *v;
+	const struct json_node *all = NULL, *v;
 	size_t i;
 	int r;
 
 	for (s->n = 0; names[s->n]; s->n++)
 		;
 	r = s->n ? 0 : named_list(n, &all, e);
-	if (r == 0 && s->n == 0)
+	if (r == 0 && s->n == 0 && all)
 		s->n = all->n;
 	s->rows = arena_alloc(&n->arena, (s->n + 1) * sizeof(*s->rows));
 	if (r == 0 && !s->rows)
@@ -205,7 +206,7 @@ static int find(struct named *n, char *const *names, struct stats *s, struct err
 		s->rows[i] = (struct row){ .percent = 0 };
 		r = named_get(n, names[i], &s->rows[i].box, e);
 	}
-	if (r != 0 || *names)
+	if (r != 0 || *names || !all)
 		return r;
 	s->n = 0;
 	for (v = all->first; v; v = v->next) {
@@ -245,7 +246,7 @@ int stats_main(char **argv)
 			r = print(&s, &o);
 		if (!o.follow || r != 0)
 			break;
-		(void)usleep(EACH_MS * 1000);
+		(void)poll(NULL, 0, EACH_MS);
 	}
 	named_done(&n);
 	return r < 0 ? cli_fail(&e) : r;

@@ -268,7 +268,7 @@ static bool find_secrets(struct exchange *x, const struct inject_secret **ret, s
 	x->n_tokens = login_bind(l, x->to.host, x->tokens, x->all);
 	if (x->n_tokens == 0)
 		return true;
-	if (n > 0)
+	if (n > 0 && *ret)
 		memcpy(x->all + x->n_tokens, *ret, n * sizeof(*x->all));
 	*ret = x->all;
 	*ret_n = n + x->n_tokens;
@@ -510,7 +510,7 @@ static bool is_json(struct http_slice type)
 	const char *end = type.p ? memchr(type.p, ';', type.len) : NULL;
 	size_t n = end ? (size_t)(end - type.p) : type.len;
 
-	while (n > 0 && (type.p[n - 1] == ' ' || type.p[n - 1] == '\t'))
+	while (type.p && n > 0 && (type.p[n - 1] == ' ' || type.p[n - 1] == '\t'))
 		n--;
 	type.len = n;
 	return http_is(type, "application/json") || http_is(type, "text/json") ||

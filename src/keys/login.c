@@ -332,8 +332,10 @@ static bool decode(const char *p, size_t n, char *out, size_t size)
 	size_t i, k = 0;
 
 	for (i = 0; i < n; i++) {
-		char c = p[i] == '+' ? ' ' : p[i];
+		char c = p[i];
 
+		if (c == '+')
+			c = ' ';
 		if (c == '%') {
 			if (n - i < 3 || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0)
 				return false;

@@ -19,7 +19,7 @@
 #define LOGIN_ENDPOINTS 6u            /* of one */
 #define LOGIN_HOSTS 16u               /* the same */
 #define LOGIN_TOKENS 32u              /* of all; past that the oldest is forgotten */
-#define LOGIN_BODY 65536u             /* bytes of an answer, or of a request to an endpoint */
+#define LOGIN_BODY ((size_t)65536)    /* bytes of an answer, or of a request to an endpoint */
 #define LOGIN_KEPT ((size_t)96 << 10) /* bytes of logins_print() */
 
 /* Where tokens come from. */

@@ -67,7 +67,7 @@ static bool knows(const struct json_node *o, const char *const *keys)
 	const struct json_node *n;
 	size_t i;
 
-	for (n = o->first; n; n = n->next) {
+	for (n = o ? o->first : NULL; n; n = n->next) {
 		for (i = 0; keys[i] && strcmp(keys[i], n->key) != 0; i++)
 			;
 		if (!keys[i])

@@ -56,11 +56,11 @@ def test_connections_beyond_the_pace_wait_and_none_is_lost(net):
     r = net([PYTHON, "-c", CONNECT, str(count)], "--allow-host", "one.test:22")
     assert r.rc == 0, r.err
     got = json.loads(r.out)
-    assert (got["ends"], got["count"], got["twin"]) == (["ConnectionResetError"], count, "SSH-2.0-test"), got
+    assert (got["ends"], got["count"]) == (["ConnectionResetError"], count) and got["twin"].startswith("SSH-2.0-test"), got
     assert got["took"] >= (count - CONNS) / CONNS_PER_S * 0.95, got
     # as many as may be at once are not held back: a control for the figure above
     r = net([PYTHON, "-c", CONNECT, str(CONNS // 4)], "--allow-host", "one.test:22")
-    assert json.loads(r.out)["count"] == CONNS // 4 and json.loads(r.out)["twin"] == "SSH-2.0-test", r.err
+    assert json.loads(r.out)["count"] == CONNS // 4 and json.loads(r.out)["twin"].startswith("SSH-2.0-test"), (r.out, r.err)
 
 
 def test_questions_beyond_the_pace_are_not_answered(net):

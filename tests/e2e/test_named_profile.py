@@ -160,7 +160,8 @@ def test_kernel_is_shut(box, user, ws):
     """What of the kernel root's capabilities could reach is refused, to the user and through sudo; the controls: the host's root is answered otherwise."""
     script = user.write(ws / "calls.py", CALLS.read_text(encoding="utf-8"))
     want = calls(subprocess.run([PYTHON, CALLS, "--expected"], capture_output=True, text=True, check=True).stdout)
-    for how in ([], ["sudo", "-n"]):
+    ways: list[list[str]] = [[], ["sudo", "-n"]]
+    for how in ways:
         r = box.exec([*how, PYTHON, script])
         assert r.rc == 0 and calls(r.out) == want, (how, r.err, {k: v for k, v in calls(r.out).items() if want.get(k) != v})
     if os.geteuid() != 0:

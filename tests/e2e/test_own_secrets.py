@@ -16,12 +16,16 @@ HOW = ["--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY"]
 ASK = ["sh", "-c", f'curl -sS -o /dev/null -w "%{{http_code}}" -H "X-Key: ${{OWN_KEY-none}}" {ECHO}']
 
 
+class Caller(Inside):
+    home: pathlib.Path  # what bailey keeps
+
+
 @pytest.fixture
 def at(internet, user, ws, works):
     """With a state of its own, so that no other test's secrets are in it."""
     assert works(user) == ""
     user.write(ws / "ca.crt", (internet.dir / "ca.crt").read_text(), 0o600)
-    inside = Inside(internet, user, ws)
+    inside = Caller(internet, user, ws)
     state = user.mkdir(ws.parent / f"state-{ws.name}", 0o700)
     inside.environ["XDG_STATE_HOME"] = str(state)
     inside.environ["XDG_RUNTIME_DIR"] = ""

@@ -481,7 +481,7 @@ def test_a_socket_of_unix(start, world, user):
         process = subprocess.Popen([*map(str, PROGRAM), "proxy", "--listen-fd", str(listener.fileno()), "--decider-fd", str(b.fileno())], pass_fds=[listener.fileno(), b.fileno()],
                                    stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         b.close()
-        assert "serving fd" in process.stderr.readline()
+        assert process.stderr and "serving fd" in process.stderr.readline()
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(path)
             with s.makefile("rb") as f:

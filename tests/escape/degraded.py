@@ -242,7 +242,8 @@ class Degraded(run.Suite):
     def stays(self, c: fixtures.Caller) -> None:
         """Two sandboxes that stay, made before anything is forced off; the control: they start."""
         given_up = [f"--allow-degraded={self.force.layer}"] if self.force.optional else []
-        for name, options in (("whole", []), ("degraded", given_up)):
+        boxes: dict[str, list[str]] = {"whole": [], "degraded": given_up}
+        for name, options in boxes.items():
             made = self.call(c, [self.world.bailey, "create", *options, name])
             status, out, err = self.call(c, [self.world.bailey, "exec", name, "--", "echo", "ran"])
             stopped = self.call(c, [self.world.bailey, "stop", name])

@@ -323,7 +323,7 @@ def test_a_client_that_goes_while_it_is_dialled(two):
 
 def test_many_at_once(two):
     d = two(rule("https://other.test", {}, path={"startsWith": "/p"}))
-    failed = []
+    failed: list[tuple] = []
 
     def one(i):
         try:

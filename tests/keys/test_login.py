@@ -14,7 +14,7 @@ from harness import Door, Keys
 from test_h1 import status
 
 TOKEN, API = "auth.test", "api.test"
-LOGIN = {"name": "own", "token": [f"https://{TOKEN}/oauth/token"], "hosts": [API]}
+LOGIN: dict = {"name": "own", "token": [f"https://{TOKEN}/oauth/token"], "hosts": [API]}
 VERSIONS = ["--http1.1", "--http2"]
 
 
@@ -39,7 +39,7 @@ class Service:
     def make(self) -> dict:
         self.access = jwt({"sub": "me", "exp": 1 << 33}) if self.form == "jwt" else "sk-ant-oat01-" + secrets.token_urlsafe(60)
         self.refresh = "1//0" + secrets.token_urlsafe(40) + "/+="  # such as a form has to encode
-        got = {"access_token": self.access, "refresh_token": self.refresh, "id_token": jwt({"email": "me@example.org"}), "token_type": "Bearer", "expires_in": 3600,
+        got: dict = {"access_token": self.access, "refresh_token": self.refresh, "id_token": jwt({"email": "me@example.org"}), "token_type": "Bearer", "expires_in": 3600,
                "account": {"uuid": "1"}}
         self.given += [got["access_token"], got["refresh_token"], got["id_token"]]
         return got

@@ -147,7 +147,7 @@ class Proxy:
         end = time.monotonic() + TIMEOUT
         while text not in self.err:
             left = end - time.monotonic()
-            assert left > 0 and select.select([self.process.stderr], [], [], left)[0], f"no '{text}': {self.err}"
+            assert self.process.stderr and left > 0 and select.select([self.process.stderr], [], [], left)[0], f"no '{text}': {self.err}"
             part = os.read(self.process.stderr.fileno(), 4096).decode()
             assert part, f"it has ended: {self.err}"
             self.err += part

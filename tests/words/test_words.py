@@ -305,7 +305,7 @@ def test_a_paragraph_of_the_manual_that_is_gone_is_noticed(dump, share, tmp_path
                        lambda li: li.startswith((".It ", ".El")))
         (tmp_path / "1").write_text(page1[:at] + "".join(less))
         assert named(words.check_man(dump, words.mandoc(tmp_path / "1"), text5), row), row
-        if row.key:
+        if row.key and row.verb != "create":
             group, key = row.key.split(".")
             at = page5.index(f"\n.Ss {group}\n")
             less = without(page5[at:].splitlines(True), lambda li: li == f".It Cm {key}\n",  # pylint: disable=cell-var-from-loop
