@@ -109,7 +109,7 @@ def test_signals_are_as_they_should_be(boxes, user):
         for s in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(s, signal.SIG_IGN)
 
-    assert user.exec(ask, preexec_fn=ignore).out.split()[1] == f"{0x1003:016x}"
+    assert int(user.exec(ask, preexec_fn=ignore).out.split()[1], 16) & 0x1003 == 0x1003
     assert boxes.exec(ask, preexec_fn=ignore).out.split()[1] == "0" * 16
     assert boxes.exec("yes | head -1").err == ""
 

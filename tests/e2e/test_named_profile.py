@@ -303,7 +303,7 @@ def test_maps(box, user):
 def test_block_of_another_state(box, user, ws, request):
     """Two state directories may have given the same block: both can't run."""
     if not user.is_root:
-        skip("blocks are root's")
+        pytest.skip("blocks are root's")
     ids = json.loads(box("inspect", "box").out)[0]["ids"]
     fd = os.open("/run/bailey.ids", os.O_RDWR | os.O_CREAT, 0o600)
     import fcntl
@@ -356,7 +356,7 @@ def test_a_run_keeps_its_rights(run, user):
 
 def test_home_can_hold_no_workspace(boxes, user, ws):  # noqa: F811
     if not user.is_root:
-        skip("making /home/agent needs root")
+        pytest.skip("making /home/agent needs root")
     if pathlib.Path("/home/agent").exists():
         skip("there is a /home/agent")
     os.mkdir("/home/agent")
