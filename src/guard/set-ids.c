@@ -105,13 +105,13 @@ static int descend(struct walk *w, const char *name, off_t next)
 /* Back to the parent. */
 static int ascend(struct walk *w)
 {
-	const struct level *to = &w->levels[w->n - 2];
+	const struct level *to = w->levels ? &w->levels[w->n - 2] : NULL;
 	int fd = openat(w->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_ino != to->ino || st.st_dev != to->dev ||
+	if (!to || fstat(fd, &st) < 0 || st.st_ino != to->ino || st.st_dev != to->dev ||
 	    lseek(fd, to->at, SEEK_SET) < 0) {
 		(void)close(fd);
 		return -ESTALE; /* somebody moved it */

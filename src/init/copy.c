@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,17 +42,16 @@ static void left_out(void *arg, const char *path, const char *why)
 /* Of "UID:GID". */
 static bool read_ids(const char *word, struct archive_ids *ret)
 {
-	unsigned int uid, gid;
-	int n = 0;
+	char *end = NULL;
 
 	*ret = (struct archive_ids){ .given = word };
-	if (word && (sscanf(word, "%10u:%10u%n", &uid, &gid, &n) != 2 || word[n]))
+	if (!word)
+		return true;
+	ret->uid = (uint32_t)strtoul(word, &end, 10);
+	if (*end != ':')
 		return false;
-	if (word) {
-		ret->uid = uid;
-		ret->gid = gid;
-	}
-	return true;
+	ret->gid = (uint32_t)strtoul(end + 1, &end, 10);
+	return !*end;
 }
 
 static int work(char *const *argv, struct err *e)

@@ -43,16 +43,21 @@ def boxes(bailey, user, ws, request):
             return {b["name"]: b for b in json.loads(r.out)}
 
         def supervisors(self):
-            """Pids that hold a lock of these sandboxes, and are no children of such (a search of the workspace, for a moment)."""
-            found = {}
-            for p in os.listdir("/proc"):
+            """Pids that hold a lock of these sandboxes, and descend from none that does: what a supervisor starts has it for a moment, too."""
+            parents, holders = {}, set()
+            for p in map(int, filter(str.isdigit, os.listdir("/proc"))):
                 try:
-                    if p.isdigit() and any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{self.home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
-                        with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
-                            found[int(p)] = int(f.read().rpartition(")")[2].split()[1])
+                    with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
+                        parents[p] = int(f.read().rpartition(")")[2].split()[1])
+                    if any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{self.home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
+                        holders.add(p)
                 except OSError:
                     continue
-            return [p for p, parent in found.items() if parent not in found]
+
+            def above(p):
+                while p := parents.get(p, 0):
+                    yield p
+            return [p for p in holders if not holders & set(above(p))]
 
     b = Boxes()
     yield b
@@ -206,10 +211,11 @@ def _argv(pid):
 def test_stop_asks_first(boxes, ws):
     """SIGTERM, then SIGKILL after --time."""
     boxes.make()
-    assert boxes.exec("(trap 'echo asked > asked; exit' TERM; while :; do sleep 0.05; done) >/dev/null 2>&1 & true").rc == 0
+    waits = "> ready; while :; do sleep 0.05; done) >/dev/null 2>&1 & while ! [ -e ready ]; do sleep 0.01; done; rm ready"
+    assert boxes.exec(f"(trap 'echo asked > asked; exit' TERM; {waits}").rc == 0
     r = boxes("stop", "box")
     assert r.rc == 0 and r.secs < 8 and (ws / "asked").exists(), r
-    assert boxes.exec("(trap '' TERM; while :; do sleep 0.05; done) >/dev/null 2>&1 & true").rc == 0
+    assert boxes.exec(f"(trap '' TERM; {waits}").rc == 0
     r = boxes("stop", "--time", "300ms", "box")
     assert r.rc == 0 and r.secs < 5 and not boxes.supervisors(), r
     assert boxes("stop", "box").rc == 0, "it does not run: that is what was wanted"
@@ -362,6 +368,7 @@ def test_only_pid_1_stays(boxes, ws, user):
         user.write(ws / f"d{i}" / "file")
     boxes.make()
     assert boxes.exec("true").rc == 0
+    assert wait_for(lambda: len(boxes.supervisors()) == 1)
     supervisor, = boxes.supervisors()
 
     def children():
