@@ -16,10 +16,11 @@
 #include "door.h"
 #include "udp.h"
 
-#define QUEUE 32768 /* bytes */
-#define LOOK 64     /* datagrams in one look */
-#define LINES 10u   /* in a second */
-#define KEEP 96u    /* bytes of one */
+#define QUEUE 32768     /* bytes */
+#define UNFILTERED 4096 /* datagrams that may have come before the filter */
+#define LOOK 64         /* datagrams in one look */
+#define LINES 10u       /* in a second */
+#define KEEP 96u        /* bytes of one */
 
 /* From the IP header on: not to the sandbox's own address (names.h), not to 127/8, not to port 53. */
 static const struct sock_filter filter4[] = {
@@ -156,6 +157,18 @@ static void on_datagram(struct gateway *g, struct watch *w, uint32_t events)
 	g->refused.rests = true; /* EPOLLONESHOT */
 }
 
+/* What came before there was a filter: among that is the question for a name for whose sake we were started. */
+static void forget_unfiltered(int fd)
+{
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int i;
+
+	for (i = 0; i < UNFILTERED && recvmsg(fd, &m, MSG_DONTWAIT) >= 0; i++)
+		; /* a flood could go on for ever */
+}
+
 static void open_one(struct gateway *g, bool v6)
 {
 	struct watch *w = &g->refused.watch[v6];
@@ -175,6 +188,8 @@ static void open_one(struct gateway *g, bool v6)
 	    (v6 && setsockopt(w->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof(yes)) < 0) ||
 	    gw_watch(g, w, EPOLLIN | EPOLLONESHOT) < 0)
 		gw_close(w);
+	else
+		forget_unfiltered(w->fd);
 }
 
 void udp_refused_init(struct gateway *g)
