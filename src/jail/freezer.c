@@ -13,7 +13,7 @@
 #include "cgroup.h"
 #include "family.h"
 
-#define PASSES 200
+#define PASSES 50
 
 static int by_number(const void *a, const void *b)
 {
@@ -81,11 +81,8 @@ static int move_all(int dir, pid_t pid1)
 	long r = 1;
 	int i;
 
-	for (i = 0; i < PASSES && r > 0; i++) {
-		if (i > 10) /* on a busy machine a child is made, and not yet seen */
-			(void)usleep(1000);
+	for (i = 0; i < PASSES && r > 0; i++)
 		r = move(dir, pid1);
-	}
 	return r > 0 ? -EAGAIN : (int)r;
 }
 
