@@ -88,7 +88,7 @@ static int not_said(long n, struct err *e)
 int usage_get(const struct named *n, const struct named_box *box, struct usage *ret, struct err *e)
 {
 	const struct wire_msg ask = { .type = WIRE_ASK };
-	struct jail_member *members = NULL;
+	struct proc_stat *members = NULL;
 	long count, i;
 	int r;
 
@@ -143,7 +143,7 @@ static const char *command_of(pid_t pid, const char *status, struct arena *a)
 	return ret;
 }
 
-static bool describe(const struct jail_member *m, int depth, struct arena *a,
+static bool describe(const struct proc_stat *m, int depth, struct arena *a,
 		     struct usage_process *ret)
 {
 	struct buf status = BUF_INIT(65536), parent = BUF_INIT(65536);
@@ -167,7 +167,7 @@ static bool describe(const struct jail_member *m, int depth, struct arena *a,
 long usage_processes(pid_t pid1, struct arena *a, struct usage_process **ret, struct err *e)
 {
 	struct buf status = BUF_INIT(65536);
-	struct jail_member *members = NULL;
+	struct proc_stat *members = NULL;
 	long count = jail_family(pid1, &members), found = 0, i;
 	const int depth = read_proc(pid1, "status", &status) ? depth_of(status.data) : 0;
 	struct usage_process *p = count > 0 ? arena_alloc(a, (size_t)count * sizeof(*p)) : NULL;

@@ -12,57 +12,21 @@
 #include "util/util.h"
 
 struct family {
-	struct jail_member *members; /* owned */
+	struct proc_stat *members; /* owned */
 	size_t n, size;
 };
-
-/* Field @n of a line of /proc/PID/stat, counted from the state, which is 0. */
-static uint64_t field(const char *state, int n)
-{
-	for (; state && n > 0; n--) {
-		state = strchr(state, ' ');
-		state += state != NULL;
-	}
-	return state ? strtoull(state, NULL, 10) : 0;
-}
-
-/* "PID (NAME) STATE PPID …": the name may be anything. Return: whether there is such a process. */
-static bool look(pid_t pid, struct jail_member *ret)
-{
-	char path[32], text[1024], *at;
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	if (!at || strlen(at) < 5)
-		return false;
-	at += 2;
-	*ret = (struct jail_member){ .pid = pid,
-				     .state = *at,
-				     .ticks = field(at, 11) + field(at, 12) + field(at, 13) +
-					      field(at, 14),
-				     .threads = (uint32_t)field(at, 17),
-				     .start = field(at, 19) };
-	return true;
-}
 
 static int add(struct family *f, pid_t pid)
 {
 	if (f->n == f->size) {
-		struct jail_member *more = realloc(f->members, (f->size * 2 + 64) * sizeof(*more));
+		struct proc_stat *more = realloc(f->members, (f->size * 2 + 64) * sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
 		f->members = more;
 		f->size = f->size * 2 + 64;
 	}
-	f->n += look(pid, &f->members[f->n]);
+	f->n += proc_stat(pid, &f->members[f->n]);
 	return 0;
 }
 
@@ -109,7 +73,7 @@ static int look_below(struct family *f, pid_t pid)
 	return r;
 }
 
-long jail_family(pid_t pid1, struct jail_member **ret)
+long jail_family(pid_t pid1, struct proc_stat **ret)
 {
 	struct family f = { .members = NULL };
 	size_t i;
@@ -126,7 +90,7 @@ long jail_family(pid_t pid1, struct jail_member **ret)
 
 long long jail_family_ticks(pid_t pid1)
 {
-	struct jail_member *members;
+	struct proc_stat *members;
 	long n = jail_family(pid1, &members), i;
 	long long ticks = n < 0 ? n : 0;
 

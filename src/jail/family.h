@@ -3,16 +3,7 @@
 #ifndef BAILEY_JAIL_FAMILY_H
 #define BAILEY_JAIL_FAMILY_H
 
-#include <stdint.h>
-#include <sys/types.h>
-
-struct jail_member {
-	pid_t pid; /* of the /proc that we see */
-	char state;
-	uint32_t threads;
-	uint64_t ticks; /* of processor time, with that of children that were waited for */
-	uint64_t start; /* ticks since the machine's start: tells a pid that is used again */
-};
+#include "proc-stat.h"
 
 /**
  * jail_family() - who is in the sandbox of @pid1, itself first.
@@ -21,7 +12,7 @@ struct jail_member {
  * @ret: an array, to be freed, also when it is empty
  * Return: how many; or negative errno: -ENOENT: the kernel does not say who is whose child, or @pid1 is gone.
  */
-long jail_family(pid_t pid1, struct jail_member **ret);
+long jail_family(pid_t pid1, struct proc_stat **ret);
 
 /** jail_family_ticks() - the processor time that they have used together, in ticks (sysconf(_SC_CLK_TCK)). Return: it, or negative errno. */
 long long jail_family_ticks(pid_t pid1);

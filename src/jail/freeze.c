@@ -15,48 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PASSES 50
-#define CGROUP_MS 500
+#include "proc-stat.h"
+
+/* How long it may take: who is told to stop does so when it runs next, and on a busy machine that is not at once. */
+#define FREEZE_MS 2000
 
 struct seen {
-	pid_t pid, parent;
-	unsigned long long start;
-	char state;
+	struct proc_stat stat;
 	bool inside;
 };
-
-/* "PID (NAME) STATE PPID … START …": the name may be anything. Return: whether there is such a process. */
-static bool look_at(const char *path, pid_t pid, struct seen *ret)
-{
-	char text[1024], *at;
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
-	int i;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	if (!at || strlen(at) < 5)
-		return false;
-	*ret = (struct seen){ .pid = pid,
-			      .state = at[2],
-			      .parent = (pid_t)strtol(at + 4, NULL, 10) };
-	for (i = 0; at && i < 20; i++) /* the parent is the 4th field, the start the 22nd */
-		at = strchr(at + 1, ' ');
-	ret->start = at ? strtoull(at, NULL, 10) : 0;
-	return at;
-}
-
-static bool look(pid_t pid, struct seen *ret)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	return look_at(path, pid, ret);
-}
 
 static bool is_over(char state)
 {
@@ -68,18 +35,18 @@ static bool runs(const struct seen *s)
 {
 	char path[300];
 	struct dirent *de;
-	struct seen thread;
+	struct proc_stat thread;
 	bool yes = false;
 	DIR *d;
 
-	if (s->state != 'Z')
-		return !is_over(s->state);
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)s->pid);
+	if (s->stat.state != 'Z')
+		return !is_over(s->stat.state);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)s->stat.pid);
 	d = opendir(path);
 	while (!yes && d && (de = readdir(d))) {
-		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)s->pid,
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)s->stat.pid,
 			       de->d_name);
-		yes = de->d_name[0] != '.' && look_at(path, s->pid, &thread) &&
+		yes = de->d_name[0] != '.' && proc_stat_at(path, s->stat.pid, &thread) &&
 		      !is_over(thread.state);
 	}
 	if (d)
@@ -106,7 +73,8 @@ static long list(struct seen **ret)
 			all = more;
 			size += 1024;
 		}
-		n += look((pid_t)strtol(de->d_name, NULL, 10), &all[n]);
+		all[n].inside = false;
+		n += proc_stat((pid_t)strtol(de->d_name, NULL, 10), &all[n].stat);
 	}
 	if (d)
 		(void)closedir(d);
@@ -118,7 +86,14 @@ static int by_pid(const void *a, const void *b)
 {
 	const struct seen *x = a, *y = b;
 
-	return x->pid < y->pid ? -1 : x->pid > y->pid;
+	return x->stat.pid < y->stat.pid ? -1 : x->stat.pid > y->stat.pid;
+}
+
+static const struct seen *find(const struct seen *all, size_t n, pid_t pid)
+{
+	const struct seen key = { .stat.pid = pid };
+
+	return bsearch(&key, all, n, sizeof(*all), by_pid);
 }
 
 /* Pids wrap round, so a child may stand before its parent. */
@@ -131,13 +106,12 @@ static void mark(struct seen *all, size_t n, pid_t pid1)
 	while (more) {
 		more = false;
 		for (i = 0; i < n; i++) {
-			const struct seen key = { .pid = all[i].parent };
 			const struct seen *parent;
 
 			if (all[i].inside)
 				continue;
-			parent = bsearch(&key, all, n, sizeof(*all), by_pid);
-			all[i].inside = all[i].parent == pid1 || (parent && parent->inside);
+			parent = find(all, n, all[i].stat.parent);
+			all[i].inside = all[i].stat.parent == pid1 || (parent && parent->inside);
 			more = more || all[i].inside;
 		}
 	}
@@ -147,9 +121,9 @@ static void mark(struct seen *all, size_t n, pid_t pid1)
 static bool send_to(pid_t pid, unsigned long long start, int sig)
 {
 	_cleanup_close_ int fd = (int)sys_call(SYS_pidfd_open, pid, 0, 0, 0, 0);
-	struct seen now;
+	struct proc_stat now;
 
-	return fd >= 0 && look(pid, &now) && now.start == start &&
+	return fd >= 0 && proc_stat(pid, &now) && now.start == start &&
 	       sys_call(SYS_pidfd_send_signal, fd, sig, 0, 0, 0) == 0;
 }
 
@@ -158,10 +132,28 @@ static bool is_known(const struct jail_frozen *f, const struct seen *s)
 	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		if (f->stopped[i].pid == s->pid && f->stopped[i].start == s->start)
+		if (f->stopped[i].pid == s->stat.pid && f->stopped[i].start == s->stat.start)
 			return true;
 	}
 	return false;
+}
+
+/* Whether it was told to stop, and waits in the kernel: maybe in vfork(2), for a child that must go on first. */
+static bool waits(const struct jail_frozen *f, const struct seen *s)
+{
+	return s && s->inside && s->stat.state == 'D' && is_known(f, s);
+}
+
+/* Children for which a parent may wait, and that we have stopped, go on until it has stopped. */
+static void let_go(const struct jail_frozen *f, const struct seen *all, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (all[i].inside && all[i].stat.state == 'T' && is_known(f, &all[i]) &&
+		    waits(f, find(all, n, all[i].stat.parent)))
+			(void)send_to(all[i].stat.pid, all[i].stat.start, SIGCONT);
+	}
 }
 
 /* Stop whoever is new. Return: how many, or negative errno. */
@@ -176,16 +168,20 @@ static long stop_all(struct jail_frozen *f, pid_t pid1)
 		if (!all[i].inside || !runs(&all[i]))
 			continue;
 		found++; /* also one that was told, and is on its way */
+		if (waits(f, find(all, (size_t)n, all[i].stat.parent)))
+			continue;
 		if (is_known(f, &all[i])) {
-			(void)send_to(all[i].pid, all[i].start,
+			(void)send_to(all[i].stat.pid, all[i].stat.start,
 				      SIGSTOP); /* another may have woken it */
 		} else if (f->n == LIMIT_FROZEN) {
 			found = -E2BIG;
-		} else if (send_to(all[i].pid, all[i].start, SIGSTOP)) {
-			f->stopped[f->n].pid = all[i].pid;
-			f->stopped[f->n++].start = all[i].start;
+		} else if (send_to(all[i].stat.pid, all[i].stat.start, SIGSTOP)) {
+			f->stopped[f->n].pid = all[i].stat.pid;
+			f->stopped[f->n++].start = all[i].stat.start;
 		}
 	}
+	if (all && found > 0)
+		let_go(f, all, (size_t)n);
 	free(all);
 	return n < 0 ? n : found;
 }
@@ -206,7 +202,7 @@ int freeze_cgroup(int dir)
 {
 	int ms, r = fd_write_file(dir, "cgroup.freeze", "1");
 
-	for (ms = 0; r == 0 && ms < CGROUP_MS; ms++) {
+	for (ms = 0; r == 0 && ms < FREEZE_MS; ms++) {
 		if (says_frozen(dir))
 			return 0;
 		(void)usleep(1000);
@@ -220,6 +216,7 @@ int freeze_cgroup(int dir)
 
 int jail_freeze(struct jail_frozen *f, pid_t pid1, const struct jail_limits *limits)
 {
+	const long until = clock_ms() + FREEZE_MS;
 	long r = 0;
 	size_t i;
 
@@ -231,12 +228,12 @@ int jail_freeze(struct jail_frozen *f, pid_t pid1, const struct jail_limits *lim
 			return 0;
 		}
 	}
-	for (i = 0; i < PASSES; i++) {
+	for (i = 0;; i++) {
 		r = stop_all(f, pid1);
-		if (r <= 0)
+		if (r <= 0 || clock_ms() >= until)
 			break;
-		if (i > 2)
-			(void)usleep(200); /* in the kernel, and stopped when it comes back */
+		if (i > 2) /* in the kernel, and stopped when it comes back */
+			(void)usleep(i < 50 ? 200 : 2000);
 	}
 	if (r > 0)
 		r = -EAGAIN;

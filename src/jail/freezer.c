@@ -52,7 +52,7 @@ static long list(int dir, long **ret)
 /* Move whoever is not there. Return: how many, or negative errno. */
 static long move(int dir, pid_t pid1)
 {
-	struct jail_member *members = NULL;
+	struct proc_stat *members = NULL;
 	long *there = NULL, n_there = list(dir, &there), n, i, moved = 0;
 	char text[32];
 	int r;

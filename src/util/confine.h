@@ -35,6 +35,13 @@ struct confine_plan {
 		     offsetof(struct seccomp_data, args) + sizeof(__u64) * (i))
 #define CONFINE_ALLOW CONFINE_STEP(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define CONFINE_ERRNO(e) CONFINE_STEP(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (e))
+/* socket(AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, 0); others fail, as on a kernel without them. */
+#define CONFINE_INET_SOCKET                                                                      \
+	CONFINE_JUMP(SYS_socket, 0, 11), CONFINE_ARG(0), CONFINE_JUMP(AF_INET, 1, 0),            \
+		CONFINE_JUMP(AF_INET6, 0, 7), CONFINE_ARG(1),                                    \
+		CONFINE_STEP(BPF_ALU | BPF_AND | BPF_K, 0xf /* without flags */),                \
+		CONFINE_JUMP(SOCK_STREAM, 1, 0), CONFINE_JUMP(SOCK_DGRAM, 0, 3), CONFINE_ARG(2), \
+		CONFINE_JUMP(0, 0, 1), CONFINE_ALLOW, CONFINE_ERRNO(EAFNOSUPPORT)
 #define CONFINE_KILL CONFINE_STEP(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 
 /** confine_streams() - 0-2 lead nowhere from here on: one of them may be a terminal, which can be read. Return: 0 or negative errno. */

@@ -4,7 +4,7 @@
  *  1. err.h, cleanup.h, limits.h   errors, scope-bound cleanup, the one table of caps
  *  2. arena.h, buf.h, json.h       memory of values, capped buffers, writing JSON
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
- *  4. loop.h, cgroup-find.h        a poll loop; where the caller's cgroup is
+ *  4. loop.h, clock.h, cgroup-find.h   a poll loop, the time; where the caller's cgroup is
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  *  6. tree.h                       whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
@@ -18,6 +18,7 @@
 #include "buf.h"
 #include "cgroup-find.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "confine.h"
 #include "err.h"
 #include "fd.h"
