@@ -22,6 +22,8 @@
 #define BLOCK_FILE "/run/bailey.ids"
 #define KEPT LIMIT_KEPT_BLOCKS /* the first ones belong to sandboxes that stay */
 
+#define KEPT_WAIT_MS 2000
+
 #define OVERLAYFS_MAGIC 0x794c7630
 
 static int block_take(struct jail_identity *id, struct err *e)
@@ -98,14 +100,21 @@ int jail_identity_choose(struct jail_identity *id, const char *workspace, struct
 	return jail_identity_owner(id, workspace, e);
 }
 
-/* The block that the store has given to the sandbox; other stores of this machine may have given it, too. */
+/*
+ * The block that the store has given to the sandbox; other stores of this machine may have given it, too. A PID 1 whose supervisor was killed holds
+ * it until it has ended, too: a moment, which is waited for.
+ */
 static int block_take_kept(struct jail_identity *id, unsigned int n, struct err *e)
 {
 	_cleanup_close_ int fd = open(BLOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1 };
+	const long until = clock_ms() + KEPT_WAIT_MS;
 
 	if (fd < 0)
 		return err_sys(e, -errno, "%s", BLOCK_FILE);
+	while (fcntl(fd, F_OFD_SETLK, &fl) < 0 && (errno == EAGAIN || errno == EACCES) &&
+	       clock_ms() < until)
+		(void)usleep(5000);
 	if (fcntl(fd, F_OFD_SETLK, &fl) < 0)
 		return errno == EAGAIN || errno == EACCES ?
 			       err_set(e, ERR_SYSTEM, -EUSERS,
