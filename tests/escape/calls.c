@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +103,14 @@ static int p_sys(int argc, char **argv)
 	return result(syscall((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
 }
 
-/* int80 NUMBER [ARG ARG ARG]: the 32-bit table, which numbers calls differently. */
+static sigjmp_buf no_int80;
+
+static void on_no_int80(int sig)
+{
+	siglongjmp(no_int80, sig);
+}
+
+/* int80 NUMBER [ARG ARG ARG]: the 32-bit table, which numbers calls differently. A kernel without it answers by SIGSEGV. */
 static int p_int80(int argc, char **argv)
 {
 	long ret;
@@ -110,6 +119,9 @@ static int p_int80(int argc, char **argv)
 	long c = argc > 2 ? (long)num(argv[2]) : 0;
 	long d = argc > 3 ? (long)num(argv[3]) : 0;
 
+	signal(SIGSEGV, on_no_int80);
+	if (sigsetjmp(no_int80, 1))
+		return -ENOSYS;
 	__asm__ volatile("int $0x80"
 			 : "=a"(ret)
 			 : "a"(nr), "b"(b), "c"(c), "d"(d)
