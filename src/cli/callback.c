@@ -51,14 +51,6 @@ struct forward {
 	bool begun; /* the burst */
 };
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void pair_close(struct pair *p)
 {
 	cleanup_close(&p->fd[0]);
@@ -124,7 +116,7 @@ static void take(struct forward *f, int listener)
 	f->conns++;
 	f->pair[i].fd[0] = fd;
 	f->pair[i].dialled = false;
-	f->pair[i].end = now_ms() + CONN_MS;
+	f->pair[i].end = clock_ms() + CONN_MS;
 	memset(f->pair[i].way, 0, sizeof(f->pair[i].way));
 }
 
@@ -172,7 +164,7 @@ static bool first_bytes(struct forward *f, struct pair *p)
 	if (p->fd[1] < 0)
 		return false;
 	if (!f->begun)
-		f->end = now_ms() + BURST_MS;
+		f->end = clock_ms() + BURST_MS;
 	f->begun = true;
 	return true;
 }
@@ -193,7 +185,7 @@ static short wanted(const struct pair *p, int side)
 /* Fill @p. Return: until the poll must end, or -1 when nothing is left. */
 static long arrange(struct forward *f, struct pollfd *p)
 {
-	const long now = now_ms();
+	const long now = clock_ms();
 	long end = -1;
 	size_t i, k;
 
@@ -260,7 +252,7 @@ static void __attribute__((noreturn)) work(const struct callback *c)
 	size_t i;
 	long wait;
 
-	f = (struct forward){ .c = c, .end = now_ms() + WAIT_MS };
+	f = (struct forward){ .c = c, .end = clock_ms() + WAIT_MS };
 	memcpy(f.listener, c->listener, sizeof(f.listener));
 	for (i = 0; i < LIVE; i++)
 		f.pair[i].fd[0] = f.pair[i].fd[1] = -1;

@@ -210,8 +210,8 @@ int client_reach(struct named *n, const char *word, int *ret_sock, struct err *e
 	r = named_get(n, word, &box, e);
 	if (r != 0)
 		return r;
-	*ret_sock = named_connect(n, box.name);
-	if (*ret_sock == -ENOENT || *ret_sock == -ECONNREFUSED)
+	*ret_sock = named_reach(n, &box);
+	if (*ret_sock == -ENOENT)
 		return err_set(
 			e, ERR_SYSTEM, -ESRCH,
 			"sandbox '%s' does not run, so it has no sessions; 'bailey exec %s -- …' starts one",
@@ -269,10 +269,10 @@ int client_fail(const struct err *e)
 											     status;
 }
 
-int client_sessions(const struct named *n, const char *name, struct buf *b, struct err *e)
+int client_sessions(int sock, const char *name, struct buf *b, struct err *e)
 {
 	const struct wire_msg m = { .type = WIRE_LIST };
-	_cleanup_close_ int sock = named_connect(n, name), fd = -1;
+	_cleanup_close_ int fd = -1;
 	struct wire_msg got = { .type = WIRE_LIST };
 	int r = sock < 0 ? sock : wire_send(sock, &m, NULL, 0, true);
 

@@ -55,7 +55,7 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e);
 /** client_fail() - as cli_fail(), for what a supervisor has refused: there is no such session: 3, it is not so that this can be done: 4. */
 int client_fail(const struct err *e);
 
-/** client_sessions() - append the sessions of the sandbox @name, which runs: a JSON array. Return: 0 or negative errno with @e. */
-int client_sessions(const struct named *n, const char *name, struct buf *b, struct err *e);
+/** client_sessions() - append the sessions of the sandbox @name, a JSON array. @sock: to its supervisor, or the negative errno of that; borrowed. Return: 0 or negative errno with @e. */
+int client_sessions(int sock, const char *name, struct buf *b, struct err *e);
 
 #endif

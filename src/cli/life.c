@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "egress.h"
@@ -27,14 +26,6 @@
 #define LOOKS 4        /* in the time after which it is idle */
 #define LOOK_MS 25     /* at least between two of them */
 #define BUSY_PERCENT 1 /* of one processor */
-
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void note(const struct life *l, const char *what, const char *why)
 {
@@ -55,7 +46,7 @@ void life_begin(struct life *l, struct run *run)
 	const long timeout = supervise_sandbox(run)->timeout_ms;
 
 	l->run = run;
-	l->active = now_ms();
+	l->active = clock_ms();
 	l->timeout_at = timeout ? l->active + timeout : 0;
 	if (named_mark(l->state, l->id, true))
 		note(l, "stopped", "lost"); /* which nobody was left to write */
@@ -106,7 +97,7 @@ void life_resume(struct life *l)
 	if (!l->frozen)
 		return;
 	thaw(l);
-	l->active = now_ms();
+	l->active = clock_ms();
 	l->look_at = 0;
 	note(l, "resumed", NULL);
 }
@@ -123,7 +114,7 @@ int life_wake(struct life *l, enum life_wake by, struct err *e)
 
 int life_extend(struct life *l, long ms, struct err *e)
 {
-	const long at = now_ms() + ms;
+	const long at = clock_ms() + ms;
 
 	if (!l->timeout_at)
 		return err_set(
@@ -138,7 +129,7 @@ int life_extend(struct life *l, long ms, struct err *e)
 struct wire_msg life_state(const struct life *l, unsigned int clients)
 {
 	const struct gateway_use use = egress_use(l->run);
-	const long left = l->timeout_at - now_ms();
+	const long left = l->timeout_at - clock_ms();
 
 	return (struct wire_msg){ .type = WIRE_STATE,
 				  .state = { .state = l->frozen ? WIRE_STATE_PAUSED :
@@ -227,7 +218,7 @@ static bool idle(struct life *l, bool attached, long now, long *wait)
 
 bool life_step(struct life *l, bool attached, long *wait)
 {
-	const long now = now_ms();
+	const long now = clock_ms();
 
 	if (!l->run || l->why)
 		return false;

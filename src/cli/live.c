@@ -56,14 +56,6 @@ void live_socket(const char *name, char out[LIVE_SOCKET])
 	(void)snprintf(out, LIVE_SOCKET, "sandbox-%s", name);
 }
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static struct client *free_place(struct live *l)
 {
 	size_t i;
@@ -653,8 +645,8 @@ void live_stop(struct run *run, unsigned int grace_ms, const char *why)
 
 	life_ends(&l->life, why);
 
-	if (!l->stopping || l->kill_at > now_ms() + (long)grace_ms)
-		l->kill_at = now_ms() + (long)grace_ms;
+	if (!l->stopping || l->kill_at > clock_ms() + (long)grace_ms)
+		l->kill_at = clock_ms() + (long)grace_ms;
 	l->stopping = true;
 	(void)wire_send(run->jail.sock, &m, NULL, 0, false);
 }
@@ -686,7 +678,7 @@ bool live_step(struct run *run, long *wait)
 		live_stop(run, GRACE_MS, l->life.why);
 	if (!l->stopping)
 		return false;
-	left = l->kill_at - now_ms();
+	left = l->kill_at - clock_ms();
 	if (left <= 0) {
 		(void)kill(run->jail.pid, SIGKILL);
 		return true;

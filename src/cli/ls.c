@@ -62,9 +62,10 @@ static void add_sessions(const struct named *n, const struct json_node *v, struc
 {
 	struct buf list = BUF_INIT(LIMIT_OUTPUT);
 	const char *name = named_text(v, "name"), *id = named_text(v, "id");
+	_cleanup_close_ int sock = name && id && named_lives(n, id) ? named_connect(n, name) : -1;
 	struct err e;
 
-	if (!name || !id || !named_lives(n, id) || client_sessions(n, name, &list, &e) < 0)
+	if (sock < 0 || client_sessions(sock, name, &list, &e) < 0)
 		list.len = 0;
 	buf_puts(b, "\"sessions\":");
 	if (list.len)

@@ -427,6 +427,23 @@ int named_connect(const struct named *n, const char *name)
 	return TAKE_FD(fd);
 }
 
+int named_reach(const struct named *n, const struct named_box *box)
+{
+	const long until = clock_ms() + START_MS;
+	int fd;
+
+	for (;;) {
+		fd = named_connect(n, box->name);
+		if (fd != -ENOENT && fd != -ECONNREFUSED)
+			return fd;
+		if (!named_lives(n, box->id))
+			return -ENOENT;
+		if (clock_ms() > until)
+			return -ETIMEDOUT;
+		(void)usleep(5000);
+	}
+}
+
 /* In a child of ours, which forks again: the supervisor is nobody's child. */
 static void __attribute__((noreturn)) become_supervisor(int log, int status, int words, int lock)
 {
@@ -503,20 +520,14 @@ static int start(struct named *n, const struct named_box *box, int lock, struct 
 /* Somebody else is starting it. */
 static int wait_for_other(const struct named *n, const struct named_box *box, struct err *e)
 {
-	int waited, fd;
+	_cleanup_close_ int fd = named_reach(n, box);
 
-	for (waited = 0; waited < START_MS; waited += 5) {
-		fd = named_connect(n, box->name);
-		if (fd >= 0) {
-			(void)close(fd);
-			return 0;
-		}
-		if (!named_lives(n, box->id))
-			return -EAGAIN;
-		(void)usleep(5000);
-	}
-	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' is not ready after a minute",
-		       box->name);
+	if (fd == -ENOENT)
+		return -EAGAIN;
+	if (fd == -ETIMEDOUT)
+		return err_set(e, ERR_SYSTEM, -ETIMEDOUT,
+			       "sandbox '%s' is not ready after a minute", box->name);
+	return fd < 0 ? err_sys(e, fd, "sandbox '%s'", box->name) : 0;
 }
 
 void named_changed(const struct named *n, const char *id)
@@ -602,20 +613,22 @@ int named_ask(const struct named *n, const struct named_box *box, const struct w
 int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 		struct wire_msg *ret, struct err *e)
 {
-	int r = named_ask(n, box, m, ret, e);
+	const int fd = named_reach(n, box); /* it may be about to be complete */
+	int r = fd == -ENOENT ? fd : named_ask(n, box, m, ret, e);
 
+	cleanup_close(&fd);
 	return r == -ENOENT ?
 		       err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run", box->name) :
 		       r;
 }
 
-int named_order_all(char **argv, const struct opt *table, const char *verb,
-		    const struct wire_msg *m)
+int named_each(char **argv, const struct opt *table, const char *verb,
+	       int (*fn)(struct named *, const struct named_box *, const void *, struct err *),
+	       const void *arg)
 {
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	struct named_box box;
-	struct wire_msg answer;
 	bool dashes;
 	size_t i;
 	int r = opt_parse(table, argv, &i, &dashes, &e);
@@ -627,21 +640,28 @@ int named_order_all(char **argv, const struct opt *table, const char *verb,
 	for (; r == 0 && argv[i]; i++) {
 		r = named_get(&n, argv[i], &box, &e);
 		if (r == 0)
-			r = named_order(&n, &box, m, &answer, &e);
+			r = fn(&n, &box, arg, &e);
 	}
 	named_done(&n);
 	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+}
+
+int named_order_one(struct named *n, const struct named_box *box, const void *m, struct err *e)
+{
+	struct wire_msg answer;
+
+	return named_order(n, box, m, &answer, e);
 }
 
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
-	_cleanup_close_ int fd = named_connect(n, box->name);
+	_cleanup_close_ int fd = named_reach(n, box);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int i, r;
 
-	if (fd < 0 && !named_lives(n, box->id))
+	if (fd == -ENOENT)
 		return 0;
 	r = fd < 0 ? fd : wire_send(fd, &m, NULL, 0, true);
 	if (r < 0)

@@ -103,8 +103,11 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);
 
-/** named_connect() - to the supervisor of the sandbox @name. Return: fd or negative errno: -ENOENT, -ECONNREFUSED: it is not there. */
+/** named_connect() - to the supervisor of the sandbox @name. Return: fd or negative errno: -ENOENT, -ECONNREFUSED: it is not there, or not yet. */
 int named_connect(const struct named *n, const char *name);
+
+/** named_reach() - the same; one that is about to be complete is waited for. Return: fd; -ENOENT: it does not live; -ETIMEDOUT; other negative errno. */
+int named_reach(const struct named *n, const struct named_box *box);
 
 /**
  * named_ask() - send @m (WIRE_ASK, PAUSE, RESUME, EXTEND) to the supervisor of @box, and wait for what it says.
@@ -117,9 +120,18 @@ int named_ask(const struct named *n, const struct named_box *box, const struct w
 int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 		struct wire_msg *ret, struct err *e);
 
-/** named_order_all() - a verb whose operands are sandboxes: send @m to each. @verb: its name. Return: exit status. */
-int named_order_all(char **argv, const struct opt *table, const char *verb,
-		    const struct wire_msg *m);
+/**
+ * named_each() - a verb whose operands are sandboxes: @fn for each, until one fails.
+ * @table: its options, whose targets @fn finds by @arg
+ * @verb: its name
+ * Return: exit status; 4: -EBUSY of @fn.
+ */
+int named_each(char **argv, const struct opt *table, const char *verb,
+	       int (*fn)(struct named *, const struct named_box *, const void *, struct err *),
+	       const void *arg);
+
+/** named_order_one() - for named_each(): named_order() with the struct wire_msg @m. */
+int named_order_one(struct named *n, const struct named_box *box, const void *m, struct err *e);
 
 /** named_box() - what the object @v of the store says. Return: whether all of it is there. */
 bool named_box(const struct json_node *v, struct named_box *ret);

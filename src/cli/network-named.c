@@ -199,22 +199,6 @@ static int keep(struct network_named *x, struct list *l, const struct net_change
 
 /* --- where it lives --- */
 
-static int tell(struct network_named *x, const struct net_change *c, struct err *e)
-{
-	struct arena a = ARENA_INIT(1u << 20);
-	struct buf b = BUF_INIT(65536);
-	struct json j = { .out = &b };
-	const struct json_node *answer;
-	int r;
-
-	net_change_write(c, &j);
-	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
-		       network_runs_ask(x->box.id, b.data, &a, &answer, e);
-	buf_done(&b);
-	arena_done(&a);
-	return r;
-}
-
 static bool has_gateway(struct network_named *x)
 {
 	struct arena a = ARENA_INIT(1u << 20);
@@ -237,7 +221,7 @@ static int tell_all(struct network_named *x, const struct net_change *c, size_t 
 			"sandbox '%s' was started without a network that can be changed, and gets none while it runs; first: bailey stop %s",
 			x->box.name, x->box.name);
 	for (i = 0; r == 0 && i < n; i++)
-		r = tell(x, &c[i], e);
+		r = network_runs_tell(x->box.id, &c[i], e);
 	return r;
 }
 

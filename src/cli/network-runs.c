@@ -493,3 +493,19 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 	}
 	return err_set(e, ERR_USAGE, -EINVAL, "%s", or_empty(network_text(*ret, "error")));
 }
+
+int network_runs_tell(const char *word, const struct net_change *c, struct err *e)
+{
+	struct arena a = ARENA_INIT(1u << 20);
+	struct buf b = BUF_INIT(65536);
+	struct json j = { .out = &b };
+	const struct json_node *answer;
+	int r;
+
+	net_change_write(c, &j);
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
+		       network_runs_ask(word, b.data, &a, &answer, e);
+	buf_done(&b);
+	arena_done(&a);
+	return r;
+}

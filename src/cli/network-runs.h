@@ -40,6 +40,9 @@ int network_runs_list(const char *word, bool json, struct err *e);
 int network_runs_ask(const char *word, const char *request, struct arena *a,
 		     const struct json_node **ret, struct err *e);
 
+/** network_runs_tell() - have the gateway of run @word make one change. Return: as network_runs_ask(). */
+int network_runs_tell(const char *word, const struct net_change *c, struct err *e);
+
 /** network_text() - the member @key of an object, of a string or a number. Return: it, or NULL. */
 const char *network_text(const struct json_node *root, const char *key);
 

@@ -141,22 +141,6 @@ static const char *find_word(const char *s)
 	return NULL;
 }
 
-static int ask_for(const char *run, const struct net_change *c, struct err *e)
-{
-	struct arena a = ARENA_INIT(1u << 20);
-	struct buf b = BUF_INIT(65536);
-	struct json j = { .out = &b };
-	const struct json_node *answer;
-	int r;
-
-	net_change_write(c, &j);
-	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
-		       network_runs_ask(run, b.data, &a, &answer, e);
-	buf_done(&b);
-	arena_done(&a);
-	return r;
-}
-
 #define CHANGES_AT_ONCE 256
 
 /* Those of a run one by one, those of a sandbox all or none. */
@@ -187,7 +171,7 @@ static int change(const struct verb *v, const char *op, char *const *argv, struc
 		r = network_named_change(&x, c, n, e);
 	} else {
 		for (i = 0; r == 0 && i < n; i++)
-			r = ask_for(argv[0], &c[i], e);
+			r = network_runs_tell(argv[0], &c[i], e);
 	}
 	network_named_done(&x);
 	return r;

@@ -58,14 +58,6 @@ struct open_urls {
 	pid_t callback, door; /* 0: none */
 };
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void reap(pid_t *pid, bool kill_it)
 {
 	if (*pid <= 0)
@@ -174,7 +166,7 @@ static void decided(struct open_urls *o, enum askers_answer answer)
 		return;
 	}
 	o->never |= answer == ASKERS_NEVER;
-	o->peace = now_ms() + PEACE_MS;
+	o->peace = clock_ms() + PEACE_MS;
 	finish(o, answer == ASKERS_GONE ? "nobody answered" : "the answer was no");
 }
 
@@ -247,7 +239,7 @@ static const char *no_question(const struct open_urls *o)
 		return "the answer was: never in this run";
 	if (!o->browser)
 		return "the host has no browser for it: neither BROWSER nor xdg-open, where the sandbox can't write";
-	if (now_ms() < o->peace)
+	if (clock_ms() < o->peace)
 		return "the answer was no a moment ago";
 	if (o->questions >= QUESTIONS)
 		return "this run has asked too often";
@@ -270,7 +262,7 @@ static void ask(struct open_urls *o)
 	}
 	o->questions++;
 	o->state = ASKED;
-	o->end = now_ms() + ANSWER_MS;
+	o->end = clock_ms() + ANSWER_MS;
 	if (o->askers && askers_ask(o->askers, o->line, &o->url))
 		return; /* on_answer(), or its end, or the time */
 	if (at_terminal(o)) {
@@ -339,7 +331,7 @@ static int on_connect(void *arg, short revents, struct err *e)
 	o->connects->events = 0; /* others wait */
 	o->state = READING;
 	o->n = 0;
-	o->end = now_ms() + LINE_MS;
+	o->end = clock_ms() + LINE_MS;
 	return -EAGAIN;
 }
 
@@ -350,7 +342,7 @@ void open_urls_step(struct run *run, long *wait)
 
 	if (!o || o->state == IDLE)
 		return;
-	left = o->end - now_ms();
+	left = o->end - clock_ms();
 	if (left > 0) {
 		if (*wait < 0 || *wait > left)
 			*wait = left;

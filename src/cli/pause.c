@@ -25,5 +25,6 @@ const struct command_words pause_words = {
 
 int pause_main(char **argv)
 {
-	return named_order_all(argv, none, "pause", &(struct wire_msg){ .type = WIRE_PAUSE });
+	return named_each(argv, none, "pause", named_order_one,
+			  &(struct wire_msg){ .type = WIRE_PAUSE });
 }

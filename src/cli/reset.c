@@ -82,24 +82,22 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 	return r < 0 ? err_sys(e, r, "sandbox '%s'", box->name) : 0;
 }
 
-static int reset(struct named *n, const char *word, bool force, struct err *e)
+static int reset(struct named *n, const struct named_box *box, const void *arg, struct err *e)
 {
-	struct named_box box;
-	int lock, r = named_get(n, word, &box, e);
+	const struct reset_options *o = arg;
+	_cleanup_close_ int lock = -1;
+	int r = o->force ? named_stop(n, box, 0, e) : 0;
 
-	if (r == 0 && force)
-		r = named_stop(n, &box, 0, e);
-	if (r != 0)
-		return r;
-	lock = named_lock_stopped(n, &box, e);
-	if (lock < 0)
-		return lock;
-	r = empty(n, &box, e);
 	if (r == 0)
-		events_add(n->state,
-			   &(struct event){
-				   .what = "reset", .id = box.id, .name = box.name, .status = -1 });
-	(void)close(lock);
+		r = lock = named_lock_stopped(n, box, e);
+	if (r < 0)
+		return r;
+	r = empty(n, box, e);
+	if (r == 0)
+		events_add(n->state, &(struct event){ .what = "reset",
+						      .id = box->id,
+						      .name = box->name,
+						      .status = -1 });
 	return r;
 }
 
@@ -107,20 +105,7 @@ int reset_main(char **argv)
 {
 	struct reset_options o;
 	struct opt table[ROWS];
-	struct err e = ERR_INIT;
-	struct named n = { .state = -1, .runtime = -1 };
-	bool dashes;
-	size_t i;
-	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
-	if (r == 0 && !argv[i])
-		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey reset SANDBOX");
-	if (r == 0)
-		r = named_open(&n, &e);
-	for (; r == 0 && argv[i]; i++)
-		r = reset(&n, argv[i], o.force, &e);
-	named_done(&n);
-	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+	return named_each(argv, table, "reset", reset, &o);
 }

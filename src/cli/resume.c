@@ -23,5 +23,6 @@ const struct command_words resume_words = {
 
 int resume_main(char **argv)
 {
-	return named_order_all(argv, none, "resume", &(struct wire_msg){ .type = WIRE_RESUME });
+	return named_each(argv, none, "resume", named_order_one,
+			  &(struct wire_msg){ .type = WIRE_RESUME });
 }

@@ -47,34 +47,19 @@ const struct command_words rm_words = {
 		      { "2", "wrong options" } },
 };
 
-static int rm(struct named *n, const char *word, bool force, struct err *e)
+static int rm(struct named *n, const struct named_box *box, const void *arg, struct err *e)
 {
-	struct named_box box;
-	int r = named_get(n, word, &box, e);
+	const struct rm_options *o = arg;
+	int r = o->force ? named_stop(n, box, 0, e) : 0;
 
-	if (r == 0 && force)
-		r = named_stop(n, &box, 0, e);
-	return r == 0 ? named_remove(n, &box, force, e) : r;
+	return r == 0 ? named_remove(n, box, o->force, e) : r;
 }
 
 int rm_main(char **argv)
 {
 	struct rm_options o;
 	struct opt table[ROWS];
-	struct err e = ERR_INIT;
-	struct named n = { .state = -1, .runtime = -1 };
-	bool dashes;
-	size_t i;
-	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
-	if (r == 0 && !argv[i])
-		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey rm SANDBOX");
-	if (r == 0)
-		r = named_open(&n, &e);
-	for (; r == 0 && argv[i]; i++)
-		r = rm(&n, argv[i], o.force, &e);
-	named_done(&n);
-	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+	return named_each(argv, table, "rm", rm, &o);
 }

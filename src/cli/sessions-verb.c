@@ -68,15 +68,17 @@ static void print_one(const struct json_node *v, struct buf *b)
 /* The sessions of the sandbox @word, as JSON. */
 static int get(struct named *n, const char *word, struct buf *b, struct err *e)
 {
+	_cleanup_close_ int sock = -1;
 	struct named_box box;
 	int r = named_get(n, word, &box, e);
 
 	if (r != 0)
 		return r;
-	if (!named_lives(n, box.id))
+	sock = named_reach(n, &box);
+	if (sock == -ENOENT)
 		return err_set(e, ERR_SYSTEM, -ESRCH,
 			       "sandbox '%s' does not run, so it has no sessions", box.name);
-	return client_sessions(n, box.name, b, e);
+	return client_sessions(sock, box.name, b, e);
 }
 
 int sessions_main(char **argv)

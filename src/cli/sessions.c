@@ -18,14 +18,6 @@
 #define PTMX makedev(5, 2)
 #define KILL_AFTER_MS 10000 /* between SIGTERM and SIGKILL for who has been alone for too long */
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int sessions_begin(struct sessions *s)
 {
 	size_t i;
@@ -270,7 +262,7 @@ void sessions_enter(struct session *one)
 void sessions_leave(struct session *one)
 {
 	if (--one->clients == 0)
-		one->alone_at = now_ms();
+		one->alone_at = clock_ms();
 }
 
 static void list_one(const struct session *one, struct json *j)
@@ -340,7 +332,7 @@ static void end_alone(struct session *one, long now, long *wait,
 void sessions_step(struct sessions *s, long *wait,
 		   void (*send)(void *arg, const struct session *one, int sig), void *arg)
 {
-	const long now = now_ms();
+	const long now = clock_ms();
 	struct session *one;
 
 	for (one = s->first; one; one = one->next) {

@@ -15,7 +15,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gateway/gateway.h"
@@ -36,14 +35,6 @@ struct serve {
 	size_t n;
 	uint64_t end; /* ms */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail for this clock */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 int srt_serve_bind(const char *host, uint16_t port, struct err *e)
 {
@@ -139,7 +130,7 @@ static void stop(struct serve *s, const char *why, bool failed)
 		return;
 	(void)snprintf(s->why, sizeof(s->why), "%s", why); /* cut where it is long */
 	s->failed = failed;
-	s->end = now_ms() + END_MS;
+	s->end = (uint64_t)clock_ms() + END_MS;
 }
 
 /* The caller's wish; before anything was served its decider has said nothing. */
@@ -220,7 +211,7 @@ static void on_signal(struct serve *s)
 
 static int until(const struct serve *s)
 {
-	uint64_t now = now_ms();
+	uint64_t now = (uint64_t)clock_ms();
 
 	return !s->why[0] ? -1 : now >= s->end ? 0 : (int)(s->end - now);
 }

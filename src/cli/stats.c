@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "sandbox.h"
@@ -70,14 +69,6 @@ struct stats {
 	size_t n;
 };
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static int look(const struct named *n, struct stats *s, struct err *e)
 {
 	size_t i;
@@ -88,7 +79,7 @@ static int look(const struct named *n, struct stats *s, struct err *e)
 		const uint64_t before = row->at_us, cpu = row->now.cpu_us;
 		struct err own = ERR_INIT;
 
-		row->at_us = now_us();
+		row->at_us = (uint64_t)clock_us();
 		row->cpu_us = cpu;
 		r = usage_get(n, &row->box, &row->now, &own);
 		if (r == -ENOENT) /* it ended while we looked */

@@ -14,7 +14,6 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -68,14 +67,6 @@ static int enter_serving(void *arg, int sock, int *ret_status, struct err *e)
 	return init_serve(cmd->envp, cmd->agent, sock, ret_status, e);
 }
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
 	struct pollfd p = { .fd = 2, .events = POLLOUT };
@@ -114,7 +105,7 @@ static bool time_out(struct run *run)
 {
 	if (!run->timed_out) {
 		run->timed_out = true;
-		run->deadline = now_ms() + KILL_AFTER_MS;
+		run->deadline = clock_ms() + KILL_AFTER_MS;
 		job_signal(run, SIGTERM, false);
 		job_continue(run); /* a stopped command can't end */
 		return false;
@@ -170,14 +161,14 @@ static int begin_watch(struct run *run, struct err *e)
 		return 0;
 	if (run->jail.watch[0] < 0 || run->jail.watch[1] < 0 || run->jail.watch[2] < 0)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "memory can't be watched");
-	run->watch = now_ms() + JAIL_WATCH_MS;
+	run->watch = clock_ms() + JAIL_WATCH_MS;
 	return 0;
 }
 
 /* Between two polls. @wait: until the next poll must end, -1: never. Return: whether the run was ended. */
 static bool watch(struct run *run, long *wait)
 {
-	const long now = now_ms();
+	const long now = clock_ms();
 
 	if (now >= run->watch) {
 		if (limits_exceeded(&run->shared->sandbox.limits, &run->jail)) {
@@ -185,7 +176,7 @@ static bool watch(struct run *run, long *wait)
 			(void)kill(run->jail.pid, SIGKILL);
 			return true;
 		}
-		run->watch = now_ms() + JAIL_WATCH_MS; /* a long look must not be all we do */
+		run->watch = clock_ms() + JAIL_WATCH_MS; /* a long look must not be all we do */
 	}
 	if (*wait < 0 || *wait > run->watch - now)
 		*wait = run->watch - now;
@@ -198,7 +189,7 @@ static void on_ready(struct run *run, unsigned int lost)
 	if (run->guarded)
 		watched_begin(run);
 	if (!run->dry_run && jail_late_pending(&run->jail, &run->shared->sandbox.protect))
-		run->late_at = now_ms() + LATE_MS;
+		run->late_at = clock_ms() + LATE_MS;
 	else if (!run->guarded) /* whoever watches needs the namespaces */
 		jail_settle(&run->jail);
 	if (run->live)
@@ -224,7 +215,7 @@ static int on_late_end(void *arg, short revents, struct err *e)
 /* Between two polls: finish the searches when it is time. @wait: until the next poll must end, -1: never. */
 static void start_late(struct run *run, long *wait)
 {
-	const long left = run->late_at - now_ms();
+	const long left = run->late_at - clock_ms();
 	int fd;
 
 	if (left > 0) {
@@ -329,7 +320,7 @@ static int loop(struct run *run, struct err *e)
 		if (run->ended && (!run->terminal || terminal_drained(run->terminal)))
 			return run->status;
 		if (run->deadline) {
-			wait = run->deadline - now_ms();
+			wait = run->deadline - clock_ms();
 			if (wait <= 0 && time_out(run))
 				return 124;
 			if (wait < 0)
@@ -571,7 +562,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 		r = jail_go(&run->jail, &sh->spec, e);
 	if (r == 0) {
 		if (s->timeout_ms && !run->live)
-			run->deadline = now_ms() + s->timeout_ms;
+			run->deadline = clock_ms() + s->timeout_ms;
 		run->dry_run = sh->spec.dry_run;
 		add_sources(run);
 		keys_supervise(run);

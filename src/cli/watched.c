@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "live.h"
 
@@ -20,17 +19,9 @@
 #define WATCH_RESTARTS 16
 #define SETTLE_MS 1000 /* a stop may be told after the thaw */
 
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 void watched_begin(struct run *run)
 {
-	run->watch_at = now_ms() + WATCH_AFTER_MS;
+	run->watch_at = clock_ms() + WATCH_AFTER_MS;
 }
 
 static void thaw(struct run *run)
@@ -39,7 +30,7 @@ static void thaw(struct run *run)
 		return;
 	jail_thaw(run->frozen);
 	run->thaw_at = 0;
-	run->thawed = now_ms();
+	run->thawed = clock_ms();
 }
 
 static void freeze(struct run *run)
@@ -57,12 +48,12 @@ static void freeze(struct run *run)
 	else if (!run->thaw_at && !run->ended)
 		r = jail_freeze(run->frozen, run->jail.pid,
 				jail_limits_any(run->limits) ? run->limits : NULL);
-	run->thawed = now_ms(); /* one that failed has stopped some, too */
+	run->thawed = clock_ms(); /* one that failed has stopped some, too */
 	if (r < 0) {
 		run->unfrozen++;
 		run->unfrozen_why = -r;
 	} else if (!run->ended) {
-		run->thaw_at = now_ms() + GUARD_FREEZE_MS;
+		run->thaw_at = clock_ms() + GUARD_FREEZE_MS;
 	}
 	guard_answer(&run->guard, r == 0);
 }
@@ -84,7 +75,7 @@ static int on_watcher(void *arg, short revents, struct err *e)
 		run->watcher->fd = -1;
 		run->watch_tries = 0;
 		if (!run->ended && run->watch_restarts++ < WATCH_RESTARTS)
-			run->watch_at = now_ms();
+			run->watch_at = clock_ms();
 	}
 	return -EAGAIN;
 }
@@ -95,7 +86,7 @@ static void ask(struct run *run)
 	int r = guard_watch(&run->guard, run->jail.ns);
 
 	run->watch_at =
-		r == -EAGAIN && ++run->watch_tries < WATCH_TRIES ? now_ms() + WATCH_AGAIN_MS : 0;
+		r == -EAGAIN && ++run->watch_tries < WATCH_TRIES ? clock_ms() + WATCH_AGAIN_MS : 0;
 	if (run->guard.watch < 0)
 		return;
 	if (!run->watcher)
@@ -108,7 +99,7 @@ static void ask(struct run *run)
 
 static void until(long at, long *wait)
 {
-	long left = at - now_ms();
+	long left = at - clock_ms();
 
 	left = left < 0 ? 0 : left;
 	if (*wait < 0 || *wait > left)
@@ -117,9 +108,9 @@ static void until(long at, long *wait)
 
 void watched_step(struct run *run, long *wait)
 {
-	if (run->thaw_at && now_ms() >= run->thaw_at)
+	if (run->thaw_at && clock_ms() >= run->thaw_at)
 		thaw(run);
-	if (run->watch_at && now_ms() >= run->watch_at)
+	if (run->watch_at && clock_ms() >= run->watch_at)
 		ask(run);
 	if (run->thaw_at)
 		until(run->thaw_at, wait);
@@ -129,7 +120,7 @@ void watched_step(struct run *run, long *wait)
 
 bool watched_stops(const struct run *run)
 {
-	return run->thaw_at || (run->thawed && now_ms() - run->thawed < SETTLE_MS);
+	return run->thaw_at || (run->thawed && clock_ms() - run->thawed < SETTLE_MS);
 }
 
 void watched_end(struct run *run, void (*say)(const char *line))

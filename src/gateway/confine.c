@@ -10,8 +10,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define SOCK_TYPES 0xf /* without flags */
-
 /* What the loop needs, and why. */
 static const unsigned short calls[] = {
 	/* the loop */
@@ -34,19 +32,7 @@ static const unsigned short calls[] = {
 int confine_gateway(uid_t uid, gid_t gid, struct err *e)
 {
 	const struct sock_filter more[] = {
-		/* socket(AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, 0); others fail, as on a kernel without them */
-		CONFINE_JUMP(SYS_socket, 0, 11),
-		CONFINE_ARG(0),
-		CONFINE_JUMP(AF_INET, 1, 0),
-		CONFINE_JUMP(AF_INET6, 0, 7),
-		CONFINE_ARG(1),
-		CONFINE_STEP(BPF_ALU | BPF_AND | BPF_K, SOCK_TYPES),
-		CONFINE_JUMP(SOCK_STREAM, 1, 0),
-		CONFINE_JUMP(SOCK_DGRAM, 0, 3),
-		CONFINE_ARG(2),
-		CONFINE_JUMP(0, 0, 1),
-		CONFINE_ALLOW,
-		CONFINE_ERRNO(EAFNOSUPPORT),
+		CONFINE_INET_SOCKET,
 		/* a pair between the client and bailey-keys */
 		CONFINE_JUMP(SYS_socketpair, 0, 4),
 		CONFINE_ARG(0),

@@ -11,8 +11,6 @@
 
 #include "util/util.h"
 
-#define SOCK_TYPES 0xf /* without flags */
-
 /* What the loop needs, and why. */
 static const unsigned short calls[] = {
 	/* the loop */
@@ -37,19 +35,7 @@ int confine_dialer(struct err *e)
 	return 0;
 #else
 	const struct sock_filter more[] = {
-		/* socket(AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, 0) */
-		CONFINE_JUMP(SYS_socket, 0, 11),
-		CONFINE_ARG(0),
-		CONFINE_JUMP(AF_INET, 1, 0),
-		CONFINE_JUMP(AF_INET6, 0, 7),
-		CONFINE_ARG(1),
-		CONFINE_STEP(BPF_ALU | BPF_AND | BPF_K, SOCK_TYPES),
-		CONFINE_JUMP(SOCK_STREAM, 1, 0),
-		CONFINE_JUMP(SOCK_DGRAM, 0, 3),
-		CONFINE_ARG(2),
-		CONFINE_JUMP(0, 0, 1),
-		CONFINE_ALLOW,
-		CONFINE_ERRNO(EAFNOSUPPORT),
+		CONFINE_INET_SOCKET,
 	};
 
 	return confine(&(struct confine_plan){ .who = "dialer",

@@ -18,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dialer-confine.h"
@@ -69,14 +68,6 @@ struct dialer {
 	struct call calls[LIMIT_CONNS];
 	bool over;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail for this clock */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static int watch(struct dialer *d, int op, int fd, uint32_t events, enum about about, size_t n)
 {
@@ -386,7 +377,7 @@ static void loop(struct dialer *d)
 
 	while (!d->over) {
 		n = epoll_wait(d->epoll, ev, EVENTS, until(d));
-		d->now = now_ms();
+		d->now = (uint64_t)clock_ms();
 		for (i = 0; i < n && !d->over; i++)
 			handle(d, &ev[i]);
 		resolver_tick(d->resolver, d->now);
@@ -410,7 +401,7 @@ static int begin(struct dialer *d, struct err *e)
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
 	}
-	d->now = now_ms();
+	d->now = (uint64_t)clock_ms();
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->own = own_open();
 	if (d->epoll < 0 || d->own < 0)

@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "answer.h"
@@ -164,14 +163,6 @@ struct audit_event gw_event(const char *event, const char *via, const struct net
 				     .rule = v->rule ? v->rule->text : NULL,
 				     .origin = v->rule ? v->rule->origin : NULL,
 				     .reason = v->rule ? v->rule->reason : NULL };
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 struct gateway_kept *gateway_kept_new(void)
@@ -421,7 +412,7 @@ static void loop(struct gateway *g)
 		if (rest >= 0 && (wait < 0 || wait > rest))
 			wait = rest;
 		n = epoll_wait(g->epoll, ev, EVENTS, wait);
-		g->now = now_ms();
+		g->now = (uint64_t)clock_ms();
 		for (i = 0; i < n; i++) {
 			struct watch *w = ev[i].data.ptr;
 
@@ -527,7 +518,7 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	r = audit_begin(&g->audit, s->log, s->head);
 	if (r < 0)
 		return err_sys(e, r, "gateway: audit log");
-	g->now = now_ms();
+	g->now = (uint64_t)clock_ms();
 	if (quota_init(g) < 0)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "gateway: out of memory");
 	g->offers = (uint32_t)g->now; /* not those of a gateway before this one */

@@ -23,7 +23,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "late.h"
@@ -66,14 +65,6 @@ struct watcher {
 	struct watched_run *runs[LIMIT_WATCHED_RUNS];
 	size_t n;
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static bool is_root_of(const struct policy_rule *rule)
 {
@@ -142,7 +133,7 @@ static void sweep_run(struct watched_run *run)
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct guard_report rep = { .arena = &arena };
 	struct err e = ERR_INIT;
-	int64_t begin = now_ns(), end;
+	int64_t begin = clock_ns(), end;
 
 	run->dirty = false;
 	/* whoever makes names faster than that is not stopped by moving each; the last one goes at the end of the run */
@@ -156,7 +147,7 @@ static void sweep_run(struct watched_run *run)
 						.lives = true },
 			    &rep, &e);
 	run->moved += rep.n;
-	end = now_ns();
+	end = clock_ns();
 	run->next = end + REST * (end - begin);
 	if (rep.again) {
 		run->dirty = true;
@@ -187,7 +178,7 @@ static void look_for_late(struct watched_run *run, const struct trees *trees)
 	bool whole = late_look(&run->late, trees);
 
 	/* a machine that is busy with other things must not make the window longer than that does anyway */
-	run->late_next = now_ns() + REST * (cpu_ns() - begin);
+	run->late_next = clock_ns() + REST * (cpu_ns() - begin);
 	run->late_tries = whole ? 0 : run->late_tries + 1;
 	run->late_dirty = !whole && run->late_tries < LATE_TRIES;
 	if (run->late_dirty)
@@ -353,7 +344,7 @@ static void on_end(struct watcher *w, size_t i)
 
 static int wait_ms(const struct watcher *w)
 {
-	int64_t now = now_ns(), first = -1;
+	int64_t now = clock_ns(), first = -1;
 	size_t i;
 
 	for (i = 0; i < w->n; i++) {
@@ -398,11 +389,11 @@ static void loop(struct watcher *w)
 		if (r > 0 && p[1].revents)
 			on_connection(w);
 		for (i = 0; i < w->n; i++) {
-			if (w->runs[i]->lost && w->runs[i]->next <= now_ns())
+			if (w->runs[i]->lost && w->runs[i]->next <= clock_ns())
 				look_at_all(w, w->runs[i]);
-			if (w->runs[i]->dirty && w->runs[i]->next <= now_ns())
+			if (w->runs[i]->dirty && w->runs[i]->next <= clock_ns())
 				sweep_run(w->runs[i]);
-			if (w->runs[i]->late_dirty && w->runs[i]->late_next <= now_ns())
+			if (w->runs[i]->late_dirty && w->runs[i]->late_next <= clock_ns())
 				look_for_late(w->runs[i], &w->trees);
 		}
 	}

@@ -28,14 +28,6 @@ struct search {
 	long deadline; /* us of CLOCK_MONOTONIC; 0: none */
 };
 
-static long now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* can't fail for this clock */
-	return ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static int remember(const struct jail_plan *plan, struct jail_sockets *f, const char *path)
 {
 	size_t i;
@@ -114,7 +106,7 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 
 	if (depth == LIMIT_SCAN_DEPTH)
 		return -ELOOP;
-	if (s->deadline && now_us() > s->deadline)
+	if (s->deadline && clock_us() > s->deadline)
 		return -ETIME;
 	while (r == 0) {
 		n = sys_getdents(fd, buf, sizeof(buf));
@@ -281,7 +273,7 @@ int jail_sockets_find(const struct jail_plan *plan, bool large, struct jail_sock
 		      bool *ret_whole, struct err *e)
 {
 	const long budget = large ? JAIL_SEARCH_LARGE_US : JAIL_SEARCH_BUDGET_US;
-	struct search s = { .plan = plan, .found = found, .deadline = now_us() + budget };
+	struct search s = { .plan = plan, .found = found, .deadline = clock_us() + budget };
 	int r = plan->live_sockets ? 0 : search_plan(plan, &s);
 
 	*ret_whole = r != -ETIME;

@@ -51,18 +51,10 @@ static int start(const char *command, int out, pid_t *ret, struct err *e)
 	return r == 0 ? 0 : err_sys(e, -r, "/bin/sh");
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail for this clock */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Everything that it says, until it has closed its end or time is up. */
 static int collect(int fd, struct buf *b, struct err *e)
 {
-	int64_t end = now_ms() + MILLISECONDS, left;
+	int64_t end = clock_ms() + MILLISECONDS, left;
 	char part[4096];
 	ssize_t n = 1;
 	int r = 0;
@@ -70,7 +62,7 @@ static int collect(int fd, struct buf *b, struct err *e)
 	while (r == 0 && n > 0) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
-		left = end - now_ms();
+		left = end - clock_ms();
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
 			r = err_set(e, ERR_POLICY, -ETIMEDOUT,
 				    "the command has not ended after %d s", SECONDS);
@@ -94,10 +86,10 @@ static int collect(int fd, struct buf *b, struct err *e)
 /* Who has closed its output and goes on is ended. */
 static void reap(pid_t pid, int *status)
 {
-	int64_t end = now_ms() + MILLISECONDS;
+	int64_t end = clock_ms() + MILLISECONDS;
 	pid_t r;
 
-	while ((r = waitpid(pid, status, WNOHANG)) == 0 && now_ms() < end)
+	while ((r = waitpid(pid, status, WNOHANG)) == 0 && clock_ms() < end)
 		(void)poll(NULL, 0, 10);
 	if (r == 0) {
 		(void)kill(-pid, SIGKILL);

@@ -16,7 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "confine.h"
@@ -31,14 +30,6 @@
 #define ROOTS_MAX 64u
 
 /* --- events --- */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail with that clock */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 int keys_watch(struct keys *k, struct watch *w)
 {
@@ -447,7 +438,7 @@ void keys_loop(struct keys *k)
 			       k->desk             ? TICK_MS / 10 :
 			       k->live             ? TICK_MS :
 						     -1);
-		k->now = now_ms();
+		k->now = (uint64_t)clock_ms();
 		for (i = 0; i < n; i++) {
 			struct watch *w = ev[i].data.ptr;
 
@@ -770,7 +761,7 @@ int keys_serve(void)
 	line = r == 0 ? wait_for_line(&k, &n) : NULL;
 	if (!line)
 		return 1;
-	k.now = now_ms();
+	k.now = (uint64_t)clock_ms();
 	r = begin(&k, line, n, &e);
 	fifo_take(&k.line, n + 1);
 	confine_memory();

@@ -93,14 +93,6 @@ static void nap(void)
 	(void)nanosleep(&pause, NULL); /* a shorter one is as good */
 }
 
-static int64_t ms_now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail for this clock */
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 /* sqlite's own pauses grow to 100 ms; who waits here waits for a transaction of a few. */
 static int wait_turn(void *arg, int tries)
 {
@@ -108,8 +100,8 @@ static int wait_turn(void *arg, int tries)
 
 	(void)arg;
 	if (tries == 0)
-		end = ms_now() + STORE_BUSY_MS;
-	if (ms_now() >= end)
+		end = clock_ms() + STORE_BUSY_MS;
+	if (clock_ms() >= end)
 		return 0;
 	nap();
 	return 1;
@@ -118,13 +110,13 @@ static int wait_turn(void *arg, int tries)
 /* The first look at a database may meet another process that mends or leaves it, which wait_turn() isn't asked about. */
 static int exec_patiently(struct store *s, const char *sql)
 {
-	const int64_t end = ms_now() + STORE_BUSY_MS;
+	const int64_t end = clock_ms() + STORE_BUSY_MS;
 	int rc;
 
 	for (;;) {
 		rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 		if (((rc & 0xff) != SQLITE_BUSY && (rc & 0xff) != SQLITE_PROTOCOL) ||
-		    ms_now() >= end)
+		    clock_ms() >= end)
 			return rc;
 		nap();
 	}

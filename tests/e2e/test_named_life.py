@@ -74,6 +74,19 @@ def test_pause_and_resume(boxes, ws):
     assert boxes("resume", "box").rc == 0 and state(boxes) == "running"
 
 
+def test_pause_while_programs_are_started(boxes):
+    """Between vfork and exec the parent can't stop before the child has gone on, and the child has been stopped."""
+    boxes.make()
+    spawn = "import subprocess, time\nfor _ in range(3000): subprocess.run(['/bin/true'])"
+    for _ in range(3):
+        assert boxes.exec([PYTHON, "-c", spawn], "-d").rc == 0
+    time.sleep(0.3)
+    for _ in range(25):
+        r = boxes("pause", "box")
+        assert r.rc == 0 and state(boxes) == "paused", r
+        assert boxes("resume", "box").rc == 0
+
+
 WAR = """
 import os, signal, time
 a = os.getpid()
@@ -323,7 +336,7 @@ def test_a_published_port_of_what_only_exec_wakes(boxes, ws):
 def test_stats(boxes):
     boxes.make()
     assert json.loads(boxes("stats", "--json").out) == [], "nothing runs"
-    boxes.exec([PYTHON, "-c", "import os,time\nif os.fork(): os._exit(0)\nx = bytearray(b'x' * (64 << 20))\nfor fd in 0, 1, 2: os.close(fd)\nwhile True: pass"])
+    boxes.exec([PYTHON, "-c", "import os\nr, w = os.pipe()\nif os.fork(): os.read(r, 1); os._exit(0)\nx = bytearray(b'x' * (64 << 20))\nos.write(w, b'.')\nfor fd in 0, 1, 2: os.close(fd)\nwhile True: pass"])
     (s,) = json.loads(boxes("stats", "--json", "box").out)
     assert s["name"] == "box" and s["state"] == "running" and s["pids"] == 1 and 64 << 20 <= s["memory"] < 200 << 20, s
     assert s["cpuPercent"] > 5 and s["cpuSeconds"] > 0 and s["attached"] == 0, s

@@ -423,3 +423,17 @@ def test_vim_and_htop(boxes, user, ws):
     finally:
         a.done()
         b.done()
+
+
+def test_what_is_asked_while_it_starts(boxes):
+    """A sandbox that is being started is waited for: it is said to run already."""
+    for verb in (("sessions",), ("pause",), ("stop",)) * 5:
+        boxes.make()
+        p = boxes.start("exec", "box", "--", "true")
+        answers = []
+        while p.poll() is None:
+            answers.append(boxes(*verb, "box"))
+        p.stdout.close()
+        p.stderr.close()
+        assert all(r.rc in (0, 4) and "No such file" not in r.err for r in answers), answers
+        assert boxes("rm", "-f", "box").rc == 0
