@@ -513,6 +513,7 @@ int claude_main(char **argv);
 int network_main(char **argv);
 int secret_main(char **argv);
 int cp_main(char **argv);
+int fs_main(char **argv);
 int create_main(char **argv);
 int exec_main(char **argv);
 int attach_main(char **argv);
@@ -538,10 +539,10 @@ int service_unit_main(char **argv);
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
 	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
 	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
-	cp_words, create_words, exec_words, start_words, stop_words, ls_words, inspect_words,
-	rename_words, rm_words, pause_words, resume_words, extend_words, events_words, stats_words,
-	top_words, port_words, reset_words, service_unit_words, attach_words, logs_words,
-	sessions_words, kill_words;
+	cp_words, fs_words, create_words, exec_words, start_words, stop_words, ls_words,
+	inspect_words, rename_words, rm_words, pause_words, resume_words, extend_words,
+	events_words, stats_words, top_words, port_words, reset_words, service_unit_words,
+	attach_words, logs_words, sessions_words, kill_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

@@ -15,9 +15,9 @@
 
 #include "archive/archive.h"
 #include "client.h"
+#include "inside.h"
 #include "sandbox.h"
 
-#define SAID_MAX 65536u /* bytes of what the other half says; a pipe holds no more */
 #define BYTES_MAX "64G"
 #define NOT_WHOLE 1 /* our exit status then */
 
@@ -127,20 +127,7 @@ static int read_words(char *const *argv, struct copy *c, struct err *e)
 	return 0;
 }
 
-/* The other half. */
-struct half {
-	int sock, data, said; /* ours */
-};
-
-static void half_done(struct half *h)
-{
-	cleanup_close(&h->sock);
-	cleanup_close(&h->data);
-	cleanup_close(&h->said);
-	h->sock = h->data = h->said = -1;
-}
-
-static int begin(struct half *h, const struct copy *c, const struct cp_options *o, struct err *e)
+static int begin(struct inside *h, const struct copy *c, const struct cp_options *o, struct err *e)
 {
 	char flags[4] = "", ids[24];
 	char *argv[] = { (char *)(uintptr_t)(c->out ? INIT_COPY_OUT : INIT_COPY_IN),
@@ -148,11 +135,6 @@ static int begin(struct half *h, const struct copy *c, const struct cp_options *
 			 c->stream ? NULL :
 				     ids, /* a stream of the caller's own says what it means */
 			 NULL };
-	static char *none[] = { NULL };
-	const struct init_command cmd = { .argv = argv, .envp = none };
-	const struct wire_msg m = { .type = WIRE_COPY, .session = WIRE_COMMAND };
-	_cleanup_close_ int packed = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int data[2] = { -1, -1 }, said[2] = { -1, -1 }, fds[4], r;
 	size_t n = 0;
 
 	(void)snprintf(ids, sizeof(ids), "%u:%u", geteuid(), getegid());
@@ -162,78 +144,7 @@ static int begin(struct half *h, const struct copy *c, const struct cp_options *
 		flags[n++] = INIT_COPY_OWNER;
 	if (!c->out && c->stream)
 		flags[n++] = INIT_COPY_INTO;
-	if (null < 0 || pipe2(data, O_CLOEXEC) < 0 || pipe2(said, O_CLOEXEC) < 0) {
-		r = err_sys(e, -errno, "pipe");
-	} else {
-		packed = init_pack(&cmd, e);
-		fds[0] = packed;
-		fds[1] = c->out ? null : data[0];
-		fds[2] = c->out ? data[1] : null;
-		fds[3] = said[1];
-		r = packed < 0 ? packed : wire_send(h->sock, &m, fds, 4, true);
-		if (packed >= 0 && r < 0)
-			(void)err_sys(e, r, "sandbox '%s'", c->box);
-	}
-	h->data = data[c->out ? 0 : 1];
-	h->said = said[0];
-	cleanup_close(&data[c->out ? 1 : 0]);
-	cleanup_close(&said[1]);
-	return r;
-}
-
-/* How it ended. Return: its exit status, or negative errno with @e. */
-static int wait_ended(const struct half *h, struct err *e)
-{
-	struct pollfd p = { .fd = h->sock, .events = POLLIN };
-	struct wire_msg m;
-	int fds[WIRE_FDS], r;
-	size_t i;
-
-	for (;;) {
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			return err_sys(e, -errno, "poll");
-		r = wire_recv(h->sock, WIRE_FROM_INIT, &m, fds);
-		if (r == -EAGAIN)
-			continue;
-		if (r <= 0)
-			return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
-		for (i = 0; i < WIRE_FDS; i++)
-			cleanup_close(&fds[i]);
-		if (m.type == WIRE_FAILED) {
-			*e = m.failed;
-			return e->sys ? -e->sys : -EIO;
-		}
-		if (m.type == WIRE_ENDED)
-			return WIFEXITED(m.ended.status) ? WEXITSTATUS(m.ended.status) : 128;
-	}
-}
-
-/* Its lines: notices, and the one that says what failed. @out: that, or "" */
-static void hear(const struct half *h, char *out, size_t size)
-{
-	struct buf b = BUF_INIT(SAID_MAX), line = BUF_INIT(4096);
-	char *p, *nl;
-
-	*out = '\0';
-	(void)fd_read_all(h->said, &b); /* what does not fit is of nobody we know */
-	for (p = b.data; p && *p; p = nl + 1) {
-		nl = strchr(p, '\n');
-		if (!nl)
-			break;
-		*nl = '\0';
-		line.len = 0;
-		if (strncmp(p, INIT_COPY_NOTICE, strlen(INIT_COPY_NOTICE)) == 0) {
-			buf_puts(&line, "bailey: ");
-			buf_quote(&line, p);
-			buf_puts(&line, "\n");
-			if (!line.failed)
-				(void)fd_write_all(2, line.data, line.len); /* nobody to tell */
-		} else {
-			(void)snprintf(out, size, "%s", p);
-		}
-	}
-	buf_done(&b);
-	buf_done(&line);
+	return inside_begin(h, argv, NULL, c->out ? INSIDE_WRITES : INSIDE_READS, NULL, c->box, e);
 }
 
 /* All bytes of @from to @to. Return: 0 or negative errno with @e. */
@@ -272,7 +183,7 @@ static void left_out(void *arg, const char *path, const char *why)
 }
 
 /* Our half. Return: 0 or negative errno with @e. */
-static int half(const struct half *h, const struct copy *c, const struct cp_options *o,
+static int half(const struct inside *h, const struct copy *c, const struct cp_options *o,
 		uint64_t most, struct err *e)
 {
 	const struct archive_unpack u = { .path = c->here, .owner = o->archive, .bytes = most };
@@ -290,7 +201,7 @@ static int half(const struct half *h, const struct copy *c, const struct cp_opti
  * Both halves. What failed inside says more than what that made of ours: a pipe that nobody reads, an archive that is cut off.
  * Return: exit status, or negative errno with @e.
  */
-static int copy(struct half *h, const struct copy *c, const struct cp_options *o, uint64_t most,
+static int copy(struct inside *h, const struct copy *c, const struct cp_options *o, uint64_t most,
 		struct err *e)
 {
 	struct err own = ERR_INIT;
@@ -302,10 +213,9 @@ static int copy(struct half *h, const struct copy *c, const struct cp_options *o
 	ours = half(h, c, o, most, &own);
 	cleanup_close(&h->data); /* its end, or nobody is there any more */
 	h->data = -1;
-	theirs = wait_ended(h, e);
+	theirs = inside_end(h, said, sizeof(said), e);
 	if (theirs < 0)
 		return theirs;
-	hear(h, said, sizeof(said));
 	if (theirs != 0 && (ours == 0 || own.sys == EPIPE || own.sys == EBADMSG))
 		return err_set(e, ERR_SYSTEM, -EIO, "sandbox '%s': %s", c->box,
 			       *said ? said : "the copying was ended");
@@ -330,7 +240,7 @@ int cp_main(char **argv)
 {
 	struct cp_options o;
 	struct opt table[ROWS];
-	struct half h = { .sock = -1, .data = -1, .said = -1 };
+	struct inside h = INSIDE_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	struct err e = ERR_INIT;
 	struct copy c = { .inside = "", .here = "" };
@@ -356,7 +266,7 @@ int cp_main(char **argv)
 	begun = r == 0;
 	if (r == 0)
 		r = copy(&h, &c, &o, most, &e);
-	half_done(&h);
+	inside_done(&h);
 	named_done(&n);
 	if (r < 0 && begun)
 		return (void)cli_fail(&e), NOT_WHOLE;

@@ -20,6 +20,8 @@ const struct command commands[] = {
 	  "run a command in a sandbox that stays", &exec_words },
 	{ "cp", cp_main, "bailey cp [OPTIONS] PATH PATH",
 	  "copy files out of a sandbox that stays, or into it", &cp_words },
+	{ "fs", fs_main, "bailey fs [OPTIONS] SANDBOX stat|ls|mkdir|mv|rm|watch PATH [TO]",
+	  "look at, change and watch names inside a sandbox", &fs_words },
 	{ "attach", attach_main, "bailey attach [OPTIONS] SANDBOX [SESSION]",
 	  "come back to a session of a sandbox", &attach_words },
 	{ "logs", logs_main, "bailey logs [OPTIONS] SANDBOX [SESSION]",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. `bailey cp` must work in every sandbox, also in one without tar, and by the sandbox's rights. So PID 1, which has those, and no program that the
- * sandbox could have put there, makes a copy of itself that packs or unpacks. It is behind all walls, as every command is, and nobody inside can look into it,
+ * sandbox could have put there, makes a copy of itself that packs or unpacks, or does what fs.h has. It is behind all walls, as every command is, and nobody inside can look into it,
  * for it can't be dumped, as PID 1 can't. What it says on 2 is bounded, so that it never waits for a reader.
  */
 #include "copy.h"
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "fs.h"
 #include "spawn.h"
 
 #define SAID_MAX 20 /* lines about what was left out */
@@ -54,31 +55,45 @@ static bool read_ids(const char *word, struct archive_ids *ret)
 	return !*end;
 }
 
-static int work(char *const *argv, struct err *e)
+static int copy_out(char *const *argv, struct err *e)
 {
 	unsigned int said = 0;
-	const char *flags = argv[1] ? argv[2] : NULL;
-	struct archive_ids ids;
+	struct archive_pack p = { .path = argv[1], .left_out = left_out, .arg = &said };
 
-	if (!argv[1] || !flags || !read_ids(argv[3], &ids))
+	if (!argv[2] || !read_ids(argv[3], &p.ids))
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the words of the copy are missing");
-	if (strcmp(argv[0], INIT_COPY_OUT) == 0) {
-		const struct archive_pack p = { .path = argv[1],
-						.follow = strchr(flags, INIT_COPY_FOLLOW),
-						.ids = ids,
-						.left_out = left_out,
-						.arg = &said };
+	p.follow = strchr(argv[2], INIT_COPY_FOLLOW);
+	return archive_pack(&p, 1, e);
+}
 
-		return archive_pack(&p, 1, e);
-	}
-	if (strcmp(argv[0], INIT_COPY_IN) == 0) {
-		const struct archive_unpack u = { .path = argv[1],
-						  .into = strchr(flags, INIT_COPY_INTO),
-						  .owner = strchr(flags, INIT_COPY_OWNER),
-						  .ids = ids,
-						  .hard = true };
+static int copy_in(char *const *argv, struct err *e)
+{
+	struct archive_unpack u = { .path = argv[1], .hard = true };
 
-		return archive_unpack(&u, 0, e);
+	if (!argv[2] || !read_ids(argv[3], &u.ids))
+		return err_set(e, ERR_SYSTEM, -EBADMSG, "the words of the copy are missing");
+	u.into = strchr(argv[2], INIT_COPY_INTO);
+	u.owner = strchr(argv[2], INIT_COPY_OWNER);
+	return archive_unpack(&u, 0, e);
+}
+
+static int work(char *const *argv, struct err *e)
+{
+	static const struct {
+		const char *word;
+		int (*fn)(char *const *argv, struct err *e);
+	} all[] = {
+		{ INIT_COPY_OUT, copy_out },   { INIT_COPY_IN, copy_in },
+		{ INIT_FS_STAT, fs_stat },     { INIT_FS_LIST, fs_list },
+		{ INIT_FS_MAKE, fs_make },     { INIT_FS_MOVE, fs_move },
+		{ INIT_FS_REMOVE, fs_remove }, { INIT_FS_WATCH, fs_watch },
+		{ INIT_FS_PORTS, fs_ports },
+	};
+	size_t i;
+
+	for (i = 0; argv[1] && i < ARRAY_SIZE(all); i++) {
+		if (strcmp(argv[0], all[i].word) == 0)
+			return all[i].fn(argv, e);
 	}
 	return err_set(e, ERR_SYSTEM, -EBADMSG, "the words of the copy are none");
 }
@@ -105,7 +120,7 @@ static void __attribute__((noreturn)) become(const struct init_command *cmd)
 	else if (work(cmd->argv, &e) == 0)
 		_exit(0);
 	say(e.msg);
-	_exit(1);
+	_exit(e.sys > 0 && e.sys < 128 ? e.sys : 1);
 }
 
 int copy_spawn(const struct init_command *cmd, pid_t *ret_pid, struct err *e)

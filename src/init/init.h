@@ -51,6 +51,16 @@ struct init_command {
 #define INIT_COPY_INTO '.'          /* in: the path is a directory that gets all of it */
 #define INIT_COPY_NOTICE "notice: " /* begins a line on 2 that is no failure */
 
+/* Other words of WIRE_COPY: what is to be done with the names below (fs.h), and a path. What failed is its exit status as an errno, and a line on 2. */
+#define INIT_FS_STAT "stat"
+#define INIT_FS_LIST "list"     /* and how many levels */
+#define INIT_FS_MAKE "make"     /* a directory, and those that lead there */
+#define INIT_FS_MOVE "move"     /* and the new name */
+#define INIT_FS_REMOVE "remove" /* and INIT_FS_ALL: what is in it, too */
+#define INIT_FS_WATCH "watch"   /* the same; 0 is a pipe whose end ends it */
+#define INIT_FS_PORTS "ports"   /* "tcp", and INIT_FS_ALL: until 0 has ended */
+#define INIT_FS_ALL "all"
+
 /**
  * init_run() - run the command to its end. All signals must be blocked, and we must lead a session without a terminal. The command gets
  * none blocked.

@@ -29,7 +29,6 @@
 	19 /* IP_TRANSPARENT, IPV6_TRANSPARENT: linux/in.h can't be included beside libc's headers */
 #define TRANSPARENT_V6 75
 #define FREEBIND_V6 78 /* IPV6_FREEBIND */
-#define CAPTURE_PORT 1 /* tcpmux, which nobody uses */
 #define ICMP_ECHO 8
 #define ICMP_ADMIN 13 /* "communication administratively prohibited"; of IPv6: 1 */
 #define ICMP6_ECHO 128
@@ -87,7 +86,7 @@ static void add_capture(struct nl *nl, struct family *f, const uint16_t *port)
 		nft_payload(nl, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
 		nft_is(nl, port, sizeof(*port));
 	}
-	nft_tproxy(nl, &f->nft, CAPTURE_PORT);
+	nft_tproxy(nl, &f->nft, JAIL_NET_CAPTURE_PORT);
 	nft_accept(nl);
 	nft_rule_end(nl, &f->nft);
 }
@@ -203,7 +202,7 @@ static int open_listener(bool v6)
 	if (r >= 0 && v6)
 		r = set(fd, IPPROTO_IPV6, TRANSPARENT_V6, 1);
 	if (r >= 0)
-		r = bind_any(fd, v6, CAPTURE_PORT);
+		r = bind_any(fd, v6, JAIL_NET_CAPTURE_PORT);
 	if (r >= 0)
 		r = (int)sys_call(SYS_listen, fd, BACKLOG, 0, 0, 0);
 	if (r < 0 && fd >= 0)

@@ -179,6 +179,7 @@ enum jail_net {
 
 #define JAIL_NET_HTTP_PORT 3128u
 #define JAIL_NET_SOCKS_PORT 1080u
+#define JAIL_NET_CAPTURE_PORT 1 /* of JAIL_NET_TCP: tcpmux, which nobody uses */
 
 /* 198.18.0.1, and ::1 of a /64 of our own: what the sandbox is itself. Names get others of the same ranges. */
 #define JAIL_NET_OWN4 198, 18, 0, 1

@@ -49,7 +49,7 @@ enum wire_type {
 	WIRE_STOP =
 		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
 	WIRE_COPY =
-		57, /* of a sandbox that stays: files in or out, as one more command; with what to do (init.h, INIT_COPY_OUT) and its 0-2 */
+		57, /* of a sandbox that stays: files in or out, or names below, as one more command; with what to do (init.h, INIT_COPY_OUT, INIT_FS_STAT) and its 0-2 */
 	/* the same; each is answered by STATE, or FAILED */
 	WIRE_ASK = 45,   /* how is it? That changes nothing: it wakes nobody, and is no use of it */
 	WIRE_PAUSE = 46, /* let nothing run */
