@@ -141,12 +141,13 @@ def test_a_command_is_paused_with_its_terminal(boxes, ws, user):
     """What is typed meanwhile comes when it goes on; job control sees no stop."""
     boxes.make()
     t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh"], ws, env=boxes.env)
-    t.type("sleep 0.5; echo on''ce\n")
-    time.sleep(0.1)
-    assert boxes("pause", "box").rc == 0
+    t.expect(r"\$ ")  # or the command would come after the pause, and wake it
+    t.type("touch begun; sleep 3; echo on''ce\n")
+    assert wait_for((ws / "begun").exists) and boxes("pause", "box").rc == 0
     t.type("echo tw''ice\n")
-    time.sleep(1)
-    assert b"once" not in t.out and not (t.read(0.1) and b"twice\r\n" in t.out)
+    time.sleep(3.5)
+    t.read(0.1)
+    assert b"once\r\n" not in t.out and b"twice\r\n" not in t.out
     assert boxes("resume", "box").rc == 0
     t.expect("once")
     t.expect("twice")
