@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -81,6 +82,36 @@ def test_other_credentials_are_refused_there(at, carrier):
         return  # no request carries that through a proxy that reads it
     r = at(curl, *RUN, "--allow-own-credentials", "web.test")
     assert r.out == status and len(arrived(at)) == 1, r
+
+
+TOKEN = "the/Token+of=a.repository"  # of servers.py
+WORK = ("git clone -q https://x-access-token:$GIT_TOKEN@web.test/private/it.git {0} && cat {0}/file && cd {0} && git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && "
+        "git push -q origin HEAD:refs/heads/{0}; echo pushed $?")
+
+
+def test_git_over_https_with_a_token_that_is_not_inside(at, request):
+    """A server that asks for one: clone and push by the stand-in; another one's, and the stand-in where nothing is bound, get nothing."""
+    secret(at, "rm", "git", check=False)
+    secret(at, "set", "git", "--host", "web.test", "--basic", "x-access-token", "--env", "GIT_TOKEN", stdin=TOKEN)
+    opts, who = ["--allow-host", "web.test", "--env", "GIT_TERMINAL_PROMPT=0", "--env", "GIT_CONFIG_GLOBAL=/dev/null"], f"secret-{request.node.callspec.id}-{os.getpid()}"
+    listed = ["env", "GIT_SSL_CAINFO=ca.crt", "GIT_TERMINAL_PROMPT=0", "git", "ls-remote"]
+    try:
+        r = at(["sh", "-c", WORK.format(who) + f"; cat .git/config; cat /proc/self/environ | tr '\\0' '\\n'"], *opts, "--secret", "git")
+        assert r.out.startswith("it is there\npushed 0\n") and r.out.count("bailey-secret-") >= 2 and TOKEN not in r.out + r.err, r
+        assert f"refs/heads/{who}" in at.outside([*listed, "https://web.test/git/it.git"]).out
+        kept = (at.ws / who / ".git/config").read_text()
+        assert "bailey-secret-" in kept and TOKEN not in kept
+        asked = [(e["target"].rsplit("/", 1)[-1], e.get("secret")) for e in at.log(r) if e["event"] == "request"]
+        assert {("git-upload-pack", "git"), ("git-receive-pack", "git")} <= set(asked), asked
+        # another token, at this host; and what stands in the configuration, in a run without the secret
+        r = at(["sh", "-c", f"GIT_TOKEN=another; {WORK.format('other')}"], *opts, "--secret", "git")
+        assert "it is there" not in r.out and any("foreign-credential" in e.get("reason", "") for e in at.log(r)), r
+        r = at(["git", "-C", who, "fetch", "origin"], *opts, "--env", "GIT_SSL_CAINFO=../ca.crt")
+        assert r.rc != 0 and "uthentication failed" in r.err, r
+        assert at.outside([*listed, "https://web.test/private/it.git"]).rc != 0, "the server asks"
+        assert at.outside([*listed, f"https://x-access-token:{quote(TOKEN, safe='')}@web.test/private/it.git"]).rc == 0
+    finally:
+        secret(at, "rm", "git")
 
 
 def test_the_stand_in_means_nothing_elsewhere(at):

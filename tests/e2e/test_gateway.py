@@ -425,7 +425,7 @@ def test_a_gateway_is_confined(net, user):
         pid = wait_for(lambda: gateways_of(p.pid), 8)[0]
         wait_for(lambda: "Seccomp:\t2" in pathlib.Path(f"/proc/{pid}/status").read_text(), 5)
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and status["Threads"] == "1"
         assert status["CapEff"] == status["CapPrm"] == "0000000000000000"
         if user.is_root:
             assert status["Uid"].split()[0] != "0" and not status["Groups"].strip()
