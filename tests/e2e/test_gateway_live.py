@@ -62,7 +62,7 @@ def stopped(net, way, denied):
 def test_a_denial_stops_what_flows_within_100_ms(net, way):
     """A thousand million bytes in flight. The denial of another host changes nothing. A machine that others use may be late once or twice."""
     assert stopped(net, way, "two.test") is None
-    seen = []
+    seen: list[float] = []
     while len(seen) < 4 and not any(s < 0.1 for s in seen):
         late = stopped(net, way, "one.test")
         assert late is not None, "it flows on"

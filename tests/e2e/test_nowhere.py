@@ -15,14 +15,20 @@ FORMS = sorted(forms(VALUE))
 PLANT = [f.hex() for f in FORMS]
 
 
+class Alone(Inside):
+    """With a state of its own, which can be searched as a whole."""
+
+    def __init__(self, internet, user, ws):
+        super().__init__(internet, user, ws)
+        self.state = user.mkdir(ws.parent / f"state-{ws.name}", 0o700)
+        self.environ["XDG_STATE_HOME"] = str(self.state)
+
+
 @pytest.fixture
 def at(internet, user, ws, works):
-    """With a state of its own, which can be searched as a whole."""
     assert works(user) == ""
     user.write(ws / "ca.crt", (internet.dir / "ca.crt").read_text(), 0o600)
-    inside = Inside(internet, user, ws)
-    inside.state = user.mkdir(ws.parent / f"state-{ws.name}", 0o700)
-    inside.environ["XDG_STATE_HOME"] = str(inside.state)
+    inside = Alone(internet, user, ws)
     secret(inside, "set", "own", "--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY", stdin=VALUE)
     yield inside
     user.exec(["rm", "-rf", inside.state])

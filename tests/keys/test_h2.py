@@ -411,7 +411,7 @@ def test_bodies_and_trailers_both_ways(door, server):
 @pytest.mark.parametrize("own", [False, True], ids=["refused", "allowed"])
 @pytest.mark.parametrize("name", ["authorization", "x-key", "x-api-key", "cookie"])
 def test_trailers_that_authenticate_do_not_arrive(door, server, secret_store, name, own):
-    got = []
+    got: list[str] = []
 
     def on(conn, e, flush):
         if isinstance(e, h2.events.TrailersReceived):
