@@ -4,7 +4,7 @@
 
 Names come from dnsmasq on 192.0.2.10, which asks a server of ours for what dnsmasq does not do:
 
-    web.test       192.0.2.20, 2001:db8::31   nginx: HTTP, TLS and HTTP/2; /git/ is git's own backend, /ws a WebSocket
+    web.test       192.0.2.20, 2001:db8::31   nginx: HTTP, TLS and HTTP/2; /git/ is git's own backend, /private/ the same for who has TOKEN, /ws a WebSocket
     web6.test      2001:db8::30   the same, no IPv4
     denied.test    192.0.2.21     the same
     alias.test     an alias of web.test;  wrong.test: of denied.test;  home.test: of a name that is 127.0.0.1
@@ -34,6 +34,7 @@ EXTRA = sys.argv[2:]
 LOG = open(WHERE / "log", "a", buffering=1)
 NOBODY = 65534
 SECRET = ("us er", "p@ss:w/rd%")  # of the proxy
+TOKEN = "the/Token+of=a.repository"
 
 NAMES = {
     "web.test": "192.0.2.20,2001:db8::31", "web6.test": "2001:db8::30", "denied.test": "192.0.2.21", "ssh.test": "192.0.2.22", "ws.test": "192.0.2.23",
@@ -59,6 +60,7 @@ http {{
         location = /echo {{ default_type text/plain; add_header X-Echo $http_x_key; return 200 "key=$http_x_key authorization=$http_authorization\n"; }}
         location = /away {{ return 302 $scheme://denied.test/who; }}
         location /git/ {{ proxy_pass http://127.0.0.1:8001/; }}
+        location /private/ {{ auth_basic here; auth_basic_user_file {where}/git.passwd; proxy_pass http://127.0.0.1:8001/; }}
         location /ws {{
             proxy_pass http://192.0.2.23:80; proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_set_header Host $host;
@@ -258,6 +260,7 @@ def main():
     repository()
     (WHERE / "www").mkdir()
     (WHERE / "www/big").write_bytes(bytes(8 << 20))
+    (WHERE / "git.passwd").write_text(f"x-access-token:{{PLAIN}}{TOKEN}\n")
     temps = " ".join(f"{t}_temp_path {WHERE}/nginx-{t};" for t in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (WHERE / "nginx.conf").write_text(NGINX.format(where=WHERE, temps=temps))
     start("nginx", "-p", WHERE, "-e", WHERE / "nginx-error.log", "-c", WHERE / "nginx.conf")

@@ -57,11 +57,15 @@ def test_servers_that_speak_first_need_a_rule_with_the_port(net):
     assert r.rc != 0 and "SSH" not in r.out
 
 
-def test_bytes_both_ways_and_their_counts(net, ws):
+@pytest.mark.parametrize("way", ["captured", "connect", "socks"])
+def test_bytes_both_ways_and_their_counts(net, ws, way):
+    """What the log counts is what the server has seen."""
     script = """
-import os, socket, threading
-data = os.urandom(1 << 20) * 8
-s = socket.create_connection(('one.test', 7), 5)
+import os, socket, sys, threading
+data = os.urandom(1 << 20) * 2
+s = socket.create_connection({'captured': ('one.test', 7), 'connect': ('127.0.0.1', 3128), 'socks': ('127.0.0.1', 1080)}[sys.argv[1]], 5)
+if sys.argv[1] == 'connect': s.sendall(b'CONNECT one.test:7 HTTP/1.1\\r\\nHost: one.test:7\\r\\n\\r\\n'); assert b' 200 ' in s.recv(999)
+if sys.argv[1] == 'socks': s.sendall(b'\\5\\1\\0'); s.recv(2); s.sendall(b'\\5\\1\\0\\3\\x08one.test\\0\\7'); assert s.recv(99)[1] == 0
 def send():
     s.sendall(data)
     s.shutdown(socket.SHUT_WR)
@@ -75,10 +79,14 @@ try: s2.connect(('192.0.2.11', 80)); s2.send(b'x'); print(s2.recv(1))
 except OSError as e: print(type(e).__name__)
 """
     (ws / "talk.py").write_text(script)
-    r = net([PYTHON, "talk.py"], "--allow-host", "one.test:7")
+    log = net.internet.dir / "log"
+    before = len(log.read_text())
+    r = net([PYTHON, "talk.py", way], "--allow-host", "one.test:7")
     assert (r.rc, r.out) == (0, "ConnectionResetError\n"), r.err
     close = [line for line in net.log(r) if line["event"] == "close"]
-    assert [(c["sent"], c["received"]) for c in close] == [(8 << 20, 8 << 20)]
+    server = [int(n) for n in re.findall(r"^echoed (\d+)$", log.read_text()[before:], re.M)]
+    assert [(c["sent"], c["received"]) for c in close] == [(n, n) for n in server] == [(2 << 20, 2 << 20)]
+    assert close[0]["via"] == way, close
 
 
 def test_uploads_with_a_length_and_in_chunks(net, ws):
@@ -417,7 +425,7 @@ def test_a_gateway_is_confined(net, user):
         pid = wait_for(lambda: gateways_of(p.pid), 8)[0]
         wait_for(lambda: "Seccomp:\t2" in pathlib.Path(f"/proc/{pid}/status").read_text(), 5)
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and status["Threads"] == "1"
         assert status["CapEff"] == status["CapPrm"] == "0000000000000000"
         if user.is_root:
             assert status["Uid"].split()[0] != "0" and not status["Groups"].strip()
@@ -591,13 +599,16 @@ def test_a_published_port(net, internet):
     server = f"{PYTHON} -m http.server -b 127.0.0.1 8000 >/dev/null 2>&1"
     p = net.start(f"echo inside > index.html; timeout 10 {server}", "-p", "127.0.0.1:18080:8000")
     try:
-        def fetch():
-            r = subprocess.run(["nsenter", f"--net=/proc/{internet.pid}/ns/net", *CURL, "http://127.0.0.1:18080/"], capture_output=True, text=True, check=False)
+        def fetch(where="127.0.0.1:18080"):
+            r = subprocess.run(["nsenter", f"--net=/proc/{internet.pid}/ns/net", *CURL, f"http://{where}/"], capture_output=True, text=True, check=False)
             return r.stdout
         assert wait_for(fetch, 8) == "inside\n"
+        for other in ("127.0.0.1:8000", "127.0.0.1:18081", "198.51.100.1:18080", "[::1]:18080"):
+            assert fetch(other) == "", other
     finally:
         p.terminate()
         p.communicate(timeout=TIMEOUT)
+    assert fetch() == "", "gone with the run"
     for bad in ("8080", "x:80", "1.2.3.4.5:1:2", "70000:80", "80:0"):
         r = net("true", "--publish", bad)
         assert r.rc == 2 and "[IP:]HOST:PORT" in r.err, bad
@@ -616,6 +627,10 @@ def test_a_rate(net):
     assert r.rc == 28
     close = [line for line in net.log(r) if line["event"] == "close"][0]
     assert 8 << 20 < close["received"] < 16 << 20, close
+    # twins: a rate that is not reached, and one of another host
+    for opts in (["--limit-rate", "one.test=400M"], ["--limit-rate", "two.test=4k"]):
+        r = net([*CLEAN, *CURL, "-o", "/dev/null", "-w", "%{size_download}", "http://one.test/big", "-m", "20"], "--allow-host", "one.test", *opts)
+        assert (r.rc, r.out) == (0, str(64 << 20)), (opts, r)
 
 
 def test_a_long_policy_comes_whole(net, ws):

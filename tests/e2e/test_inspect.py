@@ -67,6 +67,24 @@ def test_clients_trust_the_authority_of_the_run_and_every_request_is_logged(at, 
     assert requests(at, r) == []
 
 
+VARIABLES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "PIP_CERT", "DENO_CERT",
+             "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+
+
+@pytest.mark.parametrize("opts, inspected", [(WEB, True), (["--allow-host", "web.test"], False)], ids=["inspected", "control"])
+def test_every_usual_name_leads_to_the_authority_of_the_run(at, opts, inspected):
+    """Variables of those that look at one, and the files of those that look at none: each is enough for a connection, and has the host's roots, too."""
+    places = [*(f"${v}" for v in VARIABLES), "/etc/ssl/certs/ca-certificates.crt"]
+    look = f'for f in {" ".join(places)}; do grep -c BEGIN "$f"; curl -sS --cacert "$f" {WHO} >/dev/null 2>&1; echo $?; done'
+    r = at(["sh", "-c", look.replace('"$f"', '"${f:-/nowhere}"')], *opts)
+    said = r.out.split()
+    if inspected:
+        roots = pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_text().count("BEGIN")
+        assert len(said) == 2 * len(places) and set(said[1::2]) == {"0"} and all(int(n) > roots for n in said[::2]), r
+    else:
+        assert len(said) == 4 and said[::3] == ["1", "60"], r  # the caller's own SSL_CERT_FILE, and the host's roots, which don't know the server
+
+
 def test_the_certificate_is_of_this_run_alone(at):
     show = ["sh", "-c", "echo | openssl s_client -connect web.test:443 -servername web.test 2>/dev/null | openssl x509 -noout -issuer -subject -ext subjectAltName"]
     one, two, none = (at(show, *opts) for opts in (WEB, WEB, [*WEB, "--bypass", "web.test"]))

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import PROJECT, PYTHON, wait_for
-from test_credentials import SEARCH, forms
+from searches import SEARCH, forms
 from test_inspect import internet  # noqa: F401 (a fixture)
 from test_own_secrets import at, verb  # noqa: F401 (a fixture)
 

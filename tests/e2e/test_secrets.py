@@ -13,28 +13,17 @@ import stat
 import subprocess
 import termios
 import time
-import urllib.parse
 
 import pytest
 
 from conftest import BAILEY, kill, skip, wait_for
+from searches import forms
 from terminals import Pty
 
 KEYS = BAILEY.parent / "bailey-keys"
 VALUE = "kept/Value+0123=Canary~xyz"
 OTHER = "other/Value+9876=Canary~abc"
 EXAMPLE = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-
-
-def forms(value):
-    """What VALUE looks like to who searches: as it is, URL-encoded, hexadecimal, base64 at each position and of either alphabet."""
-    raw = value.encode()
-    found = {raw, urllib.parse.quote(value, safe="").encode(), urllib.parse.quote(value, safe="").lower().encode(), raw.hex().encode(), raw.hex().upper().encode()}
-    for shift in range(3):
-        text = base64.b64encode(b"\0" * shift + raw)
-        inner = text[(0, 2, 3)[shift]:len(text) - 4]
-        found |= {inner, inner.translate(bytes.maketrans(b"+/", b"-_"))}
-    return found
 
 
 def holds(data, value):

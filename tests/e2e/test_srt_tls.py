@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from conftest import BAILEY, PYTHON
-from test_credentials import SEARCH, arrived, forms
+from searches import descendants, forms, search
+from test_credentials import arrived
 from test_gateway import CLEAN
 from test_gateway_clients import BOTH
 from test_inspect import Inside, internet  # noqa: F401 (a fixture)
@@ -420,28 +421,11 @@ def test_no_process_but_one_has_the_value(srt):
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**srt.environ, "MY_KEY": VALUE}) as p:
         assert p.stdin and p.stdout and p.stdout.readline() == b"done\n"
         assert [a[3:] for a in arrived(srt)] == [(OTHER, VALUE)]
-        pids = descendants(p.pid)
-        names = {pid: pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
-        out = subprocess.run([PYTHON, "-c", SEARCH, ",".join(map(str, pids)), *(f.hex() for v in (VALUE, OTHER) for f in forms(v))], capture_output=True, text=True, check=True, timeout=100).stdout
-        found = {names[int(m)] for m in re.findall(r"^(\d+)/", out, re.M)}
+        names = descendants(p.pid)
+        out = search(names, forms(VALUE) | forms(OTHER))
+        found = {names[int(li.split("/")[0])] for li in out}
         p.stdin.close()
-    assert len(pids) > 4 and found == {"bailey-keys"}, (names, out)
-
-
-def descendants(top):
-    table = {}
-    for d in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            table[int(d.name)] = int((d / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-
-    def below(pid):
-        while pid in table and pid != top:
-            pid = table[pid]
-        return pid == top
-
-    return [pid for pid in table if below(pid)]
+    assert len(names) > 4 and found == {"bailey-keys"}, (names, out)
 
 
 # --- pairs of AWS ---

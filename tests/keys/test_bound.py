@@ -13,7 +13,7 @@ import time
 import pytest
 
 import test_sigv4 as sigv4
-from harness import Keys, program
+from harness import Authority, Keys, program
 from test_h1 import ask, closed, get, status
 
 VALUE = "canary-0123456789abcdefghijkl"
@@ -125,6 +125,19 @@ def test_no_tls_no_secret(store, door, plain):
         head, _ = ask(s, get(d, b"/", b"Authorization: Bearer %b\r\n" % d.keys.hello["env"]["MY_KEY"].encode()))
         assert status(head) == 403
     assert not server.heads
+
+
+@pytest.mark.parametrize("wrong", ["expired", "name", "root", "itself", None])
+def test_a_server_that_is_not_verified_gets_no_secret(store, door, plain, authority, tmp_path, wrong):
+    other = Authority(tmp_path, "web.test")
+    cert = {"expired": lambda: authority.issue("old", "DNS:web.test", days=-1), "name": lambda: authority.issue("not", "DNS:other.test"), "root": lambda: other.issue("web", "DNS:web.test"),
+            "itself": lambda: (other.crt, other.key), None: lambda: authority.issue("good", "DNS:web.test")}[wrong]()
+    server = plain(cert=cert)
+    d = door(server, **store("set", "mine", "--host", "web.test", "--env", "MY_KEY"))
+    with d.talk(d.trust) as s:
+        head, body = ask(s, get(d, b"/", b"Authorization: Bearer %b\r\n" % d.keys.hello["env"]["MY_KEY"].encode()))
+    assert status(head) == (502 if wrong else 200) and VALUE.encode() not in head + body
+    assert [VALUE.encode() in h for h in server.heads] == ([] if wrong else [True]), "the last is the control"
 
 
 @pytest.mark.parametrize("http", VERSIONS)

@@ -408,6 +408,28 @@ def test_bodies_and_trailers_both_ways(door, server):
     c.close()
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["refused", "allowed"])
+@pytest.mark.parametrize("name", ["authorization", "x-key", "x-api-key", "cookie"])
+def test_trailers_that_authenticate_do_not_arrive(door, server, secret_store, name, own):
+    got: list[str] = []
+
+    def on(conn, e, flush):
+        if isinstance(e, h2.events.TrailersReceived):
+            got.extend(k for k, _ in e.headers)
+            conn.send_headers(e.stream_id, [(":status", "200")], end_stream=True)
+
+    d = door(server(on), own=["web.test"] if own else [], **secret_store("--header", "X-Key", "--env", "MY_KEY"))
+    c = Client(d)
+    for field, status in (("x-sum", 200), (name, 200 if own else 403)):
+        sid = c.ask(c.fields("/take", "POST"), end=False)
+        c.h2.send_data(sid, b"x")
+        c.h2.send_headers(sid, [(field, "another")], end_stream=True)
+        c.flush()
+        assert c.answer(sid)[0] == status
+    assert got == (["x-sum", name] if own else ["x-sum"])
+    c.close()
+
+
 def test_trailers_that_are_refused_are_in_the_log(door, server, secret_store):
     d = door(server(lambda *_: None), **secret_store("--header", "X-Key", "--env", "MY_KEY"))
     c = Client(d)
