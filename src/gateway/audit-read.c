@@ -11,7 +11,8 @@ struct reading {
 	int (*each)(void *arg, const struct audit_line *line);
 	void *arg;
 	struct audit_head head;
-	uint64_t seq; /* of the line before; 0: there was none */
+	uint64_t seq;   /* of the line before; 0: there was none */
+	uint64_t first; /* of the first line */
 	char prev[2 * SHA256_SIZE + 1];
 	uint64_t bad;
 	const char *why;
@@ -40,6 +41,7 @@ static void check(struct reading *r, const struct audit_line *line, bool whole, 
 	else if (line->seq == r->head.seq && memcmp(sum, r->head.hash, sizeof(r->head.hash)) != 0)
 		broken(r, line->seq, "the last line is not the one that was written");
 	if (whole) {
+		r->first = r->seq ? r->first : line->seq;
 		r->seq = line->seq;
 		memcpy(r->prev, sum, sizeof(r->prev));
 	}
@@ -89,6 +91,8 @@ int audit_read(int dir, int heads, const char *id,
 	static const char *const names[] = { "log.0", "log.1" };
 	_cleanup_close_ int head = openat(heads, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct reading r = { .each = each, .arg = arg };
+	struct audit_head now;
+	uint64_t start;
 	int ret;
 
 	if (head < 0)
@@ -102,6 +106,12 @@ int audit_read(int dir, int heads, const char *id,
 		ret = read_file(&r, dir, names[r.head.at], e);
 	if (ret < 0)
 		return ret;
+	/* of now: it may have begun with the other file meanwhile */
+	if (audit_head_read(head, &now) == 0) {
+		start = now.start[!now.at] ? now.start[!now.at] : now.start[now.at];
+		if (start && r.first > start)
+			broken(&r, start, "lines at the beginning are missing");
+	}
 	if (r.seq < r.head.seq)
 		broken(&r, r.seq + 1, "lines at the end are missing");
 	if (r.why && ret_bad)

@@ -88,14 +88,19 @@ int audit_head_read(int fd, struct audit_head *ret)
 		return -EBADMSG;
 	ret->at = (unsigned int)(p[1] - '0');
 	memcpy(ret->hash, p + 3, HEX_LEN);
+	if (p[3 + HEX_LEN] == ' ') {
+		ret->start[0] = strtoull(p + 3 + HEX_LEN, &p, 10);
+		ret->start[1] = strtoull(p, NULL, 10);
+	}
 	return 0;
 }
 
 static int head_write(const struct audit *a)
 {
 	char text[AUDIT_HEAD + 1];
-	int n = snprintf(text, sizeof(text), "%llu %u %s\n", (unsigned long long)a->seq, a->at,
-			 a->prev);
+	int n = snprintf(text, sizeof(text), "%llu %u %s %llu %llu\n", (unsigned long long)a->seq,
+			 a->at, a->prev, (unsigned long long)a->start[0],
+			 (unsigned long long)a->start[1]);
 
 	/* shorter ones are followed by blanks, so that every head has one length, and is one write */
 	memset(text + n, ' ', AUDIT_HEAD - (size_t)n);
@@ -134,6 +139,8 @@ int audit_begin(struct audit *a, const int log[2], int head)
 		return r;
 	a->seq = h.seq;
 	a->at = h.at;
+	a->start[0] = h.start[0];
+	a->start[1] = h.start[1];
 	memcpy(a->prev, h.hash, sizeof(a->prev));
 	if (fstat(a->log[a->at], &st) < 0)
 		return -errno;
@@ -208,9 +215,11 @@ static void put_event(struct json *j, const struct audit_event *ev)
 	}
 }
 
-/* The other file takes over, empty. */
+/* The other file takes over, empty. The head says first that its lines are not wanted any more: who is killed in between leaves more than that. */
 static int rotate(struct audit *a)
 {
+	a->start[!a->at] = 0;
+	(void)head_write(a);
 	if (ftruncate(a->log[!a->at], 0) < 0)
 		return -errno;
 	a->at = !a->at;
@@ -250,6 +259,7 @@ static bool append(struct audit *a, const struct audit_event *ev, uint64_t dropp
 		a->failing = false;
 		a->size += b.len;
 		a->seq++;
+		a->start[a->at] = a->start[a->at] ? a->start[a->at] : a->seq;
 		memcpy(a->prev, sum, sizeof(a->prev));
 		(void)head_write(a); /* the next one writes it whole */
 	}

@@ -18,10 +18,11 @@
 #include "util/util.h"
 
 struct audit {
-	int log[2], head; /* borrowed; two files that are written in turn */
-	unsigned int at;  /* the one that is written now */
-	uint64_t size;    /* of it */
-	uint64_t seq;     /* of the last line; 0: none */
+	int log[2], head;  /* borrowed; two files that are written in turn */
+	unsigned int at;   /* the one that is written now */
+	uint64_t size;     /* of it */
+	uint64_t seq;      /* of the last line; 0: none */
+	uint64_t start[2]; /* of the first line of each file; 0: none, or not known */
 	char prev[2 * SHA256_SIZE + 1];
 	uint64_t dropped; /* lines that came too fast, or could not be written */
 	uint64_t second;  /* of the clock, and how many lines it has had */
@@ -68,11 +69,12 @@ bool audit_write(struct audit *a, const struct audit_event *ev);
  */
 int audit_open(int dir, int heads, const char *id, int ret_log[2], int *ret_head, struct err *e);
 
-#define AUDIT_HEAD 128u /* bytes of the file */
+#define AUDIT_HEAD 192u /* bytes of the file */
 
 struct audit_head {
 	unsigned long long seq;
-	unsigned int at; /* the file that is written */
+	unsigned int at;             /* the file that is written */
+	unsigned long long start[2]; /* as in struct audit; heads of earlier releases have none */
 	char hash[2 * SHA256_SIZE + 1];
 };
 

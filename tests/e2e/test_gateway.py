@@ -348,6 +348,7 @@ def test_the_log_is_a_chain(net, user):
     bad = {
         "edited": good.replace(b"two.test", b"owt.test"),
         "removed": b"".join(parts[:1] + parts[2:]),
+        "the first one removed": b"".join(parts[1:]),
         "reordered": b"".join([parts[1], parts[0], *parts[2:]]),
         "cut": b"".join(parts[:-1]),
         "torn": good[:-20],

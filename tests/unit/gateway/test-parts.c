@@ -296,6 +296,13 @@ TEST(what_was_tampered_with_is_found)
 		if (!why)
 			FAIL("cut off at %zd, and nobody saw it", i);
 	}
+	for (i = 1; i < n; i++) { /* the beginning is gone */
+		REQUIRE(ftruncate(p.log[0], 0) == 0 &&
+			write(p.log[0], good + i, (size_t)(n - i)) == n - i);
+		(void)read_place(&p, &why);
+		if (!why)
+			FAIL("begins at %zd, and nobody saw it", i);
+	}
 	REQUIRE(ftruncate(p.log[0], 0) == 0 && write(p.log[0], good, (size_t)n) == n);
 	CHECK(read_place(&p, &why) == 4 && !why);
 	close_place(&p);
@@ -352,11 +359,15 @@ TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 	CHECK(a.at == 1 && a.seq == 10);
 	n = read_place(&p, &why);
 	CHECK(n == 10 && !why);
+	REQUIRE(audit_begin(&a, p.log, p.head) == 0); /* another process goes on */
 	a.size = LIMIT_AUDIT;
 	write_lines(&a, 1); /* the first file is emptied for it */
 	CHECK(a.at == 0);
 	n = read_place(&p, &why);
 	CHECK(n == 2 && !why);
+	REQUIRE(ftruncate(p.log[1], 0) == 0);
+	(void)read_place(&p, &why);
+	CHECK(why && strstr(why, "beginning"));
 	close_place(&p);
 }
 
