@@ -58,6 +58,16 @@ def test_a_new_one(mine):
     mine.whole()
 
 
+def test_of_the_release_before(filled):
+    """Version 2 knew no services: all that it had stays, and nobody has one."""
+    kept = [{**o, "services": None} for o in filled("ls").json]
+    filled.sql("ALTER TABLE sandboxes DROP COLUMN services", "PRAGMA user_version = 2")
+    assert version(filled) == (2, None, False)
+    assert filled("ls").json == kept and version(filled) == (3, None, False)
+    assert filled("set", "one", text={"services": [{"name": "a"}]}).rc == 0 and filled("get", "one").json["services"] == [{"name": "a"}]
+    filled.whole()
+
+
 def test_a_step_that_fails(later):
     """It is all undone, the steps before it stay, and when what hindered it is gone it is made."""
     store, program = later
@@ -93,4 +103,4 @@ def test_kill(strace, later):
         store.whole()
         back()
     print(f"killed {len(calls)} times: {seen}")
-    assert len(calls) > 10 and seen == sorted(seen) and set(seen) == {2, 3, 4}
+    assert len(calls) > 10 and seen == sorted(seen) and set(seen) == {3, 4, 5}
