@@ -27,7 +27,9 @@ static const struct form {
 	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 8, true, 16, "0" },
 	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "1" },
 	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
-	{ 42, false, 4, "0" },
+	{ 42, false, 4, "0" },  { 57, false, 0, "4" },       { 18, true, 0, "1" },
+	{ 59, false, 0, "4" },  { 60, false, 0, "0" },       { 61, false, 0, "1" },
+	{ 62, false, 72, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -55,7 +57,9 @@ static bool is_signal(uint32_t v)
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
 	/* the sandbox as a whole */
-	static const char whole[] = { 1, 6, 7, 9, 16, 17, 36, 40, 45, 46, 47, 48, 49 };
+	static const char whole[] = {
+		1, 6, 7, 9, 16, 17, 36, 40, 45, 46, 47, 48, 49, 18, 60, 61, 62
+	};
 
 	if ((session == 0) != (memchr(whole, (int)type, sizeof(whole)) != NULL) && type != 2)
 		return false;
@@ -92,6 +96,9 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) <= 65535 && number(p + 4) <= 65535;
 	case 42:
 		return number(p) <= 1;
+	case 62:
+		return number(p) >= 1 && number(p) <= 3 && number(p + 4) <= 600000 &&
+		       is_text(p + 8, 64);
 	case 41:
 		return is_signal(number(p)) && is_text(p + 4, 64);
 	}

@@ -520,6 +520,7 @@ int attach_main(char **argv);
 int logs_main(char **argv);
 int sessions_main(char **argv);
 int kill_main(char **argv);
+int service_main(char **argv);
 int start_main(char **argv);
 int stop_main(char **argv);
 int ls_main(char **argv);
@@ -542,7 +543,7 @@ extern const struct command_words run_words, learn_words, check_words, doctor_wo
 	cp_words, fs_words, create_words, exec_words, start_words, stop_words, ls_words,
 	inspect_words, rename_words, rm_words, pause_words, resume_words, extend_words,
 	events_words, stats_words, top_words, port_words, reset_words, service_unit_words,
-	attach_words, logs_words, sessions_words, kill_words;
+	attach_words, logs_words, sessions_words, kill_words, service_words;
 
 /** help_verb() - print the help of @c to stdout. Return: exit status. */
 int help_verb(const struct command *c);

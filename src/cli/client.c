@@ -269,20 +269,25 @@ int client_fail(const struct err *e)
 											     status;
 }
 
-int client_sessions(int sock, const char *name, struct buf *b, struct err *e)
+int client_list(int sock, const struct wire_msg *m, int fd, const char *name, struct buf *b,
+		struct err *e)
 {
-	const struct wire_msg m = { .type = WIRE_LIST };
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int list = -1;
 	struct wire_msg got = { .type = WIRE_LIST };
-	int r = sock < 0 ? sock : wire_send(sock, &m, NULL, 0, true);
+	int r = sock < 0 ? sock : wire_send(sock, m, &fd, fd >= 0, true);
 
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%.100s'", name);
-	r = client_hear(sock, &got, &fd, e);
+	r = client_hear(sock, &got, &list, e);
 	if (r < 0)
 		return r;
-	if (got.type != WIRE_SESSIONS || fd < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
-	    fd_read_all(fd, b) < 0)
+	if (got.type != (m->type == WIRE_LIST ? WIRE_SESSIONS : WIRE_SERVICES) || list < 0 ||
+	    lseek(list, 0, SEEK_SET) < 0 || fd_read_all(list, b) < 0)
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the sandbox has said something else");
 	return 0;
+}
+
+int client_sessions(int sock, const char *name, struct buf *b, struct err *e)
+{
+	return client_list(sock, &(struct wire_msg){ .type = WIRE_LIST }, -1, name, b, e);
 }

@@ -55,6 +55,10 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e);
 /** client_fail() - as cli_fail(), for what a supervisor has refused: there is no such session: 3, it is not so that this can be done: 4. */
 int client_fail(const struct err *e);
 
+/** client_list() - send @m (WIRE_LIST, or what is answered by SERVICES), with @fd (borrowed) or -1, and append the list that is answered. Else as client_sessions(). */
+int client_list(int sock, const struct wire_msg *m, int fd, const char *name, struct buf *b,
+		struct err *e);
+
 /** client_sessions() - append the sessions of the sandbox @name, a JSON array. @sock: to its supervisor, or the negative errno of that; borrowed. Return: 0 or negative errno with @e. */
 int client_sessions(int sock, const char *name, struct buf *b, struct err *e);
 

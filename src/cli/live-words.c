@@ -9,6 +9,18 @@
 
 #include "live.h"
 
+void live_words_services(const struct json_node *list, const char *generation, struct buf *b)
+{
+	const struct json_node *v;
+
+	buf_printf(b, "{\"generation\":%s,\"services\":[", generation ? generation : "1");
+	for (v = list->first; v; v = v->next) {
+		json_write(v, b);
+		buf_puts(b, v->next ? "," : "");
+	}
+	buf_puts(b, "]}");
+}
+
 int live_words_write(const struct named_box *box)
 {
 	_cleanup_close_ int fd = memfd_create("bailey-words", MFD_CLOEXEC);
@@ -26,6 +38,9 @@ int live_words_write(const struct named_box *box)
 		if (!v->next)
 			buf_puts(&b, "]");
 	}
+	buf_add(&b, "", 1);
+	if (box->services && box->services->first)
+		live_words_services(box->services, box->generation, &b);
 	buf_add(&b, "", 1);
 	for (v = box->options->first; v; v = v->next)
 		buf_add(&b, v->text, strlen(v->text) + 1);

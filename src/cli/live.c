@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "live.h"
+#include "live-state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,41 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "life.h"
-#include "live-words.h"
+#include "listening.h"
 #include "sandbox.h"
-#include "sessions.h"
-#include "settings.h"
 #include "stay.h"
 
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
-
-struct client {
-	struct live *live;
-	struct loop_source *source;
-	int fd;                  /* -1: nobody is here */
-	struct session *session; /* of its command, or that it is attached to; NULL: it has none */
-	struct view *view;       /* what it sees of that, or NULL */
-	bool attached;           /* it has not started it */
-	int ends[2];             /* the other ends of its command's pipes, which it reads; or -1 */
-};
-
-struct live {
-	struct run *run;
-	struct life life;
-	const char *id;
-	int listener, status;
-	struct loop_source *source;
-	char socket[LIVE_SOCKET];
-	const char *name;
-	char dir[LIMIT_PATH]; /* what is kept of it */
-	unsigned int block;   /* of ids */
-	int runtime;
-	bool ready, stopping;
-	long kill_at; /* ms of CLOCK_MONOTONIC */
-	struct sessions sessions;
-	struct client clients[LIMIT_CLIENTS];
-};
 
 void live_socket(const char *name, char out[LIVE_SOCKET])
 {
@@ -156,37 +126,14 @@ static void on_done(void *arg, const struct session *one, bool slow)
 	}
 }
 
-/* What PID 1 is to be given with the command: its words, and 0-2 but for a terminal. @own: descriptors of ours among them */
-static int give_streams(struct session *one, const int fds[WIRE_FDS], int give[4], size_t *n,
-			int own[3])
+/* @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. @fds: the words, and what else sessions_streams() wants */
+static int spawn_in(const struct live *l, struct session *one, enum wire_type type, const int *fds)
 {
-	give[0] = fds[0];
-	*n = 1;
-	if (one->terminal)
-		return 0;
-	*n = 4;
-	if (!one->held) {
-		memcpy(give + 1, fds + 1, 3 * sizeof(*give));
-		return 0;
-	}
-	own[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (own[0] < 0 || pipe2(own + 1, O_CLOEXEC) < 0 || fcntl(own[1], F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	one->output.fd = TAKE_FD(own[1]);
-	give[1] = own[0];
-	give[2] = give[3] = own[2];
-	return 0;
-}
-
-/* @type: WIRE_SPAWN or WIRE_COPY */
-static int spawn_in(struct client *c, enum wire_type type, const int fds[WIRE_FDS])
-{
-	const struct live *l = c->live;
-	struct wire_msg m = { .type = type, .session = sessions_wire(c->session) };
+	struct wire_msg m = { .type = type, .session = sessions_wire(one) };
 	int own[3] = { -1, -1, -1 }, give[4], r;
 	size_t n, i;
 
-	r = give_streams(c->session, fds, give, &n, own);
+	r = sessions_streams(one, fds, give, &n, own);
 	if (r == 0)
 		r = wire_send(l->run->jail.sock, &m, give, n, true);
 	for (i = 0; i < ARRAY_SIZE(own); i++)
@@ -233,7 +180,7 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {
-		r = spawn_in(c, type, fds);
+		r = spawn_in(l, one, type, fds);
 		if (r < 0)
 			(void)err_sys(&e, r, "the sandbox");
 	}
@@ -403,6 +350,62 @@ static void on_question(struct client *c, const struct wire_msg *m)
 	(void)answer(c, &state, -1);
 }
 
+/* A file of memory that a client may still write to. Return: 0 or negative errno. */
+static int read_text(int fd, struct buf *b)
+{
+	char part[16384];
+	struct stat st;
+	ssize_t n = 1;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -EBADMSG; /* it could keep us waiting */
+	while (n > 0 && !b->failed) {
+		n = pread(fd, part, sizeof(part), (off_t)b->len);
+		if (n > 0)
+			buf_add(b, part, (size_t)n);
+	}
+	return n < 0 ? -errno : b->failed ? -E2BIG : b->data ? 0 : -EBADMSG;
+}
+
+/* Of its services. */
+static void on_services(struct client *c, const struct wire_msg *m, const int fds[WIRE_FDS])
+{
+	struct live *l = c->live;
+	const struct wire_msg list = { .type = WIRE_SERVICES };
+	_cleanup_close_ int fd = memfd_create("bailey-services", MFD_CLOEXEC);
+	struct buf text = BUF_INIT(LIMIT_SPAWN), b = BUF_INIT(LIMIT_OUTPUT);
+	struct err e = ERR_INIT;
+	long wait = -1;
+	int r = 0;
+
+	if (l->stopping && m->type != WIRE_SERVICES_ASK) {
+		r = err_set(&e, ERR_SYSTEM, -EBUSY, "the sandbox is being stopped");
+	} else if (m->type == WIRE_SERVICE_ORDER) {
+		r = life_wake(&l->life, LIFE_WAKE_EXEC, &e);
+		if (r == 0)
+			r = services_order(&l->services, m, &e);
+	} else if (m->type == WIRE_SERVICES_SET) {
+		(void)life_wake(&l->life, LIFE_WAKE_EXEC,
+				&e); /* or they wait until it is resumed */
+		e = (struct err)ERR_INIT;
+		r = read_text(fds[0], &text);
+		r = r < 0 ? err_sys(&e, r, "the services") :
+			    services_set(&l->services, text.data, text.len, &e);
+	}
+	if (r == 0 && m->type != WIRE_SERVICES_ASK && !l->life.frozen)
+		services_step(&l->services, &wait);
+	l->services.paused = l->life.frozen;
+	services_list(&l->services, &b);
+	if (r == 0 && (fd < 0 || b.failed || fd_write_all(fd, b.data, b.len) < 0))
+		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	if (r < 0)
+		refuse_with(c, &e);
+	else
+		(void)answer(c, &list, fd);
+	buf_done(&text);
+	buf_done(&b);
+}
+
 static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 {
 	struct live *l = c->live;
@@ -447,6 +450,11 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 		on_question(c, m);
+		break;
+	case WIRE_SERVICES_ASK:
+	case WIRE_SERVICES_SET:
+	case WIRE_SERVICE_ORDER:
+		on_services(c, m, fds);
 		break;
 	default: /* what only a supervisor says */
 		leave(c);
@@ -548,17 +556,50 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 	return stay;
 }
 
+/* Clients are let in. */
+static void open_door(struct live *l)
+{
+	l->ready = true;
+	update(l);
+	(void)fd_write_all(l->status, "ok", 2); /* who has started us may have gone */
+	cleanup_close(&l->status);
+	l->status = -1;
+}
+
 void live_ready(struct run *run)
 {
 	struct live *l = run->live;
 
 	run->jail.order = WIRE_SERVING;
 	life_begin(&l->life, run);
-	l->ready = true;
-	update(l);
-	(void)fd_write_all(l->status, "ok", 2); /* who has started us may have gone */
-	cleanup_close(&l->status);
-	l->status = -1;
+	l->begun = true;
+	if (!l->services.first)
+		open_door(l);
+}
+
+static int spawn_service(void *arg, struct session *one, const struct init_command *cmd,
+			 struct err *e)
+{
+	_cleanup_close_ int words = init_pack(cmd, e);
+	int r = words < 0 ? words : spawn_in(arg, one, WIRE_SERVICE, &words);
+
+	return r < 0 && e->code == ERR_NONE ? err_sys(e, r, "the sandbox") : r;
+}
+
+static bool listens(void *arg, unsigned int port)
+{
+	const struct live *l = arg;
+
+	return listening_on(l->run->jail.pid, port);
+}
+
+void live_services(struct live *l)
+{
+	l->services = (struct services){ .sessions = &l->sessions,
+					 .spawn = spawn_service,
+					 .send = signal_to,
+					 .listens = listens,
+					 .arg = l };
 }
 
 /* PID 1 says that @one does not run, or has ended: everybody who waits for that hears it. Who has something left to read goes later. */
@@ -595,7 +636,8 @@ static void tell_started(struct live *l, const struct session *one, const struct
 static void on_failed(struct live *l, struct session *one, const struct wire_msg *m)
 {
 	tell_clients(l, one, m);
-	sessions_drop(&l->sessions, one);
+	if (!services_failed(&l->services, one, &m->failed))
+		sessions_drop(&l->sessions, one);
 }
 
 void live_report(struct run *run, const struct wire_msg *m, int fd)
@@ -619,12 +661,14 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 			on_failed(l, one, &lie);
 		else
 			tell_started(l, one, m);
+		(void)services_started(&l->services, one); /* where it is one */
 	} else if (m->type == WIRE_FAILED) {
 		on_failed(l, one, m);
 	} else if (m->type == WIRE_ENDED) {
 		if (!one->held)
 			tell_clients(l, one, m);
 		sessions_ended(&l->sessions, one, m->ended.status);
+		(void)services_ended(&l->services, one, m->ended.status); /* where it is one */
 		if (!one->held && !*one->name)
 			sessions_drop(&l->sessions, one);
 	}
@@ -640,7 +684,6 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 
 void live_stop(struct run *run, unsigned int grace_ms, const char *why)
 {
-	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	struct live *l = run->live;
 
 	life_ends(&l->life, why);
@@ -648,7 +691,25 @@ void live_stop(struct run *run, unsigned int grace_ms, const char *why)
 	if (!l->stopping || l->kill_at > clock_ms() + (long)grace_ms)
 		l->kill_at = clock_ms() + (long)grace_ms;
 	l->stopping = true;
-	(void)wire_send(run->jail.sock, &m, NULL, 0, false);
+	l->told = false;
+	/* each in its turn, but not longer than the rest can wait */
+	l->tell_at = clock_ms() + (long)grace_ms / 2;
+	services_stop(&l->services, grace_ms);
+}
+
+/* Services have ended: now all else does. */
+static void end_all(struct live *l, long *wait)
+{
+	const struct wire_msg m = { .type = WIRE_STOP };
+	const long left = l->tell_at - clock_ms();
+
+	if (services_any(&l->services) && left > 0) {
+		if (*wait < 0 || *wait > left)
+			*wait = left;
+		return;
+	}
+	l->told = true;
+	(void)wire_send(l->run->jail.sock, &m, NULL, 0, false);
 }
 
 bool live_stopping(const struct run *run)
@@ -674,10 +735,17 @@ bool live_step(struct run *run, long *wait)
 	long left;
 
 	sessions_step(&l->sessions, wait, signal_to, l);
+	if (l->begun && !l->life.frozen) {
+		services_step(&l->services, wait);
+		if (!l->ready && services_settled(&l->services))
+			open_door(l);
+	}
 	if (life_step(&l->life, attached(l) > 0, wait))
 		live_stop(run, GRACE_MS, l->life.why);
 	if (!l->stopping)
 		return false;
+	if (!l->told)
+		end_all(l, wait);
 	left = l->kill_at - clock_ms();
 	if (left <= 0) {
 		(void)kill(run->jail.pid, SIGKILL);
@@ -686,97 +754,4 @@ bool live_step(struct run *run, long *wait)
 	if (*wait < 0 || *wait > left)
 		*wait = left;
 	return false;
-}
-
-/* @ret_state: the directory of bailey's state */
-static int listen_as(struct live *l, const char *name, const char *id, int *ret_state,
-		     struct err *e)
-{
-	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
-	char path[LIMIT_PATH];
-	struct sockaddr_un a;
-	_cleanup_close_ int state = -1;
-	socklen_t len;
-	int r = sandbox_find_home(&s, e);
-
-	if (r == 0 && settings_state_dir(s.home, path) < 0)
-		r = err_set(e, ERR_SYSTEM, -ENOENT, "there is no directory for bailey's state");
-	sandbox_done(&s);
-	if (r < 0)
-		return r;
-	state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	l->runtime = state < 0 ? -errno : guard_sockets(state);
-	if (l->runtime < 0)
-		return err_sys(e, l->runtime, "the directory of sockets below %s", path);
-	live_socket(name, l->socket);
-	l->name = name;
-	if (snprintf(l->dir, sizeof(l->dir), "%s/sandboxes/%s", path, id) >= (int)sizeof(l->dir))
-		return err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
-	len = sock_own_address(l->runtime, l->socket, &a);
-	l->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	(void)unlinkat(l->runtime, l->socket, 0); /* of one that was killed: we hold the lock */
-	if (l->listener < 0 || bind(l->listener, (struct sockaddr *)&a, len) < 0 ||
-	    listen(l->listener, 128) < 0)
-		return err_sys(e, -errno, "the sandbox's socket");
-	*ret_state = TAKE_FD(state);
-	return 0;
-}
-
-int live_main(void)
-{
-	static struct live l = { /* too big for a stack */
-				 .listener = -1,
-				 .status = LIVE_FD_STATUS,
-				 .runtime = -1,
-				 .life = { .state = -1 }
-	};
-	struct life_options o;
-	struct opt table[LIFE_OPTIONS];
-	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
-	struct arena arena = ARENA_INIT(LIMIT_ARENA);
-	struct err e = ERR_INIT;
-	char **argv = NULL;
-	bool dashes;
-	size_t rest;
-	int r, fd, state = -1;
-
-	for (fd = LIVE_FD_STATUS; fd <= LIVE_FD_LOCK; fd++)
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	(void)signal(SIGPIPE, SIG_IGN);
-	life_options(&o, table);
-	r = live_words_read(&words, &argv, &e);
-	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && argv && chdir(argv[LIVE_WORD_CWD]) < 0)
-		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[LIVE_WORD_CWD]);
-	if (r == 0 && argv)
-		r = opt_parse(table, argv + LIVE_WORDS, &rest, &dashes, &e);
-	if (argv)
-		o.sandbox.box = argv[LIVE_WORD_ID];
-	if (r == 0 && argv && *argv[LIVE_WORD_CHANGES])
-		r = json_read("changes of the network", argv[LIVE_WORD_CHANGES],
-			      strlen(argv[LIVE_WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
-	if (r == 0 && sessions_begin(&l.sessions) < 0)
-		r = err_sys(&e, -errno, "epoll");
-	if (r == 0 && argv)
-		r = listen_as(&l, argv[LIVE_WORD_NAME], argv[LIVE_WORD_ID], &state, &e);
-	if (r == 0 && argv) {
-		l.id = argv[LIVE_WORD_ID];
-		l.block = (unsigned int)strtoul(argv[LIVE_WORD_BLOCK], NULL, 10);
-		r = life_open(&l.life, &o, state, argv[LIVE_WORD_ID], argv[LIVE_WORD_NAME], &e);
-	}
-	if (r == 0)
-		r = run_live(&o.sandbox, &l, &e);
-	life_end(&l.life);
-	if (l.runtime >= 0)
-		(void)unlinkat(l.runtime, l.socket, 0);
-	if (r < 0 && l.status >= 0) {
-		buf_quote(&text, e.msg);
-		(void)fd_write_all(l.status, text.data, text.len);
-	}
-	sandbox_options_done(&o.sandbox);
-	arena_done(&arena);
-	free(argv);
-	buf_done(&words);
-	buf_done(&text);
-	return r < 0 ? cli_fail(&e) : 0;
 }

@@ -8,13 +8,9 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "logs.h"
 
 #define LINE_MAX_BYTES 65536 /* a longer one is printed in parts, with --json */
-
-struct logs_options {
-	bool follow, json;
-	const char *tail;
-};
 
 static void fill(struct logs_options *o, struct opt *table)
 {
@@ -164,8 +160,7 @@ static int print_live(struct logs *l)
 	return r;
 }
 
-/* Return: exit status or negative errno with @e. */
-static int run(int sock, const struct logs_options *o, long tail, const char *word, struct err *e)
+int logs_show(int sock, const struct logs_options *o, long tail, const char *word, struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_ATTACH,
 			      .session = WIRE_COMMAND,
@@ -210,7 +205,7 @@ static int run(int sock, const struct logs_options *o, long tail, const char *wo
 	return r;
 }
 
-static int lines_of(const char *text, long *ret, struct err *e)
+int logs_tail(const char *text, long *ret, struct err *e)
 {
 	char *end;
 
@@ -240,13 +235,13 @@ int logs_main(char **argv)
 			&e, ERR_USAGE, -EINVAL,
 			"name the sandbox, and at most one session: bailey logs SANDBOX [SESSION]");
 	if (r == 0 && o.tail)
-		r = lines_of(o.tail, &tail, &e);
+		r = logs_tail(o.tail, &tail, &e);
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
 		r = client_reach(&n, argv[i], &sock, &e);
 	if (r == 0)
-		r = run(sock, &o, tail, argv[i + 1], &e);
+		r = logs_show(sock, &o, tail, argv[i + 1], &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	return r < 0 ? client_fail(&e) : r;

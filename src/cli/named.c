@@ -34,6 +34,9 @@
 #define STORE "bailey-store"
 #define START_MS 60000
 #define ANSWER_MS 5000
+#define WAIT_MS 5
+#define STORE_STALE \
+	4 /* what bailey-store ends with when the generation is another (store/store.h) */
 
 int named_open(struct named *n, struct err *e)
 {
@@ -163,6 +166,8 @@ bool named_box(const struct json_node *root, struct named_box *ret)
 			ret->options = v;
 		else if (strcmp(v->key, "network") == 0 && v->type == JSON_LIST)
 			ret->changes = v;
+		else if (strcmp(v->key, "services") == 0 && v->type == JSON_LIST)
+			ret->services = v;
 	}
 	return ret->id && ret->name && ret->cwd && ret->options;
 }
@@ -319,6 +324,61 @@ bool named_marked(const struct named *n, const char *id)
 
 	(void)snprintf(path, sizeof(path), "sandboxes/%s/up", id);
 	return faccessat(n->state, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int named_settle(const struct named *n, const struct named_box *box, int *ret_lock, struct err *e)
+{
+	int sock, waited;
+	bool new;
+
+	for (waited = 0; waited < START_MS; waited += WAIT_MS) {
+		*ret_lock = named_lock(n, box->id, &new);
+		if (*ret_lock >= 0)
+			return 1;
+		if (*ret_lock != -EWOULDBLOCK)
+			return err_sys(e, *ret_lock, "sandbox '%s'", box->name);
+		sock = named_connect(n, box->name);
+		if (sock >= 0) {
+			(void)close(sock);
+			return 0;
+		}
+		(void)usleep(WAIT_MS * 1000); /* it is being started, or ends */
+	}
+	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' is not ready after a minute",
+		       box->name);
+}
+
+int named_keep(struct named *n, const struct named_box *box, const char *key, const char *json,
+	       const char **ret_generation, struct err *e)
+{
+	char *words[] = { (char *)(uintptr_t) "set", (char *)(uintptr_t)box->id, NULL };
+	struct buf b = BUF_INIT(LIMIT_SPAWN), out = BUF_INIT(4096);
+	struct json j = { .out = &b };
+	int r;
+
+	json_open(&j, NULL, '{');
+	json_raw(&j, "generation", box->generation);
+	json_raw(&j, key, json);
+	json_close(&j, '}');
+	n->quiet = true;
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "what is to be kept is too long") :
+		       named_store(n, words, &b, &out, e);
+	n->quiet = false;
+	if (r == 0) {
+		*ret_generation = arena_printf(&n->arena, "%.*s",
+					       (int)strcspn(out.data ? out.data : "", "\n"),
+					       out.data ? out.data : "");
+		if (!*ret_generation)
+			r = sandbox_oom(e);
+	}
+	buf_done(&b);
+	buf_done(&out);
+	if (r == STORE_STALE)
+		return -ESTALE;
+	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
+			       "what is new of sandbox '%s' can't be kept (%s: is the disk full?)",
+			       box->name, n->path) :
+		       r;
 }
 
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e)

@@ -21,7 +21,9 @@ struct named_box {
 	const char *ids; /* a number, as root: which block of ids is its own; or NULL */
 	const struct json_node *options; /* a list of strings: words of the command line */
 	const struct json_node *changes; /* of its network (policy/net-change.h): a list, or NULL */
-	const char *generation;          /* a number */
+	const struct json_node
+		*services;      /* what runs in it by itself (service-def.h): a list, or NULL */
+	const char *generation; /* a number */
 };
 
 /** named_open() - find the caller's sandboxes; the directories are made. Return: 0 or negative errno with @e. named_done() in any case. */
@@ -77,6 +79,17 @@ int named_lock(const struct named *n, const char *id, bool *ret_new);
 
 /** named_changed() - the store has something new of the sandbox @id, whose lock we hold: who is about to start it reads it again. */
 void named_changed(const struct named *n, const char *id);
+
+/** named_settle() - the lock of @box, or that it is complete; what is between is waited for. Return: 1 with *@ret_lock; 0: it lives; negative errno with @e. */
+int named_settle(const struct named *n, const struct named_box *box, int *ret_lock, struct err *e);
+
+/**
+ * named_keep() - have the store keep @json as the field @key of @box, as it was read.
+ * @ret_generation: the new one
+ * Return: 0; -ESTALE: somebody else has changed the sandbox since; another negative errno with @e.
+ */
+int named_keep(struct named *n, const struct named_box *box, const char *key, const char *json,
+	       const char **ret_generation, struct err *e);
 
 /** named_lock_stopped() - the same, for changes that a sandbox that runs does not take. Return: fd, or negative errno with @e; -EBUSY: it runs. */
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e);

@@ -15,9 +15,6 @@
 
 #define CHANGES_MAX 512 /* kept with one sandbox; LIMIT_NET_LIVE and GATEWAY_LIVE hold more */
 #define TRIES 10
-#define WAIT_MS 5
-#define STORE_STALE \
-	4 /* what bailey-store ends with when the generation is another (store/store.h) */
 
 int network_named_open(struct network_named *x, const char *word)
 {
@@ -153,27 +150,16 @@ bool network_named_bypassed(struct network_named *x, const struct net_change *c)
 /* Return: 0; -ESTALE: somebody else has changed it meanwhile; another negative errno with @e. */
 static int list_keep(struct network_named *x, const struct list *l, struct err *e)
 {
-	char *words[] = { (char *)(uintptr_t) "set", (char *)(uintptr_t)x->box.id, NULL };
-	struct buf b = BUF_INIT(LIMIT_SPAWN), out = BUF_INIT(4096);
+	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct json j = { .out = &b };
+	const char *generation;
 	int r;
 
-	json_open(&j, NULL, '{');
-	json_raw(&j, "generation", x->box.generation);
-	list_write(l, &j, "network");
-	json_close(&j, '}');
-	x->named.quiet = true;
+	list_write(l, &j, NULL);
 	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rules are too long") :
-		       named_store(&x->named, words, &b, &out, e);
-	x->named.quiet = false;
+		       named_keep(&x->named, &x->box, "network", b.data, &generation, e);
 	buf_done(&b);
-	buf_done(&out);
-	if (r == STORE_STALE)
-		return -ESTALE;
-	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
-			       "the changes of sandbox '%s' can't be kept (%s: is the disk full?)",
-			       x->box.name, x->named.path) :
-		       r;
+	return r;
 }
 
 /* Until it is written by us alone. */
@@ -225,29 +211,6 @@ static int tell_all(struct network_named *x, const struct net_change *c, size_t 
 	return r;
 }
 
-/* Its lock, or a sandbox that is complete. Return: 1 with *@ret_lock; 0: it lives; negative errno with @e. */
-static int settle(struct network_named *x, int *ret_lock, struct err *e)
-{
-	int sock, waited;
-	bool new;
-
-	for (waited = 0; waited < 60000; waited += WAIT_MS) {
-		*ret_lock = named_lock(&x->named, x->box.id, &new);
-		if (*ret_lock >= 0)
-			return 1;
-		if (*ret_lock != -EWOULDBLOCK)
-			return err_sys(e, *ret_lock, "sandbox '%s'", x->box.name);
-		sock = named_connect(&x->named, x->box.name);
-		if (sock >= 0) {
-			(void)close(sock);
-			return 0;
-		}
-		(void)usleep(WAIT_MS * 1000); /* it is being started, or ends */
-	}
-	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' is not ready after a minute",
-		       x->box.name);
-}
-
 static void say_notice(const char *text)
 {
 	struct buf b = BUF_INIT(8192);
@@ -296,7 +259,7 @@ int network_named_change(struct network_named *x, const struct net_change *c, si
 	r = list_make(x, l, c, n, e);
 	if (r < 0)
 		return r;
-	r = settle(x, &lock, e);
+	r = named_settle(&x->named, &x->box, &lock, e);
 	stopped = r == 1;
 	if (r == 0)
 		r = tell_all(x, c, n, e);

@@ -74,7 +74,7 @@ struct session *sessions_find(const struct sessions *s, const char *word, bool t
 
 static bool may_forget(const struct session *one)
 {
-	return one->ended && one->over && one->output.fd < 0 && !one->clients;
+	return one->ended && one->over && one->output.fd < 0 && !one->clients && !one->service;
 }
 
 /* The oldest of those that may be forgotten. */
@@ -136,9 +136,13 @@ static int check_new(const struct sessions *s, const char *name, bool held, stru
 	size_t running = 0, writing = 0;
 
 	for (one = s->first; one; one = one->next) {
-		if (*name && !one->ended && strcmp(one->name, name) == 0)
-			return err_set(e, ERR_SYSTEM, -EEXIST,
-				       "--name: there is a session '%s', and it runs", name);
+		if (*name && (!one->ended || one->service) && strcmp(one->name, name) == 0)
+			return err_set(
+				e, ERR_SYSTEM, -EEXIST,
+				one->service ?
+					"--name: there is a service '%s', whose session has that name" :
+					"--name: there is a session '%s', and it runs",
+				name);
 		running += !one->ended;
 		writing += one->held && (!one->ended || one->output.fd >= 0);
 	}
@@ -190,6 +194,42 @@ int sessions_open(struct sessions *s, const struct wire_msg *m, const struct ini
 	one->next = s->first;
 	s->first = one;
 	*ret = one;
+	return 0;
+}
+
+void sessions_again(struct sessions *s, struct session *one)
+{
+	struct timespec ts;
+
+	/* what the last one has left running must neither wait nor be told that nobody reads */
+	watch_for(s, &one->output, 0);
+	if (one->output.fd >= 0)
+		sessions_drain(s, TAKE_FD(one->output.fd));
+	one->output.fd = -1;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	one->created = ts.tv_sec * 1000000000LL + ts.tv_nsec;
+	one->ended = one->over = false;
+	one->pid = 0;
+	one->left = 0;
+}
+
+int sessions_streams(struct session *one, const int *fds, int give[4], size_t *n, int own[3])
+{
+	give[0] = fds[0];
+	*n = 1;
+	if (one->terminal)
+		return 0;
+	*n = 4;
+	if (!one->held) {
+		memcpy(give + 1, fds + 1, 3 * sizeof(*give));
+		return 0;
+	}
+	own[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (own[0] < 0 || pipe2(own + 1, O_CLOEXEC) < 0 || fcntl(own[1], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	one->output.fd = TAKE_FD(own[1]);
+	give[1] = own[0];
+	give[2] = give[3] = own[2];
 	return 0;
 }
 

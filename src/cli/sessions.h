@@ -33,9 +33,10 @@ struct session {
 	uint32_t pid; /* as the sandbox sees it; 0: PID 1 has not said that it runs */
 	int status;   /* wait status */
 	bool terminal, held;
-	bool ended;  /* its first process */
-	bool over;   /* and what that had written was read */
-	bool choked; /* its terminal takes no more of what is typed now */
+	bool ended;   /* its first process */
+	bool over;    /* and what that had written was read */
+	bool choked;  /* its terminal takes no more of what is typed now */
+	bool service; /* it may begin again: it is not forgotten, its name stays, and who follows it is not told of an end */
 };
 
 /* Who sees a session's output. */
@@ -74,6 +75,20 @@ int sessions_begin(struct sessions *s);
  */
 int sessions_open(struct sessions *s, const struct wire_msg *m, const struct init_command *cmd,
 		  struct session **ret, struct err *e);
+
+/** sessions_again() - a service that has ended begins once more; what it has written stays. */
+void sessions_again(struct sessions *s, struct session *one);
+
+/** sessions_release() - it will not begin again: from now on it is as any that has ended. */
+void sessions_release(struct sessions *s, struct session *one);
+
+/**
+ * sessions_streams() - what PID 1 is to be given with the command of @one: its words, and 0-2 but for a terminal.
+ * @fds: of who asks for it
+ * @give: *@n descriptors, borrowed; those in @own are the caller's to close, whatever is returned
+ * Return: 0 or negative errno.
+ */
+int sessions_streams(struct session *one, const int *fds, int give[4], size_t *n, int own[3]);
 
 /** sessions_by_wire() - the session that PID 1 calls @id. Return: it, or NULL. sessions_wire(): the other way. */
 struct session *sessions_by_wire(const struct sessions *s, uint32_t id);

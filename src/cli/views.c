@@ -118,7 +118,7 @@ static bool push(struct sessions *s, struct view *v)
 		s->done(v->client, NULL, false); /* it has gone */
 		return false;
 	}
-	if (v->at < v->until && !(one->over && v->at >= one->ring.total))
+	if (v->at < v->until && !(one->over && !one->service && v->at >= one->ring.total))
 		return true;
 	s->done(v->client, one, false);
 	return false;
@@ -141,7 +141,7 @@ static void become_over(struct sessions *s, struct session *one)
 
 	one->over = true;
 	for (v = s->views; v; v = v->next) {
-		if (v->session == one && v->until > one->ring.total)
+		if (v->session == one && v->until > one->ring.total && !one->service)
 			v->until = one->ring.total;
 	}
 	if (one->terminal)
@@ -149,6 +149,13 @@ static void become_over(struct sessions *s, struct session *one)
 			s,
 			&one->output); /* who still has it open is told, as by a line that hangs up */
 	push_all(s, one);
+}
+
+void sessions_release(struct sessions *s, struct session *one)
+{
+	one->service = false;
+	if (one->over)
+		become_over(s, one);
 }
 
 /* Return: whether there may be more. */
@@ -275,7 +282,8 @@ struct view *view_open(struct sessions *s, struct session *one, int stream, bool
 			    .next = s->views,
 			    .session = one,
 			    .at = ring_oldest(&one->ring),
-			    .until = follow && !one->over ? UINT64_MAX : one->ring.total,
+			    .until = follow && (!one->over || one->service) ? UINT64_MAX :
+									      one->ring.total,
 			    .client = client };
 	v->mark = v->at;
 	s->views = v;

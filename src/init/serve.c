@@ -26,7 +26,8 @@
 
 struct served {
 	uint32_t id;
-	pid_t pid; /* leads a session */
+	pid_t pid;  /* leads a session */
+	bool group; /* its process group ends with it */
 };
 
 struct server {
@@ -35,7 +36,7 @@ struct server {
 	const struct init_agent *agent;
 	struct loop loop;
 	struct served *sessions; /* LIMIT_SERVED places */
-	size_t n;
+	size_t n, groups;
 	bool stopping;
 };
 
@@ -53,6 +54,28 @@ static void say_ended(const struct server *s, uint32_t id, int status)
 	tell(s, &m, -1);
 }
 
+/*
+ * The next that is dead, as waitpid(2). The process group of one whose end is theirs, too, is killed while it is a zombie: until it is reaped no other group
+ * has that number. It leads a session, so it can't have left its group.
+ */
+static pid_t next_dead(const struct server *s, int *st)
+{
+	siginfo_t dead = { .si_pid = 0 };
+	size_t i;
+
+	if (!s->groups)
+		return waitpid(-1, st, WNOHANG);
+	if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return -1;
+	if (!dead.si_pid)
+		return 0;
+	for (i = 0; i < s->n; i++) {
+		if (s->sessions[i].pid == dead.si_pid && s->sessions[i].group)
+			(void)kill(-dead.si_pid, SIGKILL);
+	}
+	return waitpid(dead.si_pid, st, 0);
+}
+
 /* Reap what is dead. Return: -EAGAIN; 0 when we are to stop and nobody is left. */
 static int reap(struct server *s)
 {
@@ -60,12 +83,13 @@ static int reap(struct server *s)
 	size_t i;
 	int st;
 
-	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
+	while ((pid = next_dead(s, &st)) > 0) {
 		for (i = 0; i < s->n && s->sessions[i].pid != pid; i++)
 			;
 		if (i == s->n)
 			continue;
 		say_ended(s, s->sessions[i].id, st);
+		s->groups -= s->sessions[i].group;
 		s->sessions[i] = s->sessions[--s->n];
 	}
 	return s->stopping && pid < 0 && errno == ECHILD ? 0 : -EAGAIN;
@@ -132,9 +156,9 @@ static char **make_env(char *const *base, struct init_ids *ids, char *const *add
 	return all;
 }
 
-/* Start what @fds bring: the words, and 0-2 but for a terminal. @copy: it copies files. @m: becomes what is said of it */
-static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct wire_msg *m,
-		  int *ret_master, struct err *e)
+/* Start what @fds bring: the words, and 0-2 but for a terminal. @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. @m: becomes what is said of it */
+static void start(struct server *s, enum wire_type type, const int fds[WIRE_FDS],
+		  struct wire_msg *m, int *ret_master, struct err *e)
 {
 	struct init_command cmd;
 	struct init_ids ids;
@@ -151,7 +175,7 @@ static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct w
 	if (s->n == LIMIT_SERVED)
 		r = err_set(e, ERR_SYSTEM, -EAGAIN,
 			    "%d commands run in this sandbox, and no more can", LIMIT_SERVED);
-	if (r == 0 && ((cmd.tty.fds == 0) != (fds[1] >= 0) || (copy && cmd.tty.fds)))
+	if (r == 0 && ((cmd.tty.fds == 0) != (fds[1] >= 0) || (type != WIRE_SPAWN && cmd.tty.fds)))
 		r = err_set(e, ERR_SYSTEM, -EBADMSG, "the command's streams are missing");
 	if (r == 0)
 		r = user_find(cmd.user, s->agent, &ids, e);
@@ -169,10 +193,13 @@ static void start(struct server *s, bool copy, const int fds[WIRE_FDS], struct w
 		cmd.path = path_of(envp);
 		cmd.ids = s->agent->rooted ? &ids : NULL;
 		cmd.streams = slave >= 0 ? ttys : fds + 1;
-		r = copy ? copy_spawn(&cmd, &pid, e) : spawn(&cmd, slave, &pid, e);
+		r = type == WIRE_COPY ? copy_spawn(&cmd, &pid, e) : spawn(&cmd, slave, &pid, e);
 	}
 	if (r == 0) {
-		s->sessions[s->n++] = (struct served){ .id = m->session, .pid = pid };
+		s->sessions[s->n++] = (struct served){ .id = m->session,
+						       .pid = pid,
+						       .group = type == WIRE_SERVICE };
+		s->groups += type == WIRE_SERVICE;
 		m->type = WIRE_STARTED;
 		m->started.pid = (uint32_t)pid;
 	}
@@ -187,7 +214,7 @@ static void on_spawn(struct server *s, const struct wire_msg *asked, const int f
 	struct err e = ERR_INIT;
 	int master = -1;
 
-	start(s, asked->type == WIRE_COPY, fds, &m, &master, &e);
+	start(s, asked->type, fds, &m, &master, &e);
 	if (m.type != WIRE_STARTED) {
 		m.type = WIRE_FAILED;
 		m.failed = e;
@@ -224,7 +251,7 @@ static int on_message(void *arg, short revents, struct err *e)
 	if (r <= 0) /* our death signal is on its way */
 		return err_set(e, ERR_SYSTEM, -EPIPE, "the supervisor has gone");
 	r = -EAGAIN;
-	if (m.type == WIRE_SPAWN || m.type == WIRE_COPY) {
+	if (m.type == WIRE_SPAWN || m.type == WIRE_COPY || m.type == WIRE_SERVICE) {
 		on_spawn(s, &m, fds);
 	} else if (m.type == WIRE_SIGNAL) {
 		signal_one(s, &m);

@@ -23,6 +23,7 @@ const struct field fields[] = {
 	{ "freeze", FIELD_INTERVAL, SOME | FIELD_NULL | FIELD_COLUMN, NULL },
 	{ "stop", FIELD_INTERVAL, SOME | FIELD_NULL | FIELD_COLUMN, NULL },
 	{ "network", FIELD_RULES, SOME | FIELD_NULL | FIELD_COLUMN, NULL },
+	{ "services", FIELD_RULES, SOME | FIELD_NULL | FIELD_COLUMN, NULL },
 	{ "ids", FIELD_NUMBER, FIELD_NULL | FIELD_COLUMN, NULL }, /* given by the store */
 	{ "generation", FIELD_NUMBER, FIELD_SET, NULL },
 	{ "volumes", FIELD_VOLUMES, SOME, "[]" },

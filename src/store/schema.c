@@ -3,5 +3,5 @@
 
 #include "util/util.h"
 
-const char *const schema_steps[] = { SCHEMA_1, SCHEMA_2 };
+const char *const schema_steps[] = { SCHEMA_1, SCHEMA_2, SCHEMA_3 };
 const int schema_version = ARRAY_SIZE(schema_steps);

@@ -45,6 +45,9 @@
 	"ALTER TABLE sandboxes ADD COLUMN ids INTEGER;" \
 	"CREATE UNIQUE INDEX sandboxes_ids ON sandboxes (ids);"
 
+/* What runs in it by itself: JSON as network is. */
+#define SCHEMA_3 "ALTER TABLE sandboxes ADD COLUMN services TEXT;"
+
 extern const char *const schema_steps[];
 extern const int schema_version; /* number of steps */
 

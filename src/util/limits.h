@@ -51,6 +51,8 @@
 #define LIMIT_STALL_MS 10000        /* and so long, for LIMIT_TTY_OUT of them; then it is let go */
 #define LIMIT_DRAINS 256            /* pipes that are emptied for commands whose client has gone */
 #define LIMIT_LISTED_WORDS 4096     /* bytes of a session's words that a listing shows */
+#define LIMIT_SERVICES 64           /* of one sandbox that stays */
+#define LIMIT_SERVICE 131072        /* bytes of the command and the variables of one */
 #define LIMIT_SPAWN (4u << 20)      /* bytes of a command's words and variables */
 #define LIMIT_TTY_IN 4096           /* bytes on the way to a terminal's program */
 #define LIMIT_TTY_OUT 32768         /* bytes on the way from it */

@@ -51,6 +51,11 @@ static const struct row {
 	{ WIRE_KILL, WIRE_FROM_SUPERVISOR, 4 + WIRE_WORD, 1u << 0 },
 	{ WIRE_BROKEN, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_COPY, WIRE_FROM_SUPERVISOR, 0, 1u << 4 },
+	{ WIRE_SERVICES, WIRE_FROM_INIT, 0, 1u << 1 },
+	{ WIRE_SERVICE, WIRE_FROM_SUPERVISOR, 0, 1u << 4 },
+	{ WIRE_SERVICES_ASK, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
+	{ WIRE_SERVICES_SET, WIRE_FROM_SUPERVISOR, 0, 1u << 1 },
+	{ WIRE_SERVICE_ORDER, WIRE_FROM_SUPERVISOR, 8 + WIRE_WORD, 1u << 0 },
 };
 
 static const struct row *find(unsigned int type)
@@ -141,6 +146,7 @@ static bool is_valid(const struct wire_msg *m)
 		       (m->cont.flags & ~WIRE_CONTINUE_FOREGROUND) == 0;
 	case WIRE_SPAWN:
 	case WIRE_COPY:
+	case WIRE_SERVICE:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
@@ -163,7 +169,14 @@ static bool is_valid(const struct wire_msg *m)
 		       m->which.history <= INT64_MAX;
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
+	case WIRE_SERVICES:
+	case WIRE_SERVICES_ASK:
+	case WIRE_SERVICES_SET:
 		return m->session == WIRE_SANDBOX;
+	case WIRE_SERVICE_ORDER:
+		return m->session == WIRE_SANDBOX && m->service.order >= WIRE_ORDER_START &&
+		       m->service.order <= WIRE_ORDER_RESTART &&
+		       m->service.grace_ms <= WIRE_GRACE_MAX && is_text(m->service.word, WIRE_WORD);
 	case WIRE_BROKEN:
 		return m->session != WIRE_SANDBOX && m->broken.which <= 1;
 	case WIRE_OPEN:
@@ -188,6 +201,9 @@ static bool is_valid(const struct wire_msg *m)
 static void put_life(const struct wire_msg *m, unsigned char *p)
 {
 	switch (m->type) {
+	case WIRE_STOP:
+		put(p, 4, m->stop.grace_ms);
+		break;
 	case WIRE_EXTEND:
 		put(p, 4, m->extend.ms);
 		break;
@@ -208,6 +224,11 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 		put(p + 16, 8, m->state.up);
 		put(p + 24, 8, m->state.down);
 		put(p + 32, 8, (uint64_t)m->state.left_ms);
+		break;
+	case WIRE_SERVICE_ORDER:
+		put(p, 4, m->service.order);
+		put(p + 4, 4, m->service.grace_ms);
+		memcpy(p + 8, m->service.word, WIRE_WORD);
 		break;
 	default:
 		break;
@@ -244,12 +265,11 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p, 4, m->cont.flags);
 		break;
 	case WIRE_STOP:
-		put(p, 4, m->stop.grace_ms);
-		break;
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
 	case WIRE_STATE:
+	case WIRE_SERVICE_ORDER:
 		put_life(m, p);
 		break;
 	case WIRE_SESSION:
@@ -288,6 +308,10 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
 	case WIRE_COPY:
+	case WIRE_SERVICE:
+	case WIRE_SERVICES:
+	case WIRE_SERVICES_ASK:
+	case WIRE_SERVICES_SET:
 		break;
 	}
 }
@@ -295,6 +319,9 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 static void get_life(struct wire_msg *m, const unsigned char *p)
 {
 	switch (m->type) {
+	case WIRE_STOP:
+		m->stop.grace_ms = (uint32_t)get(p, 4);
+		break;
 	case WIRE_EXTEND:
 		m->extend.ms = (uint32_t)get(p, 4);
 		break;
@@ -315,6 +342,11 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 		m->state.up = get(p + 16, 8);
 		m->state.down = get(p + 24, 8);
 		m->state.left_ms = (int64_t)get(p + 32, 8);
+		break;
+	case WIRE_SERVICE_ORDER:
+		m->service.order = (uint32_t)get(p, 4);
+		m->service.grace_ms = (uint32_t)get(p + 4, 4);
+		memcpy(m->service.word, p + 8, WIRE_WORD);
 		break;
 	default:
 		break;
@@ -351,12 +383,11 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->cont.flags = (uint32_t)get(p, 4);
 		break;
 	case WIRE_STOP:
-		m->stop.grace_ms = (uint32_t)get(p, 4);
-		break;
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
 	case WIRE_STATE:
+	case WIRE_SERVICE_ORDER:
 		get_life(m, p);
 		break;
 	case WIRE_SESSION:
@@ -395,6 +426,10 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
 	case WIRE_COPY:
+	case WIRE_SERVICE:
+	case WIRE_SERVICES:
+	case WIRE_SERVICES_ASK:
+	case WIRE_SERVICES_SET:
 		break;
 	}
 }

@@ -41,6 +41,8 @@ enum wire_type {
 	/* the supervisor of a sandbox that stays answers its clients */
 	WIRE_STATE = 16, /* how the sandbox is; to ASK, PAUSE, RESUME, EXTEND */
 	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK */
+	WIRE_SERVICES =
+		18, /* its services as they are now, as JSON in a file of memory that comes with it; to SERVICES_ASK, SERVICES_SET, SERVICE_ORDER */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -50,6 +52,8 @@ enum wire_type {
 		36, /* of a client, to the supervisor of a sandbox that stays: end the sandbox */
 	WIRE_COPY =
 		57, /* of a sandbox that stays: files in or out, or names below, as one more command; with what to do (init.h, INIT_COPY_OUT, INIT_FS_STAT) and its 0-2 */
+	WIRE_SERVICE =
+		59, /* of a sandbox that stays: as SPAWN with 0-2; and with its first process ends all of the process group */
 	/* the same; each is answered by STATE, or FAILED */
 	WIRE_ASK = 45,   /* how is it? That changes nothing: it wakes nobody, and is no use of it */
 	WIRE_PAUSE = 46, /* let nothing run */
@@ -65,6 +69,10 @@ enum wire_type {
 	WIRE_KILL = 41,   /* send a signal to a session */
 	WIRE_BROKEN =
 		42, /* nobody takes what comes out of a pipe of OPEN: who writes there shall know */
+	/* each is answered by SERVICES, or FAILED */
+	WIRE_SERVICES_ASK = 60,
+	WIRE_SERVICES_SET = 61, /* these are defined now: JSON in a file of memory */
+	WIRE_SERVICE_ORDER = 62,
 };
 
 enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
@@ -87,6 +95,9 @@ enum wire_state { WIRE_STATE_RUNS = 1, WIRE_STATE_PAUSED };
 #define WIRE_ATTACH_READ_ONLY 1u /* what the client says is not typed */
 #define WIRE_ATTACH_FOLLOW 2u    /* until the session has ended; without: what is kept now */
 #define WIRE_ATTACH_TERMINAL 4u  /* where no session is named, one with a terminal is meant */
+
+/* What a service shall do. */
+enum wire_order_word { WIRE_ORDER_START = 1, WIRE_ORDER_STOP, WIRE_ORDER_RESTART };
 
 #define WIRE_SESSION_TERMINAL 1u /* it has one */
 #define WIRE_SESSION_ENDED 2u    /* ENDED follows, when everything was written */
@@ -166,6 +177,11 @@ struct wire_msg {
 		struct {
 			uint32_t which; /* the first or the second */
 		} broken;
+		struct {
+			uint32_t order;    /* enum wire_order_word */
+			uint32_t grace_ms; /* between SIGTERM and SIGKILL */
+			char word[WIRE_WORD];
+		} service;
 	};
 };
 

@@ -92,7 +92,7 @@ def filled(mine):
     assert mine("volume", "add", "used", "1048576").rc == 0
     assert mine("volume", "add", "free").rc == 0
     mine.add("one", options=["--allow-host", "example.org"], timeout=60000)
-    mine.add("two", volumes=[{"volume": "used", "path": "/data"}], network={"allow": ["a", "b"]}, restart=True)
+    mine.add("two", volumes=[{"volume": "used", "path": "/data"}], network={"allow": ["a", "b"]}, services=[{"name": "web"}], restart=True)
     return mine
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness import injected, traced
 from replay import Disk, apply
 
-BIG: dict[str, Any] = {"options": ["x" * 30000], "network": {"allow": ["h" * 100] * 200}, "restart": True}
+BIG: dict[str, Any] = {"options": ["x" * 30000], "network": {"allow": ["h" * 100] * 200}, "services": [{"name": "web", "command": ["w" * 4000]}], "restart": True}
 # verb: words, input. On a directory with something in it.
 VERBS: dict[str, Any] = {
     "add": (["add"], {"name": "new", "cwd": "/", "volumes": [{"volume": "free", "path": "/f"}], **BIG}),

@@ -46,7 +46,7 @@ BAD = [
     *of("workspaces", None, "/x", {}, [1], [{}]),
     *of("restart", None, 0, 1, "true", []),
     *of("timeout", *NUMBERS), *of("freeze", *NUMBERS), *of("stop", *NUMBERS),
-    *of("network", "x", 1, True, 1.5),
+    *of("network", "x", 1, True, 1.5), *of("services", "x", 1, True, 1.5),
     *of("volumes", None, "x", {}, [1], ["data"], [{}], [{"volume": "data"}], [{"path": "/x"}], [{"volume": "data", "path": "x"}], [{"volume": 1, "path": "/x"}],
         [{"volume": "data", "path": "/x", "more": 1}], [{"volume": "data", "path": "/x"}] * 2, [{"volume": "data", "path": f"/{i}"} for i in range(65)]),
 ]
@@ -69,7 +69,7 @@ def test_add_takes_what_is_right(mine):
     """The control: what stands at the borders."""
     assert mine("volume", "add", "data").rc == 0
     rows: list[dict[str, Any]] = [{}, {"options": ["a"] * 4096}, {"options": ["a" * ((128 << 10) - 1)]}, {"cwd": "/" + "a" * 4094}, {"timeout": 1}, {"timeout": 2**63 - 1}, {"agent": None},
-            {"timeout": None, "freeze": None, "stop": None, "network": None}, {"template": "a" * 255}, {"network": {}}, {"network": []}, {"workspaces": [""]},
+            {"timeout": None, "freeze": None, "stop": None, "network": None, "services": None}, {"services": [{"name": "a"}]}, {"template": "a" * 255}, {"network": {}}, {"network": []}, {"workspaces": [""]},
             {"volumes": [{"volume": "data", "path": f"/{i}"} for i in range(64)]}, {"agent": "ä"}, {"options": ["\x1b\n\u2028"]}]
     for i, more in enumerate(rows):
         mine.add(f"n{i}", **more)
@@ -117,7 +117,7 @@ def test_how_many(mine):
     """There is an end to it, which says so."""
     mine.add("a")
     mine.sql(*(f"INSERT INTO sandboxes SELECT printf('%010x', {i}), 'n{i}', created, changed, isolation, template, agent, options, cwd, workspaces, restart, timeout, freeze, stop, "
-               "network, generation, NULL FROM sandboxes WHERE name = 'a'" for i in range(4094)), *(f"INSERT INTO volumes VALUES ('v{i}', 1, NULL)" for i in range(4095)))
+               "network, generation, NULL, NULL FROM sandboxes WHERE name = 'a'" for i in range(4094)), *(f"INSERT INTO volumes VALUES ('v{i}', 1, NULL)" for i in range(4095)))
     mine.add("last")
     assert refused(mine("add", text={"name": "more", "cwd": "/"}), "4096 sandboxes")
     assert len(mine("ls").json) == 4096

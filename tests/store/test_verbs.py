@@ -12,11 +12,11 @@ import pytest
 
 FULL: dict[str, Any] = {"name": "web", "isolation": "vm", "template": "base", "agent": "claude", "options": ["--allow-host", "example.org", "", "ä\n"], "cwd": "/srv/ä b",
         "workspaces": ["/srv", "/lib:ro"], "restart": True, "timeout": 1, "freeze": 2**62, "stop": 9223372036854775807,
-        "network": {"z": [1, {"b": None}], "a": 1.5}, "volumes": [{"volume": "data", "path": "/d"}, {"volume": "data", "path": "/a"}]}
+        "network": {"z": [1, {"b": None}], "a": 1.5}, "services": [{"name": "web"}], "volumes": [{"volume": "data", "path": "/d"}, {"volume": "data", "path": "/a"}]}
 PRESET: dict[str, Any] = {"isolation": "process", "template": "host", "agent": None, "options": [], "workspaces": [], "restart": False, "timeout": None, "freeze": None,
-          "stop": None, "network": None, "ids": None, "generation": 1, "volumes": []}
+          "stop": None, "network": None, "services": None, "ids": None, "generation": 1, "volumes": []}
 KEYS = ["id", "name", "created", "changed", "isolation", "template", "agent", "options", "cwd", "workspaces", "restart", "timeout", "freeze", "stop", "network",
-        "ids", "generation", "volumes"]
+        "services", "ids", "generation", "volumes"]
 
 
 def refused(r, rc, *parts):

@@ -33,6 +33,7 @@ static const struct wire_msg from_init[] = {
 	  .session = 1,
 	  .which = { .number = 7, .flags = WIRE_SESSION_ENDED, .history = INT64_MAX } },
 	{ .type = WIRE_SESSIONS },
+	{ .type = WIRE_SERVICES },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -59,6 +60,11 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_LIST },
 	{ .type = WIRE_KILL, .session = 1, .end = { .signal = SIGKILL, .word = "server" } },
 	{ .type = WIRE_BROKEN, .session = 1, .broken = { .which = 1 } },
+	{ .type = WIRE_SERVICE, .session = 2 },
+	{ .type = WIRE_SERVICES_ASK },
+	{ .type = WIRE_SERVICES_SET },
+	{ .type = WIRE_SERVICE_ORDER,
+	  .service = { .order = WIRE_ORDER_RESTART, .grace_ms = WIRE_GRACE_MAX, .word = "web" } },
 };
 
 static const struct wire_msg fine = { .type = WIRE_STOPPED,
@@ -226,7 +232,7 @@ TEST(order_of_a_sandbox_that_stays)
 	static const enum wire_type never[] = { WIRE_READY, WIRE_LISTENER, WIRE_NETWORK,
 						WIRE_SPAWN, WIRE_STOP,     WIRE_STATE,
 						WIRE_ASK,   WIRE_SESSION,  WIRE_SESSIONS,
-						WIRE_COPY };
+						WIRE_COPY,  WIRE_SERVICES, WIRE_SERVICE };
 	enum wire_order order = WIRE_SERVING;
 	size_t i;
 
@@ -274,6 +280,16 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_KILL, .session = 1, .end = { .signal = 1, .word = "\0x" } },
 		{ .type = WIRE_BROKEN },
 		{ .type = WIRE_BROKEN, .session = 1, .broken = { .which = 2 } },
+		{ .type = WIRE_SERVICE },
+		{ .type = WIRE_SERVICES, .session = 1 },
+		{ .type = WIRE_SERVICES_ASK, .session = 1 },
+		{ .type = WIRE_SERVICES_SET, .session = 1 },
+		{ .type = WIRE_SERVICE_ORDER, .session = 1, .service = { .order = 1 } },
+		{ .type = WIRE_SERVICE_ORDER, .service = { .order = 0 } },
+		{ .type = WIRE_SERVICE_ORDER, .service = { .order = 4 } },
+		{ .type = WIRE_SERVICE_ORDER,
+		  .service = { .order = 1, .grace_ms = WIRE_GRACE_MAX + 1 } },
+		{ .type = WIRE_SERVICE_ORDER, .service = { .order = 1, .word = "a\0b" } },
 	};
 	unsigned char bytes[WIRE_MAX];
 	size_t i;
@@ -288,6 +304,9 @@ TEST(values_of_a_sandbox_that_stays)
 		CHECK(wire_fds_ok(WIRE_OPEN, i) == (i != 0 && i != 3));
 		CHECK(wire_fds_ok(WIRE_ATTACH, i) == (i == 1));
 		CHECK(wire_fds_ok(WIRE_SESSIONS, i) == (i == 1));
+		CHECK(wire_fds_ok(WIRE_SERVICE, i) == (i == 4));
+		CHECK(wire_fds_ok(WIRE_SERVICES, i) == (i == 1));
+		CHECK(wire_fds_ok(WIRE_SERVICES_SET, i) == (i == 1));
 	}
 }
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the supervisor of a sandbox that stays has: live.c and live-main.c. */
+#ifndef BAILEY_CLI_LIVE_STATE_H
+#define BAILEY_CLI_LIVE_STATE_H
+
+#include "life.h"
+#include "live.h"
+#include "services.h"
+#include "sessions.h"
+
+struct client {
+	struct live *live;
+	struct loop_source *source;
+	int fd;                  /* -1: nobody is here */
+	struct session *session; /* of its command, or that it is attached to; NULL: it has none */
+	struct view *view;       /* what it sees of that, or NULL */
+	bool attached;           /* it has not started it */
+	int ends[2];             /* the other ends of its command's pipes, which it reads; or -1 */
+};
+
+struct live {
+	struct run *run;
+	struct life life;
+	const char *id;
+	int listener, status;
+	struct loop_source *source;
+	char socket[LIVE_SOCKET];
+	const char *name;
+	char dir[LIMIT_PATH]; /* what is kept of it */
+	unsigned int block;   /* of ids */
+	int runtime;
+	bool begun;           /* the sandbox is complete, and its services begin */
+	bool ready, stopping; /* stopping: PID 1 was told, or is when the services have ended */
+	bool told;
+	long kill_at; /* ms of CLOCK_MONOTONIC */
+	long tell_at; /* when services have had time enough */
+	struct sessions sessions;
+	struct services services;
+	struct client clients[LIMIT_CLIENTS];
+};
+
+/** live_services() - what its services are made of. */
+void live_services(struct live *l);
+
+#endif
