@@ -25,7 +25,7 @@ const struct command_words create_words = {
 		"'bailey apply NAME' takes that over, or 'bailey discard NAME' throws it away.",
 	.options = options,
 	.examples = { { "bailey create box", "the current directory is its workspace" },
-		      { "bailey create --allow-host registry.npmjs.org box ~/src ~/lib:ro",
+		      { "bailey create --allow-host registry.example.org box ~/src ~/lib:ro",
 			"two workspaces, and one host" },
 		      { "bailey create box .:overlay",
 			"its commands write a copy, to be reviewed" },

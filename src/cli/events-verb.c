@@ -26,8 +26,8 @@ static void fill(struct events_options *o, struct opt *table)
 			 "Until it is interrupted.", OPT_LETTER('f')),
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print the lines as they are, JSON objects",
-			"Keys: time (ns since 1970), event (created, started, paused, resumed, stopped, renamed, reset, removed, exec-started, exec-ended), id, name; "
-			"why of stopped (asked, idle, timeout, signal, ended, lost: it was killed, which the next start writes); session of a command, "
+			"Keys: time (ns since 1970), event (created, started, paused, pause-failed, resumed, stopped, renamed, reset, removed, exec-started, exec-ended), id, name; "
+			"why of stopped (asked, idle, timeout, signal, ended, lost: it was killed, which the next start writes) and of pause-failed; session of a command, "
 			"and its exit status."),
 		OPT_STRING("since", &o->since, NULL, "DURATION",
 			   "Leave out what is older: 10s, 5m, 1h",

@@ -64,6 +64,26 @@ static void thaw(struct life *l)
 	egress_paused(l->run, false);
 }
 
+/* What can't be stopped by signals a cgroup can freeze: say why not, and how to get one. */
+static int not_paused(struct life *l, int r, struct err *e)
+{
+	const char *why = r == -EPERM  ? "it has a process that you may not stop" :
+			  r == -E2BIG  ? "it has too many processes" :
+			  r == -EAGAIN ? "it starts processes faster than that" :
+					 NULL;
+
+	if (!why)
+		return err_sys(e, r, "sandbox '%s' can't be paused", l->name);
+	if (r != l->unpaused)
+		note(l, "pause-failed", why);
+	l->unpaused = r;
+	return err_set(
+		e, ERR_SYSTEM, r,
+		"sandbox '%s' can't be paused by signals: %s; nothing of it is stopped. It can where it has a cgroup of version 2: stop it, and start it as root, or so: "
+		"systemd-run --user --scope -p Delegate=yes bailey start %s",
+		l->name, why, l->name);
+}
+
 int life_pause(struct life *l, struct err *e)
 {
 	struct run *run = l->run;
@@ -84,7 +104,7 @@ int life_pause(struct life *l, struct err *e)
 	}
 	if (r < 0) {
 		free(f);
-		return err_sys(e, r, "sandbox '%s' can't be paused", l->name);
+		return not_paused(l, r, e);
 	}
 	l->frozen = f;
 	egress_paused(run, true);
@@ -204,7 +224,7 @@ static bool idle(struct life *l, bool attached, long now, long *wait)
 	if (!l->frozen && now >= l->look_at)
 		look(l, now);
 	if (!l->frozen && p->freeze_ms && now - l->active >= p->freeze_ms && life_pause(l, &e) < 0)
-		l->active = now; /* it forks too fast, so it is used */
+		l->active = now; /* not at once again */
 	if (p->stop_ms && now - l->active >= p->stop_ms)
 		return true;
 	if (p->stop_ms)

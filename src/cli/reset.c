@@ -40,7 +40,7 @@ static const struct opt *options(void)
 
 const struct command_words reset_words = {
 	.about =
-		"Makes of sandboxes that do not run what they were when they were created: everything of theirs is removed, but their workspaces, their names and their options.",
+		"Makes of sandboxes that do not run what they were when they were created: everything of theirs is removed, the secrets that 'bailey secret set --sandbox' keeps for them, too, but not their workspaces, their names and their options.",
 	.options = options,
 	.examples = { { "bailey reset -f box", "a fresh start" } },
 	.statuses = { { "0", "done" },
@@ -49,12 +49,30 @@ const struct command_words reset_words = {
 		      { "2", "wrong options" } },
 };
 
+/* Whether the sandbox whose directory is @path has secrets of its own. */
+static bool has_secrets(const char *path)
+{
+	char place[LIMIT_PATH + 16];
+	const struct dirent *de = NULL;
+	DIR *d;
+
+	(void)snprintf(place, sizeof(place), "%s/secrets", path);
+	d = opendir(place);
+	do {
+		de = d ? readdir(d) : NULL;
+	} while (de && de->d_name[0] == '.');
+	if (d)
+		(void)closedir(d);
+	return de;
+}
+
 /* All but the lock, which we hold; whatever ids its files have. */
 static int empty(const struct named *n, const struct named_box *box, struct err *e)
 {
 	struct jail_identity id = { .lock = -1 };
 	char path[LIMIT_PATH];
 	struct dirent *de;
+	bool secrets;
 	int fd, r;
 	DIR *d;
 
@@ -66,6 +84,7 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 		r = set_ids_end(path, &id, e);
 	if (r < 0)
 		return r;
+	secrets = has_secrets(path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {
@@ -79,6 +98,9 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 	}
 	if (d)
 		(void)closedir(d);
+	if (r == 0 && secrets)
+		(void)dprintf(2, "bailey: notice: the secrets of sandbox '%s' are gone, too\n",
+			      box->name);
 	return r < 0 ? err_sys(e, r, "sandbox '%s'", box->name) : 0;
 }
 

@@ -117,14 +117,17 @@ static void mark(struct seen *all, size_t n, pid_t pid1)
 	}
 }
 
-/* Send @sig to the process that was seen, and to no other one of that number. */
-static bool send_to(pid_t pid, unsigned long long start, int sig)
+/* Send @sig to the process that was seen, and to no other one of that number. Return: 0 or negative errno. */
+static int send_to(pid_t pid, unsigned long long start, int sig)
 {
 	_cleanup_close_ int fd = (int)sys_call(SYS_pidfd_open, pid, 0, 0, 0, 0);
 	struct proc_stat now;
 
-	return fd >= 0 && proc_stat(pid, &now) && now.start == start &&
-	       sys_call(SYS_pidfd_send_signal, fd, sig, 0, 0, 0) == 0;
+	if (fd < 0)
+		return fd;
+	if (!proc_stat(pid, &now) || now.start != start)
+		return -ESRCH;
+	return (int)sys_call(SYS_pidfd_send_signal, fd, sig, 0, 0, 0);
 }
 
 static bool is_known(const struct jail_frozen *f, const struct seen *s)
@@ -156,11 +159,27 @@ static void let_go(const struct jail_frozen *f, const struct seen *all, size_t n
 	}
 }
 
+/* Stop @s for the first time. Return: 0; -E2BIG; or negative errno of send_to(). */
+static int stop_new(struct jail_frozen *f, const struct seen *s)
+{
+	int r;
+
+	if (f->n == LIMIT_FROZEN)
+		return -E2BIG;
+	r = send_to(s->stat.pid, s->stat.start, SIGSTOP);
+	if (r == 0) {
+		f->stopped[f->n].pid = s->stat.pid;
+		f->stopped[f->n++].start = s->stat.start;
+	}
+	return r;
+}
+
 /* Stop whoever is new. Return: how many, or negative errno. */
 static long stop_all(struct jail_frozen *f, pid_t pid1)
 {
 	struct seen *all;
 	long n = list(&all), found = 0, i;
+	int r;
 
 	if (n > 0 && all)
 		mark(all, (size_t)n, pid1);
@@ -170,15 +189,12 @@ static long stop_all(struct jail_frozen *f, pid_t pid1)
 		found++; /* also one that was told, and is on its way */
 		if (waits(f, find(all, (size_t)n, all[i].stat.parent)))
 			continue;
-		if (is_known(f, &all[i])) {
-			(void)send_to(all[i].stat.pid, all[i].stat.start,
-				      SIGSTOP); /* another may have woken it */
-		} else if (f->n == LIMIT_FROZEN) {
-			found = -E2BIG;
-		} else if (send_to(all[i].stat.pid, all[i].stat.start, SIGSTOP)) {
-			f->stopped[f->n].pid = all[i].stat.pid;
-			f->stopped[f->n++].start = all[i].stat.start;
-		}
+		r = is_known(f, &all[i]) ?
+			    /* another may have woken it */
+			    send_to(all[i].stat.pid, all[i].stat.start, SIGSTOP) :
+			    stop_new(f, &all[i]);
+		if (r == -EPERM || r == -E2BIG) /* else it has ended */
+			found = r;
 	}
 	if (all && found > 0)
 		let_go(f, all, (size_t)n);

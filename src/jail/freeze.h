@@ -27,7 +27,8 @@ struct jail_frozen {
 /**
  * jail_freeze() - stop every process below @pid1.
  * @limits: of the run, or NULL
- * Return: 0; or negative errno, and nothing is stopped: -EAGAIN: it forks faster than that; -E2BIG: more than LIMIT_FROZEN.
+ * Return: 0; or negative errno, and nothing is stopped: -EAGAIN: it forks faster than that; -E2BIG: more than LIMIT_FROZEN; -EPERM: one is a user whom
+ * we may not stop.
  */
 int jail_freeze(struct jail_frozen *f, pid_t pid1, const struct jail_limits *limits);
 

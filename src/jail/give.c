@@ -186,9 +186,7 @@ int jail_go(struct jail *jail, const struct jail_spec *spec, struct err *e)
 		return r;
 	jail->searched = true;
 	if (spec->nested) { /* a mount namespace that the command makes would not get what is masked later */
-		r = jail_sockets_find_all(spec->plan, &found);
-		if (r < 0)
-			r = err_sys(e, r, "search for the host's sockets in the workspace");
+		r = jail_sockets_find_all(spec->plan, &found, e);
 	} else {
 		r = jail_sockets_find(spec->plan, spec->large, &found, &jail->searched, e);
 	}

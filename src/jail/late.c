@@ -40,7 +40,8 @@ static int enter(const struct jail *jail, pid_t parent)
 static int late_sockets(const struct late *l, pid_t parent)
 {
 	struct jail_sockets f = { .paths = NULL, .n = 0 };
-	int root, r = jail_sockets_find_all(l->plan, &f);
+	struct err e = ERR_INIT; /* nobody hears of it */
+	int root, r = jail_sockets_find_all(l->plan, &f, &e);
 	size_t i;
 
 	root = enter(l->jail, parent);

@@ -48,7 +48,7 @@ static const struct jail_layer_info layers[JAIL_LAYER_NUM] = {
 	[JAIL_LAYER_SOCKETS] = { "sockets",
 				 "the host's sockets in directly shown trees are found and masked before the command exists",
 				 "sockets of the host in the workspace may be reachable",
-				 "remove sockets that nobody needs (find . -type s)" },
+				 "remove sockets that nobody needs (find . -type s), and trees that no program needs so deep" },
 	[JAIL_LAYER_CGROUP] = { "cgroup",
 				"the kernel holds the run as a whole to its limits, when there are any",
 				"limits on memory and CPUs are soft, one on processes may not hold",

@@ -146,6 +146,7 @@ int maps_write(pid_t pid, const struct jail_identity *id, bool straight, struct 
 /* A process is needed to make a user namespace, which lives on with the mounts. */
 int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 {
+	const pid_t parent = getpid();
 	unsigned int lost = 0;
 	pid_t pid = init;
 	char path[64];
@@ -154,9 +155,11 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 	if (id->mode == JAIL_IDS_KEPT || (id->mode == JAIL_IDS_BLOCK && id->uid != 0)) {
 		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 		if (pid == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-			for (;;)
-				(void)pause(); /* to be killed */
+			/* whose parent has gone already nobody would kill */
+			if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent)
+				for (;;)
+					(void)pause(); /* to be killed */
+			_exit(1);
 		}
 		if (pid < 0) {
 			(void)err_sys(e, (int)pid, "user namespace for mapped mounts");

@@ -26,6 +26,7 @@ struct search {
 	const struct jail_plan *plan;
 	struct jail_sockets *found;
 	long deadline; /* us of CLOCK_MONOTONIC; 0: none */
+	char *deep;    /* owned: the first directory that lies too deep to be searched, or NULL */
 };
 
 static int remember(const struct jail_plan *plan, struct jail_sockets *f, const char *path)
@@ -104,8 +105,12 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 	long n, o;
 	int r = 0;
 
-	if (depth == LIMIT_SCAN_DEPTH)
-		return -ELOOP;
+	if (depth == LIMIT_SCAN_DEPTH) {
+		/* the others are searched all the same, and then it is no whole search */
+		if (!s->deep)
+			s->deep = strdup(path);
+		return s->deep ? 0 : -ENOMEM;
+	}
 	if (s->deadline && clock_us() > s->deadline)
 		return -ETIME;
 	while (r == 0) {
@@ -130,6 +135,7 @@ static bool is_protected(const struct jail_op *op)
 	return op->rule && op->rule->layer == POLICY_BUILTIN && op->rule->kind == POLICY_DENY_WRITE;
 }
 
+/* Return: 0; -ELOOP: s->deep was not searched, and all else was; or another negative errno. */
 static int search_plan(const struct jail_plan *plan, struct search *s)
 {
 	char path[LIMIT_PATH];
@@ -155,7 +161,7 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 			path[0] = '\0'; /* names are put behind a slash */
 		r = search(s, fd, path, 0, !is_shallow(op));
 	}
-	return r;
+	return r == 0 && s->deep ? -ELOOP : r;
 }
 
 static bool in_plan(const struct jail_plan *plan, const char *path)
@@ -269,6 +275,20 @@ static int list_bound(const struct jail_plan *plan, struct jail_sockets *f)
 	}
 }
 
+/* Say what came of a search; @s is done. Return: @r */
+static int found_all(struct search *s, int r, struct err *e)
+{
+	if (r == -ELOOP && s->deep)
+		(void)err_set(
+			e, ERR_SYSTEM, r,
+			"'%.60s…': more than %d directories inside each other: too deep to be searched for sockets",
+			s->deep, LIMIT_SCAN_DEPTH);
+	else if (r < 0)
+		(void)err_sys(e, r, "search for the host's sockets in the workspace");
+	free(s->deep);
+	return r;
+}
+
 int jail_sockets_find(const struct jail_plan *plan, bool large, struct jail_sockets *found,
 		      bool *ret_whole, struct err *e)
 {
@@ -285,7 +305,7 @@ int jail_sockets_find(const struct jail_plan *plan, bool large, struct jail_sock
 		r = search_plan(plan, &s);
 		*ret_whole = true;
 	}
-	return r < 0 ? err_sys(e, r, "search for the host's sockets in the workspace") : 0;
+	return found_all(&s, r, e);
 }
 
 void jail_sockets_done(struct jail_sockets *f)
@@ -340,9 +360,10 @@ int jail_socket_cover(int root, const char *path)
 			      r; /* its name was removed this moment, and with it the way to it */
 }
 
-int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found)
+int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found, struct err *e)
 {
 	struct search s = { .plan = plan, .found = found, .deadline = 0 };
+	int r = search_plan(plan, &s);
 
-	return search_plan(plan, &s);
+	return found_all(&s, r, e);
 }

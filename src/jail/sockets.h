@@ -23,8 +23,8 @@ struct jail_sockets {
 int jail_sockets_find(const struct jail_plan *plan, bool large, struct jail_sockets *found,
 		      bool *ret_whole, struct err *e);
 
-/** jail_sockets_find_all() - the same without a budget of time. Return: 0 or negative errno; jail_sockets_done() in both cases. */
-int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found);
+/** jail_sockets_find_all() - the same without a budget of time. Return: 0 or negative errno with @e; jail_sockets_done() in both cases. */
+int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found, struct err *e);
 
 /** jail_sockets_done() - free. */
 void jail_sockets_done(struct jail_sockets *f);

@@ -67,8 +67,9 @@
 #define LIMIT_GIT_DEPTH 8      /* submodules in submodules; configurations that include others */
 #define LIMIT_GIT_INDEX (64u << 20) /* bytes of all indexes together */
 #define LIMIT_GIT_FILE (64u << 10)  /* bytes of a configuration, of .gitmodules */
-#define LIMIT_TREE_DEPTH 128        /* of a tree that is copied or removed */
-#define LIMIT_TREE_ENTRIES 10000    /* of a tree that is copied */
+#define LIMIT_TREE_DEPTH \
+	128 /* of a tree that is copied; how deep a removal goes before it moves what is below */
+#define LIMIT_TREE_ENTRIES 10000 /* of a tree that is copied */
 #define LIMIT_TREE_BYTES (256u << 20)
 #define LIMIT_COPY (1u << 20)   /* bytes of a new protected file that is compared with an old one */
 #define LIMIT_QUARANTINED 50000 /* things in the quarantine that are listed */

@@ -39,9 +39,15 @@ static int open_dir(int dfd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static int remove_in(int dfd, const char *name, unsigned int depth);
+/* A removal. What lies too deep is moved up into @top, the outermost directory, whose listing finds it again: so no tree is too deep for it. */
+struct removal {
+	int top;
+	unsigned int moved;
+};
 
-static int empty(int fd, unsigned int depth)
+static int remove_in(struct removal *m, int dfd, const char *name, unsigned int depth);
+
+static int empty(struct removal *m, int fd, unsigned int depth)
 {
 	SYS_DIRENT_ALIGN char buf[8192];
 	const struct sys_dirent *d;
@@ -61,15 +67,28 @@ static int empty(int fd, unsigned int depth)
 				if (dots(d->name))
 					continue;
 				some = true;
-				r = remove_in(fd, d->name, depth + 1);
+				r = remove_in(m, fd, d->name, depth + 1);
 			}
 		}
 	}
 	return r;
 }
 
+/* @fd: the directory @name itself, which must be writable for it */
+static int move_up(struct removal *m, int dfd, const char *name, int fd)
+{
+	char to[32];
+	int r = fchmod(fd, 0700) < 0 ? -errno : -EEXIST;
+
+	while (r == -EEXIST || r == -ENOTEMPTY || r == -ENOTDIR) {
+		(void)snprintf(to, sizeof(to), ".deep-%u", m->moved++);
+		r = renameat(dfd, name, m->top, to) < 0 ? -errno : 0;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as LIMIT_TREE_DEPTH */
-static int remove_in(int dfd, const char *name, unsigned int depth)
+static int remove_in(struct removal *m, int dfd, const char *name, unsigned int depth)
 {
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -78,20 +97,24 @@ static int remove_in(int dfd, const char *name, unsigned int depth)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
-	if (depth == LIMIT_TREE_DEPTH)
-		return -ELOOP;
 	fd = open_dir(dfd, name);
 	if (fd < 0)
 		return fd == -ENOTDIR ? -EPERM : fd;
 	if (unlinkat(dfd, name, AT_REMOVEDIR) == 0)
 		return 0;
-	r = fchmod(fd, 0700) < 0 ? -errno : empty(fd, depth);
+	if (depth == LIMIT_TREE_DEPTH)
+		return move_up(m, dfd, name, fd);
+	if (depth == 0)
+		m->top = fd;
+	r = fchmod(fd, 0700) < 0 ? -errno : empty(m, fd, depth);
 	return r == 0 && unlinkat(dfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : r;
 }
 
 int tree_remove(int dfd, const char *name)
 {
-	return remove_in(dfd, name, 0);
+	struct removal m = { .top = -1 };
+
+	return remove_in(&m, dfd, name, 0);
 }
 
 /* What may still be copied. */

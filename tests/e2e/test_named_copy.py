@@ -218,6 +218,20 @@ def test_sockets_and_holes(box, ws):
     assert not (box.here / "small").exists()
 
 
+def test_a_tree_that_is_too_deep(box, ws, user):
+    """Out and in: an error that names the limit; the twin: what is just as deep as it may be."""
+    at = ws / "tree"
+    for _ in range(127):
+        at = at / "d"
+    at.mkdir(parents=True)
+    assert box("cp", f"box:{ws}/tree", user.base / "got").rc == 0 and box("cp", ws / "tree", "box:/tmp").rc == 0
+    (at / "d" / "d").mkdir(parents=True)
+    for words in ((f"box:{ws}/tree", user.base / "got2"), (ws / "tree", "box:/var/tmp")):
+        r = box("cp", *words)
+        assert r.rc != 0 and "more than 128 directories inside each other" in r.err and "loop" not in r.err and r.err.count("\n") == 1, r
+    user.exec(["rm", "-rf", user.base / "got", user.base / "got2"])
+
+
 def test_owners(box, ws, user):
     """-a keeps the numbers where that may be done; else it is an error and nothing is changed."""
     f = user.write(box.here / "f", "x")

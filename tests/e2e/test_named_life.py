@@ -487,6 +487,35 @@ def test_reset(boxes, ws, user):
     assert boxes.exec("echo $A").out == "b\n" and boxes.ls()["box"]["id"] == first
 
 
+def test_a_tree_of_any_depth_goes(boxes):
+    """What a command has made in its home, deeper than any path can name, is no reason for reset or rm to leave it there."""
+    deep = "import os\nos.chdir(os.environ['HOME'])\nfor i in range(2000):\n    os.mkdir('d'); os.chdir('d')"
+    for verb in (["reset", "-f"], ["rm", "-f"]):
+        if "box" not in boxes.ls():
+            boxes.make()
+        assert boxes.exec([PYTHON, "-c", deep]).rc == 0 and boxes.exec("ls ~").out.split() == ["d"]
+        r = boxes(*verb, "box")
+        assert (r.rc, r.err) == (0, ""), r
+        left = list((boxes.home / "sandboxes").glob("*/*")) + list((boxes.home / "sandboxes").glob(".*"))
+        assert [p.name for p in left] == (["lock"] if verb[0] == "reset" else []), left
+
+
+def test_reset_takes_secrets_away(boxes):
+    """Those of the sandbox's own, and says so; another's stay, and a sandbox that has none is told of none."""
+    def listed(name):
+        return [s["name"] for s in json.loads(boxes("secret", "ls", "--json", "--sandbox", name).out)]
+    for name in ("box", "other"):
+        boxes.make(name)
+        r = boxes("secret", "set", "--sandbox", name, "key", "--host", "api.example.org", "--header", "X-Key", stdin="s3cret-of-" + name)
+        assert r.rc == 0 and listed(name) == ["key"], r
+    r = boxes("reset", "box")
+    assert (r.rc, r.err) == (0, "bailey: notice: the secrets of sandbox 'box' are gone, too\n"), r
+    assert listed("box") == [] and listed("other") == ["key"]
+    assert not [p for p in boxes.home.rglob("*.secret") if "other" not in boxes.ls() or boxes.ls()["other"]["id"] not in str(p)]
+    r = boxes("reset", "box")
+    assert (r.rc, r.err) == (0, ""), r
+
+
 # --- restart -----------------------------------------------------------------------------------------------------------------------------
 
 

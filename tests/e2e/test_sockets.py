@@ -231,3 +231,16 @@ def test_in_a_directory_that_an_earlier_run_closed(plain_user, works):
         host.kill()
         host.wait()
         shutil.rmtree(ws, ignore_errors=True)
+
+
+def test_a_workspace_that_is_too_deep_to_be_searched(run, ws):
+    """Where all of it must be searched before the start, a refusal names the limit and the place; the twin: one level less."""
+    at = ws
+    for _ in range(127):
+        at = at / "d"
+    at.mkdir(parents=True)
+    assert run("echo ran", "--allow-nested-sandbox").out == "ran\n"
+    (at / "d" / "d").mkdir(parents=True)
+    r = run("echo ran", "--allow-nested-sandbox")
+    assert (r.rc, r.out) == (125, "") and "more than 128 directories inside each other" in r.err and f"'{ws}/d"[:50] in r.err and "loop" not in r.err, r
+    assert "--allow-degraded=sockets" in r.err and run("echo ran", "--allow-nested-sandbox", "--allow-degraded=sockets").out == "ran\n"

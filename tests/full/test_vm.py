@@ -36,48 +36,76 @@ def test_without_landlock():
     assert r.returncode == 0
 
 
+# Two callers with a state on the disk: root, and a user. as NAME WORDS… runs bailey; unit NAME runs what its unit would, as systemd reads that.
 DISK = """
 set -e
 mkdir -p /srv/disk && mount -t ext4 /dev/vda /srv/disk
-mkdir -p /srv/disk/ws && cd /srv/disk/ws
-export XDG_STATE_HOME=/srv/disk/state
+echo cut:x:4711:4711::/srv/disk/cut:/bin/sh >> /etc/passwd
+echo cut:x:4711: >> /etc/group
+for f in subuid subgid; do echo cut:700000:65536 >> /etc/$f; done
+for n in root cut; do
+    mkdir -p /srv/disk/$n/ws && chown -R $n: /srv/disk/$n
+done
+as() {
+    who=$1; shift
+    (cd /srv/disk/$who/ws && exec /usr/bin/setpriv --reuid=$who --regid=$who --init-groups env HOME=/srv/disk/$who XDG_STATE_HOME=/srv/disk/$who/state $BAILEY "$@")
+}
+states() { as $1 ls | sed "s/^/$1 /"; }
 """
 # Everything is cut off in the middle of a command: nothing is synced, nobody is told.
 CUT_OFF = DISK + """
-$BAILEY create --restart on-failure failure >/dev/null
-$BAILEY create --restart always always >/dev/null
-$BAILEY create no >/dev/null
-for n in failure always no; do $BAILEY exec $n -- true; done
-$BAILEY stop always
-$BAILEY exec failure -- sh -c 'echo begun > begun; exec sleep 1000' &
-until [ -s begun ]; do sleep 0.2; done
-echo "begun: $($BAILEY ls -q | tr '\n' ' ')"
+for who in root cut; do
+    as $who create --restart on-failure failure >/dev/null
+    as $who create --restart always always >/dev/null
+    as $who create no >/dev/null
+    for n in failure always no; do as $who exec $n -- true; done
+    as $who stop always
+    as $who exec failure -- sh -c 'echo begun > begun; exec sleep 1000' &
+    until [ -s /srv/disk/$who/ws/begun ]; do sleep 0.2; done
+    echo "begun: $who $(as $who ls -q | tr '\n' ' ')"
+done
 sleep 1
 echo b > /proc/sysrq-trigger
 sleep 60
 """
 AGAIN = DISK + """
-$BAILEY ls
-$BAILEY start --boot
-$BAILEY ls
-$BAILEY exec no -- echo answer
-$BAILEY events failure
+states root; states cut
+as cut service-unit || echo "refused: $?"
+mkdir -p /var/lib/systemd/linger && : > /var/lib/systemd/linger/cut
+for who in root cut; do
+    as $who service-unit > /run/bailey-$who.service
+    grep -E '^(Environment|ExecStart|WantedBy)' /run/bailey-$who.service | sed "s/^/$who unit /"
+    eval "/usr/bin/setpriv --reuid=$who --regid=$who --init-groups env -i HOME=/srv/disk/$who $(sed -n 's/^Environment=//p' /run/bailey-$who.service) \
+        $(sed -n 's/^ExecStart=//p' /run/bailey-$who.service)"
+    states $who
+    as $who exec no -- echo "answer $who"
+    as $who events failure | sed "s/^/$who event /"
+done
 """
+BEFORE = [["always", "stopped"], ["failure", "stopped"], ["no", "stopped"]]
+AFTER = [["always", "running"], ["failure", "running"], ["no", "stopped"]]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="vm-run needs root: virtiofsd shares the whole tree")
 def test_a_machine_that_is_cut_off(tmp_path):
-    """Sandboxes are there after that, stopped, without anybody mending them; those that are to be brought up are."""
+    """
+    Sandboxes are there after that, stopped, without anybody mending them; the command of the unit that bailey prints brings up those that are to be:
+    root's, and an ordinary user's, who is told first that systemd runs nothing of his unless he lingers.
+    """
     disk = tmp_path / "disk"
     with open(disk, "wb") as f:
         f.truncate(256 << 20)
     subprocess.run(["mkfs.ext4", "-q", disk], check=True)
     r = in_vm("sh", "-c", CUT_OFF, timeout=600, options=["--disk", disk])
     print(r.stdout[-20000:], r.stderr[-4000:])
-    assert r.returncode == 125 and "begun: always failure no" in r.stdout
+    assert r.returncode == 125 and "begun: root always failure no" in r.stdout and "begun: cut always failure no" in r.stdout
     r = in_vm("sh", "-c", AGAIN, timeout=600, options=["--disk", disk])
     print(r.stdout[-20000:], r.stderr[-4000:])
-    states = [line.split()[:2] for line in r.stdout.splitlines() if line.split()[:1] and line.split()[0] in ("failure", "always", "no")]
-    assert r.returncode == 0 and "answer" in r.stdout
-    assert states == [["always", "stopped"], ["failure", "stopped"], ["no", "stopped"], ["always", "running"], ["failure", "running"], ["no", "stopped"]]
-    assert "stopped: lost" in r.stdout
+    assert r.returncode == 0
+    lines = [line.split() for line in r.stdout.splitlines()]
+    for who, target in (("root", "multi-user.target"), ("cut", "default.target")):
+        states = [w[1:3] for w in lines if w[:1] == [who] and w[1:2] in (["failure"], ["always"], ["no"])]
+        assert states == BEFORE + AFTER, who
+        assert f"answer {who}" in r.stdout and f"{who} unit WantedBy={target}" in r.stdout
+        assert any(w[:2] == [who, "event"] and w[-2:] == ["stopped:", "lost"] for w in lines) or f"{who} event" in r.stdout and "stopped: lost" in r.stdout
+    assert "loginctl enable-linger cut" in r.stdout and "refused: 125" in r.stdout

@@ -98,6 +98,45 @@ TEST(signals)
 	end(pid);
 }
 
+/* One of the two is somebody whom we may not stop: then neither is. */
+TEST(a_stranger)
+{
+	static struct jail_frozen f;
+	const uid_t mine = 54321, others = 54322;
+	pid_t pid, child;
+	int i, status = -1;
+
+	if (geteuid() != 0) {
+		printf("# another user needs root: not tested\n");
+		return;
+	}
+	counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(counters != MAP_FAILED);
+	pid = fork();
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		for (i = 0; i < 2; i++) {
+			if (fork() != 0)
+				continue;
+			if (setuid(i ? others : mine) < 0)
+				_exit(1);
+			for (;;) {
+				counters[i]++;
+				(void)usleep(100);
+			}
+		}
+		for (;;)
+			(void)pause();
+	}
+	REQUIRE(pid > 0 && counts(0) && counts(1));
+	child = fork();
+	if (child == 0)
+		_exit(setuid(mine) < 0 || jail_freeze(&f, pid, NULL) != -EPERM || f.n != 0);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	CHECK(counts(0) && counts(1));
+	end(pid);
+}
+
 TEST(nobody)
 {
 	static struct jail_frozen f;
