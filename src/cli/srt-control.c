@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --control-fd: a line is a whole configuration. What changes while a command runs is its network lists, deniedResolvedAddresses and mitmProxy; the rest of
+ * --control-fd: a line is a whole configuration. What changes while a command runs is its network lists, deniedResolvedAddresses, mitmProxy, and what signs for AWS; the rest of
  * a line is checked, so that its writer learns what is wrong with it, and has no effect.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "egress.h"
+#include "keys.h"
 #include "srt.h"
 
 #define READS 80 /* of a turn: more than the longest line */
@@ -39,10 +40,32 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-/* A whole configuration. Return: 0 or negative errno with @e. */
-static int apply(const struct srt_control *c, struct srt *s, const char *text, size_t len,
-		 struct err *e)
+/* Other pairs sign, or in other ways; where nothing is masked there are none. Return: 0 or negative errno with @e. */
+static int sign(const struct srt_control *c, const struct sandbox_pairs *p, struct err *e)
 {
+	return c->srt->masks.n_whole > 0 ? keys_pairs(c->front->run, p, e) : 0;
+}
+
+static void keep(struct srt_control *c, const struct sandbox_pairs *p)
+{
+	size_t i;
+
+	for (i = 0; !p->stay && i < p->n; i++)
+		c->room[i] = p->v[i];
+	c->pairs = (struct sandbox_pairs){
+		.v = c->room, .n = p->stay ? c->pairs.n : p->n, .chunks = p->chunks, .urls = p->urls
+	};
+}
+
+void srt_control_begin(struct srt_control *c)
+{
+	keep(c, &c->srt->masks.pairs);
+}
+
+/* A whole configuration. Return: 0 or negative errno with @e. */
+static int apply(struct srt_control *c, struct srt *s, const char *text, size_t len, struct err *e)
+{
+	struct sandbox_pairs pairs;
 	int r = srt_settings_read(&s->settings, s->source.path, text, len, s->arena, e);
 
 	if (r == 0)
@@ -53,7 +76,18 @@ static int apply(const struct srt_control *c, struct srt *s, const char *text, s
 		r = srt_rules(s, e);
 	if (r == 0)
 		r = srt_handed(s, e);
-	return r == 0 ? egress_change(c->front->run, &s->network, e) : r;
+	if (r == 0)
+		r = srt_pairs(s, &c->srt->masks, &pairs, e);
+	if (r == 0)
+		r = sign(c, &pairs, e);
+	if (r < 0)
+		return r;
+	r = egress_change(c->front->run, &s->network, e);
+	if (r < 0)
+		(void)sign(c, &c->pairs, NULL); /* as it was */
+	else
+		keep(c, &pairs);
+	return r;
 }
 
 static void take_line(struct srt_control *c, const char *text, size_t len)
