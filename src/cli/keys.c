@@ -482,31 +482,39 @@ static int on_control(void *arg, short revents, struct err *e)
 	return -EAGAIN;
 }
 
-int keys_pairs(struct run *run, const struct sandbox_pairs *p, struct err *e)
+/* One line, and its answer: what it says holds for the next request then. Return: 0 or negative errno. */
+static int change(const struct keys_run *k, const struct buf *line)
+{
+	struct buf answer = BUF_INIT(KEYS_LINE_MAX);
+	int r = line->failed ? -ENOMEM : 0;
+
+	/* short, so it fits into the socket; and it may have no reader any more */
+	if (r == 0 && send(k->control, line->data, line->len, MSG_NOSIGNAL) != (ssize_t)line->len)
+		r = -EPIPE;
+	if (r == 0)
+		r = keys_read_line(k->control, &answer, NULL);
+	if (r == 0 && !strstr(answer.data, "{\"ok\":true"))
+		r = -EBADMSG;
+	buf_done(&answer);
+	return r;
+}
+
+void keys_pairs(struct run *run, const struct sandbox_pairs *p)
 {
 	struct keys_run *k = run->keys;
-	struct buf b = BUF_INIT(KEYS_LINE_MAX), answer = BUF_INIT(KEYS_LINE_MAX);
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
 	struct json j = { .out = &b };
-	int r;
 
-	if (!k)
-		return 0;
+	if (!k || (k->said && !k->said->events))
+		return; /* it has ended: nothing signs */
 	json_open(&j, NULL, '{');
 	say_pairs(&j, p);
 	json_close(&j, '}');
 	buf_puts(&b, "\n");
-	r = b.failed ? -ENOMEM : fd_write_all(k->control, b.data, b.len);
-	if (r < 0)
-		r = err_sys(e, r, PROGRAM);
-	/* it holds for the next request when this has returned */
-	if (r == 0)
-		r = keys_read_line(k->control, &answer, e);
-	if (r == 0 && !strstr(answer.data, "\"ok\""))
-		r = err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM " does not take it: %.200s",
-			    answer.data);
+	/* nobody signs as it was before: its end is said by on_control() */
+	if (change(k, &b) < 0)
+		(void)kill(k->pid, SIGKILL);
 	buf_done(&b);
-	buf_done(&answer);
-	return r;
 }
 
 /* Something in the store has changed: it is read again, whatever that was. */

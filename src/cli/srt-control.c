@@ -40,30 +40,9 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 				   (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
-/* Other pairs sign, or in other ways; where nothing is masked there are none. Return: 0 or negative errno with @e. */
-static int sign(const struct srt_control *c, const struct sandbox_pairs *p, struct err *e)
-{
-	return c->srt->masks.n_whole > 0 ? keys_pairs(c->front->run, p, e) : 0;
-}
-
-static void keep(struct srt_control *c, const struct sandbox_pairs *p)
-{
-	size_t i;
-
-	for (i = 0; !p->stay && i < p->n; i++)
-		c->room[i] = p->v[i];
-	c->pairs = (struct sandbox_pairs){
-		.v = c->room, .n = p->stay ? c->pairs.n : p->n, .chunks = p->chunks, .urls = p->urls
-	};
-}
-
-void srt_control_begin(struct srt_control *c)
-{
-	keep(c, &c->srt->masks.pairs);
-}
-
 /* A whole configuration. Return: 0 or negative errno with @e. */
-static int apply(struct srt_control *c, struct srt *s, const char *text, size_t len, struct err *e)
+static int apply(const struct srt_control *c, struct srt *s, const char *text, size_t len,
+		 struct err *e)
 {
 	struct sandbox_pairs pairs;
 	int r = srt_settings_read(&s->settings, s->source.path, text, len, s->arena, e);
@@ -79,14 +58,9 @@ static int apply(struct srt_control *c, struct srt *s, const char *text, size_t 
 	if (r == 0)
 		r = srt_pairs(s, &c->srt->masks, &pairs, e);
 	if (r == 0)
-		r = sign(c, &pairs, e);
-	if (r < 0)
-		return r;
-	r = egress_change(c->front->run, &s->network, e);
-	if (r < 0)
-		(void)sign(c, &c->pairs, NULL); /* as it was */
-	else
-		keep(c, &pairs);
+		r = egress_change(c->front->run, &s->network, e);
+	if (r == 0 && c->srt->masks.n_whole > 0)
+		keys_pairs(c->front->run, &pairs);
 	return r;
 }
 

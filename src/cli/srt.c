@@ -273,7 +273,6 @@ static int run(struct srt *s, char *const *argv, int control)
 	if (r == 0)
 		r = srt_tls(s, &front, &e);
 	c.front = &front;
-	srt_control_begin(&c);
 	s->options->front = &front;
 	if (r == 0) {
 		srt_masks_hide(s);

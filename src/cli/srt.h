@@ -10,7 +10,6 @@
 #ifndef BAILEY_CLI_SRT_H
 #define BAILEY_CLI_SRT_H
 
-#include "keys/keys.h"
 #include "sandbox.h"
 
 struct srt_words {
@@ -71,7 +70,6 @@ struct srt {
 };
 
 #define SRT_ROOTS 1024
-#define SRT_PAIRS (KEYS_MASKS / 2)
 
 /** srt_debug() - a line for -d and SRT_DEBUG. */
 __attribute__((format(printf, 2, 3))) void srt_debug(const struct srt *s, const char *fmt, ...);
@@ -169,15 +167,10 @@ struct srt_control {
 	struct buf line;             /* what has come of the next one */
 	struct sandbox_front *front; /* whose loop waits for fd */
 	const struct srt *srt;       /* of the start */
-	struct sandbox_pairs pairs;  /* that sign now, and where they are */
-	struct sandbox_pair room[SRT_PAIRS];
 };
 
 /** srt_control_check() - whether config updates can be read from c->fd. Return: 0 or negative errno. */
 int srt_control_check(const struct srt_control *c);
-
-/** srt_control_begin() - once the masks are known. */
-void srt_control_begin(struct srt_control *c);
 
 /** srt_control_read() - for the loop: take what has come; bad lines are reported. */
 int srt_control_read(void *arg, short revents, struct err *e);

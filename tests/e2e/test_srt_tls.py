@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 from typing import Any
 
@@ -660,6 +661,17 @@ def test_an_update_says_what_signs(srt):
         assert sign("B", chunks)[0] != "403 streaming" and sign("A") == ("200", ["A"]) and sign("B") == ("200", ["B"])
         assert "updated" in up(network)
         assert sign("A") == ("200", ["A"]) and sign("B", chunks) == ("403 streaming", [])
+
+
+def test_an_update_holds_when_nobody_can_sign_any_more(srt):
+    """bailey-keys has ended: what it looked into is closed, and the lists of a line hold all the same."""
+    network: dict[str, Any] = {"allowedDomains": ["web.test", "denied.test"], "tlsTerminate": {"excludeDomains": ["denied.test"]}}
+    with Updated(srt, network, two("A"), env=TWO) as up:
+        assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (THEIRS, OURS)
+        [keys] = [pid for pid in descendants(up.p.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "bailey-keys\n"]
+        os.kill(keys, signal.SIGKILL)
+        assert "updated" in up({**network, "deniedDomains": ["denied.test"]}, two("B"))
+        assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (NONE, NONE)
 
 
 # --- bad settings ---
