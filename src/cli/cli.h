@@ -61,10 +61,23 @@ struct sandbox_network_rules {
 struct sandbox_mask {
 	const char *name; /* for the log */
 	const char *value, *sentinel;
-	const char *id, *id_sentinel;       /* of AWS; else NULL */
-	const char *token, *token_sentinel; /* the same */
-	const char *const *hosts;           /* in their normal form */
+	const char *const *hosts; /* in their normal form */
 	size_t n_hosts;
+};
+
+#define SANDBOX_NO_MASK SIZE_MAX
+
+/* Masks that sign for AWS together, by their places in the list of them; for the hosts of the id. */
+struct sandbox_pair {
+	size_t id, value, token; /* token: or SANDBOX_NO_MASK */
+};
+
+struct sandbox_pairs {
+	const struct sandbox_pair *v;
+	size_t n;
+	bool stay; /* v and n have no meaning: they stay as they are */
+	bool chunks,
+		urls; /* requests signed chunk by chunk, or in the URL, are signed anew; else refused */
 };
 
 /* What is shown in the place of a file. */
@@ -89,9 +102,11 @@ struct sandbox_front {
 	uint16_t external_http, external_socks; /* as in struct gateway_setup */
 	const struct gateway_style *style;      /* the same */
 	/* inspection */
-	bool inspect_all;              /* as in struct net_policy */
-	bool opaque;                   /* as in struct gateway_setup */
-	size_t tunnels;                /* the same */
+	bool inspect_all; /* as in struct net_policy */
+	bool opaque;      /* as in struct gateway_setup */
+	size_t tunnels;   /* the same */
+	unsigned int
+		handshake_ms; /* in which a handshake of TLS that is ended must be done, and its first message be there; 0: bailey's own times */
 	const struct json_node *strip; /* names of fields that no answer shall have, or NULL */
 	const char *ca_certificate, *ca_key; /* files of an authority, or NULL */
 	const char *roots;                   /* PEM: what the sandbox trusts, too; or NULL */
@@ -99,8 +114,7 @@ struct sandbox_front {
 	size_t n_masks;
 	void *secrets; /* memory of theirs, erased once nothing is begun anew; or NULL */
 	size_t n_secrets;
-	bool aws_chunks,
-		aws_urls; /* of masks: requests signed chunk by chunk, or in the URL, are signed anew; else refused */
+	struct sandbox_pairs pairs; /* of masks */
 	const struct sandbox_text *texts;
 	size_t n_texts;
 };

@@ -252,6 +252,7 @@ static int start(struct egress *g, struct err *e)
 		setup.style = s->options->front->style;
 		setup.opaque = s->options->front->opaque;
 		setup.tunnels = s->options->front->tunnels;
+		setup.handshake_ms = s->options->front->handshake_ms;
 	}
 	setup.kept = g->kept;
 	setup.keys = keys_gateway(g->run);

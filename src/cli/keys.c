@@ -77,7 +77,7 @@ static int spawn(struct keys_run *k, struct err *e)
 
 /* --- the first line --- */
 
-static void say_mask(struct json *j, const struct sandbox_front *f, const struct sandbox_mask *m)
+static void say_mask(struct json *j, const struct sandbox_mask *m)
 {
 	size_t i;
 
@@ -85,20 +85,32 @@ static void say_mask(struct json *j, const struct sandbox_front *f, const struct
 	json_str(j, "name", m->name);
 	json_str(j, "value", m->value);
 	json_str(j, "sentinel", m->sentinel);
-	if (m->id) {
-		json_str(j, "id", m->id);
-		json_str(j, "id_sentinel", m->id_sentinel);
-		json_bool(j, "chunks", f->aws_chunks);
-		json_bool(j, "urls", f->aws_urls);
-	}
-	if (m->id && m->token) {
-		json_str(j, "token", m->token);
-		json_str(j, "token_sentinel", m->token_sentinel);
-	}
 	json_open(j, "hosts", '[');
 	for (i = 0; i < m->n_hosts; i++)
 		json_str(j, NULL, m->hosts[i]);
 	json_close(j, ']');
+	json_close(j, '}');
+}
+
+static void say_pairs(struct json *j, const struct sandbox_pairs *p)
+{
+	size_t i;
+
+	json_open(j, "pairs", '{');
+	if (!p->stay) {
+		json_open(j, "sign", '[');
+		for (i = 0; i < p->n; i++) {
+			json_open(j, NULL, '[');
+			json_int(j, NULL, (long long)p->v[i].id);
+			json_int(j, NULL, (long long)p->v[i].value);
+			if (p->v[i].token != SANDBOX_NO_MASK)
+				json_int(j, NULL, (long long)p->v[i].token);
+			json_close(j, ']');
+		}
+		json_close(j, ']');
+	}
+	json_bool(j, "chunks", p->chunks);
+	json_bool(j, "urls", p->urls);
 	json_close(j, '}');
 }
 
@@ -114,8 +126,12 @@ static void say_front(struct json *j, const struct sandbox_front *f)
 	json_close(j, ']');
 	json_open(j, "masks", '[');
 	for (i = 0; i < f->n_masks; i++)
-		say_mask(j, f, &f->masks[i]);
+		say_mask(j, &f->masks[i]);
 	json_close(j, ']');
+	if (f->n_masks > 0)
+		say_pairs(j, &f->pairs);
+	if (f->handshake_ms)
+		json_int(j, "handshake", f->handshake_ms);
 	json_open(j, "strip", '[');
 	for (k = f->strip ? f->strip->first : NULL; k; k = k->next)
 		json_str(j, NULL, k->text);
@@ -464,6 +480,41 @@ static int on_control(void *arg, short revents, struct err *e)
 		take_notice(line, (size_t)(stop - line));
 	}
 	return -EAGAIN;
+}
+
+/* One line, and its answer: what it says holds for the next request then. Return: 0 or negative errno. */
+static int change(const struct keys_run *k, const struct buf *line)
+{
+	struct buf answer = BUF_INIT(KEYS_LINE_MAX);
+	int r = line->failed ? -ENOMEM : 0;
+
+	/* short, so it fits into the socket; and it may have no reader any more */
+	if (r == 0 && send(k->control, line->data, line->len, MSG_NOSIGNAL) != (ssize_t)line->len)
+		r = -EPIPE;
+	if (r == 0)
+		r = keys_read_line(k->control, &answer, NULL);
+	if (r == 0 && !strstr(answer.data, "{\"ok\":true"))
+		r = -EBADMSG;
+	buf_done(&answer);
+	return r;
+}
+
+void keys_pairs(struct run *run, const struct sandbox_pairs *p)
+{
+	struct keys_run *k = run->keys;
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct json j = { .out = &b };
+
+	if (!k || (k->said && !k->said->events))
+		return; /* it has ended: nothing signs */
+	json_open(&j, NULL, '{');
+	say_pairs(&j, p);
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	/* nobody signs as it was before: its end is said by on_control() */
+	if (change(k, &b) < 0)
+		(void)kill(k->pid, SIGKILL);
+	buf_done(&b);
 }
 
 /* Something in the store has changed: it is read again, whatever that was. */

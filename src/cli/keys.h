@@ -25,6 +25,10 @@ int keys_answer(struct run *run, struct err *e);
  * those of the next run.
  */
 void keys_supervise(struct run *run);
+
+/** keys_pairs() - while the command runs: other masks sign for AWS from now on. One that can't be told is ended. */
+void keys_pairs(struct run *run, const struct sandbox_pairs *p);
+
 /** keys_read_line() - one line of a process of bailey-keys, waited for at most some seconds. Return: 0 or negative errno with @e. */
 int keys_read_line(int fd, struct buf *b, struct err *e);
 

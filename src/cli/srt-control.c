@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * --control-fd: a line is a whole configuration. What changes while a command runs is its network lists, deniedResolvedAddresses and mitmProxy; the rest of
+ * --control-fd: a line is a whole configuration. What changes while a command runs is its network lists, deniedResolvedAddresses, mitmProxy, and what signs for AWS; the rest of
  * a line is checked, so that its writer learns what is wrong with it, and has no effect.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "egress.h"
+#include "keys.h"
 #include "srt.h"
 
 #define READS 80 /* of a turn: more than the longest line */
@@ -43,6 +44,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 static int apply(const struct srt_control *c, struct srt *s, const char *text, size_t len,
 		 struct err *e)
 {
+	struct sandbox_pairs pairs;
 	int r = srt_settings_read(&s->settings, s->source.path, text, len, s->arena, e);
 
 	if (r == 0)
@@ -53,7 +55,13 @@ static int apply(const struct srt_control *c, struct srt *s, const char *text, s
 		r = srt_rules(s, e);
 	if (r == 0)
 		r = srt_handed(s, e);
-	return r == 0 ? egress_change(c->front->run, &s->network, e) : r;
+	if (r == 0)
+		r = srt_pairs(s, &c->srt->masks, &pairs, e);
+	if (r == 0)
+		r = egress_change(c->front->run, &s->network, e);
+	if (r == 0 && c->srt->masks.n_whole > 0)
+		keys_pairs(c->front->run, &pairs);
+	return r;
 }
 
 static void take_line(struct srt_control *c, const char *text, size_t len)

@@ -29,13 +29,13 @@
 /* As srt's own of `decode`: what begins as the JSON of a header does. */
 static const char jwt_pattern[] = "(eyJ[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+)";
 
-static bool is_mask(const struct json_node *entry)
+bool srt_is_mask(const struct json_node *entry)
 {
 	return strcmp(srt_node(entry, "mode")->text, "mask") == 0;
 }
 
-static const char *random_text(struct srt *s, const char *prefix, size_t n, const char *alphabet,
-			       struct err *e)
+const char *srt_random_text(struct srt *s, const char *prefix, size_t n, const char *alphabet,
+			    struct err *e)
 {
 	unsigned char bytes[LETTERS];
 	char text[LETTERS + 1];
@@ -55,9 +55,9 @@ static const char *random_text(struct srt *s, const char *prefix, size_t n, cons
 	return made;
 }
 
-static const char *sentinel(struct srt *s, size_t n, struct err *e)
+const char *srt_sentinel(struct srt *s, size_t n, struct err *e)
 {
-	return random_text(s, "bailey-secret-", n, "abcdefghijklmnopqrstuvwxyz234567", e);
+	return srt_random_text(s, "bailey-secret-", n, "abcdefghijklmnopqrstuvwxyz234567", e);
 }
 
 /* Why @n bytes of @p can't be masked, or NULL. */
@@ -245,7 +245,7 @@ static int mask_claims(struct srt *s, const struct json_node *entry, const char 
 		v = srt_node(payload, k->text);
 		if (!v || v->type != JSON_STRING)
 			continue;
-		fake = sentinel(s, LETTERS, e);
+		fake = srt_sentinel(s, LETTERS, e);
 		r = fake ? mask_value(s, entry, name, v->text, strlen(v->text), &mask, why, e) :
 			   -ENOMEM;
 		if (r == 0) {
@@ -292,7 +292,7 @@ static int mask_part(struct srt *s, const struct json_node *entry, const char *n
 	r = mask_value(s, entry, name, p, n, &mask, why, e);
 	if (r != 0)
 		return r;
-	fake = sentinel(s, LETTERS, e);
+	fake = srt_sentinel(s, LETTERS, e);
 	if (fake && srt_node(entry, "maskClaims")) {
 		r = mask_claims(s, entry, name, p, n, &fake, why, e);
 		if (r != 0)
@@ -395,7 +395,7 @@ static bool decided(const struct srt *s, const struct json_node *entry)
 	for (k = s->settings.credential_vars->first; k; k = k->next) {
 		before = before && k != entry;
 		if (k != entry && strcmp(srt_node(k, "name")->text, name) == 0 &&
-		    (before || !is_mask(k)))
+		    (before || !srt_is_mask(k)))
 			return true;
 	}
 	return false;
@@ -409,7 +409,7 @@ static int mask_var(struct srt *s, const struct json_node *entry, struct err *e)
 	size_t before = m->n, len = 0;
 	int r;
 
-	if (!text || !is_mask(entry) || decided(s, entry))
+	if (!text || !srt_is_mask(entry) || decided(s, entry))
 		return 0;
 	r = strlen(text) > FILE_MAX_BYTES ? 1 : 0;
 	why.text = "it is too long";
@@ -420,101 +420,6 @@ static int mask_var(struct srt *s, const struct json_node *entry, struct err *e)
 		return r < 0 ? r : 0;
 	m->vars[m->n_vars] = arena_printf(s->arena, "%s=%s", name, fake);
 	return m->vars[m->n_vars++] ? 0 : sandbox_oom(e);
-}
-
-/* --- pairs of AWS --- */
-
-/* The mask of a variable that is masked whole. */
-static struct sandbox_mask *whole(const struct srt *s, const char *name)
-{
-	const struct json_node *k = s->settings.credential_vars->first;
-	size_t i;
-
-	for (; k && (strcmp(srt_node(k, "name")->text, name) != 0 || !is_mask(k)); k = k->next)
-		;
-	if (!k || srt_node(k, "extract") || srt_node(k, "decode"))
-		return NULL;
-	for (i = 0; i < s->masks.n && strcmp(s->masks.v[i].name, name) != 0; i++)
-		;
-	return i < s->masks.n ? &s->masks.v[i] : NULL;
-}
-
-static int replace_var(struct srt *s, const char *name, const char *fake, struct err *e)
-{
-	size_t i, n = strlen(name);
-
-	for (i = 0; i < s->masks.n_vars; i++) {
-		if (strncmp(s->masks.vars[i], name, n) == 0 && s->masks.vars[i][n] == '=')
-			s->masks.vars[i] = arena_printf(s->arena, "%s=%s", name, fake);
-		if (!s->masks.vars[i])
-			return sandbox_oom(e);
-	}
-	return 0;
-}
-
-/* Three masks become one that is signed with, for the hosts of the first. */
-static int pair(struct srt *s, const char *id_name, const char *value_name, const char *token_name,
-		struct err *e)
-{
-	struct sandbox_mask *id = whole(s, id_name), *value = whole(s, value_name),
-			    *token = token_name ? whole(s, token_name) : NULL;
-	const char *fake, *secret;
-	int r;
-
-	if (!id && value)
-		srt_say("bailey: srt: credentials: '%s' is masked and '%s' is not, so nothing is signed with it",
-			value_name, id_name);
-	if (!id || !value)
-		return 0;
-	/* forms that clients look for */
-	fake = random_text(s, "AKIABAILEY", 10, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", e);
-	secret = fake ? sentinel(s, 26, e) : NULL;
-	if (!secret)
-		return -ENOMEM;
-	value->id = id->value;
-	value->id_sentinel = fake;
-	value->sentinel = secret;
-	value->hosts = id->hosts;
-	value->n_hosts = id->n_hosts;
-	id->value = NULL;
-	r = replace_var(s, id_name, fake, e);
-	if (r == 0)
-		r = replace_var(s, value_name, secret, e);
-	if (token) {
-		value->token = token->value;
-		value->token_sentinel = token->sentinel;
-		token->value = NULL;
-	}
-	return r;
-}
-
-static int pairs(struct srt *s, struct err *e)
-{
-	static const char *const usual[] = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-					     "AWS_SESSION_TOKEN" };
-	const struct json_node *list = srt_node(s->settings.credentials, "awsPairs"), *k, *n;
-	bool named = false;
-	size_t i, kept = 0;
-	int r = 0;
-
-	for (k = list ? list->first : NULL; r == 0 && k; k = k->next) {
-		const struct json_node *token = srt_node(k, "sessionTokenVar");
-
-		for (n = k->first; n; n = n->next) {
-			for (i = 0; i < ARRAY_SIZE(usual); i++)
-				named = named || strcmp(n->text, usual[i]) == 0;
-		}
-		r = pair(s, srt_node(k, "accessKeyIdVar")->text,
-			 srt_node(k, "secretAccessKeyVar")->text, token ? token->text : NULL, e);
-	}
-	if (r == 0 && !named)
-		r = pair(s, usual[0], usual[1], usual[2], e);
-	for (i = 0; i < s->masks.n; i++) {
-		if (s->masks.v[i].value)
-			s->masks.v[kept++] = s->masks.v[i];
-	}
-	s->masks.n = kept;
-	return r;
 }
 
 /* --- files --- */
@@ -549,7 +454,7 @@ static int mask_file(struct srt *s, const struct json_node *entry, struct err *e
 	ssize_t n;
 	int r;
 
-	if (!is_mask(entry))
+	if (!srt_is_mask(entry))
 		return 0;
 	if (path_normalize(path, s->cwd, s->home, norm, e) < 0)
 		return err_wrap(e, -EINVAL, "%s", s->source.path);
@@ -589,7 +494,7 @@ static bool any(const struct json_node *list)
 {
 	const struct json_node *k;
 
-	for (k = list ? list->first : NULL; k && !is_mask(k); k = k->next)
+	for (k = list ? list->first : NULL; k && !srt_is_mask(k); k = k->next)
 		;
 	return k;
 }
@@ -629,7 +534,7 @@ int srt_masks(struct srt *s, struct err *e)
 	for (k = vars ? vars->first : NULL; r == 0 && k; k = k->next)
 		r = mask_var(s, k, e);
 	if (r == 0 && vars)
-		r = pairs(s, e);
+		r = srt_pairs_begin(s, e);
 	for (k = files ? files->first : NULL; r == 0 && k; k = k->next)
 		r = mask_file(s, k, e);
 	return r;

@@ -12,7 +12,8 @@
 
 #include "srt.h"
 
-#define TUNNELS 256 /* of srt, when it isn't told */
+#define TUNNELS 256 /* of srt, when it isn't told, and the next */
+#define HANDSHAKE_MS 10000
 #define ROOTS_MAX (1u << 20)
 
 static bool filled(const struct json_node *list)
@@ -178,17 +179,11 @@ static int authority(struct srt *s, struct sandbox_front *front, struct err *e)
 	return r;
 }
 
-static bool passes(const struct srt *s, const char *kind)
-{
-	const struct json_node *v = srt_node(srt_node(s->settings.credentials, "sigv4"), kind);
-
-	return v && strcmp(v->text, "passthrough") == 0;
-}
-
 int srt_tls(struct srt *s, struct sandbox_front *front, struct err *e)
 {
 	const struct srt_network *n = &s->settings.network;
-	const struct json_node *most = srt_node(n->tls_terminate, "maxTunnels");
+	const struct json_node *most = srt_node(n->tls_terminate, "maxTunnels"),
+			       *ms = srt_node(n->tls_terminate, "handshakeTimeoutMs");
 	int r;
 
 	front->secrets = s->masks.arena.fixed;
@@ -209,12 +204,12 @@ int srt_tls(struct srt *s, struct sandbox_front *front, struct err *e)
 	}
 	front->inspect_all = true;
 	front->opaque = !n->refuse_opaque;
-	front->tunnels = most ? (size_t)strtol(most->text, NULL, 10) : TUNNELS;
+	front->tunnels = most ? (size_t)strtod(most->text, NULL) : TUNNELS;
+	front->handshake_ms = ms ? (unsigned int)strtod(ms->text, NULL) : HANDSHAKE_MS;
 	front->strip = n->strip_response_headers;
 	front->masks = s->masks.v;
 	front->n_masks = s->masks.n;
-	front->aws_chunks = passes(s, "streaming");
-	front->aws_urls = passes(s, "presigned");
+	front->pairs = s->masks.pairs;
 	r = excluded(s, e);
 	return r == 0 ? authority(s, front, e) : r;
 }

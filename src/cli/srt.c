@@ -32,7 +32,7 @@ static const struct opt *options(void)
 			"control-fd", &control, NULL, "N",
 			"Read updates of the settings from the descriptor N",
 			"Each line is a whole configuration. What changes while the command runs, for open connections, too, is its network "
-			"lists, deniedResolvedAddresses and mitmProxy. A bad line is reported and ignored."),
+			"lists, deniedResolvedAddresses, mitmProxy, awsPairs and sigv4. A bad line is reported and ignored."),
 		OPT_FLAG("version", &version, NULL,
 			 "Show the version of srt that this is like, and bailey's (-V)",
 			 "For example " SRT_VERSION "+bailey." BAILEY_VERSION "."),

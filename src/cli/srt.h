@@ -43,6 +43,13 @@ struct srt_masks {
 		const struct json_node *entry;
 	} * shown; /* of each text its entry */
 	size_t n_texts;
+	/* variables that are masked as a whole, by their places in v, which is gone when the run has begun */
+	struct srt_whole {
+		const char *name;
+		size_t place;
+	} * whole;
+	size_t n_whole;
+	struct sandbox_pairs pairs;
 };
 
 /* What is translated. */
@@ -88,6 +95,27 @@ int srt_network_deny(struct srt *s, const struct json_node *at, const char *reas
  * Return: as srt_policy(). srt_masks_done() in any case.
  */
 int srt_masks(struct srt *s, struct err *e);
+
+/** srt_is_mask() - whether that entry of credentials is to be masked. */
+bool srt_is_mask(const struct json_node *entry);
+
+/** srt_random_text() - @prefix and @n letters of the 32 of @alphabet. Return: NULL with @e. */
+const char *srt_random_text(struct srt *s, const char *prefix, size_t n, const char *alphabet,
+			    struct err *e);
+
+/** srt_sentinel() - what stands for a value, with @n letters. Return: NULL with @e. */
+const char *srt_sentinel(struct srt *s, size_t n, struct err *e);
+
+/** srt_pairs_begin() - s->masks.pairs: after the variables, before the files. Sentinels of pairs have the forms that clients look for. Return: as srt_policy(). */
+int srt_pairs_begin(struct srt *s, struct err *e);
+
+/**
+ * srt_pairs() - which masks of @start sign for AWS together, as the settings of @s say; what can't is said.
+ * @ret: of the arena of @s
+ * Return: as srt_policy().
+ */
+int srt_pairs(const struct srt *s, const struct srt_masks *start, struct sandbox_pairs *ret,
+	      struct err *e);
 
 /** srt_mask_shown() - whether the file of that entry of credentials.files is shown with sentinels. */
 bool srt_mask_shown(const struct srt *s, const struct json_node *entry);

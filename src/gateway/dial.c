@@ -34,7 +34,7 @@ void conn_opened(struct gateway *g, struct conn *c)
 		}
 	}
 	c->state = CONN_OPEN;
-	c->deadline = g->now + SILENT_MS;
+	c->deadline = g->now + (inspect_first_ms(g, c) ? inspect_first_ms(g, c) : SILENT_MS);
 	c->server.writable = true;
 	c->server.readable = true;
 	c->logged = true;

@@ -107,6 +107,8 @@ struct gateway_setup {
 	int keys;    /* of bailey-keys, or -1: what is to be inspected is refused */
 	bool opaque; /* where a rule names the port, what is neither TLS nor HTTP passes although the host is inspected */
 	size_t tunnels; /* of TLS that may be inspected at once; 0: as many as there can be */
+	unsigned int
+		handshake_ms; /* in which a client that is inspected must have said its first message; 0: the usual times */
 	struct gateway_published published[GATEWAY_PUBLISHED];
 	size_t n_published;
 	int log[2]; /* of audit_open() */

@@ -48,6 +48,14 @@ bool inspect_plain(const struct gateway *g, const struct conn *c)
 	return (may_be(g, c) && g->policy.inspect_all) || inspect_wanted(g, c);
 }
 
+uint64_t inspect_first_ms(const struct gateway *g, const struct conn *c)
+{
+	/* where the port is named its server may speak first */
+	return g->setup->handshake_ms && !c->verdict.names_port && inspect_wanted(g, c) ?
+		       g->setup->handshake_ms :
+		       0;
+}
+
 /* One packet, with @n descriptors. Return: 0 or negative errno. */
 static int send_packet(struct gateway *g, void *p, size_t size, const int *fds, size_t n)
 {

@@ -11,6 +11,9 @@ bool inspect_wanted(const struct gateway *g, const struct conn *c);
 /** inspect_plain() - the same of plain HTTP. */
 bool inspect_plain(const struct gateway *g, const struct conn *c);
 
+/** inspect_first_ms() - the time in which a client that is looked into must have said its whole first message, from when it may. Return: 0: the usual ones. */
+uint64_t inspect_first_ms(const struct gateway *g, const struct conn *c);
+
 /**
  * inspect_begin() - hand the server of @c over; what the client says goes to bailey-keys from now on. Nothing was sent to either side before.
  * @tls: what the client says first is a ClientHello; else plain HTTP

@@ -48,7 +48,8 @@ static bool wait_for_more(struct gateway *g, struct conn *c)
 		conn_close(g, c, true);
 	} else if (!c->in_look) {
 		c->in_look = true;
-		c->deadline = g->now + LOOK_MS;
+		if (!inspect_first_ms(g, c)) /* else it has begun with the connection */
+			c->deadline = g->now + LOOK_MS;
 	}
 	return false;
 }

@@ -12,11 +12,11 @@
 #include "h2.h"
 #include "px.h"
 
-#define ROUNDS 16 /* of one connection in one turn of the loop */
-#define HANDSHAKE_MS 15000
-#define STUCK_MS 60000  /* a peer that takes nothing */
-#define IDLE_MS 300000  /* nothing is asked for */
-#define BUSY_MS 3600000 /* something is, and nothing moves: models think, streams are silent */
+#define ROUNDS 16          /* of one connection in one turn of the loop */
+#define HANDSHAKE_MS 15000 /* of either side, unless the supervisor has said so */
+#define STUCK_MS 60000     /* a peer that takes nothing */
+#define IDLE_MS 300000     /* nothing is asked for */
+#define BUSY_MS 3600000    /* something is, and nothing moves: models think, streams are silent */
 #define CLOSING_MS 3000
 
 static void set_state(struct conn *c, enum conn_state state)
@@ -394,6 +394,7 @@ void conn_step(struct conn *c)
 static void check_times(struct conn *c)
 {
 	uint64_t now = c->k->now, idle = now - c->moved;
+	uint64_t shake = c->k->handshake_ms ? c->k->handshake_ms : HANDSHAKE_MS;
 
 	if (c->px)
 		px_times(c);
@@ -413,11 +414,11 @@ static void check_times(struct conn *c)
 	} else if (c->state == CONN_CLOSING) {
 		if (now - c->since > CLOSING_MS && (c->client.out.n == 0 || idle > CLOSING_MS))
 			conn_end(c, "");
-	} else if (now - c->since > HANDSHAKE_MS && c->state == CONN_CONNECT) {
+	} else if (now - c->since > shake && c->state == CONN_CONNECT) {
 		server_failed(c, "the server does not finish the handshake");
 		answer_hello(c);
 		conn_again(c);
-	} else if (now - c->since > HANDSHAKE_MS) {
+	} else if (now - c->since > shake) {
 		conn_end(c, "the client does not finish the handshake");
 	}
 }

@@ -199,8 +199,9 @@ struct keys {
 	size_t held, exchanges;
 	struct note *log; /* KEYS_LOG, a ring */
 	size_t log_at, log_n;
-	bool waiting;      /* clients wait until the log has room */
-	struct desk *desk; /* of `srt proxy` (px.h), which has no log; or NULL */
+	bool waiting;          /* clients wait until the log has room */
+	struct desk *desk;     /* of `srt proxy` (px.h), which has no log; or NULL */
+	uint64_t handshake_ms; /* in which either side must have done its own; 0: the usual time */
 	bool over;
 };
 
@@ -250,6 +251,13 @@ void keys_lines(struct keys *k);
 
 /** keys_secrets_begin() - fork the process that reads the stores, everybody's and the sandbox's own, either of which may be NULL; its first answer is waited for. Return: 0 or negative errno with @e. */
 int keys_secrets_begin(struct keys *k, const char *store, const char *own, struct err *e);
+
+/** keys_masks_begin() - what is bound when no store is read: the lists of the first line, each of which may be NULL. Return: 0 or negative errno with @e. */
+int keys_masks_begin(struct keys *k, const struct json_node *masks, const struct json_node *pairs,
+		     struct err *e);
+
+/** keys_pairs() - other pairs of masks sign for AWS from now on. Return: 0 or negative errno with @e: nothing has changed. */
+int keys_pairs(struct keys *k, const struct json_node *pairs, struct err *e);
 
 /** keys_logins_keep() - what has changed of the tokens of log-ins: written down for a sandbox that stays, and people are told the first time. */
 void keys_logins_keep(struct keys *k, struct login *login);

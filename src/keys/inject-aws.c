@@ -225,6 +225,21 @@ static int judge_query(struct inject *i, const struct inject_secret *s, bool pre
 	return r;
 }
 
+/* Whether that id is of another pair that is bound to this host: it will be asked, too. */
+static bool another(const struct inject *i, const struct inject_secret *s, struct http_slice id)
+{
+	size_t k;
+
+	for (k = 0; k < i->n_secrets; k++) {
+		const struct inject_secret *o = &i->secrets[k];
+
+		if (o != s && o->secret.carrier == SECRET_AWS && slice_is(id, o->sentinel.id) &&
+		    inject_applies(o, i->q.host))
+			return true;
+	}
+	return false;
+}
+
 int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e)
 {
 	struct sigv4_request q = as_sent(i);
@@ -238,10 +253,14 @@ int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e)
 	if (r == 0)
 		return unsigned_request(i, s, e);
 	if (!slice_is(sig.id, s->sentinel.id)) {
+		if (another(i, s, sig.id))
+			return 0;
 		r = inject_refuse(i, e, "%s of another access key",
 				  sig.presigned ? "URL signed" : "signature");
 		return r < 0 ? r : 1;
 	}
+	if (s->retired)
+		return inject_deny(i, e, "pair-removed: what this was signed with signs no more");
 	if (sig.presigned && s->no_urls)
 		return inject_deny(i, e, "presigned: a signature in the URL");
 	if ((sig.payload == SIGV4_STREAMING || sig.payload == SIGV4_STREAMING_UNSIGNED) &&

@@ -41,6 +41,7 @@ struct inject_secret {
 	const char *const *more; /* hosts beside @hosts */
 	size_t n_more;
 	const char *token; /* of AWS: the sentinel of the session's token, or NULL */
+	bool retired; /* of AWS: a part of a pair that signs no more: a request with its id is refused */
 	bool no_chunks,
 		no_urls; /* of AWS: such requests are refused: signed chunk by chunk, or in the URL */
 };

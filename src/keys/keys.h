@@ -5,11 +5,11 @@
  *
  * Lines, JSON, each at most KEYS_LINE_MAX bytes. The supervisor begins:
  *	{"version":1,"id":RUN,"store":DIR or null,"secrets":[NAME…],"inspect":[RULE…],"own":[HOST…]}
- * and, where they are wanted, "own_store":DIR and "own_secrets":[NAME…] (kept for this sandbox alone: they go before others of their name), "logins":[…] (login.h), "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] (mask.h), "strip":[FIELD…] (that no answer shall have),
+ * and, where they are wanted, "own_store":DIR and "own_secrets":[NAME…] (kept for this sandbox alone: they go before others of their name), "logins":[…] (login.h), "roots":[PEM…] (trusted beside the host's), "java":true, "masks":[…] and "pairs":{…} (mask.h), "handshake":N (ms in which either side must have done its own), "strip":[FIELD…] (that no answer shall have),
  * "ca":{"certificate":FILE,"key":FILE} (instead of one of its own), "uid":N and "gid":N (of root's: what to become); and gets
  *	{"ca":PEM,"env":{VARIABLE:SENTINEL…},"hosts":[HOST…]} (hosts: what the secrets are bound to, to be inspected, too) or {"error":TEXT};
  * with "java" also "java":[TEXT…] (a PKCS#12 store of all roots and the CA, base64 in pieces, password "changeit"). Later
- * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules; each is answered {"ok":true} or {"error":TEXT}. An
+ * lines change things: {"reload":true} reads the secrets again, {"inspect":[…]} replaces the rules, {"pairs":{…}} what signs for AWS; each is answered {"ok":true} or {"error":TEXT}. An
  * answer may have a "notice":TEXT for people, and {"notice":TEXT} may come by itself. When the supervisor's end closes, bailey-keys ends.
  */
 #ifndef BAILEY_KEYS_H

@@ -137,7 +137,7 @@ struct secret_list secret_variables(const struct secret *s);
 /* What the sandbox has in place of it. */
 struct secret_sentinel {
 	char value[SECRET_SENTINEL_MAX];
-	char id[32]; /* of AWS */
+	char id[64]; /* of AWS */
 };
 
 /** sentinel_make() - a new one. Return: 0 or negative errno with @e. */

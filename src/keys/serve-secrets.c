@@ -202,3 +202,24 @@ void keys_logins_keep(struct keys *k, struct login *login)
 			k,
 			"the tokens of log-ins can't be kept: they are gone when the sandbox ends");
 }
+
+int keys_pairs(struct keys *k, const struct json_node *pairs, struct err *e)
+{
+	int r = masks_pairs(&k->masks, pairs, e);
+
+	if (r < 0 || k->masks.n == 0)
+		return r;
+	k->bound.masks = k->masks.bound;
+	k->bound.n_masks = k->masks.n_bound;
+	return bound_take(&k->bound, NULL, 0, "O", 1, NULL, e);
+}
+
+int keys_masks_begin(struct keys *k, const struct json_node *masks, const struct json_node *pairs,
+		     struct err *e)
+{
+	int r = masks_take(&k->masks, masks, e);
+
+	if (r == 0 && k->masks.n > 0 && k->n_names > 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "control: masks: not beside secrets");
+	return r == 0 ? keys_pairs(k, pairs, e) : r;
+}

@@ -27,6 +27,8 @@
 
 #define EVENTS 256
 #define TICK_MS 1000
+#define QUICK_MS 100
+#define HANDSHAKE_MOST 600000 /* ms */
 #define ROOTS_MAX 64u
 
 /* --- events --- */
@@ -328,8 +330,10 @@ static void take_line(struct keys *k, const char *line, size_t n)
 		r = set_rules(k, inspect, arena, &e);
 	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "reload"))
 		r = k->n_names > 0 ? keys_secrets_ask(k, &e) : 0;
+	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "pairs"))
+		r = keys_pairs(k, member(root, "pairs"), &e);
 	else if (r == 0)
-		r = err_set(&e, ERR_USAGE, -EINVAL, "control: expected inspect or reload");
+		r = err_set(&e, ERR_USAGE, -EINVAL, "control: expected inspect, reload or pairs");
 	if (k->arena_used != arena)
 		arena_done(&k->arena[arena]);
 	if (r < 0 || !k->asked)
@@ -428,6 +432,10 @@ static void go_on(struct keys *k)
 
 void keys_loop(struct keys *k)
 {
+	/* short times are kept to a tenth of a second */
+	const int every = k->desk || (k->handshake_ms && k->handshake_ms < 5ul * TICK_MS) ?
+				  QUICK_MS :
+				  TICK_MS;
 	struct epoll_event ev[EVENTS];
 	uint64_t tick = 0;
 	int i, n;
@@ -435,8 +443,7 @@ void keys_loop(struct keys *k)
 	while (!k->over) {
 		n = epoll_wait(k->epoll, ev, EVENTS,
 			       k->again || k->dead ? 0 :
-			       k->desk             ? TICK_MS / 10 :
-			       k->live             ? TICK_MS :
+			       k->desk || k->live  ? every :
 						     -1);
 		k->now = (uint64_t)clock_ms();
 		for (i = 0; i < n; i++) {
@@ -447,7 +454,7 @@ void keys_loop(struct keys *k)
 		}
 		if (k->now >= tick) {
 			conn_tick(k);
-			tick = k->now + (k->desk ? TICK_MS / 10 : TICK_MS);
+			tick = k->now + (uint64_t)every;
 		}
 		if (k->desk)
 			px_tick(k);
@@ -505,7 +512,8 @@ static int check_keys(const struct json_node *root, struct err *e)
 	static const char *const known[] = { "version", "id",        "store",       "secrets",
 					     "inspect", "own",       "roots",       "uid",
 					     "gid",     "java",      "masks",       "strip",
-					     "ca",      "own_store", "own_secrets", "logins" };
+					     "ca",      "own_store", "own_secrets", "logins",
+					     "pairs",   "handshake" };
 	const struct json_node *n;
 	size_t i;
 
@@ -528,20 +536,6 @@ static int check_keys(const struct json_node *root, struct err *e)
 	if (n && n->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: own_store: expected a string");
 	return 0;
-}
-
-/* What is bound when no store is read. */
-static int begin_masks(struct keys *k, const struct json_node *root, struct err *e)
-{
-	int r = masks_take(&k->masks, member(root, "masks"), e);
-
-	k->bound.masks = k->masks.v;
-	k->bound.n_masks = k->masks.n;
-	if (r < 0 || k->masks.n == 0)
-		return r;
-	if (k->n_names > 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "control: masks: not beside secrets");
-	return bound_take(&k->bound, NULL, 0, "O", 1, NULL, e);
 }
 
 /* {"certificate": FILE, "key": FILE}, or NULL: one of its own. */
@@ -605,6 +599,19 @@ static int begin_secrets(struct keys *k, const struct json_node *root, struct er
 	return keys_secrets_begin(k, store, own, e);
 }
 
+static int take_handshake(struct keys *k, const struct json_node *root, struct err *e)
+{
+	long ms;
+	int r = take_number(root, "handshake", &ms, e);
+
+	if (r == 0 && (ms == 0 || ms > HANDSHAKE_MOST))
+		r = err_set(e, ERR_USAGE, -EINVAL, "control: handshake: expected 1 to %d",
+			    HANDSHAKE_MOST);
+	if (r == 0 && ms > 0)
+		k->handshake_ms = (uint64_t)ms;
+	return r;
+}
+
 /* All that needs files. */
 static int prepare(struct keys *k, const struct json_node *root, long ids[2], struct err *e)
 {
@@ -623,9 +630,11 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = take_number(root, "gid", &ids[1], e);
 	if (r == 0)
+		r = take_handshake(k, root, e);
+	if (r == 0)
 		r = begin_secrets(k, root, e);
 	if (r == 0)
-		r = begin_masks(k, root, e);
+		r = keys_masks_begin(k, member(root, "masks"), member(root, "pairs"), e);
 	if (r == 0)
 		r = tls_begin(k, roots, e);
 	if (r == 0)

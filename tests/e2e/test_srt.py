@@ -93,6 +93,19 @@ def test_every_difference_is_documented_and_shown():
         assert f"\ndef {test}(" in source, test
 
 
+def test_every_row_is_there():
+    """docs/srt.md has every key of the schema, and what it names is there."""
+    rows = "".join(line for line in (PROJECT / "docs" / "srt.md").read_text().splitlines(True) if line.startswith("|"))
+    keys = set(re.findall(r'\bF\("(\w+)"', (PROJECT / "src/policy/srt.c").read_text())) - {"network", "filesystem", "credentials"}
+    assert len(keys) > 60 and not [key for key in keys if f"`{key}`" not in rows]
+    places = {"srt": "e2e", "srt_net": "e2e", "srt_tls": "e2e", "srt_proxy": "e2e", "keys/tls": "keys", "keys/bound": "keys"}
+    source = {name: (PROJECT / "tests" / place / f"test_{name.split('/')[-1]}.py").read_text() for name, place in places.items()}
+    named = re.findall(r"\b((?:keys/)?\w+):(\w+)", re.sub(r"corpus:[^,|]+", "", rows))
+    assert len(named) > 60 and not [f"{file}:{test}" for file, test in named if f"\ndef test_{test}(" not in source[file]]
+    prefixes = [prefix.strip() for prefix in re.findall(r"corpus:([^,|]*)", rows)]
+    assert len(prefixes) > 40 and not [prefix for prefix in prefixes if not any(case["name"].startswith(prefix) for case in CASES)]
+
+
 def test_by_its_name_and_by_the_verb(user, ws, srt, home):
     home(SETTINGS)
     for argv in ([srt], [BAILEY, "srt"]):

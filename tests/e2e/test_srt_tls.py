@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 from typing import Any
 
@@ -137,6 +138,29 @@ print([what for _, what in held])
     srt.user.write(srt.ws / "hold.py", script)
     assert srt(f"{PYTHON} hold.py", {"tlsTerminate": {"maxTunnels": 2}}).stdout == "['HTTP/1.1 200', 'HTTP/1.1 200', 'none']\n"
     assert srt(f"{PYTHON} hold.py").stdout == "['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200']\n"
+
+
+SLOW = """import os, socket, time
+how = {"silent": b"", "half": b"\\x16\\x03\\x01\\x02\\x00\\x01"}
+for name, first in how.items():
+    s = socket.create_connection(("127.0.0.1", 3128))
+    s.sendall(b"CONNECT web.test:443 HTTP/1.1\\r\\nHost: web.test:443\\r\\n\\r\\n")
+    assert s.recv(100).startswith(b"HTTP/1.1 200"), name
+    s.sendall(first)
+    s.settimeout(3)
+    try:
+        print(name, "ended" if s.recv(1) == b"" else "said something")
+    except OSError as e:
+        print(name, "open" if isinstance(e, TimeoutError) else "ended")
+"""
+
+
+def test_a_client_that_does_not_begin_its_handshake_is_ended(srt):
+    """From its CONNECT, as srt counts; what comes of the handshakes themselves is in tests/keys/test_tls.py. The usual time is 10 s, and more than this waits."""
+    srt.user.write(srt.ws / "slow.py", SLOW)
+    for ms, what in ((300, "ended"), (None, "open")):
+        r = srt(f"{PYTHON} slow.py", {"tlsTerminate": {"handshakeTimeoutMs": ms} if ms else {}})
+        assert r.stdout == f"silent {what}\nhalf {what}\n", r
 
 
 def test_what_is_neither_needs_an_entry_with_the_port(srt):
@@ -529,9 +553,10 @@ class Updated:
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=(read,), env={**srt.environ, **(env or {})})
         os.close(read)
 
-    def __call__(self, network):
+    def __call__(self, network, credentials=None):
         assert self.p.stderr
-        config: dict[str, Any] = {"network": {"allowedDomains": [], "deniedDomains": [], **network}, "filesystem": {"denyRead": [], "allowWrite": [], "denyWrite": []}}
+        config: dict[str, Any] = {"network": {"allowedDomains": [], "deniedDomains": [], **network}, "filesystem": {"denyRead": [], "allowWrite": [], "denyWrite": []},
+                                  **({"credentials": credentials} if credentials else {})}
         os.write(self.fd, json.dumps(config).encode() + b"\n")
         for line in self.p.stderr:
             if "onfig" in line and "control fd" in line:
@@ -585,13 +610,64 @@ def test_a_gateway_that_begins_after_an_update_inspects_too(srt):
         assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (NONE, OURS)
 
 
+TWO = {"A_ID": REAL[0], "A_KEY": REAL[1], "B_ID": "AKIAI44QH8DHBEXAMPLE", "B_KEY": "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"}
+
+
+def two(*names, **more):
+    return aws(TWO, awsPairs=[{"accessKeyIdVar": f"{n}_ID", "secretAccessKeyVar": f"{n}_KEY"} for n in names], **more)
+
+
+def test_an_update_says_what_signs(srt):
+    """awsPairs and sigv4 of an update hold for the next request; what is not valid changes nothing, and neither does a line without credentials, but for sigv4."""
+    srt.user.write(srt.ws / "sign.py", SIGN)
+    network: dict[str, Any] = {"allowedDomains": ["web.test"], **TLS}
+
+    def sign(name, more=""):
+        arrived(srt)
+        lines = up.ask(f"{PYTHON} sign.py names='{name}_ID {name}_KEY NONE' {more}")
+        who = [signature(auth, "", TWO[f"{n}_KEY"])[0] == TWO[f"{n}_ID"] and signature(auth, "", TWO[f"{n}_KEY"])[2] and n for _, _, _, auth, _ in arrived(srt) for n in ("A", "B")]
+        m = re.match(r"(\d{3})(?: bailey: ([\w-]+))?", lines[0])
+        assert m, lines
+        return " ".join(g for g in m.groups() if g), [n for n in who if n]
+
+    with Updated(srt, network, two("A"), env=TWO) as up:
+        assert sign("A") == ("200", ["A"]) and sign("B")[1] == [], "control: nobody signs for the other"
+        assert "updated" in up(network, two("B"))
+        assert sign("B") == ("200", ["B"]) and sign("A") == ("403 pair-removed", [])
+        line = up({**network, "allowedDomains": []}, two("A", sigv4={"streaming": "maybe"}))
+        assert "previous config still in force" in line and "credentials.sigv4.streaming" in line
+        line = up(network, {**two("B"), "awsPairs": [{"accessKeyIdVar": "B_ID", "secretAccessKeyVar": "NONE"}]})
+        assert "previous config still in force" in line and "credentials.awsPairs[0].secretAccessKeyVar" in line
+        assert sign("B") == ("200", ["B"]) and sign("A") == ("403 pair-removed", [])
+        chunks = "hash=STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+        assert sign("B", chunks) == ("403 streaming", [])
+        assert "updated" in up(network, two("A", "B", sigv4={"streaming": "passthrough"}))
+        assert sign("B", chunks)[0] != "403 streaming" and sign("A") == ("200", ["A"]) and sign("B") == ("200", ["B"])
+        assert "updated" in up(network)
+        assert sign("A") == ("200", ["A"]) and sign("B", chunks) == ("403 streaming", [])
+
+
+def test_an_update_holds_when_nobody_can_sign_any_more(srt):
+    """bailey-keys has ended: what it looked into is closed, and the lists of a line hold all the same."""
+    network: dict[str, Any] = {"allowedDomains": ["web.test", "denied.test"], "tlsTerminate": {"excludeDomains": ["denied.test"]}}
+    with Updated(srt, network, two("A"), env=TWO) as up:
+        assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (THEIRS, OURS)
+        [keys] = [pid for pid in descendants(up.p.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "bailey-keys\n"]
+        os.kill(keys, signal.SIGKILL)
+        assert "updated" in up({**network, "deniedDomains": ["denied.test"]}, two("B"))
+        assert (up.ask(issuer("denied.test")), up.ask(issuer("web.test"))) == (NONE, NONE)
+
+
 # --- bad settings ---
 
 
 @pytest.mark.parametrize("network, credentials, words", [
     ({"tlsTerminate": {"excludeDomains": ["*"]}}, None, "network.tlsTerminate.excludeDomains[0]"),
     ({"tlsTerminate": {"maxTunnels": 0}}, None, "network.tlsTerminate.maxTunnels"),
-    ({"tlsTerminate": {"handshakeTimeoutMs": 1}}, None, "network.tlsTerminate.handshakeTimeoutMs"),
+    ({"tlsTerminate": {"handshakeTimeoutMs": 99}}, None, "network.tlsTerminate.handshakeTimeoutMs"),
+    ({"tlsTerminate": {"handshakeTimeoutMs": 600001}}, None, "network.tlsTerminate.handshakeTimeoutMs"),
+    ({"tlsTerminate": {"handshakeTimeoutMs": 100.5}}, None, "network.tlsTerminate.handshakeTimeoutMs"),
+    ({"tlsTerminate": {"handshakeTimeoutMs": "300"}}, None, "network.tlsTerminate.handshakeTimeoutMs"),
     ({"tlsTerminate": {"extraCaCertPaths": [""]}}, None, "network.tlsTerminate.extraCaCertPaths[0]"),
     ({"stripResponseHeaders": [""]}, None, "network.stripResponseHeaders[0]"),
     ({"ambiguousRequestTarget": "other"}, None, "network.ambiguousRequestTarget"),

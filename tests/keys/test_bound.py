@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import signal
@@ -399,3 +400,66 @@ def test_chunks_of_aws_as_large_as_they_may_be(store, door, plain, authority, si
         assert status(ask(s, sent.bytes())[0]) == 200
     got = sigv4.Message.parse(kept[0])
     assert sigv4.Server().check(got) == "" and len(got.body) == len(sent.body)
+
+
+HOST = "bucket.s3.eu-west-1.amazonaws.com"
+PARTS = {"A_ID": "AKIAIOSFODNN7EXAMPLE", "A_KEY": "canary-key-of-the-first", "B_ID": "AKIAI44QH8DHBEXAMPLE", "B_KEY": "canary-key-of-the-second"}
+
+
+@pytest.fixture
+def signing(door, plain, authority):
+    """masks of two pairs; ask(ID, KEY) signs with their sentinels: (status, what the answer says, who a server takes it for)."""
+    kept = []
+
+    def serve(head, s, f):
+        kept.append(head)
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    server = plain(serve, cert=authority.issue("s3-pairs", f"DNS:{HOST}"))
+    fake = {name: (f"AKIABAILEYTEST{name.replace('_', 'X')}" if name.endswith("ID") else f"bailey-secret-{name.lower()}-sentinel") for name in PARTS}
+
+    def make(**pairs):
+        d = door(server, host=HOST, own=["**"], pairs=pairs, masks=[{"name": n, "value": v, "sentinel": fake[n], "hosts": [HOST]} for n, v in PARTS.items()])
+        d.port = 443
+
+        def sign(id_, key, s, how="head"):
+            kept.clear()
+            client = sigv4.Client((fake[id_], fake[key]))
+            s.sendall((client.presign("GET", "/key") if how == "url" else client.sign("GET", "/key")).bytes())
+            r = http.client.HTTPResponse(s)
+            r.begin()
+            body = r.read()
+            who = [n for n in ("A", "B") for k in ("A_KEY", "B_KEY") if kept and sigv4.Server((PARTS[f"{n}_ID"], PARTS[k])).check(sigv4.Message.parse(kept[0])) == ""]
+            return r.status, body.decode().strip(), who
+
+        return d, sign
+
+    return make
+
+
+def test_pairs_change_while_requests_come(signing):
+    d, sign = signing(sign=[[0, 1]])
+    with d.talk(d.trust) as s:  # one connection all the time: it is the next request that counts
+        assert sign("A_ID", "A_KEY", s) == (200, "", ["A"])
+        assert sign("B_ID", "B_KEY", s)[2] == [], "control: it is no pair yet"
+        assert d.keys.say({"pairs": {"sign": [[2, 3]]}}) == {"ok": True}
+        assert sign("B_ID", "B_KEY", s) == (200, "", ["B"])
+        got = sign("A_ID", "A_KEY", s)
+    assert got[0] == 403 and "pair-removed" in got[1] and got[2] == []
+    with d.talk(d.trust) as s:
+        assert list(d.keys.say({"pairs": {"sign": [[0, 9]]}})) == ["error"]
+        assert sign("B_ID", "B_KEY", s) == (200, "", ["B"]), "what was refused has changed nothing"
+        assert d.keys.say({"pairs": {"sign": [[0, 1], [2, 3]]}}) == {"ok": True}
+        assert sign("A_ID", "A_KEY", s) == (200, "", ["A"]) and sign("B_ID", "B_KEY", s) == (200, "", ["B"]), "two at one host"
+        assert d.keys.say({"pairs": {"sign": [[0, 3]]}}) == {"ok": True}
+        assert sign("A_ID", "B_KEY", s)[0] == 200, "other parts, another pair"
+
+
+def test_ways_of_signing_change_while_requests_come(signing):
+    d, sign = signing(sign=[[0, 1]], urls=False)
+    for urls in (False, True, False):
+        assert d.keys.say({"pairs": {"urls": urls}}) == {"ok": True}
+        with d.talk(d.trust) as s:
+            got = sign("A_ID", "A_KEY", s, "url")
+        assert (got[0], got[2]) == ((200, ["A"]) if urls else (403, [])) and ("presigned" in got[1]) != urls, got

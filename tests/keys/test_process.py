@@ -67,23 +67,38 @@ BAD = {
 
 
 MASK: dict = {"name": "A", "value": "canary-0123456789", "sentinel": "bailey-secret-abcdefgh", "hosts": ["a.test", "*.b.test", "192.0.2.1"]}
-PAIR: dict = {**MASK, "id": "AKIAcanary0123456", "id_sentinel": "AKIABAILEYABCDEFGH", "token": "canary-token-01", "token_sentinel": "bailey-secret-token"}
+LONG: dict = {**MASK, "sentinel": "bailey-secret-" + "a" * 60}
 MORE: dict[str, dict] = {
     "no list": {"masks": {}}, "no object": {"masks": ["a"]}, "an unknown key": {"masks": [{**MASK, "x": 1}]}, "no value": {"masks": [{k: v for k, v in MASK.items() if k != "value"}]},
     "a value that ends a header": {"masks": [{**MASK, "value": "canary-01\r\nX: y"}]}, "a value that is short": {"masks": [{**MASK, "value": "canary"}]},
     "a long value": {"masks": [{**MASK, "value": "canary" * 3000}]}, "a sentinel that is short": {"masks": [{**MASK, "sentinel": "short"}]}, "no hosts": {"masks": [{**MASK, "hosts": None}]},
     "a host that is none": {"masks": [{**MASK, "hosts": ["a..test"]}]}, "a host in another form": {"masks": [{**MASK, "hosts": ["A.test"]}]}, "every host": {"masks": [{**MASK, "hosts": ["**"]}]},
-    "too many": {"masks": [MASK] * 65}, "a key without a sentinel": {"masks": [{k: v for k, v in PAIR.items() if k != "id_sentinel"}]},
-    "a token without a sentinel": {"masks": [{k: v for k, v in PAIR.items() if k != "token_sentinel"}]},
+    "too many": {"masks": [MASK] * 65}, "an id that is too long": {"masks": [LONG, MASK], "pairs": {"sign": [[0, 1]]}},
+    "a time that is none": {"handshake": 0}, "a time that is too long": {"handshake": 600001}, "a time of another type": {"handshake": "400"},
     "fields that are no list": {"strip": "a"}, "an authority that is no object": {"ca": "a"}, "an authority without a key": {"ca": {"certificate": "/dev/null"}},
     "an authority that is no file": {"ca": {"certificate": "/dev/null", "key": "/dev/null"}}, "an authority of nothing": {"ca": {"certificate": "/proc/self/status", "key": "/nowhere"}},
 }
+BAD_PAIRS: dict[str, object] = {
+    "no object": [], "an unknown key": {"x": True}, "no list": {"sign": {}}, "no lists": {"sign": [0]}, "one place": {"sign": [[0]]}, "four places": {"sign": [[0, 1, 2, 3]]},
+    "a place that is none": {"sign": [[0, 4]]}, "a place below all": {"sign": [[0, -1]]}, "half a place": {"sign": [[0, 0.5]]}, "a text": {"sign": [[0, "1"]]},
+    "a place twice": {"sign": [[0, 0]]}, "a place in two pairs": {"sign": [[0, 1], [2, 1]]}, "chunks that are no word": {"chunks": 1},
+}
+MORE |= {f"pairs: {name}": {"masks": [MASK] * 4, "pairs": pairs} for name, pairs in BAD_PAIRS.items()}
 BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name, line in MORE.items()}
 
 
 def test_masks_that_are_some():
-    k = Keys(masks=[MASK] * 62 + [PAIR] * 2)
+    k = Keys(masks=[MASK] * 64, pairs={"sign": [[0, 1], [2, 3, 4]], "chunks": True, "urls": False})
     assert k.hello["env"] == {} and k.hello["hosts"] == [] and "CERTIFICATE" in k.hello["ca"]
+    assert k.close() == 0
+
+
+def test_other_pairs_that_are_none_change_nothing():
+    k = Keys(masks=[MASK] * 4, pairs={"sign": [[0, 1]]})
+    for name, pairs in BAD_PAIRS.items():
+        answer = k.say({"pairs": pairs})
+        assert list(answer) == ["error"] and "canary" not in answer["error"], (name, answer)
+    assert k.say({"pairs": {"sign": [[3, 2, 1]]}}) == {"ok": True}
     assert k.close() == 0
 
 

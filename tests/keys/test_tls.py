@@ -298,6 +298,24 @@ def test_slow_handshakes_end(door, plain):
     mute.close()
 
 
+def test_handshakes_have_the_time_that_was_told(door, plain):
+    """Of srt's handshakeTimeoutMs: a server and a client that never finish theirs; who has finished is not timed."""
+    mute = socket.create_server(("127.0.0.1", 0))
+    begin = time.monotonic()
+    d = door(mute.getsockname(), handshake=400)
+    with d.talk(d.trust) as s:
+        head, body = ask(s, get(d))
+        assert status(head) == 502 and b"does not finish the handshake" in body
+    assert 0.4 < time.monotonic() - begin < 10, "the usual time is 15 s"
+    mute.close()
+    d = door(plain(), handshake=400)
+    with d.talk(d.trust) as open_, d.connect() as silent, d.connect() as half:
+        half.sendall(b"\x16\x03\x01\x02\x00\x01")  # of a ClientHello
+        for number, s in ((2, silent), (3, half)):
+            assert closed(s) and "client does not finish" in d.keys.end_of(number)
+        assert status(ask(open_, get(d))[0]) == 200, "its handshake was over"
+
+
 def test_leaves_are_kept(door, plain):
     """One leaf for a name, whatever the number of connections."""
     d = door(plain())
