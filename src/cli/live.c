@@ -42,8 +42,9 @@ struct live {
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
 	const char *name;
-	char dir[LIMIT_PATH]; /* what is kept of it */
-	unsigned int block;   /* of ids */
+	const struct opt_list *volumes; /* of its words */
+	char dir[LIMIT_PATH];           /* what is kept of it */
+	unsigned int block;             /* of ids */
 	int runtime;
 	bool ready, stopping;
 	long kill_at; /* ms of CLOCK_MONOTONIC */
@@ -545,6 +546,7 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 	if (!stay || !name || !dir)
 		return NULL;
 	stay_init(stay, name, dir, live->block);
+	stay->given = live->volumes;
 	return stay;
 }
 
@@ -761,6 +763,7 @@ int live_main(void)
 		r = listen_as(&l, argv[LIVE_WORD_NAME], argv[LIVE_WORD_ID], &state, &e);
 	if (r == 0 && argv) {
 		l.id = argv[LIVE_WORD_ID];
+		l.volumes = &o.volumes;
 		l.block = (unsigned int)strtoul(argv[LIVE_WORD_BLOCK], NULL, 10);
 		r = life_open(&l.life, &o, state, argv[LIVE_WORD_ID], argv[LIVE_WORD_NAME], &e);
 	}
@@ -773,7 +776,7 @@ int live_main(void)
 		buf_quote(&text, e.msg);
 		(void)fd_write_all(l.status, text.data, text.len);
 	}
-	sandbox_options_done(&o.sandbox);
+	life_options_done(&o);
 	arena_done(&arena);
 	free(argv);
 	buf_done(&words);
