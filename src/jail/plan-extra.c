@@ -197,9 +197,10 @@ static int plan_point(struct planner *pl, size_t region, const struct jail_volum
 			pl->e, ERR_POLICY, -ENOENT,
 			"volume '%s' can't be shown at '%s': there is no such directory in '%s', and none is made on the host; make it: mkdir -p %s",
 			v->name, v->path, op->path, v->path);
-	return refuse(
-		v, -ENOENT, pl->e,
-		"there is no such directory, and none can be made to appear there; name a place below the home, /mnt, /srv, /opt or /tmp");
+	return err_set(
+		pl->e, ERR_POLICY, -ENOENT,
+		"volume '%s' can't be shown at '%s': there is no such directory, and none can be made to appear there; name a place below the home or /tmp, or make an empty one: mkdir -p %s",
+		v->name, v->path, v->path);
 }
 
 int jail_plan_volume(struct jail_plan *plan, const struct policy *policy,
