@@ -150,6 +150,7 @@ int maps_write(pid_t pid, const struct jail_identity *id, enum maps_use use, str
 /* A process is needed to make a user namespace, which lives on with the mounts. */
 static int open_for(pid_t init, const struct jail_identity *id, enum maps_use use, struct err *e)
 {
+	const pid_t parent = getpid();
 	unsigned int lost = 0;
 	pid_t pid = init;
 	char path[64];
@@ -159,7 +160,8 @@ static int open_for(pid_t init, const struct jail_identity *id, enum maps_use us
 	    (id->mode == JAIL_IDS_BLOCK && id->uid != 0)) {
 		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 		if (pid == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+			if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+				_exit(1); /* who was killed before that leaves nobody waiting for ever */
 			for (;;)
 				(void)pause(); /* to be killed */
 		}
