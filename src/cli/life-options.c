@@ -35,7 +35,7 @@ static void life_rows(struct life_options *o, struct opt *table)
 		OPT_LIST(
 			"volume", &o->volumes, NULL, "NAME:PATH[:ro]",
 			"Show the volume NAME at PATH inside",
-			"'bailey volume create NAME' makes one. What is in it stays when the sandbox is stopped or removed, and several sandboxes may have it at a time; with :ro this one can't write it. "
+			"One is made by 'bailey volume create NAME'. What is in it stays when the sandbox is stopped or removed, and several sandboxes may have it at a time; with :ro this one can't write it. "
 			"PATH is absolute, and no place of the system, of a workspace or of anything else that the sandbox has. Below the home and /tmp it is made when it is not there, elsewhere where bailey can (/srv, /opt)."),
 		OPT_LIST("cache", &o->volumes, NULL, "NAME[,NAME...]",
 			 "Share the package caches of npm, pip, cargo with other sandboxes",
