@@ -517,6 +517,7 @@ int help_main(char **argv);
 int version_main(char **argv);
 int trust_main(char **argv);
 int quarantine_main(char **argv);
+int volume_main(char **argv);
 int diff_main(char **argv);
 int apply_main(char **argv);
 int discard_main(char **argv);
@@ -552,10 +553,10 @@ int reset_main(char **argv);
 int service_unit_main(char **argv);
 
 extern const struct command_words run_words, learn_words, check_words, doctor_words, trust_words,
-	quarantine_words, help_words, version_words, diff_words, apply_words, discard_words,
-	runs_words, prune_words, srt_verb_words, claude_words, network_verb_words, secret_words_of,
-	cp_words, fs_words, create_words, exec_words, start_words, stop_words, ls_words,
-	inspect_words, rename_words, rm_words, pause_words, resume_words, extend_words,
+	quarantine_words, volume_words, help_words, version_words, diff_words, apply_words,
+	discard_words, runs_words, prune_words, srt_verb_words, claude_words, network_verb_words,
+	secret_words_of, cp_words, fs_words, create_words, exec_words, start_words, stop_words,
+	ls_words, inspect_words, rename_words, rm_words, pause_words, resume_words, extend_words,
 	events_words, stats_words, top_words, port_words, reset_words, service_unit_words,
 	attach_words, logs_words, sessions_words, kill_words, service_words;
 

@@ -7,6 +7,7 @@
 #include "life-options.h"
 #include "named.h"
 #include "stay.h"
+#include "volumes.h"
 
 static const struct opt *options(void)
 {
@@ -29,6 +30,8 @@ const struct command_words create_words = {
 			"two workspaces, and one host" },
 		      { "bailey create box .:overlay",
 			"its commands write a copy, to be reviewed" },
+		      { "bailey create --cache npm,pip box",
+			"what npm and pip download is there for other sandboxes, too" },
 		      { "bailey create --idle-freeze 10m --idle-stop 8h --restart always box",
 			"it uses no processor when nobody uses it" } },
 	.statuses = { { "0", "made; its ID is printed" },
@@ -125,6 +128,14 @@ static void describe(struct buf *b, const char *name, char *const *words, const 
 	for (i = 0; i < s->n_workspaces; i++)
 		json_str(&j, NULL, s->workspaces[i]);
 	json_close(&j, ']');
+	json_open(&j, "volumes", '[');
+	for (i = 0; i < s->stay->n_volumes; i++) {
+		json_open(&j, NULL, '{');
+		json_str(&j, "volume", s->stay->volumes[i].name);
+		json_str(&j, "path", s->stay->volumes[i].path);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
 	describe_life(&j, life, s->timeout_ms);
 	json_close(&j, '}');
 }
@@ -160,22 +171,26 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 		r = check_given(&o.sandbox, e);
 	if (r == 0)
 		r = life_policy(&o, life, e);
+	s->stay->given = &o.volumes;
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
 	if (r == 0)
 		r = overlay_check(s, e);
-	sandbox_options_done(&o.sandbox);
+	s->stay->given = NULL;
+	life_options_done(&o);
 	return r;
 }
 
 /* Keep it. The directory is only made before it is needed. Return: as named_get(). */
-static int keep(const char *name, const struct buf *what, struct err *e)
+static int keep(const char *name, const struct stay *stay, const struct buf *what, struct err *e)
 {
 	char *const add[] = { (char *)(uintptr_t) "add", NULL };
 	struct named n = { .state = -1, .runtime = -1 };
 	struct buf id = BUF_INIT(256);
 	int r = named_open(&n, e);
 
+	if (r == 0)
+		r = volumes_need(&n, stay, e);
 	if (r == 0)
 		r = named_store(&n, add, what, &id, e);
 	if (r == 0 && id.len > 1) {
@@ -222,7 +237,7 @@ int create_main(char **argv)
 
 	life_options(&o, table);
 	r = opt_parse(table, argv, &rest, &dashes, &e);
-	sandbox_options_done(&o.sandbox);
+	life_options_done(&o);
 	if (r == 0 && !argv[rest])
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
@@ -238,7 +253,7 @@ int create_main(char **argv)
 	if (r == 0)
 		describe(&b, argv[rest], words, &s, &life, cwd);
 	if (r == 0)
-		r = keep(argv[rest], &b, &e);
+		r = keep(argv[rest], &stay, &b, &e);
 	if (r == 0)
 		say_user(&stay);
 	sandbox_done(&s);

@@ -6,7 +6,7 @@
 
 #include "sandbox.h"
 
-#define ROWS 6
+#define ROWS 9
 
 static void life_rows(struct life_options *o, struct opt *table)
 {
@@ -31,6 +31,16 @@ static void life_rows(struct life_options *o, struct opt *table)
 			"Whether 'bailey start --boot' starts it; default: no",
 			"With \"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
 			"killed. \"always\": also when it was stopped. 'bailey service-unit' prints what runs that at each start of the machine."),
+		OPT_GROUP("Volumes"),
+		OPT_LIST(
+			"volume", &o->volumes, NULL, "NAME:PATH[:ro]",
+			"Show the volume NAME at PATH inside",
+			"One is made by 'bailey volume create NAME'. What is in it stays when the sandbox is stopped or removed, and several sandboxes may have it at a time; with :ro this one can't write it. "
+			"PATH is absolute, and no place of the system, of a workspace or of anything else that the sandbox has. Below the home and /tmp it is made when it is not there, elsewhere where bailey can (/srv, /opt)."),
+		OPT_LIST("cache", &o->volumes, NULL, "NAME[,NAME...]",
+			 "Share the package caches of npm, pip, cargo with other sandboxes",
+			 "Each is a volume, cache-NAME, made when it is not there, where the tool of the sandbox's user keeps what it has downloaded. Whatever writes into it can change what the other sandboxes that have it "
+			 "install: use it for sandboxes that trust each other."),
 		OPT_END,
 	};
 
@@ -54,6 +64,12 @@ void life_options(struct life_options *o, struct opt *table)
 	}
 	_Static_assert(ROWS <= LIFE_OPTIONS - SANDBOX_OPTIONS, "raise LIFE_OPTIONS");
 	life_rows(o, table + n);
+}
+
+void life_options_done(struct life_options *o)
+{
+	sandbox_options_done(&o->sandbox);
+	opt_list_done(&o->volumes);
 }
 
 /* One of @words, NULL behind the last. Return: which, 0 for none given; or -EINVAL with @e. */

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-#define LIFE_OPTIONS (SANDBOX_OPTIONS + 8)
+#define LIFE_OPTIONS (SANDBOX_OPTIONS + 12)
 
 /* What wakes a sandbox that is paused, beside `bailey resume`. */
 enum life_wake {
@@ -30,10 +30,14 @@ struct life_policy {
 struct life_options {
 	struct sandbox_options sandbox;
 	const char *wake, *restart, *freeze, *stop;
+	struct opt_list volumes; /* --volume, --cache */
 };
 
-/** life_options() - the option table of `bailey create`; targets are in @o. @table: LIFE_OPTIONS places. sandbox_options_done(&o->sandbox) frees it. */
+/** life_options() - the option table of `bailey create`; targets are in @o. @table: LIFE_OPTIONS places. life_options_done() frees it. */
 void life_options(struct life_options *o, struct opt *table);
+
+/** life_options_done() - free the lists. */
+void life_options_done(struct life_options *o);
 
 /** life_policy() - what they say. Return: 0 or -EINVAL with @e, which names the option. */
 int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e);

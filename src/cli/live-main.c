@@ -91,6 +91,7 @@ int live_main(void)
 		r = listen_as(&l, argv[LIVE_WORD_NAME], argv[LIVE_WORD_ID], &state, &e);
 	if (r == 0 && argv) {
 		l.id = argv[LIVE_WORD_ID];
+		l.volumes = &o.volumes;
 		l.block = (unsigned int)strtoul(argv[LIVE_WORD_BLOCK], NULL, 10);
 		r = life_open(&l.life, &o, state, argv[LIVE_WORD_ID], argv[LIVE_WORD_NAME], &e);
 	}
@@ -103,7 +104,7 @@ int live_main(void)
 		buf_quote(&text, e.msg);
 		(void)fd_write_all(l.status, text.data, text.len);
 	}
-	sandbox_options_done(&o.sandbox);
+	life_options_done(&o);
 	arena_done(&arena);
 	free(argv);
 	buf_done(&words);

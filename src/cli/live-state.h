@@ -26,8 +26,9 @@ struct live {
 	struct loop_source *source;
 	char socket[LIVE_SOCKET];
 	const char *name;
-	char dir[LIMIT_PATH]; /* what is kept of it */
-	unsigned int block;   /* of ids */
+	const struct opt_list *volumes; /* of its words */
+	char dir[LIMIT_PATH];           /* what is kept of it */
+	unsigned int block;             /* of ids */
 	int runtime;
 	bool begun;           /* the sandbox is complete, and its services begin */
 	bool ready, stopping; /* stopping: PID 1 was told, or is when the services have ended */

@@ -553,6 +553,7 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 	if (!stay || !name || !dir)
 		return NULL;
 	stay_init(stay, name, dir, live->block);
+	stay->given = live->volumes;
 	return stay;
 }
 

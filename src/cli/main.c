@@ -59,6 +59,8 @@ const struct command commands[] = {
 	{ "rm", rm_main, "bailey rm [OPTIONS] SANDBOX...", "remove a sandbox", &rm_words },
 	{ "reset", reset_main, "bailey reset [OPTIONS] SANDBOX...",
 	  "make of a sandbox what it was when it was created", &reset_words },
+	{ "volume", volume_main, "bailey volume [OPTIONS] create|ls|inspect|rm [NAME...]",
+	  "keep files that outlive sandboxes", &volume_words },
 	{ "service-unit", service_unit_main, "bailey service-unit [OPTIONS]",
 	  "print what starts sandboxes when the machine does", &service_unit_words },
 	{ "learn", learn_main, "bailey learn [OPTIONS] -- COMMAND [ARG...]",

@@ -26,14 +26,14 @@ int network_named_open(struct network_named *x, const char *word)
 
 void network_named_done(struct network_named *x)
 {
-	sandbox_options_done(&x->options);
+	life_options_done(&x->options);
 	named_done(&x->named);
 }
 
 int network_named_options(struct network_named *x, struct err *e)
 {
 	struct arena *a = &x->named.arena;
-	struct opt *table = arena_alloc(a, SANDBOX_OPTIONS * sizeof(*table));
+	struct opt *table = arena_alloc(a, LIFE_OPTIONS * sizeof(*table));
 	char **words = arena_alloc(a, (x->box.options->n + 1) * sizeof(*words));
 	const struct json_node *v;
 	bool dashes;
@@ -48,9 +48,9 @@ int network_named_options(struct network_named *x, struct err *e)
 	}
 	if (chdir(x->box.cwd) < 0)
 		return err_sys(e, -errno, "%s, where the sandbox was created", x->box.cwd);
-	sandbox_options_done(&x->options);
-	sandbox_options(&x->options, table, SANDBOX_OPTIONS);
-	x->options.changes = x->box.changes;
+	life_options_done(&x->options);
+	life_options(&x->options, table);
+	x->options.sandbox.changes = x->box.changes;
 	return opt_parse(table, words, &n, &dashes, e);
 }
 
@@ -236,7 +236,7 @@ static void say_overruled(struct network_named *x, const struct list *l)
 	if (!b.failed &&
 	    json_read("changes", b.data, b.len, &x->named.arena, &x->box.changes, &e) == 0 &&
 	    network_named_options(x, &e) == 0 &&
-	    sandbox_identify(&s, &x->options, false, &e) == 0) {
+	    sandbox_identify(&s, &x->options.sandbox, false, &e) == 0) {
 		for (i = 0; i < s.n_notices; i++) {
 			if (strncmp(s.notices[i], "live ", 5) == 0 ||
 			    strstr(s.notices[i], "said live"))
@@ -313,7 +313,7 @@ int network_named_policy(struct network_named *x, const struct json_node **ret, 
 		return network_runs_ask(x->box.id, "{\"op\":\"policy\"}", &x->named.arena, ret, e);
 	r = network_named_options(x, e);
 	if (r == 0)
-		r = sandbox_identify(&s, &x->options, false, e);
+		r = sandbox_identify(&s, &x->options.sandbox, false, e);
 	if (r == 0)
 		write_policy(&s.net, &j);
 	if (r == 0)

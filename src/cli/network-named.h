@@ -6,12 +6,13 @@
 #ifndef BAILEY_CLI_NETWORK_NAMED_H
 #define BAILEY_CLI_NETWORK_NAMED_H
 
+#include "life-options.h"
 #include "named.h"
 
 struct network_named {
 	struct named named;
 	struct named_box box;
-	struct sandbox_options options; /* once they are read */
+	struct life_options options; /* once they are read */
 };
 
 /** network_named_open() - find the sandbox @word. Return: 1; 0: there is none of that name. network_named_done() in both cases. */

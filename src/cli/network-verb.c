@@ -267,7 +267,9 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 /* With the options of a sandbox that stays, as if they were ours. */
 static int check_named(struct verb *v, struct network_named *x, char *const *targets, struct err *e)
 {
-	struct network_check c = { .sandbox = &x->options, .json = v->json, .address = v->address };
+	struct network_check c = { .sandbox = &x->options.sandbox,
+				   .json = v->json,
+				   .address = v->address };
 	const struct opt *o = sandbox_options_given(&v->sandbox);
 
 	if (o)

@@ -6,12 +6,13 @@
 #include "prune-sandboxes.h"
 #include "records.h"
 #include "sandbox.h"
+#include "volumes.h"
 
 #define OLD "168h"
 
 struct prune_options {
 	const char *older;
-	bool sandboxes, force;
+	bool sandboxes, volumes, force;
 };
 
 static void fill(struct prune_options *o, struct opt *table)
@@ -25,8 +26,12 @@ static void fill(struct prune_options *o, struct opt *table)
 			"sandboxes", &o->sandboxes, NULL,
 			"Remove sandboxes that are stopped, too, and what is left of others",
 			"As 'bailey rm' does it, after a question. Also directories and sockets of sandboxes that do not exist any more: their removal was cut off."),
+		OPT_FLAG(
+			"volumes", &o->volumes, NULL,
+			"Remove volumes that no sandbox has, too, with their files",
+			"After a question, and after --sandboxes. The age of a volume is counted from its creation."),
 		OPT_FLAG("force", &o->force, NULL, "Do not ask",
-			 "Without it, and without a terminal, no sandbox is removed.",
+			 "Without it, and without a terminal, no sandbox and no volume is removed.",
 			 OPT_LETTER('f')),
 		OPT_END,
 	};
@@ -35,7 +40,7 @@ static void fill(struct prune_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
-#define ROWS 4
+#define ROWS 5
 
 static const struct opt *options(void)
 {
@@ -49,7 +54,7 @@ static const struct opt *options(void)
 const struct command_words prune_words = {
 	.about =
 		"Removes the records of runs that are over and began a while ago, with what they changed in their overlay workspaces and nobody applied. "
-		"Also removes records that can't be read; and, when asked to, sandboxes that stay.",
+		"Also removes records that can't be read; and, when asked to, sandboxes that stay, and volumes.",
 	.options = options,
 	.examples = { { "bailey prune --older 48h", "what is older than two days" },
 		      { "bailey prune --sandboxes --force --older 720h",
@@ -120,6 +125,8 @@ int prune_main(char **argv)
 		r = 125;
 	if (r == 0 && o.sandboxes)
 		r = prune_sandboxes(p.before.tv_sec, o.force, &e);
+	if (r == 0 && o.volumes)
+		r = volume_prune(p.before.tv_sec, o.force, &e);
 	buf_done(&out);
 	return r < 0 ? cli_fail(&e) : r;
 }

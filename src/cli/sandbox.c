@@ -10,6 +10,7 @@
 #include "settings.h"
 #include "ssh.h"
 #include "stay.h"
+#include "volumes.h"
 
 char *sandbox_keep(struct sandbox *s, const char *str)
 {
@@ -180,6 +181,8 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 		r = ssh_plan(s, e);
 	if (r == 0)
 		r = open_urls_plan(s, e);
+	if (r == 0 && s->stay)
+		r = volumes_plan(s, e); /* which cover nothing of all that */
 	sandbox_socket_ops(s);
 	return r;
 }

@@ -35,6 +35,12 @@ int set_ids_begin(const struct sandbox *s, struct err *e)
 		if (s->policy.rules[i].kind == POLICY_ALLOW_WRITE)
 			buf_add(&b, s->policy.rules[i].path, s->policy.rules[i].len + 1);
 	}
+	for (i = 0; i < s->stay->n_volumes; i++) {
+		const struct jail_volume *v = &s->stay->volumes[i];
+
+		if (!v->read_only)
+			buf_add(&b, v->from, strlen(v->from) + 1);
+	}
 	if (r == 0)
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	r = r < 0 ? r : fd < 0 ? -errno : b.failed ? -E2BIG : fd_write_all(fd, b.data, b.len);

@@ -63,7 +63,7 @@ static bool is_due(const struct named *n, const struct named_box *box)
 	life_options(&o, table);
 	if (words && opt_parse(table, words, &rest, &dashes, &e) == 0)
 		(void)life_policy(&o, &p, &e); /* who can't be read isn't brought up */
-	sandbox_options_done(&o.sandbox);
+	life_options_done(&o);
 	free(words);
 	return !named_lives(n, box->id) &&
 	       (p.restart == LIFE_RESTART_ALWAYS ||

@@ -10,6 +10,9 @@ struct stay {
 	const char *dir; /* of the host, resolved: what is kept of it; NULL: it is only described */
 	unsigned int block; /* struct jail_user */
 	struct init_agent agent;
+	const struct opt_list *given; /* --volume, --cache, or NULL */
+	struct jail_volume *volumes;  /* what they say, once it was planned */
+	size_t n_volumes;
 	char why[JAIL_WHY]; /* why there is no root inside, and what mends it; "": there is one */
 };
 

@@ -63,7 +63,7 @@ int jail_identify(struct jail *jail, const struct jail_identity *id, struct err 
 
 	if (!jail->given)
 		return 0;
-	r = maps_write(jail->pid, id, false, e);
+	r = maps_write(jail->pid, id, MAPS_PROCESS, e);
 	if (r == -ENOENT && access("/proc/self", F_OK) < 0)
 		return clone_without_rights(r, e);
 	if (r < 0) /* root of an outer user namespace */
@@ -99,7 +99,7 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 {
 	const bool block = spec->id->mode == JAIL_IDS_BLOCK || spec->id->mode == JAIL_IDS_KEPT;
 	const struct jail_plan *p = spec->plan;
-	_cleanup_close_ int userns = -1;
+	_cleanup_close_ int userns = -1, volumes = -1;
 	struct hand_over m;
 	size_t i;
 	int r = 0;
@@ -118,8 +118,17 @@ static int give_mounts(struct jail *jail, const struct jail_spec *spec, struct e
 		if (op->type != JAIL_OP_SHOWN &&
 		    (!block || (op->type != JAIL_OP_BIND && !(op->flags & JAIL_OP_MAPPED))))
 			continue;
-		/* what is shown elsewhere lies in a directory of the caller's alone, and keeps its owner */
-		fd = jail_source(op, op->type == JAIL_OP_SHOWN ? -1 : userns, e);
+		if (op->type == JAIL_OP_SHOWN && (op->flags & JAIL_OP_MAPPED) && volumes < 0) {
+			volumes = maps_open_volumes(jail->pid, spec->id, e);
+			if (volumes < 0)
+				return volumes;
+		}
+		/* what is shown elsewhere lies in a directory of the caller's alone, and keeps its owner, unless it is a volume */
+		fd = jail_source(op,
+				 op->type != JAIL_OP_SHOWN  ? userns :
+				 op->flags & JAIL_OP_MAPPED ? volumes :
+							      -1,
+				 e);
 		if (fd == -ENOENT && op->type == JAIL_OP_OVERLAY)
 			continue; /* removed since the plan was made */
 		if (fd < 0)

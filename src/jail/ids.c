@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whom the command runs as. Blocks of host ids come from 0x70000000-0x7FFDFFFF, which systemd's UIDS-GIDS table
- * (systemd.io/UIDS-GIDS) leaves unused. Block n is held by an OFD lock on byte n of one file: the kernel gives it back when the last
+ * (systemd.io/UIDS-GIDS) leaves unused; the last of them is the owner of files in volumes, and of no process. Block n is held by an OFD lock on byte n of one file: the kernel gives it back when the last
  * process that has the fd is gone, so there is nothing to heal after kill -9.
  */
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include "jail.h"
 #include "probe/probe.h"
 
-#define BLOCK_FIRST 0x70000000u
-#define BLOCK_COUNT 4094u
+#define BLOCK_FIRST JAIL_BLOCK_FIRST
+#define BLOCK_COUNT JAIL_BLOCK_COUNT
 #define BLOCK_FILE "/run/bailey.ids"
 #define KEPT LIMIT_KEPT_BLOCKS /* the first ones belong to sandboxes that stay */
 

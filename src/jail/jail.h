@@ -73,7 +73,12 @@ enum jail_ids {
 	JAIL_IDS_KEPT,   /* root: a block that belongs to the sandbox as long as there is one */
 };
 
+#define JAIL_BLOCK_FIRST 0x70000000u
 #define JAIL_BLOCK_SIZE 65536u
+#define JAIL_BLOCK_COUNT 4093u /* of processes */
+
+/* On the disk, what root's sandboxes have in volumes belongs to these ids: n inside is this + n. No process has one of them. */
+#define JAIL_VOLUME_IDS (JAIL_BLOCK_FIRST + JAIL_BLOCK_COUNT * JAIL_BLOCK_SIZE)
 
 /* What the command may do in namespaces that it makes (docs/adr/0012). Each is more than the one before. */
 enum jail_nested {

@@ -41,12 +41,13 @@ static void around(struct stretch out[STRETCHES], unsigned int inside, unsigned 
 }
 
 /*
- * @straight: for mounts, from ids of the disk. What is the workspace's owner there is the command's; the block itself stands for itself: what the
+ * MAPS_MOUNTS: from ids of the disk. What is the workspace's owner there is the command's; the block itself stands for itself: what the
  * sandbox's root leaves there belongs to no id of the host's.
  */
-static void stretches(const struct jail_identity *id, bool gid, bool straight,
+static void stretches(const struct jail_identity *id, bool gid, enum maps_use use,
 		      struct stretch out[STRETCHES])
 {
+	const bool straight = use == MAPS_MOUNTS;
 	const unsigned int inside = gid ? id->gid : id->uid,
 			   host = gid ? id->host_gid : id->host_uid,
 			   base = gid ? id->base_gid : id->base;
@@ -72,14 +73,17 @@ static void stretches(const struct jail_identity *id, bool gid, bool straight,
 		out[0] = (struct stretch){ 1, host + 1, inside - 1 };
 		out[3] = (struct stretch){ 0, host + inside, 1 };
 	}
+	for (i = 0; use == MAPS_VOLUMES && i < STRETCHES; i++)
+		out[i].inside += JAIL_VOLUME_IDS;
 }
 
-static const char *make_map(const struct jail_identity *id, bool gid, bool straight, char out[192])
+static const char *make_map(const struct jail_identity *id, bool gid, enum maps_use use,
+			    char out[192])
 {
 	struct stretch s[STRETCHES];
 	size_t i, n = 0;
 
-	stretches(id, gid, straight, s);
+	stretches(id, gid, use, s);
 	for (i = 0; i < STRETCHES; i++) {
 		if (s[i].n)
 			n += (size_t)snprintf(out + n, 192 - n, "%u %u %u\n", s[i].inside,
@@ -99,7 +103,7 @@ static int run_newidmap(const char *program, pid_t of, const struct jail_identit
 	int status = 0;
 	pid_t pid;
 
-	stretches(id, gid, false, s);
+	stretches(id, gid, MAPS_PROCESS, s);
 	(void)snprintf(words[n++], sizeof(words[0]), "%d", of);
 	for (i = 0; i < STRETCHES; i++) {
 		if (!s[i].n)
@@ -128,7 +132,7 @@ static int run_newidmap(const char *program, pid_t of, const struct jail_identit
 			       program);
 }
 
-int maps_write(pid_t pid, const struct jail_identity *id, bool straight, struct err *e)
+int maps_write(pid_t pid, const struct jail_identity *id, enum maps_use use, struct err *e)
 {
 	char map[192];
 	int r;
@@ -137,14 +141,14 @@ int maps_write(pid_t pid, const struct jail_identity *id, bool straight, struct 
 		r = run_newidmap("newuidmap", pid, id, false, e);
 		return r < 0 ? r : run_newidmap("newgidmap", pid, id, true, e);
 	}
-	r = write_map(pid, "uid_map", make_map(id, false, straight, map), e);
+	r = write_map(pid, "uid_map", make_map(id, false, use, map), e);
 	if (r == 0 && geteuid() != 0) /* as stage_ids_self() */
 		r = write_map(pid, "setgroups", "deny\n", e);
-	return r < 0 ? r : write_map(pid, "gid_map", make_map(id, true, straight, map), e);
+	return r < 0 ? r : write_map(pid, "gid_map", make_map(id, true, use, map), e);
 }
 
 /* A process is needed to make a user namespace, which lives on with the mounts. */
-int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
+static int open_for(pid_t init, const struct jail_identity *id, enum maps_use use, struct err *e)
 {
 	const pid_t parent = getpid();
 	unsigned int lost = 0;
@@ -152,20 +156,20 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 	char path[64];
 	int r = 0, fd = -1;
 
-	if (id->mode == JAIL_IDS_KEPT || (id->mode == JAIL_IDS_BLOCK && id->uid != 0)) {
+	if (use == MAPS_VOLUMES || id->mode == JAIL_IDS_KEPT ||
+	    (id->mode == JAIL_IDS_BLOCK && id->uid != 0)) {
 		pid = (pid_t)sys_call(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 		if (pid == 0) {
-			/* whose parent has gone already nobody would kill */
-			if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent)
-				for (;;)
-					(void)pause(); /* to be killed */
-			_exit(1);
+			if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+				_exit(1); /* who was killed before that leaves nobody waiting for ever */
+			for (;;)
+				(void)pause(); /* to be killed */
 		}
 		if (pid < 0) {
 			(void)err_sys(e, (int)pid, "user namespace for mapped mounts");
 			return jail_layer_lost(JAIL_LAYER_USERNS, 0, &lost, e);
 		}
-		r = maps_write(pid, id, true, e);
+		r = maps_write(pid, id, use, e);
 	}
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	if (r == 0) {
@@ -181,4 +185,14 @@ int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
 			;
 	}
 	return r;
+}
+
+int maps_open(pid_t init, const struct jail_identity *id, struct err *e)
+{
+	return open_for(init, id, MAPS_MOUNTS, e);
+}
+
+int maps_open_volumes(pid_t init, const struct jail_identity *id, struct err *e)
+{
+	return open_for(init, id, MAPS_VOLUMES, e);
 }

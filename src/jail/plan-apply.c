@@ -50,8 +50,7 @@ static int set_attr(int fd, uint64_t set, uint64_t clear, unsigned int flags)
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | flags, &attr);
 }
 
-/* The inode at @path, no symlink followed on the way: the only way a path of the plan is looked up. */
-static int resolve(int root, const char *path)
+int jail_resolve(int root, const char *path)
 {
 	return sys_openat2(root, path[1] ? path + 1 : ".", O_PATH | O_NOFOLLOW,
 			   RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
@@ -90,7 +89,7 @@ int jail_source(const struct jail_op *op, int userns, struct err *e)
 
 	if (root < 0)
 		return err_sys(e, -errno, "/");
-	fd = resolve(root, op->from ? op->from : op->path);
+	fd = jail_resolve(root, op->from ? op->from : op->path);
 	if (fd < 0)
 		return err_sys(e, fd, "'%s'", op->from ? op->from : op->path);
 	if ((op->flags & JAIL_OP_SOCKET) && (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) ||
@@ -107,14 +106,14 @@ int jail_store(const struct jail_op *op, int userns, struct err *e)
 {
 	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
 
-	fd = root < 0 ? -errno : resolve(root, op->store);
+	fd = root < 0 ? -errno : jail_resolve(root, op->store);
 	return fd < 0 ? err_sys(e, fd, "'%s'", op->store) :
 			detach(fd, op->store, userns, true, 0, e);
 }
 
 static int attach_fd(struct jail_apply *a, int fd, const char *path, struct err *e)
 {
-	_cleanup_close_ int target = resolve(a->root, path);
+	_cleanup_close_ int target = jail_resolve(a->root, path);
 	int r;
 
 	if (target < 0)
@@ -162,24 +161,6 @@ static int root_in_place(struct err *e)
 	return 0;
 }
 
-/* Make the parents of @rel below the stage's directory @base; @rel has no leading slash. */
-static int make_parents(int stage, const char *base, const char *rel, mode_t mode)
-{
-	char path[LIMIT_PATH];
-	const char *slash = rel;
-	int r;
-
-	for (; (slash = strchr(slash, '/')); slash++) {
-		if (snprintf(path, sizeof(path), "%s/%.*s", base, (int)(slash - rel), rel) >=
-		    (int)sizeof(path))
-			return -ENAMETOOLONG;
-		r = stage_mkdir(stage, path, mode);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* Clone the stage's @rel to @path. */
 static int attach_stage(struct jail_apply *a, const char *rel, const char *path, bool writable,
 			struct err *e)
@@ -193,7 +174,7 @@ static int attach_stage(struct jail_apply *a, const char *rel, const char *path,
 	r = writable ? 0 : set_attr(tree, MOUNT_ATTR_RDONLY, 0, 0);
 	if (r < 0)
 		return err_sys(e, r, "'%s': read-only", path);
-	target = resolve(a->root, path);
+	target = jail_resolve(a->root, path);
 	if (target < 0)
 		return err_sys(e, target, "'%s'", path);
 	r = sys_move_mount(tree, target, "");
@@ -336,7 +317,7 @@ static int fill_hiding_layer(struct jail_apply *a, size_t index, const char *dir
 /* A host directory that the host has removed since the plan was made: there is nothing to show, and nothing to hide. */
 static bool gone(const struct jail_apply *a, const char *path)
 {
-	_cleanup_close_ int fd = resolve(a->root, path);
+	_cleanup_close_ int fd = jail_resolve(a->root, path);
 
 	return fd == -ENOENT;
 }
@@ -482,32 +463,6 @@ static int make_copies(struct jail_apply *a, struct err *e)
 	return r;
 }
 
-static int apply_empty(struct jail_apply *a, const char *path, struct err *e)
-{
-	int r = attach_stage(a, "e", path, false, e);
-
-	return r == -ENOENT && gone(a, path) ? 0 : r;
-}
-
-/* Where the mount point of an operation must be made: name below the stage of the directory that covers it. */
-static int make_mount_point(struct jail_apply *a, const struct jail_op *op, bool file,
-			    struct err *e)
-{
-	const struct jail_op *in = &a->spec->plan->ops[op->region];
-	const char *rel = op->path + strlen(in->path) + 1;
-	char base[32], path[LIMIT_PATH];
-	int r;
-
-	(void)snprintf(base, sizeof(base), "p%zu", op->region);
-	r = make_parents(a->stage.dir, base, rel, in->type == JAIL_OP_MASK ? 0111 : 0755);
-	if (r == 0 && snprintf(path, sizeof(path), "%s/%s", base, rel) >= (int)sizeof(path))
-		r = -ENAMETOOLONG;
-	if (r == 0)
-		r = file ? stage_mkfile(a->stage.dir, path, 0) :
-			   stage_mkdir(a->stage.dir, path, 0755);
-	return r < 0 ? err_sys(e, r, "mount point '%s'", op->path) : 0;
-}
-
 static bool has_inside(const struct jail_plan *p, size_t index)
 {
 	size_t i;
@@ -517,6 +472,22 @@ static bool has_inside(const struct jail_plan *p, size_t index)
 			return true;
 	}
 	return false;
+}
+
+/* Of its own, when something is shown in it: whose mount point is made there. */
+static int apply_empty(struct jail_apply *a, const struct jail_op *op, size_t index, struct err *e)
+{
+	char dir[32] = "e";
+	int r = 0;
+
+	if (has_inside(a->spec->plan, index)) {
+		(void)snprintf(dir, sizeof(dir), "p%zu", index);
+		r = stage_mkdir(a->stage.dir, dir, 0755);
+	}
+	if (r < 0)
+		return err_sys(e, r, "'%s'", op->path);
+	r = attach_stage(a, dir, op->path, false, e);
+	return r == -ENOENT && gone(a, op->path) ? 0 : r;
 }
 
 /* In the sandbox's own tmpfs: what belongs to its root, where it has one. Else everything is the command's. */
@@ -599,7 +570,7 @@ static int apply_text(struct jail_apply *a, size_t index, struct err *e)
 static int apply_program(struct jail_apply *a, size_t index, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[index];
-	_cleanup_close_ int from = -1, at = resolve(a->root, op->path), fd = -1, tree = -1;
+	_cleanup_close_ int from = -1, at = jail_resolve(a->root, op->path), fd = -1, tree = -1;
 	char name[32], proc[32];
 	int r;
 
@@ -624,6 +595,21 @@ static int apply_program(struct jail_apply *a, size_t index, struct err *e)
 	return r < 0 ? err_sys(e, r, "'%s' as a program of the sandbox's", op->path) : 0;
 }
 
+/* A volume below the sandbox's own home has a mount point there, which its commands may have removed. */
+static int apply_shown(struct jail_apply *a, size_t index, struct err *e)
+{
+	const struct jail_op *op = &a->spec->plan->ops[index];
+	int r;
+
+	if ((op->flags & JAIL_OP_VOLUME) && op->region != JAIL_NO_REGION &&
+	    a->spec->plan->ops[op->region].type == JAIL_OP_SHOWN) {
+		r = mount_point_own(a, op, e);
+		if (r < 0)
+			return r;
+	}
+	return attach_fd(a, a->src[index], op->path, e);
+}
+
 /* There is no overlay to hide the name in: it is made unreadable, when it is there. */
 static int mask_instead(struct jail_apply *a, const struct jail_op *op, struct err *e)
 {
@@ -640,7 +626,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 	int r = 0;
 
 	if (op->flags & JAIL_OP_INSIDE) {
-		r = make_mount_point(a, op, op->flags & JAIL_OP_FILE, e);
+		r = mount_point_inside(a, op, op->flags & JAIL_OP_FILE, e);
 		if (r < 0)
 			return r;
 	}
@@ -650,7 +636,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 	case JAIL_OP_OVERLAY:
 		return apply_overlay(a, i, e);
 	case JAIL_OP_EMPTY:
-		return apply_empty(a, op->path, e);
+		return apply_empty(a, op, i, e);
 	case JAIL_OP_PROC:
 		return apply_proc(a, e);
 	case JAIL_OP_DEV:
@@ -659,8 +645,9 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 		return apply_private(a, i, e);
 	case JAIL_OP_BIND:
 	case JAIL_OP_COPY:
-	case JAIL_OP_SHOWN:
 		return attach_fd(a, a->src[i], op->path, e);
+	case JAIL_OP_SHOWN:
+		return apply_shown(a, i, e);
 	case JAIL_OP_MASK:
 		return apply_mask(a, i, e);
 	case JAIL_OP_TEXT:
@@ -682,7 +669,8 @@ static bool covers_stage(const struct jail_op *op)
 {
 	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND ||
 		op->type == JAIL_OP_MASK || op->type == JAIL_OP_OVERLAY ||
-		op->type == JAIL_OP_EMPTY || op->type == JAIL_OP_COPY) &&
+		op->type == JAIL_OP_EMPTY || op->type == JAIL_OP_COPY ||
+		op->type == JAIL_OP_SHOWN) &&
 	       path_covers(STAGE, op->path);
 }
 
@@ -715,7 +703,7 @@ int jail_plan_apply_early(struct jail_apply *a, const struct jail_frame *frame, 
 		const struct jail_op *op = &frame->ops[i];
 
 		if ((op->flags & JAIL_OP_EARLY) &&
-		    (op->type == JAIL_OP_EMPTY ? apply_empty(a, op->path, &ignored) :
+		    (op->type == JAIL_OP_EMPTY ? attach_stage(a, "e", op->path, false, &ignored) :
 						 mount_lower(op->path, &ignored)) == 0)
 			a->early |= UINT64_C(1) << i;
 	}

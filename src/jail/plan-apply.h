@@ -50,6 +50,15 @@ int jail_plan_apply(struct jail_apply *a, struct err *e);
  */
 int jail_source(const struct jail_op *op, int userns, struct err *e);
 
+/** jail_resolve() - the inode at @path, no symlink followed on the way: the only way a path of the plan is looked up. Return: O_PATH, or negative errno. */
+int jail_resolve(int root, const char *path);
+
+/** mount_point_inside() - make that of @op, JAIL_OP_INSIDE, in the stage's directory of its region. @file: it is none. Return: 0 or negative errno with @e. */
+int mount_point_inside(struct jail_apply *a, const struct jail_op *op, bool file, struct err *e);
+
+/** mount_point_own() - make that of @op, with what is missing on the way, in the directory that its region shows: the sandbox's own. Return: the same. */
+int mount_point_own(const struct jail_apply *a, const struct jail_op *op, struct err *e);
+
 /** jail_store() - detached copy of the directory op->store of a JAIL_OP_COPY, writable; as jail_source(). */
 int jail_store(const struct jail_op *op, int userns, struct err *e);
 

@@ -5,21 +5,10 @@
  * path until a later, deeper one; the deepest that covers a path is its region, and decides how the path can be changed: in an overlay
  * a name is hidden by a whiteout, in a private or masked directory a mount point must be made first, elsewhere the host's is used.
  */
-#include "plan.h"
+#include "plan-own.h"
 
 #include <errno.h>
 #include <string.h>
-
-struct planner {
-	struct jail_plan *plan;
-	const struct policy *policy;
-	const struct jail_host *host;
-	struct err *e;
-	/* rules are sorted, so what was asked last is often asked next, too: the last directory that is there, and the last that is not */
-	char dir[LIMIT_PATH], gone[LIMIT_PATH];
-	char around[LIMIT_PATH]; /* the same for the state of the surroundings */
-	struct policy_verdict around_is;
-};
 
 static enum jail_type type_of(struct planner *pl, const char *path)
 {
@@ -37,8 +26,8 @@ static enum jail_type type_of(struct planner *pl, const char *path)
 	return type;
 }
 
-static int add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
-	       size_t region, const struct policy_rule *rule)
+int plan_add(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
+	     size_t region, const struct policy_rule *rule)
 {
 	struct jail_plan *p = pl->plan;
 	struct jail_op *ops;
@@ -91,11 +80,11 @@ static int add_absent(struct planner *pl, const char *path, const struct policy_
 	return 0;
 }
 
-/* add(), with the permission bits of the host's directory. */
-static int add_moded(struct planner *pl, enum jail_op_type type, const char *path,
-		     unsigned int flags, size_t region, const struct policy_rule *rule)
+/* plan_add(), with the permission bits of the host's directory. */
+static int plan_add_moded(struct planner *pl, enum jail_op_type type, const char *path,
+			  unsigned int flags, size_t region, const struct policy_rule *rule)
 {
-	int r = add(pl, type, path, flags, region, rule);
+	int r = plan_add(pl, type, path, flags, region, rule);
 
 	if (r == 0)
 		pl->plan->ops[pl->plan->n - 1].mode = pl->host->mode(pl->host->ctx, path);
@@ -111,7 +100,7 @@ static bool covers(const char *dir, size_t dir_len, const char *path, size_t len
 }
 
 /* The deepest operation that covers @path; of equals the last. */
-static size_t region_of(const struct jail_plan *p, const char *path)
+size_t plan_region(const struct jail_plan *p, const char *path)
 {
 	size_t best = JAIL_NO_REGION, best_len = 0, i, len = strlen(path);
 
@@ -218,7 +207,7 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 	if (strcmp(path, JAIL_STAGE) == 0 && /* it must be covered, or the stage would show */
 	    (h->live_sockets || h->mounts_below(h->ctx, path) ||
 	     pl->plan->overlays == LIMIT_OVERLAYS))
-		return add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
+		return plan_add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
 	/* not what is plain: /etc with mapped owners would show root's secrets */
 	map = h->block && !plain && stopped_below(pl, path);
 	if (h->live_sockets && !map)
@@ -226,19 +215,19 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 	if (!map && !h->searchable(h->ctx, path))
 		return 0; /* nobody can reach what is in it */
 	if (h->empty(h->ctx, path))
-		return add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
+		return plan_add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
 	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
 		pl->plan->overlays++;
-		return add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0,
-				 JAIL_NO_REGION, NULL);
+		return plan_add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0,
+				      JAIL_NO_REGION, NULL);
 	}
 	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
 			h->children(h->ctx, path) :
 			NULL;
 	/* nobody gets through such a directory to mount on its children: with mapped owners it is given as a whole */
 	if (map && (!names || !h->searchable(h->ctx, path)))
-		return add(pl, JAIL_OP_BIND, path, JAIL_OP_MAPPED, JAIL_NO_REGION, NULL);
-	r = add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
+		return plan_add(pl, JAIL_OP_BIND, path, JAIL_OP_MAPPED, JAIL_NO_REGION, NULL);
+	r = plan_add(pl, JAIL_OP_HOST, path, names ? JAIL_OP_SHALLOW : 0, JAIL_NO_REGION, NULL);
 	for (; r == 0 && names && *names; names++) {
 		char child[LIMIT_PATH];
 
@@ -264,7 +253,7 @@ static int plan_frame(struct planner *pl)
 	size_t i;
 	int r;
 
-	r = add(pl, JAIL_OP_ROOT, "/", 0, JAIL_NO_REGION, NULL);
+	r = plan_add(pl, JAIL_OP_ROOT, "/", 0, JAIL_NO_REGION, NULL);
 	if (r < 0)
 		return r;
 	if (!names)
@@ -276,11 +265,11 @@ static int plan_frame(struct planner *pl)
 		if (h->type(h->ctx, path) != JAIL_DIR)
 			continue;
 		if (strcmp(*names, "proc") == 0) {
-			r = add(pl, JAIL_OP_PROC, path, 0, JAIL_NO_REGION, NULL);
+			r = plan_add(pl, JAIL_OP_PROC, path, 0, JAIL_NO_REGION, NULL);
 			continue;
 		}
 		if (strcmp(*names, "dev") == 0) {
-			r = add(pl, JAIL_OP_DEV, path, 0, JAIL_NO_REGION, NULL);
+			r = plan_add(pl, JAIL_OP_DEV, path, 0, JAIL_NO_REGION, NULL);
 			continue;
 		}
 		for (i = 0; i < ARRAY_SIZE(plain) && strcmp(plain[i], *names) != 0; i++)
@@ -307,7 +296,7 @@ static bool unreachable(const struct planner *pl, const char *path)
 	while ((slash = strchr(slash + 1, '/'))) {
 		memcpy(dir, path, (size_t)(slash - path));
 		dir[slash - path] = '\0';
-		region = region_of(pl->plan, dir);
+		region = plan_region(pl->plan, dir);
 		/* what is given, or shown with mapped owners, can be gone through */
 		if (region != JAIL_NO_REGION && ((pl->plan->ops[region].flags & JAIL_OP_MAPPED) ||
 						 pl->plan->ops[region].type == JAIL_OP_BIND ||
@@ -319,15 +308,18 @@ static bool unreachable(const struct planner *pl, const char *path)
 }
 
 /* Adds an operation of a rule. On a private or masked directory the mount point must be made first. */
-static int add_ruled(struct planner *pl, enum jail_op_type type, const char *path,
-		     unsigned int flags, const struct policy_rule *rule)
+int plan_add_ruled(struct planner *pl, enum jail_op_type type, const char *path, unsigned int flags,
+		   const struct policy_rule *rule)
 {
-	size_t region = region_of(pl->plan, path);
+	size_t region = plan_region(pl->plan, path);
 	enum jail_op_type on = region == JAIL_NO_REGION ? JAIL_OP_ROOT : pl->plan->ops[region].type;
 
 	if (type == JAIL_OP_MASK && unreachable(pl, path))
 		return 0;
-	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK)
+	/* what is shown in an empty directory has its own in the place of the host's, in which the mount point is made */
+	if (on == JAIL_OP_PRIVATE || on == JAIL_OP_MASK ||
+	    (on == JAIL_OP_EMPTY && type == JAIL_OP_SHOWN &&
+	     strlen(path) > pl->plan->ops[region].len))
 		flags |= JAIL_OP_INSIDE;
 	/* also where a mask or a private directory stands between */
 	if ((type == JAIL_OP_BIND || type == JAIL_OP_COPY) &&
@@ -335,8 +327,8 @@ static int add_ruled(struct planner *pl, enum jail_op_type type, const char *pat
 		return err_set(pl->e, ERR_POLICY, -EINVAL,
 			       "%s '%s': nothing of the host's %s can be shown inside",
 			       rule->origin, path, path_covers("/proc", path) ? "/proc" : "/dev");
-	return type == JAIL_OP_PRIVATE ? add_moded(pl, type, path, flags, region, rule) :
-					 add(pl, type, path, flags, region, rule);
+	return type == JAIL_OP_PRIVATE ? plan_add_moded(pl, type, path, flags, region, rule) :
+					 plan_add(pl, type, path, flags, region, rule);
 }
 
 static bool has_op(const struct jail_plan *p, enum jail_op_type type, const char *path)
@@ -352,8 +344,7 @@ static bool has_op(const struct jail_plan *p, enum jail_op_type type, const char
 }
 
 /* The directories between the overlay @region and @path, as the hiding layer needs them. */
-static int plan_uppers(struct planner *pl, size_t region, const char *path,
-		       const struct policy_rule *rule)
+int plan_uppers(struct planner *pl, size_t region, const char *path, const struct policy_rule *rule)
 {
 	size_t top = strlen(pl->plan->ops[region].path);
 	const char *slash = path + top;
@@ -364,7 +355,7 @@ static int plan_uppers(struct planner *pl, size_t region, const char *path,
 		memcpy(dir, path, (size_t)(slash - path));
 		dir[slash - path] = '\0';
 		if (!has_op(pl->plan, JAIL_OP_UPPER, dir))
-			r = add_moded(pl, JAIL_OP_UPPER, dir, 0, region, rule);
+			r = plan_add_moded(pl, JAIL_OP_UPPER, dir, 0, region, rule);
 	}
 	return r;
 }
@@ -375,7 +366,7 @@ static int plan_uppers(struct planner *pl, size_t region, const char *path,
  */
 static int plan_pins(struct planner *pl, const char *path, const struct policy_rule *rule)
 {
-	size_t region = region_of(pl->plan, path);
+	size_t region = plan_region(pl->plan, path);
 	const struct jail_op *op = region == JAIL_NO_REGION ? NULL : &pl->plan->ops[region];
 	const char *slash;
 	char dir[LIMIT_PATH];
@@ -387,7 +378,7 @@ static int plan_pins(struct planner *pl, const char *path, const struct policy_r
 	while (r == 0 && (slash = strchr(slash + 1, '/'))) {
 		memcpy(dir, path, (size_t)(slash - path));
 		dir[slash - path] = '\0';
-		r = add_ruled(pl, JAIL_OP_BIND, dir, JAIL_OP_WRITABLE | JAIL_OP_PIN, rule);
+		r = plan_add_ruled(pl, JAIL_OP_BIND, dir, JAIL_OP_WRITABLE | JAIL_OP_PIN, rule);
 	}
 	return r;
 }
@@ -395,7 +386,7 @@ static int plan_pins(struct planner *pl, const char *path, const struct policy_r
 static int plan_hide(struct planner *pl, const char *name, const struct policy_rule *rule)
 {
 	const struct jail_host *h = pl->host;
-	size_t region = region_of(pl->plan, name);
+	size_t region = plan_region(pl->plan, name);
 	char path[LIMIT_PATH], parent[LIMIT_PATH];
 	struct jail_op *over;
 	enum jail_type type;
@@ -409,8 +400,8 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 		r = plan_pins(pl, name, rule);
 		if (r < 0)
 			return r;
-		return add_ruled(pl, JAIL_OP_MASK, name,
-				 (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
+		return plan_add_ruled(pl, JAIL_OP_MASK, name,
+				      (type == JAIL_DIR ? 0 : JAIL_OP_FILE) | JAIL_OP_NAMED, rule);
 	}
 	/* where the parent is missing, its missing name is kept missing */
 	memcpy(path, name, strlen(name) + 1);
@@ -431,7 +422,7 @@ static int plan_hide(struct planner *pl, const char *name, const struct policy_r
 		return 0;
 	over->flags |= JAIL_OP_LOWERED;
 	r = plan_uppers(pl, region, path, rule);
-	return r < 0 ? r : add(pl, JAIL_OP_WHITEOUT, path, 0, region, rule);
+	return r < 0 ? r : plan_add(pl, JAIL_OP_WHITEOUT, path, 0, region, rule);
 }
 
 static bool withheld(enum policy_state s)
@@ -470,7 +461,7 @@ static int plan_copy(struct planner *pl, const char *path)
 			rule->origin, path);
 	/* in a direct workspace the way to it stays in its place, too */
 	r = plan_pins(pl, path, rule);
-	return r < 0 ? r : add_ruled(pl, JAIL_OP_COPY, path, JAIL_OP_WRITABLE, rule);
+	return r < 0 ? r : plan_add_ruled(pl, JAIL_OP_COPY, path, JAIL_OP_WRITABLE, rule);
 }
 
 /* A path that is written, in what is not. */
@@ -489,8 +480,8 @@ static int plan_writable(struct planner *pl, const char *path, enum jail_type ty
 			"%s '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
 			"changed; leave one of them out",
 			rule->origin, path, copy->path);
-	return add_ruled(pl, JAIL_OP_BIND, path,
-			 JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0), rule);
+	return plan_add_ruled(pl, JAIL_OP_BIND, path,
+			      JAIL_OP_WRITABLE | (type == JAIL_FILE ? JAIL_OP_FILE : 0), rule);
 }
 
 /* One path that rules name: what must be mounted so that it has its state? */
@@ -539,9 +530,9 @@ static int plan_path(struct planner *pl, const char *path)
 			return 0;
 		r = plan_pins(pl, path, v.write_rule);
 		return r < 0 ? r :
-			       add_ruled(pl, JAIL_OP_BIND, path,
-					 type == JAIL_FILE ? JAIL_OP_FILE : 0,
-					 v.write_rule ? v.write_rule : v.read_rule);
+			       plan_add_ruled(pl, JAIL_OP_BIND, path,
+					      type == JAIL_FILE ? JAIL_OP_FILE : 0,
+					      v.write_rule ? v.write_rule : v.read_rule);
 	case POLICY_SHOW_RW:
 		return plan_writable(pl, path, type, v.write_rule);
 	case POLICY_IS_DENIED:
@@ -549,12 +540,12 @@ static int plan_path(struct planner *pl, const char *path)
 			return 0;
 		r = plan_pins(pl, path, v.read_rule);
 		return r < 0 ? r :
-			       add_ruled(pl, JAIL_OP_MASK, path,
-					 type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
+			       plan_add_ruled(pl, JAIL_OP_MASK, path,
+					      type == JAIL_DIR ? 0 : JAIL_OP_FILE, v.read_rule);
 	case POLICY_IS_PRIVATE:
-		return type == JAIL_DIR ?
-			       add_ruled(pl, JAIL_OP_PRIVATE, path, JAIL_OP_WRITABLE, v.read_rule) :
-			       0;
+		return type == JAIL_DIR ? plan_add_ruled(pl, JAIL_OP_PRIVATE, path,
+							 JAIL_OP_WRITABLE, v.read_rule) :
+					  0;
 	case POLICY_IS_HIDDEN:
 	case POLICY_STATE_NUM:
 		break;
@@ -573,8 +564,8 @@ static int plan_sockets(struct planner *pl)
 
 		if (rule->kind == POLICY_SOCKET && !policy_eval_socket(pl->policy, rule) &&
 		    !jail_plan_socket(pl->plan, rule->path))
-			r = add_ruled(pl, JAIL_OP_BIND, rule->path, JAIL_OP_FILE | JAIL_OP_SOCKET,
-				      rule);
+			r = plan_add_ruled(pl, JAIL_OP_BIND, rule->path,
+					   JAIL_OP_FILE | JAIL_OP_SOCKET, rule);
 	}
 	return r;
 }
@@ -648,94 +639,6 @@ int jail_plan_rules(struct jail_plan *plan, const struct policy *policy,
 		r = plan_path(&pl, policy->rules[i].path);
 	}
 	return r == 0 ? plan_sockets(&pl) : r;
-}
-
-int jail_plan_text(struct jail_plan *plan, const struct policy *policy,
-		   const struct jail_host *host, const char *path, const void *text, size_t len,
-		   struct err *e)
-{
-	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
-	enum policy_state state = policy_eval(policy, path).state;
-	int r;
-
-	if ((state != POLICY_SHOW_RO && state != POLICY_SHOW_RW) ||
-	    host->type(host->ctx, path) != JAIL_FILE)
-		return 0;
-	r = add_ruled(&pl, JAIL_OP_TEXT, path, JAIL_OP_FILE, NULL);
-	if (r == 0) {
-		plan->ops[plan->n - 1].text = text;
-		plan->ops[plan->n - 1].text_len = len;
-	}
-	return r;
-}
-
-int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
-		    const struct jail_host *host, const char *path, const char *from, struct err *e)
-{
-	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
-	const size_t region = region_of(plan, path);
-	int r;
-
-	if (region == JAIL_NO_REGION || plan->ops[region].type != JAIL_OP_PRIVATE)
-		return err_set(
-			e, ERR_POLICY, -EINVAL,
-			"nothing can be shown at '%s': a rule makes it a place of the host's",
-			path);
-	r = add_ruled(&pl, JAIL_OP_SHOWN, path, JAIL_OP_FILE, NULL);
-	if (r == 0)
-		plan->ops[plan->n - 1].from = from;
-	return r;
-}
-
-/* A directory that only this sandbox has, in the layer that hides names. */
-static int plan_new_dir(struct planner *pl, size_t region, const char *path)
-{
-	int r = plan_uppers(pl, region, path, NULL);
-
-	pl->plan->ops[region].flags |= JAIL_OP_LOWERED;
-	if (r == 0)
-		r = add(pl, JAIL_OP_UPPER, path, 0, region, NULL);
-	if (r == 0)
-		pl->plan->ops[pl->plan->n - 1].mode = 0755;
-	return r;
-}
-
-int jail_plan_place(struct jail_plan *plan, const struct policy *policy,
-		    const struct jail_host *host, const char *path, const char *from, struct err *e)
-{
-	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
-	const size_t region = region_of(plan, path);
-	const enum jail_op_type on =
-		region == JAIL_NO_REGION ? JAIL_OP_ROOT : plan->ops[region].type;
-	int r = 0;
-
-	if (host->type(host->ctx, path) != JAIL_DIR && on == JAIL_OP_OVERLAY)
-		r = plan_new_dir(&pl, region, path);
-	else if (host->type(host->ctx, path) != JAIL_DIR && on != JAIL_OP_PRIVATE)
-		r = err_set(
-			e, ERR_POLICY, -ENOENT,
-			"there is no directory '%s' to show the sandbox's own in; make an empty one: mkdir -p %s",
-			path, path);
-	if (r == 0)
-		r = add_ruled(&pl, JAIL_OP_SHOWN, path, JAIL_OP_WRITABLE, NULL);
-	if (r == 0)
-		plan->ops[plan->n - 1].from = from;
-	return r;
-}
-
-int jail_plan_program(struct jail_plan *plan, const struct policy *policy,
-		      const struct jail_host *host, const char *path, mode_t mode, struct err *e)
-{
-	struct planner pl = { .plan = plan, .policy = policy, .host = host, .e = e };
-	int r;
-
-	if (policy_eval(policy, path).state != POLICY_SHOW_RO ||
-	    host->type(host->ctx, path) != JAIL_FILE)
-		return 0;
-	r = add_ruled(&pl, JAIL_OP_PROGRAM, path, JAIL_OP_FILE, NULL);
-	if (r == 0)
-		plan->ops[plan->n - 1].mode = mode;
-	return r;
 }
 
 int jail_plan_make(struct jail_plan *plan, struct arena *arena, const struct policy *policy,

@@ -72,6 +72,9 @@ enum jail_op_type {
 #define JAIL_OP_EARLY \
 	512u /* no rule changes it, or shows the host's files below it: it can be mounted before the rules are planned */
 
+#define JAIL_OP_VOLUME \
+	1024u /* SHOWN: a volume; with MAPPED its owners are those of JAIL_VOLUME_IDS on the disk */
+
 #define JAIL_STAGE \
 	"/tmp" /* what is private is staged here, and this is covered last (plan-apply.c) */
 
@@ -163,6 +166,23 @@ int jail_plan_shown(struct jail_plan *plan, const struct policy *policy,
 int jail_plan_place(struct jail_plan *plan, const struct policy *policy,
 		    const struct jail_host *host, const char *path, const char *from,
 		    struct err *e);
+
+struct jail_volume {
+	const char *name; /* for messages */
+	const char *path; /* where it is shown: normalised, not "/" */
+	const char *from; /* where it is on the host, resolved */
+	bool read_only;
+	bool mapped; /* its owners are those of JAIL_VOLUME_IDS on the disk */
+};
+
+/**
+ * jail_plan_volume() - after everything else is planned: show a directory of bailey's own, @v->from, at @v->path. The mount point is the host's directory of that name, or
+ * one that only the sandbox has. A place of the system, of the workspaces, or of anything else that was planned is refused.
+ * @v: borrowed, must outlive the plan
+ * Return: as jail_plan_make().
+ */
+int jail_plan_volume(struct jail_plan *plan, const struct policy *policy,
+		     const struct jail_host *host, const struct jail_volume *v, struct err *e);
 
 /**
  * jail_plan_program() - after jail_plan_rules(): the host's file @path, with mode @mode, as the sandbox's root's own.

@@ -34,7 +34,8 @@ int jail_within(const struct jail_identity *id, int (*fn)(void *arg), void *arg,
 		work(pair[0], fn, arg);
 	}
 	(void)close(pair[0]);
-	r = pid < 0 ? err_sys(e, (int)pid, "user namespace") : maps_write((pid_t)pid, id, false, e);
+	r = pid < 0 ? err_sys(e, (int)pid, "user namespace") :
+		      maps_write((pid_t)pid, id, MAPS_PROCESS, e);
 	if (r == 0 && send(pair[1], "", 1, MSG_NOSIGNAL) != 1)
 		r = err_sys(e, -errno, "helper");
 	(void)close(pair[1]);

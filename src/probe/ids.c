@@ -26,6 +26,7 @@ static pid_t wait_inside(void)
 	pid_t pid = probe_clone(CLONE_NEWUSER);
 
 	if (pid == 0) {
+		/* who is killed before that leaves nobody waiting for ever */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent)
 			for (;;)
 				(void)pause();
