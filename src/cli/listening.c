@@ -1,57 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "listening.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "util/util.h"
 
-#define LISTEN 0x0aul        /* the kernel's TCP_LISTEN, in hexadecimal as it stands there */
-#define TABLE_MAX (1u << 20) /* bytes of it: some 7000 sockets that listen, which come first */
+#define LISTEN 0x0a /* the kernel's TCP_LISTEN */
+#define LINES_MAX \
+	16384u /* of one table: whoever is inside can make it long; those that listen come first */
 
-/* "  0: 0100007F:1F90 00000000:0000 0A …" */
-bool listening_in(const char *text, unsigned int port)
+static bool is_same(const struct listener *a, const struct listener *b)
 {
-	const char *line, *p;
-	char *end;
-
-	for (line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-		p = strchr(line + 1, ':'); /* behind the number of the line */
-		p = p ? strchr(p + 1, ':') : NULL;
-		if (!p || strtoul(p + 1, &end, 16) != port)
-			continue;
-		p = strchr(end, ':'); /* of the other end */
-		if (p && strtoul(p + 1, &end, 16) == 0 && strtoul(end, NULL, 16) == LISTEN)
-			return true;
-	}
-	return false;
+	return a->v6 == b->v6 && a->port == b->port && memcmp(a->at, b->at, sizeof(a->at)) == 0;
 }
 
-static bool is_there(pid_t pid, const char *table, unsigned int port)
+bool listening_has(const struct listeners *all, const struct listener *l)
 {
-	struct buf b = BUF_INIT(TABLE_MAX + 1);
-	char path[64], part[16384];
-	_cleanup_close_ int fd = -1;
-	ssize_t n = 1;
-	bool yes;
+	size_t i;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)pid, table);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* whoever is inside can make it long: what does not fit is not looked at */
-	while (fd >= 0 && n > 0 && b.len + sizeof(part) <= TABLE_MAX) {
-		n = read(fd, part, sizeof(part));
-		if (n > 0)
-			buf_add(&b, part, (size_t)n);
+	for (i = 0; i < all->n && !is_same(&all->at[i], l); i++)
+		;
+	return i < all->n;
+}
+
+/* "   0: 0100007F:1F90 00000000:0000 0A …": an address is words of this machine's order, each as eight digits. */
+bool listening_line(const char *line, bool v6, struct listener *ret)
+{
+	const char *p = strchr(line, ':');
+	unsigned int port, state, word;
+	size_t i;
+
+	*ret = (struct listener){ .v6 = v6 };
+	if (!p)
+		return false;
+	p += strspn(p + 1, " ") + 1;
+	for (i = 0; i < (v6 ? 4 : 1); i++, p += 8) {
+		if (strspn(p, "0123456789ABCDEF") < 8 || sscanf(p, "%8x", &word) != 1)
+			return false;
+		memcpy(ret->at + 4 * i, &word, sizeof(word));
 	}
-	yes = !b.failed && b.data && listening_in(b.data, port);
-	buf_done(&b);
-	return yes;
+	if (sscanf(p, ":%4x %*[0-9A-F]:%*4x %2x", &port, &state) != 2)
+		return false;
+	ret->port = (uint16_t)port;
+	return state == LISTEN;
+}
+
+static int read_table(int proc, const char *path, bool v6, struct listeners *ret)
+{
+	const int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	struct listener l;
+	char line[512];
+	unsigned int n;
+	int r;
+
+	if (!f) {
+		r = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	for (n = 0; n < LINES_MAX && fgets(line, sizeof(line), f); n++) {
+		if (listening_line(line, v6, &l) && ret->n < LISTENERS_MAX &&
+		    !listening_has(ret, &l))
+			ret->at[ret->n++] = l;
+	}
+	r = ferror(f) ? -EIO : 0;
+	(void)fclose(f);
+	return r;
+}
+
+int listening_read(int proc, struct listeners *ret)
+{
+	int r;
+
+	ret->n = 0;
+	r = read_table(proc, "net/tcp", false, ret);
+	if (r == 0)
+		r = read_table(proc, "net/tcp6", true, ret);
+	if (r == -ENOENT && faccessat(proc, "net/tcp", F_OK, 0) == 0)
+		return 0; /* a kernel without IPv6 */
+	/* of one that has ended the kernel says one or the other */
+	return r == -ENOENT || r == -EINVAL ? -ESRCH : r;
 }
 
 bool listening_on(pid_t pid, unsigned int port)
 {
-	return is_there(pid, "tcp", port) || is_there(pid, "tcp6", port);
+	static struct listeners all; /* too big for a stack */
+	_cleanup_close_ int proc = -1;
+	char path[32];
+	size_t i;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0 || listening_read(proc, &all) < 0)
+		return false;
+	for (i = 0; i < all.n && all.at[i].port != port; i++)
+		;
+	return i < all.n;
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "client.h"
-#include "inside.h"
+#include "jail/jail.h"
+#include "listening.h"
+#include "named.h"
+
+#define EACH_US \
+	200000 /* the kernel tells nobody of a new listener; reading the table takes some 20 µs */
 
 struct port_options {
 	bool json, listening, follow;
@@ -96,54 +102,100 @@ static int list(const struct named *n, const struct named_box *box, bool as_json
 }
 
 /* Those at which bailey takes what the sandbox sends, where there is a network. */
-static bool is_ours(const char *address, const char *port)
+static bool is_ours(const struct listener *l)
 {
-	const unsigned long number = strtoul(port, NULL, 10);
+	static const unsigned char loopback[] = { 127, 0, 0, 1 };
 
-	return number == JAIL_NET_CAPTURE_PORT ||
-	       (strcmp(address, "127.0.0.1") == 0 &&
-		(number == JAIL_NET_HTTP_PORT || number == JAIL_NET_SOCKS_PORT));
+	return l->port == JAIL_NET_CAPTURE_PORT ||
+	       (!l->v6 && memcmp(l->at, loopback, sizeof(loopback)) == 0 &&
+		(l->port == JAIL_NET_HTTP_PORT || l->port == JAIL_NET_SOCKS_PORT));
 }
 
-static void show_listener(void *arg, const struct json_node *v, struct buf *out)
+static void print_listener(const char *event, const struct listener *l, bool as_json,
+			   struct buf *out)
 {
-	const char *event = named_text(v, "event"), *address = named_text(v, "address"),
-		   *port = named_text(v, "port");
-	const bool *as_json = arg;
+	struct json j = { .out = out };
+	char text[INET6_ADDRSTRLEN];
 
-	if (!event || !address || !port || is_ours(address, port))
+	(void)inet_ntop(l->v6 ? AF_INET6 : AF_INET, l->at, text, sizeof(text)); /* it fits */
+	if (!as_json) {
+		buf_printf(out, "%s %s %u\n", event, text, l->port);
 		return;
-	if (*as_json) {
-		json_write(v, out);
-	} else {
-		buf_quote(out, event);
-		buf_puts(out, " ");
-		buf_quote(out, address);
-		buf_puts(out, " ");
-		buf_quote(out, port);
 	}
+	json_open(&j, NULL, '{');
+	json_str(&j, "event", event);
+	json_str(&j, "address", text);
+	json_int(&j, "port", l->port);
+	json_close(&j, '}');
 	buf_puts(out, "\n");
 }
 
-/* It is looked at from inside: the table of another network namespace is that of the process that reads it. */
-static int listen_to(struct named *n, const char *word, struct port_options *o, struct err *e)
+/* What is in @now, and not in @before. */
+static void print_new(const struct listeners *now, const struct listeners *before,
+		      const char *event, bool as_json, struct buf *out)
 {
-	char *words[] = { (char *)(uintptr_t)INIT_FS_PORTS, (char *)(uintptr_t) "tcp",
-			  o->follow ? (char *)(uintptr_t)INIT_FS_ALL : NULL, NULL };
-	struct inside w = INSIDE_INIT;
-	int held = -1, r;
+	size_t i;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* an end is an error as any other */
-	r = client_reach(n, word, &w.sock, e);
-	if (r == -ESRCH)
-		r = err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%.64s' does not run", word);
-	if (r == 0)
-		r = inside_begin(&w, words, NULL, INSIDE_WRITES, &held, word, e);
-	if (r == 0)
-		r = inside_lines(&w, show_listener, &o->json, word, e);
-	cleanup_close(&held);
-	inside_done(&w);
-	return r;
+	for (i = 0; i < now->n; i++) {
+		if (!is_ours(&now->at[i]) && !listening_has(before, &now->at[i]))
+			print_listener(event, &now->at[i], as_json, out);
+	}
+}
+
+/* The directory in /proc of its PID 1: asked for again when it is open, so that it is no other process of that number. */
+static int open_proc(const struct named *n, const struct named_box *box, struct err *e)
+{
+	const struct wire_msg ask = { .type = WIRE_ASK };
+	struct wire_msg first, again;
+	_cleanup_close_ int proc = -1;
+	char path[32];
+	int r = named_order(n, box, &ask, &first, e);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/proc/%u", first.state.pid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = named_order(n, box, &ask, &again, e);
+	if (r < 0)
+		return r;
+	if (proc < 0 || again.state.pid != first.state.pid)
+		return err_set(e, ERR_SYSTEM, -ESRCH, "sandbox '%s': its processes can't be seen",
+			       box->name);
+	return TAKE_FD(proc);
+}
+
+static int listeners(const struct named *n, const struct named_box *box,
+		     const struct port_options *o, struct err *e)
+{
+	static struct listeners lists[2]; /* too big for a stack */
+	struct listeners *now = &lists[0], *before = &lists[1], *old;
+	_cleanup_close_ int proc = open_proc(n, box, e);
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	int r = proc < 0 ? proc : 0;
+
+	while (r == 0) {
+		r = listening_read(proc, now);
+		if (r < 0)
+			break;
+		print_new(now, before, "open", o->json, &b);
+		print_new(before, now, "closed", o->json, &b);
+		r = b.failed ? -ENOMEM : fd_write_all(1, b.data, b.len);
+		if (r < 0)
+			(void)err_sys(e, r, "stdout");
+		if (r < 0 || !o->follow)
+			break;
+		b.len = 0;
+		old = before;
+		before = now;
+		now = old;
+		(void)usleep(EACH_US);
+	}
+	buf_done(&b);
+	if (r == -ESRCH && proc >= 0)
+		return o->follow ? 0 :
+				   err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run",
+					   box->name);
+	return r < 0 && proc >= 0 ? err_sys(e, r, "sandbox '%s'", box->name) : r;
 }
 
 int port_main(char **argv)
@@ -166,11 +218,11 @@ int port_main(char **argv)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "--follow is for --listening");
 	if (r == 0)
 		r = named_open(&n, &e);
-	if (r == 0 && o.listening)
-		r = listen_to(&n, argv[i], &o, &e);
-	else if (r == 0)
+	if (r == 0)
 		r = named_get(&n, argv[i], &box, &e);
-	if (r == 0 && !o.listening)
+	if (r == 0 && o.listening)
+		r = listeners(&n, &box, &o, &e);
+	else if (r == 0)
 		r = list(&n, &box, o.json, &b, &e);
 	if (r == 0 && b.len)
 		r = cli_print(&b);

@@ -87,7 +87,6 @@ static int work(char *const *argv, struct err *e)
 		{ INIT_FS_STAT, fs_stat },     { INIT_FS_LIST, fs_list },
 		{ INIT_FS_MAKE, fs_make },     { INIT_FS_MOVE, fs_move },
 		{ INIT_FS_REMOVE, fs_remove }, { INIT_FS_WATCH, fs_watch },
-		{ INIT_FS_PORTS, fs_ports },
 	};
 	size_t i;
 

@@ -20,9 +20,6 @@ int fs_remove(char *const *argv, struct err *e);
 /** fs_watch() - say what changes until stdin has ended. First {"event":"start"}, then {"event", "path"}: create, write, remove, rename (away from that name), attributes, overflow. */
 int fs_watch(char *const *argv, struct err *e);
 
-/** fs_ports() - say which TCP ports programs listen at: {"event":"open", "address", "port"}; told to follow also `closed` and new ones until stdin has ended. */
-int fs_ports(char *const *argv, struct err *e);
-
 /** fs_say() - one line on 1, which is freed. Return: 0 or negative errno with @e. */
 int fs_say(struct buf *line, struct err *e);
 

@@ -58,7 +58,6 @@ struct init_command {
 #define INIT_FS_MOVE "move"     /* and the new name */
 #define INIT_FS_REMOVE "remove" /* and INIT_FS_ALL: what is in it, too */
 #define INIT_FS_WATCH "watch"   /* the same; 0 is a pipe whose end ends it */
-#define INIT_FS_PORTS "ports"   /* "tcp", and INIT_FS_ALL: until 0 has ended */
 #define INIT_FS_ALL "all"
 
 /**

@@ -200,8 +200,12 @@ def test_listening(box, user):
     box.exec("echo x > up")
     gone = {"event": "closed", "address": "127.0.0.1", "port": 8123}
     assert gone in p.until(lambda got: gone in got)
+    assert box("pause", "box").rc == 0
+    assert "open ::1 8124\n" in box("port", "--listening", "box").out
+    assert json.loads(box("ls", "--json").out)[0]["state"] == "paused", "a look wakes nobody"
     with socket.socket() as s:
         assert s.connect_ex(("127.0.0.1", 8124)) != 0, "the host's loopback is another one"
+    assert box("stop", "box").rc == 0 and p.wait(20) == 0, "who follows ends with the sandbox"
 
 
 def test_listening_leaves_out_what_is_baileys(boxes, user, ws):  # noqa: F811

@@ -115,17 +115,37 @@ TEST(how_many)
 /* As a kernel has written it. */
 TEST(who_listens)
 {
-	static const char text[] =
-		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"
-		"   1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0 20 4 30 10 -1\n";
-	static const char six[] =
-		"  sl  local_address remote_address st\n"
-		"   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0\n";
+	static const struct {
+		const char *line;
+		bool v6, listens;
+		unsigned int port;
+	} rows[] = {
+		{ "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
+		  false, false, 0 },
+		{ "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n",
+		  false, true, 0x1f90 },
+		{ "   1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 2 1 0 20 4 30 10 -1\n",
+		  false, false, 0x1f91 },
+		{ "   0: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0\n",
+		  true, true, 80 },
+		{ "   0: 0100007F:0050 00000000:0000 0A\n", true, false, 0 },
+		{ "   0: 0100007F:0050", false, false, 0 },
+		{ "   0: 0100007", false, false, 0 },
+		{ "   0:", false, false, 0 },
+		{ ":::", false, false, 0 },
+		{ "\n", false, false, 0 },
+		{ "", false, false, 0 },
+	};
+	const unsigned char loopback[] = { 127, 0, 0, 1 }, loopback6[16] = { [15] = 1 };
+	struct listener l;
+	size_t i;
 
-	CHECK(listening_in(text, 0x1f90));
-	CHECK(!listening_in(text, 0x1f91));
-	CHECK(!listening_in(text, 0));
-	CHECK(listening_in(six, 80) && !listening_in(six, 81));
-	CHECK(!listening_in("", 80) && !listening_in("\n", 80) && !listening_in("\n:::", 0));
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (listening_line(rows[i].line, rows[i].v6, &l) != rows[i].listens)
+			FAIL("row %zu", i);
+		if (rows[i].listens)
+			CHECK(l.port == rows[i].port && l.v6 == rows[i].v6 &&
+			      memcmp(l.at, rows[i].v6 ? loopback6 : loopback,
+				     rows[i].v6 ? 16 : 4) == 0);
+	}
 }
