@@ -270,12 +270,16 @@ int init_serve(char *const *envp, const struct init_agent *agent, int sock, int 
 	       struct err *e)
 {
 	struct server s = { .sock = sock, .envp = envp, .agent = agent };
+	static const struct {
+		unsigned long handler, flags, restorer, mask;
+	} normal; /* the kernel's struct sigaction, which says SIG_DFL */
 	sigset_t child;
 	int r, fd, sig;
 
 	/* who has started the sandbox may have ignored some (nohup, a job in the background), and the supervisor ignores SIGPIPE: no command does, unless it wants to */
 	for (sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL); /* all are blocked here; two can't be changed */
+		/* not by signal(3), to which libc's own ones are none; all are blocked here, and two can't be changed */
+		(void)sys_call(SYS_rt_sigaction, sig, &normal, NULL, sizeof(normal.mask), 0);
 	/* who is asked for no streams of its own has none of the supervisor's; and no descriptor that comes is 0, 1 or 2 */
 	for (fd = 0; fd <= 2; fd++) {
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);

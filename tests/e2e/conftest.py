@@ -242,7 +242,8 @@ def plain_user(session_dir):
         shutil.rmtree(home, ignore_errors=True)
         return
     name = f"bailey-e{secrets.token_hex(4)}"  # pids repeat in namespaces
-    add = ["useradd", "-m", "-s", "/bin/sh", name]
+    # suites side by side do not see each other's accounts; a number of its own is one that the kernel counts by itself
+    add = ["useradd", "-K", f"UID_MIN={20000 + secrets.randbelow(40000)}", "-K", "UID_MAX=65000", "-m", "-s", "/bin/sh", name]
     # somebody else may hold the lock of /etc/passwd
     if not wait_for(lambda: subprocess.run(add, capture_output=True).returncode == 0, 10):
         subprocess.run(add, check=True)

@@ -58,6 +58,7 @@ http {{
         root {where}/www;
         location = /who {{ default_type text/plain; return 200 "$server_addr $scheme $host $server_protocol\\n"; }}
         location = /echo {{ default_type text/plain; add_header X-Echo $http_x_key; return 200 "key=$http_x_key authorization=$http_authorization\n"; }}
+        location = /oauth/token {{ proxy_pass http://192.0.2.20:80/echo; }} # which reads what comes before it answers
         location = /away {{ return 302 $scheme://denied.test/who; }}
         location /git/ {{ proxy_pass http://127.0.0.1:8001/; }}
         location /private/ {{ auth_basic here; auth_basic_user_file {where}/git.passwd; proxy_pass http://127.0.0.1:8001/; }}

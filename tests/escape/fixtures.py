@@ -302,7 +302,8 @@ class World:
         self.places = {k: self.directory(f"{v}/{self.name}") for k, v in
                        {"var": "/var/lib", "opt": "/opt", "run": "/run", "tmp": "/tmp"}.items()}  # fmt: skip
         put(f"{self.places['tmp']}/file")
-        subprocess.run(["useradd", "-m", "-s", "/bin/sh", self.name], check=True, capture_output=True)
+        numbers = ["-K", f"UID_MIN={20000 + secrets.randbelow(40000)}", "-K", "UID_MAX=65000"]  # as in tests/e2e/conftest.py
+        subprocess.run(["useradd", *numbers, "-m", "-s", "/bin/sh", self.name], check=True, capture_output=True)
         self.undo.callback(self.remove_user)
         entry = pwd.getpwnam(self.name)
         uid, gid, home = entry.pw_uid, entry.pw_gid, entry.pw_dir
