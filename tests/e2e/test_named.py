@@ -119,8 +119,8 @@ def test_signals_are_as_they_should_be(boxes, user):
             signal.signal(s, signal.SIG_IGN)
         # those that a libc keeps for itself, too
         action = (ctypes.c_ulong * 4)(signal.SIG_IGN)
-        for s in (32, 33, 34):
-            assert ctypes.CDLL(None).syscall(SYS_RT_SIGACTION, s, action, None, 8) == 0
+        for own in (32, 33, 34):
+            assert ctypes.CDLL(None).syscall(SYS_RT_SIGACTION, own, action, None, 8) == 0
 
     assert int(user.exec(ask, preexec_fn=ignore).out.split()[1], 16) & 0x380001003 == 0x380001003
     assert boxes.exec(ask, preexec_fn=ignore).out.split()[1] == "0" * 16

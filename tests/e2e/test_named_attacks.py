@@ -314,8 +314,10 @@ def test_killed_at_each_step(boxes, user, verb):
     """64: kill -9 of a verb before calls that change something: there is the old or the new, and the next one then does it. The control: unharmed it does."""
     if not shutil.which("strace") or os.geteuid() != 0:
         skip("needs strace, and root for it")
-    words, good = {"create": (["create", "new"], [{"box"}, {"box", "new"}]), "rename": (["rename", "box", "other"], [{"box"}, {"other"}]),
-                   "reset": (["reset", "box"], [{"box"}]), "rm": (["rm", "box"], [{"box"}, set()])}[verb]
+    cases: dict[str, tuple[list[str], list[set[str]]]] = {
+        "create": (["create", "new"], [{"box"}, {"box", "new"}]), "rename": (["rename", "box", "other"], [{"box"}, {"other"}]),
+        "reset": (["reset", "box"], [{"box"}]), "rm": (["rm", "box"], [{"box"}, set()])}
+    words, good = cases[verb]
     killed, step, then = 0, 1, 2
     while True:
         for name in set(boxes.ls()) - {"box"}:
@@ -358,9 +360,10 @@ def test_no_signal_to_a_number_that_was_reaped(boxes, tmp_path):
         assert boxes("stop", "box").rc == 0
     finally:
         trace.wait(20)
-        trace.stderr.close()
+        if trace.stderr:
+            trace.stderr.close()
     text = (tmp_path / "t").read_text()
-    lines = {}
+    lines: dict[str, list[str]] = {}
     for line in text.splitlines():
         lines.setdefault(line.split()[0], []).append(line.split(None, 1)[1])
     assert "wait" in text, "something was seen"
