@@ -155,10 +155,13 @@ static int read_words(const struct fs_options *o, char *const *argv, char **word
 static char kind(const char *type)
 {
 	/* letters of ls; the others begin with theirs: directory, socket, char, block */
-	return strcmp(type, "file") == 0    ? '-' :
-	       strcmp(type, "symlink") == 0 ? 'l' :
-	       strcmp(type, "fifo") == 0    ? 'p' :
-					      type[0];
+	if (strcmp(type, "file") == 0)
+		return '-';
+	if (strcmp(type, "symlink") == 0)
+		return 'l';
+	if (strcmp(type, "fifo") == 0)
+		return 'p';
+	return type[0];
 }
 
 /* Of a number; 0 when it is none. */
@@ -251,8 +254,8 @@ int fs_main(char **argv)
 		r = client_connect(&n, argv[i], &w.sock, &e);
 	begun = r == 0;
 	if (r == 0)
-		r = inside_begin(&w, words, o.user, INSIDE_WRITES, s.op->waits ? &held : NULL,
-				 argv[i], &e);
+		r = inside_begin(&w, words, o.user, INSIDE_WRITES,
+				 s.op && s.op->waits ? &held : NULL, argv[i], &e);
 	if (r == 0)
 		r = inside_lines(&w, show_line, &s, argv[i], &e);
 	cleanup_close(&held);

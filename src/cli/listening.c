@@ -27,23 +27,41 @@ bool listening_has(const struct listeners *all, const struct listener *l)
 	return i < all->n;
 }
 
+/* @n digits. Return: behind them, or NULL. */
+static const char *hex(const char *p, size_t n, unsigned int *ret)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t i;
+
+	*ret = 0;
+	for (i = 0; p && i < n; i++) {
+		const char *d = p[i] ? strchr(digits, p[i]) : NULL;
+
+		if (!d)
+			return NULL;
+		*ret = *ret << 4 | (unsigned int)(d - digits);
+	}
+	return p ? p + n : NULL;
+}
+
 /* "   0: 0100007F:1F90 00000000:0000 0A …": an address is words of this machine's order, each as eight digits. */
 bool listening_line(const char *line, bool v6, struct listener *ret)
 {
 	const char *p = strchr(line, ':');
-	unsigned int port, state, word;
+	unsigned int port = 0, state = 0, word;
 	size_t i;
 
 	*ret = (struct listener){ .v6 = v6 };
 	if (!p)
 		return false;
 	p += strspn(p + 1, " ") + 1;
-	for (i = 0; i < (v6 ? 4 : 1); i++, p += 8) {
-		if (strspn(p, "0123456789ABCDEF") < 8 || sscanf(p, "%8x", &word) != 1)
-			return false;
+	for (i = 0; i < (v6 ? 4 : 1); i++) {
+		p = hex(p, 8, &word);
 		memcpy(ret->at + 4 * i, &word, sizeof(word));
 	}
-	if (sscanf(p, ":%4x %*[0-9A-F]:%*4x %2x", &port, &state) != 2)
+	p = p && *p == ':' ? hex(p + 1, 4, &port) : NULL;
+	p = p && *p == ' ' ? strchr(p + 1, ' ') : NULL; /* behind the other end */
+	if (!p || !hex(p + 1, 2, &state))
 		return false;
 	ret->port = (uint16_t)port;
 	return state == LISTEN;

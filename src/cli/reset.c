@@ -110,10 +110,11 @@ static int reset(struct named *n, const struct named_box *box, const void *arg, 
 	_cleanup_close_ int lock = -1;
 	int r = o->force ? named_stop(n, box, 0, e) : 0;
 
-	if (r == 0)
-		r = lock = named_lock_stopped(n, box, e);
 	if (r < 0)
 		return r;
+	lock = named_lock_stopped(n, box, e);
+	if (lock < 0)
+		return lock;
 	r = empty(n, box, e);
 	if (r == 0)
 		events_add(n->state, &(struct event){ .what = "reset",

@@ -179,7 +179,7 @@ static int read_text(const struct json_node *v, struct arena *a, const char **re
 static int read_member(const struct json_node *v, struct arena *a, struct service_def *d,
 		       struct err *e)
 {
-	const char *word = NULL;
+	const char *word = "";
 	int r;
 
 	if (strcmp(v->key, "name") == 0)
@@ -221,7 +221,7 @@ int service_read(const struct json_node *v, struct arena *a, struct service_def 
 	for (m = v->first; r == 0 && m; m = m->next)
 		r = read_member(m, a, &d, e);
 	if (r == 0 && !d.name)
-		r = wrong(v, "an object with a name", e);
+		return wrong(v, "an object with a name", e);
 	if (r == 0)
 		r = service_check(&d, e);
 	if (r == 0)

@@ -279,7 +279,7 @@ static int ls(struct call *c, struct err *e)
 	const struct json_node *now = NULL, *v;
 	struct named_box box;
 	_cleanup_close_ int sock = -1;
-	size_t n;
+	size_t n = 0;
 	int r = named_get(&c->n, c->box, &box, e);
 
 	if (r == 0)

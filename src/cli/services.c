@@ -231,7 +231,7 @@ int services_set(struct services *s, const char *text, size_t len, struct err *e
 	int r = all ? json_read("services", text, len, &a, &root, e) :
 		      err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 
-	if (r == 0) {
+	if (r == 0 && root) {
 		list = member(root, "services");
 		generation = member(root, "generation");
 		if (!list || list->type != JSON_LIST || !generation ||
@@ -241,7 +241,7 @@ int services_set(struct services *s, const char *text, size_t len, struct err *e
 	}
 	if (r == 0)
 		r = services_read(list, &a, all, &n, e);
-	if (r == 0) {
+	if (r == 0 && generation) {
 		number = strtoll(generation->text, NULL, 10);
 		if (number > s->generation) {
 			r = replace(s, list, e);

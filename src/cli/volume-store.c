@@ -218,7 +218,7 @@ static int prune_old(struct named *n, const struct json_node *all, time_t before
 int volume_prune(time_t before, bool force, struct err *e)
 {
 	struct named n = { .state = -1, .runtime = -1 };
-	const struct json_node *all;
+	const struct json_node *all = NULL;
 	int status = 0, dir, r = named_open(&n, e);
 
 	if (r == 0) {
@@ -226,7 +226,7 @@ int volume_prune(time_t before, bool force, struct err *e)
 		r = dir < 0 ? (status ? status : dir) : 0;
 		cleanup_close(&dir);
 	}
-	if (r == 0)
+	if (r == 0 && all)
 		r = prune_old(&n, all, before, force, e);
 	named_done(&n);
 	return r;

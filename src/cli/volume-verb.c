@@ -90,13 +90,13 @@ static void list_one(const struct json_node *v, bool quiet, struct buf *b)
 static int list(struct named *n, char *const *argv, const struct volume_options *o, struct buf *b,
 		struct err *e)
 {
-	const struct json_node *all, *v;
+	const struct json_node *all = NULL, *v;
 	int r = *argv ? err_set(e, ERR_USAGE, -EINVAL,
 				"ls takes no names; bailey volume inspect %.100s shows one",
 				*argv) :
 			volume_list(n, &all, e);
 
-	if (r != 0)
+	if (r != 0 || !all)
 		return r;
 	if (o->json) {
 		json_write(all, b);
@@ -157,9 +157,9 @@ static int each(struct named *n, char *const *argv,
 static int act(struct named *n, const char *what, char *const *argv, const struct volume_options *o,
 	       struct buf *b, struct err *e)
 {
-	const bool create = strcmp(what, "create") == 0;
+	const bool create = what && strcmp(what, "create") == 0;
 
-	if ((o->json || o->quiet) && strcmp(what, "ls") != 0)
+	if (!what || ((o->json || o->quiet) && strcmp(what, "ls") != 0))
 		return err_set(e, ERR_USAGE, -EINVAL, "--%s is for ls", o->json ? "json" : "quiet");
 	if (o->size)
 		return err_set(

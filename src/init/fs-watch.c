@@ -27,8 +27,9 @@ struct watched {
 };
 
 struct watch {
-	int fd;
-	bool whole; /* what is below, too */
+	int fd, root;          /* root: the watch of the path that was asked for */
+	char path[LIMIT_PATH]; /* that */
+	bool whole;            /* what is below, too */
 	struct watched *all;
 	size_t n, size;
 };
@@ -176,8 +177,7 @@ static int on_event(struct watch *w, const struct inotify_event *ev, struct err 
 	(void)snprintf(path, sizeof(path), name ? "%s/%s" : "%s", dir[1] ? dir : "", name);
 	if (ev->mask & IN_ATTRIB)
 		/* of a directory below, the one above has told it */
-		return name || strcmp(dir, w->all[0].path) == 0 ? say("attributes", dir, name, e) :
-								  0;
+		return name || ev->wd == w->root ? say("attributes", dir, name, e) : 0;
 	if (ev->mask & IN_MODIFY)
 		return say("write", dir, name, e);
 	if (ev->mask & IN_DELETE)
@@ -207,9 +207,9 @@ static int read_events(struct watch *w, struct err *e)
 		return errno == EINTR || errno == EAGAIN ? 0 : err_sys(e, -errno, "inotify");
 	for (p = buf; r == 0 && p < buf + n; p += sizeof(*ev) + ev->len) {
 		ev = (const struct inotify_event *)(const void *)p;
-		if (ev->wd == w->all[0].wd && (ev->mask & IN_IGNORED))
+		if (ev->wd == w->root && (ev->mask & IN_IGNORED))
 			return err_set(e, ERR_SYSTEM, -ENOENT,
-				       "%.200s is watched no more: it was removed", w->all[0].path);
+				       "%.200s is watched no more: it was removed", w->path);
 		r = on_event(w, ev, e);
 	}
 	return r;
@@ -218,18 +218,20 @@ static int read_events(struct watch *w, struct err *e)
 /* argv: watch PATH [all] */
 int fs_watch(char *const *argv, struct err *e)
 {
-	struct watch w = { .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), .whole = argv[2] };
-	struct pollfd p[] = { { .fd = w.fd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
-	char path[LIMIT_PATH];
+	static struct watch w; /* it goes with the process */
+	struct pollfd p[] = { { .events = POLLIN }, { .fd = 0, .events = POLLIN } };
 	int fd, r;
 
+	w.whole = argv[2];
+	w.fd = p[0].fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (w.fd < 0)
 		return err_sys(e, -errno, "inotify");
-	fd = fs_open(argv[1], path, e); /* a link that leads to it is followed */
+	fd = fs_open(argv[1], w.path, e); /* a link that leads to it is followed */
 	if (fd < 0)
 		return fd;
 	(void)close(fd); /* or the directory would not be gone when it is removed */
-	r = add(&w, path, false, 0, e);
+	r = add(&w, w.path, false, 0, e);
+	w.root = w.n ? w.all[0].wd : -1;
 	if (r == 0)
 		r = say("start", NULL, NULL, e);
 	while (r == 0) {

@@ -179,7 +179,7 @@ static int read_names(int dfd, struct names *l)
 
 	if (!d && fd >= 0)
 		(void)close(fd);
-	for (errno = 0; r == 0 && (de = readdir(d)); errno = 0) {
+	for (errno = 0; d && r == 0 && (de = readdir(d)); errno = 0) {
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
 			r = add_name(l, de->d_name);
 	}
