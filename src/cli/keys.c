@@ -493,7 +493,7 @@ static int change(const struct keys_run *k, const struct buf *line)
 		r = -EPIPE;
 	if (r == 0)
 		r = keys_read_line(k->control, &answer, NULL);
-	if (r == 0 && !strstr(answer.data, "{\"ok\":true"))
+	if (r == 0 && (!answer.data || !strstr(answer.data, "{\"ok\":true")))
 		r = -EBADMSG;
 	buf_done(&answer);
 	return r;
