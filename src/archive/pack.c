@@ -3,7 +3,6 @@
  * A tree to a stream. The one who writes the tree may be at work in it: a file is what was opened, of the size that it had then, and no name below the top is followed
  * when it is a link.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -133,53 +132,14 @@ static int pack_link(struct packing *k, int dir, const char *name, const char *p
 static int pack_one(struct packing *k, int dir, const char *name, const char *path, bool follow,
 		    struct err *e);
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in a directory, sorted: the same tree is the same stream. @ret: owned, with its strings. Return: 0 or negative errno. */
-static int list(DIR *d, char ***ret, size_t *ret_n)
-{
-	size_t size = 0, n = 0;
-	char **v = NULL, **more;
-	const struct dirent *en;
-
-	while ((en = readdir(d))) {
-		if (strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0)
-			continue;
-		if (n == size) {
-			size = size ? 2 * size : 64;
-			more = n < LIMIT_ARCHIVE_ENTRIES ? realloc(v, size * sizeof(*v)) : NULL;
-			if (!more)
-				break;
-			v = more;
-		}
-		v[n] = strdup(en->d_name);
-		if (!v[n])
-			break;
-		n++;
-	}
-	if (n > 1)
-		qsort(v, n, sizeof(*v), compare);
-	*ret = v;
-	*ret_n = n;
-	return en ? -ENOMEM : 0;
-}
-
 /* @fd: taken */
 static int pack_names(struct packing *k, int fd, const char *path, struct err *e)
 {
-	char below[LIMIT_PATH], **names = NULL;
-	DIR *d = fdopendir(fd);
-	size_t n = 0, i;
-	int r;
+	char below[LIMIT_PATH];
+	struct entries names;
+	size_t i;
+	int r = entries_read(fd, LIMIT_ARCHIVE_ENTRIES, &names);
 
-	if (!d) {
-		(void)close(fd);
-		return err_sys(e, -ENOMEM, "'%.150s'", path);
-	}
-	r = list(d, &names, &n);
 	if (r < 0)
 		r = err_sys(e, r, "'%.150s'", path);
 	if (r == 0 && k->depth == LIMIT_TREE_DEPTH)
@@ -187,18 +147,16 @@ static int pack_names(struct packing *k, int fd, const char *path, struct err *e
 			    "'%.150s': more than %d directories inside each other", path,
 			    LIMIT_TREE_DEPTH);
 	k->depth++;
-	for (i = 0; r == 0 && i < n; i++) {
-		if (snprintf(below, sizeof(below), "%s/%s", path, names[i]) >= (int)sizeof(below))
+	for (i = 0; r == 0 && i < names.n; i++) {
+		if (snprintf(below, sizeof(below), "%s/%s", path, names.v[i]) >= (int)sizeof(below))
 			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "'%.150s…': the name is too long",
 				    path);
 		else
-			r = pack_one(k, dirfd(d), names[i], below, false, e);
+			r = pack_one(k, fd, names.v[i], below, false, e);
 	}
 	k->depth--;
-	for (i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
-	(void)closedir(d);
+	entries_done(&names);
+	(void)close(fd);
 	return r;
 }
 

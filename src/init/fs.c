@@ -135,84 +135,27 @@ int fs_stat(char *const *argv, struct err *e)
 
 /* --- lists --- */
 
-struct names {
-	char **at;
-	size_t n, size;
-};
-
-static void names_done(struct names *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		free(l->at[i]);
-	free(l->at);
-}
-
-static int add_name(struct names *l, const char *name)
-{
-	if (l->n == l->size) {
-		const size_t size = l->size * 2 + 64;
-		char **more = size > 2ul * NAMES_MAX ? NULL : realloc(l->at, size * sizeof(*more));
-
-		if (!more)
-			return -E2BIG;
-		l->at = more;
-		l->size = size;
-	}
-	l->at[l->n] = strdup(name);
-	return l->at[l->n] ? (void)l->n++, 0 : -ENOMEM;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* What is in @dfd, in order. @l: names_done() in any case. Return: 0 or negative errno. */
-static int read_names(int dfd, struct names *l)
-{
-	const int fd = fcntl(dfd, F_DUPFD_CLOEXEC, 0);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
-	int r = d ? 0 : -errno;
-
-	if (!d && fd >= 0)
-		(void)close(fd);
-	for (errno = 0; d && r == 0 && (de = readdir(d)); errno = 0) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			r = add_name(l, de->d_name);
-	}
-	if (r == 0 && errno)
-		r = -errno;
-	if (d)
-		(void)closedir(d);
-	if (l->n)
-		qsort(l->at, l->n, sizeof(*l->at), by_name);
-	return r;
-}
-
 /* Say all in @dfd, @depth levels of it, each directory before what is in it. @path: LIMIT_PATH bytes, its name; as it was at the end. */
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as LIMIT_SCAN_DEPTH */
 static int say_list(int dfd, char *path, unsigned int depth, struct err *e)
 {
 	const size_t len = path[1] ? strlen(path) : 0; /* "/" needs no other slash */
-	struct names l = { .at = NULL };
-	int r = read_names(dfd, &l), fd;
+	struct entries l;
+	int r = entries_read(dfd, NAMES_MAX, &l), fd;
 	size_t i;
 
 	if (r < 0)
 		(void)err_sys(e, r, "%.200s", path);
 	for (i = 0; r == 0 && i < l.n; i++) {
-		if ((size_t)snprintf(path + len, LIMIT_PATH - len, "/%s", l.at[i]) >=
+		if ((size_t)snprintf(path + len, LIMIT_PATH - len, "/%s", l.v[i]) >=
 		    LIMIT_PATH - len)
 			r = err_sys(e, -ENAMETOOLONG, "%.200s", path);
 		if (r == 0)
-			r = say_entry(dfd, l.at[i], path, false, e);
+			r = say_entry(dfd, l.v[i], path, false, e);
 		if (r == -ENOENT)
 			r = 0; /* it has gone meanwhile */
 		else if (r == 0 && depth > 1) {
-			fd = openat(dfd, l.at[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			fd = openat(dfd, l.v[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (fd >= 0) {
 				r = say_list(fd, path, depth - 1, e);
 				(void)close(fd);
@@ -220,7 +163,7 @@ static int say_list(int dfd, char *path, unsigned int depth, struct err *e)
 		}
 		path[len ? len : 1] = '\0';
 	}
-	names_done(&l);
+	entries_done(&l);
 	return r;
 }
 

@@ -260,64 +260,12 @@ static bool join(char *out, const char *dir, const char *name)
 	return true;
 }
 
-/* Names of a directory, sorted. */
-struct names {
-	char **v;
-	size_t n, size;
-};
-
-static void names_done(struct names *l)
+/* Names of the directory @path. @l: entries_done() in any case. Return: 0 or negative errno. */
+static int names_read(int root, const char *path, struct entries *l)
 {
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
-		free(l->v[i]);
-	free(l->v);
-}
-
-static int name_compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Return: 0 or negative errno. */
-static int names_read(int root, const char *path, struct names *l)
-{
-	SYS_DIRENT_ALIGN char buf[16384];
 	_cleanup_close_ int fd = walk_at(root, path, O_RDONLY | O_DIRECTORY);
-	const struct sys_dirent *d;
-	long n = 0, o;
-	char **v;
 
-	if (fd < 0)
-		return fd;
-	while ((n = sys_getdents(fd, buf, sizeof(buf))) > 0) {
-		for (o = 0; (d = sys_dirent_next(buf, n, &o));) {
-			if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
-				continue;
-			if (l->n == LIMIT_REVIEW_CHANGES)
-				return -E2BIG;
-			if (l->n == l->size) {
-				v = realloc(l->v, (l->size * 2 + 64) * sizeof(*v));
-				if (!v)
-					return -ENOMEM;
-				l->v = v;
-				l->size = l->size * 2 + 64;
-			}
-			l->v[l->n] = strdup(d->name);
-			if (!l->v[l->n])
-				return -ENOMEM;
-			l->n++;
-		}
-	}
-	if (l->n > 1)
-		qsort(l->v, l->n, sizeof(*l->v), name_compare);
-	return (int)n;
-}
-
-static bool names_have(const struct names *l, const char *name)
-{
-	return l->n && bsearch(&name, l->v, l->n, sizeof(*l->v), name_compare);
+	return fd < 0 ? fd : entries_read(fd, LIMIT_REVIEW_CHANGES, l);
 }
 
 /*
@@ -335,7 +283,7 @@ static int deleted(struct walker *w, const char *path, const struct stat *st, co
 		return -ENOMEM;
 	c->conflict = conflict;
 	for (; r == 0 && i < w->c->n; i++) {
-		struct names l = { .v = NULL };
+		struct entries l = { .v = NULL };
 		struct stat in;
 		int fd;
 
@@ -373,7 +321,7 @@ static int deleted(struct walker *w, const char *path, const struct stat *st, co
 			}
 			cleanup_close(&at);
 		}
-		names_done(&l);
+		entries_done(&l);
 	}
 	return r;
 }
@@ -578,9 +526,9 @@ static int visit(struct walker *w, const struct place *in, const char *path)
 }
 
 /* What the host has in a directory that the command made anew. */
-static int hidden(struct walker *w, const struct place *in, const struct names *mine)
+static int hidden(struct walker *w, const struct place *in, const struct entries *mine)
 {
-	struct names l = { .v = NULL };
+	struct entries l = { .v = NULL };
 	char path[LIMIT_PATH];
 	struct stat st;
 	size_t i;
@@ -590,14 +538,14 @@ static int hidden(struct walker *w, const struct place *in, const struct names *
 		r = err_set(w->e, ERR_SYSTEM, -EACCES, "'%s/%s' can't be read",
 			    w->r->record.trees[w->tree].path, in->path);
 	for (i = 0; r == 0 && i < l.n; i++) {
-		if (names_have(mine, l.v[i]) || !join(path, in->path, l.v[i]))
+		if (entries_have(mine, l.v[i]) || !join(path, in->path, l.v[i]))
 			continue;
 		fd = walk_at(w->t.host, path, O_PATH | O_NOFOLLOW);
 		if (fd >= 0 && fstat(fd, &st) == 0)
 			r = deleted(w, path, &st, in->covered);
 		cleanup_close(&fd);
 	}
-	names_done(&l);
+	entries_done(&l);
 	return r;
 }
 
@@ -615,7 +563,7 @@ static int blocked(struct walker *w, const char *path, const char *why)
 
 static int walk_place(struct walker *w, const struct place *in)
 {
-	struct names l = { .v = NULL };
+	struct entries l = { .v = NULL };
 	char path[LIMIT_PATH];
 	size_t i;
 	int r = names_read(w->t.upper, in->path, &l);
@@ -638,7 +586,7 @@ static int walk_place(struct walker *w, const struct place *in)
 	}
 	if (r == 0 && in->how == OPAQUE)
 		r = hidden(w, in, &l);
-	names_done(&l);
+	entries_done(&l);
 	return r;
 }
 

@@ -6,7 +6,7 @@
  *  3. path.h, fd.h, sys.h          lexical paths, fds, system calls that libcs lack
  *  4. loop.h, clock.h, cgroup-find.h   a poll loop, the time; where the caller's cgroup is
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
- *  6. tree.h                       whole trees, copied and removed
+ *  6. entries.h, tree.h            directories in order; whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
  *  8. sock.h                       addresses of unix sockets
  *  9. confine.h                    what a process gives up before it reads hostile bytes
@@ -20,6 +20,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "confine.h"
+#include "entries.h"
 #include "err.h"
 #include "fd.h"
 #include "json.h"
