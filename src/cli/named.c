@@ -500,7 +500,7 @@ int named_reach(const struct named *n, const struct named_box *box)
 			return -ENOENT;
 		if (clock_ms() > until)
 			return -ETIMEDOUT;
-		(void)usleep(5000);
+		(void)usleep(WAIT_MS * 1000);
 	}
 }
 
@@ -640,23 +640,24 @@ int named_start(struct named *n, const char *word, struct named_box *ret, struct
 	return r;
 }
 
-int named_ask(const struct named *n, const struct named_box *box, const struct wire_msg *m,
-	      struct wire_msg *ret, struct err *e)
+/* Over @fd, which is taken, or a negative errno. Return: as named_ask(). */
+static int ask_over(int fd, const struct named_box *box, const struct wire_msg *m,
+		    struct wire_msg *ret, struct err *e)
 {
-	_cleanup_close_ int fd = named_connect(n, box->name);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	_cleanup_close_ int sock = fd;
+	struct pollfd p = { .fd = sock, .events = POLLIN };
 	int fds[WIRE_FDS], r;
 	size_t i;
 
-	if (fd == -ENOENT || fd == -ECONNREFUSED)
+	if (sock == -ENOENT || sock == -ECONNREFUSED)
 		return -ENOENT;
-	r = fd < 0 ? fd : wire_send(fd, m, NULL, 0, true);
+	r = sock < 0 ? sock : wire_send(sock, m, NULL, 0, true);
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%s'", box->name);
 	if (poll(&p, 1, ANSWER_MS) != 1)
 		return err_set(e, ERR_SYSTEM, -ETIMEDOUT,
 			       "sandbox '%s': its supervisor does not answer", box->name);
-	r = wire_recv(fd, WIRE_FROM_INIT, ret, fds);
+	r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	if (r == 0 || r == -ECONNRESET) /* it ends */
@@ -670,13 +671,17 @@ int named_ask(const struct named *n, const struct named_box *box, const struct w
 		       err_sys(e, r < 0 ? r : -EBADMSG, "sandbox '%s'", box->name);
 }
 
+int named_ask(const struct named *n, const struct named_box *box, const struct wire_msg *m,
+	      struct wire_msg *ret, struct err *e)
+{
+	return ask_over(named_connect(n, box->name), box, m, ret, e);
+}
+
 int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 		struct wire_msg *ret, struct err *e)
 {
-	const int fd = named_reach(n, box); /* it may be about to be complete */
-	int r = fd == -ENOENT ? fd : named_ask(n, box, m, ret, e);
+	int r = ask_over(named_reach(n, box), box, m, ret, e); /* it may be about to be complete */
 
-	cleanup_close(&fd);
 	return r == -ENOENT ?
 		       err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run", box->name) :
 		       r;
@@ -728,7 +733,7 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 		return err_sys(e, r, "sandbox '%s'", box->name);
 	(void)poll(&p, 1, (int)grace_ms + START_MS); /* it hangs up when it ends */
 	for (i = 0; i < 1000 && named_lives(n, box->id); i++)
-		(void)usleep(5000);
+		(void)usleep(WAIT_MS * 1000);
 	return named_lives(n, box->id) ?
 		       err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' does not end", box->name) :
 		       0;

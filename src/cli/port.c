@@ -10,8 +10,7 @@
 #include "listening.h"
 #include "named.h"
 
-#define EACH_US \
-	200000 /* the kernel tells nobody of a new listener; reading the table takes some 20 µs */
+#define EACH_US 200000 /* the kernel tells nobody of a new listener */
 
 struct port_options {
 	bool json, listening, follow;

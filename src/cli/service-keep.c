@@ -112,8 +112,8 @@ static int tell(struct named *n, const struct named_box *box, const char *name,
 	_cleanup_close_ int sock = named_reach(n, box),
 			    fd = memfd_create("bailey-services", MFD_CLOEXEC);
 	struct buf b = BUF_INIT(LIMIT_SPAWN), out = BUF_INIT(LIMIT_OUTPUT), text = BUF_INIT(4096);
-	const struct json_node *root, *now = NULL;
-	const char *why;
+	const struct json_node *root;
+	struct service_now now = { .failed = false };
 	int r = 0;
 
 	if (sock == -ENOENT) /* it has ended meanwhile, and starts with them */
@@ -126,11 +126,10 @@ static int tell(struct named *n, const struct named_box *box, const char *name,
 	if (r == 0)
 		r = client_list(sock, &m, fd, box->name, &out, e);
 	if (r == 0)
-		r = service_wait(n, sock, box->name, name, &now, e);
-	why = r == 0 && now ? named_text(now, "error") : NULL;
-	if (why) {
+		r = service_wait(sock, box->name, name, &now, e);
+	if (r == 0 && *now.error) {
 		buf_printf(&text, "bailey: notice: service '%s': ", name);
-		buf_quote(&text, why);
+		buf_quote(&text, now.error);
 		buf_puts(&text, "\n");
 		if (!text.failed)
 			(void)fd_write_all(2, text.data, text.len); /* nobody is left to tell */

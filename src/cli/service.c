@@ -3,6 +3,7 @@
 #include "service.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -110,64 +111,55 @@ const struct json_node *service_find(const struct json_node *list, const char *n
 	return v;
 }
 
-/* What the supervisor says to @m. @ret: a list. Return: 0 or negative errno with @e. */
-static int ask(struct named *n, int sock, const char *box, const struct wire_msg *m,
+/* What the supervisor says to @m. @ret: a list, of @a. Return: 0 or negative errno with @e. */
+static int ask(struct arena *a, int sock, const char *box, const struct wire_msg *m,
 	       const struct json_node **ret, struct err *e)
 {
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 	int r = client_list(sock, m, -1, box, &b, e);
 
 	if (r == 0)
-		r = json_read("services", b.data, b.len, &n->arena, ret, e);
+		r = json_read("services", b.data, b.len, a, ret, e);
 	buf_done(&b);
 	return r;
 }
 
-int service_wait(struct named *n, int sock, const char *box, const char *name,
-		 const struct json_node **ret, struct err *e)
+/* One look. Return: 0; -EAGAIN: it is on its way; other negative errno with @e. */
+static int look(int sock, const char *box, const char *name, struct service_now *ret, struct err *e)
 {
 	const struct wire_msg m = { .type = WIRE_SERVICES_ASK };
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	const struct json_node *list = NULL, *v;
+	const char *state, *error;
+	int r = ask(&a, sock, box, &m, &list, e);
+
+	v = r == 0 ? service_find(list, name) : NULL;
+	state = v ? named_text(v, "state") : NULL;
+	if (state) {
+		error = named_text(v, "error");
+		ret->failed = strcmp(state, "failed") == 0;
+		(void)snprintf(ret->error, sizeof(ret->error), "%s", error ? error : "");
+		if (!error && (strcmp(state, "stopping") == 0 ||
+			       (strcmp(state, "starting") == 0 && !named_text(v, "pid"))))
+			r = -EAGAIN;
+	}
+	arena_done(&a);
+	return r;
+}
+
+int service_wait(int sock, const char *box, const char *name, struct service_now *ret,
+		 struct err *e)
+{
 	const long end = clock_ms() + (long)WIRE_GRACE_MAX + START_MS;
-	struct arena keep = n->arena;
-	const struct json_node *list, *v;
-	const char *state;
 	int r;
 
-	for (;;) {
-		n->arena = (struct arena)ARENA_INIT(LIMIT_ARENA); /* of one look */
-		r = ask(n, sock, box, &m, &list, e);
-		v = r == 0 ? service_find(list, name) : NULL;
-		state = v ? named_text(v, "state") : NULL;
-		if (r < 0 || !state || named_text(v, "error") ||
-		    (strcmp(state, "stopping") != 0 &&
-		     (strcmp(state, "starting") != 0 || named_text(v, "pid"))))
-			break;
-		if (clock_ms() > end) {
-			r = err_set(e, ERR_SYSTEM, -ETIMEDOUT,
-				    "service '%s' is neither started nor stopped", name);
-			break;
-		}
-		arena_done(&n->arena);
+	*ret = (struct service_now){ .failed = false };
+	while ((r = look(sock, box, name, ret, e)) == -EAGAIN) {
+		if (clock_ms() > end)
+			return err_set(e, ERR_SYSTEM, -ETIMEDOUT,
+				       "service '%s' is neither started nor stopped", name);
 		(void)usleep(WAIT_MS * 1000);
 	}
-	/* the last one is the caller's */
-	if (r == 0) {
-		struct buf b = BUF_INIT(LIMIT_OUTPUT);
-		struct arena last = n->arena;
-
-		if (v)
-			json_write(v, &b);
-		n->arena = keep;
-		*ret = NULL;
-		if (v)
-			r = b.failed ? sandbox_oom(e) :
-				       json_read("services", b.data, b.len, &n->arena, ret, e);
-		arena_done(&last);
-		buf_done(&b);
-		return r;
-	}
-	arena_done(&n->arena);
-	n->arena = keep;
 	return r;
 }
 
@@ -287,7 +279,7 @@ static int ls(struct call *c, struct err *e)
 	if (r == 0 && named_lives(&c->n, box.id))
 		sock = named_reach(&c->n, &box);
 	if (r == 0 && sock >= 0)
-		r = ask(&c->n, sock, box.name, &m, &now, e);
+		r = ask(&c->n.arena, sock, box.name, &m, &now, e);
 	if (r == 0) {
 		if (c->o.logs.json)
 			buf_puts(&b, "[");
@@ -317,21 +309,18 @@ static int give_order(struct call *c, enum wire_order_word order, int sock, stru
 	struct wire_msg m = { .type = WIRE_SERVICE_ORDER,
 			      .service = { .order = order, .grace_ms = (uint32_t)c->grace } };
 	const struct json_node *v = NULL;
-	const char *state, *why;
+	struct service_now now;
 	int r = client_word(c->name, m.service.word, e);
 
 	if (r == 0)
-		r = ask(&c->n, sock, c->box, &m, &v, e);
+		r = ask(&c->n.arena, sock, c->box, &m, &v, e);
 	if (r == 0)
-		r = service_wait(&c->n, sock, c->box, c->name, &v, e);
-	state = r == 0 && v ? named_text(v, "state") : NULL;
-	if (state && order != WIRE_ORDER_STOP && strcmp(state, "failed") == 0) {
-		why = named_text(v, "error");
+		r = service_wait(sock, c->box, c->name, &now, e);
+	if (r == 0 && order != WIRE_ORDER_STOP && now.failed)
 		return err_set(
 			e, ERR_SYSTEM, -ESRCH,
 			"service '%s' does not run: %s; 'bailey service logs %s %s' has what it said",
-			c->name, why ? why : "it has ended at once", c->box, c->name);
-	}
+			c->name, *now.error ? now.error : "it has ended at once", c->box, c->name);
 	return r;
 }
 
@@ -379,7 +368,7 @@ static int logs(struct call *c, struct err *e)
 	int r = reach(c, &sock, e);
 
 	if (r == 0)
-		r = ask(&c->n, sock, c->box, &m, &list, e);
+		r = ask(&c->n.arena, sock, c->box, &m, &list, e);
 	if (r != 0)
 		return r;
 	v = service_find(list, c->name);

@@ -15,12 +15,18 @@ int service_remove(struct named *n, const char *word, const char *name, struct e
 /** service_find() - the object of @list (JSON, or what is kept) whose name is @name. Return: it, or NULL. */
 const struct json_node *service_find(const struct json_node *list, const char *name);
 
+/* What is said of a service. */
+struct service_now {
+	bool failed;
+	char error[256]; /* why it does not run, or "" */
+};
+
 /**
- * service_wait() - until @name is where it shall be: started, or waiting; or not there. @ret: what is said of it then, or NULL
+ * service_wait() - until @name is where it shall be: started, or waiting; or not there.
  * @sock: to the supervisor, borrowed
  * Return: 0 or negative errno with @e.
  */
-int service_wait(struct named *n, int sock, const char *box, const char *name,
-		 const struct json_node **ret, struct err *e);
+int service_wait(int sock, const char *box, const char *name, struct service_now *ret,
+		 struct err *e);
 
 #endif

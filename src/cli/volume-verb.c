@@ -157,9 +157,9 @@ static int each(struct named *n, char *const *argv,
 static int act(struct named *n, const char *what, char *const *argv, const struct volume_options *o,
 	       struct buf *b, struct err *e)
 {
-	const bool create = what && strcmp(what, "create") == 0;
+	const bool create = strcmp(what, "create") == 0;
 
-	if (!what || ((o->json || o->quiet) && strcmp(what, "ls") != 0))
+	if ((o->json || o->quiet) && strcmp(what, "ls") != 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "--%s is for ls", o->json ? "json" : "quiet");
 	if (o->size)
 		return err_set(
@@ -185,7 +185,7 @@ int volume_main(char **argv)
 	struct volume_options o;
 	struct opt table[ROWS];
 	struct err e = ERR_INIT;
-	const char *what = NULL;
+	const char *what = "";
 	size_t rest = 0, i, skip;
 	bool dashes;
 	int r;
@@ -197,7 +197,7 @@ int volume_main(char **argv)
 		if (strcmp(argv[rest], words[i]) == 0)
 			what = words[i];
 	}
-	if (r == 0 && !what)
+	if (r == 0 && !*what)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "say what to do: bailey volume create, ls, inspect or rm");
 	if (r == 0) {
