@@ -53,6 +53,7 @@ print('twin', open('ws/twin').read())
 # kind -> (mounts made on $H, sockets, targets of writes)
 KINDS = {
     "home": ('mount -t tmpfs none "$H"', "", "out/sock sock ws/sock", "out/new new"),
+    "homes": ('p="$(dirname "$H")"; mount -t tmpfs -o mode=755 none "$p"; mkdir -m 700 "$H"', "", "out/sock sock ws/sock", "out/new new"),
     "workspace": ("", 'mount -t tmpfs none "$H/ws"', "out/sock ws/sock ws/deep/sock", "out/new new"),
     "below": ("", 'for d in vol .config/sub; do mount -t tmpfs none "$H/$d"; done; mount --bind "$H/out" "$H/bound"',
               "sock out/sock vol/sock vol/deep/sock bound/sock2 .config/sock .config/sub/sock ws/sock", "out/new new vol/new vol/deep/new bound/new .config/new .config/sub/new"),
@@ -87,7 +88,8 @@ def home(user, root_user):
         skip("to mount needs root")
     path = pathlib.Path("/" if user.is_root else "/home", f"bailey-m{os.getpid()}-{next(counter)}")
     user.mkdir(path, 0o700)
-    yield lambda kind, **kw: Home(user, root_user, path, kind, **kw)
+    # of "homes" that is mounted: /home, or, since root's parent is /, a directory of its own
+    yield lambda kind, **kw: Home(user, root_user, path / "home" if kind == "homes" and user.is_root else path, kind, **kw)
     shutil.rmtree(path)
 
 
