@@ -112,6 +112,7 @@ int sandbox_frame(struct sandbox *s, struct err *e)
 	jail_host_for(&s->host, &s->host_ctx, s->id.host_uid,
 		      s->id.mode == JAIL_IDS_BLOCK || s->id.mode == JAIL_IDS_KEPT,
 		      s->id.mode == JAIL_IDS_KEPT ? s->id.disk_uid : (uid_t)-1);
+	s->host.own_files = s->stay;
 	s->host.live_sockets = s->options->front && s->options->front->live_sockets;
 	r = jail_plan_frame(&s->plan, &s->arena, &s->policy, &s->host, e);
 	/* the socket of --open-urls, or bailey itself, may lie where the mounts are staged: both are opened before that */

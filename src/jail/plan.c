@@ -275,7 +275,8 @@ static int plan_frame(struct planner *pl)
 		for (i = 0; i < ARRAY_SIZE(plain) && strcmp(plain[i], *names) != 0; i++)
 			;
 		if (i == ARRAY_SIZE(plain) ||
-		    (hides_below(pl, path) && !h->mounts_below(h->ctx, path)))
+		    ((hides_below(pl, path) || (h->own_files && strcmp(*names, "etc") == 0)) &&
+		     !h->mounts_below(h->ctx, path)))
 			r = plan_show(pl, path, i < ARRAY_SIZE(plain), 1);
 	}
 	return r;

@@ -17,6 +17,7 @@ enum jail_type { JAIL_ABSENT, JAIL_FILE, JAIL_DIR, JAIL_SYMLINK, JAIL_UNREACHABL
 /* What the planner asks about the host. host.c answers from the kernel, tests from a table. */
 struct jail_host {
 	void *ctx;
+	bool own_files; /* files of ours are shown in /etc: an overlay keeps them there when the host replaces its own, as a rename over a mount point takes the mount away */
 	bool live_sockets; /* the host's sockets may be connected to: no overlay is needed to keep them dead */
 	bool block; /* the command has ids of its own, so it is "other" to every file that is not mapped */
 	/* type of @path, symlinks not followed */

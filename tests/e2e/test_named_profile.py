@@ -66,6 +66,22 @@ def test_sudo(box, ws, user):
     assert user.home == pathlib.Path("/root") or sudo(box, "cat /root/kept").out == "y\n"
 
 
+def test_the_host_replaces_its_users(box):
+    """useradd and passwd write new files and rename them over the old ones, which takes away what is mounted on those, wherever it is."""
+    if any(line.split()[4].startswith("/etc/") for line in open("/proc/self/mountinfo", encoding="utf-8")):
+        skip("something is mounted in /etc here, so nothing can be laid over it (SECURITY.md)")
+    assert box.exec("id -un").out == "agent\n"
+    for name in ("passwd", "group", "shadow", "gshadow", "hosts"):
+        path, new = pathlib.Path("/etc", name), pathlib.Path("/etc", f"{name}.{os.getpid()}")
+        at = os.stat(path)
+        shutil.copy2(path, new)
+        os.chown(new, at.st_uid, at.st_gid)
+        new.rename(path)
+    r = box.exec("id -un; hostname; getent hosts box | tr -s ' '; sudo -n cat /etc/shadow | grep -c ^agent:")
+    assert r.out == "agent\nbox\n127.0.1.1 box\n1\n", r
+    assert sudo(box, "id -u; umount /etc/shadow; umount /etc; cat /etc/shadow | cut -d: -f2 | sort -u").out.splitlines() == ["0", "*"], "nor can root uncover the host's"
+
+
 def test_identity_files(box, ws):
     """hostname, hosts, passwd, group, shadow: the sandbox's own; the host's people are not in it, and the host's files are as they were."""
     names = ["/etc/hostname", "/etc/hosts", "/etc/passwd", "/etc/group", "/etc/sudoers"]
