@@ -64,7 +64,7 @@ class Pty:
         self.out += data
         return bool(data)
 
-    def expect(self, pattern, seconds=15.0, start=0):
+    def expect(self, pattern, seconds=60.0, start=0):
         """Wait for PATTERN in the output from START. Return: the match."""
         end = time.monotonic() + seconds
         while True:
@@ -78,7 +78,7 @@ class Pty:
         """Terminal settings as the program on the other end sees them."""
         return termios.tcgetattr(self.fd)
 
-    def wait(self, seconds=15.0):
+    def wait(self, seconds=60.0):
         """Read to the end. Return: exit status, negative for a signal."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -137,18 +137,18 @@ class Tmux:
     def screen(self):
         return self.tmux("capture-pane", "-p", "-J", "-S", "-2000").rstrip("\n")
 
-    def see(self, pattern, seconds=15.0):
+    def see(self, pattern, seconds=60.0):
         """Wait until PATTERN is on the screen, or was. Return: the match."""
         found = wait_for(lambda: re.search(pattern, self.screen(), re.M), seconds)
         assert found, f"no {pattern!r} on the screen:\n{self.screen()}"
         return found
 
-    def run(self, command, seconds=15.0):
+    def run(self, command, seconds=60.0):
         """A command line of the shell, to its end. Return: its exit status."""
         self.line(command)
         return self.status(seconds)
 
-    def status(self, seconds=15.0):
+    def status(self, seconds=60.0):
         """The shell is there again: the last exit status. Typed only when its prompt is seen."""
         mark = f"s{next(self.marks)}"
         self.see(r"ready> $", seconds)

@@ -416,7 +416,7 @@ def test_special_files_are_refused_by_name_and_never_waited_for(over, bailey, ap
     if os.geteuid() == 0:
         os.mknod(store(user) / run / "0/upper/dev", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     for arg in ("--name-only", "--stat", "--json", "--all"):
-        assert bailey(["diff", arg], cwd=ws, timeout=10).rc == 0
+        assert bailey(["diff", arg], cwd=ws, timeout=60).rc == 0
     r = apply(rc=1)
     for name, what in (("fifo", "a FIFO"), ("d/deep", "a FIFO"), ("sock", "a socket"), *([("dev", "a device")] if os.geteuid() == 0 else [])):
         assert f"refused: {ws}/{name}: {what}" in r.out, r
@@ -432,7 +432,7 @@ def test_special_files_of_the_host(over, bailey, apply, user, ws):
         os.mkfifo(ws / name)
         user.own(ws / name)
     for arg in ("--all", "--stat", "--json"):
-        assert bailey(["diff", arg], cwd=ws, timeout=10).rc == 0
+        assert bailey(["diff", arg], cwd=ws, timeout=60).rc == 0
     apply(rc=1)
     apply("--force", ".")
     assert (ws / "file").read_text() == "run\n" and not (ws / "secret").exists()

@@ -73,7 +73,7 @@ def test_arguments_are_untouched(run):
 def test_timeout_is_124(run):
     r = run(["sleep", "60"], "--timeout", "500ms")
     assert r.rc == 124
-    assert r.secs < 3
+    assert r.secs < 20
 
 
 @pytest.mark.parametrize(

@@ -492,7 +492,7 @@ def test_hide_covers_names_born_later(run, user, outside, start, ws):
     assert wait_for((ws / "ready").exists)
     user.write(outside / "later", "canary\n")
     user.write(ws / "go")
-    out, err = proc.communicate(timeout=10)
+    out, err = proc.communicate(timeout=60)
     assert b"canary" not in out and b"later" not in out, (out, err)
 
 

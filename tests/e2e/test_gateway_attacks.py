@@ -53,7 +53,7 @@ class Server:
         assert self.proc.stdout
         self.said = self.proc.stdout
         os.set_blocking(self.said.fileno(), False)
-        assert wait_for(lambda: "ready" in self.lines(), 8)
+        assert wait_for(lambda: "ready" in self.lines())
 
     def lines(self):
         while select.select([self.said], [], [], 0)[0] and (part := self.said.read()):
@@ -204,7 +204,7 @@ class Running:
     def __init__(self, net, *args, **kw):
         self.before = runs(net)
         self.proc = net.start(*args, **kw)
-        assert wait_for(lambda: runs(net) - self.before, 8)
+        assert wait_for(lambda: runs(net) - self.before)
         (self.dir,) = runs(net) - self.before
 
     def __enter__(self):
@@ -228,7 +228,7 @@ print(got.count(b"HTTP/1.1"), b"/late" in got)
 """
     before = net.internet.log()
     with Server(net, NAME_SERVER, 2) as names, Running(net, [PYTHON, "-c", talk], "--allow-host", "slow.test") as run:
-        assert wait_for(lambda: "slow.test" in names.lines(), 8)
+        assert wait_for(lambda: "slow.test" in names.lines())
         assert control(net, run.dir, {"op": "deny", "rule": "slow.test"}) == [{"ok": True}]
         out, err = run.proc.communicate(timeout=TIMEOUT)
         assert out == b"b'HTTP/1.1 403 Forbidden'\n1 False\n", err
@@ -313,7 +313,7 @@ input()
         assert run.proc.stdout.readline() == b"now\n"
         assert control(net, run.dir, {"op": "status"})[0]["connections"] == 40
         assert run.proc.stdout.readline() == b"gone\n"
-        assert wait_for(lambda: control(net, run.dir, {"op": "status"})[0]["connections"] == 0, 5)
+        assert wait_for(lambda: control(net, run.dir, {"op": "status"})[0]["connections"] == 0)
 
 
 def test_ten_thousand_connections_do_not_stop_the_gateway(net):

@@ -334,9 +334,9 @@ def test_ping(at):
     for name in ("192.0.2.20", "2001:db8::31", "203.0.113.77"):
         r = at(f"ping -c 1 -W 3 {name}", "--allow-host", "web.test")
         assert r.rc == 1 and " 0 received" in r.out and ("Packet filtered" in r.out or "prohibited" in r.out), r
-        assert r.secs < 10
+        assert r.secs < 30
     r = at("ping -c 1 -W 3 denied.test", "--allow-host", "web.test")
-    assert r.rc == 2 and "denied.test" in r.err and r.secs < 10, r
+    assert r.rc == 2 and "denied.test" in r.err and r.secs < 30, r
 
 
 # --- attacks ---
@@ -462,7 +462,7 @@ def test_datagrams_to_port_443_and_53(at):
     quic = "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10)\ntry: s.connect((sys.argv[1], int(sys.argv[2]))); s.send(bytes([0xc0, 0, 0, 0, 1] + [0] * 1195)); print(s.recv(99))\nexcept OSError as e: print(type(e).__name__)"
     for host in ("web.test", "192.0.2.20", "192.0.2.10"):
         r = at([PYTHON, "-c", quic, host, "443"], "--allow-host", "web.test")
-        assert r.out == "ConnectionRefusedError\n" and r.secs < 10, r
+        assert r.out == "ConnectionRefusedError\n" and r.secs < 30, r
     need("dig")
     control = at.outside([*DIG, "+short", "@192.0.2.10", "denied.test"])
     assert control.out == "192.0.2.21\n"

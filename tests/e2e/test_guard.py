@@ -322,7 +322,7 @@ def test_one_watcher_per_user(start, user):
     for p in procs:
         p.stdin.close()
         p.wait(20)
-    assert wait_for(lambda: not watchers(user), 10), "it ends by itself"
+    assert wait_for(lambda: not watchers(user)), "it ends by itself"
 
 
 def test_kill_9_is_healed_by_the_watcher(start, user, ws):

@@ -115,7 +115,7 @@ def test_launcher(places, user, works):
             continue  # one call less than in the first run
         assert r.rc == -signal.SIGKILL or r.rc == 137, r
         killed += 1
-        assert wait_for(lambda: not subprocess.run(["pgrep", "-f", str(place.base)], capture_output=True).stdout, 10)
+        assert wait_for(lambda: not subprocess.run(["pgrep", "-f", str(place.base)], capture_output=True).stdout)
         place.check()
     print(f"{user.name}: kill -9 at {killed} points of the launcher")
     assert killed >= len(points) // 2  # a shorter run starts no watcher
@@ -156,7 +156,7 @@ def test_watcher(places, user, works):
         try:
             run_watched(place)
             place.check()
-            killed += wait_for(lambda: proc.poll() is not None, 10) and proc.returncode in (-signal.SIGKILL, 137)
+            killed += wait_for(lambda: proc.poll() is not None) and proc.returncode in (-signal.SIGKILL, 137)
         finally:
             kill(proc)
             for pid in (int(p) for p in subprocess.run(["pgrep", "-f", "watch-runs"], capture_output=True, text=True).stdout.split()):

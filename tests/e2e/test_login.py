@@ -99,7 +99,7 @@ def test_no_token_is_anywhere_inside(agent, server):
         p = agent.start(["sh", "-c", f"{PYTHON} agent.py login /tmp/kept ready{extra} & while [ ! -e go ]; do sleep 0.1; done; {PYTHON} search.py > found.new; mv found.new found; kill %1"],
                         *OPTIONS)
         try:
-            assert wait_for((agent.ws / "ready").exists, 20)
+            assert wait_for((agent.ws / "ready").exists)
             what = server.said("given")[-2:] if not planted else [word]
             # what is searched for is nowhere in the clear but in the process that searches
             search = SEARCH.replace('sys.argv[1].split(",")', '[p for p in os.listdir("/proc") if p.isdigit() and p not in ("1", str(os.getpid()))]')

@@ -168,9 +168,9 @@ def test_streams(boxes, ws):
 
 def test_detached(boxes, ws):
     boxes.make()
-    start = time.monotonic()
-    r = boxes.exec("sleep 0.5; echo late > late", "-d")
-    assert (r.rc, r.out) == (0, "") and time.monotonic() - start < 5
+    r = boxes.exec("while ! [ -e go ]; do sleep 0.02; done; echo late > late", "-d")
+    assert (r.rc, r.out) == (0, "")
+    (ws / "go").touch()
     assert wait_for((ws / "late").exists)
     assert boxes.exec("nosuch-thing", "--detach").rc == 0, "a shell has been started"
     assert boxes.exec(["nosuch-thing"], "-d").rc == 127
@@ -182,7 +182,7 @@ def test_signals_go_to_the_command(boxes):
     proc = boxes.start("exec", "box", "--", "sh", "-c", "trap 'echo caught; exit 5' TERM; echo up; while :; do sleep 0.05; done")
     assert proc.stdout.readline() == b"up\n"
     proc.send_signal(signal.SIGTERM)
-    out, _ = proc.communicate(timeout=10)
+    out, _ = proc.communicate(timeout=60)
     assert (proc.returncode, out) == (5, b"caught\n")
     proc = boxes.start("exec", "box", "--", "sh", "-c", "echo up; exec sleep 1000")
     assert proc.stdout.readline() == b"up\n"
@@ -201,7 +201,7 @@ def test_kill_9_of_the_supervisor(boxes, user):
     assert wait_for(lambda: len([p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]]) == 2)
     (pid,) = boxes.supervisors()
     os.kill(pid, signal.SIGKILL)
-    _, err = waiting.communicate(timeout=10)
+    _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 125 and b"the sandbox has ended" in err
     assert wait_for(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]])
     assert boxes.ls()["box"]["state"] == "stopped"
@@ -222,10 +222,10 @@ def test_stop_asks_first(boxes, ws):
     waits = "> ready; while :; do sleep 0.05; done) >/dev/null 2>&1 & while ! [ -e ready ]; do sleep 0.01; done; rm ready"
     assert boxes.exec(f"(trap 'echo asked > asked; exit' TERM; {waits}").rc == 0
     r = boxes("stop", "box")
-    assert r.rc == 0 and r.secs < 8 and (ws / "asked").exists(), r
+    assert r.rc == 0 and r.secs < 9.5 and (ws / "asked").exists(), r
     assert boxes.exec(f"(trap '' TERM; {waits}").rc == 0
     r = boxes("stop", "--time", "300ms", "box")
-    assert r.rc == 0 and r.secs < 5 and not boxes.supervisors(), r
+    assert r.rc == 0 and r.secs < 9.5 and not boxes.supervisors(), r
     assert boxes("stop", "box").rc == 0, "it does not run: that is what was wanted"
 
 
@@ -249,7 +249,7 @@ def test_another_session_finds_it(boxes, user):
     r = boxes.exec("echo up", env={"XDG_RUNTIME_DIR": str(runtime)})
     assert r.out == "up\n", r
     r = boxes.exec("echo there")
-    assert r.out == "there\n" and r.secs < 10 and wait_for(lambda: len(boxes.supervisors()) == 1), r
+    assert r.out == "there\n" and r.secs < 30 and wait_for(lambda: len(boxes.supervisors()) == 1), r
     assert boxes("rm", "-f", first[:6]).rc == 0 and boxes.ls() == {}
     user.exec(["rm", "-rf", runtime])
 

@@ -102,7 +102,7 @@ def swap(boxes, way, ws, outside):
 
     def rounds():
         return int(boxes.exec(f"cat {at}/rounds 2>/dev/null || echo 0").out or 0)
-    assert wait_for(lambda: rounds() > 0, 10)
+    assert wait_for(lambda: rounds() > 0)
     return at, rounds
 
 
@@ -180,12 +180,12 @@ def test_a_sparse_file(boxes, attack, ws, user):
     boxes.make()
     assert attack("truncate -s 1T big; echo small > small").rc == 0 and (ws / "big").stat().st_size == 1 << 40
     r = boxes("cp", f"box:{ws}/big", user.base / "got")
-    assert r.rc != 0 and "more than 68719476736 bytes" in r.err and r.secs < 10 and not (user.base / "got").exists(), r
+    assert r.rc != 0 and "more than 68719476736 bytes" in r.err and r.secs < 30 and not (user.base / "got").exists(), r
     assert boxes("cp", f"box:{ws}/small", "-").rc == 0
     assert boxes("rm", "-f", "box").rc == 0 and boxes("create", "box", ".:overlay").rc == 0
     assert attack("truncate -s 1T new; echo changed > small2").rc == 0
     r = boxes("diff", "box")
-    assert r.secs < 10 and "+changed" in r.out and "new" in r.out and len(r.out) < 1 << 20, r
+    assert r.secs < 30 and "+changed" in r.out and "new" in r.out and len(r.out) < 1 << 20, r
 
 
 def test_what_never_answers(boxes, attack, ws, user):
@@ -198,16 +198,16 @@ def test_what_never_answers(boxes, attack, ws, user):
     assert user.exec(["timeout", "0.5", "cat", ws / "fifo"]).rc == 124
     for name in ("fifo", "sock"):
         r = boxes("cp", f"box:{ws}/{name}", "-")
-        assert r.rc != 0 and r.secs < 10 and name in r.err, r
+        assert r.rc != 0 and r.secs < 30 and name in r.err, r
         r = boxes("cp", ws / name, "box:/tmp")
-        assert r.rc != 0 and r.secs < 10 and name in r.err, r
+        assert r.rc != 0 and r.secs < 30 and name in r.err, r
     assert boxes("cp", f"box:{ws}/twin", "-").rc == 0
     r = boxes("cp", ws / "fifo", f"box:{ws}/twin2")
     assert boxes("rm", "-f", "box").rc == 0 and boxes("create", "box", ".:overlay").rc == 0
     r = attack("rm -f f && mkfifo f && echo changed > new")
     assert r.rc == 0, r
     r = boxes("diff", "box")
-    assert r.secs < 10 and "+changed" in r.out, r
+    assert r.secs < 30 and "+changed" in r.out, r
 
 
 # --- 59, 68: sockets ---------------------------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_one_sandbox_to_another(boxes, way, user, ws):
     ids = {n: boxes.make(n, "--pids", "50") for n in ("a", "b")}
     assert boxes.exec([PYTHON, "-c", SERVE], "-d", name="b").rc == 0 and boxes.exec("true", name="a").rc == 0
     inside_b = ["tcp:8123", "abstract:bailey-b-talk"]
-    assert wait_for(lambda: boxes.exec([*way, PYTHON, "-c", PROBE, *inside_b], name="b").out == "ok\nok\n", 10), "the twin"
+    assert wait_for(lambda: boxes.exec([*way, PYTHON, "-c", PROBE, *inside_b], name="b").out == "ok\nok\n"), "the twin"
     (pid,) = [p for p in filter(str.isdigit, os.listdir("/proc")) if _is_server(p)]
     of_host = [f"kill:{pid}", f"unix:{boxes.home}/run/sandbox-a", f"unix:{boxes.home}/run/sandbox-b", f"list:{boxes.home}/run", f"list:{boxes.home}/sandboxes/{ids['b']}", f"list:{boxes.home}"]
     assert user.exec([PYTHON, "-c", PROBE, *of_host[1:]]).out == "ok\n" * (len(of_host) - 1), "the control: outside the caller may"
@@ -459,7 +459,7 @@ def test_a_pause_that_can_not_be(boxes, by_signals, deny, ws):
     for _ in range(2):
         r = boxes("pause", "box")
         assert r.rc == 125 and "may not stop" in r.err and "Delegate=yes" in r.err and "nothing of it is stopped" in r.err and r.err.count("\n") == 1, r
-        assert r.secs < 10 and state(boxes) == "running" and grows(ws)
+        assert r.secs < 30 and state(boxes) == "running" and grows(ws)
     assert [(e["event"], e.get("why")) for e in events(boxes) if "pause" in e["event"]] == [("pause-failed", "it has a process that you may not stop")]
     assert boxes("stop", "box").rc == 0
     by_signals()  # the twin

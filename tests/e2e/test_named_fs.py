@@ -25,7 +25,7 @@ def box(boxes, ws, user):  # noqa: F811
         started.append(p)
         p.got = b""
 
-        def until(done, secs=20):
+        def until(done, secs=60):
             end = time.monotonic() + secs
             while not done(lines(p.got)) and time.monotonic() < end:
                 if select.select([p.stdout], [], [], 0.1)[0]:

@@ -75,13 +75,13 @@ def test_changed_while_it_runs(web):
     assert web.network("allow", "box", "two.test").rc == 0 and web.reaches("http://two.test/")
     p = web.start("exec", "box", "--", "env", "-u", "http_proxy", "curl", "-sS", "-m", "60", "http://one.test/slow", "-o", "/dev/null")
     try:
-        assert wait_for(lambda: any('"/slow"' in li or '"open"' in li for li in web.network("log", "box", "--json", "--limit", "1").out.splitlines()), 8)
+        assert wait_for(lambda: any('"/slow"' in li or '"open"' in li for li in web.network("log", "box", "--json", "--limit", "1").out.splitlines()))
         time.sleep(0.3)
         assert p.poll() is None
         begun = time.monotonic()
         assert web.network("deny", "box", "one.test", "--reason", "enough").rc == 0
-        p.communicate(timeout=5)
-        assert time.monotonic() - begun < 3 and p.returncode in (18, 52, 56)
+        p.communicate(timeout=60)
+        assert time.monotonic() - begun < 20 and p.returncode in (18, 52, 56)
     finally:
         p.kill()
         p.communicate()

@@ -11,7 +11,7 @@ from test_named import boxes  # pylint: disable=unused-import # noqa: F401: a fi
 
 SERVER = "import http.server as h, os\nh.HTTPServer(('127.0.0.1', 8000), type('H', (h.BaseHTTPRequestHandler,), {'do_GET': lambda s: (s.send_response(200), " \
          "s.end_headers(), s.wfile.write(b'I am %d' % os.getpid()))})).serve_forever()"
-ASK = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000', timeout=10).read().decode())"
+ASK = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000', timeout=60).read().decode())"
 WAIT = 20.0  # for a machine that has other things to do
 
 

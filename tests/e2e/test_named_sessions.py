@@ -230,7 +230,7 @@ def test_logs_follow(boxes):
     assert boxes.exec("touch go").rc == 0
     assert p.stdout.readline() == b"two\n" and p.poll() is None
     assert boxes.exec("touch end").rc == 0
-    out, err = p.communicate(timeout=10)
+    out, err = p.communicate(timeout=60)
     assert (p.returncode, out, err) == (143, b"", b"")
     assert boxes("logs", "--follow", "box", "slow").rc == 143
 
@@ -240,7 +240,7 @@ def test_what_a_command_leaves_running(boxes, ws):
     boxes.make()
     left = "trap 'echo broken > broken' PIPE; i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i 0123456789012345678901234567890123456789012345678901234567890123456789 || echo failed > broken; done; echo $i > count"
     r = boxes.exec(f"({left}) & sleep 0.2; echo the last; exit 3")
-    assert r.rc == 3 and "the last\n" in r.out and r.secs < 8, r
+    assert r.rc == 3 and "the last\n" in r.out and r.secs < 30, r
     time.sleep(1)
     assert boxes.exec("touch stop").rc == 0 and wait_for((ws / "count").exists)
     assert not (ws / "broken").exists() and int((ws / "count").read_text()) > 5000
@@ -275,7 +275,7 @@ def test_kill_9_of_a_plain_exec(boxes, ws):
     p = boxes.start("exec", "box", "--", "sh", "-c", "echo up; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo $i; done; touch whole")
     assert p.stdout.readline() == b"up\n"
     kill(p)
-    assert wait_for((ws / "whole").exists, 20)
+    assert wait_for((ws / "whole").exists)
     p.stdout.close()
     p.stderr.close()
 
@@ -284,7 +284,7 @@ def test_order_of_stdout_and_stderr(boxes, ws):
     """2>&1 is one pipe inside, too."""
     boxes.make()
     p = boxes.start("exec", "box", "--", "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done", stderr=subprocess.STDOUT)
-    assert p.communicate(timeout=10)[0].decode().split() == [f"{c}{i}" for i in range(1, 10) for c in "oe"]
+    assert p.communicate(timeout=60)[0].decode().split() == [f"{c}{i}" for i in range(1, 10) for c in "oe"]
 
 
 def test_a_server_outlives_its_exec(boxes):
@@ -315,7 +315,7 @@ def test_listings(boxes):
     r = boxes("sessions", "box")
     assert len(r.out.splitlines()) == 3 and "sleep 1000" in r.out and "term" in r.out
     p.send_signal(signal.SIGTERM)
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
     assert p.returncode == 143 and one(boxes, "plain")["status"] == 143, "it has a name, so it is remembered"
     assert boxes("stop", "box").rc == 0 and boxes.ls()["box"]["sessions"] == []
 

@@ -138,11 +138,11 @@ def test_what_is_left_of_a_run_does_not_have_it(at, planted):
     cores = set(pathlib.Path("/").glob("core*"))
     p = at.start(["sh", "-c", f"{PYTHON} leave.py {' '.join(PLANT if planted else [])}; ls; exec sleep 60"], *RUN, "--workspace", ".:overlay")
     try:
-        layer = wait_for(lambda: [f for f in at.state.rglob("upper/kept") if (f.parent / "ready").exists()], 20)
+        layer = wait_for(lambda: [f for f in at.state.rglob("upper/kept") if (f.parent / "ready").exists()])
         assert layer, p.poll()
         [pid] = [pid for pid in inside_of(p) if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(PYTHON.encode())]
         os.kill(pid, signal.SIGABRT)
-        core = wait_for(lambda: [f for f in layer[0].parent.glob("core*") if f.stat().st_size > 1 << 20], 20)
+        core = wait_for(lambda: [f for f in layer[0].parent.glob("core*") if f.stat().st_size > 1 << 20])
         assert core, "the control: a process of the sandbox leaves a core"
         # those of the engine leave none, nor anything else
         keys = [pid for pid, name in descendants(p.pid).items() if name == "bailey-keys"]

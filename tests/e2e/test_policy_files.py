@@ -396,7 +396,7 @@ def test_what_is_no_file(run, user, ws):
     assert run("true").rc == 2 and "symlink" in run("true").err
     os.unlink(f)
     os.mkfifo(f)
-    r = run("true", timeout=10)
+    r = run("true", timeout=60)
     assert r.rc == 2 and "regular file" in r.err
     os.unlink(f)
     user.mkdir(f)

@@ -192,7 +192,7 @@ def test_ten_thousand_directories(plain_user, works):
             os.makedirs(ws / f"d{i}" / f"e{k}")
     plain_user.write(ws / ".envrc", "text\n")
     r = plain_user.exec([BAILEY, "run", "--", "sh", "-c", "echo x > .envrc && echo written; echo ran"], cwd=ws)
-    assert r.out == "ran\n" and r.secs < 5, r
+    assert r.out == "ran\n" and r.secs < 20, r
     out = plain_user.exec([BAILEY, "run", "--explain", "--", "true"], cwd=ws).out
     assert "more than 500 directories" in out
     shutil.rmtree(ws)

@@ -117,7 +117,7 @@ def test_a_flood_that_nobody_reads_grows_nothing_and_holds_up_nothing(term):
     time.sleep(0.8)
     assert rss(t.pid) <= before + 64
     t0 = time.monotonic()
-    assert wait_for(lambda: t.poll() is not None, 8), "the time-out waits for a reader"
+    assert wait_for(lambda: t.poll() is not None), "the time-out waits for a reader"
     assert t.status == 124
     assert time.monotonic() - t0 < 5
 
@@ -130,7 +130,7 @@ def test_a_signal_ends_a_flood_that_nobody_reads(term):
     time.sleep(0.5)
     assert t.poll() is None  # output is left
     os.kill(t.pid, signal.SIGTERM)  # ends the waiting for a reader
-    assert wait_for(lambda: t.poll() is not None, 5)
+    assert wait_for(lambda: t.poll() is not None)
     assert t.status == 128 + signal.SIGTERM
 
 
@@ -246,7 +246,7 @@ def test_hang_up(term, ws, then):
     t.close()
     assert wait_for((ws / "hup").exists)
     if then == "exit 0":
-        assert wait_for(lambda: t.poll() is not None, 5)
+        assert wait_for(lambda: t.poll() is not None)
         assert t.status in (0, 129)
 
 
@@ -254,7 +254,7 @@ def test_unhandled_hang_up_ends_the_run(term):
     t = term("echo begun; exec sleep 1000")
     t.expect("begun")
     t.close()
-    assert wait_for(lambda: t.poll() is not None, 5)
+    assert wait_for(lambda: t.poll() is not None)
     assert t.status == 129
 
 
@@ -321,7 +321,7 @@ def test_tty_refused(term, user, ws):
 def test_tty_refused_with_a_reader_that_stands_still(term):
     t = term("yes", "--no-tty", "--timeout", "1s")
     t.expect("y\r\n")
-    assert wait_for(lambda: t.poll() is not None, 8), "the time-out waits for a reader"
+    assert wait_for(lambda: t.poll() is not None), "the time-out waits for a reader"
     assert t.status == 124
 
 
@@ -347,9 +347,9 @@ def test_two_terminals_are_refused(shell, ws):
 def test_settings_after_the_end(term):
     t = term(None, argv=["/bin/sh", "-c", f"{BAILEY} run -- sh -c 'stty raw -echo; sleep 0.5'; sleep 30"])
     want = t.settings()
-    raw = wait_for(lambda: not t.settings()[3] & termios.ICANON, 5)
+    raw = wait_for(lambda: not t.settings()[3] & termios.ICANON)
     assert raw
-    assert wait_for(lambda: t.settings() == want, 5)
+    assert wait_for(lambda: t.settings() == want)
 
 
 def test_stop_from_outside_keeps_the_bytes(term):

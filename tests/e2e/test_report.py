@@ -213,7 +213,7 @@ def test_a_long_path_is_no_harm(run, user, outside):
 
 def test_a_stopped_run_ends_in_time(run, user, outside):
     r = run(f"while :; do echo >{outside}/x; done 2>/dev/null", "--report", "--timeout", "1s")
-    assert r.rc == 124 and ("create", f"{outside}/x") in denials(r) and r.secs < 8, r
+    assert r.rc == 124 and ("create", f"{outside}/x") in denials(r) and r.secs < 30, r
 
 
 # ---- nobody gains anything by it ----

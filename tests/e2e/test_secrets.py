@@ -530,7 +530,7 @@ def test_memory_words_and_environment_at_the_end(user, state, secret, outside, v
             except OSError:
                 return False
 
-        assert wait_for(ended, 20)
+        assert wait_for(ended)
         seen = memory(pid)
         assert b"bailey-keys" in seen and len(seen) > 1 << 20  # the control: it was read
         for v in (VALUE, OTHER):

@@ -93,7 +93,7 @@ class Live:
 
     def read_err(self, done):
         """stderr, until DONE(what has come of it)."""
-        assert wait_for(lambda: done(self.err.decode()), 20), self.err
+        assert wait_for(lambda: done(self.err.decode())), self.err
         text, self.err = self.err.decode(), b""
         return text
 
@@ -159,13 +159,13 @@ def test_open_connections_end(srt, net, way):
     with srt.live({"allowedDomains": ["one.test", "two.test"]}, fetch) as run:
         run.p.stdin.write(b"go\n")
         run.p.stdin.flush()
-        assert wait_for(lambda: "/slow" in net.internet.log()[-2000:], 10)
+        assert wait_for(lambda: "/slow" in net.internet.log()[-2000:])
         run.update(allowedDomains=["one.test"])
         time.sleep(0.3)
         assert not select.select([run.p.stdout], [], [], 0)[0], "what is allowed in both goes on"
         start = time.monotonic()
         run.update(allowedDomains=["two.test"])
-        assert int(run.p.stdout.readline()) != 0 and time.monotonic() - start < 10
+        assert int(run.p.stdout.readline()) != 0 and time.monotonic() - start < 30
         run.p.stdout.readline()
 
 

@@ -66,7 +66,7 @@ def test_one_gibibyte(start):
 
 def test_early_reader_exit_does_not_hang(user, ws, bailey):
     script = f"'{BAILEY}' run -- yes | head -c 100000 | wc -c"
-    r = user.exec(["sh", "-c", script], cwd=ws, timeout=10)
+    r = user.exec(["sh", "-c", script], cwd=ws, timeout=60)
     assert r.out.strip() == "100000"
 
 

@@ -49,7 +49,7 @@ def reap(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def wait_for(path: str, seconds: float = 5.0) -> bool:
+def wait_for(path: str, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if os.path.lexists(path):

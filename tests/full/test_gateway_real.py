@@ -268,7 +268,7 @@ def test_squid_as_the_parent_proxy_of_srt(at, env, scheme):
         at.user.write(path, json.dumps({"network": network, "filesystem": {"denyRead": [], "allowWrite": ["."], "denyWrite": []}}))
         before = log.read_text() if log.exists() else ""
         r = at(get, "-s", str(path), verb="srt", env={"HTTPS_PROXY": "http://192.0.2.25:9"})
-        assert wait_for(lambda: log.exists() and log.read_text() != before, 5), r
+        assert wait_for(lambda: log.exists() and log.read_text() != before), r
         asked = log.read_text()[len(before):]
         if good:
             assert r.rc == 0 and f"{scheme} web.test" in r.out and re.search(r"TCP_\w+/200 .* CONNECT web.test:\d+ us er ", asked), (r, asked)

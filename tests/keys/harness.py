@@ -109,7 +109,7 @@ class Keys:
         else:
             self.gateway.send(m)
 
-    def wait(self, what, seconds=10):
+    def wait(self, what, seconds=60):
         """The first line of the log that fits."""
         until = time.monotonic() + seconds
         with self.cond:
@@ -123,7 +123,7 @@ class Keys:
 
     def requests(self, least=1):
         """The requests that were judged; waits for so many."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         with self.cond:
             while True:
                 found = [e for e in self.log if e["kind"] == "request"]
@@ -131,7 +131,7 @@ class Keys:
                     return found
                 self.cond.wait(1)
 
-    def end_of(self, number, seconds=10):
+    def end_of(self, number, seconds=60):
         return self.wait(lambda e: e["kind"] == "end" and e["id"] == number, seconds)["why"]
 
     def offer(self, client: socket.socket, server: socket.socket, host: str, port: int, tls: bool = True) -> int:

@@ -50,7 +50,7 @@ class Client:
         self.flush()
         return sid
 
-    def read(self, until, seconds=20):
+    def read(self, until, seconds=60):
         """Events up to the first that fits; data is taken at once."""
         self.sock.settimeout(seconds)
         while True:
@@ -554,7 +554,7 @@ def test_a_reset_that_comes_later_passes(door, server, code, answered):
     c.close()
 
 
-def wait(what, seconds=10):
+def wait(what, seconds=60):
     until = time.monotonic() + seconds
     while not what() and time.monotonic() < until:
         time.sleep(0.05)
@@ -720,7 +720,7 @@ def test_grpc(door, web):
 
         def questions():
             for i in range(20):
-                assert turn.acquire(timeout=10)
+                assert turn.acquire(timeout=60)
                 yield b"%d" % i
 
         call = channel.stream_stream("/t.T/Both")(questions(), timeout=60)

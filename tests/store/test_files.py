@@ -39,7 +39,7 @@ def refuses_all(store, *parts, rc=125):
 
 
 def wait_for(what):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not what():
         if time.monotonic() > end:
             return False
