@@ -204,6 +204,9 @@ def processes_with(marker):
     return found
 
 
+THOROUGH = bool(os.environ.get("THOROUGH"))  # make test-full: the same, more of it
+
+
 def wait_for(what, seconds=60.0):
     """Poll until WHAT() is true. Return: its last value. The time is against a hang, with room for a busy machine; say it only where nothing shall come."""
     end = time.monotonic() + seconds

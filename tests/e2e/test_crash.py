@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, skip
+from conftest import BAILEY, THOROUGH, skip
 from overlays import snapshot, store, tidy_state
 
 OVERLAY = ["--workspace", ".:overlay"]
@@ -93,7 +93,8 @@ def contents(ws):
 POOR = "257@2&4194304=EOPNOTSUPP,316=EINVAL"  # openat(O_TMPFILE), renameat2
 
 
-@pytest.mark.parametrize("poor", [False, True], ids=["as it is", "poor file system"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("poor", [False, *([True] if THOROUGH else [])], ids=lambda poor: "poor file system" if poor else "as it is")
 def test_apply(bailey, run, user, ws, scene, deny, poor):
     before = [deny, POOR, "--"] if poor else []
     old = contents(ws)

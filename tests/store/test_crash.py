@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9, a machine that goes down, and a disk that fails, at every call that changes something: what is left is the old or the new, and the next command works."""
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from harness import injected, traced
 from replay import Disk, apply
 
 BIG: dict[str, Any] = {"options": ["x" * 30000], "network": {"allow": ["h" * 100] * 200}, "services": [{"name": "web", "command": ["w" * 4000]}], "restart": True}
+THOROUGH = bool(os.environ.get("THOROUGH"))  # make test-full
 # verb: words, input. On a directory with something in it.
 VERBS: dict[str, Any] = {
     "add": (["add"], {"name": "new", "cwd": "/", "volumes": [{"volume": "free", "path": "/f"}], **BIG}),
@@ -33,9 +35,12 @@ def left_wal(store):
     assert (store.state / "state.db-wal").stat().st_size > 20000
 
 
-@pytest.fixture(params=["clean", "with a WAL"])
+# where each verb begins
+BEGIN = [(verb, start) for verb in VERBS for start in ("clean", "with a WAL") if start == "clean" or verb == "add" or THOROUGH]
+
+
+@pytest.fixture
 def begun(request, filled):
-    """Where a verb begins."""
     if request.param == "with a WAL":
         left_wal(filled)
     return filled
@@ -60,7 +65,8 @@ def still_works(store, what):
     store.whole()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.thorough
+@pytest.mark.parametrize("verb, begun", BEGIN, indirect=["begun"])
 def test_kill(strace, begun, verb):
     words, text = VERBS[verb]
     killed(begun, words, text)
@@ -131,7 +137,8 @@ def replayed(store, words, text):
     assert disk.syncs >= 1 and all(seen.values()) and len(tried) > 8
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.thorough
+@pytest.mark.parametrize("verb, begun", BEGIN, indirect=["begun"])
 def test_power(strace, begun, verb):
     replayed(begun, *VERBS[verb])
 
