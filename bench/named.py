@@ -8,19 +8,21 @@ exec     `bailey exec box -- true`, the whole process, in turns with `true` (the
 wake     `bailey resume` of a sandbox that is paused, in turns with `true`, and with `podman unpause` and `crun resume` where they are installed; and `bailey exec` of `true`
          in one that is paused, against the same in one that runs
 memory   PSS of all processes of an idle sandbox: its supervisor and its PID 1
-create   made and started one after the other: sandboxes per second
+create   made and started, sandboxes per second: one after the other by one client, and by as many clients as there are processors; and `podman run --detach` by one
 
 --check fails when a row is worse than what is accepted (docs/adr/0033), which is less than the target where the target is missed.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from common import ROOT, Failed, Place, Who, interval, options, place, spawn, spread
 from memory import pss_kib
@@ -157,24 +159,50 @@ def alive(pid: int) -> float:
         return 0
 
 
+def create_row(at: Place, who: Who, clients: int, count: int, make: Callable[[int], None], **row: Any) -> None:
+    """@make: a sandbox of that number, to its first command."""
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        begin = time.monotonic()
+        list(pool.map(make, range(count)))
+        rate = count / (time.monotonic() - begin)
+    at.emit({"bench": "create", "who": who.label, "clients": clients, "sandboxes": count, "per_s": round(rate, 1), **row,
+             **({"target": TARGET_RATE, "met": rate >= TARGET_RATE, "accepted": rate >= ACCEPTED_RATE} if clients > 1 else {})})
+
+
+def podman_create(at: Place, who: Who, ws: str, count: int) -> None:
+    try:
+        argv = podman_argv(ws, at.base)
+    except Failed as e:
+        at.emit({"bench": "create", "who": who.label, "against": "podman", "skipped": str(e)})
+        return
+    at_run = argv.index("run")
+    podman, name = argv[:at_run], f"bailey-bench-{os.getpid()}-"
+    words = [w for w in argv[at_run + 1:-1] if w != "--rm"]
+    try:
+        create_row(at, who, 1, count, lambda i: (who.output([*podman, "run", "--detach", "--name", f"{name}{i}", *words, "sleep", "600"], ws), None)[1], against="podman")
+    except Failed as e:
+        at.emit({"bench": "create", "who": who.label, "against": "podman", "skipped": str(e)})
+    finally:
+        for i in range(count):
+            subprocess.run([*podman, "rm", "-f", "-t", "0", f"{name}{i}"], capture_output=True, check=False, env=who.env)
+
+
 def many(at: Place, who: Who, ws: str, state: str, count: int) -> None:
-    names = [f"many{i}" for i in range(count)]
-    begin = time.monotonic()
-    for n in names:
+    def make(n: str) -> None:
         bailey(at, who, ws, "create", n)
-    made = time.monotonic()
-    for n in names:
         bailey(at, who, ws, "start", n)
-    started = time.monotonic()
-    at.emit({"bench": "create", "who": who.label, "sandboxes": count, "create_per_s": round(count / (made - begin), 1), "start_per_s": round(count / (started - made), 1),
-             "per_s": round(count / (started - begin), 1), "target": TARGET_RATE, "met": count / (started - begin) >= TARGET_RATE,
-             "accepted": count / (started - begin) >= ACCEPTED_RATE})
+
+    names = [f"many{i}" for i in range(count)]
+    create_row(at, who, 1, count, lambda i: make(names[i]))
     time.sleep(1)
     own = processes(state)
     kib = sum(alive(p) for p in own) / count
     at.emit({"bench": "memory", "who": who.label, "sandboxes": count, "processes": len(own) / count, "pss_kib": round(kib, 1), "target": TARGET_KIB, "met": kib <= TARGET_KIB})
+    names += [f"more{i}" for i in range(count)]
+    create_row(at, who, len(os.sched_getaffinity(0)), count, lambda i: make(f"more{i}"))
     for n in names:
         bailey(at, who, ws, "rm", "-f", n)
+    podman_create(at, who, ws, max(3, count // 10))
 
 
 def run(at: Place, opt: argparse.Namespace) -> None:
@@ -217,7 +245,7 @@ def main() -> None:
                 print(f"{r['who']:5} wake    {r['what']:6} {r['against']:14} {r['bailey_ms']['p50']:8.3f} {r['other_ms']['p50']:8.3f} ms  {r['added_ms']:+.2f} "
                       f"({r['low']:+.2f}-{r['high']:+.2f})  {met}")
             elif r["bench"] == "create":
-                print(f"{r['who']:5} create  {r['per_s']:8.1f} per second (create {r['create_per_s']}, start {r['start_per_s']})  {met}")
+                print(f"{r['who']:5} create  {r.get('against', 'bailey'):12} {r['per_s']:8.1f} per second, clients: {r['clients']}  {met}")
             else:
                 print(f"{r['who']:5} memory  {r['pss_kib']:8.1f} KiB PSS, {r['processes']:.0f} processes  {met}")
     if opt.check and at.missed():

@@ -718,23 +718,44 @@ int named_order_one(struct named *n, const struct named_box *box, const void *m,
 	return named_order(n, box, m, &answer, e);
 }
 
+/* Who listens at the other end of @fd; 0: nobody of this pid namespace. */
+static pid_t listener_of(int fd)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ? 0 : peer.pid;
+}
+
+/* Whether another supervisor than @was, which has ended, runs it: somebody has started it again. Only told apart, never signalled, by number. */
+static bool started_again(const struct named *n, const struct named_box *box, pid_t was)
+{
+	_cleanup_close_ int fd = named_connect(n, box->name);
+	const pid_t now = fd < 0 ? 0 : listener_of(fd);
+
+	return was && now && now != was;
+}
+
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	_cleanup_close_ int fd = named_reach(n, box);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	pid_t supervisor;
 	int i, r;
 
 	if (fd == -ENOENT)
 		return 0;
+	supervisor = fd < 0 ? 0 : listener_of(fd);
 	r = fd < 0 ? fd : wire_send(fd, &m, NULL, 0, true);
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%s'", box->name);
 	(void)poll(&p, 1, (int)grace_ms + START_MS); /* it hangs up when it ends */
-	for (i = 0; i < 1000 && named_lives(n, box->id); i++)
+	for (i = 0; i < 1000; i++) {
+		if (!named_lives(n, box->id) || started_again(n, box, supervisor))
+			return 0;
 		(void)usleep(WAIT_MS * 1000);
-	return named_lives(n, box->id) ?
-		       err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' does not end", box->name) :
-		       0;
+	}
+	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' does not end", box->name);
 }

@@ -152,7 +152,7 @@ bool named_box(const struct json_node *v, struct named_box *ret);
 /** named_start() - start it, if it does not live, and wait until it is ready. @ret: which one it is. Return: as named_get(). */
 int named_start(struct named *n, const char *word, struct named_box *ret, struct err *e);
 
-/** named_stop() - end it, and wait. Return: 0, also when it does not live; negative errno with @e. */
+/** named_stop() - end it, and wait. Return: 0, also when it does not live, or when somebody has started it again; negative errno with @e. */
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e);
 
