@@ -343,6 +343,17 @@ TEST(a_line_that_was_forged_with_its_hash_is_found)
 	close_place(&p);
 }
 
+/* Another character in the first line of the log @name. */
+static void flip(int dir, const char *name)
+{
+	const int fd = openat(dir, name, O_RDWR | O_CLOEXEC); /* the log's own can only append */
+	char c;
+
+	REQUIRE(fd >= 0 && pread(fd, &c, 1, 7) == 1);
+	c ^= 1;
+	REQUIRE(pwrite(fd, &c, 1, 7) == 1 && close(fd) == 0);
+}
+
 TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 {
 	struct place p = { .dir = -1 };
@@ -365,6 +376,14 @@ TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 	CHECK(a.at == 0);
 	n = read_place(&p, &why);
 	CHECK(n == 2 && !why);
+	for (n = 0; n < 2; n++) { /* the older file, and the one that goes on */
+		flip(p.dir, n == 0 ? "log.1" : "log.0");
+		(void)read_place(&p, &why);
+		CHECK(why);
+		flip(p.dir, n == 0 ? "log.1" : "log.0");
+	}
+	(void)read_place(&p, &why);
+	CHECK(!why);
 	REQUIRE(ftruncate(p.log[1], 0) == 0);
 	(void)read_place(&p, &why);
 	CHECK(why && strstr(why, "beginning"));
