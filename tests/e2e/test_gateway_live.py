@@ -11,7 +11,8 @@ import pytest
 from conftest import PYTHON, TIMEOUT, wait_for
 from terminals import Pty
 from test_gateway import CLEAN, CURL
-from test_gateway_attacks import Running, control
+from test_gateway_attacks import Running, control, cpu, gateway_of
+from test_gateway_bad_input import memory
 
 __all__ = ["internet", "net"]  # fixtures
 
@@ -68,6 +69,36 @@ def test_a_denial_stops_what_flows_within_100_ms(net, way):
         assert late is not None, "it flows on"
         seen.append(late)
     assert seen[-1] < 0.1, seen
+
+
+# Fifty answers without an end that nobody reads; a line says that all have begun. Then each is read a little.
+HOLD = r"""
+import os, socket, sys, time
+way, held = sys.argv[1], []
+for i in range(50):
+    s = socket.create_connection({"captured": ("one.test", 80), "connect": ("127.0.0.1", 3128), "http": ("127.0.0.1", 3128), "socks": ("127.0.0.1", 1080)}[way], 20)
+    if way == "connect": s.sendall(b"CONNECT one.test:80 HTTP/1.1\r\nHost: one.test:80\r\n\r\n"); assert b" 200 " in s.recv(999)
+    if way == "socks": s.sendall(b"\5\1\0"); s.recv(2); s.sendall(b"\5\1\0\3\x08one.test\0\x50"); assert s.recv(99)[1] == 0
+    s.sendall(b"GET " + b"http://one.test" * (way == "http") + b"/slow HTTP/1.1\r\nHost: one.test\r\n\r\n"); assert s.recv(4) == b"HTTP"; s.settimeout(None); held.append(s)
+print("held", flush=True)
+while not os.path.exists("read"): time.sleep(0.05)
+print(sum(len(s.recv(1 << 20, socket.MSG_WAITALL)) == 1 << 20 for s in held), flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["captured", "connect", "http", "socks"])
+def test_what_nobody_reads_is_not_held(net, way):
+    """The server is not read from while the client reads nothing: no memory, no processor. What was held up goes on."""
+    with Running(net, [*CLEAN, PYTHON, "-c", HOLD, way], "--allow-host", "one.test") as run:
+        assert run.proc.stdout.readline() == b"held\n"
+        pid = gateway_of(run)
+        wait_for(lambda: False, 1.0)  # until all buffers on the way are full
+        used, at = cpu(pid), time.monotonic()
+        wait_for(lambda: False, 1.0)
+        assert cpu(pid) - used < 0.2 * (time.monotonic() - at), "it stands still"
+        assert memory(pid, "VmHWM") < 16384, "KiB for fifty connections"
+        (net.ws / "read").touch()
+        assert run.proc.stdout.readline() == b"50\n"
 
 
 def test_the_log_as_it_grows(net):
