@@ -171,6 +171,19 @@ def test_watch(box, ws):
     assert not [x for x in seen[last:] if x[1].startswith("n/")], "under the old name nothing is told any more"
 
 
+def test_watch_forgets_what_leaves(box, ws):
+    """A directory that is moved away is nobody's business any more, nor is what is below it."""
+    p = box.follow("fs", "--json", "-r", "box", "watch", "a")
+    p.until(lambda got: got)
+    box.exec("echo 1 > a/b/before; mv a/b gone")
+    left = {"event": "rename", "path": f"{ws}/a/b"}
+    assert left in p.until(lambda got: left in got)
+    box.exec("echo 2 > gone/after; echo end > a/end")
+    end = {"event": "write", "path": f"{ws}/a/end"}
+    seen = [x.get("path") for x in p.until(lambda got: end in got)]
+    assert f"{ws}/a/b/before" in seen and f"{ws}/a/end" in seen and not [x for x in seen if x and x.endswith("after")], seen
+
+
 def test_watch_one_directory(box, ws):
     p = box.follow("fs", "--json", "box", "watch", "a")
     p.until(lambda got: got)
