@@ -131,7 +131,7 @@ TEST(a_stranger)
 	REQUIRE(pid > 0 && counts(0) && counts(1));
 	child = fork();
 	if (child == 0)
-		_exit(setuid(mine) < 0 || jail_freeze(&f, pid, NULL) != -EPERM || f.n != 0);
+		_exit(setuid(mine) < 0 || jail_freeze(&f, pid, NULL) != -EPERM || f.n != 0 ? 1 : 0);
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
 	CHECK(counts(0) && counts(1));
 	end(pid);
