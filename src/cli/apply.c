@@ -118,6 +118,16 @@ static const char *flagged(const struct review_change *c)
 	return c->row && c->row->class == POLICY_FLAG ? policy_protected_what(c->row) : NULL;
 }
 
+/* One conflict holds up all the others (review_apply()). */
+static const char *state_name(const struct review_apply *a, enum review_fate fate)
+{
+	if (fate != REVIEW_DONE)
+		return review_fate_name(fate);
+	return a->count[REVIEW_CONFLICT] ? review_fate_name(REVIEW_LEFT) :
+	       a->dry_run                ? "would apply" :
+					   review_fate_name(fate);
+}
+
 static void print_json(const struct review *r, const struct review_changes *c,
 		       const struct review_apply *a, struct buf *b)
 {
@@ -130,8 +140,11 @@ static void print_json(const struct review *r, const struct review_changes *c,
 		json_str(&j, "path", c->v[i].path);
 		json_str(&j, "tree", r->record.trees[c->v[i].tree].path);
 		json_str(&j, "change", review_kind_name(c->v[i].kind));
-		json_str(&j, "state", review_fate_name(a->fate[i]));
-		json_str(&j, "why", why(&c->v[i], a->fate[i]));
+		json_str(&j, "state", state_name(a, a->fate[i]));
+		json_str(&j, "why",
+			 a->fate[i] == REVIEW_DONE && a->count[REVIEW_CONFLICT] ?
+				 "others are in conflict" :
+				 why(&c->v[i], a->fate[i]));
 		json_str(&j, "flag", flagged(&c->v[i]));
 		json_close(&j, '}');
 	}

@@ -11,8 +11,9 @@ struct discard_options {
 static void fill(struct discard_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
-		OPT_FLAG("all", &o->all, NULL, "Throw away the changes of all runs",
-			 "Runs that still live are left."),
+		OPT_FLAG(
+			"all", &o->all, NULL, "Throw away the changes of all runs",
+			"Runs that still live are left, and what sandboxes that stay have: name these."),
 		OPT_END,
 	};
 
@@ -44,8 +45,14 @@ static int discard(struct records *rs, const char *word, struct buf *out, struct
 {
 	struct review r = REVIEW_INIT;
 	char id[REVIEW_ID + 1];
+	struct named_ref box;
 	int ret = records_id(rs, word, id, e);
 
+	if (ret == 0 && !word && records_of_sandbox(id))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"what was changed here last is in a sandbox that stays: 'bailey discard %s' throws it away",
+			named_ref(id, &box) ? box.name : id);
 	if (ret == 0)
 		ret = records_review(rs, &r, id, true, e);
 	if (ret == 1) {
@@ -64,7 +71,9 @@ static int discard_one(void *arg, struct review *r, struct err *e)
 {
 	struct records *rs = ((void **)arg)[0];
 
-	return r->state == REVIEW_LIVE ? 0 : discard(rs, r->record.id, ((void **)arg)[1], e);
+	return r->state == REVIEW_LIVE || records_of_sandbox(r->record.id) ?
+		       0 :
+		       discard(rs, r->record.id, ((void **)arg)[1], e);
 }
 
 int discard_main(char **argv)

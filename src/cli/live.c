@@ -651,6 +651,7 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 	};
 	struct live *l = run->live;
 	struct session *one = sessions_by_wire(&l->sessions, m->session);
+	const uint32_t number = one ? one->number : 0; /* its end may be the end of what we know */
 
 	if (!one || one->ended || (m->type == WIRE_STARTED && one->pid)) {
 		cleanup_close(
@@ -676,9 +677,9 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 	cleanup_close(&fd);
 	/* when who waits has the answer */
 	if (m->type == WIRE_STARTED)
-		life_session(&l->life, m->session, -1);
+		life_session(&l->life, number, -1);
 	else if (m->type == WIRE_ENDED)
-		life_session(&l->life, m->session,
+		life_session(&l->life, number,
 			     WIFSIGNALED(m->ended.status) ? 128 + WTERMSIG(m->ended.status) :
 							    WEXITSTATUS(m->ended.status));
 }

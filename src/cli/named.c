@@ -736,12 +736,46 @@ static bool started_again(const struct named *n, const struct named_box *box, pi
 	return was && now && now != was;
 }
 
+/* --- what a supervisor says at the end ------------------------------------------------------------------------------------------------ */
+
+#define SAID_MAX (64u << 10)
+
+static int open_log(const struct named *n, const char *id)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/log", id);
+	return openat(n->state, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* Lines of bailey's in the log @fd behind @from, which nobody would see there: what a run says at its end, files that were moved away above all. */
+static void repeat_end(int fd, off_t from)
+{
+	static const char own[] = "bailey: ";
+	struct buf b = BUF_INIT(SAID_MAX), out = BUF_INIT(SAID_MAX);
+	const char *line, *end;
+
+	if (fd >= 0 && lseek(fd, from, SEEK_SET) == from)
+		(void)fd_read_all(fd, &b); /* the end of very much is left out */
+	for (line = b.data; line && *line; line = *end ? end + 1 : end) {
+		end = line + strcspn(line, "\n");
+		if (strncmp(line, own, strlen(own)) == 0 && *end)
+			buf_add(&out, line, (size_t)(end + 1 - line));
+	}
+	if (out.len)
+		(void)fd_write_all(2, out.data, out.len); /* nobody is left to tell */
+	buf_done(&out);
+	buf_done(&b);
+}
+
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	_cleanup_close_ int fd = named_reach(n, box);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	_cleanup_close_ int log = open_log(n, box->id);
+	const off_t said = log < 0 ? 0 : lseek(log, 0, SEEK_END);
 	pid_t supervisor;
 	int i, r;
 
@@ -753,8 +787,10 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 		return err_sys(e, r, "sandbox '%s'", box->name);
 	(void)poll(&p, 1, (int)grace_ms + START_MS); /* it hangs up when it ends */
 	for (i = 0; i < 1000; i++) {
-		if (!named_lives(n, box->id) || started_again(n, box, supervisor))
+		if (!named_lives(n, box->id) || started_again(n, box, supervisor)) {
+			repeat_end(log, said);
 			return 0;
+		}
 		(void)usleep(WAIT_MS * 1000);
 	}
 	return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "sandbox '%s' does not end", box->name);

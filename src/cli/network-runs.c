@@ -152,7 +152,7 @@ int network_runs_find(const struct network_runs *n, const char *word, char *id, 
 	if (word && !is_id(word, 4))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"'%.100s' is no ID of a run: it has 4 to %d hexadecimal digits (bailey network ls lists them)",
+			"'%.100s' is no sandbox, and no ID of a run, which has 4 to %d hexadecimal digits (bailey network ls lists them)",
 			word, EGRESS_ID);
 	(void)for_each(n, on_found, &s);
 	if (s.found == 0)

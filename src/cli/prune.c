@@ -53,7 +53,7 @@ static const struct opt *options(void)
 
 const struct command_words prune_words = {
 	.about =
-		"Removes the records of runs that are over and began a while ago, with what they changed in their overlay workspaces and nobody applied. "
+		"Removes the records of runs that are over and began a while ago, with what they changed in their overlay workspaces and nobody applied; not those of sandboxes that stay. "
 		"Also removes records that can't be read; and, when asked to, sandboxes that stay, and volumes.",
 	.options = options,
 	.examples = { { "bailey prune --older 48h", "what is older than two days" },
@@ -78,7 +78,8 @@ static int prune_one(void *arg, struct review *seen, struct err *e)
 	int ret = 0;
 
 	if (seen->state == REVIEW_LIVE ||
-	    (seen->state == REVIEW_ENDED && seen->record.start.tv_sec >= p->before.tv_sec))
+	    (seen->state == REVIEW_ENDED && seen->record.start.tv_sec >= p->before.tv_sec) ||
+	    records_of_sandbox(seen->record.id))
 		return 0;
 	if (review_open(&r, &p->rs->store, seen->record.id, true, &busy) == 0) {
 		ret = review_remove(&r, e);

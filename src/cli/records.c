@@ -102,6 +102,25 @@ int records_nothing(const struct records *rs, bool json)
 	return r;
 }
 
+bool records_of_sandbox(const char *id)
+{
+	struct named n = { .state = -1, .runtime = -1 };
+	struct err e = ERR_INIT;
+	const struct json_node *list = NULL, *v;
+	bool found = true; /* in doubt nothing is thrown away */
+
+	if (named_open(&n, &e) == 0) {
+		if (faccessat(n.state, "state.db", F_OK, 0) < 0 && errno == ENOENT)
+			found = false; /* there was never one */
+		else if (named_list_quiet(&n, &list))
+			found = false;
+		for (v = list ? list->first : NULL; v && !found; v = v->next)
+			found = named_text(v, "id") && strcmp(named_text(v, "id"), id) == 0;
+	}
+	named_done(&n);
+	return found;
+}
+
 int records_forget(const struct named_box *box, bool force, struct err *e)
 {
 	struct records rs = { .store = { .fd = -1 } };

@@ -38,6 +38,9 @@ int records_review(struct records *rs, struct review *r, const char *id, bool ch
 /** records_nothing() - say that a sandbox has changed nothing; @json: as an array. Return: as cli_print(). */
 int records_nothing(const struct records *rs, bool json);
 
+/** records_of_sandbox() - whether the record @id is that of a sandbox that stays, whose files are in it; also when nobody can say. */
+bool records_of_sandbox(const char *id);
+
 /** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. Return: 0, -EBUSY or another negative errno with @e. */
 int records_forget(const struct named_box *box, bool force, struct err *e);
 

@@ -9,6 +9,7 @@
 
 #include "events.h"
 #include "named.h"
+#include "records.h"
 #include "stay.h"
 
 struct reset_options {
@@ -40,7 +41,7 @@ static const struct opt *options(void)
 
 const struct command_words reset_words = {
 	.about =
-		"Makes of sandboxes that do not run what they were when they were created: everything of theirs is removed, the secrets that 'bailey secret set --sandbox' keeps for them, too, but not their workspaces, their names and their options.",
+		"Empties sandboxes that do not run: their homes, what their commands left elsewhere, their output, the secrets that 'bailey secret set --sandbox' keeps for them, and what was changed in copies of workspaces. They keep their names, options, rules, services and volumes.",
 	.options = options,
 	.examples = { { "bailey reset -f box", "a fresh start" } },
 	.statuses = { { "0", "done" },
@@ -115,7 +116,9 @@ static int reset(struct named *n, const struct named_box *box, const void *arg, 
 	lock = named_lock_stopped(n, box, e);
 	if (lock < 0)
 		return lock;
-	r = empty(n, box, e);
+	r = records_forget(box, true, e);
+	if (r == 0)
+		r = empty(n, box, e);
 	if (r == 0)
 		events_add(n->state, &(struct event){ .what = "reset",
 						      .id = box->id,

@@ -88,6 +88,8 @@ static void ruled_text(const struct net_request *q, const struct net_rule *r, st
 		way(q, r->what == NET_RULE_CIDR, b);
 	else if (r->layer == POLICY_COMMAND)
 		buf_puts(b, "leave that rule out");
+	else if (r->layer == POLICY_LIVE)
+		buf_puts(b, "'bailey network remove' takes it back");
 	else
 		buf_puts(b, "change it where it is written");
 }

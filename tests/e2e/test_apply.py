@@ -108,7 +108,7 @@ def test_dry_run_and_discard_change_nothing(over, apply, bailey, records, user, 
     r = apply("--dry-run")
     assert "would apply" in r.out and "modified: " in r.out
     planned = {c["path"]: c["state"] for c in json.loads(apply("--dry-run", "--json").out)}
-    assert set(planned.values()) == {"applied"} and planned.keys() >= {"file", "new", "new/er/file", "gone/b/c", "turn", "turn/into"}
+    assert set(planned.values()) == {"would apply"} and planned.keys() >= {"file", "new", "new/er/file", "gone/b/c", "turn", "turn/into"}
     assert snapshot(ws) == before and [r["id"] for r in records()] == [run]
     r = bailey(["discard"], cwd=ws)
     assert r.rc == 0 and run in r.out and records() == [] and snapshot(ws) == before
@@ -214,7 +214,10 @@ def test_conflicts(over, bailey, apply, records, user, ws, name):
     assert "conflict: " in r.out and str(ws / path) in r.out and "nothing was applied" in r.out and "--force" in r.out
     assert snapshot(ws) == before and [r["id"] for r in records()] == [run]
     r = apply("--json", rc=1)
-    assert {c["path"]: c["state"] for c in json.loads(r.out)}[path] == "conflict"
+    said = {c["path"]: c["state"] for c in json.loads(r.out)}
+    assert said[path] == "conflict" and said["innocent"] == "left" and "applied" not in said.values(), said
+    r = apply("--json", "--dry-run", rc=1)
+    assert "would apply" not in {c["state"] for c in json.loads(r.out)}, r
     apply("innocent")
     assert (ws / "innocent").read_text() == "innocent\n"
     apply("--force", ".")

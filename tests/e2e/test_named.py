@@ -216,6 +216,19 @@ def _argv(pid):
         return []
 
 
+def test_stop_says_what_was_moved_away(boxes, user, ws):
+    """What appeared where the host would execute it goes to the quarantine at the end: whoever wrote it is told, and where it is."""
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    r = boxes("stop", "box")
+    assert (r.rc, r.err) == (0, ""), r
+    assert boxes.exec("true").rc == 0
+    user.write(ws / ".envrc", "text\n")
+    r = boxes("stop", "box")
+    assert r.rc == 0 and ".envrc" in r.err and "bailey quarantine" in r.err and r.err.startswith("bailey: "), r
+    assert not (ws / ".envrc").exists()
+
+
 def test_stop_asks_first(boxes, ws):
     """SIGTERM, then SIGKILL after --time."""
     boxes.make()

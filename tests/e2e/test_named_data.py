@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_a_copy_stays(copy, ws):
     r = copy.exec("cat kept; echo again > again")
     assert r.out == "box\nmore\n" and copy("stop", "box").rc == 0 and host(ws) == after
     assert names(copy("diff", "--json", "box")) == {("again", "added")}
+
+
+def test_only_its_name_throws_it_away(copy, ws):
+    """What is for runs takes nothing of a sandbox that stays, however old it is."""
+    assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0
+    run = copy("run", "--workspace", ".:overlay", "--", "sh", "-c", "echo run > kept")
+    assert run.rc == 0, run
+    time.sleep(2.1)
+    r = copy("prune", "--older", "1s")
+    assert r.rc == 0 and r.out.count("discarded") == 1, ("that of the run", r)
+    assert copy("discard", "--all").rc == 0 and names(copy("diff", "--json", "box")) == CHANGED
+    r = copy("discard")
+    assert r.rc == 2 and "'bailey discard box'" in r.err and names(copy("diff", "--json", "box")) == CHANGED, r
+    assert copy("discard", "box").rc == 0 and names(copy("diff", "--json", "box")) == set()
+
+
+def test_reset_empties_the_copy(copy, ws):
+    assert copy.exec(CHANGES).rc == 0 and copy("reset", "-f", "box").rc == 0
+    assert names(copy("diff", "--json", "box")) == set() and host(ws) == BEFORE
+    assert copy.exec("cat kept gone").out == "host\nhost\n"
 
 
 def test_a_part_is_applied(copy, ws):

@@ -378,7 +378,9 @@ def test_events(boxes):
     """Each has its line, in the order of what happened; what commands are is nobody's business."""
     boxes.make()
     boxes.exec("exit 7; echo s3cret")
-    boxes.exec("kill -9 $$")
+    boxes.exec("kill -9 $$", "-d", "--name", "kept")
+    assert wait_for(lambda: len(events(boxes)) == 6)
+    (kept,) = json.loads(boxes("sessions", "--json", "box").out)
     for words in (["pause", "box"], ["resume", "box"], ["stop", "box"], ["rename", "box", "other"], ["reset", "other"]):
         assert boxes(*words).rc == 0
     seen = events(boxes)
@@ -386,7 +388,7 @@ def test_events(boxes):
         ("created", None, None), ("started", None, None), ("exec-started", None, None), ("exec-ended", 7, None), ("exec-started", None, None), ("exec-ended", 137, None),
         ("paused", None, None), ("resumed", None, None), ("stopped", None, "asked"), ("renamed", None, None), ("reset", None, None)]
     assert len({e["id"] for e in seen}) == 1 and seen[-1]["name"] == "other" and [e["time"] for e in seen] == sorted(e["time"] for e in seen)
-    assert seen[2]["session"] == seen[3]["session"] != seen[4]["session"]
+    assert seen[2]["session"] == seen[3]["session"] != seen[4]["session"] == kept["session"]
     log = boxes.home / "events.log"
     assert "s3cret" not in log.read_text() and log.stat().st_mode & 0o777 == 0o600
     assert boxes("events").out.count("\n") == len(seen) and events(boxes, "nobody") == [] and len(events(boxes, "other")) == 2
