@@ -29,12 +29,19 @@ void net_request_rule(const struct net_request *q, bool port, struct buf *b)
 /* The option that would allow the request. */
 static void way(const struct net_request *q, bool address, struct buf *b)
 {
-	if (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) {
+	/* by the address no program comes out: inside that is the sandbox's own */
+	const bool by_address = !q->host && q->addr &&
+				net_addr_class(q->addr) == NET_CLASS_LOOPBACK &&
+				q->proto == NET_TCP;
+
+	if ((q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) || by_address) {
 		buf_puts(b, "--allow-host-port ");
 		if (q->port)
 			buf_printf(b, "%u", q->port);
 		else
 			buf_puts(b, "PORT");
+		if (by_address)
+			buf_puts(b, ", and the name " NET_HOST_LOCAL);
 		return;
 	}
 	address = !q->host || (address && q->addr);
