@@ -245,15 +245,14 @@ int cp_main(char **argv)
 	struct err e = ERR_INIT;
 	struct copy c = { .inside = "", .here = "" };
 	uint64_t most = 0;
-	bool dashes, begun;
-	size_t rest;
+	bool begun;
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a half that has ended says why */
 	fill(&o, table);
-	r = opt_parse(table, argv, &rest, &dashes, &e);
+	r = opt_parse_all(table, argv, &e);
 	if (r == 0)
-		r = read_words(argv + rest, &c, &e);
+		r = read_words(argv, &c, &e);
 	if (r == 0 &&
 	    policy_limit_parse(POLICY_LIMIT_FSIZE, o.most ? o.most : BYTES_MAX, &most, &e) < 0)
 		r = err_wrap(&e, -EINVAL, "--max-size");

@@ -232,7 +232,7 @@ int create_main(char **argv)
 	struct err e = ERR_INIT;
 	char cwd[LIMIT_PATH], **words = NULL;
 	bool dashes;
-	size_t rest;
+	size_t rest, i;
 	int r;
 
 	life_options(&o, table);
@@ -241,6 +241,13 @@ int create_main(char **argv)
 	if (r == 0 && !argv[rest])
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
+	for (i = rest + 1; r == 0 && !dashes && argv[rest] && argv[i]; i++) {
+		if (argv[i][0] == '-')
+			r = err_set(
+				&e, ERR_USAGE, -EINVAL,
+				"'%.100s': options come before the name: bailey create [OPTIONS] NAME [WORKSPACE...]",
+				argv[i]);
+	}
 	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
 		r = err_sys(&e, -errno, "the current directory");
 	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))

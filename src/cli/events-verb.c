@@ -216,13 +216,11 @@ int events_main(char **argv)
 	struct named n = { .state = -1, .runtime = -1 };
 	struct reader reader = { .o = &o, .line = BUF_INIT(8192), .out = BUF_INIT(LIMIT_OUTPUT) };
 	struct timespec now;
-	bool dashes;
 	long ms = 0;
-	size_t i;
 	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
+	r = opt_parse_all(table, argv, &e);
 	if (r == 0 && o.since) {
 		r = sandbox_duration(o.since, &ms, &e);
 		(void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail for this clock */
@@ -233,7 +231,7 @@ int events_main(char **argv)
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0) {
-		reader.names = argv + i;
+		reader.names = argv;
 		r = read_all(&reader, n.state, &e);
 	}
 	buf_done(&reader.line);

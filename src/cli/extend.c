@@ -28,20 +28,18 @@ int extend_main(char **argv)
 	struct named n = { .state = -1, .runtime = -1 };
 	struct named_box box;
 	struct wire_msg m;
-	bool dashes;
 	long ms = 0;
-	size_t i;
-	int r = opt_parse(none, argv, &i, &dashes, &e);
+	int r = opt_parse_all(none, argv, &e);
 
-	if (r == 0 && (!argv[i] || !argv[i + 1] || argv[i + 2]))
+	if (r == 0 && (!argv[0] || !argv[1] || argv[2]))
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "a sandbox and a duration are needed: bailey extend SANDBOX 30m");
 	if (r == 0)
-		r = sandbox_duration(argv[i + 1], &ms, &e);
+		r = sandbox_duration(argv[1], &ms, &e);
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = named_get(&n, argv[i], &box, &e);
+		r = named_get(&n, argv[0], &box, &e);
 	if (r == 0)
 		r = named_order(&n, &box,
 				&(struct wire_msg){ .type = WIRE_EXTEND,

@@ -238,26 +238,25 @@ int fs_main(char **argv)
 	struct err e = ERR_INIT;
 	struct shown s = { .op = NULL };
 	char *words[4] = { NULL };
-	bool dashes, begun = false;
+	bool begun = false;
 	int held = -1, r;
-	size_t i;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* an end is an error as any other */
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
+	r = opt_parse_all(table, argv, &e);
 	if (r == 0)
-		r = read_words(&o, argv + i, words, &s.op, &e);
+		r = read_words(&o, argv, words, &s.op, &e);
 	s.json = o.json;
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = client_connect(&n, argv[i], &w.sock, &e);
+		r = client_connect(&n, argv[0], &w.sock, &e);
 	begun = r == 0;
 	if (r == 0)
 		r = inside_begin(&w, words, o.user, INSIDE_WRITES,
-				 s.op && s.op->waits ? &held : NULL, argv[i], &e);
+				 s.op && s.op->waits ? &held : NULL, argv[0], &e);
 	if (r == 0)
-		r = inside_lines(&w, show_line, &s, argv[i], &e);
+		r = inside_lines(&w, show_line, &s, argv[0], &e);
 	cleanup_close(&held);
 	inside_done(&w);
 	named_done(&n);

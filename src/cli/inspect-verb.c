@@ -55,18 +55,17 @@ int inspect_main(char **argv)
 	struct named n = { .state = -1, .runtime = -1 };
 	const struct json_node *v;
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-	bool dashes;
-	size_t i, first;
-	int r = opt_parse(none, argv, &first, &dashes, &e);
+	size_t i;
+	int r = opt_parse_all(none, argv, &e);
 
-	if (r == 0 && !argv[first])
+	if (r == 0 && !argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey inspect SANDBOX");
 	if (r == 0)
 		r = named_open(&n, &e);
-	for (i = first; r == 0 && argv[i]; i++) {
+	for (i = 0; r == 0 && argv[i]; i++) {
 		r = named_object(&n, argv[i], &v, &e);
 		if (r == 0) {
-			buf_puts(&b, i == first ? "[" : ",");
+			buf_puts(&b, i == 0 ? "[" : ",");
 			r = add_user(&n, v, &b, &e);
 		}
 	}

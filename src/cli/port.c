@@ -205,20 +205,18 @@ int port_main(char **argv)
 	struct named n = { .state = -1, .runtime = -1 };
 	struct named_box box;
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-	bool dashes;
-	size_t i;
 	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
-	if (r == 0 && (!argv[i] || argv[i + 1]))
+	r = opt_parse_all(table, argv, &e);
+	if (r == 0 && (!argv[0] || argv[1]))
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name one sandbox: bailey port SANDBOX");
 	if (r == 0 && o.follow && !o.listening)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "--follow is for --listening");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = named_get(&n, argv[i], &box, &e);
+		r = named_get(&n, argv[0], &box, &e);
 	if (r == 0 && o.listening)
 		r = listeners(&n, &box, &o, &e);
 	else if (r == 0)

@@ -26,31 +26,29 @@ int rename_main(char **argv)
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	struct named_box box;
-	bool dashes;
-	size_t i;
-	int r = opt_parse(none, argv, &i, &dashes, &e), lock = -1;
+	int r = opt_parse_all(none, argv, &e), lock = -1;
 
-	if (r == 0 && (!argv[i] || !argv[i + 1] || argv[i + 2]))
+	if (r == 0 && (!argv[0] || !argv[1] || argv[2]))
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "two names are needed: bailey rename SANDBOX NAME");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = named_get(&n, argv[i], &box, &e);
+		r = named_get(&n, argv[0], &box, &e);
 	if (r == 0) {
 		/* its socket has its name */
 		r = lock = named_lock_stopped(&n, &box, &e);
 	}
 	if (r >= 0 && lock >= 0) {
 		char *const words[] = { (char *)(uintptr_t) "rename", (char *)(uintptr_t)box.id,
-					argv[i + 1], NULL };
+					argv[1], NULL };
 
 		r = named_store(&n, words, NULL, NULL, &e);
 		named_changed(&n, box.id);
 		if (r == 0)
 			events_add(n.state, &(struct event){ .what = "renamed",
 							     .id = box.id,
-							     .name = argv[i + 1],
+							     .name = argv[1],
 							     .status = -1 });
 	}
 	cleanup_close(&lock);

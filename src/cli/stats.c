@@ -214,19 +214,17 @@ int stats_main(char **argv)
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	struct stats s;
-	bool dashes;
-	size_t i;
 	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
+	r = opt_parse_all(table, argv, &e);
 	if (r == 0 && o.follow && o.once)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "--follow and --no-stream contradict each other: leave one out");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = find(&n, argv + i, &s, &e);
+		r = find(&n, argv, &s, &e);
 	if (r == 0)
 		r = look(&n, &s, &e);
 	if (r == 0)

@@ -90,19 +90,17 @@ int top_main(char **argv)
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 	struct named_box box;
 	struct wire_msg m;
-	bool dashes;
 	long count;
-	size_t i;
 	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
-	if (r == 0 && (!argv[i] || argv[i + 1]))
+	r = opt_parse_all(table, argv, &e);
+	if (r == 0 && (!argv[0] || argv[1]))
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name one sandbox: bailey top SANDBOX");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = named_get(&n, argv[i], &box, &e);
+		r = named_get(&n, argv[0], &box, &e);
 	if (r == 0)
 		r = named_order(&n, &box, &ask, &m, &e);
 	if (r == 0) {

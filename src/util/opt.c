@@ -168,6 +168,28 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 	return 0;
 }
 
+int opt_parse_all(const struct opt *opts, char **argv, struct err *e)
+{
+	size_t n = 0, i = 0, used;
+	bool dashes;
+	int r;
+
+	for (;;) {
+		r = opt_parse(opts, argv + i, &used, &dashes, e);
+		if (r < 0)
+			return r;
+		for (i += used; argv[i];) {
+			argv[n++] = argv[i++];
+			if (!dashes)
+				break; /* the next word may be an option */
+		}
+		if (!argv[i])
+			break;
+	}
+	argv[n] = NULL;
+	return 0;
+}
+
 void opt_left(const struct opt *o, char *out, size_t size)
 {
 	char letter[8] = "";

@@ -123,6 +123,13 @@ extern const struct opt opt_help_row;
 int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
 	      struct err *e);
 
+/**
+ * opt_parse_all() - opt_parse() for verbs without a command: options may stand among the operands, too, up to "--".
+ * @argv: the operands are moved together at its beginning, in their order, and NULL is behind them
+ * Return: as opt_parse(); then @argv is as it was, or has operands moved.
+ */
+int opt_parse_all(const struct opt *opts, char **argv, struct err *e);
+
 /** opt_help() - append the options as a screen of help; @bold: titles stand out. */
 void opt_help(const struct opt *opts, bool bold, struct buf *b);
 

@@ -216,6 +216,17 @@ def _argv(pid):
         return []
 
 
+def test_options_may_stand_behind_the_name(boxes):
+    """But where a command may follow, and for create, whose words are kept."""
+    boxes.make()
+    assert json.loads(boxes("inspect", "box", "--").out)[0]["name"] == "box"
+    assert [json.loads(li)["event"] for li in boxes("events", "box", "--json").out.splitlines()] == ["created"]
+    r = boxes("rename", "box", "other", "--nothing")
+    assert r.rc == 2 and "unknown option '--nothing'" in r.err and boxes.ls()["box"], r
+    r = boxes("create", "new", "--timeout", "5s")
+    assert r.rc == 2 and "'--timeout': options come before the name" in r.err and "new" not in boxes.ls(), r
+
+
 def test_stop_says_what_was_moved_away(boxes, user, ws):
     """What appeared where the host would execute it goes to the quarantine at the end: whoever wrote it is told, and where it is."""
     boxes.make()

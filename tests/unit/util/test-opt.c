@@ -33,6 +33,26 @@ TEST(nothing)
 	CHECK(rest == 0 && !dashes);
 }
 
+TEST(options_among_operands)
+{
+	char *none[] = { NULL },
+	     *mixed[] = { W("one"), W("--timeout"), W("5s"),     W("two"),   W("--dry-run"),
+			  W("-"),   W("--"),        W("--hide"), W("three"), NULL },
+	     *wrong[] = { W("one"), W("--nothing"), NULL };
+
+	CHECK(opt_parse_all(opts, none, &e) == 0 && !none[0]);
+	REQUIRE(opt_parse_all(opts, mixed, &e) == 0);
+	CHECK(flag && list.n == 0);
+	CHECK_STR(string, "5s");
+	CHECK_STR(mixed[0], "one");
+	CHECK_STR(mixed[1], "two");
+	CHECK_STR(mixed[2], "-");
+	CHECK_STR(mixed[3], "--hide"); /* behind "--" all are operands */
+	CHECK_STR(mixed[4], "three");
+	CHECK(!mixed[5]);
+	CHECK(opt_parse_all(opts, wrong, &e) == -EINVAL && strstr(e.msg, "--nothing"));
+}
+
 TEST(every_type)
 {
 	CHECK(PARSE(W("--hide"), W("/a"), W("--dry-run"), W("--timeout=5s"), W("--explain"),
