@@ -38,7 +38,8 @@ static const struct opt *options(void)
 const struct command_words attach_words = {
 	.about =
 		"Comes back to a session that 'bailey exec -it' or 'bailey exec -d' has started: first what it has written, as much as is kept, then what it writes now. "
-		"Several may be there at a time; the window has the size of the one that came last. Without SESSION (a number or a name) the newest with a terminal is meant.",
+		"Several may be there at a time; the window has the size of the one that came last. Without SESSION (a number or a name) the newest with a terminal is meant. "
+		"One without a terminal is only looked at: nothing is typed, and Ctrl-C leaves it.",
 	.options = options,
 	.examples = { { "bailey attach box", "the newest session" },
 		      { "bailey attach --read-only box 3", "watch session 3" } },

@@ -24,6 +24,16 @@ static void say_size(void *arg, const struct winsize *size)
 	(void)wire_send(c->sock, &m, NULL, 0, false); /* who does not listen has ended */
 }
 
+/* The session runs on without us. */
+static int left(const struct client *c, int status)
+{
+	terminal_take(c->terminal);
+	if (fd_is_terminal(2))
+		(void)dprintf(2, "\r\nbailey: detached; 'bailey attach %s %u' comes back\n",
+			      c->name, c->number); /* nobody is left to tell */
+	return status;
+}
+
 static int on_signal(void *arg, short revents, struct err *e)
 {
 	struct client *c = arg;
@@ -40,6 +50,8 @@ static int on_signal(void *arg, short revents, struct err *e)
 		return -EAGAIN;
 	}
 	/* a session with a terminal outlives ours; and what others have started is theirs to end */
+	if (c->plain && si.ssi_signo == SIGINT)
+		return left(c, 128 + SIGINT);
 	if ((c->terminal && si.ssi_signo == SIGHUP) || c->attached)
 		return 128 + (int)si.ssi_signo;
 	m.signal.signal = (int32_t)si.ssi_signo;
@@ -50,11 +62,23 @@ static int on_signal(void *arg, short revents, struct err *e)
 	return -EAGAIN;
 }
 
-static int begin_copy(struct client *c, struct err *e)
+/* Nothing that is typed goes to a session without a terminal, so no keys leave it either. */
+static void say_plain(const struct client *c)
 {
-	const struct terminal_session s = {
-		.resize = say_size, .arg = c, .read_only = c->read_only, .attached = c->attached
-	};
+	if (fd_is_terminal(2))
+		(void)dprintf(
+			2,
+			"bailey: notice: session %u has no terminal: Ctrl-C leaves it, and it runs on\n",
+			c->number); /* who does not see it may do without */
+}
+
+static int begin_copy(struct client *c, bool plain, struct err *e)
+{
+	const struct terminal_session s = { .resize = say_size,
+					    .arg = c,
+					    .read_only = c->read_only,
+					    .attached = c->attached,
+					    .plain = plain };
 
 	return c->terminal && c->stream >= 0 ?
 		       terminal_start_session(c->terminal, &c->loop, TAKE_FD(c->stream), &s, e) :
@@ -81,11 +105,14 @@ static int on_report(void *arg, short revents, struct err *e)
 		c->number = m.session - WIRE_COMMAND;
 		if (c->detach)
 			return 0;
-		r = begin_copy(c, e);
+		r = begin_copy(c, false, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_SESSION:
 		c->number = m.which.number;
-		r = begin_copy(c, e);
+		c->plain = !(m.which.flags & WIRE_SESSION_TERMINAL);
+		if (c->plain && !(m.which.flags & WIRE_SESSION_ENDED))
+			say_plain(c);
+		r = begin_copy(c, c->plain, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_FAILED:
 		*e = m.failed;
@@ -143,16 +170,6 @@ int client_stream(struct client *c, struct err *e)
 		return err_sys(e, -errno, "socketpair");
 	c->stream = pair[0];
 	return pair[1];
-}
-
-/* The session runs on without us. */
-static int left(struct client *c, int status)
-{
-	terminal_take(c->terminal);
-	if (fd_is_terminal(2))
-		(void)dprintf(2, "\r\nbailey: detached; 'bailey attach %s %u' comes back\n",
-			      c->name, c->number); /* nobody is left to tell */
-	return status;
 }
 
 int client_wait(struct client *c, struct err *e)

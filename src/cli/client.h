@@ -19,6 +19,7 @@ struct client {
 	uint32_t number; /* of the session; 0: not known yet */
 	bool detach;     /* it is enough that the command runs */
 	bool attached;   /* somebody else has started it: our signals are not for it */
+	bool plain;      /* attached, and it has no terminal */
 	bool read_only, ended;
 };
 

@@ -204,7 +204,10 @@ static struct session *which(struct client *c, const char *word, bool terminal)
 	if (!one && *word)
 		refuse(c, ENOENT, "there is no session '%s'", word);
 	else if (!one)
-		refuse(c, ENOENT, "there is no session whose output is kept");
+		refuse(c, ENOENT,
+		       terminal ?
+			       "there is no session with a terminal; name the one that you mean ('bailey sessions' lists them)" :
+			       "there is no session whose output is kept");
 	return one;
 }
 

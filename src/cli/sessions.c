@@ -66,7 +66,9 @@ struct session *sessions_find(const struct sessions *s, const char *word, bool t
 	}
 	for (one = s->first; one; one = one->next) {
 		(void)snprintf(number, sizeof(number), "%u", one->number);
-		if (*word ? strcmp(number, word) == 0 : one->held && is_better(one, best, terminal))
+		if (*word ? strcmp(number, word) == 0 :
+			    one->held && (one->terminal || !terminal) &&
+				    is_better(one, best, terminal))
 			best = one;
 	}
 	return best;

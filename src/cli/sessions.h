@@ -95,8 +95,8 @@ struct session *sessions_by_wire(const struct sessions *s, uint32_t id);
 uint32_t sessions_wire(const struct session *one);
 
 /**
- * sessions_find() - the session that a human calls @word: its name, else its number; "": the newest that is kept, of those with a terminal
- * when @terminal, one that runs before one that does not. Return: it, or NULL.
+ * sessions_find() - the session that a human calls @word: its name, else its number; "": the newest that is kept; when @terminal, of those with
+ * one, and one that runs before one that does not; else one without before one with. Return: it, or NULL.
  */
 struct session *sessions_find(const struct sessions *s, const char *word, bool terminal);
 

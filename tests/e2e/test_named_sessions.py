@@ -182,6 +182,36 @@ def test_a_stopped_client_does_not_stop_the_command(boxes, pty, ws):
     assert t.wait(20) == 125 and b"has not read" in t.out
 
 
+def test_attach_without_a_terminal(boxes, pty):
+    """The caller's terminal stays as it is, so Ctrl-C is a signal: it leaves, and the session goes on. The twin with a terminal: raw, and it goes inside."""
+    boxes.make()
+    assert boxes.exec("echo o''ne; echo t''wo; exec sleep 1000", "-d", "--name", "plain").rc == 0
+    r = boxes("attach", "box")
+    assert r.rc == 3 and "no session with a terminal" in r.err and "bailey sessions" in r.err and r.err.count("\n") == 1, r
+    for words in ((), ("--read-only",)):
+        t = pty("attach", *words, "box", "plain")
+        before = t.settings()
+        t.expect("has no terminal: Ctrl-C leaves it")
+        t.expect("one\r\ntwo\r\n")
+        assert t.settings() == before, words
+        t.type("\x03")
+        assert t.wait() == 130 and b"bailey attach box" in t.out, words
+        assert one(boxes, "plain")["state"] == "running"
+    assert boxes.exec("echo u''p; exec sleep 1000", "-dt", "--name", "term").rc == 0
+    assert boxes.exec("sleep 1000", "-d", "--name", "newer").rc == 0
+    t = pty("attach", "box")
+    before = t.settings()
+    t.expect("up\r\n")
+    assert t.settings() != before and b"Ctrl-C" not in t.out
+    t.type("\x03")
+    assert t.wait() == 130 and one(boxes, "term")["state"] == "ended"
+    r = boxes("attach", "box", "term")
+    assert r.rc == 130 and r.out.startswith("up\r\n"), "after the end"
+    assert boxes("kill", "box", "plain").rc == 0
+    t = pty("attach", "box", "plain")
+    assert t.wait() == 143 and b"one\r\ntwo\r\n" in t.out, "of one that has ended: what is kept, and its status"
+
+
 def memory_of(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         return int(re.findall(r"RssAnon:\s+(\d+)", f.read())[0])

@@ -244,6 +244,7 @@ TEST(names)
 	a = open_one("web", true, false);
 	REQUIRE(a);
 	CHECK(!open_one("web", true, false) && strstr(e.msg, "'web'"));
+	CHECK(!sessions_find(&all, "", true) && sessions_find(&all, "", false) == a);
 	sessions_ended(&all, a, 0);
 	b = open_one("web", true, true);
 	REQUIRE(b && b != a);
