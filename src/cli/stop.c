@@ -37,7 +37,8 @@ static const struct opt *options(void)
 
 const struct command_words stop_words = {
 	.about =
-		"Ends every process of a sandbox: SIGTERM, then SIGKILL to what is left. Its files stay, and it can be started again.",
+		"Ends every process of a sandbox: SIGTERM, then SIGKILL to what is left. Sessions with a terminal get SIGHUP, too, as when it is closed. "
+		"Its files stay, and it can be started again.",
 	.options = options,
 	.examples = { { "bailey stop box", "what runs in it has ten seconds to end" } },
 	.statuses = { { "0", "none of them runs" },

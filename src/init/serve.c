@@ -2,7 +2,7 @@
 /*
  * PID 1 of a sandbox that stays. As init.c says of signals and of what is believed; but commands come and go, and what they leave running
  * runs on. A command is a session, with the number that the supervisor has given it. It is over when its first process has ended; only then
- * its number is forgotten. Everything ends when the supervisor says so: SIGTERM to all, and PID 1 ends when nobody is left; who does
+ * its number is forgotten. Everything ends when the supervisor says so: SIGTERM to all (and SIGHUP to who has a terminal), and PID 1 ends when nobody is left; who does
  * not go is killed with PID 1, by the supervisor.
  */
 #include <errno.h>
@@ -26,8 +26,9 @@
 
 struct served {
 	uint32_t id;
-	pid_t pid;  /* leads a session */
-	bool group; /* its process group ends with it */
+	pid_t pid;     /* leads a session */
+	bool group;    /* its process group ends with it */
+	bool terminal; /* it has one */
 };
 
 struct server {
@@ -198,7 +199,8 @@ static void start(struct server *s, enum wire_type type, const int fds[WIRE_FDS]
 	if (r == 0) {
 		s->sessions[s->n++] = (struct served){ .id = m->session,
 						       .pid = pid,
-						       .group = type == WIRE_SERVICE };
+						       .group = type == WIRE_SERVICE,
+						       .terminal = cmd.tty.fds != 0 };
 		s->groups += type == WIRE_SERVICE;
 		m->type = WIRE_STARTED;
 		m->started.pid = (uint32_t)pid;
@@ -238,6 +240,19 @@ static void signal_one(const struct server *s, const struct wire_msg *m)
 	}
 }
 
+/* Everybody but us; ESRCH: nobody is there. An interactive shell ignores SIGTERM, and goes when its terminal does: as of one that is closed, its leader is told. */
+static void end_all(const struct server *s)
+{
+	size_t i;
+
+	(void)kill(-1, SIGTERM);
+	for (i = 0; i < s->n; i++) {
+		if (s->sessions[i].terminal)
+			(void)kill(s->sessions[i].pid, SIGHUP);
+	}
+	(void)kill(-1, SIGCONT);
+}
+
 static int on_message(void *arg, short revents, struct err *e)
 {
 	struct server *s = arg;
@@ -257,8 +272,7 @@ static int on_message(void *arg, short revents, struct err *e)
 		signal_one(s, &m);
 	} else if (m.type == WIRE_STOP) {
 		s->stopping = true;
-		(void)kill(-1, SIGTERM); /* everybody but us; ESRCH: nobody is there */
-		(void)kill(-1, SIGCONT);
+		end_all(s);
 		r = reap(s);
 	}
 	for (i = 0; i < WIRE_FDS; i++)

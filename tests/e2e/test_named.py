@@ -253,6 +253,18 @@ def test_stop_asks_first(boxes, ws):
     assert boxes("stop", "box").rc == 0, "it does not run: that is what was wanted"
 
 
+def test_stop_hangs_terminals_up(boxes, ws):
+    """An interactive shell ignores SIGTERM, and goes with its terminal; a command without one gets no SIGHUP."""
+    boxes.make()
+    for shell in (["bash", "--norc", "-i"], ["sh", "-c", "bash --norc -i; true"]):
+        assert boxes.exec(shell, "-d", "-t", "--name", "shell").rc == 0
+        assert wait_for(lambda: boxes("logs", "box", "shell").out.endswith(("$ ", "# ")))
+        assert boxes.exec("trap 'echo hung-up > hung-up' HUP; trap 'sleep 0.5; exit' TERM; echo up; while :; do sleep 0.05; done", "-d", "--name", "plain").rc == 0
+        assert wait_for(lambda: boxes("logs", "box", "plain").out == "up\n")
+        r = boxes("stop", "--time", "60s", "box")
+        assert r.rc == 0 and r.secs < 30 and not (ws / "hung-up").exists(), (shell, r)
+
+
 def test_names(boxes):
     first = boxes.make("one")
     boxes.make("two.2_b-c")
