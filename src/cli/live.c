@@ -176,7 +176,8 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 		c->session = one;
 		sessions_enter(one);
 		if (held && fds[1] >= 0 &&
-		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]), true, c)))
+		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]),
+					  ring_oldest(&one->ring), true, c)))
 			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {
@@ -211,9 +212,10 @@ static struct session *which(struct client *c, const char *word, bool terminal)
 	return one;
 }
 
-static bool say_which(struct client *c, const struct session *one)
+/* @from: position of the first byte that the client will get */
+static bool say_which(struct client *c, const struct session *one, uint64_t from)
 {
-	const uint64_t history = one->ring.total - ring_oldest(&one->ring);
+	const uint64_t history = one->ring.total - from;
 	struct wire_msg m = { .type = WIRE_SESSION,
 			      .session = WIRE_COMMAND,
 			      .which = { .number = one->number,
@@ -229,6 +231,7 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 	struct live *l = c->live;
 	struct err e = ERR_INIT;
 	struct session *one;
+	uint64_t from;
 
 	if (c->session) {
 		refuse(c, EBUSY, "one session for each connection");
@@ -247,9 +250,12 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 		       one->number);
 		return;
 	}
-	if (!say_which(c, one))
+	/* a terminal gets what everybody else has seen; who prints it, whole lines */
+	from = m->attach.flags & WIRE_ATTACH_TERMINAL ? ring_oldest(&one->ring) :
+							ring_oldest_line(&one->ring);
+	if (!say_which(c, one, from))
 		return;
-	c->view = view_open(&l->sessions, one, TAKE_FD(fds[0]),
+	c->view = view_open(&l->sessions, one, TAKE_FD(fds[0]), from,
 			    m->attach.flags & WIRE_ATTACH_FOLLOW, c);
 	if (!c->view) {
 		refuse(c, ENOMEM, "out of memory");
@@ -284,7 +290,7 @@ static void on_kill(struct client *c, const struct wire_msg *m)
 		return;
 	}
 	signal_to(c->live, one, m->end.signal);
-	(void)say_which(c, one);
+	(void)say_which(c, one, ring_oldest(&one->ring));
 }
 
 static void on_list(struct client *c)

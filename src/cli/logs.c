@@ -43,7 +43,7 @@ static const struct opt *options(void)
 
 const struct command_words logs_words = {
 	.about =
-		"Prints what a session has written that 'bailey exec -d' or 'bailey exec -t' has started: stdout and stderr, in the order in which they were written, as much as is kept. "
+		"Prints what a session has written that 'bailey exec -d' or 'bailey exec -t' has started: stdout and stderr, in the order in which they were written, as much as is kept, from the first whole line on. "
 		"Without SESSION (a number or a name) the newest without a terminal is meant, if there is one.",
 	.options = options,
 	.examples = { { "bailey logs box web", "what the session 'web' has written" },

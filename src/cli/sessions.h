@@ -131,13 +131,14 @@ void sessions_copy(struct sessions *s);
 void sessions_drain(struct sessions *s, int fd);
 
 /**
- * view_open() - show @one to @client, from the oldest byte that is kept.
+ * view_open() - show @one to @client.
  * @stream: a stream socket; taken
+ * @from: position of the first byte, which must be kept
  * @follow: to the end; else what is kept now
  * Return: it, or NULL: out of memory.
  */
-struct view *view_open(struct sessions *s, struct session *one, int stream, bool follow,
-		       void *client);
+struct view *view_open(struct sessions *s, struct session *one, int stream, uint64_t from,
+		       bool follow, void *client);
 
 /** view_show() - copy what there is; later it goes by itself. done() may be called. */
 void view_show(struct sessions *s, struct view *v);

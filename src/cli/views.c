@@ -269,8 +269,8 @@ void sessions_copy(struct sessions *s)
 	}
 }
 
-struct view *view_open(struct sessions *s, struct session *one, int stream, bool follow,
-		       void *client)
+struct view *view_open(struct sessions *s, struct session *one, int stream, uint64_t from,
+		       bool follow, void *client)
 {
 	struct view *v = calloc(1, sizeof(*v));
 
@@ -281,7 +281,7 @@ struct view *view_open(struct sessions *s, struct session *one, int stream, bool
 	*v = (struct view){ .stream = { .kind = WATCHED_VIEW, .fd = stream },
 			    .next = s->views,
 			    .session = one,
-			    .at = ring_oldest(&one->ring),
+			    .at = from,
 			    .until = follow && (!one->over || one->service) ? UINT64_MAX :
 									      one->ring.total,
 			    .client = client };

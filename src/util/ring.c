@@ -54,9 +54,12 @@ void ring_add(struct ring *r, const void *p, size_t n)
 		return;
 	}
 	if (n > size) {
+		r->lost = bytes[n - size - 1];
 		r->total += n - size;
 		bytes += n - size;
 		n = size;
+	} else if (n && r->total + n > size) {
+		r->lost = r->data[(r->total + n - 1) % size];
 	}
 	at = (size_t)(r->total % size);
 	part = n < size - at ? n : size - at;
@@ -68,6 +71,25 @@ void ring_add(struct ring *r, const void *p, size_t n)
 uint64_t ring_oldest(const struct ring *r)
 {
 	return r->total > r->size ? r->total - r->size : 0;
+}
+
+uint64_t ring_oldest_line(const struct ring *r)
+{
+	const uint64_t oldest = ring_oldest(r);
+	uint64_t at = oldest;
+	const char *p, *end;
+	size_t len;
+
+	if (!oldest || r->lost == '\n')
+		return oldest;
+	while (at < r->total) {
+		p = ring_at(r, at, &len);
+		end = memchr(p, '\n', len);
+		at += end ? (uint64_t)(end - p) + 1 : len;
+		if (end)
+			return at;
+	}
+	return oldest;
 }
 
 const char *ring_at(const struct ring *r, uint64_t at, size_t *ret_len)

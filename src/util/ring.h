@@ -20,6 +20,7 @@ struct ring {
 	size_t size, max;
 	uint64_t total; /* position of the next byte */
 	bool fixed;     /* it can't become bigger any more */
+	char lost;      /* the byte before the oldest that is kept, when there was one */
 	struct ring_budget *budget;
 };
 
@@ -34,6 +35,12 @@ void ring_add(struct ring *r, const void *p, size_t n);
 
 /** ring_oldest() - position of the oldest byte that is kept. */
 uint64_t ring_oldest(const struct ring *r);
+
+/**
+ * ring_oldest_line() - position of the oldest byte that begins a line: who reads lines has none whose beginning has gone.
+ * Return: it; ring_oldest() when none begins in what is kept.
+ */
+uint64_t ring_oldest_line(const struct ring *r);
 
 /** ring_at() - the bytes from position @at on, which must be kept. @ret_len: how many stand together. Return: the first of them. */
 const char *ring_at(const struct ring *r, uint64_t at, size_t *ret_len);

@@ -212,6 +212,22 @@ def test_attach_without_a_terminal(boxes, pty):
     assert t.wait() == 143 and b"one\r\ntwo\r\n" in t.out, "of one that has ended: what is kept, and its status"
 
 
+def test_the_first_line_of_logs(boxes):
+    """When the oldest is not kept any more, logs begin with a whole line; the control: all is kept, and so is the first."""
+    boxes.make()
+    line = "{:06}" + "." * 30
+    for name, n in (("few", 100), ("many", KEPT // 37 + 1000)):
+        r = boxes.exec([PYTHON, "-c", f"for i in range({n}): print({line!r}.format(i))"], "-d", "--name", name)
+        assert r.rc == 0 and wait_for(lambda name=name: one(boxes, name)["state"] == "ended"), r
+        want = [line.format(i) for i in range(n - min(n, KEPT // 37), n)]
+        assert boxes("logs", "box", name).out.splitlines() == want, name
+        r = boxes("logs", "--json", "-n", "400000", "box", name)
+        assert [json.loads(text)["line"] for text in r.out.splitlines()] == want, name
+    r = boxes.exec([PYTHON, "-c", f"print('x' * {KEPT + 5}, end='')"], "-d", "--name", "one")
+    assert r.rc == 0 and wait_for(lambda: one(boxes, "one")["state"] == "ended"), r
+    assert boxes("logs", "box", "one").out == "x" * KEPT, "there is no other line"
+
+
 def memory_of(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         return int(re.findall(r"RssAnon:\s+(\d+)", f.read())[0])

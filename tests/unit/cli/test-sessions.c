@@ -69,7 +69,7 @@ static void show(struct client *c, struct session *one, bool follow)
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p) == 0);
 	CHECK(setsockopt(p[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
 	*c = (struct client){ .session = one, .fd = p[0], .status = -1 };
-	c->view = view_open(&all, one, p[1], follow, c);
+	c->view = view_open(&all, one, p[1], ring_oldest(&one->ring), follow, c);
 	REQUIRE(c->view);
 	sessions_enter(one);
 	view_show(&all, c->view);

@@ -88,6 +88,39 @@ TEST(it_goes_round)
 	ring_done(&ring);
 }
 
+/* Each position once with the oldest byte at it, however the bytes come. */
+TEST(the_oldest_line)
+{
+	static const char text[] = "one\ntwo\n\nthree";
+	static const size_t sizes[] = { 1, 3, 4095, 4096, 4097, 9000 };
+	uint64_t i, want;
+	size_t s, n;
+
+	for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+		begin(4096, 1 << 20);
+		while (ring.total < 40000) {
+			char part[9000];
+
+			for (n = 0; n < sizes[s]; n++)
+				part[n] = text[(ring.total + n) % (sizeof(text) - 1)];
+			ring_add(&ring, part, n);
+			i = ring_oldest(&ring);
+			for (want = i; want && text[(want - 1) % (sizeof(text) - 1)] != '\n';
+			     want++)
+				;
+			CHECK(ring_oldest_line(&ring) == want);
+		}
+		ring_done(&ring);
+	}
+	begin(4096, 1 << 20);
+	add(0);
+	CHECK(ring_oldest_line(&ring) == 0);
+	for (i = 0; i < 5000; i++)
+		ring_add(&ring, i == 3 ? "\n" : "x", 1);
+	CHECK(ring_oldest_line(&ring) == ring_oldest(&ring) && ring_oldest(&ring) == 5000 - 4096);
+	ring_done(&ring);
+}
+
 /* The first step is everybody's; what more there is is shared. */
 TEST(a_budget_that_is_used_up)
 {
