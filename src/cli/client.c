@@ -6,11 +6,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+
+#define TAKE_MS 2000    /* as long a supervisor may take for a signal, before that ends us */
 #define ANSWER_MS 10000 /* a supervisor that is busy answers later than that to nobody */
 
 /* So that the terminal's size is the session's. */
@@ -32,6 +36,47 @@ static int left(const struct client *c, int status)
 		(void)dprintf(2, "\r\nbailey: detached; 'bailey attach %s %u' comes back\n",
 			      c->name, c->number); /* nobody is left to tell */
 	return status;
+}
+
+/* Whether the command will hear of c->signal: it runs, and its supervisor has read all that we have said. */
+static bool taken(const struct client *c)
+{
+	int unread = 0;
+
+	return c->number && (ioctl(c->sock, SIOCOUTQ, &unread) < 0 || !unread);
+}
+
+/* Between two waits. Return: for how long to wait, or an exit status of 128 and more with *@ret_over. */
+static int step_signal(struct client *c, bool *ret_over)
+{
+	long left = c->signal_by - clock_ms();
+
+	*ret_over = false;
+	if (!c->signal)
+		return -1;
+	if (left > 0)
+		return (int)left;
+	*ret_over = !taken(c);
+	if (!*ret_over) {
+		c->signal = 0;
+		return -1;
+	}
+	if (c->terminal)
+		terminal_take(c->terminal);
+	(void)dprintf(
+		2,
+		"bailey: sandbox '%s' does not answer, so this ends; when it does, its command is told of the signal\n",
+		c->name); /* nobody is left to tell */
+	return 128 + c->signal;
+}
+
+/* Whose end is in the hands of a supervisor must be able to end without it. */
+static void expect_end(struct client *c, int sig)
+{
+	if (c->signal || sig == SIGUSR1 || sig == SIGUSR2)
+		return;
+	c->signal = sig;
+	c->signal_by = clock_ms() + TAKE_MS;
 }
 
 static int on_signal(void *arg, short revents, struct err *e)
@@ -59,6 +104,7 @@ static int on_signal(void *arg, short revents, struct err *e)
 				 WIRE_SIGNAL_GROUP :
 				 0; /* Ctrl-C of a caller's terminal is meant for a whole group */
 	(void)wire_send(c->sock, &m, NULL, 0, false);
+	expect_end(c, m.signal.signal);
 	return -EAGAIN;
 }
 
@@ -174,6 +220,7 @@ int client_stream(struct client *c, struct err *e)
 
 int client_wait(struct client *c, struct err *e)
 {
+	bool over;
 	int r;
 
 	c->reports = loop_add(&c->loop, c->sock, POLLIN, on_report, c); /* there is room */
@@ -184,7 +231,10 @@ int client_wait(struct client *c, struct err *e)
 			return c->status;
 		if (c->terminal && terminal_left(c->terminal))
 			return left(c, 0);
-		r = loop_wait(&c->loop, -1, e);
+		r = step_signal(c, &over);
+		if (over)
+			return r;
+		r = loop_wait(&c->loop, r, e);
 	} while (r == -EAGAIN);
 	return r;
 }

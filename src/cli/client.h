@@ -17,6 +17,8 @@ struct client {
 	int sock, signals, stream; /* stream: of a terminal, until it is copied; -1: none */
 	int status;
 	uint32_t number; /* of the session; 0: not known yet */
+	int signal;      /* that was handed on and shall end the command; 0: none */
+	long signal_by;  /* ms of CLOCK_MONOTONIC: until when it must have been taken */
 	bool detach;     /* it is enough that the command runs */
 	bool attached;   /* somebody else has started it: our signals are not for it */
 	bool plain;      /* attached, and it has no terminal */

@@ -240,6 +240,56 @@ def test_stop_says_what_was_moved_away(boxes, user, ws):
     assert not (ws / ".envrc").exists()
 
 
+@pytest.fixture
+def stuck(boxes):
+    """stuck(pid): the supervisor does nothing until the test is over."""
+    pids = []
+
+    def stop(pid):
+        pids.append(pid)
+        os.kill(pid, signal.SIGSTOP)
+
+    yield stop
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+def test_signals_when_the_supervisor_is_stuck(boxes, stuck, ws):
+    """They end exec, before its command has begun and after; the control: with a supervisor that listens the command gets them, and may go on."""
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    (pid,) = boxes.supervisors()
+    caught = "for s in INT TERM HUP QUIT; do trap \"echo $s\" $s; done; echo up; while [ ! -e go ]; do sleep 0.05; done; exit 7"
+    running = []
+    for _ in ENDS:
+        running.append(boxes.start("exec", "box", "--", "bash", "-c", caught))
+        assert running[-1].stdout.readline() == b"up\n"
+    twin = boxes.start("exec", "box", "--", "bash", "-c", caught)
+    assert twin.stdout.readline() == b"up\n"
+    for sig in ENDS:
+        twin.send_signal(sig)
+        assert twin.stdout.readline().decode().strip() == sig.name[3:]
+    stuck(pid)
+    waiting = [boxes.start("exec", *words, "box", "--", "true") for words in ((), (), ("-d",), ("-t",))]
+    for p in waiting:
+        assert wait_for(lambda p=p: "signalfd" in "".join(os.readlink(f"/proc/{p.pid}/fd/{n}") for n in os.listdir(f"/proc/{p.pid}/fd")))
+    for procs in (waiting, running):
+        for p, sig in zip(procs, ENDS):
+            p.send_signal(sig)
+        for p, sig in zip(procs, ENDS):
+            _, err = p.communicate(timeout=60)
+            # with a terminal SIGHUP only leaves
+            assert p.returncode == 128 + sig and (sig == signal.SIGHUP or b"does not answer" in err), (sig, err)
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(3)
+    assert twin.poll() is None, "what was taken is no reason to end later"
+    (ws / "go").touch()
+    assert twin.communicate(timeout=60)[1] == b"" and twin.returncode == 7
+
+
 def test_stop_asks_first(boxes, ws):
     """SIGTERM, then SIGKILL after --time."""
     boxes.make()
