@@ -42,27 +42,33 @@ const struct command_words ls_words = {
 	.statuses = { { "0", "printed" }, { "2", "wrong options" } },
 };
 
-/* The lock says whether it lives; what it does is asked of itself, which wakes nobody. */
-static const char *state_of(const struct named *n, const struct json_node *v)
+#define ANSWER_MS 1000 /* one that does not answer must not hold up the list of all */
+
+/* The lock says whether it lives; what it does is asked of itself, which wakes nobody. @ret_silent: that had no answer */
+static const char *state_of(const struct named *n, const struct json_node *v, bool *ret_silent)
 {
 	const struct wire_msg ask = { .type = WIRE_ASK };
 	struct err e = ERR_INIT;
 	struct named_box box;
 	struct wire_msg m;
+	int r;
 
+	*ret_silent = false;
 	if (!named_box(v, &box) || !named_lives(n, box.id))
 		return "stopped";
-	return named_ask(n, &box, &ask, &m, &e) == 0 && m.state.state == WIRE_STATE_PAUSED ?
-		       "paused" :
-		       "running";
+	r = named_ask(n, &box, &ask, &m, &e);
+	*ret_silent = r == -ETIMEDOUT;
+	return r == 0 && m.state.state == WIRE_STATE_PAUSED ? "paused" : "running";
 }
 
-/* Of one that does not run, or ends this moment, there are none. */
-static void add_sessions(const struct named *n, const struct json_node *v, struct buf *b)
+/* Of one that does not run, ends this moment, or does not answer (@silent), there are none. */
+static void add_sessions(const struct named *n, const struct json_node *v, bool silent,
+			 struct buf *b)
 {
 	struct buf list = BUF_INIT(LIMIT_OUTPUT);
 	const char *name = named_text(v, "name"), *id = named_text(v, "id");
-	_cleanup_close_ int sock = name && id && named_lives(n, id) ? named_connect(n, name) : -1;
+	_cleanup_close_ int sock =
+		!silent && name && id && named_lives(n, id) ? named_connect(n, name) : -1;
 	struct err e;
 
 	if (sock < 0 || client_sessions(sock, name, &list, &e) < 0)
@@ -79,15 +85,16 @@ static void add_sessions(const struct named *n, const struct json_node *v, struc
 void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 {
 	struct buf one = BUF_INIT(LIMIT_SPAWN);
+	bool silent = false;
 
 	json_write(v, &one);
 	/* an object, with one more member */
 	if (one.failed || one.len < 2)
 		b->failed = true;
 	else
-		buf_printf(b, "{\"state\":\"%s\",", state_of(n, v));
+		buf_printf(b, "{\"state\":\"%s\",", state_of(n, v, &silent));
 	if (!b->failed)
-		add_sessions(n, v, b);
+		add_sessions(n, v, silent, b);
 	if (!b->failed)
 		buf_add(b, one.data + 1, one.len - 1);
 	buf_done(&one);
@@ -97,6 +104,7 @@ static void list(const struct named *n, const struct json_node *all, const struc
 		 struct buf *b)
 {
 	const struct json_node *v, *w;
+	bool silent;
 
 	if (o->json)
 		buf_puts(b, "[");
@@ -114,7 +122,7 @@ static void list(const struct named *n, const struct json_node *all, const struc
 			buf_printf(b, "%s\n", name ? name : "");
 			continue;
 		}
-		buf_printf(b, "%-24s %-8s ", name ? name : "", state_of(n, v));
+		buf_printf(b, "%-24s %-8s ", name ? name : "", state_of(n, v, &silent));
 		for (w = v->first; w && strcmp(w->key, "workspaces") != 0; w = w->next)
 			;
 		for (w = w ? w->first : NULL; w; w = w->next) {
@@ -149,6 +157,7 @@ int ls_main(char **argv)
 		r = named_open(&n, &e);
 	if (r == 0)
 		r = named_list(&n, &all, &e);
+	n.answer_ms = ANSWER_MS;
 	if (r == 0) {
 		list(&n, all, &o, &b);
 		r = cli_print(&b);

@@ -641,8 +641,8 @@ int named_start(struct named *n, const char *word, struct named_box *ret, struct
 }
 
 /* Over @fd, which is taken, or a negative errno. Return: as named_ask(). */
-static int ask_over(int fd, const struct named_box *box, const struct wire_msg *m,
-		    struct wire_msg *ret, struct err *e)
+static int ask_over(const struct named *n, int fd, const struct named_box *box,
+		    const struct wire_msg *m, struct wire_msg *ret, struct err *e)
 {
 	_cleanup_close_ int sock = fd;
 	struct pollfd p = { .fd = sock, .events = POLLIN };
@@ -654,7 +654,7 @@ static int ask_over(int fd, const struct named_box *box, const struct wire_msg *
 	r = sock < 0 ? sock : wire_send(sock, m, NULL, 0, true);
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%s'", box->name);
-	if (poll(&p, 1, ANSWER_MS) != 1)
+	if (poll(&p, 1, n->answer_ms ? n->answer_ms : ANSWER_MS) != 1)
 		return err_set(e, ERR_SYSTEM, -ETIMEDOUT,
 			       "sandbox '%s': its supervisor does not answer", box->name);
 	r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
@@ -674,13 +674,14 @@ static int ask_over(int fd, const struct named_box *box, const struct wire_msg *
 int named_ask(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 	      struct wire_msg *ret, struct err *e)
 {
-	return ask_over(named_connect(n, box->name), box, m, ret, e);
+	return ask_over(n, named_connect(n, box->name), box, m, ret, e);
 }
 
 int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 		struct wire_msg *ret, struct err *e)
 {
-	int r = ask_over(named_reach(n, box), box, m, ret, e); /* it may be about to be complete */
+	int r = ask_over(n, named_reach(n, box), box, m, ret,
+			 e); /* it may be about to be complete */
 
 	return r == -ENOENT ?
 		       err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run", box->name) :

@@ -12,6 +12,7 @@ struct named {
 	char path[LIMIT_PATH]; /* of bailey's state */
 	int state, runtime;    /* directories */
 	struct arena arena;    /* what is read */
+	int answer_ms;         /* how long a supervisor has for an answer; 0: some seconds */
 	bool quiet;            /* what bailey-store says on stderr is nobody's business */
 };
 

@@ -10,6 +10,7 @@
 
 #define FIRST_MS 200 /* between the two looks that a share of a processor needs */
 #define EACH_MS 1000
+#define ANSWER_MS 1000 /* one of all that does not answer must not hold up the others */
 
 struct stats_options {
 	bool json, follow, once;
@@ -48,7 +49,7 @@ static const struct opt *options(void)
 const struct command_words stats_words = {
 	.about =
 		"Prints what sandboxes that run use, or what those that are named do: processor, memory, processes, network and disk. "
-		"They are looked at from outside: one that is paused stays so.",
+		"They are looked at from outside: one that is paused stays so. One that does not answer is left out, with a notice, unless it is named.",
 	.options = options,
 	.examples = { { "bailey stats", "all that run" },
 		      { "bailey stats --json box", "of one, for scripts" } },
@@ -62,12 +63,24 @@ struct row {
 	struct usage now;
 	uint64_t at_us, cpu_us; /* of the look before */
 	double percent;
+	bool silent; /* it does not answer: it is not asked again */
 };
 
 struct stats {
 	struct row *rows;
 	size_t n;
+	bool all; /* none was named */
 };
+
+/* Nobody has asked for this one. */
+static void leave_out(struct row *row)
+{
+	row->silent = true;
+	(void)dprintf(
+		2,
+		"bailey: notice: sandbox '%s' does not answer and is left out; 'bailey stats %s' gives it more time\n",
+		row->box.name, row->box.name); /* who does not see it may do without */
+}
 
 static int look(const struct named *n, struct stats *s, struct err *e)
 {
@@ -79,9 +92,15 @@ static int look(const struct named *n, struct stats *s, struct err *e)
 		const uint64_t before = row->at_us, cpu = row->now.cpu_us;
 		struct err own = ERR_INIT;
 
+		if (row->silent)
+			continue;
 		row->at_us = (uint64_t)clock_us();
 		row->cpu_us = cpu;
 		r = usage_get(n, &row->box, &row->now, &own);
+		if (r == -ETIMEDOUT && s->all) {
+			leave_out(row);
+			continue;
+		}
 		if (r == -ENOENT) /* it ended while we looked */
 			row->now.lives = false;
 		else if (r < 0)
@@ -190,6 +209,8 @@ static int find(struct named *n, char *const *names, struct stats *s, struct err
 	r = s->n ? 0 : named_list(n, &all, e);
 	if (r == 0 && s->n == 0 && all)
 		s->n = all->n;
+	s->all = !*names;
+	n->answer_ms = s->all ? ANSWER_MS : 0;
 	s->rows = arena_alloc(&n->arena, (s->n + 1) * sizeof(*s->rows));
 	if (r == 0 && !s->rows)
 		return sandbox_oom(e);

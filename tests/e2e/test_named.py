@@ -290,6 +290,25 @@ def test_signals_when_the_supervisor_is_stuck(boxes, stuck, ws):
     assert twin.communicate(timeout=60)[1] == b"" and twin.returncode == 7
 
 
+def test_listings_with_a_stuck_supervisor(boxes, stuck):
+    """ls waits a second for it, stats leaves it out, and says so; by its name it is an error."""
+    for name in ("box", "other"):
+        boxes.make(name)
+        assert boxes.exec("true", name=name).rc == 0
+        if name == "box":
+            (pid,) = boxes.supervisors()
+    stuck(pid)
+    for words in (("ls",), ("ls", "--json")):
+        r = boxes(*words)
+        assert r.rc == 0 and r.secs < 4 and "box" in r.out and "other" in r.out, r
+    assert {n: b["state"] for n, b in boxes.ls().items()} == {"box": "running", "other": "running"}
+    r = boxes("stats", "--json")
+    assert r.rc == 0 and [s["name"] for s in json.loads(r.out)] == ["other"], r
+    assert r.err.count("\n") == 1 and "sandbox 'box' does not answer" in r.err, r
+    r = boxes("stats", "box")
+    assert r.rc == 125 and "does not answer" in r.err, r
+
+
 def test_stop_asks_first(boxes, ws):
     """SIGTERM, then SIGKILL after --time."""
     boxes.make()
