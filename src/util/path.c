@@ -60,7 +60,7 @@ bool path_covers(const char *dir, const char *path)
 {
 	size_t n = strlen(dir);
 
-	if (n == 1)
+	if (strcmp(dir, "/") == 0)
 		return true;
 	return strncmp(dir, path, n) == 0 && (path[n] == '/' || !path[n]);
 }

@@ -19,7 +19,7 @@ struct err;
  */
 int path_normalize(const char *path, const char *cwd, const char *home, char *out, struct err *e);
 
-/** path_covers() - whether @path is @dir or lies below it. Both normalised. */
+/** path_covers() - whether @path is @dir or lies below it. Both normalised, and absolute or below the same directory. */
 bool path_covers(const char *dir, const char *path);
 
 /** path_depth() - number of components; 0 for "/". */

@@ -119,6 +119,8 @@ TEST(covers)
 	CHECK(!path_covers("/a/b", "/a"));
 	CHECK(!path_covers("/a/b", "/a/c"));
 	CHECK(!path_covers("/a/b", "/a/bc/d"));
+	CHECK(path_covers("a", "a/b"));
+	CHECK(!path_covers("a", "b"));
 }
 
 TEST(depth)
