@@ -52,7 +52,7 @@ const struct command_words diff_words = {
 		"Shows how the run's version of its overlay workspace differs from what the host has now, as a patch that 'git apply' takes. "
 		"RUN is an ID as 'bailey runs' lists them, or its beginning, or the name of a sandbox that stays; without it, the last run whose workspace holds the current directory.\n\n"
 		"Lines that begin with # say what a patch can't: directories, conflicts with what the host changed since the run began, "
-		"files that the host executes or obeys later. On a terminal control characters are made visible.",
+		"files that the host executes or obeys later, binary files, and what is inside of a .git, which git apply never writes. Where there is nothing else, git apply wants --allow-empty. On a terminal control characters are made visible.",
 	.options = options,
 	.examples = { { "bailey diff --stat", "what the last run here changed, a line a file" },
 		      { "bailey diff --json", "for scripts" } },

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints changes: as a patch that `git apply` takes, in counts, by name, as JSON. What a patch can't say (directories, modes beside the executable bit, marks)
- * stands in lines that begin with "#", which git passes over. Names are quoted as git does, so no byte of one reaches a terminal; contents are made
+ * Prints changes: as a patch that `git apply` takes, in counts, by name, as JSON. What a patch can't say (directories, modes beside the executable bit, marks,
+ * bytes that are no text, names that git takes nothing for, and what builds on these) stands in lines that begin with "#", which git passes over. Names are quoted as git does, so no byte of one reaches a terminal; contents are made
  * visible there, and are what they are in a pipe.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ struct sides {
 	struct review_text old, new;
 	struct review_edit *edits;
 	long n;
-	bool binary; /* or too large, or it can't be read: no lines are known */
+	bool binary; /* or too large, or it can't be read, or it is special: no lines are known */
 	long added, gone;
 };
 
@@ -33,6 +34,10 @@ struct printer {
 	struct walk_tree t;
 	struct buf b;
 	struct err *e;
+	bool aside; /* what is printed is no part of the patch: each line is a comment */
+	const char *
+		off; /* a name whose removal is none, so that nothing below it can be added; in off_tree */
+	size_t off_tree;
 	size_t git_shown; /* bytes of the path of the git directory that was summed up last; with its tree */
 	const char *git_path;
 	size_t git_tree;
@@ -106,6 +111,13 @@ static void colour(struct printer *pr, const char *code)
 		buf_printf(&pr->b, "\033[%sm", code);
 }
 
+/* Where a line of a file's difference begins. */
+static void begin_line(struct printer *pr)
+{
+	if (pr->aside)
+		buf_puts(&pr->b, "# ");
+}
+
 static int flush(struct printer *pr, size_t least)
 {
 	if (pr->b.failed)
@@ -128,7 +140,7 @@ static bool load(int root, const char *path, mode_t mode, off_t size, struct buf
 		return n >= 0;
 	}
 	if (!S_ISREG(mode))
-		return true;
+		return S_ISDIR(mode);
 	if (size > LIMIT_REVIEW_TEXT)
 		return false;
 	fd = walk_file(root, path);
@@ -187,6 +199,7 @@ static int print_lines(struct printer *pr, const struct review_text *t, char op,
 		const char *line = t->line[i];
 
 		len = (size_t)(t->line[i + 1] - line);
+		begin_line(pr);
 		if (op != ' ')
 			colour(pr, op == '+' ? "32" : "31");
 		buf_add(&pr->b, &op, 1);
@@ -199,8 +212,10 @@ static int print_lines(struct printer *pr, const struct review_text *t, char op,
 		if (op != ' ')
 			colour(pr, "0");
 		buf_puts(&pr->b, "\n");
-		if (line + len == t->line[i + 1])
+		if (line + len == t->line[i + 1]) {
+			begin_line(pr);
 			buf_puts(&pr->b, "\\ No newline at end of file\n");
+		}
 		r = flush(pr, FLUSH);
 	}
 	return r;
@@ -232,6 +247,7 @@ static int print_hunk(struct printer *pr, const struct sides *s, long first, lon
 		old_n += e[i].op == '+' ? 0 : e[i].n;
 		new_n += e[i].op == '-' ? 0 : e[i].n;
 	}
+	begin_line(pr);
 	colour(pr, "36");
 	buf_puts(&pr->b, "@@");
 	range(&pr->b, '-', old_from, old_n);
@@ -275,63 +291,6 @@ static unsigned int git_mode(mode_t mode)
 	return mode & 0100 ? 0100755 : 0100644;
 }
 
-static void print_names(struct printer *pr, const char *old, const char *new)
-{
-	colour(pr, "1");
-	buf_puts(&pr->b, "diff --git ");
-	quote(&pr->b, "a/", old);
-	buf_puts(&pr->b, " ");
-	quote(&pr->b, "b/", new);
-	buf_puts(&pr->b, "\n");
-}
-
-/* One file in the form of git: @with_old, @with_new as in sides_load(). */
-static int print_file(struct printer *pr, const struct review_change *c, bool with_old,
-		      bool with_new)
-{
-	const char *old = c->from ? c->from->path : c->path;
-	mode_t old_mode = c->from ? c->from->old_mode : c->old_mode;
-	struct sides s;
-	int r = sides_load(pr, c, with_old, with_new, &s);
-
-	if (r == 0) {
-		print_names(pr, old, c->path);
-		if (!with_old)
-			buf_printf(&pr->b, "new file mode %o\n", git_mode(c->new_mode));
-		else if (!with_new)
-			buf_printf(&pr->b, "deleted file mode %o\n", git_mode(old_mode));
-		else if (git_mode(old_mode) != git_mode(c->new_mode))
-			buf_printf(&pr->b, "old mode %o\nnew mode %o\n", git_mode(old_mode),
-				   git_mode(c->new_mode));
-		if (c->kind == REVIEW_RENAMED) {
-			buf_puts(&pr->b, "similarity index 100%\nrename from ");
-			quote(&pr->b, "", old);
-			buf_puts(&pr->b, "\nrename to ");
-			quote(&pr->b, "", c->path);
-			buf_puts(&pr->b, "\n");
-		}
-		if (s.binary || s.n > 0) {
-			const bool binary = s.binary;
-
-			buf_puts(&pr->b, binary ? "Binary files " : "--- ");
-			if (with_old)
-				quote(&pr->b, "a/", old);
-			else
-				buf_puts(&pr->b, "/dev/null");
-			buf_puts(&pr->b, binary ? " and " : "\n+++ ");
-			if (with_new)
-				quote(&pr->b, "b/", c->path);
-			else
-				buf_puts(&pr->b, "/dev/null");
-			buf_puts(&pr->b, binary ? " differ\n" : "\n");
-		}
-		colour(pr, "0");
-		r = print_hunks(pr, &s);
-	}
-	sides_done(&s);
-	return r;
-}
-
 static void print_mark(struct printer *pr, const struct review_change *c, const char *what,
 		       const char *why)
 {
@@ -340,6 +299,207 @@ static void print_mark(struct printer *pr, const struct review_change *c, const 
 	quote(&pr->b, "", c->path);
 	colour(pr, "0");
 	buf_puts(&pr->b, "\n");
+}
+
+static void print_side(struct printer *pr, const char *before, bool there, const char *prefix,
+		       const char *path)
+{
+	begin_line(pr);
+	buf_puts(&pr->b, before);
+	if (there)
+		quote(&pr->b, prefix, path);
+	else
+		buf_puts(&pr->b, "/dev/null");
+	buf_puts(&pr->b, "\n");
+}
+
+static void print_mode(struct printer *pr, const char *before, mode_t mode)
+{
+	begin_line(pr);
+	buf_printf(&pr->b, "%s mode %o\n", before, git_mode(mode));
+}
+
+static void print_header(struct printer *pr, const struct review_change *c, bool with_old,
+			 bool with_new, bool lines)
+{
+	const char *old = c->from ? c->from->path : c->path;
+	const mode_t old_mode = c->from ? c->from->old_mode : c->old_mode;
+
+	begin_line(pr);
+	colour(pr, "1");
+	buf_puts(&pr->b, "diff --git ");
+	quote(&pr->b, "a/", old);
+	buf_puts(&pr->b, " ");
+	quote(&pr->b, "b/", c->path);
+	buf_puts(&pr->b, "\n");
+	if (!with_old) {
+		print_mode(pr, "new file", c->new_mode);
+	} else if (!with_new) {
+		print_mode(pr, "deleted file", old_mode);
+	} else if (git_mode(old_mode) != git_mode(c->new_mode)) {
+		print_mode(pr, "old", old_mode);
+		print_mode(pr, "new", c->new_mode);
+	}
+	if (c->kind == REVIEW_RENAMED) {
+		begin_line(pr);
+		buf_puts(&pr->b, "similarity index 100%\n");
+		print_side(pr, "rename from ", true, "", old);
+		print_side(pr, "rename to ", true, "", c->path);
+	}
+	if (lines) {
+		print_side(pr, "--- ", with_old, "a/", old);
+		print_side(pr, "+++ ", with_new, "b/", c->path);
+	}
+	colour(pr, "0");
+}
+
+/* What is no text: a line that is no part of the patch. */
+static void print_binary(struct printer *pr, const struct review_change *c, bool with_old,
+			 bool with_new)
+{
+	const off_t size = with_new ? c->new_size : c->old_size;
+	const mode_t mode = with_new ? c->new_mode : c->old_mode;
+	const char *what = size > LIMIT_REVIEW_TEXT ? "large" : "binary";
+	const bool changed = with_old && with_new;
+	char text[96];
+	int n;
+
+	if (with_new && c->refused)
+		return; /* that was said */
+	if (!S_ISREG(mode) && !S_ISLNK(mode))
+		what = "special";
+	n = snprintf(text, sizeof(text), "%s%s file%s", with_old ? "" : "new ", what,
+		     !with_old ? "" :
+		     with_new  ? " changed" :
+				 " removed");
+	/* any other change of its mode has a line already */
+	if (changed && git_mode(c->old_mode) != git_mode(c->new_mode))
+		(void)snprintf(text + n, sizeof(text) - (size_t)n, ", mode %o, was %o",
+			       (unsigned int)c->new_mode & 07777,
+			       (unsigned int)c->old_mode & 07777);
+	print_mark(pr, c, text, NULL);
+}
+
+/* One file in the form of git: @with_old, @with_new as in sides_load(). */
+static int print_file(struct printer *pr, const struct review_change *c, bool with_old,
+		      bool with_new)
+{
+	struct sides s;
+	int r = sides_load(pr, c, with_old, with_new, &s);
+
+	if (r == 0 && s.binary) {
+		print_binary(pr, c, with_old, with_new);
+	} else if (r == 0) {
+		if (pr->aside)
+			print_mark(pr, c, "not in the patch", NULL);
+		print_header(pr, c, with_old, with_new, s.n > 0);
+		r = print_hunks(pr, &s);
+	}
+	sides_done(&s);
+	return r;
+}
+
+/* --- what git takes --- */
+
+/* git's own rule, with what other systems take for the same name: of no name in a patch a component may be ".git". @s: a component, or what follows a backslash */
+static bool is_dot_git(const char *s)
+{
+	if (strncasecmp(s, ".git", 4) == 0)
+		s += 4;
+	else if (strncasecmp(s, "git~1", 5) == 0)
+		s += 5;
+	else
+		return false;
+	s += strspn(s, ". ");
+	return !*s || strchr("/\\:", *s);
+}
+
+/* Links that git takes for the list of submodules, and others whose short names look like it. */
+static bool is_modules(const char *s)
+{
+	return strncasecmp(s, ".gitmodules", 11) == 0 ||
+	       (strncasecmp(s, "gi", 2) == 0 && strchr(s, '~'));
+}
+
+static bool name_ok(const char *path, mode_t mode)
+{
+	for (; path; path = strpbrk(path, "/\\")) {
+		path += *path == '/' || *path == '\\';
+		if (is_dot_git(path) || (S_ISLNK(mode) && is_modules(path)))
+			return false;
+	}
+	return true;
+}
+
+/* Whether a patch can say these sides of a change; of a git directory that is a tree of its own it has no names. Return: 1, 0 or negative errno with pr->e. */
+static int can_say(struct printer *pr, const struct review_change *c, bool with_old, bool with_new)
+{
+	const mode_t old_mode = c->from ? c->from->old_mode : c->old_mode;
+	struct sides s;
+	int r;
+
+	if (pr->r->record.trees[c->tree].git || !name_ok(c->path, with_old ? old_mode : 0) ||
+	    !name_ok(c->path, with_new ? c->new_mode : 0) ||
+	    (c->from && !name_ok(c->from->path, old_mode)))
+		return 0;
+	r = sides_load(pr, c, with_old, with_new, &s);
+	if (r == 0)
+		r = !s.binary;
+	sides_done(&s);
+	return r;
+}
+
+/* The same of everything that a directory had, which is a file now. */
+static int can_say_below(struct printer *pr, const struct review_change *c)
+{
+	const struct review_change *v;
+	int r = 1;
+
+	for (v = c + 1; r == 1 && v < pr->c->v + pr->c->n && v->tree == c->tree &&
+			path_covers(c->path, v->path);
+	     v++) {
+		if (v->old_mode && !S_ISDIR(v->old_mode))
+			r = can_say(pr, v, true, false);
+	}
+	return r;
+}
+
+/*
+ * Whether a patch can say the change: all of it, for of one half git would make nothing. @old, @new: whether there is a file of that side.
+ * Return: as can_say().
+ */
+static int patch_says(struct printer *pr, const struct review_change *c, bool old, bool new)
+{
+	int r;
+
+	if (pr->off && pr->off_tree == c->tree && path_covers(pr->off, c->path))
+		return 0;
+	if (c->kind != REVIEW_TYPE)
+		return can_say(pr, c, old, new);
+	r = old ? can_say(pr, c, true, false) : can_say_below(pr, c);
+	if (r == 1 && new)
+		return can_say(pr, c, false, true);
+	if (r == 0 && !new) {
+		pr->off = c->path;
+		pr->off_tree = c->tree;
+	}
+	return r;
+}
+
+/* A change of a file, in one or two steps. @old, @new: as for patch_says() */
+static int print_files(struct printer *pr, const struct review_change *c, bool old, bool new)
+{
+	const bool twice = c->kind == REVIEW_TYPE && old && new;
+	int r = patch_says(pr, c, old, new);
+
+	if (r < 0)
+		return r;
+	pr->aside = r == 0;
+	r = print_file(pr, c, old, new && !twice);
+	if (r == 0 && twice)
+		r = print_file(pr, c, false, true);
+	pr->aside = false;
+	return r;
 }
 
 static void print_marks(struct printer *pr, const struct review_change *c)
@@ -399,22 +559,14 @@ static int print_patch(struct printer *pr, const struct review_change *c)
 		if (c->kind == REVIEW_MODE)
 			return 0;
 	}
-	if (c->kind == REVIEW_TYPE) {
-		if (old)
-			r = print_file(pr, c, true, false);
-		if (r == 0 && new)
-			r = print_file(pr, c, false, true);
-		if (r == 0 && S_ISDIR(c->new_mode))
-			print_dir(pr, c);
-		return r;
-	}
 	if (!old && !new) {
 		print_dir(pr, c);
 		return 0;
 	}
-	return c->refused && !S_ISREG(c->new_mode) ?
-		       0 :
-		       print_file(pr, c, old || c->kind == REVIEW_RENAMED, new);
+	r = print_files(pr, c, old || c->kind == REVIEW_RENAMED, new);
+	if (r == 0 && c->kind == REVIEW_TYPE && S_ISDIR(c->new_mode))
+		print_dir(pr, c);
+	return r;
 }
 
 static void mark_text(struct buf *b, const struct review_change *c)
@@ -461,7 +613,9 @@ static void mode_json(struct json *j, const char *key, mode_t mode)
 {
 	char text[16];
 
-	(void)snprintf(text, sizeof(text), "%06o", (unsigned int)mode);
+	/* of a link nobody's mode is asked, and git has none */
+	(void)snprintf(text, sizeof(text), "%06o",
+		       S_ISLNK(mode) ? git_mode(mode) : (unsigned int)mode);
 	json_str(j, key, mode ? text : NULL);
 }
 

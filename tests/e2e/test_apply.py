@@ -114,31 +114,6 @@ def test_dry_run_and_discard_change_nothing(over, apply, bailey, records, user, 
     assert r.rc == 0 and run in r.out and records() == [] and snapshot(ws) == before
 
 
-def test_the_patch_is_one_that_git_applies(over, bailey, user, ws, twin):
-    plant(user, ws)
-    shutil.copytree(ws, ws.parent / (ws.name + "-git"), symlinks=True)
-    copy = ws.parent / (ws.name + "-git")
-    try:
-        script = CHANGES.replace("printf 'a\\0b' > binary;", "printf 'no newline' > nonl; printf 'x\\n' >> script; chmod 755 script;")
-        over(script)
-        patch = bailey(["diff"], cwd=ws).out
-        (copy / ".patch").write_text(patch)
-        for args in ("--check", "--verbose"):
-            r = subprocess.run(["git", "apply", "--whitespace=nowarn", args, ".patch"], cwd=copy, capture_output=True, text=True, check=False,
-                               env={"PATH": os.environ["PATH"], "GIT_CEILING_DIRECTORIES": str(copy.parent)})
-            assert r.returncode == 0, (r.stderr, patch)
-        (copy / ".patch").unlink()
-        made = {p: (v[0], *(v[4:] if v[0] != stat.S_IFDIR else ())) for p, v in snapshot(copy, times=False).items()}
-        want = {p: (v[0], *(v[4:] if v[0] != stat.S_IFDIR else ())) for p, v in snapshot(twin(script), times=False).items()}
-        for only_dir in ("void", "gone/b", "gone"):  # git knows no empty directories
-            made.pop(only_dir, None)
-            want.pop(only_dir, None)
-        assert made == want
-        assert (copy / "script").stat().st_mode & 0o111
-    finally:
-        shutil.rmtree(copy)
-
-
 def test_forms(over, bailey, user, ws):
     plant(user, ws)
     user.write(ws / "AGENTS.md", "be good\n")
@@ -153,6 +128,7 @@ def test_forms(over, bailey, user, ws):
     assert kinds["dir/moved"] == "renamed" and seen["dir/moved"]["from"] == "dir/other" and "dir/other" not in kinds
     assert (seen["file"]["additions"], seen["file"]["deletions"]) == (1, 1)
     assert (seen["script"]["old_mode"], seen["script"]["new_mode"]) == ("100755", "100600")
+    assert seen["link"]["old_mode"] == seen["link"]["new_mode"] == seen["odd\nname"]["new_mode"] == "120000", "as the patch says it"
     assert seen["binary"]["binary"] and seen["pipe"]["refused"] == "a FIFO"
     assert seen["AGENTS.md"]["flag"] == "agent instructions" and seen[".envrc"]["protect"] == "direnv" and seen["file"]["flag"] is None
     for form in ("--all", "--stat", "--name-only"):
