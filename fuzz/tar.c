@@ -84,7 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_REQUIRE(t.mtime.tv_nsec >= 0 && t.mtime.tv_nsec < 1000000000);
 		total += t.size;
 		FUZZ_REQUIRE(total <= MOST);
-		check_again(&t);
+		if (t.type != TAR_FIFO && t.type != TAR_DEVICE)
+			check_again(&t); /* the others are never written */
 		for (got = 0; data[0] % 2 && (n = tar_data(&in, part, sizeof(part), &e)) > 0;)
 			got += (uint64_t)n;
 		FUZZ_REQUIRE(got <= t.size);

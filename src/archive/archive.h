@@ -16,7 +16,8 @@
 
 #include "util/util.h"
 
-enum tar_type { TAR_FILE, TAR_DIR, TAR_SYMLINK, TAR_HARDLINK };
+/* TAR_FIFO, TAR_DEVICE: read, so that they can be left out; never written, never made */
+enum tar_type { TAR_FILE, TAR_DIR, TAR_SYMLINK, TAR_HARDLINK, TAR_FIFO, TAR_DEVICE };
 
 struct tar_entry {
 	enum tar_type type;
@@ -62,14 +63,14 @@ struct tar_in {
 /**
  * tar_next() - the next entry; what is left of the data of the last one is passed over.
  * @ret: initialised; what it had is freed
- * Return: 1; 0 at the end; -EBADMSG (it is no tar, or cut), -E2BIG, -EOPNOTSUPP (a device …) or another negative errno, with @e.
+ * Return: 1; 0 at the end; -EBADMSG (it is no tar, or cut), -E2BIG, -EOPNOTSUPP (an unknown kind of file) or another negative errno, with @e.
  */
 int tar_next(struct tar_in *in, struct tar_entry *ret, struct err *e);
 
 /** tar_data() - the next bytes of the last entry. Return: how many, at most @n; 0 at their end; or negative errno with @e. */
 ssize_t tar_data(struct tar_in *in, void *p, size_t n, struct err *e);
 
-/** tar_header() - append what stands in front of the data of @t. */
+/** tar_header() - append what stands in front of the data of @t, which is no TAR_FIFO or TAR_DEVICE. */
 void tar_header(const struct tar_entry *t, struct buf *b);
 
 #define TAR_BLOCK 512u
@@ -103,6 +104,9 @@ struct archive_unpack {
 	struct archive_ids ids;
 	bool hard;      /* hard links may be made; else they are an error */
 	uint64_t bytes; /* at most; 0: no bound */
+	void (*left_out)(void *arg, const char *path,
+			 const char *why); /* a FIFO, a device; NULL: they are an error */
+	void *arg;
 };
 
 /** archive_unpack() - read @in to the end of the archive. What is there under the same name is replaced, but no directory. Return: 0 or negative errno with @e. */

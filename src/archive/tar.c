@@ -349,11 +349,16 @@ static int take_type(const struct header *h, const char *path, struct tar_entry 
 	case '5':
 		t->type = TAR_DIR;
 		return 0;
+	case '3':
+	case '4':
+		t->type = TAR_DEVICE;
+		return 0;
+	case '6':
+		t->type = TAR_FIFO;
+		return 0;
 	default:
-		return err_set(e, ERR_USAGE, -EOPNOTSUPP, "'%.100s': a %s can't be copied", path,
-			       h->type == '3' || h->type == '4' ? "device" :
-			       h->type == '6'                   ? "FIFO" :
-								  "file of an unknown kind");
+		return err_set(e, ERR_USAGE, -EOPNOTSUPP,
+			       "'%.100s': a file of an unknown kind can't be copied", path);
 	}
 }
 

@@ -366,14 +366,33 @@ static int target(const struct unpacking *k, const char *path, char *out, struct
 	return 0;
 }
 
+/* What is never made. A stream of a sandbox has none: what sends one is not what we have sent there. */
+static int leave_out(const struct unpacking *k, const struct tar_entry *t, struct err *e)
+{
+	const char *what = t->type == TAR_FIFO ? "a FIFO" : "a device";
+
+	if (!k->u->left_out)
+		return err_set(e, ERR_USAGE, -EOPNOTSUPP, "'%.100s': %s can't be copied", t->path,
+			       what);
+	k->u->left_out(k->u->arg, t->path, what);
+	return 0;
+}
+
 static int take(struct unpacking *k, const struct tar_entry *t, struct err *e)
 {
 	char path[LIMIT_PATH];
-	int r = k->begun ? 0 : place(k, t, e);
+	const bool special = t->type == TAR_FIFO || t->type == TAR_DEVICE;
+	int r = 0;
 
+	if (special && !k->u->left_out)
+		return leave_out(k, t, e);
+	if (!k->begun)
+		r = place(k, t, e);
 	k->begun = true;
 	if (r == 0)
 		r = target(k, t->path, path, e);
+	if (r == 0 && special)
+		return leave_out(k, t, e);
 	if (r == 0 && t->type == TAR_DIR)
 		return make_dir(k, path, t, e);
 	if (r == 0 && strcmp(path, ".") == 0)

@@ -64,7 +64,7 @@ const struct command_words cp_words = {
 		"Copies a file or a directory out of a sandbox that stays, or into it, which is started if it does not run. One of the two is SANDBOX:PATH; a PATH that is relative begins "
 		"where commands of the sandbox begin. As with cp, a directory that is there gets what is copied, else that is its new name; DIR/. means what is in DIR.\n\n"
 		"In the place of the path here may stand -: then an archive of tar is written to stdout, or read from stdin and unpacked into the directory PATH.\n\n"
-		"What is copied is read and written inside by the rights of the sandbox. Modes, times and attributes of the user are kept, set-id bits are not; sockets, FIFOs and devices are left out. "
+		"What is copied is read and written inside by the rights of the sandbox. Modes, times and attributes of the user are kept, set-id bits are not; sockets, FIFOs and devices are left out, of an archive, too, and a notice names each. "
 		"No link in what comes leads to another place: a name that would be reached through one is an error. A local file with a colon in its name is written as ./NAME.",
 	.options = options,
 	.examples = { { "bailey cp box:result.txt .", "out of the sandbox" },

@@ -68,7 +68,10 @@ static int copy_out(char *const *argv, struct err *e)
 
 static int copy_in(char *const *argv, struct err *e)
 {
-	struct archive_unpack u = { .path = argv[1], .hard = true };
+	unsigned int said = 0;
+	struct archive_unpack u = {
+		.path = argv[1], .hard = true, .left_out = left_out, .arg = &said
+	};
 
 	if (!argv[2] || !read_ids(argv[3], &u.ids))
 		return err_set(e, ERR_SYSTEM, -EBADMSG, "the words of the copy are missing");

@@ -149,8 +149,8 @@ HOSTILE = {
     "through a link": ([entry("l", type=tarfile.SYMTYPE, linkname="/tmp"), entry("l/x")], "is a link"),
     "hard link up": ([entry("h", type=tarfile.LNKTYPE, linkname="../../etc/passwd")], "leads elsewhere"),
     "hard link through a link": ([entry("l", type=tarfile.SYMTYPE, linkname="/etc"), entry("h", type=tarfile.LNKTYPE, linkname="l/passwd")], "is a link"),
-    "device": ([entry("n", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "device"),
-    "fifo": ([entry("p", type=tarfile.FIFOTYPE)], "FIFO"),
+    "device up": ([entry("../n", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "leads elsewhere"),
+    "no file at all": ([entry("n", type=b"Z")], "file of an unknown kind"),
     "a directory's place": ([entry("d", type=tarfile.DIRTYPE, mode=0o755), entry("d")], "a directory stands there"),
 }
 
@@ -166,6 +166,34 @@ def test_hostile_archives(box, user, what):
     r = fake(user, box, out.getvalue())
     assert r.rc == 1 and said in r.err and r.err.count("\n") == 1, r
     assert box.exec("ls -A /tmp; test ! -e /tmp/x").out == "in\n"
+
+
+def test_special_files_of_an_archive_are_left_out(box, user):
+    """None is made, each has a line, up to a bound; what stands around them comes, and what stood there under their name stays."""
+    specials = [entry("d/p", type=tarfile.FIFOTYPE), entry("c", type=tarfile.CHRTYPE, devmajor=1, devminor=3), entry("b\033", type=tarfile.BLKTYPE, devmajor=7)]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        t.addfile(specials[0])
+        t.addfile(entry("d", type=tarfile.DIRTYPE, mode=0o755))
+        t.addfile(entry("f", size=5), io.BytesIO(b"hello"))
+        for e in specials[1:]:
+            t.addfile(e)
+        t.addfile(entry("last", size=1), io.BytesIO(b"x"))
+    assert box.exec("mkdir /tmp/in; echo old > /tmp/in/c").rc == 0
+    r = fake(user, box, out.getvalue())
+    assert r.rc == 0 and r.err.count("\n") == 3 and "d/p: a FIFO is left out" in r.err and "c: a device is left out" in r.err and "\033" not in r.err, r
+    assert all(line.startswith("bailey: ") for line in r.err.splitlines()), r
+    assert box.exec("cd /tmp/in; find * | sort; cat f c").out == "c\nd\nf\nlast\nhelloold\n"
+    many = io.BytesIO()
+    with tarfile.open(fileobj=many, mode="w") as t:
+        for i in range(1000):
+            t.addfile(entry(f"p{i}", type=tarfile.FIFOTYPE))
+        t.addfile(entry("after"))
+    r = fake(user, box, many.getvalue())
+    assert r.rc == 0 and "and more is left out" in r.err and r.err.count("\n") <= 20, r
+    assert box.exec("test -e /tmp/in/after").rc == 0
+    r = box("cp", "-", "box:/tmp/nowhere", stdin=open(box.here / "in.tar", "rb"))
+    assert r.rc == 1 and "/tmp/nowhere" in r.err, r
 
 
 def test_archives_that_are_none(box, user):

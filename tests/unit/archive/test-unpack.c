@@ -53,6 +53,22 @@ static void put(struct buf *b, enum tar_type type, const char *path, const char 
 	tar_entry_done(&t);
 }
 
+/* What we never write: a header of the kind @type. */
+static void put_special(struct buf *b, char type, const char *path)
+{
+	const size_t at = b->len;
+	unsigned int sum = 0;
+	size_t i;
+
+	put(b, TAR_FILE, path, "");
+	REQUIRE(b->len == at + TAR_BLOCK);
+	b->data[at + 156] = type;
+	memset(b->data + at + 148, ' ', 8);
+	for (i = 0; i < TAR_BLOCK; i++)
+		sum += (unsigned char)b->data[at + i];
+	snprintf(b->data + at + 148, 8, "%06o", sum);
+}
+
 /* Return: of archive_unpack(). */
 static int unpack(struct buf *b, const struct archive_unpack *u, struct err *e)
 {
@@ -184,6 +200,37 @@ TEST(links_are_no_ways)
 	put(&b, TAR_FILE, "f", "z");
 	CHECK(unpack(&b, &into, &e) == 0 && is("in/f", "z") &&
 	      is("in/h", "y")); /* not written through */
+	leave();
+}
+
+static void count(void *arg, const char *path, const char *why)
+{
+	(void)path;
+	*(unsigned int *)arg += strcmp(why, "a FIFO") == 0 ? 1 : 100;
+}
+
+TEST(special)
+{
+	static const char types[] = "346";
+	unsigned int said = 0;
+	const struct archive_unpack theirs = { .path = "in", .into = true }, ours = {
+		.path = "in", .into = true, .left_out = count, .arg = &said
+	};
+	struct buf b = BUF_INIT(1u << 24);
+	struct err e = ERR_INIT;
+	const char *type;
+
+	enter();
+	REQUIRE(mkdir("in", 0700) == 0);
+	for (type = types; *type; type++) {
+		put_special(&b, *type, "s");
+		put(&b, TAR_FILE, "f", "x");
+		CHECK(unpack(&b, &theirs, &e) == -EOPNOTSUPP && absent("in/s") && absent("in/f"));
+	}
+	for (type = types; *type; type++)
+		put_special(&b, *type, "s");
+	put(&b, TAR_FILE, "f", "x");
+	CHECK(unpack(&b, &ours, &e) == 0 && absent("in/s") && is("in/f", "x") && said == 201);
 	leave();
 }
 
