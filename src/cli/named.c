@@ -688,28 +688,55 @@ int named_order(const struct named *n, const struct named_box *box, const struct
 		       r;
 }
 
-int named_each(char **argv, const struct opt *table, const char *verb,
-	       int (*fn)(struct named *, const struct named_box *, const void *, struct err *),
+int named_words(struct named *n, char *const *words, named_word_fn *fn, const void *arg)
+{
+	int first = 0;
+
+	for (; *words; words++) {
+		struct err e = ERR_INIT;
+		int r = fn(n, *words, arg, &e);
+
+		if (r < 0)
+			r = r == -EBUSY ? (cli_fail(&e), 4) : cli_fail(&e);
+		first = first ? first : r;
+	}
+	return first;
+}
+
+/* What is done with a sandbox, of which a name is given. */
+struct each {
+	named_box_fn *fn;
+	const void *arg;
+};
+
+static int each_word(struct named *n, const char *word, const void *arg, struct err *e)
+{
+	const struct each *each = arg;
+	struct named_box box;
+	int r = named_get(n, word, &box, e);
+
+	return r == 0 ? each->fn(n, &box, each->arg, e) : r;
+}
+
+int named_boxes(struct named *n, char *const *words, named_box_fn *fn, const void *arg)
+{
+	return named_words(n, words, each_word, &(struct each){ .fn = fn, .arg = arg });
+}
+
+int named_each(char **argv, const struct opt *table, const char *verb, named_box_fn *fn,
 	       const void *arg)
 {
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
-	struct named_box box;
-	bool dashes;
-	size_t i;
-	int r = opt_parse(table, argv, &i, &dashes, &e);
+	int r = opt_parse_all(table, argv, &e);
 
-	if (r == 0 && !argv[i])
+	if (r == 0 && !argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey %s SANDBOX", verb);
 	if (r == 0)
 		r = named_open(&n, &e);
-	for (; r == 0 && argv[i]; i++) {
-		r = named_get(&n, argv[i], &box, &e);
-		if (r == 0)
-			r = fn(&n, &box, arg, &e);
-	}
+	r = r < 0 ? cli_fail(&e) : named_boxes(&n, argv, fn, arg);
 	named_done(&n);
-	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
+	return r;
 }
 
 int named_order_one(struct named *n, const struct named_box *box, const void *m, struct err *e)

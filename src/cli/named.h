@@ -134,14 +134,29 @@ int named_ask(const struct named *n, const struct named_box *box, const struct w
 int named_order(const struct named *n, const struct named_box *box, const struct wire_msg *m,
 		struct wire_msg *ret, struct err *e);
 
+/* What is done with one operand, or with the sandbox that it names. Return: 0, negative errno with @e, or an exit status whose reason was said. */
+typedef int named_word_fn(struct named *n, const char *word, const void *arg, struct err *e);
+typedef int named_box_fn(struct named *n, const struct named_box *box, const void *arg,
+			 struct err *e);
+
+/* For the help of verbs that use these. */
+#define NAMED_SEVERAL \
+	"Of several names each is tried; the exit status is that of the first that failed."
+
 /**
- * named_each() - a verb whose operands are sandboxes: @fn for each, until one fails.
+ * named_words(), named_boxes() - @fn for each of @words. What fails is said, and keeps no other from it.
+ * Return: exit status of the first that failed, or 0; 4: -EBUSY of @fn.
+ */
+int named_words(struct named *n, char *const *words, named_word_fn *fn, const void *arg);
+int named_boxes(struct named *n, char *const *words, named_box_fn *fn, const void *arg);
+
+/**
+ * named_each() - a verb whose operands are sandboxes: named_boxes().
  * @table: its options, whose targets @fn finds by @arg
  * @verb: its name
- * Return: exit status; 4: -EBUSY of @fn.
+ * Return: exit status
  */
-int named_each(char **argv, const struct opt *table, const char *verb,
-	       int (*fn)(struct named *, const struct named_box *, const void *, struct err *),
+int named_each(char **argv, const struct opt *table, const char *verb, named_box_fn *fn,
 	       const void *arg);
 
 /** named_order_one() - for named_each(): named_order() with the struct wire_msg @m. */

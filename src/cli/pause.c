@@ -13,7 +13,7 @@ static const struct opt *options(void)
 const struct command_words pause_words = {
 	.about =
 		"Lets nothing run in a sandbox: every process stands still where it is, and keeps what it has in memory. "
-		"What it has open to other machines may time out there. 'bailey resume' lets it go on; so does, unless 'bailey create --wake' says otherwise, whoever needs it.",
+		"What it has open to other machines may time out there. 'bailey resume' lets it go on; so does, unless 'bailey create --wake' says otherwise, whoever needs it. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey pause box", "it uses no processor from now on" } },
 	.statuses = { { "0", "each of them is paused" },

@@ -41,7 +41,7 @@ static const struct opt *options(void)
 
 const struct command_words reset_words = {
 	.about =
-		"Empties sandboxes that do not run: their homes, what their commands left elsewhere, their output, the secrets that 'bailey secret set --sandbox' keeps for them, and what was changed in copies of workspaces. They keep their names, options, rules, services and volumes.",
+		"Empties sandboxes that do not run: their homes, what their commands left elsewhere, their output, the secrets that 'bailey secret set --sandbox' keeps for them, and what was changed in copies of workspaces. They keep their names, options, rules, services and volumes. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey reset -f box", "a fresh start" } },
 	.statuses = { { "0", "done" },

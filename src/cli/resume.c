@@ -12,7 +12,7 @@ static const struct opt *options(void)
 
 const struct command_words resume_words = {
 	.about =
-		"Lets the processes of a sandbox that is paused go on. One that runs stays as it is.",
+		"Lets the processes of a sandbox that is paused go on. One that runs stays as it is. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey resume box", "after 'bailey pause', or --idle-freeze" } },
 	.statuses = { { "0", "each of them runs" },

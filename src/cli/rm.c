@@ -37,7 +37,7 @@ static const struct opt *options(void)
 
 const struct command_words rm_words = {
 	.about =
-		"Removes sandboxes that do not run, with everything of theirs but their workspaces.",
+		"Removes sandboxes that do not run, with everything of theirs but their workspaces. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey rm box", "it does not run" },
 		      { "bailey rm -f box", "whether it runs or not" } },

@@ -36,7 +36,7 @@ static const struct opt *options(void)
 
 const struct command_words start_words = {
 	.about =
-		"Starts sandboxes that do not run, and waits until each is ready. 'bailey exec' does it by itself.",
+		"Starts sandboxes that do not run, and waits until each is ready. 'bailey exec' does it by itself. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey start box", "now, so that the first command need not wait" },
 		      { "bailey start --boot", "those that were created with --restart" } },
@@ -91,12 +91,19 @@ static int boot(struct named *n, struct err *e)
 	return ret;
 }
 
+static int start(struct named *n, const char *word, const void *arg, struct err *e)
+{
+	struct named_box box;
+
+	(void)arg;
+	return named_start(n, word, &box, e);
+}
+
 int start_main(char **argv)
 {
 	struct start_options o;
 	struct opt table[ROWS];
 	struct err e = ERR_INIT;
-	struct named_box box;
 	struct named n = { .state = -1, .runtime = -1 };
 	bool dashes;
 	size_t i;
@@ -114,8 +121,10 @@ int start_main(char **argv)
 		r = named_open(&n, &e);
 	if (r == 0 && o.boot)
 		r = boot(&n, &e);
-	for (; r == 0 && argv[i]; i++)
-		r = named_start(&n, argv[i], &box, &e);
+	if (r < 0)
+		r = cli_fail(&e);
+	else if (r == 0)
+		r = named_words(&n, argv + i, start, NULL);
 	named_done(&n);
-	return r < 0 ? cli_fail(&e) : r;
+	return r;
 }

@@ -38,7 +38,7 @@ static const struct opt *options(void)
 const struct command_words stop_words = {
 	.about =
 		"Ends every process of a sandbox: SIGTERM, then SIGKILL to what is left. Sessions with a terminal get SIGHUP, too, as when it is closed. "
-		"Its files stay, and it can be started again.",
+		"Its files stay, and it can be started again. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey stop box", "what runs in it has ten seconds to end" } },
 	.statuses = { { "0", "none of them runs" },
@@ -47,20 +47,23 @@ const struct command_words stop_words = {
 		      { "2", "wrong options" } },
 };
 
+static int stop(struct named *n, const struct named_box *box, const void *arg, struct err *e)
+{
+	return named_stop(n, box, *(const unsigned int *)arg, e);
+}
+
 int stop_main(char **argv)
 {
 	struct stop_options o;
 	struct opt table[ROWS];
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
-	struct named_box box;
+	unsigned int grace_ms;
 	long ms = GRACE_MS;
-	bool dashes;
-	size_t i;
 	int r;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
+	r = opt_parse_all(table, argv, &e);
 	if (r == 0 && o.time) {
 		r = strcmp(o.time, "0") == 0 ? (ms = 0, 0) : sandbox_duration(o.time, &ms, &e);
 		if (r == 0 && ms > (long)WIRE_GRACE_MAX)
@@ -68,15 +71,12 @@ int stop_main(char **argv)
 		if (r < 0)
 			r = err_wrap(&e, r, "--time");
 	}
-	if (r == 0 && !argv[i])
+	if (r == 0 && !argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey stop SANDBOX");
 	if (r == 0)
 		r = named_open(&n, &e);
-	for (; r == 0 && argv[i]; i++) {
-		r = named_get(&n, argv[i], &box, &e);
-		if (r == 0)
-			r = named_stop(&n, &box, (unsigned int)ms, &e);
-	}
+	grace_ms = (unsigned int)ms;
+	r = r < 0 ? cli_fail(&e) : named_boxes(&n, argv, stop, &grace_ms);
 	named_done(&n);
-	return r < 0 ? cli_fail(&e) : r;
+	return r;
 }

@@ -46,7 +46,8 @@ static const struct opt *options(void)
 const struct command_words volume_words = {
 	.about =
 		"Keeps directories that outlive sandboxes, and that several sandboxes may have at a time: 'bailey create --volume NAME:PATH' shows one at PATH inside. "
-		"create makes one, ls lists them, inspect prints what is known of some as JSON (with path: where the files are on the host), rm removes them with their files, and refuses while a sandbox has one.\n\n"
+		"create makes one, ls lists them, inspect prints what is known of some as JSON (with path: where the files are on the host), rm removes them with their files, and refuses while a sandbox has one. " NAMED_SEVERAL
+		"\n\n"
 		"What is in a volume was written by sandboxes, and may be hostile: look before you run or follow it. Whoever shares one with a sandbox reads what that writes.",
 	.options = options,
 	.examples = { { "bailey volume create deps", "an empty one" },
@@ -144,14 +145,10 @@ static int inspect(struct named *n, char *const *argv, struct buf *b, struct err
 	return r;
 }
 
-static int each(struct named *n, char *const *argv,
-		int (*fn)(struct named *n, const char *name, struct err *e), struct err *e)
+static int remove_one(struct named *n, const char *name, const void *arg, struct err *e)
 {
-	int r = 0;
-
-	for (; r == 0 && *argv; argv++)
-		r = fn(n, *argv, e);
-	return r;
+	(void)arg;
+	return volume_remove(n, name, e);
 }
 
 static int act(struct named *n, const char *what, char *const *argv, const struct volume_options *o,
@@ -174,7 +171,8 @@ static int act(struct named *n, const char *what, char *const *argv, const struc
 			       create ? "one" : "the", what);
 	if (create)
 		return volume_create(n, *argv, e);
-	return strcmp(what, "rm") == 0 ? each(n, argv, volume_remove, e) : inspect(n, argv, b, e);
+	return strcmp(what, "rm") == 0 ? named_words(n, argv, remove_one, NULL) :
+					 inspect(n, argv, b, e);
 }
 
 int volume_main(char **argv)

@@ -59,6 +59,32 @@ def switches(pid):
 # --- pause ------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("verb,was,now", [(("start",), "stopped", "running"), (("pause",), "running", "paused"), (("resume",), "paused", "running"),
+                                          (("stop", "--time", "0"), "running", "stopped"), (("reset", "-f"), "stopped", None), (("rm",), "stopped", None)])
+def test_one_name_that_is_wrong_keeps_no_other_from_it(boxes, verb, was, now):
+    """As docker: the others are dealt with, each error is a line, and the status is that of the first. The twin: all names are right."""
+    for name in ("a", "b", "c"):
+        boxes.make(name)
+    if was != "stopped":
+        assert boxes("start", "a", "b", "c").rc == 0
+    if was == "paused":
+        assert boxes("pause", "a", "b", "c").rc == 0
+    assert {s["state"] for s in boxes.ls().values()} == {was}
+    r = boxes(*verb, "a", "nosuch", "b", "neither")
+    assert r.rc == 3 and r.err.count("\n") == 2 and r.err.find("nosuch") < r.err.find("neither"), r
+    left = boxes.ls()
+    if verb[0] == "rm":
+        assert set(left) == {"c"}
+    elif now:
+        assert {n: s["state"] for n, s in left.items()} == {"a": now, "b": now, "c": was}
+    if verb[0] in ("pause", "rm"):
+        # the first failure says the status
+        assert boxes("stop", "c").rc == 0 and (verb[0] == "pause" or boxes("start", "c").rc == 0)
+        assert boxes(*verb, "c", "nosuch").rc == 4 and boxes(*verb, "nosuch", "c").rc == 3
+    else:
+        assert boxes(*verb, "c").rc == 0
+
+
 def test_pause_and_resume(boxes, ws):
     """Nothing runs, all of it is still there, and who was stopped by somebody else stays so."""
     boxes.make()

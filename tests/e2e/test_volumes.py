@@ -132,6 +132,16 @@ def test_the_verb(vols):
     assert vols.volume("create", "data").rc == 0 and not list((vols.dir / "data").iterdir()), "the old files don't come back"
 
 
+def test_one_name_that_is_wrong_keeps_no_other_from_being_removed(vols):
+    for name in ("two", "three"):
+        assert vols.volume("create", name).rc == 0
+    vols.make("box", "--volume", "three:/srv/x")
+    r = vols.volume("rm", "two", "nosuch", "three", "data")
+    assert r.rc == 3 and r.err.count("\n") == 2 and "nosuch" in r.err and "'box'" in r.err, r
+    assert set(listed(vols)) == {"three"}
+    assert vols("rm", "-f", "box").rc == 0 and vols.volume("rm", "three").rc == 0
+
+
 def test_a_size_is_refused(vols):
     r = vols.volume("create", "--size", "1G", "big")
     assert r.rc == 2 and "nothing here could hold it to a size" in r.err and list(listed(vols)) == ["data"], r
