@@ -168,6 +168,16 @@ def test_hostile_archives(box, user, what):
     assert box.exec("ls -A /tmp; test ! -e /tmp/x").out == "in\n"
 
 
+def test_what_is_behind_the_end_of_an_archive(box, user):
+    """tar fills its last record up; nobody reads that, however much it is."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as t:
+        t.addfile(entry("f", size=5), io.BytesIO(b"hello"))
+    assert box.exec("mkdir /tmp/in").rc == 0
+    r = fake(user, box, out.getvalue() + bytes(8 << 20))
+    assert (r.rc, r.err) == (0, "") and box.exec("cat /tmp/in/f").out == "hello", r
+
+
 def test_special_files_of_an_archive_are_left_out(box, user):
     """None is made, each has a line, up to a bound; what stands around them comes, and what stood there under their name stays."""
     specials = [entry("d/p", type=tarfile.FIFOTYPE), entry("c", type=tarfile.CHRTYPE, devmajor=1, devminor=3), entry("b\033", type=tarfile.BLKTYPE, devmajor=7)]
