@@ -224,12 +224,17 @@ def _cmdline(pid):
 # --- idle and time-outs ------------------------------------------------------------------------------------------------------------------
 
 
+def happened(boxes, event):
+    """How often. A state that is looked at may be over by then."""
+    return [e["event"] for e in events(boxes)].count(event)
+
+
 def test_idle_freeze(boxes, ws):
     """What waits is paused; what works, and what somebody waits for, is not."""
     boxes.make("box", "--idle-freeze", "600ms")
     boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
     assert wait_for(lambda: state(boxes) == "paused")
-    assert boxes.exec("echo on").out == "on\n" and state(boxes) == "running"
+    assert boxes.exec("echo on").out == "on\n" and happened(boxes, "resumed") == 1
     waiting = boxes.start("exec", "box", "--", "sleep", "1000")
     time.sleep(1.5)
     assert state(boxes) == "running", "somebody waits for a command"
@@ -242,15 +247,14 @@ def test_idle_freeze(boxes, ws):
     assert state(boxes) == "running", "it works"
     boxes.exec("pkill -f 'while :'; true")
     assert wait_for(lambda: state(boxes) == "paused")
-    assert [e["event"] for e in events(boxes)].count("paused") >= 3
+    assert happened(boxes, "paused") >= 3
 
 
 def test_idle_stop(boxes):
     """Counted from the last use, through the pause; the next command starts it again."""
     boxes.make("box", "--idle-freeze", "300ms", "--idle-stop", "1200ms")
     boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
-    assert wait_for(lambda: state(boxes) == "paused")
-    assert wait_for(lambda: state(boxes) == "stopped") and wait_for(lambda: not boxes.supervisors())
+    assert wait_for(lambda: state(boxes) == "stopped") and happened(boxes, "paused") == 1 and wait_for(lambda: not boxes.supervisors())
     assert events(boxes)[-1] | {"time": 0, "id": ""} == {"time": 0, "event": "stopped", "id": "", "name": "box", "why": "idle"}
     assert boxes.exec("echo again").out == "again\n"
 
@@ -267,13 +271,13 @@ def test_without_the_options_it_stays(boxes, ws):
 
 
 def test_timeout_and_extend(boxes):
-    boxes.make("box", "--timeout", "1s")
+    boxes.make("box", "--timeout", "3s")
     assert boxes("extend", "box", "10s").rc == 4, "it does not run"
     boxes.exec("true")
     left = json.loads(boxes("stats", "--json", "box").out)[0]["timeoutMs"]
-    assert 0 < left <= 1000
-    assert boxes("extend", "box", "3s").rc == 0 and boxes("extend", "box", "1ms").rc == 0, "it only ever has more"
-    time.sleep(1.5)
+    assert 0 < left <= 3000
+    assert boxes("extend", "box", "6s").rc == 0 and boxes("extend", "box", "1ms").rc == 0, "it only ever has more"
+    time.sleep(3.5)
     assert state(boxes) == "running"
     assert wait_for(lambda: state(boxes) == "stopped")
     assert events(boxes)[-1]["why"] == "timeout"
@@ -325,9 +329,9 @@ def test_a_published_port(boxes, ws):
 
     assert _ask(port, still) == b"hello you"
     assert wait_for(lambda: state(boxes) == "paused")
-    start = time.monotonic()
+    start, before = time.monotonic(), happened(boxes, "resumed")
     assert _ask(port) == b"hello you" and time.monotonic() - start < 20
-    assert events(boxes)[-1]["event"] == "resumed"
+    assert happened(boxes, "resumed") > before, "it may be paused again by now"
     (stats,) = json.loads(boxes("stats", "--json", "box").out)
     assert stats["network"]["received"] > 0 or wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["network"]["received"] > 0)
 
