@@ -41,6 +41,10 @@ struct printer {
 	size_t git_shown; /* bytes of the path of the git directory that was summed up last; with its tree */
 	const char *git_path;
 	size_t git_tree;
+	/* what sides_load() read last, for the next who asks for the same: first whether a patch can say it, then the patch */
+	struct sides last;
+	const struct review_change *last_of;
+	bool last_old, last_new;
 };
 
 void review_visible(struct buf *b, const char *str, size_t n)
@@ -155,10 +159,10 @@ static void sides_done(struct sides *s)
 	buf_done(&s->old_data);
 	buf_done(&s->new_data);
 	free(s->edits);
+	*s = (struct sides){ .n = 0 };
 }
 
-/* @with_old, @with_new: which sides there are; a change of type is shown as a removal and an addition. Return: 0 or negative errno with pr->e. */
-static int sides_load(struct printer *pr, const struct review_change *c, bool with_old,
+static int sides_read(struct printer *pr, const struct review_change *c, bool with_old,
 		      bool with_new, struct sides *s)
 {
 	const char *old_path = c->from ? c->from->path : c->path;
@@ -187,6 +191,26 @@ static int sides_load(struct printer *pr, const struct review_change *c, bool wi
 			s->added += (long)s->edits[i].n;
 	}
 	return 0;
+}
+
+/*
+ * @with_old, @with_new: which sides there are; a change of type is shown as a removal and an addition.
+ * Return: 0 or negative errno with pr->e. @ret: until the next call
+ */
+static int sides_load(struct printer *pr, const struct review_change *c, bool with_old,
+		      bool with_new, const struct sides **ret)
+{
+	int r;
+
+	*ret = &pr->last;
+	if (pr->last_of == c && pr->last_old == with_old && pr->last_new == with_new)
+		return 0;
+	sides_done(&pr->last);
+	r = sides_read(pr, c, with_old, with_new, &pr->last);
+	pr->last_of = r == 0 ? c : NULL;
+	pr->last_old = with_old;
+	pr->last_new = with_new;
+	return r;
 }
 
 static int print_lines(struct printer *pr, const struct review_text *t, char op, size_t from,
@@ -384,18 +408,17 @@ static void print_binary(struct printer *pr, const struct review_change *c, bool
 static int print_file(struct printer *pr, const struct review_change *c, bool with_old,
 		      bool with_new)
 {
-	struct sides s;
+	const struct sides *s;
 	int r = sides_load(pr, c, with_old, with_new, &s);
 
-	if (r == 0 && s.binary) {
+	if (r == 0 && s->binary) {
 		print_binary(pr, c, with_old, with_new);
 	} else if (r == 0) {
 		if (pr->aside)
 			print_mark(pr, c, "not in the patch", NULL);
-		print_header(pr, c, with_old, with_new, s.n > 0);
-		r = print_hunks(pr, &s);
+		print_header(pr, c, with_old, with_new, s->n > 0);
+		r = print_hunks(pr, s);
 	}
-	sides_done(&s);
 	return r;
 }
 
@@ -435,7 +458,7 @@ static bool name_ok(const char *path, mode_t mode)
 static int can_say(struct printer *pr, const struct review_change *c, bool with_old, bool with_new)
 {
 	const mode_t old_mode = c->from ? c->from->old_mode : c->old_mode;
-	struct sides s;
+	const struct sides *s;
 	int r;
 
 	if (pr->r->record.trees[c->tree].git || !name_ok(c->path, with_old ? old_mode : 0) ||
@@ -444,8 +467,7 @@ static int can_say(struct printer *pr, const struct review_change *c, bool with_
 		return 0;
 	r = sides_load(pr, c, with_old, with_new, &s);
 	if (r == 0)
-		r = !s.binary;
-	sides_done(&s);
+		r = !s->binary;
 	return r;
 }
 
@@ -583,7 +605,7 @@ static void mark_text(struct buf *b, const struct review_change *c)
 static int print_stat(struct printer *pr, const struct review_change *c)
 {
 	bool old = c->old_mode != 0, new = c->new_mode != 0;
-	struct sides s;
+	const struct sides *s;
 	int r = sides_load(pr, c, old, new, &s);
 
 	if (r == 0) {
@@ -595,17 +617,16 @@ static int print_stat(struct printer *pr, const struct review_change *c)
 		quote(&pr->b, "", c->path);
 		if (S_ISDIR(c->new_mode ? c->new_mode : c->old_mode))
 			buf_puts(&pr->b, "/");
-		else if (s.binary)
+		else if (s->binary)
 			buf_puts(&pr->b, "  binary");
-		else if (s.added || s.gone)
-			buf_printf(&pr->b, "  +%ld -%ld", s.added, s.gone);
+		else if (s->added || s->gone)
+			buf_printf(&pr->b, "  +%ld -%ld", s->added, s->gone);
 		if (old && new && (c->old_mode & 07777) != (c->new_mode & 07777))
 			buf_printf(&pr->b, "  mode %o => %o", (unsigned int)c->old_mode & 07777,
 				   (unsigned int)c->new_mode & 07777);
 		mark_text(&pr->b, c);
 		buf_puts(&pr->b, "\n");
 	}
-	sides_done(&s);
 	return r;
 }
 
@@ -622,7 +643,7 @@ static void mode_json(struct json *j, const char *key, mode_t mode)
 static int print_json(struct printer *pr, const struct review_change *c, struct json *j)
 {
 	const struct policy_protected *row = c->row;
-	struct sides s;
+	const struct sides *s;
 	int r = sides_load(pr, c, c->old_mode != 0, c->new_mode != 0, &s);
 
 	if (r == 0) {
@@ -640,12 +661,11 @@ static int print_json(struct printer *pr, const struct review_change *c, struct 
 		json_str(j, "conflict", c->conflict);
 		json_str(j, "refused", c->refused);
 		json_bool(j, "git", c->git != 0);
-		json_bool(j, "binary", s.binary);
-		json_int(j, "additions", s.added);
-		json_int(j, "deletions", s.gone);
+		json_bool(j, "binary", s->binary);
+		json_int(j, "additions", s->added);
+		json_int(j, "deletions", s->gone);
 		json_close(j, '}');
 	}
-	sides_done(&s);
 	return r;
 }
 
@@ -749,6 +769,7 @@ int review_diff(const struct review *r, struct review_changes *c, const struct r
 	if (ret == 0)
 		ret = flush(&pr, 0);
 	walk_close(&pr.t);
+	sides_done(&pr.last);
 	buf_done(&pr.b);
 	return ret;
 }
