@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,26 @@ static void note(struct walk *w, int error)
 		w->error = error;
 }
 
+/*
+ * Power over a file needs both of its ids in our namespace; its owner needs none. Return: 1; 0: not even its owner's id lets us, so that who is inside could not
+ * have set this mode either; negative errno.
+ */
+static int take(const char *path, mode_t mode, uid_t owner)
+{
+	uid_t own;
+	int r = chmod(path, mode) < 0 ? -errno : 1;
+
+	if (r != -EPERM)
+		return r;
+	own = (uid_t)setfsuid(owner);
+	if ((uid_t)setfsuid((uid_t)-1) != owner)
+		r = 0;
+	else
+		r = chmod(path, mode) == 0 ? 1 : errno == EPERM ? 0 : -errno;
+	(void)setfsuid(own); /* it is the thread's own again */
+	return r;
+}
+
 /* @st of @name in the open directory: take what it must not have. */
 static void judge(struct walk *w, const char *name, const struct stat *st)
 {
@@ -45,6 +66,7 @@ static void judge(struct walk *w, const char *name, const struct stat *st)
 	_cleanup_close_ int fd = -1;
 	struct stat now;
 	char proc[32];
+	int r;
 
 	/* a directory changes with every name in it, and its mode executes nothing: only a new one is known to be the sandbox's */
 	if (S_ISDIR(st->st_mode) &&
@@ -57,9 +79,10 @@ static void judge(struct walk *w, const char *name, const struct stat *st)
 	if (fd < 0 || fstat(fd, &now) < 0 || now.st_ino != st->st_ino || now.st_dev != st->st_dev)
 		return; /* it has gone meanwhile */
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	if (chmod(proc, now.st_mode & 07777 & ~bad) < 0)
-		note(w, -errno);
-	else if (w->found->n++ == 0)
+	r = take(proc, now.st_mode & 07777 & ~bad, now.st_uid);
+	if (r < 0)
+		note(w, r);
+	else if (r > 0 && w->found->n++ == 0)
 		(void)snprintf(w->found->first, sizeof(w->found->first), "%s", name);
 }
 

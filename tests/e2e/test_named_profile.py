@@ -283,6 +283,22 @@ def test_set_id_after_a_kill(box, ws, after):
     sudo(box, f"rm -rf {ws}/closed {ws}/a")
 
 
+def test_set_id_files_of_others(box, user, ws):
+    """What no id of the sandbox owns is not the sandbox's, and holds nothing up; its owner needs no power over the group. As root all are taken: they might be."""
+    assert box.exec("true").rc == 0
+    for name, uid, gid in (("mine", user.uid, user.gid), ("group", user.uid, 12345), ("theirs", 12345, user.gid), ("all-theirs", 12345, 12345)):
+        shutil.copy("/bin/true", ws / name)
+        os.chown(ws / name, uid, gid)
+        (ws / name).chmod(0o4755)
+    for pid in box.supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not box.supervisors())
+    r = box("rm", "box")
+    assert r.rc == 0 and "could not be searched" not in r.err, r
+    assert set_ids(ws) == ([] if user.is_root else ["all-theirs", "theirs"])
+    box.make()
+
+
 def test_a_deep_tree_is_swept(box, user, ws):
     """Deeper than any path can name."""
     code = "import os, shutil; exec('for i in range(5000): os.mkdir(\"d\"); os.chdir(\"d\")'); shutil.copy('/bin/true', 's'); os.chmod('s', 0o4755)"
