@@ -14,6 +14,7 @@
 #include <linux/sockios.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "util/util.h"
 
@@ -120,4 +121,10 @@ int netns_join(struct netns *n, int *ret_fd)
 	r = (int)raw(SYS_setns, n->fd, CLONE_NEWNET, 0);
 	*ret_fd = n->fd;
 	return r;
+}
+
+void netns_gone(const struct netns *n)
+{
+	while (n->tid > 0 && sys_call(SYS_tgkill, getpid(), n->tid, 0, 0, 0) == 0)
+		(void)sched_yield();
 }

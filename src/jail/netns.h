@@ -40,4 +40,7 @@ void netns_open(uint32_t *gate, enum netns_gate how);
 /** netns_join() - after netns_open(): wait, and enter the namespace. *ret_fd: of it, also on failure; unchanged where none was to be made. Return: 0 or negative errno; n->step names what failed. */
 int netns_join(struct netns *n, int *ret_fd);
 
+/** netns_gone() - after netns_join(): wait until the kernel counts the thread no more. It says that the thread ends a moment before that. */
+void netns_gone(const struct netns *n);
+
 #endif

@@ -491,6 +491,7 @@ static int stage_limits(struct child *c, struct err *e)
 {
 	if (!c->spec || !c->spec->limits)
 		return 0;
+	netns_gone(&c->net);
 	return jail_limits_apply(&c->apply, c->cgroups, c->service + JAIL_NS_NUM, e);
 }
 
