@@ -124,24 +124,28 @@ static bool is_system(const char *path)
 static int check_free(const struct planner *pl, const struct jail_volume *v)
 {
 	const struct jail_plan *p = pl->plan;
+	const struct jail_op *op, *needed = NULL;
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		const struct jail_op *op = &p->ops[i];
-		const bool same = strcmp(op->path, v->path) == 0;
+		bool same;
 
+		op = &p->ops[i];
+		same = strcmp(op->path, v->path) == 0;
 		if (!path_covers(v->path, op->path) || (op->type == JAIL_OP_EMPTY && same) ||
 		    ((op->type == JAIL_OP_UPPER || op->type == JAIL_OP_WHITEOUT) && !same))
 			continue;
 		if (op->flags & JAIL_OP_VOLUME)
 			return refuse(v, -EEXIST, pl->e, "another one is there, or below it");
-		return err_set(
-			pl->e, ERR_POLICY, -EEXIST,
-			"volume '%s' can't be shown at '%s': it would cover '%s', which the sandbox needs as it is%s%s; name another place",
-			v->name, v->path, op->path, op->rule ? ": " : "",
-			op->rule ? op->rule->origin : "");
+		needed = needed ? needed : op; /* it may be there for a volume that follows */
 	}
-	return 0;
+	if (!needed)
+		return 0;
+	return err_set(
+		pl->e, ERR_POLICY, -EEXIST,
+		"volume '%s' can't be shown at '%s': it would cover '%s', which the sandbox needs as it is%s%s; name another place",
+		v->name, v->path, needed->path, needed->rule ? ": " : "",
+		needed->rule ? needed->rule->origin : "");
 }
 
 /* In what the host shows: no link is followed, nothing that is hidden becomes a place. @ret: whether there is a directory of that name */

@@ -125,6 +125,8 @@ def test_the_verb(vols):
     r = vols.volume("rm", "data")
     assert r.rc == 4 and "'box'" in r.err and (vols.dir / "data" / "f").exists(), r
     (about,) = json.loads(vols.volume("inspect", "data").out)
+    r = vols.volume("inspect", "nosuch", "data", "neither")
+    assert r.rc == 3 and json.loads(r.out) == [about] and r.err.count("there is no volume") == 2, r
     assert about["sandboxes"] == ["box"] and pathlib.Path(about["path"]) == vols.dir / "data"
     assert vols.volume("ls", "-q").out == "data\n" and "box" in vols.volume("ls").out
     assert vols("rm", "-f", "box").rc == 0
@@ -230,7 +232,15 @@ def test_places_of_rules(vols, ws, user):
     assert list((ws / "dir").iterdir()) == [] and (vols.dir / "data/f").exists() and list((ws / "locked").iterdir()) == []
 
 
-def test_one_in_another(vols):
+@pytest.mark.parametrize("filled", [False, True])
+def test_one_in_another(vols, filled, request):
+    """Also where the host has something, so that the place is made to appear there first."""
+    if filled:
+        if os.geteuid() != 0:
+            pytest.skip("needs root: makes a directory in /srv")
+        host = pathlib.Path(f"/srv/bailey-volumes-{os.getpid()}")
+        host.mkdir()
+        request.addfinalizer(host.rmdir)
     for places in (("/srv/a", "/srv/a/b"), ("/srv/a/b", "/srv/a"), ("/srv/a", "/srv/a"), ("/home/agent/a", "/home/agent/a/b")):
         r = vols("create", *(x for p in places for x in ("--volume", f"data:{p}")), "box")
         assert r.rc == 2 and "another one is" in r.err and not vols.ls(), r
