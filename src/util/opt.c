@@ -170,8 +170,8 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 
 int opt_parse_all(const struct opt *opts, char **argv, struct err *e)
 {
-	size_t n = 0, i = 0, used;
-	bool dashes;
+	size_t n = 0, i = 0, used = 0;
+	bool dashes = false;
 	int r;
 
 	for (;;) {
