@@ -121,6 +121,7 @@ class Degraded(run.Suite):
         self.force, self.table = force, table
         self.plain = plain  # has no privilege that a layer could have taken
         self.differed: set[int] = set()  # lines of the table of which a row was answered otherwise
+        self.alike: set[int] = set()  # lines of which a row is answered by this kernel as by the layer
         self.seen: dict[str, dict[str, int]] = {}  # kind -> "attack name" -> how many rows
         self.kernel: list[str] = []  # rows of the table that this kernel does not even let through outside
 
@@ -151,6 +152,9 @@ class Degraded(run.Suite):
                 holds = True
             if got.verdict not in row.inside:
                 self.differed.add(entry.line)
+            elif entry.kind == "other" and self.outside(row) == got.verdict:
+                self.kernel.append(f"{c.name} {row.label}: {got.verdict}")
+                self.alike.add(entry.line)
         text = f"{c.name}: {row.label}: {entry.kind}"
         self.tap.result(holds, f"{text}: {answer}", f"no longer true: {entry.why}; take the row out of degraded.txt")
         if holds:
@@ -373,7 +377,7 @@ def whole(s: Degraded, args: argparse.Namespace, rows: list[run.Row]) -> None:
     s.twins_held(rows)
     s.summary(args.mechanism)
     print(f"# twins that are lost with it, so that their denials prove less: {' '.join(sorted(gone)) or 'none'}")
-    idle = sorted({e.line for (c, _), e in s.table.items() if e.kind == "other" and not s.args.caller and e.line not in s.differed})
+    idle = sorted({e.line for (c, _), e in s.table.items() if e.kind == "other" and not s.args.caller and e.line not in s.differed | s.alike})
     s.tap.result(not idle, "no line of degraded.txt says 'other' of rows that are all answered as ever", f"lines {idle}")
     lost = {name.split()[0] for name in s.seen.get("lost", {})}
     if s.force.optional:
