@@ -60,7 +60,8 @@ const struct command_words apply_words = {
 	.statuses = { { "0", "all that was asked for is applied" },
 		      { "1",
 			"something was left: it is in conflict, needs --yes, or can't be applied" },
-		      { "2", "there is no such run or sandbox, or it still lives" } },
+		      { "2", "wrong options; it still lives" },
+		      { "3", "there is no such run or sandbox" } },
 };
 
 /* Words that are paths, normalised and resolved as the trees are. @n of them. Return: a NULL-terminated array, or NULL with @e. */

@@ -57,7 +57,8 @@ const struct command_words diff_words = {
 	.examples = { { "bailey diff --stat", "what the last run here changed, a line a file" },
 		      { "bailey diff --json", "for scripts" } },
 	.statuses = { { "0", "printed, also when there is no difference" },
-		      { "2", "there is no such run or sandbox" } },
+		      { "2", "wrong options; the sandbox runs" },
+		      { "3", "there is no such run or sandbox" } },
 };
 
 static int put(struct buf *b)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "records.h"
@@ -38,7 +39,8 @@ const struct command_words discard_words = {
 	.options = options,
 	.examples = { { "bailey discard --all", "nothing is left to review" } },
 	.statuses = { { "0", "done" },
-		      { "2", "there is no such run or sandbox, or it still lives" } },
+		      { "2", "wrong options; it still lives" },
+		      { "3", "there is no such run or sandbox" } },
 };
 
 static int discard(struct records *rs, const char *word, struct buf *out, struct err *e)
@@ -67,13 +69,9 @@ static int discard(struct records *rs, const char *word, struct buf *out, struct
 	return ret;
 }
 
-static int discard_one(void *arg, struct review *r, struct err *e)
+static int discard_one(void *arg, const char *id, struct err *e)
 {
-	struct records *rs = ((void **)arg)[0];
-
-	return r->state == REVIEW_LIVE || records_of_sandbox(r->record.id) ?
-		       0 :
-		       discard(rs, r->record.id, ((void **)arg)[1], e);
+	return discard(((void **)arg)[0], id, ((void **)arg)[1], e);
 }
 
 int discard_main(char **argv)
@@ -97,14 +95,15 @@ int discard_main(char **argv)
 	for (rest = 0; r == 0 && argv[rest]; rest++) {
 		if (!records_is(argv[rest]))
 			r = err_set(
-				&e, ERR_USAGE, -EINVAL,
+				&e, argv[rest][0] == '-' ? ERR_USAGE : ERR_ABSENT, -ENOENT,
 				"'%.100s' is no sandbox, and no ID of a run (bailey runs lists them); options come before it",
 				argv[rest]);
 	}
 	if (r == 0) {
 		r = records_open(&rs, &e);
 		if (r == 0 && o.all)
-			r = review_list(&rs.store, discard_one, (void *[]){ &rs, &out }, &e);
+			r = records_each_over(&rs, LONG_MAX, discard_one, (void *[]){ &rs, &out },
+					      &e);
 		else if (r == 0)
 			do
 				r = discard(&rs, *argv, &out, &e);

@@ -56,23 +56,29 @@ int inspect_main(char **argv)
 	const struct json_node *v;
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
 	size_t i;
-	int r = opt_parse_all(none, argv, &e);
+	int status = 0, r = opt_parse_all(none, argv, &e);
 
 	if (r == 0 && !argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name the sandbox: bailey inspect SANDBOX");
 	if (r == 0)
 		r = named_open(&n, &e);
+	buf_puts(&b, "[");
 	for (i = 0; r == 0 && argv[i]; i++) {
 		r = named_object(&n, argv[i], &v, &e);
-		if (r == 0) {
-			buf_puts(&b, i == 0 ? "[" : ",");
+		if (r > 0) { /* that was said; and now the others, as named_words() */
+			status = status ? status : r;
+			r = 0;
+		} else if (r == 0) {
+			if (b.len > 1)
+				buf_puts(&b, ",");
 			r = add_user(&n, v, &b, &e);
 		}
 	}
-	if (r == 0) {
-		buf_puts(&b, "]\n");
+	buf_puts(&b, "]\n");
+	if (r == 0)
 		r = cli_print(&b);
-	}
+	if (r == 0)
+		r = status;
 	buf_done(&b);
 	named_done(&n);
 	return r < 0 ? cli_fail(&e) : r;

@@ -171,7 +171,7 @@ static int keep(struct network_named *x, struct list *l, const struct net_change
 	for (i = 0; r == -ESTALE && i < TRIES; i++) {
 		r = named_get(&x->named, x->box.id, &x->box, e);
 		if (r > 0)
-			r = err_set(e, ERR_USAGE, -ENOENT, "the sandbox was removed meanwhile");
+			r = err_set(e, ERR_ABSENT, -ENOENT, "the sandbox was removed meanwhile");
 		if (r == 0)
 			r = list_make(x, l, c, n, e);
 		if (r == 0)

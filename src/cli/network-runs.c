@@ -151,13 +151,13 @@ int network_runs_find(const struct network_runs *n, const char *word, char *id, 
 		return err_sys(e, -errno, "current directory");
 	if (word && !is_id(word, 4))
 		return err_set(
-			e, ERR_USAGE, -EINVAL,
+			e, ERR_ABSENT, -ENOENT,
 			"'%.100s' is no sandbox, and no ID of a run, which has 4 to %d hexadecimal digits (bailey network ls lists them)",
 			word, EGRESS_ID);
 	(void)for_each(n, on_found, &s);
 	if (s.found == 0)
 		return err_set(
-			e, ERR_USAGE, -ENOENT,
+			e, ERR_ABSENT, -ENOENT,
 			word ? "no run '%.100s' has had a network (bailey network ls lists them)" :
 			       "no run of this directory has had a network (bailey network ls lists all)%.0s",
 			word ? word : "");

@@ -124,7 +124,8 @@ const struct command_words network_verb_words = {
 			"of a sandbox that stays" } },
 	.statuses = { { "0", "done; all are allowed; the log is whole" },
 		      { "1", "something is denied; the log was tampered with" },
-		      { "2", "wrong options, policy or target; there is no such run" } },
+		      { "2", "wrong options, policy or target" },
+		      { "3", "there is no such run or sandbox" } },
 };
 
 static const char *const words[] = { "check", "ls",   "log",    "policy",
@@ -357,7 +358,7 @@ static int proxy(struct verb *v, char *const *argv, struct err *e)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "name one sandbox: bailey network proxy SANDBOX OPTION...");
 	if (network_named_open(&x, argv[0]) != 1)
-		r = err_set(e, ERR_USAGE, -ENOENT, "there is no sandbox '%.100s'", argv[0]);
+		r = err_set(e, ERR_ABSENT, -ENOENT, "there is no sandbox '%.100s'", argv[0]);
 	for (i = 0; r == 0 && i < modes->n; i++) {
 		c[n] = (struct net_change){ .op = NET_CHANGE_MODE, .specific = true };
 		if (strcmp(modes->v[i].value, "allow") != 0 &&

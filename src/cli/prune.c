@@ -70,21 +70,17 @@ struct pruning {
 	struct buf *out;
 };
 
-static int prune_one(void *arg, struct review *seen, struct err *e)
+static int prune_one(void *arg, const char *id, struct err *e)
 {
 	struct pruning *p = arg;
 	struct err busy = ERR_INIT;
 	struct review r = REVIEW_INIT;
 	int ret = 0;
 
-	if (seen->state == REVIEW_LIVE ||
-	    (seen->state == REVIEW_ENDED && seen->record.start.tv_sec >= p->before.tv_sec) ||
-	    records_of_sandbox(seen->record.id))
-		return 0;
-	if (review_open(&r, &p->rs->store, seen->record.id, true, &busy) == 0) {
+	if (review_open(&r, &p->rs->store, id, true, &busy) == 0) {
 		ret = review_remove(&r, e);
 		if (ret == 0)
-			buf_printf(p->out, "discarded %s\n", seen->record.id);
+			buf_printf(p->out, "discarded %s\n", id);
 	}
 	review_done(&r);
 	return ret;
@@ -119,7 +115,7 @@ int prune_main(char **argv)
 		p.before.tv_sec -= ms / 1000;
 		r = records_open(&rs, &e);
 		if (r == 0)
-			r = review_list(&rs.store, prune_one, &p, &e);
+			r = records_each_over(&rs, p.before.tv_sec, prune_one, &p, &e);
 		records_done(&rs);
 	}
 	if (out.len && cli_print(&out) != 0 && r == 0)

@@ -54,7 +54,8 @@ const struct command_words quarantine_words = {
 		      { "bailey quarantine ls --json", "for scripts" } },
 	.statuses = { { "0", "done" },
 		      { "1", "restore: there is something of that name" },
-		      { "2", "there is no such ID; nothing changed" } },
+		      { "2", "wrong options" },
+		      { "3", "there is no such ID; nothing changed" } },
 };
 
 struct verb {
@@ -83,7 +84,7 @@ static const struct quarantined *find(const struct verb *v, const char *id, stru
 		found = &v->all[i];
 	}
 	if (!found)
-		(void)err_set(e, ERR_USAGE, -ENOENT,
+		(void)err_set(e, ERR_ABSENT, -ENOENT,
 			      "there is nothing with the id '%.100s' (bailey quarantine ls)", id);
 	return found;
 }

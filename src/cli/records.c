@@ -58,7 +58,7 @@ int records_id(struct records *rs, const char *word, char *id, struct err *e)
 	}
 	if (word && !review_is_id(word))
 		return err_set(
-			e, ERR_USAGE, -EINVAL,
+			e, ERR_ABSENT, -ENOENT,
 			"'%.100s' is no sandbox, and no ID of a run, which has %d to %d hexadecimal digits (bailey runs lists them)",
 			word, REVIEW_ID_LEAST, REVIEW_ID);
 	return review_find(&rs->store, word, rs->cwd, id, e);
@@ -102,23 +102,74 @@ int records_nothing(const struct records *rs, bool json)
 	return r;
 }
 
+/* The sandboxes that stay. Return: 0; an exit status > 0, and the reason was said; negative errno with @e. @ret: NULL: there was never one */
+static int boxes(struct named *n, bool quiet, const struct json_node **ret, struct err *e)
+{
+	int r = named_open(n, e);
+
+	*ret = NULL;
+	if (r < 0 || (faccessat(n->state, "state.db", F_OK, 0) < 0 && errno == ENOENT))
+		return r;
+	n->quiet = quiet;
+	return named_list(n, ret, e);
+}
+
+static bool has(const struct json_node *list, const char *id)
+{
+	const struct json_node *v = list ? list->first : NULL;
+
+	while (v && !(named_text(v, "id") && strcmp(named_text(v, "id"), id) == 0))
+		v = v->next;
+	return v;
+}
+
 bool records_of_sandbox(const char *id)
 {
 	struct named n = { .state = -1, .runtime = -1 };
 	struct err e = ERR_INIT;
-	const struct json_node *list = NULL, *v;
-	bool found = true; /* in doubt nothing is thrown away */
+	const struct json_node *list;
+	bool ret = boxes(&n, true, &list, &e) != 0 || has(list, id);
 
-	if (named_open(&n, &e) == 0) {
-		if (faccessat(n.state, "state.db", F_OK, 0) < 0 && errno == ENOENT)
-			found = false; /* there was never one */
-		else if (named_list_quiet(&n, &list))
-			found = false;
-		for (v = list ? list->first : NULL; v && !found; v = v->next)
-			found = named_text(v, "id") && strcmp(named_text(v, "id"), id) == 0;
+	named_done(&n);
+	return ret;
+}
+
+struct over {
+	time_t before;
+	struct buf ids; /* each with its NUL */
+};
+
+static int is_over(void *arg, struct review *r, struct err *e)
+{
+	struct over *o = arg;
+
+	if (r->state == REVIEW_LIVE ||
+	    (r->state == REVIEW_ENDED && r->record.start.tv_sec >= o->before))
+		return 0;
+	buf_add(&o->ids, r->record.id, strlen(r->record.id) + 1);
+	return o->ids.failed ? err_sys(e, -ENOMEM, "list of runs") : 0;
+}
+
+int records_each_over(struct records *rs, time_t before,
+		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
+		      struct err *e)
+{
+	struct over o = { .before = before, .ids = BUF_INIT(LIMIT_OUTPUT) };
+	struct named n = { .state = -1, .runtime = -1 };
+	const struct json_node *list = NULL;
+	int r = review_list(&rs->store, is_over, &o, e);
+	const char *id;
+
+	/* a sandbox is kept before it has a record: whose record was seen is in a list that is read after that */
+	if (r == 0 && o.ids.len)
+		r = boxes(&n, false, &list, e);
+	for (id = o.ids.data; r == 0 && id && id < o.ids.data + o.ids.len; id += strlen(id) + 1) {
+		if (!has(list, id))
+			r = each(arg, id, e);
 	}
 	named_done(&n);
-	return found;
+	buf_done(&o.ids);
+	return r;
 }
 
 int records_forget(const struct named_box *box, bool force, struct err *e)

@@ -41,6 +41,14 @@ int records_nothing(const struct records *rs, bool json);
 /** records_of_sandbox() - whether the record @id is that of a sandbox that stays, whose files are in it; also when nobody can say. */
 bool records_of_sandbox(const char *id);
 
+/**
+ * records_each_over() - call @each for each run that is over and began before @before, and for records that can't be read; never for those of sandboxes that stay.
+ * Return: 0, or what @each returned; an exit status > 0, and the reason was said; negative errno with @e.
+ */
+int records_each_over(struct records *rs, time_t before,
+		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
+		      struct err *e);
+
 /** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. Return: 0, -EBUSY or another negative errno with @e. */
 int records_forget(const struct named_box *box, bool force, struct err *e);
 

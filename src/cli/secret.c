@@ -42,8 +42,8 @@ const struct command_words secret_words_of = {
 		      { "bailey secret set --sandbox box github --file token",
 			"another token for one sandbox" } },
 	.statuses = { { "0", "done" },
-		      { "3", "there is no such sandbox" },
-		      { "2", "wrong options or value; there is no such secret, or one already" },
+		      { "3", "there is no such sandbox or secret" },
+		      { "2", "wrong options or value; there is such a secret already" },
 		      { "125", "it could not be kept; nothing has changed" } },
 };
 

@@ -116,17 +116,17 @@ static int inspect(struct named *n, char *const *argv, struct buf *b, struct err
 	const struct json_node *all, *v, *limit;
 	struct json j = { .out = b };
 	const char *path, *created;
-	int r = volume_list(n, &all, e);
+	int status = 0, r = volume_list(n, &all, e);
 
 	json_open(&j, NULL, '[');
 	for (; r == 0 && *argv; argv++) {
 		for (v = all->first; v && strcmp(named_text(v, "name"), *argv) != 0; v = v->next)
 			;
 		if (!v) {
-			(void)err_set(e, ERR_USAGE, -ENOENT,
+			(void)err_set(e, ERR_ABSENT, -ENOENT,
 				      "there is no volume '%.100s' (bailey volume ls)", *argv);
-			(void)cli_fail(e);
-			return 3;
+			status = cli_fail(e);
+			continue; /* to the others, as named_words() */
 		}
 		path = arena_printf(&n->arena, "%s/" VOLUMES "/%s", n->path, *argv);
 		created = named_text(v, "created");
@@ -142,7 +142,7 @@ static int inspect(struct named *n, char *const *argv, struct buf *b, struct err
 	}
 	json_close(&j, ']');
 	buf_puts(b, "\n");
-	return r;
+	return r < 0 ? r : status;
 }
 
 static int remove_one(struct named *n, const char *name, const void *arg, struct err *e)
@@ -206,8 +206,8 @@ int volume_main(char **argv)
 		if (r == 0)
 			r = act(&n, what, argv + skip + rest, &o, &b, &e);
 	}
-	if (r == 0 && b.len)
-		r = cli_print(&b);
+	if (r >= 0 && b.len && cli_print(&b) != 0 && r == 0)
+		r = 125;
 	buf_done(&b);
 	named_done(&n);
 	return r < 0 ? cli_fail(&e) : r;

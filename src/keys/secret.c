@@ -421,10 +421,10 @@ static int no_such(const struct verb *v, const char *name, struct err *e)
 {
 	if (v->o.sandbox)
 		return err_set(
-			e, ERR_USAGE, -ENOENT,
+			e, ERR_ABSENT, -ENOENT,
 			"sandbox '%.80s' has no secret '%.80s' of its own (bailey secret ls --sandbox %.80s)",
 			v->o.sandbox, name, v->o.sandbox);
-	return err_set(e, ERR_USAGE, -ENOENT, "there is no secret '%.80s' (bailey secret ls)",
+	return err_set(e, ERR_ABSENT, -ENOENT, "there is no secret '%.80s' (bailey secret ls)",
 		       name);
 }
 

@@ -598,10 +598,10 @@ int review_find(const struct review_store *s, const char *word, const char *cwd,
 			       "'%s' begins the IDs of %zu runs (bailey runs lists them)", word,
 			       f.n);
 	if (word)
-		return err_set(e, ERR_USAGE, -ENOENT,
+		return err_set(e, ERR_ABSENT, -ENOENT,
 			       "there is no record of a run '%s' (bailey runs lists them)", word);
 	return err_set(
-		e, ERR_USAGE, -ENOENT,
+		e, ERR_ABSENT, -ENOENT,
 		"no run has left changes of '%s'; a run does with --workspace DIR:overlay (bailey runs lists all)",
 		cwd);
 }

@@ -60,6 +60,8 @@ int err_exit_code(const struct err *e)
 	case ERR_USAGE:
 	case ERR_POLICY:
 		return 2;
+	case ERR_ABSENT:
+		return 3;
 	case ERR_NOEXEC:
 		return 126;
 	case ERR_NOTFOUND:

@@ -20,6 +20,7 @@ enum err_code {
 	ERR_SYSTEM,   /* a system call failed */
 	ERR_NOEXEC,   /* the command can't be executed */
 	ERR_NOTFOUND, /* the command was not found */
+	ERR_ABSENT,   /* what was named is not there: a sandbox, a run */
 	ERR_HELP,     /* no failure: the words ask for help, and nothing else is to be done */
 	ERR_NUM
 };

@@ -649,9 +649,9 @@ def test_which_run(over, bailey, records, user, ws, outside):
     assert bailey(["diff", first], cwd=outside).rc == 0
     for word, why in (("zzz", "no ID"), ("abc", "no ID"), ("0" * 11, "no ID"), ("ffffffffff", "no record"), ("../x", "no ID")):
         r = bailey(["diff", word], cwd=ws)
-        assert r.rc == 2 and why in r.err, r
+        assert r.rc == 3 and why in r.err, r
     r = bailey(["diff"], cwd=outside)
-    assert r.rc == 2 and ":overlay" in r.err
+    assert r.rc == 3 and ":overlay" in r.err
     sub = user.mkdir(ws / "sub")
     assert "+2" in bailey(["diff"], cwd=sub).out
     r = bailey(["discard", first, second], cwd=ws)

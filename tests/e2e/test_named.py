@@ -339,6 +339,8 @@ def test_names(boxes):
     boxes.make("two.2_b-c")
     assert list(boxes.ls()) == ["one", "two.2_b-c"] or set(boxes.ls()) == {"one", "two.2_b-c"}
     assert json.loads(boxes("inspect", first).out)[0]["name"] == "one"
+    r = boxes("inspect", "nobox", first, "neither", "two.2_b-c")
+    assert r.rc == 3 and [s["name"] for s in json.loads(r.out)] == ["one", "two.2_b-c"] and r.err.count("\n") == 2, "what is there is printed"
     assert boxes("rename", "one", "three").rc == 0 and set(boxes.ls()) == {"three", "two.2_b-c"}
     assert boxes.exec("echo in", name="three").out == "in\n"
     r = boxes("rename", "three", "four")

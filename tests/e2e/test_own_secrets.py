@@ -146,8 +146,8 @@ def test_bad_words_change_nothing(at):
     for words, status, said in (
         (["set", "--sandbox", "nobody", "mine", *HOW], 3, "nobody"),
         (["ls", "--sandbox", "nobody"], 3, "nobody"),
-        (["rm", "--sandbox", "one", "mine"], 2, "sandbox 'one' has no secret 'mine'"),
-        (["rotate", "--sandbox", "one", "mine"], 2, "sandbox 'one' has no secret 'mine'"),
+        (["rm", "--sandbox", "one", "mine"], 3, "sandbox 'one' has no secret 'mine'"),
+        (["rotate", "--sandbox", "one", "mine"], 3, "sandbox 'one' has no secret 'mine'"),
         (["set", "--sandbox", "one", "MINE", *HOW], 2, "MINE"),
         (["set", "--sandbox", "../one", "mine", *HOW], 3, "../one"),
         (["set", "--sandbox", "", "mine", *HOW], 3, ""),
@@ -157,7 +157,7 @@ def test_bad_words_change_nothing(at):
         assert r.returncode == status and said in r.stderr and r.stdout in ("", "[]\n"), (words, r)
     secret(at, "set", "key", *HOW, stdin=GLOBAL)
     r = secret(at, "rm", "--sandbox", "one", "key", check=False)
-    assert r.returncode == 2 and list(listing(at)) == ["key"], "another's is not touched"
+    assert r.returncode == 3 and list(listing(at)) == ["key"], "another's is not touched"
     assert not [p for p in files(at) if p.name == "mine.secret"]
     secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
     r = secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=NEXT, check=False)
