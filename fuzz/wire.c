@@ -29,7 +29,7 @@ static const struct form {
 	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
 	{ 42, false, 4, "0" },  { 57, false, 0, "4" },       { 18, true, 0, "1" },
 	{ 59, false, 0, "4" },  { 60, false, 0, "0" },       { 61, false, 0, "1" },
-	{ 62, false, 72, "0" },
+	{ 62, false, 72, "0" }, { 19, true, 4, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -57,15 +57,14 @@ static bool is_signal(uint32_t v)
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
 	/* the sandbox as a whole */
-	static const char whole[] = {
-		1, 6, 7, 9, 16, 17, 36, 40, 45, 46, 47, 48, 49, 18, 60, 61, 62
-	};
+	static const char whole[] = { 1,  6,  7,  9,  16, 17, 36, 40, 45,
+				      46, 47, 48, 49, 18, 19, 60, 61, 62 };
 
 	if ((session == 0) != (memchr(whole, (int)type, sizeof(whole)) != NULL) && type != 2)
 		return false;
 	switch (type) {
 	case 2:
-		return p[3] < 128 && number(p + 4) >= 1 && number(p + 4) <= ERR_NOTFOUND &&
+		return p[3] < 128 && number(p + 4) >= 1 && number(p + 4) <= ERR_ABSENT &&
 		       is_text(p + 8, 24) && is_text(p + 32, TEXT);
 	case 3:
 		return number(p) >= 1 && p[3] < 128;
@@ -78,6 +77,8 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return is_signal(number(p)) && number(p + 4) <= 1;
 	case 34:
 		return number(p) <= 1;
+	case 19:
+		return number(p) >= 1 && number(p) <= 4;
 	case 36:
 		return number(p) <= 600000;
 	case 48:

@@ -131,6 +131,13 @@ static int begin_copy(struct client *c, bool plain, struct err *e)
 		       0;
 }
 
+static const char *const whys[] = {
+	[WIRE_WHY_ASKED] = "was stopped",
+	[WIRE_WHY_TIMEOUT] = "was stopped: its --timeout is over",
+	[WIRE_WHY_IDLE] = "was stopped: it was idle (--idle-stop)",
+	[WIRE_WHY_SIGNAL] = "was stopped: its supervisor was told to end",
+};
+
 /* What the supervisor says of our session. */
 static int on_report(void *arg, short revents, struct err *e)
 {
@@ -142,6 +149,8 @@ static int on_report(void *arg, short revents, struct err *e)
 	(void)revents;
 	if (r == -EAGAIN)
 		return r;
+	if (r <= 0 && c->why)
+		return err_set(e, ERR_SYSTEM, -EPIPE, "sandbox '%s' %s", c->name, whys[c->why]);
 	if (r <= 0)
 		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
 	for (i = 0; i < WIRE_FDS; i++)
@@ -160,6 +169,9 @@ static int on_report(void *arg, short revents, struct err *e)
 			say_plain(c);
 		r = begin_copy(c, c->plain, e);
 		return r < 0 ? r : -EAGAIN;
+	case WIRE_LEAVING:
+		c->why = m.leaving.why;
+		return -EAGAIN;
 	case WIRE_FAILED:
 		*e = m.failed;
 		return e->sys ? -e->sys : -EIO;
@@ -239,9 +251,18 @@ int client_wait(struct client *c, struct err *e)
 	return r;
 }
 
+/* The status alone does not say that it was not the command's own end. */
+static void say_why(const struct client *c)
+{
+	if (c->ended && c->why)
+		(void)dprintf(2, "bailey: notice: sandbox '%s' %s\n", c->name,
+			      whys[c->why]); /* who does not see it has the status */
+}
+
 void client_done(struct client *c)
 {
 	terminal_finish(c->terminal);
+	say_why(c);
 	outlets_done(&c->outlets);
 	cleanup_close(&c->signals);
 	cleanup_close(&c->stream);
@@ -309,11 +330,13 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e)
 	int fds[WIRE_FDS], r;
 	size_t i;
 
-	if (poll(&p, 1, ANSWER_MS) <= 0)
-		return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "the sandbox does not answer");
-	r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
-	if (r <= 0)
-		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+	do {
+		if (poll(&p, 1, ANSWER_MS) <= 0)
+			return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "the sandbox does not answer");
+		r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
+		if (r <= 0)
+			return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+	} while (ret->type == WIRE_LEAVING); /* and no descriptor comes with it */
 	for (i = 1; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	if (ret->type == WIRE_FAILED) {

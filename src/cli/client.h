@@ -23,6 +23,7 @@ struct client {
 	bool attached;   /* somebody else has started it: our signals are not for it */
 	bool plain;      /* attached, and it has no terminal */
 	bool read_only, ended;
+	enum wire_why why; /* the sandbox ends; or 0 */
 };
 
 /** client_begin() - @sock: to the supervisor, borrowed. Return: 0 or negative errno with @e; client_done() in any case. */

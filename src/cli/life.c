@@ -243,9 +243,9 @@ bool life_step(struct life *l, bool attached, long *wait)
 	if (!l->run || l->why)
 		return false;
 	if (l->timeout_at && now >= l->timeout_at)
-		life_ends(l, "timeout");
+		life_ends(l, WIRE_WHY_TIMEOUT);
 	else if ((l->policy.freeze_ms || l->policy.stop_ms) && idle(l, attached, now, wait))
-		life_ends(l, "idle");
+		life_ends(l, WIRE_WHY_IDLE);
 	if (l->timeout_at)
 		until(l->timeout_at, now, wait);
 	return l->why;
@@ -253,7 +253,15 @@ bool life_step(struct life *l, bool attached, long *wait)
 
 /* --- the end -------------------------------------------------------------------------------------------------------------------------- */
 
-void life_ends(struct life *l, const char *why)
+static const char *const whys[] = {
+	[0] = "ended", /* by itself */
+	[WIRE_WHY_ASKED] = "asked",
+	[WIRE_WHY_TIMEOUT] = "timeout",
+	[WIRE_WHY_IDLE] = "idle",
+	[WIRE_WHY_SIGNAL] = "signal",
+};
+
+void life_ends(struct life *l, enum wire_why why)
 {
 	if (l->frozen)
 		thaw(l); /* who is stopped can't end */
@@ -263,10 +271,10 @@ void life_ends(struct life *l, const char *why)
 
 void life_end(struct life *l)
 {
-	if (l->run && l->why && strcmp(l->why, "signal") != 0)
+	if (l->run && l->why && l->why != WIRE_WHY_SIGNAL)
 		(void)named_mark(l->state, l->id, false);
 	if (l->run)
-		note(l, "stopped", l->why ? l->why : "ended");
+		note(l, "stopped", whys[l->why]);
 	free(l->frozen);
 	jail_freezer_done(&l->freezer);
 	cleanup_close(&l->state);

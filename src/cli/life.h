@@ -23,7 +23,7 @@ struct life {
 	long active;          /* when it was used last, as far as is known */
 	long look_at, looked; /* the next look, 0: the first one is still to come; the last one */
 	long long ticks;      /* of processor time, at the last look */
-	const char *why;      /* it is ended on purpose, or NULL */
+	enum wire_why why;    /* it is ended on purpose; or 0 */
 };
 
 /** life_open() - @o: options of the sandbox; @state: directory of bailey's state, taken; @id, @name: borrowed. Return: 0 or -EINVAL with @e. */
@@ -60,7 +60,7 @@ struct wire_msg life_state(const struct life *l, unsigned int clients);
 void life_session(const struct life *l, uint32_t session, int status);
 
 /** life_ends() - it shall end. @why: what is written of it; the first one counts */
-void life_ends(struct life *l, const char *why);
+void life_ends(struct life *l, enum wire_why why);
 
 /** life_end() - nothing is left. */
 void life_end(struct life *l);

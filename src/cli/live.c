@@ -451,7 +451,8 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 		c->ends[m->broken.which] = -1;
 		break;
 	case WIRE_STOP:
-		live_stop(l->run, m->stop.grace_ms, "asked"); /* it waits until we are gone */
+		live_stop(l->run, m->stop.grace_ms,
+			  WIRE_WHY_ASKED); /* it waits until we are gone */
 		break;
 	case WIRE_ASK:
 	case WIRE_PAUSE:
@@ -693,12 +694,25 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 							    WEXITSTATUS(m->ended.status));
 }
 
-void live_stop(struct run *run, unsigned int grace_ms, const char *why)
+/* Who waits for a command hears why it ends, before it does. */
+static void tell_leaving(struct live *l)
+{
+	const struct wire_msg m = { .type = WIRE_LEAVING, .leaving = { .why = l->life.why } };
+	size_t i;
+
+	for (i = 0; i < LIMIT_CLIENTS; i++) {
+		if (l->clients[i].fd >= 0 && l->clients[i].session)
+			(void)answer(&l->clients[i], &m, -1);
+	}
+}
+
+void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why)
 {
 	struct live *l = run->live;
 
 	life_ends(&l->life, why);
-
+	if (!l->stopping)
+		tell_leaving(l);
 	if (!l->stopping || l->kill_at > clock_ms() + (long)grace_ms)
 		l->kill_at = clock_ms() + (long)grace_ms;
 	l->stopping = true;

@@ -40,8 +40,8 @@ void live_ready(struct run *run);
 /** live_report() - PID 1 says @m of a command. @fd: came with it, taken. */
 void live_report(struct run *run, const struct wire_msg *m, int fd);
 
-/** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms. @why: what is written of it (life.h) */
-void live_stop(struct run *run, unsigned int grace_ms, const char *why);
+/** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms, and tell who waits for a command @why. */
+void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why);
 
 /** live_wake() - somebody outside needs what runs in it, which may be paused. */
 void live_wake(struct run *run);

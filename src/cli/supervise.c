@@ -132,7 +132,7 @@ static int on_signal(void *arg, short revents, struct err *e)
 	else if (sig == SIGTSTP)
 		job_stop(run);
 	else if (sig != SIGWINCH && run->live)
-		live_stop(run, 0, "signal");
+		live_stop(run, 0, WIRE_WHY_SIGNAL);
 	else if (sig != SIGWINCH && run->ended)
 		return run->status; /* only output is left, and nobody wants to wait for that */
 	else if (sig != SIGWINCH)

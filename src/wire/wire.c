@@ -40,6 +40,7 @@ static const struct row {
 	{ WIRE_RESUME, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
 	{ WIRE_EXTEND, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_PORT, WIRE_FROM_INIT, 24, 1u << 0 },
+	{ WIRE_LEAVING, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_SESSION, WIRE_FROM_INIT, 16, 1u << 0 },
 	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
@@ -156,6 +157,9 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_PORT:
 	case WIRE_PORT_ASK:
 		return m->session == WIRE_SANDBOX;
+	case WIRE_LEAVING:
+		return m->session == WIRE_SANDBOX && m->leaving.why >= WIRE_WHY_ASKED &&
+		       m->leaving.why <= WIRE_WHY_SIGNAL;
 	case WIRE_EXTEND:
 		return m->session == WIRE_SANDBOX && m->extend.ms > 0 &&
 		       m->extend.ms <= WIRE_EXTEND_MAX;
@@ -203,6 +207,9 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 	switch (m->type) {
 	case WIRE_STOP:
 		put(p, 4, m->stop.grace_ms);
+		break;
+	case WIRE_LEAVING:
+		put(p, 4, m->leaving.why);
 		break;
 	case WIRE_EXTEND:
 		put(p, 4, m->extend.ms);
@@ -265,6 +272,7 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p, 4, m->cont.flags);
 		break;
 	case WIRE_STOP:
+	case WIRE_LEAVING:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
@@ -321,6 +329,9 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 	switch (m->type) {
 	case WIRE_STOP:
 		m->stop.grace_ms = (uint32_t)get(p, 4);
+		break;
+	case WIRE_LEAVING:
+		m->leaving.why = (uint32_t)get(p, 4);
 		break;
 	case WIRE_EXTEND:
 		m->extend.ms = (uint32_t)get(p, 4);
@@ -383,6 +394,7 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->cont.flags = (uint32_t)get(p, 4);
 		break;
 	case WIRE_STOP:
+	case WIRE_LEAVING:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:

@@ -43,6 +43,8 @@ enum wire_type {
 	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK */
 	WIRE_SERVICES =
 		18, /* its services as they are now, as JSON in a file of memory that comes with it; to SERVICES_ASK, SERVICES_SET, SERVICE_ORDER */
+	WIRE_LEAVING =
+		19, /* the sandbox ends now, and the command of this client with it; ENDED follows */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -82,6 +84,9 @@ enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
 
 /* What a sandbox that stays does. */
 enum wire_state { WIRE_STATE_RUNS = 1, WIRE_STATE_PAUSED };
+
+/* Why one ends. */
+enum wire_why { WIRE_WHY_ASKED = 1, WIRE_WHY_TIMEOUT, WIRE_WHY_IDLE, WIRE_WHY_SIGNAL };
 
 #define WIRE_SIGNAL_GROUP 1u /* for the command's whole process group, as a terminal's are */
 
@@ -134,6 +139,9 @@ struct wire_msg {
 		struct {
 			uint32_t grace_ms; /* between SIGTERM and SIGKILL */
 		} stop;
+		struct {
+			uint32_t why; /* enum wire_why */
+		} leaving;
 		struct {
 			uint32_t ms;
 		} extend;

@@ -288,6 +288,31 @@ def test_timeout_and_extend(boxes):
     assert json.loads(boxes("stats", "--json", "other").out)[0]["timeoutMs"] is None
 
 
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("options,words,says", [(("--timeout", "4s"), (), "--timeout is over"), ((), ("stop", "box"), "was stopped"), ((), ("rm", "-f", "box"), "was stopped")])
+def test_who_waits_hears_why_it_ends(boxes, user, ws, options, words, says, held):
+    """The status of a command is the same as if it had been ended alone, unless there was no time for that. The twin: it was, and nobody says anything."""
+    status = 125 if "-f" in words else 143
+    boxes.make("box", *options)
+    r = boxes.exec("kill -TERM $$")
+    assert r.rc == 143 and "sandbox 'box'" not in r.err
+    if held:
+        p: Any = Pty(user, [BAILEY, "exec", "-it", "box", "sh", "-c", "echo up; exec sleep 100"], ws, env=boxes.env)
+        p.expect("up")
+    else:
+        p = boxes.start("exec", "box", "sh", "-c", "echo up; exec sleep 100")
+        assert p.stdout.readline() == b"up\n"
+    if words:
+        assert boxes(*words).rc == 0
+    if held:
+        assert p.wait() == status
+        said = p.out.decode()
+    else:
+        said = p.communicate(timeout=60)[1].decode()
+        assert p.returncode == status
+    assert said.count("sandbox 'box'") == 1 and says in said
+
+
 SERVER = """
 import socket
 s = socket.create_server(("127.0.0.1", 8000))

@@ -34,6 +34,7 @@ static const struct wire_msg from_init[] = {
 	  .which = { .number = 7, .flags = WIRE_SESSION_ENDED, .history = INT64_MAX } },
 	{ .type = WIRE_SESSIONS },
 	{ .type = WIRE_SERVICES },
+	{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL } },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -257,6 +258,9 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX + 1 } },
 		{ .type = WIRE_PORT_ASK, .session = 1 },
 		{ .type = WIRE_PORT, .session = 1 },
+		{ .type = WIRE_LEAVING, .session = 1, .leaving = { .why = WIRE_WHY_ASKED } },
+		{ .type = WIRE_LEAVING, .leaving = { .why = 0 } },
+		{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL + 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 0, .pid = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 3, .pid = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 0 } },
