@@ -67,9 +67,9 @@ TEST(long_messages_are_cut_inside_the_struct)
 TEST(every_code_has_an_exit_status)
 {
 	static const int want[ERR_NUM + 1] = {
-		[ERR_NONE] = 125,     [ERR_USAGE] = 2,    [ERR_POLICY] = 2,
-		[ERR_LAYER] = 125,    [ERR_SYSTEM] = 125, [ERR_NOEXEC] = 126,
-		[ERR_NOTFOUND] = 127, [ERR_HELP] = 0,     [ERR_NUM] = 125
+		[ERR_NONE] = 125,   [ERR_USAGE] = 2,    [ERR_POLICY] = 2,     [ERR_LAYER] = 125,
+		[ERR_SYSTEM] = 125, [ERR_NOEXEC] = 126, [ERR_NOTFOUND] = 127, [ERR_ABSENT] = 3,
+		[ERR_HELP] = 0,     [ERR_NUM] = 125
 	};
 	int c;
 
