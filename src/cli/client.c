@@ -149,10 +149,10 @@ static int on_report(void *arg, short revents, struct err *e)
 	(void)revents;
 	if (r == -EAGAIN)
 		return r;
-	if (r <= 0 && c->why)
+	if (r == 0 && c->why)
 		return err_set(e, ERR_SYSTEM, -EPIPE, "sandbox '%s' %s", c->name, whys[c->why]);
 	if (r <= 0)
-		return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+		return named_gone(r, e);
 	for (i = 0; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	switch (m.type) {
@@ -335,7 +335,7 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e)
 			return err_set(e, ERR_SYSTEM, -ETIMEDOUT, "the sandbox does not answer");
 		r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
 		if (r <= 0)
-			return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+			return named_gone(r, e);
 	} while (ret->type == WIRE_LEAVING); /* and no descriptor comes with it */
 	for (i = 1; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);

@@ -62,7 +62,7 @@ static int wait_ended(const struct inside *w, struct err *e)
 		if (r == -EAGAIN)
 			continue;
 		if (r <= 0)
-			return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+			return named_gone(r, e);
 		for (i = 0; i < WIRE_FDS; i++)
 			cleanup_close(&fds[i]);
 		if (m.type == WIRE_FAILED) {

@@ -482,6 +482,11 @@ static int on_client(void *arg, short revents, struct err *e)
 	(void)e;
 	if (r == -EAGAIN)
 		return r;
+	if (r == -EPROTONOSUPPORT) {
+		refuse(c, EPROTONOSUPPORT,
+		       "this sandbox is of another version of bailey"); /* only the number of it is understood */
+		return -EAGAIN;
+	}
 	if (r <= 0) { /* it has gone; its command runs on */
 		leave(c);
 		return -EAGAIN;

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "named.h"
@@ -60,13 +62,23 @@ static void repeat_end(int fd, off_t from)
 	buf_done(&b);
 }
 
+/* It does not understand us, but a signal: the only one that all versions do. @pidfd: of its supervisor */
+static void tell_other_version(const struct named *n, const struct named_box *box, int pidfd)
+{
+	if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
+		return;
+	(void)named_mark(n->state, box->id, false); /* it is ended on purpose */
+}
+
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	_cleanup_close_ int fd = named_reach(n, box);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	_cleanup_close_ int log = open_log(n, box->id);
+	struct wire_msg answer;
+	int fds[WIRE_FDS];
+	_cleanup_close_ int log = open_log(n, box->id), pidfd = -1;
 	const off_t said = log < 0 ? 0 : lseek(log, 0, SEEK_END);
 	pid_t supervisor;
 	int i, r;
@@ -74,10 +86,16 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 	if (fd == -ENOENT)
 		return 0;
 	supervisor = fd < 0 ? 0 : listener_of(fd);
+	/* whoever listens has not hung up yet, so that the number is its own */
+	pidfd = supervisor ? (int)syscall(SYS_pidfd_open, supervisor, 0) : -1;
+	if (pidfd >= 0 && poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) != 0)
+		(void)close(TAKE_FD(pidfd));
 	r = fd < 0 ? fd : wire_send(fd, &m, NULL, 0, true);
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%s'", box->name);
 	(void)poll(&p, 1, (int)grace_ms + END_MS); /* it hangs up when it ends */
+	if (wire_recv(fd, WIRE_FROM_INIT, &answer, fds) == -EPROTONOSUPPORT)
+		tell_other_version(n, box, pidfd);
 	for (i = 0; i < 1000; i++) {
 		if (!named_lives(n, box->id) || started_again(n, box, supervisor)) {
 			repeat_end(log, said);

@@ -640,6 +640,15 @@ int named_start(struct named *n, const char *word, struct named_box *ret, struct
 	return r;
 }
 
+int named_gone(int r, struct err *e)
+{
+	if (r == -EPROTONOSUPPORT)
+		return err_set(
+			e, ERR_SYSTEM, r,
+			"the sandbox was started by another version of bailey: 'bailey stop' ends it, and what is started then is of this one");
+	return err_set(e, ERR_SYSTEM, -EPIPE, "the sandbox has ended");
+}
+
 /* Over @fd, which is taken, or a negative errno. Return: as named_ask(). */
 static int ask_over(const struct named *n, int fd, const struct named_box *box,
 		    const struct wire_msg *m, struct wire_msg *ret, struct err *e)
@@ -662,6 +671,8 @@ static int ask_over(const struct named *n, int fd, const struct named_box *box,
 		cleanup_close(&fds[i]);
 	if (r == 0 || r == -ECONNRESET) /* it ends */
 		return -ENOENT;
+	if (r == -EPROTONOSUPPORT)
+		return named_gone(r, e);
 	if (r == 1 && ret->type == WIRE_FAILED) {
 		*e = ret->failed;
 		return e->sys ? -e->sys : -EIO;

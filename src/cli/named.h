@@ -117,6 +117,9 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);
 
+/** named_gone() - what wire_recv() has returned, not 1: the sandbox has ended, or speaks another version. Return: negative errno with @e. */
+int named_gone(int r, struct err *e);
+
 /** named_connect() - to the supervisor of the sandbox @name. Return: fd or negative errno: -ENOENT, -ECONNREFUSED: it is not there, or not yet. */
 int named_connect(const struct named *n, const char *name);
 

@@ -17,8 +17,8 @@
 #include "util/util.h"
 
 /*
- * Both ends carry the number. A version adds types or flags; an end that is one newer speaks the other's version, since it knows all of
- * that. Sizes of a type never change: a type that must say more gets a new number.
+ * Every message carries the number, and an end speaks one version: of another it reads nothing (-EPROTONOSUPPORT), answers in its own, and what it says is what can
+ * be done (docs/adr/0027). Sizes of a type never change: a type that must say more gets a new number. Types come without a new version until the first release.
  */
 #define WIRE_VERSION 1
 

@@ -5,6 +5,8 @@ import ctypes
 import json
 import os
 import signal
+import socket
+import struct
 import time
 from typing import Any
 
@@ -227,17 +229,58 @@ def test_options_may_stand_behind_the_name(boxes):
     assert r.rc == 2 and "'--timeout': options come before the name" in r.err and "new" not in boxes.ls(), r
 
 
-def test_stop_says_what_was_moved_away(boxes, user, ws):
-    """What appeared where the host would execute it goes to the quarantine at the end: whoever wrote it is told, and where it is."""
+def test_stop_says_what_was_moved_away(boxes, ws):
+    """What appeared at the end where the host would execute it goes to the quarantine: whoever stops the sandbox is told, and where it is."""
     boxes.make()
     assert boxes.exec("true").rc == 0
     r = boxes("stop", "box")
     assert (r.rc, r.err) == (0, ""), r
-    assert boxes.exec("true").rc == 0
-    user.write(ws / ".envrc", "text\n")
+    assert boxes.exec("trap 'echo text > .envrc; exit' TERM; echo up; while :; do sleep 0.05; done", "-d", "--name", "late").rc == 0
+    assert wait_for(lambda: boxes("logs", "box", "late").out == "up\n")
     r = boxes("stop", "box")
     assert r.rc == 0 and ".envrc" in r.err and "bailey quarantine" in r.err and r.err.startswith("bailey: "), r
     assert not (ws / ".envrc").exists()
+
+
+# Listens in the place of a supervisor and says a number of a version that there is not yet; a signal goes on to the supervisor.
+NEWER = """
+import os, signal, socket, struct, sys
+path, supervisor = sys.argv[1], int(sys.argv[2])
+os.rename(path, path + ".own")
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(path)
+s.listen()
+signal.signal(signal.SIGTERM, lambda *_: (os.kill(supervisor, signal.SIGTERM), os._exit(0)))
+print("up", flush=True)
+while True:
+    c, _ = s.accept()
+    c.recv(4096)
+    c.send(struct.pack("<HHIII", 2, 2, 0, 0, 0))
+    c.close()
+"""
+
+
+def test_another_version(boxes, user):
+    """An end of another version of bailey is told, and tells what can be done. `stop` works all the same; the twin: all else, with ours."""
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    assert wait_for(lambda: len(boxes.supervisors()) == 1)
+    (supervisor,) = boxes.supervisors()
+    path = str(boxes.home / "run/sandbox-box")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(path)
+        s.send(struct.pack("<HHIII", 2, 45, 0, 0, 0))
+        answer = s.recv(4096)
+        assert struct.unpack_from("<HH", answer) == (1, 2) and b"another version" in answer and s.recv(4096) == b"", "refused, and let go"
+    assert boxes.exec("echo in").out == "in\n" and wait_for(lambda: boxes.supervisors() == [supervisor])
+    p = user.popen([PYTHON, "-c", NEWER, path, str(supervisor)])
+    assert p.stdout.readline() == b"up\n"
+    for words in (["exec", "box", "--", "true"], ["pause", "box"], ["sessions", "box"], ["fs", "box", "stat", "/tmp"]):
+        r = boxes(*words)
+        assert r.rc == (1 if words[0] == "fs" else 125) and "another version of bailey" in r.err and "'bailey stop'" in r.err and r.err.count("\n") == 1, (words, r)
+    r = boxes("stop", "box")
+    assert (r.rc, p.wait(timeout=60)) == (0, 0) and not boxes.supervisors(), r
+    assert boxes.exec("echo in").out == "in\n"
 
 
 @pytest.fixture
