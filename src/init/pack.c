@@ -91,6 +91,15 @@ static bool strings(char **v, uint32_t n, char **p, size_t *left)
 	return true;
 }
 
+/* A byte that is neither is no bool, and must not be read as one. */
+static bool is_tty(const struct init_tty *tty)
+{
+	unsigned char foreground;
+
+	memcpy(&foreground, &tty->foreground, 1);
+	return (tty->fds == 0 || tty->fds == 7) && foreground <= 1;
+}
+
 int init_unpack(int fd, struct init_command *ret, void **memory)
 {
 	struct head h;
@@ -107,8 +116,7 @@ int init_unpack(int fd, struct init_command *ret, void **memory)
 		return -E2BIG;
 	left = (size_t)st.st_size - sizeof(h);
 	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) || h.magic != MAGIC || h.argc == 0 ||
-	    h.argc > left || h.envc > left || h.has > (HAS_DIRECTORY | HAS_USER) ||
-	    (h.tty.fds != 0 && h.tty.fds != 7))
+	    h.argc > left || h.envc > left || h.has > (HAS_DIRECTORY | HAS_USER) || !is_tty(&h.tty))
 		return -EBADMSG;
 	size = ((size_t)h.argc + h.envc + 2) * sizeof(char *);
 	words = malloc(size + left);
