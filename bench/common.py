@@ -24,6 +24,10 @@ SECRETS = (".ssh/id_ed25519", ".aws/credentials", ".gnupg/trustdb.gpg", ".config
            ".docker/config.json", ".netrc", ".npmrc", ".git-credentials", ".bash_history")
 
 
+# Rows that nobody misses: bench/README.md says why. Any other rival that is left out is one that the machine should have.
+REASONED = ("measured as root only", "needs root here", "a server in namespaces of its own needs root", "an ordinary user has no cgroup to freeze")
+
+
 class Failed(Exception):
     pass
 
@@ -207,7 +211,8 @@ class Place:
             shutil.rmtree(home)
 
     def missed(self) -> bool:
-        return not all(r.get("accepted", r.get("met", True)) for r in self.rows)
+        """Whether a row is worse than what is accepted, or a rival that can be measured here was not."""
+        return not all(r["skipped"].startswith(REASONED) if "skipped" in r else r.get("accepted", r.get("met", True)) for r in self.rows)
 
 
 @contextlib.contextmanager
