@@ -117,6 +117,25 @@ static bool is_size(uint32_t lines, uint32_t columns)
 	return lines <= UINT16_MAX && columns <= UINT16_MAX;
 }
 
+/* Of is_valid(): what concerns a sandbox that stays as a whole. */
+static bool is_valid_life(const struct wire_msg *m)
+{
+	switch (m->type) {
+	case WIRE_STOP:
+		return m->stop.grace_ms <= WIRE_GRACE_MAX;
+	case WIRE_LEAVING:
+		return m->leaving.why >= WIRE_WHY_ASKED && m->leaving.why <= WIRE_WHY_SIGNAL;
+	case WIRE_EXTEND:
+		return m->extend.ms > 0 && m->extend.ms <= WIRE_EXTEND_MAX;
+	case WIRE_STATE:
+		return m->state.left_ms >= -1 &&
+		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
+		       m->state.pid > 0 && m->state.pid <= INT32_MAX;
+	default:
+		return true;
+	}
+}
+
 /* Whether the values of @m are such that its receiver can use them. */
 static bool is_valid(const struct wire_msg *m)
 {
@@ -150,23 +169,15 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_SERVICE:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
-		return m->session == WIRE_SANDBOX && m->stop.grace_ms <= WIRE_GRACE_MAX;
 	case WIRE_ASK:
 	case WIRE_PAUSE:
 	case WIRE_RESUME:
 	case WIRE_PORT:
 	case WIRE_PORT_ASK:
-		return m->session == WIRE_SANDBOX;
 	case WIRE_LEAVING:
-		return m->session == WIRE_SANDBOX && m->leaving.why >= WIRE_WHY_ASKED &&
-		       m->leaving.why <= WIRE_WHY_SIGNAL;
 	case WIRE_EXTEND:
-		return m->session == WIRE_SANDBOX && m->extend.ms > 0 &&
-		       m->extend.ms <= WIRE_EXTEND_MAX;
 	case WIRE_STATE:
-		return m->session == WIRE_SANDBOX && m->state.left_ms >= -1 &&
-		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
-		       m->state.pid > 0 && m->state.pid <= INT32_MAX;
+		return m->session == WIRE_SANDBOX && is_valid_life(m);
 	case WIRE_SESSION:
 		return m->session != WIRE_SANDBOX && m->which.number > 0 &&
 		       (m->which.flags & ~(WIRE_SESSION_TERMINAL | WIRE_SESSION_ENDED)) == 0 &&
