@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import BAILEY, kill, skip, wait_for
+from conftest import BAILEY, PROJECT, kill, skip, wait_for
 from searches import forms
 from terminals import Pty
 
@@ -116,11 +116,36 @@ def test_only_its_owner_can_read_it(secret, state, user):
     assert (store(state) / "key").stat().st_size == 32
 
 
-@pytest.mark.parametrize("service", ["anthropic", "openai", "google", "groq", "mistral", "xai", "openrouter", "npm", "pypi"])
+# Of each: the hosts that get the value, and the variables that hold a stand-in. One more is a way out, one less is a program that finds nothing.
+SERVICES = {
+    "anthropic": (["api.anthropic.com"], ["ANTHROPIC_API_KEY"]),
+    "openai": (["api.openai.com"], ["OPENAI_API_KEY"]),
+    "github": (["api.github.com", "github.com", "uploads.github.com"], ["GH_TOKEN", "GITHUB_TOKEN"]),
+    "google": (["generativelanguage.googleapis.com"], ["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+    "aws": (["*.amazonaws.com", "*.api.aws"], ["AWS_SECRET_ACCESS_KEY"]),
+    "groq": (["api.groq.com"], ["GROQ_API_KEY"]),
+    "mistral": (["api.mistral.ai"], ["MISTRAL_API_KEY"]),
+    "xai": (["api.x.ai"], ["XAI_API_KEY"]),
+    "openrouter": (["openrouter.ai"], ["OPENROUTER_API_KEY"]),
+    "npm": (["registry.npmjs.org"], ["NPM_TOKEN", "NODE_AUTH_TOKEN"]),
+    "pypi": (["upload.pypi.org"], ["TWINE_PASSWORD", "UV_PUBLISH_TOKEN"]),
+}
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_services_ask_for_nothing_else(secret, listing, service):
-    assert secret("set", service, stdin=VALUE).rc == 0
+    assert secret("set", service, stdin=":".join(EXAMPLE) if service == "aws" else VALUE).rc == 0
     entry, = listing()
-    assert entry["service"] == service and entry["hosts"] and entry["variables"]
+    assert entry["service"] == service and (entry["hosts"], entry["variables"]) == SERVICES[service]
+
+
+def test_these_are_all_services(secret):
+    """A service that is added comes into the table above, and into test_ready_made.py."""
+    r = secret("set", "no-such-service", stdin=VALUE)
+    known = secret("--help").out
+    assert r.rc == 2 and all(s in known for s in SERVICES), r
+    table = (PROJECT / "src/keys/services.c").read_text()
+    assert re.findall(r'\.name = "(.*)"', table) == list(SERVICES)
 
 
 def test_the_keys_of_aws(secret, listing, state, user, outside):
