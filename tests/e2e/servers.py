@@ -11,6 +11,7 @@ Names come from dnsmasq on 192.0.2.10, which asks a server of ours for what dnsm
     ssh.test       192.0.2.22     dropbear, with an account `git`
     ws.test        192.0.2.23     a WebSocket server on 80
     grpc.test      192.0.2.24     gRPC on 50051, and with TLS on 443
+    api.anthropic.com, github.com …   192.0.2.20   the hosts of ready-made secrets: nginx, as web.test
     proxy.test     192.0.2.25     squid with Debian's rules on 3128, wider ones on 3129; a user and a password
     *.turn.test    192.0.2.12 when it is asked for the first time, then 127.0.0.1; never to be kept
     *.both.test    both at once
@@ -40,6 +41,10 @@ NAMES = {
     "web.test": "192.0.2.20,2001:db8::31", "web6.test": "2001:db8::30", "denied.test": "192.0.2.21", "ssh.test": "192.0.2.22", "ws.test": "192.0.2.23",
     "grpc.test": "192.0.2.24", "proxy.test": "192.0.2.25", "inside.test": "127.0.0.1", "sub.wide.test": "192.0.2.20",
 }
+SERVICES = ["api.anthropic.com", "api.openai.com", "api.github.com", "github.com", "uploads.github.com", "generativelanguage.googleapis.com", "api.groq.com", "api.mistral.ai",
+            "api.x.ai", "openrouter.ai", "registry.npmjs.org", "upload.pypi.org"]
+NAMES.update(dict.fromkeys(SERVICES, "192.0.2.20"))
+NAMES["registry.npmjs.org"] = "192.0.2.13"  # as internet.py says
 ALIASES = {"alias.test": "web.test", "wrong.test": "denied.test", "home.test": "inside.test"}
 
 NGINX = """
@@ -47,14 +52,17 @@ daemon off; user root; worker_processes 1; pid {where}/nginx.pid; error_log {whe
 events {{ worker_connections 512; }}
 http {{
     log_format keys '$scheme $host $request_uri "$http_authorization" "$http_x_key"';
+    log_format carriers escape=json '{{"host":"$host","uri":"$request_uri","authorization":"$http_authorization","x-api-key":"$http_x_api_key",'
+                                    '"x-goog-api-key":"$http_x_goog_api_key","sec-websocket-protocol":"$http_sec_websocket_protocol"}}';
     access_log {where}/nginx.log;
     access_log {where}/keys.log keys;
+    access_log {where}/carriers.log carriers;
     {temps}
     client_max_body_size 0;
     ssl_certificate {where}/web.crt; ssl_certificate_key {where}/web.key;
     server {{
         listen 192.0.2.20:80; listen 192.0.2.20:443 ssl http2; listen [2001:db8::31]:80; listen [2001:db8::31]:443 ssl http2; listen [2001:db8::30]:80; listen [2001:db8::30]:443 ssl http2;
-        listen 192.0.2.21:80; listen 192.0.2.21:443 ssl http2;
+        listen 192.0.2.21:80; listen 192.0.2.21:443 ssl http2; listen 192.0.2.13:443 ssl http2;
         root {where}/www;
         location = /who {{ default_type text/plain; return 200 "$server_addr $scheme $host $server_protocol\\n"; }}
         location = /echo {{ default_type text/plain; add_header X-Echo $http_x_key; return 200 "key=$http_x_key authorization=$http_authorization\n"; }}
