@@ -123,6 +123,16 @@ def test_the_stand_in_means_nothing_elsewhere(at):
     assert len(got) >= 2 and VALUE not in str(got) and sum("bailey-secret-" in str(a) for a in got) >= 1, got
 
 
+@pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
+def test_a_redirect_carries_the_stand_in_away(at, flag):
+    """A client that goes where a bound host sends it takes along what it has."""
+    arrived(at)
+    r = at(["sh", "-c", f'curl -sSkL --location-trusted {flag} -H "X-Key: $OWN_KEY" https://web.test/away; echo "$OWN_KEY"'],
+           *RUN, "--allow-host", "denied.test")
+    stand_in = r.out.splitlines()[-1]
+    assert stand_in.startswith("bailey-secret-") and [(h, p, key) for _, h, p, _, key in arrived(at)] == [("web.test", "/away", VALUE), ("denied.test", "/who", stand_in)], r
+
+
 def test_a_secret_that_is_not_there_is_named(at):
     r = at(["touch", "ran"], "--allow-host", "web.test", "--secret", "nobody")
     assert r.rc == 2 and "nobody" in r.err and "bailey secret" in r.err and not (at.ws / "ran").exists(), r

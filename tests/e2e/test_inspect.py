@@ -188,8 +188,20 @@ def test_another_name_inside_is_refused(at):
     for flag in ("--http1.1", "--http2"):
         r = at(["curl", "-sS", flag, "-w", "%{http_code}", "-o", "/dev/null", "-H", "Host: denied.test", WHO], *WEB)
         assert r.out == "421", r
+        [request] = [e for e in at.log(r) if e["event"] == "request"]
+        assert request["decision"] == "deny" and request["reason"].startswith("fronting: "), request
         r = at(["curl", "-sS", flag, "-w", "%{http_code}", "-o", "/dev/null", WHO], *WEB)
         assert r.out == "200", r
+
+
+def test_tls_without_a_name_is_refused(at):
+    """Before it is known whose certificate to make; the server itself would take it."""
+    argv = ["openssl", "s_client", "-connect", "web.test:443"]
+    assert "issuer=CN = tests" in at.outside([*argv, "-noservername"]).out
+    r = at([*argv, "-noservername"], *WEB)
+    assert "CERTIFICATE" not in r.out and "without a server name" in r.err and any("without a server name" in e.get("reason", "") for e in at.log(r)), (r, at.log(r))
+    r = at([*argv, "-servername", "web.test"], *WEB)
+    assert "issuer=CN = bailey sandbox" in r.out, r
 
 
 def test_a_server_that_proves_nothing_is_not_reached(at):
