@@ -16,6 +16,7 @@ from test_h1 import status
 TOKEN, API = "auth.test", "api.test"
 LOGIN: dict = {"name": "own", "token": [f"https://{TOKEN}/oauth/token"], "hosts": [API]}
 VERSIONS = ["--http1.1", "--http2"]
+LOGIN_TOKENS = 32  # of src/keys/login.h
 
 
 def b64(data: bytes) -> str:
@@ -357,6 +358,22 @@ def test_many_tokens_are_bounded(world):
     assert call(w, last["access_token"])[0] == 200
     w.service.access = w.service.given[0]
     assert call(w, first["access_token"])[0] == 401, "the oldest was forgotten"
+
+
+def test_one_that_was_forgotten_is_in_no_memory(world):
+    """Neither its access token, nor the one that it is renewed by; the newest are the control."""
+    w = world()
+    if w.keys.sanitized():
+        pytest.skip("what was freed is kept in a build with sanitizers")
+    # what stands behind the beginning, which is the same in all, or is written over when memory is freed
+    parts = lambda: [t[len(t) // 3:len(t) // 3 + 24].encode() for t in (w.service.access, w.service.refresh)]  # noqa: E731
+    log_in(w)
+    oldest = parts()
+    assert all(w.keys.holds(p) for p in oldest), "the control: they are kept"
+    for _ in range(LOGIN_TOKENS // 2):
+        log_in(w)
+    # buffers of connections are the next ones'
+    assert not [p for p in oldest if w.keys.holds(p)] and all(w.keys.holds(p) for p in parts())
 
 
 @pytest.mark.parametrize("login, words", [
