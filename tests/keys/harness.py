@@ -149,10 +149,10 @@ class Keys:
         """Whether it has less memory than that."""
         return now < most or self.sanitized()
 
-    def holds(self, text: bytes) -> bool:
-        """Whether that stands in its memory."""
-        found = False
-        with open(f"/proc/{self.process.pid}/maps") as maps, open(f"/proc/{self.process.pid}/mem", "rb", 0) as mem:
+    def holds(self, text: bytes, pid: int | None = None) -> bool:
+        """Whether that stands in its memory, or in that of a process of its own."""
+        found, pid = False, pid or self.process.pid
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
             for line in maps:
                 a, b = (int(x, 16) for x in line.split(" ")[0].split("-"))
                 if line.split(" ")[1].startswith("rw"):

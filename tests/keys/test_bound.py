@@ -56,7 +56,7 @@ def shown(sink, monkeypatch):
     plans: dict[str, object] = {}
 
     def answer(head, s, f):
-        body, left = b"", 0
+        body, left = bytearray(), 0
         if b"transfer-encoding: chunked" in head.lower():
             while True:
                 size = int(f.readline(), 16)
@@ -68,10 +68,10 @@ def shown(sink, monkeypatch):
             for line in head.lower().split(b"\r\n"):
                 if line.startswith(b"content-length:"):
                     left = int(line.split(b":")[1])
-            body = f.read(left)
-        got.append((head, body))
+            body += f.read(left)
+        got.append((head, bytes(body)))
         if "say" in plans:
-            plans["say"](head, body, s)  # type: ignore[operator]
+            plans["say"](head, bytes(body), s)  # type: ignore[operator]
         else:
             s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
@@ -192,6 +192,43 @@ def test_anywhere(bound, shown, http, chunked):
 
 
 @pytest.mark.parametrize("http", VERSIONS)
+def test_100_megabytes_down_are_scrubbed_as_they_come(bound, shown, http, tmp_path):
+    unit, size = 1 << 20, 100 << 20
+    piece = VALUE.encode() + b"x" * (unit - len(VALUE))
+
+    def say(head, body, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // unit):
+            s.sendall(piece)
+
+    shown.plans["say"] = say
+    d = bound()
+    before = d.keys.peak()
+    r = d.curl(http, "-o", tmp_path / "out", "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    assert r.returncode == 0, r
+    data = (tmp_path / "out").read_bytes()
+    assert VALUE.encode() not in data and data.count(d.sentinel.encode()) == size // unit and data.count(b"x" * 1000) >= size // unit * 1000
+    assert len(data) == size // unit * (unit - len(VALUE) + len(d.sentinel))
+    assert d.keys.bounded(d.keys.peak() - before, 16 << 20), d.keys.peak() - before
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_100_megabytes_up_are_changed_as_they_go(bound, shown, http, tmp_path):
+    unit, size = 1 << 20, 100 << 20
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    d = bound("--anywhere")
+    with open(tmp_path / "in", "wb") as f:
+        for _ in range(size // unit):
+            f.write(d.sentinel.encode() + b"y" * (unit - len(d.sentinel)))
+    before = d.keys.peak()
+    r = d.curl(http, "-T", tmp_path / "in", path="/back/x", ca=d.ca)
+    assert r.stdout == b"ok", r
+    got = shown.got.pop()[1]
+    assert d.sentinel.encode() not in got and got.count(VALUE.encode()) == size // unit and len(got) == size // unit * (unit - len(d.sentinel) + len(VALUE))
+    assert d.keys.bounded(d.keys.peak() - before, 16 << 20), d.keys.peak() - before
+
+
+@pytest.mark.parametrize("http", VERSIONS)
 def test_bodies_that_are_held(bound, shown, http):
     """An endpoint that gives tokens: its body is judged as a whole, before anything is sent."""
     d = bound("--header", "X-Other")
@@ -280,6 +317,37 @@ def test_rotation(bound, shown, store):
     assert VALUE.encode() in shown.got[0][0] and b"another-value-another-value" in shown.got[1][0]
 
 
+def memories(d):
+    """Of the process, and of the one that reads the store."""
+    readers = [int(p) for p in subprocess.run(["pgrep", "-P", str(d.keys.process.pid)], capture_output=True, check=True, text=True).stdout.split()]
+    assert len(readers) == 1
+    return [d.keys.process.pid, *readers]
+
+
+def holders(d, value):
+    """Which of them have a part of VALUE: the allocator writes over the beginning of what was freed."""
+    parts = {value[8:24].encode(), base64.b64encode(value.encode())[12:28], value.encode().hex()[16:48].encode()}
+    return [n for n, pid in enumerate(memories(d)) if any(d.keys.holds(p, pid) for p in parts)]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_the_old_value_is_in_no_memory(bound, shown, store, http):
+    """Neither of who puts it in, nor of who reads the store, in no form that answers are searched for."""
+    d, new = bound(), "another-value-9876543210zyxwvu"
+    if d.keys.sanitized():
+        pytest.skip("what was freed is kept in a build with sanitizers")
+    for value in (VALUE, new):
+        assert d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca).returncode == 0
+        assert value.encode() in shown.got[-1][0]
+        assert holders(d, value) == [0], "the control: it is where it is used, and not where it was read"
+        if value == VALUE:
+            store("rotate", "mine", value=new)
+            assert d.keys.say({"reload": True}) == {"ok": True}
+            d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+            assert new.encode() in shown.got[-1][0]
+    assert holders(d, VALUE) == []
+
+
 @pytest.mark.parametrize("http", VERSIONS)
 def test_one_that_is_removed(bound, shown, store, http):
     """Its value goes, and its hosts can't be reached with what is left; set again it is bound again."""
@@ -348,6 +416,45 @@ def test_a_command_is_run_before_its_value_expires(store, door, nginx, shown, tm
     assert d.keys.say({"reload": True}) == {"ok": True} and len(count.read_text()) == now
 
 
+PAIRS = """n=$(($(cat {0} 2>/dev/null || echo 0) + 1)); echo $n > {0}
+printf '{{"Version":1,"AccessKeyId":"ASIAREALREALREAL%04d","SecretAccessKey":"real-secret-real-secret-real-secret-%05d","SessionToken":"token/of+run==%d","Expiration":"%s"}}' \
+    $n $n $n $(date -u -d '+{1} seconds' +%Y-%m-%dT%H:%M:%SZ)"""
+
+
+@pytest.mark.parametrize("secs", [12, 600], ids=["expires", "control"])
+def test_a_command_gives_pairs_of_aws(store, door, plain, authority, tmp_path, secs):
+    """As credential_process says it, with a session's token: the request after the change is signed by the new pair, what the sandbox has stays as it was."""
+    host, kept, count = "bucket.s3.eu-west-1.amazonaws.com", [], tmp_path / "count"
+
+    def serve(head, s, f):
+        kept.append(head)
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = plain(serve, cert=authority.issue(f"s3-process-{secs}", f"DNS:{host}"))
+    d = door(server, host=host, **store("set", "aws", "--service", "aws", "--command", PAIRS.format(count, secs)))
+    d.port = 443
+    env = d.keys.hello["env"]
+    client = sigv4.Client((env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]))
+
+    def by():
+        """The run whose pair, and token, a server takes the request for."""
+        kept.clear()
+        with d.talk(d.trust) as s:
+            assert status(ask(s, client.sign("GET", "/key").bytes())[0]) == 200
+        servers = {n: sigv4.Server((f"ASIAREALREALREAL{n:04d}", f"real-secret-real-secret-real-secret-{n:05d}"), token=f"token/of+run=={n}") for n in range(1, 9)}
+        return [n for n, s in servers.items() if s.check(sigv4.Message.parse(kept[0])) == ""]
+
+    began = int(count.read_text())
+    assert by() == [began]
+    end = time.monotonic() + 30
+    while secs == 12 and int(count.read_text()) == began and time.monotonic() < end:
+        time.sleep(0.2)
+    time.sleep(1 if secs == 12 else 8)
+    now = int(count.read_text())
+    assert (now > began) == (secs == 12) and by() == [now]
+    assert d.keys.hello["env"] == env and d.keys.say({"reload": True}) == {"ok": True}
+
+
 def test_the_reader_of_secrets_dies(bound, shown):
     d = bound()
     children = subprocess.run(["pgrep", "-P", str(d.keys.process.pid)], capture_output=True, check=True, text=True).stdout.split()
@@ -366,6 +473,55 @@ def test_a_secret_that_is_not_there(store):
         assert "other" in k.hello["error"]
         assert k.process.wait(10) == 1
         k.close()
+
+
+@pytest.mark.parametrize("how", ["bound", "own", "unbound"])
+@pytest.mark.parametrize("name", [b"Authorization", b"Cookie", b"X-Api-Key", b"X-Sum"])
+def test_trailers_that_authenticate_do_not_arrive(store, door, plain, name, how):
+    """Of HTTP/1.1, behind a body in chunks; those of HTTP/2 are in test_h2.py. Some names no trailer has at any host; at a bound one none is sent on at all."""
+    got = []
+
+    def serve(head, s, f):
+        text = b""
+        while not text.endswith(b"\r\n\r\n"):
+            line = f.readline()
+            if not line:
+                return False
+            text += line
+        got.append(head + text)
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return True
+
+    d = door(plain(serve), own=["web.test"] if how == "own" else [], **store("set", "mine", "--host", "other.test" if how == "unbound" else "web.test", "--env", "MY_KEY"))
+    with d.talk(d.trust) as s:
+        head, _ = ask(s, get(d, b"/take", b"Transfer-Encoding: chunked\r\n", method=b"POST") + b"3\r\nabc\r\n0\r\n%b: another-key\r\n\r\n" % name)
+    if name in (b"Authorization", b"Cookie"):
+        assert status(head) == 400 and b"another-key" not in b"".join(got), (head, got)
+    else:
+        assert status(head) == 200 and len(got) == 1 and got[0].endswith(b"3\r\nabc\r\n0\r\n%b\r\n" % (b"%b: another-key\r\n" % name if how == "unbound" else b"")), (head, got)
+
+
+@pytest.mark.parametrize("bound_to", ["web.test", "other.test"], ids=["bound", "control"])
+def test_hints_and_trailers_of_answers_are_scrubbed(store, door, plain, bound_to):
+    """Of HTTP/1.1; those of HTTP/2 are in test_h2.py."""
+    def serve(head, s, f):
+        s.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: <%b>\r\nX-Hex: %b\r\n\r\n" %
+                  (VALUE.encode(), VALUE.encode(), VALUE.encode().hex().encode()))
+        return False
+
+    d = door(plain(serve), **store("set", "mine", "--host", bound_to, "--env", "MY_KEY"))
+    with d.talk(d.trust) as s:
+        s.sendall(get(d))
+        got = b""
+        while more := s.recv(4096):
+            got += more
+    hints, _, rest = got.partition(b"\r\n\r\n")
+    assert hints.startswith(b"HTTP/1.1 103") and b"\r\n2\r\nok\r\n0\r\n" in rest, got
+    if bound_to == "other.test":
+        assert b"Link: <%b>" % VALUE.encode() in hints and b"X-Sum: <%b>" % VALUE.encode() in rest and VALUE.encode().hex().encode() in rest, got
+    else:
+        assert b"Link: <%b>" % d.keys.hello["env"]["MY_KEY"].encode() in hints and VALUE.encode() not in got and VALUE.encode().hex().encode() not in got, got
+        assert rest.endswith(b"0\r\n\r\n"), "trailers of a bound host are left out"
 
 
 @pytest.mark.parametrize("tls", [True])

@@ -430,6 +430,28 @@ def test_trailers_that_authenticate_do_not_arrive(door, server, secret_store, na
     c.close()
 
 
+VALUE = "canary-0123456789abcdefghijkl"  # of secret_store
+
+
+@pytest.mark.parametrize("is_bound", [True, False], ids=["bound", "control"])
+def test_hints_and_trailers_of_answers_are_scrubbed(door, server, secret_store, is_bound):
+    def on(conn, e, flush):
+        if isinstance(e, h2.events.RequestReceived):
+            for fields in ([(":status", "103"), ("link", f"<{VALUE}>")], [(":status", "200")]):
+                conn.send_headers(e.stream_id, fields)
+            conn.send_headers(e.stream_id, [("grpc-message", f"no {VALUE}"), ("x-hex", VALUE.encode().hex())], end_stream=True)
+
+    d = door(server(on), **(secret_store("--header", "X-Key", "--env", "MY_KEY") if is_bound else {}))
+    shown = d.keys.hello["env"]["MY_KEY"] if is_bound else VALUE
+    c = Client(d)
+    c.ask(c.fields())
+    hints = c.read(lambda e: isinstance(e, h2.events.InformationalResponseReceived))
+    assert ("link", f"<{shown}>") in hints.headers
+    trailers = dict(c.read(lambda e: isinstance(e, h2.events.TrailersReceived)).headers)
+    assert trailers["grpc-message"] == f"no {shown}" and (trailers["x-hex"] == VALUE.encode().hex()) != is_bound
+    c.close()
+
+
 def test_trailers_that_are_refused_are_in_the_log(door, server, secret_store):
     d = door(server(lambda *_: None), **secret_store("--header", "X-Key", "--env", "MY_KEY"))
     c = Client(d)
@@ -736,6 +758,29 @@ def test_grpc(door, web):
         with pytest.raises(grpc.RpcError) as e:
             channel.unary_unary("/t.T/Other")(b"", timeout=20)
         assert e.value.code() == grpc.StatusCode.PERMISSION_DENIED, "a 403"
+    server.stop(None)
+
+
+@pytest.mark.parametrize("is_bound", [True, False], ids=["bound", "control"])
+def test_grpc_with_a_secret(door, web, secret_store, is_bound):
+    grpc = pytest.importorskip("grpc")
+    server, got = grpc.server(concurrent.futures.ThreadPoolExecutor(2)), []
+
+    def one(request, context):
+        got.append(dict(context.invocation_metadata()).get("x-key"))
+        context.set_trailing_metadata((("x-end", f"<{VALUE}>"),))
+        context.abort(grpc.StatusCode.NOT_FOUND, f"no {VALUE} here")
+
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", {"One": grpc.unary_unary_rpc_method_handler(one)}),))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(web[1].read_bytes(), web[0].read_bytes())]))
+    server.start()
+    d = door(("127.0.0.1", port), **(secret_store("--header", "X-Key", "--env", "MY_KEY") if is_bound else {}))
+    key = d.keys.hello["env"]["MY_KEY"] if is_bound else VALUE
+    options = (("grpc.ssl_target_name_override", "web.test"), ("grpc.default_authority", f"web.test:{d.port}"))
+    with grpc.secure_channel(f"127.0.0.1:{d.port}", grpc.ssl_channel_credentials(d.keys.hello["ca"].encode()), options) as channel, pytest.raises(grpc.RpcError) as e:
+        channel.unary_unary("/t.T/One")(b"abc", timeout=20, metadata=(("x-key", key),))
+    assert e.value.code() == grpc.StatusCode.NOT_FOUND and e.value.details() == f"no {key} here" and got == [VALUE]
+    assert ("x-end", f"<{key}>") in [(m.key, m.value) for m in e.value.trailing_metadata()]
     server.stop(None)
 
 
