@@ -611,10 +611,19 @@ int inject_body(struct inject *i, const char *p, size_t n, struct err *e)
 	return r;
 }
 
+/* What is wrong with signed chunks is a refusal like others: who sent them, and the log, hear why. */
+static int chunks_result(struct inject *i, int r, struct err *e)
+{
+	if (r != -EACCES && r != -EBADMSG)
+		return r;
+	(void)snprintf(i->why, sizeof(i->why), "%.*s", (int)sizeof(i->why) - 1, e->msg);
+	return -EACCES;
+}
+
 int inject_step(struct inject *i, const char *p, size_t n, struct buf *out, struct err *e)
 {
 	if (i->chunks)
-		return sigv4_stream_step(i->chunks, p, n, out, e);
+		return chunks_result(i, sigv4_stream_step(i->chunks, p, n, out, e), e);
 	if (i->token) {
 		/* judged as a whole before any of it leaves */
 		buf_add(&i->held, p, n);
@@ -634,7 +643,7 @@ int inject_end(struct inject *i, struct buf *out, struct err *e)
 	int r = 0;
 
 	if (i->chunks)
-		return sigv4_stream_end(i->chunks, e);
+		return chunks_result(i, sigv4_stream_end(i->chunks, e), e);
 	if (i->token) {
 		r = inject_judge_token(i, i->held.data ? i->held.data : "", i->held.len, e);
 		if (r == 0 && i->held.len)

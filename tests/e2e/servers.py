@@ -11,6 +11,7 @@ Names come from dnsmasq on 192.0.2.10, which asks a server of ours for what dnsm
     ssh.test       192.0.2.22     dropbear, with an account `git`
     ws.test        192.0.2.23     a WebSocket server on 80
     grpc.test      192.0.2.24     gRPC on 50051, and with TLS on 443
+    bucket.s3.eu-west-1.amazonaws.com  192.0.2.20   nginx, and behind it S3 that checks what signs each request; other.s3.… leads there, too
     api.anthropic.com, github.com …   192.0.2.20   the hosts of ready-made secrets: nginx, as web.test
     proxy.test     192.0.2.25     squid with Debian's rules on 3128, wider ones on 3129; a user and a password
     *.turn.test    192.0.2.12 when it is asked for the first time, then 127.0.0.1; never to be kept
@@ -29,6 +30,10 @@ import subprocess
 import sys
 import threading
 import time
+import typing
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "keys"))
+import test_sigv4  # noqa: E402
 
 WHERE = pathlib.Path(sys.argv[1])
 EXTRA = sys.argv[2:]
@@ -44,6 +49,7 @@ NAMES = {
 SERVICES = ["api.anthropic.com", "api.openai.com", "api.github.com", "github.com", "uploads.github.com", "generativelanguage.googleapis.com", "api.groq.com", "api.mistral.ai",
             "api.x.ai", "openrouter.ai", "registry.npmjs.org", "upload.pypi.org"]
 NAMES.update(dict.fromkeys(SERVICES, "192.0.2.20"))
+NAMES.update(dict.fromkeys([f"{n}.s3.eu-west-1.amazonaws.com" for n in ("bucket", "other")], "192.0.2.20"))
 NAMES["registry.npmjs.org"] = "192.0.2.13"  # as internet.py says
 ALIASES = {"alias.test": "web.test", "wrong.test": "denied.test", "home.test": "inside.test"}
 
@@ -74,6 +80,10 @@ http {{
             proxy_pass http://192.0.2.23:80; proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_set_header Host $host;
         }}
+    }}
+    server {{
+        listen 192.0.2.20:443 ssl http2; server_name *.s3.eu-west-1.amazonaws.com;
+        location / {{ proxy_pass http://127.0.0.1:8002; proxy_http_version 1.1; proxy_set_header Host $host; }}
     }}
 }}
 """
@@ -174,6 +184,26 @@ class Git(http.server.BaseHTTPRequestHandler):
         self.wfile.write(rest)
 
     do_POST = do_GET
+
+
+class S3(http.server.BaseHTTPRequestHandler):
+    """One bucket of one region, which takes each signed request once: keys/test_sigv4.py."""
+
+    server_checks: typing.Any = None
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        m = test_sigv4.Message(self.command, self.path, self.headers.items(), self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        why = self.server_checks.check(m)
+        text = (why or "taken").encode()
+        self.send_response(403 if why else 200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_PUT = do_GET
 
 
 def repository():
@@ -280,6 +310,8 @@ def main():
           "--pid-file=", "--log-facility=/dev/null", "--local=/test/", *(f"--host-record={n},{a}" for n, a in NAMES.items()), *(f"--cname={a},{n}" for a, n in ALIASES.items()),
           "--txt-record=web.test,a text", "--mx-host=web.test,web.test,1", *(f"--server=/{n}.test/127.0.0.1#5300" for n in ("turn", "both", "mute")))
     spawn(http.server.ThreadingHTTPServer(("127.0.0.1", 8001), Git).serve_forever)
+    S3.server_checks = test_sigv4.Server()
+    spawn(http.server.ThreadingHTTPServer(("127.0.0.1", 8002), S3).serve_forever)
     ssh()
     spawn(websocket)
     waiting = [("192.0.2.10", 53), ("192.0.2.20", 443), ("192.0.2.22", 22), ("192.0.2.23", 80)]
