@@ -32,6 +32,7 @@ import threading
 import time
 import typing
 
+sys.dont_write_bytecode = True
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "keys"))
 import test_sigv4  # noqa: E402
 

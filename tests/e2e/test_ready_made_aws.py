@@ -51,7 +51,8 @@ m.body = b"x" * len(m.body)
 send("no chunks", m)
 """
 GOOD = ["get", "put", "chunks", "presigned", "first"]
-BAD = {"presigned again": "replay", "again": "replay", "region": "wrong region or service", "host": "wrong host", "body": "the body is another", "chunk": "chunks of AWS: a signature is not of the pair", "no chunks": "chunks of AWS: "}
+BAD = {"presigned again": "replay", "again": "replay", "region": "wrong region or service", "host": "wrong host", "body": "the body is another",
+       "chunk": "chunks of AWS: a signature is not of the pair", "no chunks": "chunks of AWS: "}
 
 
 @pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
