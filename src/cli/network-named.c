@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. The list of changes stands in the store. Whoever changes the list of a sandbox that is stopped holds its lock meanwhile, so nobody starts it
- * with the old one. Where it lives its gateway is told first: it may refuse, and then nothing is kept. Two who write at the same time notice it by the
- * generation, and the second reads again.
+ * with the old one. Where it lives (docs/adr/0039) the gateway is asked first whether it could be, then it is kept, and then the gateway is told the whole list, as one
+ * message. Who is killed between leaves a list that the gateway has not heard of yet: the next one tells it. Whoever changes one that lives takes his turn, so that the
+ * list that is told last is the one that is kept. Two who write at the same time notice it by the generation, and the second reads again.
  */
 #include "network-named.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "network-runs.h"
@@ -15,6 +19,8 @@
 
 #define CHANGES_MAX 512 /* kept with one sandbox; LIMIT_NET_LIVE and GATEWAY_LIVE hold more */
 #define TRIES 10
+#define TURN_MS 10000 /* a command before us has for its turn */
+#define TURN_STEP_MS 5
 
 int network_named_open(struct network_named *x, const char *word)
 {
@@ -162,6 +168,14 @@ static int list_keep(struct network_named *x, const struct list *l, struct err *
 	return r;
 }
 
+/* As the store has it now. */
+static int read_again(struct network_named *x, struct err *e)
+{
+	int r = named_get(&x->named, x->box.id, &x->box, e);
+
+	return r > 0 ? err_set(e, ERR_ABSENT, -ENOENT, "the sandbox was removed meanwhile") : r;
+}
+
 /* Until it is written by us alone. */
 static int keep(struct network_named *x, struct list *l, const struct net_change *c, size_t n,
 		struct err *e)
@@ -169,9 +183,7 @@ static int keep(struct network_named *x, struct list *l, const struct net_change
 	int i, r = list_keep(x, l, e);
 
 	for (i = 0; r == -ESTALE && i < TRIES; i++) {
-		r = named_get(&x->named, x->box.id, &x->box, e);
-		if (r > 0)
-			r = err_set(e, ERR_ABSENT, -ENOENT, "the sandbox was removed meanwhile");
+		r = read_again(x, e);
 		if (r == 0)
 			r = list_make(x, l, c, n, e);
 		if (r == 0)
@@ -196,19 +208,104 @@ static bool has_gateway(struct network_named *x)
 	return yes;
 }
 
-static int tell_all(struct network_named *x, const struct net_change *c, size_t n, struct err *e)
+/* @new: so many of the last must be possible. @only_try: whether they are */
+static int tell(struct network_named *x, const struct list *l, size_t new, bool only_try,
+		struct err *e)
 {
-	size_t i;
-	int r = 0;
+	struct arena a = ARENA_INIT(1u << 20);
+	struct buf b = BUF_INIT(LIMIT_SPAWN);
+	struct json j = { .out = &b };
+	const struct json_node *answer;
+	int r;
 
+	json_open(&j, NULL, '{');
+	json_str(&j, "op", "live");
+	json_int(&j, "new", (long long)new);
+	json_bool(&j, "try", only_try);
+	list_write(l, &j, "changes");
+	json_close(&j, '}');
+	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rules are too long") :
+		       network_runs_ask(x->box.id, b.data, &a, &answer, e);
+	buf_done(&b);
+	arena_done(&a);
+	return r;
+}
+
+/* The lock of the directory, of who changes a sandbox that lives. Return: fd, or negative errno with @e. */
+static int take_turn(const struct network_named *x, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	int waited;
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", x->box.id);
+	fd = openat(x->named.state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	for (waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; waited += TURN_STEP_MS) {
+		if (errno != EWOULDBLOCK || waited >= TURN_MS)
+			return err_sys(e, -errno, "sandbox '%s' is changed by another command",
+				       x->box.name);
+		(void)usleep(TURN_STEP_MS * 1000);
+	}
+	return fd < 0 ? err_sys(e, -errno, "sandbox '%s'", x->box.name) : TAKE_FD(fd);
+}
+
+/* The gateway was not told what is kept. Where the sandbox has ended that is no matter. */
+static int not_told(struct network_named *x, struct err *e)
+{
+	struct err why = *e;
+	int lock = -1, r;
+
+	if (named_lives(&x->named, x->box.id))
+		return err_set(
+			e, why.code, -EIO,
+			"what is new is kept, but sandbox '%s', which runs, has not heard of it (the next 'bailey network policy %s' tells it): %.300s",
+			x->box.name, x->box.name, why.msg);
+	r = named_settle(&x->named, &x->box, &lock, e);
+	if (lock >= 0) {
+		named_changed(&x->named, x->box.id);
+		(void)close(lock);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int change_live(struct network_named *x, struct list *l, const struct net_change *c,
+		       size_t n, struct err *e)
+{
+	_cleanup_close_ int turn = -1;
+	size_t i, new = 0;
+	int r;
+
+	for (i = 0; i < n; i++)
+		new += c[i].op != NET_CHANGE_REMOVE; /* these stand at the end of the list */
 	if (!has_gateway(x))
 		return err_set(
 			e, ERR_USAGE, -ENOTCONN,
 			"sandbox '%s' was started without a network that can be changed, and gets none while it runs; first: bailey stop %s",
 			x->box.name, x->box.name);
-	for (i = 0; r == 0 && i < n; i++)
-		r = network_runs_tell(x->box.id, &c[i], e);
+	turn = take_turn(x, e);
+	r = turn < 0 ? turn : read_again(x, e);
+	if (r == 0)
+		r = list_make(x, l, c, n, e);
+	if (r == 0)
+		r = tell(x, l, new, true, e);
+	if (r == 0)
+		r = keep(x, l, c, n, e);
+	if (r == 0 && tell(x, l, 0, false, e) < 0)
+		r = not_told(x, e);
 	return r;
+}
+
+/* What somebody has kept who was killed before he told it. */
+static void tell_kept(struct network_named *x)
+{
+	struct list *l = arena_alloc(&x->named.arena, sizeof(*l));
+	struct err e = ERR_INIT;
+	_cleanup_close_ int turn = take_turn(x, &e);
+
+	if (!l || turn < 0 || read_again(x, &e) < 0)
+		return;
+	list_read(l, x->box.changes);
+	(void)tell(x, l, 0, false, &e); /* who asks what holds hears what does */
 }
 
 static void say_notice(const char *text)
@@ -261,10 +358,7 @@ int network_named_change(struct network_named *x, const struct net_change *c, si
 		return r;
 	r = named_settle(&x->named, &x->box, &lock, e);
 	stopped = r == 1;
-	if (r == 0)
-		r = tell_all(x, c, n, e);
-	if (r >= 0)
-		r = keep(x, l, c, n, e);
+	r = r == 0 ? change_live(x, l, c, n, e) : r > 0 ? keep(x, l, c, n, e) : r;
 	if (lock >= 0) {
 		named_changed(&x->named, x->box.id);
 		(void)close(lock);
@@ -309,8 +403,10 @@ int network_named_policy(struct network_named *x, const struct json_node **ret, 
 	struct json j = { .out = &b };
 	int r;
 
-	if (named_lives(&x->named, x->box.id) && has_gateway(x))
+	if (named_lives(&x->named, x->box.id) && has_gateway(x)) {
+		tell_kept(x);
 		return network_runs_ask(x->box.id, "{\"op\":\"policy\"}", &x->named.arena, ret, e);
+	}
 	r = network_named_options(x, e);
 	if (r == 0)
 		r = sandbox_identify(&s, &x->options.sandbox, false, e);

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "rules.h"
 #include "udp.h"
 
 #define CLIENTS 8
-#define LINE_MAX_BYTES 16384u
-#define OUTPUT_MAX (2u << 20) /* a policy of as many rules as there can be */
+#define CHANGE_MAX_BYTES 16384u
+#define LINE_MAX_BYTES 262144u /* all changes that are kept with a sandbox, at once */
+#define OUTPUT_MAX (2u << 20)  /* a policy of as many rules as there can be */
 #define WAITING_MAX (4u << 20)
 #define ASK_MS 120000 /* in which a human answers */
 
@@ -140,20 +142,33 @@ void control_changed(struct gateway *g)
 	udp_rejudge(g);
 }
 
+static uint32_t live_len(const struct gateway_kept *k)
+{
+	const uint32_t n = k->live_len & ~GATEWAY_LIVE_SECOND;
+
+	return n <= GATEWAY_LIVE ? n : 0;
+}
+
+static const char *live_text(const struct gateway_kept *k)
+{
+	return k->live[(k->live_len & GATEWAY_LIVE_SECOND) != 0];
+}
+
 /* A gateway that is started again does it again. Return: 0, or -ENOSPC with @e: then nothing must change. */
 static int keep(struct gateway *g, const struct net_change *c, struct err *e)
 {
 	struct gateway_kept *k = g->setup->kept;
-	struct buf b = BUF_INIT(LINE_MAX_BYTES);
+	const uint32_t len = live_len(k);
+	struct buf b = BUF_INIT(CHANGE_MAX_BYTES);
 	struct json j = { .out = &b };
 	int r = 0;
 
 	net_change_write(c, &j);
 	buf_puts(&b, "\n");
-	if (b.failed || k->live_len > GATEWAY_LIVE || b.len > GATEWAY_LIVE - k->live_len) {
+	if (b.failed || b.len > GATEWAY_LIVE - len) {
 		r = err_set(e, ERR_USAGE, -ENOSPC, "the rules were changed too often");
 	} else {
-		memcpy(k->live + k->live_len, b.data, b.len);
+		memcpy(k->live[(k->live_len & GATEWAY_LIVE_SECOND) != 0] + len, b.data, b.len);
 		/* the line is whole before it counts */
 		__atomic_store_n(&k->live_len, k->live_len + (uint32_t)b.len, __ATOMIC_RELEASE);
 	}
@@ -183,21 +198,99 @@ static int change(struct gateway *g, const struct net_change *c, struct err *e)
 void control_replay(struct gateway *g)
 {
 	const struct gateway_kept *k = g->setup->kept;
-	size_t left = k->live_len <= GATEWAY_LIVE ? k->live_len : 0;
-	const char *p = k->live, *nl;
+	const size_t only = strlen(GATEWAY_LIVE_ONLY);
+	size_t left = live_len(k);
+	const char *p = live_text(k), *nl;
 
+	if (left >= only && memcmp(p, GATEWAY_LIVE_ONLY, only) == 0) {
+		net_change_forget_all(&g->policy);
+		p += only;
+		left -= only;
+	}
 	for (; (nl = memchr(p, '\n', left)); left -= (size_t)(nl + 1 - p), p = nl + 1) {
-		struct arena a = ARENA_INIT((size_t)8 * LINE_MAX_BYTES);
+		struct arena a = ARENA_INIT((size_t)8 * CHANGE_MAX_BYTES);
 		const struct json_node *root = NULL;
 		struct net_change c;
 
-		if ((size_t)(nl - p) < LINE_MAX_BYTES &&
+		if ((size_t)(nl - p) < CHANGE_MAX_BYTES &&
 		    json_read("kept", p, (size_t)(nl - p), &a, &root, NULL) == 0 &&
 		    net_change_read(root, &c, NULL) == 0)
 			(void)net_change_apply(&g->policy, &c, NULL,
 					       NULL); /* it was possible before */
 		arena_done(&a);
 	}
+}
+
+static const struct json_node *member(const struct json_node *root, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
+		;
+	return n;
+}
+
+/* What a successor of ours is to do before it begins: forget what was said live, repeat answers, and then the list @changes. */
+static void write_live(const struct gateway_kept *k, const struct json_node *changes, struct buf *b)
+{
+	const char *p = live_text(k), *nl;
+	const struct json_node *o;
+	struct json j = { .out = b };
+	size_t left = live_len(k);
+	struct net_change c;
+
+	buf_puts(b, GATEWAY_LIVE_ONLY);
+	for (; (nl = memchr(p, '\n', left)); left -= (size_t)(nl + 1 - p), p = nl + 1) {
+		struct arena a = ARENA_INIT((size_t)8 * CHANGE_MAX_BYTES);
+
+		if (json_read("kept", p, (size_t)(nl - p), &a, &o, NULL) == 0 &&
+		    net_change_read(o, &c, NULL) == 0 && c.answered)
+			buf_add(b, p, (size_t)(nl + 1 - p));
+		arena_done(&a);
+	}
+	for (o = changes->first; o; o = o->next) {
+		if (net_change_read(o, &c, NULL) < 0)
+			continue;
+		c.answered = false; /* that is for who was asked */
+		j = (struct json){ .out = b };
+		net_change_write(&c, &j);
+		buf_puts(b, "\n");
+	}
+}
+
+/*
+ * {"op":"live","changes":[…],"new":2,"try":false}: nothing else was said live. All of it, or nothing: also when we are killed meanwhile. Return: 0 or
+ * negative errno with @e.
+ */
+static int set_live(struct gateway *g, const struct json_node *root, struct err *e)
+{
+	struct gateway_kept *k = g->setup->kept;
+	const struct json_node *changes = member(root, "changes"), *only_try = member(root, "try");
+	const char *strict = text_of(root, "new");
+	const uint32_t before = k->live_len;
+	struct buf b = BUF_INIT(GATEWAY_LIVE);
+	int r = 0;
+
+	if (!changes || changes->type != JSON_LIST)
+		return err_set(e, ERR_USAGE, -EINVAL, "changes: expected a list");
+	write_live(k, changes, &b);
+	if (b.failed) {
+		r = err_set(e, ERR_USAGE, -ENOSPC, "the rules are too long");
+	} else if (only_try && only_try->value) {
+		r = rules_live(g, changes, strict ? strtoul(strict, NULL, 10) : 0, true, e);
+	} else if (b.len != live_len(k) || memcmp(b.data, live_text(k), b.len) != 0) {
+		memcpy(k->live[!(before & GATEWAY_LIVE_SECOND)], b.data, b.len);
+		/* the text is whole before it counts */
+		__atomic_store_n(&k->live_len,
+				 (uint32_t)b.len |
+					 (before & GATEWAY_LIVE_SECOND ? 0 : GATEWAY_LIVE_SECOND),
+				 __ATOMIC_RELEASE);
+		r = rules_live(g, changes, strict ? strtoul(strict, NULL, 10) : 0, false, e);
+		if (r < 0)
+			__atomic_store_n(&k->live_len, before, __ATOMIC_RELEASE);
+	}
+	buf_done(&b);
+	return r;
 }
 
 static void reply_policy(struct gateway *g, struct client *c)
@@ -317,6 +410,8 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 		reply_plain(g, c, NULL);
 	} else if (op && strcmp(op, "answer") == 0) {
 		reply_plain(g, c, answer_ask(g, root, &e) < 0 ? e.msg : NULL);
+	} else if (op && strcmp(op, "live") == 0) {
+		reply_plain(g, c, set_live(g, root, &e) < 0 ? e.msg : NULL);
 	} else if (net_change_is(op)) {
 		r = net_change_read(root, &o, &e);
 		if (r == 0) {
@@ -327,7 +422,7 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 	} else {
 		reply_plain(
 			g, c,
-			"op: expected allow, deny, remove, bypass, mode, policy, status, ask or answer");
+			"op: expected allow, deny, remove, bypass, mode, live, policy, status, ask or answer");
 	}
 	arena_done(&a);
 }

@@ -3,6 +3,7 @@
  * The control socket of a gateway: JSON lines, for the user whose sandbox it is. One object a line, one answer a line.
  *
  *	{"op":"allow","rule":"example.org:443","reason":"…"}   and the other changes of policy/net-change.h
+ *	{"op":"live","changes":[…],"new":N,"try":false}        nothing else was said live (docs/adr/0039); the last N must be possible; "try": only say whether
  *	{"op":"policy"}                                        {"ok":true,"mode":"deny","rules":[{"action":"allow","rule":"…","layer":"…","origin":"…"}…]}
  *	{"op":"status"}                                        {"ok":true,"connections":N,…}
  *	{"op":"ask"}                                           from now on {"event":"ask","id":N,"name":"…","port":N,"protocol":"tcp"} lines come

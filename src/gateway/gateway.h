@@ -31,7 +31,10 @@ struct gateway_published {
 	uint16_t port; /* inside, on loopback */
 };
 
-#define GATEWAY_LIVE 65536u
+#define GATEWAY_LIVE 262144u /* pages that nobody has written to cost nothing */
+#define GATEWAY_LIVE_ONLY \
+	"only\n" /* at the beginning of what is kept: nothing else was said live */
+#define GATEWAY_LIVE_SECOND (1u << 31)
 
 /* How much the sandbox uses the network, as the gateway counts it. */
 struct gateway_use {
@@ -44,8 +47,8 @@ struct gateway_use {
 struct gateway_kept {
 	struct names_kept names;
 	struct gateway_use use;
-	uint32_t live_len; /* of live: changes of the rules, a line of JSON each, as the control socket takes them */
-	char live[GATEWAY_LIVE];
+	uint32_t live_len; /* of live: changes of the rules, a line of JSON each, as the control socket takes them; with GATEWAY_LIVE_SECOND, of the second one */
+	char live[2][GATEWAY_LIVE]; /* what takes the place of all of one is written to the other */
 };
 
 /** gateway_kept_new() - Return: shared memory, zeroed; NULL. */

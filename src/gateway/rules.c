@@ -91,28 +91,33 @@ static int add_copy(struct net_policy *to, const struct net_rule *from, struct e
 	return failed ? oom(e) : net_policy_add(to, &rule, e);
 }
 
-int rules_begin(struct gateway *g, struct err *e)
+/* All of @from, in memory of @a. */
+static int copy_policy(struct net_policy *to, const struct net_policy *from, struct arena *a,
+		       struct err *e)
 {
-	const struct net_policy *from = g->setup->policy;
 	bool failed = false;
 	size_t i;
 	int r;
 
-	net_policy_init(&g->policy, &g->arena);
-	g->policy.mode = from->mode;
-	g->policy.most_specific = from->most_specific;
-	g->policy.mode_origin = copy(&g->arena, from->mode_origin, &failed);
-	g->policy.most = from->most;
-	g->policy.most_origin = copy(&g->arena, from->most_origin, &failed);
-	r = failed ? oom(e) : copy_quotas(&g->policy, from, e);
+	net_policy_init(to, a);
+	to->mode = from->mode;
+	to->most_specific = from->most_specific;
+	to->mode_origin = copy(a, from->mode_origin, &failed);
+	to->most = from->most;
+	to->most_origin = copy(a, from->most_origin, &failed);
+	r = failed ? oom(e) : copy_quotas(to, from, e);
 	if (r == 0)
-		r = copy_list(&g->arena, from->handed, from->n_handed, &g->policy.handed,
-			      &g->policy.n_handed, e);
+		r = copy_list(a, from->handed, from->n_handed, &to->handed, &to->n_handed, e);
 	if (r == 0)
-		r = copy_inspects(&g->policy, from, e);
+		r = copy_inspects(to, from, e);
 	for (i = 0; r == 0 && i < from->n; i++)
-		r = add_copy(&g->policy, &from->rules[i], e);
+		r = add_copy(to, &from->rules[i], e);
 	return r;
+}
+
+int rules_begin(struct gateway *g, struct err *e)
+{
+	return copy_policy(&g->policy, g->setup->policy, &g->arena, e);
 }
 
 /* --- what changes --- */
@@ -186,9 +191,22 @@ static void forget_rules(struct gateway *g)
 	}
 }
 
+/* @next, which lies in @fresh, takes the place of what is judged by. */
+static void put(struct gateway *g, const struct net_policy *next, const struct arena *fresh)
+{
+	struct arena old = g->arena;
+
+	g->arena = *fresh;
+	g->policy = *next;
+	g->policy.arena = &g->arena;
+	forget_rules(g);
+	control_changed(g);
+	arena_done(&old);
+}
+
 int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
 {
-	struct arena fresh = ARENA_INIT(RULES_ARENA), old;
+	struct arena fresh = ARENA_INIT(RULES_ARENA);
 	struct net_policy next;
 	bool failed = false;
 	size_t i;
@@ -215,12 +233,86 @@ int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e)
 		return r;
 	}
 	log_changes(g, &next);
-	old = g->arena;
-	g->arena = fresh;
-	next.arena = &g->arena;
-	g->policy = next;
-	forget_rules(g);
-	control_changed(g);
-	arena_done(&old);
+	put(g, &next, &fresh);
+	return 0;
+}
+
+static int make_live(struct net_policy *p, const struct json_node *changes, size_t strict,
+		     struct err *e)
+{
+	const struct json_node *o;
+	struct net_change c;
+	struct err passed = ERR_INIT;
+	size_t n = 0, i = 0;
+	int r;
+
+	for (o = changes->first; o; o = o->next)
+		n++;
+	for (o = changes->first; o; o = o->next, i++) {
+		r = net_change_read(o, &c, &passed);
+		c.answered = false; /* that is for who was asked */
+		if (r == 0)
+			r = net_change_apply(p, &c, NULL, &passed);
+		if (r == -ENOMEM || (r < 0 && i + strict >= n)) {
+			*e = passed;
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* What is no rule that lets through or not, of @p and not of @other. */
+static void log_bypasses(struct gateway *g, const struct net_policy *p,
+			 const struct net_policy *other, const char *op)
+{
+	size_t i, k;
+
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_rule *r = &p->inspects[i];
+		const struct audit_event ev = {
+			.event = "change", .decision = op, .rule = r->text, .origin = r->origin
+		};
+
+		for (k = 0; k < other->n_inspects; k++) {
+			if (other->inspects[k].proto == r->proto &&
+			    same_text(other->inspects[k].text, r->text) &&
+			    same_text(other->inspects[k].origin, r->origin))
+				break;
+		}
+		if (r->proto && k == other->n_inspects)
+			(void)audit_write(&g->audit, &ev); /* the next line counts it */
+	}
+}
+
+static void log_mode(struct gateway *g, const struct net_policy *next)
+{
+	const struct audit_event ev = { .event = "change",
+					.decision = net_change_name(NET_CHANGE_MODE),
+					.reason = net_mode_name(next->mode) };
+
+	if (next->mode != g->policy.mode)
+		(void)audit_write(&g->audit, &ev); /* the same */
+}
+
+int rules_live(struct gateway *g, const struct json_node *changes, size_t strict, bool only_try,
+	       struct err *e)
+{
+	struct arena fresh = ARENA_INIT(RULES_ARENA);
+	struct net_policy next;
+	int r = copy_policy(&next, &g->policy, &fresh, e);
+
+	if (r == 0) {
+		net_change_forget_all(&next);
+		r = make_live(&next, changes, strict, e);
+	}
+	if (r < 0 || only_try) {
+		arena_done(&fresh);
+		return r;
+	}
+	log_mode(g, &next);
+	log_changes(g, &next);
+	log_bypasses(g, &g->policy, &next, net_change_name(NET_CHANGE_REMOVE));
+	log_bypasses(g, &next, &g->policy, net_change_name(NET_CHANGE_BYPASS));
+	put(g, &next, &fresh);
 	return 0;
 }

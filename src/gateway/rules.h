@@ -16,4 +16,14 @@ int rules_begin(struct gateway *g, struct err *e);
  */
 int rules_replace(struct gateway *g, const void *p, size_t n, struct err *e);
 
+/**
+ * rules_live() - what was said live is what @changes makes of nothing, at once and for what is open, too; what somebody answered stays.
+ * @changes: a list of objects as net_change_read() takes
+ * @strict: so many, the last ones, must be possible; others that are not are passed over, as at a start
+ * @only_try: change nothing
+ * Return: 0 or negative errno with @e: then nothing has changed.
+ */
+int rules_live(struct gateway *g, const struct json_node *changes, size_t strict, bool only_try,
+	       struct err *e);
+
 #endif

@@ -130,6 +130,9 @@ static bool forget(struct net_policy *p, size_t n, const struct net_rule *r)
 /* Of the command's layer, with this origin: a bypass that was said live. */
 static const char bypass_origin[] = "live bypass";
 
+/* Of a rule that is the answer of somebody who was asked. */
+static const char answered_origin[] = "answered";
+
 static struct net_rule *find_bypass(const struct net_policy *p, const struct net_rule *r)
 {
 	size_t i;
@@ -187,7 +190,7 @@ static int change_mode(struct net_policy *p, enum net_mode mode, struct err *e)
 static int parse(const struct net_change *c, struct arena *a, struct net_rule *ret, struct err *e)
 {
 	const char *origin = c->op == NET_CHANGE_BYPASS ? bypass_origin :
-			     c->answered                ? "answered" :
+			     c->answered                ? answered_origin :
 							  "live";
 
 	return net_rule_parse(ret, c->rule, c->op == NET_CHANGE_ALLOW, c->cidr, c->risky,
@@ -224,6 +227,25 @@ int net_change_apply(struct net_policy *p, const struct net_change *c, struct ne
 	if (ret_rule)
 		*ret_rule = rule;
 	return 0;
+}
+
+void net_change_forget_all(struct net_policy *p)
+{
+	size_t i, k = 0;
+
+	for (i = 0; i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (r->layer != POLICY_LIVE ||
+		    (r->proto && strcmp(r->origin, answered_origin) == 0))
+			p->rules[k++] = *r;
+	}
+	p->n = k;
+	for (i = k = 0; i < p->n_inspects; i++) {
+		if (strcmp(p->inspects[i].origin, bypass_origin) != 0)
+			p->inspects[k++] = p->inspects[i];
+	}
+	p->n_inspects = k;
 }
 
 bool net_change_same(const struct net_change *a, const struct net_change *b, struct arena *arena)

@@ -56,6 +56,12 @@ void net_change_write(const struct net_change *c, struct json *j);
 int net_change_apply(struct net_policy *p, const struct net_change *c, struct net_rule *ret_rule,
 		     struct err *e);
 
+/**
+ * net_change_forget_all() - take out of @p every rule and bypass that was said live, but for what somebody answered who was asked. The mode stays, and whether
+ * the most specific rule counts. Rules move: nothing may point to one.
+ */
+void net_change_forget_all(struct net_policy *p);
+
 /** net_change_same() - whether @b takes the place of @a: they speak of the same. @arena: for what is read meanwhile */
 bool net_change_same(const struct net_change *a, const struct net_change *b, struct arena *arena);
 

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The network of a sandbox that stays: changed by its name, at once and for its next start (docs/adr/0034)."""
 import concurrent.futures
+import contextlib
 import json
+import os
+import pathlib
+import shutil
+import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
 
-from conftest import wait_for
+from conftest import BAILEY, PYTHON, skip, wait_for
 from test_named import boxes  # noqa: F401 (a fixture)
 
 CURL = ["curl", "-sSk", "-m", "8", "-o", "/dev/null", "-w", "%{http_code}"]
@@ -105,6 +111,113 @@ def test_many_change_it_at_once(web):
         assert {n for _, n in web.rules()[1]} >= set(names)
     assert web("stop", "box").rc == 0
     assert len(web.rules()[1]) == 16
+
+
+# The store is a child that is started, the gateway is spoken to by write.
+KILLED = ("clone", "fork", "vfork", "connect", "write")
+ASK = """
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("control")
+s.sendall(b'{"op":"policy"}\\n')
+print(s.makefile().readline())
+"""
+
+
+class Both:
+    """The rules of a sandbox that runs: those that its gateway has, asked without bailey, which would heal them, and those that are kept."""
+
+    def __init__(self, web, net, ident):
+        self.web, self.net, self.ident = web, net, ident
+
+    def live(self):
+        p = subprocess.run([*self.net.enter, "env", "-C", self.web.home / "network" / self.ident, PYTHON, "-c", ASK], capture_output=True, text=True, check=True, timeout=60)
+        return {(r["action"], r["rule"]) for r in json.loads(p.stdout)["rules"] if r["layer"] == "live"}
+
+    def kept(self):
+        r = self.web("inspect", "box")
+        assert r.rc == 0, r
+        got = json.loads(r.out)
+        return {(c["op"], c["rule"]) for c in (got[0] if isinstance(got, list) else got).get("network") or []}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("verb", ["allow", "remove"])
+def test_killed(web, net, verb):
+    """Two rules of one that runs, and kill -9 before each of its calls that somebody else notices: neither or both, for who is inside, too, and the next command makes what is kept hold."""
+    if not shutil.which("strace"):
+        skip("strace is not installed")
+    both = Both(web, net, web.make("--allow-host", "one.test"))
+    assert web.reaches("http://one.test/")
+    two = {("allow", "a.test"), ("allow", "b.test")}
+    kept: set[tuple[str, str]] = set()
+    kills, seen, healed = 0, set(), 0
+    begin, other = (set(), "remove") if verb == "allow" else (two, "allow")
+    for call in KILLED:
+        for n in range(1, 200):
+            if kept != begin:
+                assert web.network(other, "box", "a.test", "b.test").rc == 0 and both.live() == begin
+            words = ["strace", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}", "-o", "/dev/null", BAILEY, "network", verb, "box", "a.test", "b.test"]
+            rc = subprocess.run([*net.enter, "env", "-C", net.ws, *words], env={**net.environ, "XDG_STATE_HOME": str(web.home.parent), "XDG_RUNTIME_DIR": ""},
+                                capture_output=True, check=False, timeout=60).returncode
+            if rc not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+                assert rc == 0, (call, n, rc)
+                kept = set() if begin else two
+                break
+            kills += 1
+            live, kept = both.live(), both.kept()
+            assert live in (set(), two) and kept in (set(), two), (call, n, live, kept)
+            seen.add(frozenset(kept))
+            if live != kept:
+                healed += 1
+                if healed % 2:
+                    assert web.rules()[1] == kept, (call, n)
+                else:  # another change does it, too
+                    assert web.network("deny", "box", "c.test").rc == 0 and web.network("remove", "box", "c.test").rc == 0
+                assert both.live() == kept, (call, n)
+    assert kills > 5 and len(seen) == 2 and healed > 0, (kills, seen, healed)
+
+
+@pytest.fixture
+def disk(net, boxes):  # noqa: F811
+    """The state on a disk of its own; disk(FREE) leaves so much of it, disk() makes room. Made before there is anything in it."""
+    if os.geteuid() != 0:
+        skip("only root can mount a small disk")
+    state = pathlib.Path(tempfile.mkdtemp(prefix="bailey-disk-", dir="/var/tmp"))
+    os.chown(state, net.user.uid, net.user.gid)
+    boxes.env, boxes.home = {**boxes.env, "XDG_STATE_HOME": str(state)}, state / "bailey"
+    there = ["nsenter", f"--mount=/proc/{net.internet.pid}/ns/mnt"]
+    subprocess.run([*there, "mount", "-t", "tmpfs", "-o", f"size=8m,mode=700,uid={net.user.uid},gid={net.user.gid}", "none", state], check=True)
+    where = pathlib.Path(f"/proc/{net.internet.pid}/root{state}")
+
+    def fill(full):
+        if not full:
+            (where / "filler").unlink()
+            return
+        with open(where / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
+            while True:
+                f.write(bytes(4096))
+
+    yield fill
+    subprocess.run([*there, "umount", "-l", state], check=True)
+    del boxes.env, boxes.home
+    shutil.rmtree(state)
+
+
+def test_disk_is_full(disk, web, net):
+    """Nothing is changed, neither of one that runs nor of what is kept, and one line says so; with room again it works."""
+    both = Both(web, net, web.make("--allow-host", "one.test"))
+    assert web.reaches("http://one.test/") and web.network("allow", "box", "old.test").rc == 0
+    old = {("allow", "old.test")}
+    disk(True)
+    for words in (["allow", "box", "two.test", "b.test"], ["deny", "box", "one.test"], ["remove", "box", "old.test"], ["proxy", "box", "--block-host", "one.test"]):
+        r = web.network(*words)
+        assert r.rc == 125 and r.err.count("\n") == 1 and "disk full" in r.err, r
+        assert both.live() == both.kept() == old, words
+    assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+    disk(False)
+    assert web.network("allow", "box", "two.test", "b.test").rc == 0
+    assert both.live() == both.kept() == {*old, ("allow", "two.test"), ("allow", "b.test")} and web.reaches("http://two.test/")
 
 
 def test_one_log_for_all_its_life(web):
