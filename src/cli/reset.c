@@ -67,16 +67,18 @@ static bool has_secrets(const char *path)
 	return de;
 }
 
-/* All but the lock, which we hold; whatever ids its files have. */
+/* Its directory is put out of the way as one, whatever ids its files have: who is killed leaves all of it or nothing. What is left then is removed by the next, or by prune. */
 static int empty(const struct named *n, const struct named_box *box, struct err *e)
 {
 	struct jail_identity id = { .lock = -1 };
-	char path[LIMIT_PATH];
-	struct dirent *de;
+	char path[LIMIT_PATH], hidden[32];
+	_cleanup_close_ int dir =
+		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	bool secrets;
-	int fd, r;
-	DIR *d;
+	int r;
 
+	if (dir < 0)
+		return err_sys(e, -errno, "sandbox '%s'", box->name);
 	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
 	if (r == 0 &&
 	    snprintf(path, sizeof(path), "%s/sandboxes/%s", n->path, box->id) >= (int)sizeof(path))
@@ -86,19 +88,14 @@ static int empty(const struct named *n, const struct named_box *box, struct err 
 	if (r < 0)
 		return r;
 	secrets = has_secrets(path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		r = -errno;
-		cleanup_close(&fd);
-	}
-	while (d && r == 0 && (de = readdir(d))) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
-		    strcmp(de->d_name, "lock") != 0)
-			r = stay_forget(fd, de->d_name, &id);
-	}
-	if (d)
-		(void)closedir(d);
+	(void)snprintf(hidden, sizeof(hidden), ".%s", box->id); /* 10 digits */
+	(void)stay_forget(dir, hidden,
+			  &id); /* of one who was killed; if it is there, the next fails */
+	/* who has opened the lock sees that it is another's */
+	if (renameat(dir, box->id, dir, hidden) < 0)
+		return err_sys(e, -errno, "sandbox '%s'", box->name);
+	named_dir(n, box->id);
+	r = stay_forget(dir, hidden, &id);
 	if (r == 0 && secrets)
 		(void)dprintf(2, "bailey: notice: the secrets of sandbox '%s' are gone, too\n",
 			      box->name);
