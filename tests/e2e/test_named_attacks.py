@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -14,7 +15,6 @@ import time
 import pytest
 
 from conftest import BAILEY, PYTHON, file_system, skip, wait_for
-from test_attacks import judge
 from test_named import boxes  # noqa: F401 (a fixture)
 from test_named_life import events, grows, stands_still, state, supervisor, ticks
 
@@ -306,69 +306,117 @@ def test_another_user_and_the_supervisor(boxes, user):
 
 # --- 64, 67: kills, and numbers of processes ---------------------------------------------------------------------------------------------------
 
-STEPS = "mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,write,pwrite64,ftruncate,fchmod,linkat,symlinkat,fchownat"
+# (64 is test_named_crash.py)
+SIGNALS = re.compile(r"^(\d+) +(?:<\.\.\. )?(kill|tgkill|tkill|wait4|waitid)(?:\(| resumed>)(.*)$")
 
 
-@pytest.mark.parametrize("verb", ["create", "rename", "reset", "rm"])
-def test_killed_at_each_step(boxes, user, verb):
-    """64: kill -9 of a verb before calls that change something: there is the old or the new, and the next one then does it. The control: unharmed it does."""
-    if not shutil.which("strace") or os.geteuid() != 0:
-        skip("needs strace, and root for it")
-    cases: dict[str, tuple[list[str], list[set[str]]]] = {
-        "create": (["create", "new"], [{"box"}, {"box", "new"}]), "rename": (["rename", "box", "other"], [{"box"}, {"other"}]),
-        "reset": (["reset", "box"], [{"box"}]), "rm": (["rm", "box"], [{"box"}, set()])}
-    words, good = cases[verb]
-    killed, step, then = 0, 1, 2
-    while True:
-        for name in set(boxes.ls()) - {"box"}:
-            assert boxes("rm", name).rc == 0
-        if "box" not in boxes.ls():
-            boxes.make()
-        argv = ["strace", "-f", "-qq", "-u", user.name, "-o", "/dev/null", "-e", f"trace={STEPS}", "-e", f"inject={STEPS}:signal=SIGKILL:when={step}", BAILEY, *words]
-        r = subprocess.run(argv, env={**user.environ(), **boxes.env}, cwd=user.base, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
-        names = set(boxes.ls())
-        assert names in good and (r.returncode or names == good[-1]), (step, names, r)
-        if r.returncode == 0:
-            break
-        killed += 1
-        if names == good[0]:
-            again = boxes(*words, cwd=user.base)
-            assert again.rc == 0 and set(boxes.ls()) == good[-1], (step, again)
-        step, then = then, step + then
-    assert killed >= 2, "the control: some of them were killed"
-    boxes.make("last")
-    for name in boxes.ls():
-        assert boxes.exec("echo up", name=name).out == "up\n"
+def signals(trace):
+    """
+    Of what strace -f wrote of processes that have the same numbers, whoever of them it was: (lines with a signal to who was reaped before, by whom and to whom signals
+    went by a bare number, who was reaped by whom).
+    """
+    reaped: list[tuple[str, int]] = []
+    sent: list[tuple[str, int]] = []
+    wrong: list[str] = []
+    half: dict[tuple[str, str], str] = {}
+    for line in trace.split("\n"):
+        m = SIGNALS.match(line)
+        if not m:
+            continue
+        who, call, rest = m[1], m[2], m[3]
+        if "resumed>" in line:
+            rest = half.pop((who, call), "") + rest
+        elif call.endswith("kill"):  # counts when it begins
+            pid = abs(int(rest.split(",")[0]))
+            if pid > 1:
+                sent.append((who, pid))
+            if pid in (n for _, n in reaped):
+                wrong.append(line)
+        if rest.endswith("<unfinished ...>"):
+            half[who, call] = rest.removesuffix("<unfinished ...>")
+            continue
+        result = re.search(r"\) += (\d+)", rest)
+        if call == "wait4" and result and int(result[1]) > 0 and "WIFSTOPPED" not in rest and "WIFCONTINUED" not in rest:
+            reaped.append((who, int(result[1])))
+        elif call == "waitid" and result and "WNOWAIT" not in rest and (child := re.search(r"si_pid=(\d+)", rest)):
+            reaped.append((who, int(child[1])))
+    return wrong, sent, reaped
 
 
-def test_no_signal_to_a_number_that_was_reaped(boxes, tmp_path):
-    """67: the supervisor, while commands end, are killed, outlive their clients, are paused, and all of it is stopped."""
+def below(pid):
+    """PID and what descends from it: those that have its numbers, and those that have others."""
+    own: list[int] = []
+    others: list[int] = []
+    todo = [pid]
+    while todo:
+        p = todo.pop()
+        try:
+            (own if os.readlink(f"/proc/{p}/ns/pid") == os.readlink(f"/proc/{pid}/ns/pid") else others).append(p)
+            todo += [int(n) for n in pathlib.Path(f"/proc/{p}/task/{p}/children").read_text().split()]
+        except OSError:
+            pass  # gone meanwhile
+    return own, others
+
+
+def is_traced(pid):
+    try:
+        return "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True  # gone meanwhile
+
+
+def test_no_signal_to_a_number_that_was_reaped(boxes, by_signals, tmp_path):
+    """67: the supervisor and PID 1, while commands end, are killed, outlive their clients, are paused, and all of it is stopped. Signals go by a pidfd, or to a child that is not reaped."""
     if not shutil.which("strace") or os.geteuid() != 0:
         skip("needs strace, and root for it")
     boxes.make()
-    assert boxes.exec("true").rc == 0
+    by_signals()  # a pause is one to each process
     pid = supervisor(boxes)
-    trace = subprocess.Popen(["strace", "-qq", "-f", "-o", tmp_path / "t", "-e", "trace=kill,tgkill,tkill,wait4,waitid,pidfd_send_signal", "-p", str(pid)], stderr=subprocess.PIPE)
+    hosts, insiders = below(pid)
+    pid1 = insiders[0]
+    trace = [subprocess.Popen(["strace", "-qq", "-f", "-o", tmp_path / name, "-e", "trace=kill,tgkill,tkill,wait4,waitid,pidfd_send_signal", *[f"-p{p}" for p in of]], stderr=subprocess.DEVNULL)
+             for name, of in (("outside", hosts), ("inside", insiders))]
     try:
-        assert wait_for(lambda: "TracerPid:\t0" not in pathlib.Path(f"/proc/{pid}/status").read_text())
+        assert wait_for(lambda: all(map(is_traced, (*hosts, *insiders))))
         for i in range(5):
             assert boxes.exec(f"exit {i}").rc == i
         assert boxes.exec("sleep 1000", "-d", "--name", "s").rc == 0 and boxes("kill", "box", "s").rc == 0
-        assert boxes("kill", "box", "s").rc != 0 or wait_for(lambda: boxes("kill", "box", "s").rc != 0), "it has ended: nobody is meant any more"
+        assert wait_for(lambda: boxes("kill", "box", "s").rc != 0), "it has ended: nobody is meant any more"
         assert boxes.exec("kill -9 $$").rc == 137
+        assert boxes("service", "add", "--restart", "no", "box", "web", "--", "sh", "-c", "sleep 1000 & exit 3").rc == 0
+        assert wait_for(lambda: json.loads(boxes("service", "ls", "--json", "box").out)[0]["state"] == "failed")
+        assert boxes.exec("trap '' TERM; while :; do sleep 1; done", "-d").rc == 0
         assert boxes("pause", "box").rc == 0 and boxes("resume", "box").rc == 0
-        assert boxes("stop", "box").rc == 0
+        assert boxes("stop", "--time", "0", "box").rc == 0 and wait_for(lambda: not boxes.supervisors())
     finally:
-        trace.wait(20)
-        if trace.stderr:
-            trace.stderr.close()
-    text = (tmp_path / "t").read_text()
-    lines: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        lines.setdefault(line.split()[0], []).append(line.split(None, 1)[1])
-    assert "wait" in text, "something was seen"
-    for who, of in lines.items():
-        assert not judge("\n".join(of))[0], who
+        for t in trace:
+            t.terminate()  # what outlives the supervisor goes on
+            t.wait(60)
+    outside, inside = ((tmp_path / name).read_text() for name in ("outside", "inside"))
+    for text in (outside, inside):
+        assert not signals(text)[0]
+    assert re.search(r"pidfd_send_signal\(.*\) += 0", outside), "the pause was seen"
+    _, sent, reaped = signals(outside)
+    assert (str(pid), pid1) in sent and (str(pid), pid1) in reaped, ("so was the end of PID 1", outside)
+    assert {to for _, to in sent} == {pid1}, ("and of nobody else", sent)
+    _, sent, reaped = signals(inside)
+    sent = [(who, to) for who, to in sent if who == str(pid1)]
+    assert len(set(sent)) >= 2 and set(sent) <= set(reaped), ("PID 1 signals children of its own, which it reaps then", sent, reaped)
+
+
+def test_the_judge_of_signals(tmp_path):
+    """The controls: a shell that signals what it has waited for; what another one has waited for, in two halves, too; the twin: what nobody has."""
+    if not shutil.which("strace"):
+        skip("needs strace")
+    subprocess.run(["strace", "-qq", "-f", "-o", tmp_path / "t", "-e", "trace=kill,wait4", "dash", "-c", "true & p=$!; wait $p; kill -9 $p 2>/dev/null; true"], check=True)
+    assert len(signals((tmp_path / "t").read_text())[0]) == 1
+    waits = ["7 wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 9", "7 wait4(-1,  <unfinished ...>\n8 wait4(-1, 0x1, WNOHANG, NULL) = 0\n7 <... wait4 resumed>[{WIFEXITED(s)}], 0, NULL) = 9",
+             "7 waitid(P_ALL, 0, {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=9, si_uid=0}, WEXITED, NULL) = 0"]
+    for wait in waits:
+        for kill in ("8 kill(9, SIGKILL) = -1 ESRCH (No such process)", "8 kill(-9, SIGKILL <unfinished ...>", "8  tgkill(9, 9, SIGTERM) = 0"):
+            assert signals(f"{wait}\n{kill}") == ([kill], [("8", 9)], [("7", 9)]), (wait, kill)
+            assert not signals(f"{kill}\n{wait}")[0] and not signals(f"{wait}\n{kill.replace('9', '10')}")[0]
+            assert not signals(f"{waits[2].replace('WEXITED', 'WEXITED|WNOWAIT')}\n{kill}")[0]
 
 
 # --- 77: a debugger ------------------------------------------------------------------------------------------------------------------------------
