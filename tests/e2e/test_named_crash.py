@@ -30,7 +30,7 @@ BEFORE = {"kept": "host\n", "gone": "host\n", "dir/deep": "host\n"}
 AFTER = {"kept": "box\n", "dir/deep": "host\n", "dir/new": "new\n"}
 CHANGES = "echo box > kept; rm gone; echo new > dir/new"
 HOME = "for d in a b c; do mkdir ~/$d && echo x > ~/$d/f; done"
-EACH = 9  # of the points, where not all are tried: root's are half-way between the user's
+EACH = 13  # of the points, where not all are tried: root's are half-way between the user's
 KEPT = ("name", "cwd", "isolation", "template", "agent", "options", "workspaces", "volumes", "restart", "timeout", "freeze", "stop", "network", "services")
 SERVICE = ["--", "sleep", "1000"]
 
