@@ -318,7 +318,7 @@ BAD = [
     (["proxy", "box", "--publish", "1:1"], 2, "--publish"),
     (["log", "nobox"], 3, "nobox"),
     (["log", "box"], 2, "has not used a network"),
-    (["ls", "nobox"], 2, "nobox"),
+    (["ls", "nobox"], 3, "nobox"),
     (["check", "box"], 2, "HOST:PORT"),
 ]
 
