@@ -82,6 +82,30 @@ def test_explain(run):
     assert "cgroup" in json.loads(r.out)["layers"]
 
 
+def hierarchies():
+    """controller -> the versions that this machine has it in."""
+    found: dict[str, set[str]] = {}
+    for line in open("/proc/mounts", encoding="utf-8"):
+        _, where, kind, options = line.split()[:4]
+        controllers = options.split(",") if kind == "cgroup" else pathlib.Path(where, "cgroup.controllers").read_text().split() if kind == "cgroup2" else []
+        for c in controllers:
+            found.setdefault(c, set()).add("cgroup v1" if kind == "cgroup" else "cgroup v2")
+    return found
+
+
+def test_which_mechanisms_are_met_here(run, user, capsys):
+    """The others of this file test what there is: another machine may have less. tools/run-tests shows the line."""
+    limits = json.loads(run(["true"], "--memory=64M", "--cpus=1", "--pids=20", "--explain=json").out)["limits"]
+    met = {name: limit["mechanism"] for name, limit in limits.items()}
+    with capsys.disabled():
+        print(f"\n# here: limits of {user.name if user.is_root else 'user'}: " + ", ".join(f"{name}: {by}" for name, by in met.items()))
+    have = hierarchies()
+    for name, controller, fall_back in (("memory", "memory", "watchdog"), ("cpus", "cpu", "affinity"), ("pids", "pids", "rlimit")):
+        assert met[name] in have.get(controller, set()) | {fall_back}, (met, have)
+        # root has no need of a delegation
+        assert not user.is_root or not have.get(controller) or met[name] != fall_back, (met, have)
+
+
 def test_policy_files(run, user, ws):
     # The smallest of all values counts, and an untrusted project may set one.
     user.write(ws / ".bailey.json", '{"limits": {"pids": 30, "memory": "64M", "cpus": "0.5"}}')
