@@ -45,6 +45,18 @@ def skip(reason):
     pytest.skip(reason)
 
 
+# What a machine may be without where everything must work, too: the only skips that MUST_WORK=1 lets through, each with its reason.
+MAY_LACK = {
+    "/dev/kvm": "a virtual machine has no hardware virtualization to give; only --isolation vm at full speed needs it, no promise of a run",
+    "a group for /dev/kvm": "where all may open it, or only root, nobody has to join one",
+    "a root that is no overlay": "on a machine whose root is one, every other test is this one",
+}
+
+
+def lacks(what):
+    pytest.skip(f"this machine lacks {what}: {MAY_LACK[what]}")
+
+
 class Result(NamedTuple):
     rc: int
     out: str

@@ -17,7 +17,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, OWN_ETC, PYTHON, has_own_ids, skip
+from conftest import BAILEY, OWN_ETC, PYTHON, has_own_ids, lacks, skip
 from test_degraded import NEEDED, OPTIONAL
 
 CLONE = "clone3=ENOSYS,clone@0&{0:#x}=EPERM,unshare@0&{0:#x}=EPERM"
@@ -442,13 +442,12 @@ def test_little_room(user, ws, size, state):
 @pytest.mark.parametrize("group", ["named", "nameless"])
 def test_kvm_needs_the_group(mended, user, group):
     """The device's own group, whatever its name; one without a name, as in a container, gets one."""
-    # what a machine has of this only --isolation vm at full speed needs, so nothing that must work is missing
     if not os.path.exists("/dev/kvm"):
-        pytest.skip("this machine has no /dev/kvm")
+        lacks("/dev/kvm")
     st = os.stat("/dev/kvm")
     gid = st.st_gid
     if gid == 0 or st.st_mode & 0o066 != 0o060:
-        pytest.skip("/dev/kvm is open to all, or to no group but root's")
+        lacks("a group for /dev/kvm")
     prep, mend = {
         "named": (f"grep -q :{gid}: /etc/group || echo bailey-kvm:x:{gid}: >> /etc/group", f"usermod -a -G {{}} {user.name}"),
         "nameless": (f"sed -i /:{gid}:/d /etc/group", f"sh -c 'groupadd -g {gid} kvm-{gid} && usermod -a -G kvm-{gid} {user.name}'"),

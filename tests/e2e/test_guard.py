@@ -241,10 +241,9 @@ def test_old_directories(run, bailey, user, ws):
     assert all((ws / n).exists() for n in names), "control"
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # mounts a small tmpfs
 def test_full_quarantine_disk(run, user, ws, tmp_path_factory):
     """No room for the quarantine: the name stays, and that is said; nothing is lost."""
-    if not user.is_root:
-        pytest.skip("mounts a small tmpfs: root only")
     import subprocess
     small = tmp_path_factory.mktemp("small")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=12", "tmpfs", small], check=True)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BAILEY, PYTHON, command, has_own_ids, skip
+from conftest import BAILEY, PYTHON, command, has_own_ids, lacks, skip
 from test_degraded import WHOLE
 
 # Into a new root: $1 more layers, then "$@" as $UID_ and $GID_. What was written to the machine is found in $T/upper, by the name of its file.
@@ -51,7 +51,7 @@ def on_overlay(user, root_user, session_dir, ws):
 
     def call(argv, layers="1"):
         if already and layers == "1":
-            pytest.skip("this machine's root is an overlay already: every other test runs on one")
+            lacks("a root that is no overlay")
         layers = layers[2:] if already else layers
         env = {**user.environ(), "LAYERS": layers, "UID_": str(user.uid), "GID_": str(user.gid), "WS": str(ws)}
         return root_user.exec(["unshare", "-m", "bash", "-c", ENTER, "enter", top, *argv], cwd="/", env=env, timeout=60)

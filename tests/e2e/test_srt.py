@@ -183,7 +183,7 @@ def test_what_the_administrator_denies_is_denied(root_user, srt, session_dir):
     policy.write_text('{"filesystem": {"denyRead": ["/etc/hostname"]}}')
     script = f"{OWN_ETC}; mkdir -p /etc/bailey && cp {policy} /etc/bailey/policy.json && {srt} cat /etc/hostname; echo $?"
     if os.geteuid() != 0:
-        pytest.skip("the managed file is root's")
+        skip("the managed file is root's")
     r = root_user.exec(["unshare", "-m", "sh", "-c", script], cwd="/var/tmp")
     assert r.out == "1\n" and "Permission denied" in r.err, r
 
@@ -319,7 +319,7 @@ def test_helpers_are_not_needed(user, ws, srt, home):
 def test_tmp_claude_of_somebody_else(user, ws, srt, plain_user):
     path = pathlib.Path("/tmp/claude")
     if path.exists() or path.is_symlink() or os.geteuid() != 0:
-        pytest.skip("/tmp/claude is there, and not ours to change")
+        skip("/tmp/claude is there, and not ours to change")
     path.mkdir()
     try:
         path.chmod(0o777)

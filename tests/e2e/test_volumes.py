@@ -237,7 +237,7 @@ def test_one_in_another(vols, filled, request):
     """Also where the host has something, so that the place is made to appear there first."""
     if filled:
         if os.geteuid() != 0:
-            pytest.skip("needs root: makes a directory in /srv")
+            skip("needs root: makes a directory in /srv")
         host = pathlib.Path(f"/srv/bailey-volumes-{os.getpid()}")
         host.mkdir()
         request.addfinalizer(host.rmdir)
