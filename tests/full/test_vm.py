@@ -3,11 +3,14 @@
 Another kernel: Debian's own, with cgroup version 2, which this machine's may not offer, and without Landlock, as WSL2's. Heavy: a virtual machine
 without hardware virtualization runs programs about 12 times slower.
 """
+import json
 import os
 import pathlib
 import subprocess
 
 import pytest
+
+from places import need
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BAILEY = os.environ.get("BAILEY") or str(PROJECT / "build" / "bailey")
@@ -16,12 +19,18 @@ BAILEY = os.environ.get("BAILEY") or str(PROJECT / "build" / "bailey")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
 
 
-def in_vm(*command, timeout, append="", options=()):
-    argv = [PROJECT / "tools" / "vm-run", "--timeout", str(timeout), "--append", append, *options, "--env", "BAILEY", "--env", "MUST_WORK", "--", *command]
-    return subprocess.run(argv, cwd=PROJECT, env={**os.environ, "BAILEY": BAILEY}, capture_output=True, text=True, timeout=timeout + 60)
+@pytest.fixture(autouse=True)
+def machine():
+    """Root, too: virtiofsd shares the whole tree."""
+    need("qemu-system-x86_64", "busybox", "cpio", "modprobe")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="vm-run needs root: virtiofsd shares the whole tree")
+def in_vm(*command, timeout, append="", options=(), env=()):
+    env = {**dict(env), "BAILEY": BAILEY, "MUST_WORK": os.environ.get("MUST_WORK", "")}
+    argv = [PROJECT / "tools" / "vm-run", "--timeout", str(timeout), "--append", append, *options, *(f"--env={name}" for name in env), "--", *command]
+    return subprocess.run(argv, cwd=PROJECT, env={**os.environ, **env}, capture_output=True, text=True, timeout=timeout + 60)
+
+
 @pytest.mark.parametrize("tests", ["tests/e2e/vm_cgroup2.py", "tests/e2e/test_limits.py"])
 def test_limits_with_cgroup_2(tests):
     r = in_vm(*PYTEST, tests, timeout=900)
@@ -29,11 +38,34 @@ def test_limits_with_cgroup_2(tests):
     assert r.returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="vm-run needs root: virtiofsd shares the whole tree")
 def test_without_landlock():
     r = in_vm(*PYTEST, "tests/e2e/vm_no_landlock.py", timeout=600, append="lsm=capability,yama,apparmor")
     print(r.stdout[-20000:], r.stderr[-4000:])
     assert r.returncode == 0
+
+
+# fact -> the mends that follow one another, and what a run says of the layer before the first; tap devices are no run's
+MENDS = {
+    "overlay": (["modprobe overlay"], "bailey: layer 'overlay' is missing: "),
+    "net.capture": (["modprobe -a nf_tables nft_tproxy nft_reject_ipv4 nft_reject_ipv6"], "bailey: layer 'capture' is missing: "),
+    "net.tap": (["chmod 0666 /dev/net/tun", "modprobe tun"], ""),
+}
+
+
+def test_mends_that_load_modules():
+    """Each fact is missing before, and a run that needs it is refused; after the commands that doctor prints it is ok, and the run works."""
+    r = in_vm("/usr/bin/python3", "tests/full/vm_mends.py", timeout=600, options=["--no-overlay"])
+    print(r.stdout[-20000:], r.stderr[-4000:])
+    assert r.returncode == 0
+    seen = [json.loads(line.removeprefix("mends ")) for line in r.stdout.splitlines() if line.startswith("mends ")]
+    assert [(uid, fact) for uid, fact, _ in seen] == [(uid, fact) for uid in (65534, 0) for fact in MENDS]
+    for uid, fact, steps in seen:
+        commands, refusal = MENDS[fact]
+        assert [s[1] for s in steps] == [*(f"{'sudo ' if uid else ''}{c}" for c in commands), None], (uid, fact)
+        assert [s[0] for s in steps] == ["missing"] * len(commands) + ["ok"], (uid, fact)
+        before, after = steps[0], steps[-1]
+        assert after[2] == 0, (uid, fact, after)
+        assert (before[2], refusal in before[3]) == (125 if refusal else 0, True), (uid, fact, before)
 
 
 # Two callers with a state on the disk: root, and a user. as NAME WORDS… runs bailey; unit NAME runs what its unit would, as systemd reads that.
@@ -86,7 +118,6 @@ BEFORE = [["always", "stopped"], ["failure", "stopped"], ["no", "stopped"]]
 AFTER = [["always", "running"], ["failure", "running"], ["no", "stopped"]]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="vm-run needs root: virtiofsd shares the whole tree")
 def test_a_machine_that_is_cut_off(tmp_path):
     """
     Sandboxes are there after that, stopped, without anybody mending them; the command of the unit that bailey prints brings up those that are to be:
