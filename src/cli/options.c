@@ -251,7 +251,7 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			 "own terminal never comes into a sandbox."),
 		OPT_LIST(
 			"allow-degraded", &o->degraded, NULL, "LAYER",
-			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup",
+			"Run although LAYER is missing: overlay, proc, landlock, seccomp, sockets, cgroup, capture",
 			"Without it a missing layer is a refusal, exit status 125. What is lost is printed at the start."),
 		OPT_OPTIONAL("explain", &o->explain, NULL, "text|json",
 			     "Print policy, mount plan and layers; run nothing",

@@ -43,6 +43,8 @@ class Force:
     whole: str = ""  # a rule under which bailey has another way that loses nothing
     mounts: list[list[str]] = dataclasses.field(default_factory=list)  # or arguments of mount(8), in a mount namespace of the runner's own
     optional: bool = True  # --allow-degraded=LAYER exists
+    options: list[str] = dataclasses.field(default_factory=list)  # what a run asks for, where the layer is for that alone
+    attacks: tuple[str, ...] = ()  # not the whole suite: only the rows of these, and their twins
     callers: tuple[str, ...] = ("user", "root")
     doctor: int = 1  # the exit status of `bailey doctor LAYER`
 
@@ -57,6 +59,9 @@ FORCES = {
     "overlay": Force("overlay", ["mount=ENODEV", "mount=EINVAL"]),
     # Only the search for sockets and two that can do without read so much at once; what it meets is no fact of the machine.
     "sockets": Force("sockets", ["getdents64@2:8192=EACCES"], doctor=0),
+    # NETLINK_NETFILTER: no nftables. Only a run with a network has the layer, so every row has one, in which nothing can be reached. It is rules of that network
+    # namespace and no more: what can differ are the host's network, what reaches it, and the families of sockets.
+    "capture": Force("capture", ["socket@2:12=EPERM", "socket@2:12=EPROTONOSUPPORT"], options=["--allow-host=name.invalid"], attacks=("46", "47", "48"), doctor=0),
     # A mount over a part of /proc: the kernel then gives no new one to a user namespace.
     "proc": Force("proc", mounts=[["--bind", "/dev/null", "/proc/version"]]),
     # The exception (docs/adr/0005, 0009): without limits no cgroup is used, and with limits there are other mechanisms, which are named. A
@@ -208,7 +213,7 @@ class Degraded(run.Suite):
     def witness(self, c: fixtures.Caller, launcher: list[str], options: list[str]) -> tuple[int, str, str, bool]:
         """(status, stdout, stderr, whether the command existed)"""
         mark = c.fresh()
-        got = self.call(c, [*launcher, self.world.bailey, "run", "--workspace", c.ws, *options, "--", "sh", "-c", f"echo x >{mark}; echo ran"])
+        got = self.call(c, [*launcher, self.world.bailey, "run", "--workspace", c.ws, *self.force.options, *options, "--", "sh", "-c", f"echo x >{mark}; echo ran"])
         existed = os.path.exists(mark)
         c.clear_fresh()
         return *got, existed
@@ -248,7 +253,7 @@ class Degraded(run.Suite):
         given_up = [f"--allow-degraded={self.force.layer}"] if self.force.optional else []
         boxes: dict[str, list[str]] = {"whole": [], "degraded": given_up}
         for name, options in boxes.items():
-            made = self.call(c, [self.world.bailey, "create", *options, name])
+            made = self.call(c, [self.world.bailey, "create", *self.force.options, *options, name])
             status, out, err = self.call(c, [self.world.bailey, "exec", name, "--", "echo", "ran"])
             stopped = self.call(c, [self.world.bailey, "stop", name])
             good = (made[0], status, out, stopped[0]) == (0, 0, "ran\n", 0)
@@ -340,6 +345,9 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[run.R
     nested = [r for r in rows if {"--allow-userns", "--allow-nested-sandbox"} & set(r.options)]
     print(f"# left out: {len(nested)} rows under --allow-userns and --allow-nested-sandbox")
     rows = [r for r in rows if r not in nested]
+    if force.attacks:
+        twins = {r.twin for r in rows if r.attack in force.attacks}
+        rows = [r for r in rows if r.attack in force.attacks or r.name in twins]
     table = parse_table(f"{HERE}/degraded.txt", args.mechanism, rows)
     plain = next(c for c in world.callers if c.name == "user")
     world.callers = [c for c in world.callers if c.name in force.callers and (not args.caller or c.name == args.caller)]
@@ -359,7 +367,7 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[run.R
             s.stays_refused(c)
         s.verbs(c)
     s.launcher = s.shim(force.whole or (force.rules or [""])[0])
-    s.given_up = [f"--allow-degraded={force.layer}"] if force.optional else []
+    s.given_up = [*force.options, *([f"--allow-degraded={force.layer}"] if force.optional else [])]
     if not args.refusals and (force.optional or force.whole):
         whole(s, args, rows)
     print(f"1..{s.tap.n}")

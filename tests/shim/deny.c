@@ -103,10 +103,19 @@ static const struct name_value calls[] = {
 };
 
 static const struct name_value errnos[] = {
-	{ "EPERM", EPERM },           { "ENOSYS", ENOSYS }, { "EINVAL", EINVAL },
-	{ "EACCES", EACCES },         { "ENOMEM", ENOMEM }, { "ENOSPC", ENOSPC },
-	{ "EOPNOTSUPP", EOPNOTSUPP }, { "EBUSY", EBUSY },   { "EMFILE", EMFILE },
-	{ "EAGAIN", EAGAIN },         { "ENODEV", ENODEV }, { NULL, 0 },
+	{ "EPERM", EPERM },
+	{ "ENOSYS", ENOSYS },
+	{ "EINVAL", EINVAL },
+	{ "EACCES", EACCES },
+	{ "ENOMEM", ENOMEM },
+	{ "ENOSPC", ENOSPC },
+	{ "EOPNOTSUPP", EOPNOTSUPP },
+	{ "EBUSY", EBUSY },
+	{ "EMFILE", EMFILE },
+	{ "EAGAIN", EAGAIN },
+	{ "ENODEV", ENODEV },
+	{ "EPROTONOSUPPORT", EPROTONOSUPPORT },
+	{ NULL, 0 },
 };
 
 static struct sock_filter insns[INSNS_MAX];
