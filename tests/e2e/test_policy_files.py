@@ -233,6 +233,58 @@ def test_trust_and_change(run, bailey, user, ws, store, loose):
     assert bailey(["trust", "--revoke", ws], env=store).rc == 2
 
 
+# what each key holds, as a script that says so; and what is said where the key is not given
+HELD = {
+    "fsize": ("1M", "(head -c 2M /dev/zero > big) 2>/dev/null; stat -c %s big; rm -f big", "1048576", "2097152"),
+    "nofile": (64, "ulimit -Hn", "64", None),
+    "disk": ("4M", "head -c 6M /dev/zero 2>/dev/null > /tmp/a && echo written || echo full; rm -f /tmp/a", "full", "written"),
+}
+
+
+@pytest.mark.parametrize("place", ["user", "trusted", "untrusted", "--policy"])
+def test_limits_of_a_file(run, bailey, user, ws, outside, store, config, project, place):
+    """Whoever says them: less is never more than somebody asked for."""
+    for key, (value, script, want, _) in HELD.items():
+        free = run(script, env=store).out.strip()
+        assert free == (HELD[key][3] or free) and free != want, f"control: {key} is not held by itself: {free}"
+    doc = {"limits": {key: value for key, (value, *_) in HELD.items()}}
+    opts = []
+    if place == "user":
+        f = config(doc)
+    elif place == "--policy":
+        f = write(user, outside / "p.json", doc)
+        opts = ["--policy", f]
+    else:
+        f = project(doc)
+    if place == "trusted":
+        assert bailey(["trust", ws], env=store).rc == 0
+    for key, (_, script, want, _) in HELD.items():
+        r = run(script, *opts, env=store)
+        assert r.out.strip() == want, (key, r)
+    said = explain(bailey, ws, *opts, env=store)
+    assert [(x["path"], x["layer"]) for x in said["files"]] == [(str(f), {"user": "user", "--policy": "command"}.get(place, "project"))], said["files"]
+    assert not said["ignored"], "a limit only tightens"
+
+
+@pytest.mark.parametrize("key,value", [("allowGitConfig", True), ("unprotect", [".git/config"])])
+def test_a_projects_file_and_its_git_configuration(run, bailey, user, ws, store, project, key, value):
+    """What git runs on the host is no untrusted file's to give: refused, and the file is named; trusted, the same file does it."""
+    if not shutil.which("git"):
+        skip("git is not installed")
+    assert user.exec(["git", "init", "-q", ws]).rc == 0
+    before = (ws / ".git/config").read_text()
+    f = project({"filesystem": {key: value}})
+    r = run("git config x.y z", env=store)
+    assert r.rc != 0 and (ws / ".git/config").read_text() == before, r
+    assert f"{f}: not trusted; ignored: filesystem.{key}" in r.bailey_err and f"bailey trust '{ws}'" in r.bailey_err, r
+    assert [x["key"] for x in explain(bailey, ws, env=store)["ignored"]] == [f"filesystem.{key}"]
+    r = bailey(["trust", ws], env=store)
+    assert r.rc == 0 and f"filesystem.{key}" in r.out, r
+    r = run("git config x.y z; echo hook > .git/hooks/post-commit", env=store)
+    assert user.exec(["git", "config", "x.y"], cwd=ws).out == "z\n" and "not trusted" not in r.err, r
+    assert not (ws / ".git/hooks/post-commit").exists(), "of the configuration only"
+
+
 def test_trust_is_of_one_directory(run, bailey, user, ws, store, outside):
     a, b = user.mkdir(ws / "a"), user.mkdir(ws / "b")
     for d in (a, b, ws):
@@ -346,22 +398,22 @@ BAD = [
     ('{"filesystem": {"denyRead": "x"}}', "1:29: filesystem.denyRead: expected a list, found a string"),
     ('{"filesystem":\n {"denyRead": [\n  "a", 7]}}', "3:8: filesystem.denyRead[1]: expected a string, found a number"),
     ('{"filesystem": {"denyRead": ["a"], "denyRead": []}}', "1:36: filesystem: the key 'denyRead' is here twice, first in line 1"),
-    ('{"filesystem": {"denyRead": ["a\\u0000b"]}}', "\\u0000 (NUL) is refused"),
-    ('{"filesystem": {"denyRead": ["a\0b"]}}', "the byte 0x00 (NUL) is refused"),
-    ('{"filesystem": {"denyRead": ["\\ud800"]}}', "half of a surrogate pair"),
+    ('{"filesystem": {"denyRead": ["a\\u0000b"]}}', "1:34: filesystem.denyRead: \\u0000 (NUL) is refused"),
+    ('{"filesystem": {"denyRead": ["a\0b"]}}', "1:32: filesystem.denyRead: the byte 0x00 (NUL) is refused"),
+    ('{"filesystem": {"denyRead": ["\\ud800"]}}', "1:33: filesystem.denyRead: \\ud800 is half of a surrogate pair"),
     ('{"filesystem": {"denyRead": ["\udcff"]}}', "1:31: filesystem.denyRead: the byte 0xff is no UTF-8"),
-    ('{"filesystem": {"denyRead": ["a",]}}', "another value behind the ','"),
+    ('{"filesystem": {"denyRead": ["a",]}}', "1:34: filesystem.denyRead: expected another value behind the ','"),
     ('{"filesystem": {"denyRead": [""]}}', "1:30: filesystem.denyRead[0]: the path is empty"),
-    ('{"filesystem": {"denyRead": ["' + "x" * 4096 + '"]}}', "the path is longer than 4095 bytes"),
+    ('{"filesystem": {"denyRead": ["' + "x" * 4096 + '"]}}', "1:30: filesystem.denyRead[0]: the path is longer than 4095 bytes"),
     ('{"environment": {"set": {"A": "' + "x" * 40000 + '"}}}', "1:31: environment.set: a string of more than"),
     ('{"environment": {"set": {"A=B": "x"}}}', "1:26: environment.set.A=B: expected the name of a variable"),
     ('{"environment": {"set": {"A": 1}}}', "1:31: environment.set.A: expected a string, found a number"),
     ('{"limits": {"timeout": "soon"}}', "1:24: limits.timeout: 'soon': expected a duration"),
     ('{"limits": {"timeout": 1.5}}', "1:24: limits.timeout: '1.5': expected a duration"),
     ('{"limits": {"timeout": null}}', "1:24: limits.timeout: expected a string or a number, found null"),
-    ('{"a": ' + "[" * 50 + "]" * 50 + "}", "nested more than"),
+    ('{"a": ' + "[" * 50 + "]" * 50 + "}", "1:14: a[0][0][0][0][0][0]: lists and objects are nested more than 8 deep"),
     ('{"filesystem": {"denyRead": ["a/[b"]}}', "1:30: filesystem.denyRead: 'a/[b': a '[' begins no set"),
-    ('{"filesystem": {"denyRead": ["a**/b"]}}', "'**' must stand alone"),
+    ('{"filesystem": {"denyRead": ["a**/b"]}}', "1:30: filesystem.denyRead: 'a**/b': '**' must stand alone"),
     ('{"filesystem": {"denyRead": [{"path": "a", "glob": true}]}}', "1:44: filesystem.denyRead[0].glob: unknown key"),
     ('{ // comment\n}', "1:3: expected a key in \"\", found '/' (JSON has no comments)"),
     ('{"filesystem": {"denyRead": ["a]}}\n', "1:30: filesystem.denyRead: the string that begins here has no end in its line"),
@@ -370,9 +422,9 @@ BAD = [
     ('{"network": {"deniedDomains": [{"reason": "x"}]}}', "1:32: network.deniedDomains[0]: the key 'rule' is missing"),
     ('{"network": {"deniedDomains": [{"rule": ["a.org"]}]}}', "1:41: network.deniedDomains[0].rule: expected a string, found a list"),
     ('{"network": {"deniedDomains": ["a b"]}}', "1:32: network.deniedDomains: 'a<20>b' is no host name"),
-    ('{"network": {"deniedDomainReasons": {"a=b": "x"}}}', "network.deniedDomainReasons.a=b: expected a rule"),
+    ('{"network": {"deniedDomainReasons": {"a=b": "x"}}}', "1:38: network.deniedDomainReasons.a=b: expected a rule"),
     ('{"network": {"mode": "open"}}', "1:22: network.mode: 'open': expected none"),
-    ("x" * (256 * 1024 + 1), "longer than"),
+    ("x" * (256 * 1024 + 1), ".bailey.json: it is longer than 262144 bytes"),
 ]
 
 
@@ -383,10 +435,40 @@ def test_bad_file(run, user, ws, text, want):
     user.own(f)
     r = run("touch witness")
     assert r.rc == 2 and r.out == "", r
-    assert r.err.count("\n") == 1 and ".bailey.json:" in r.err and want in r.err.replace("\\x5c", "\\"), r
+    assert r.err.count("\n") == 1 and (want if ".json" in want else f"{f}:{want}") in r.err.replace("\\x5c", "\\"), r
     assert not (ws / "witness").exists()
     r = run("touch witness", "--explain")
     assert r.rc == 2
+
+
+# a name, a key, a byte, the size
+ELSEWHERE = [4, 8, 9, 35]
+
+
+@pytest.mark.parametrize("place", ["user", "--policy", "managed"])
+@pytest.mark.parametrize("number", ELSEWHERE)
+def test_bad_file_elsewhere(request, run, user, ws, outside, config, number, place):
+    """As .bailey.json: the file by its name, line and column; nothing runs. The same place with a good file is read."""
+    text, want = BAD[number]
+    want = want.removeprefix(".bailey.json: ")
+    good = '{"environment": {"set": {"READ": "yes"}}}'
+    sep = ": " if want.startswith("it is") else ":"
+    if place == "managed":
+        put = request.getfixturevalue("managed")
+        r = put(text, "touch witness")
+        said, f, rc = r.stderr, MANAGED, r.returncode
+        again = put(good, "echo $READ").stdout
+    else:
+        opts = ["--policy", outside / "p.json"] if place == "--policy" else []
+        f = write(user, opts[1], text) if opts else config(text)
+        r = run("touch witness", *opts)
+        said, rc = r.err, r.rc
+        assert r.out == "" and run("touch witness", "--explain", *opts).rc == 2
+        user.write(f, good)
+        again = run("echo $READ", *opts).out
+    assert rc == 2 and said.count("\n") == 1 and f"{f}{sep}{want}" in said.replace("\\x5c", "\\"), r
+    assert not (ws / "witness").exists()
+    assert again == "yes\n", "the twin: the file is read from there"
 
 
 def test_what_is_no_file(run, user, ws):
@@ -468,31 +550,72 @@ def test_environment_and_argv_of_the_engine_change_nothing(bailey, run, user, ws
 # --- the schema ---------------------------------------------------------------------------------------------------------------
 
 
-def test_schema_agrees(bailey, user, ws):
-    """What the reader takes and the schema takes are the same, for the corpus of the reader's fuzzer and for BAD."""
+# what is JSON, and wrong, is wrong for the schema, too, but for what only the reader can know
+ONLY_READER = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested", "surrogate", "byte order", "no host name")
+
+
+@pytest.fixture(scope="module")
+def schema():
     import jsonschema
 
-    schema = json.loads((PROJECT / "docs" / "policy.schema.json").read_text())
-    jsonschema.Draft7Validator.check_schema(schema)
-    check = jsonschema.Draft7Validator(schema)
+    doc = json.loads((PROJECT / "docs" / "policy.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(doc)
+    return jsonschema.Draft7Validator(doc)
+
+
+def test_good_files_have_every_key(schema):
+    """What stands for a key in test_schema_agrees: a key that no good file has is one that nobody has tried."""
+    wanted, found = set(), set()
+    for group, doc in schema.schema["properties"].items():
+        wanted |= {f"{group}.{key}" for key in doc["properties"]} if "properties" in doc else {group}
+    for f in (PROJECT / "tests" / "data" / "policy").glob("good-*.json"):
+        for group, value in json.loads(f.read_text()).items():
+            found |= {f"{group}.{key}" for key in value} if isinstance(value, dict) else {group}
+    assert len(wanted) > 30 and wanted <= found, sorted(wanted - found)
+
+
+def test_schema_agrees_about_the_corpus(plain_user, works, schema):
+    """The corpus of the reader's fuzzer, one file after the other as a project's: both take it, or both refuse it."""
+    assert not works(plain_user)
+    ws = plain_user.mkdir(plain_user.base / "corpus")
+    files = sorted((PROJECT / "fuzz" / "corpus" / "json").iterdir())
+    count = {"taken": 0, "refused": 0, "by the reader alone": 0, "no JSON": 0}
+    for f in files:
+        shutil.copy(f, plain_user.write(ws / ".bailey.json"))
+        r = plain_user.exec([BAILEY, "run", "--explain", "--", "true"], cwd=ws)
+        assert r.rc in (0, 2), (f, r)
+        try:
+            errors = list(schema.iter_errors(json.loads(f.read_bytes())))
+        except ValueError:
+            assert r.rc == 2, f"{f}: what is no JSON is no policy"
+            count["no JSON"] += 1
+            continue
+        if r.rc == 2 and any(w in r.err for w in ONLY_READER):
+            count["by the reader alone"] += 1
+            continue
+        assert (r.rc == 0) == (not errors), (f, r, errors)
+        count["refused" if errors else "taken"] += 1
+    assert sum(count.values()) == len(files) and min(count["taken"], count["refused"]) >= 5, count
+
+
+def test_schema_agrees(bailey, user, ws, schema):
+    """What the reader takes and the schema takes are the same, for the good files and for BAD."""
     good = sorted((PROJECT / "tests" / "data" / "policy").glob("good-*.json"))
     assert len(good) >= 3
     for f in good:
-        errors = [e.message for e in check.iter_errors(json.loads(f.read_text()))]
+        errors = [e.message for e in schema.iter_errors(json.loads(f.read_text()))]
         assert not errors, (f, errors)
         shutil.copy(f, ws / ".bailey.json")
         user.own(ws / ".bailey.json")
         r = bailey(["run", "--explain", "--", "true"], cwd=ws)
         assert r.rc == 0, (f, r)
-    # what is JSON, and wrong, is wrong for the schema, too, but for what only the reader can know
-    only_reader = ("twice", "duration", "begins no set", "'**'", "of more than", "longer than 4095", "nested", "surrogate", "byte order", "no host name")
     for text, want in BAD:
         try:
             doc = json.loads(text.encode(errors="surrogateescape"))
         except ValueError:
             continue
-        if not any(w in want for w in only_reader):
-            assert list(check.iter_errors(doc)), (text, want)
+        if not any(w in want for w in ONLY_READER):
+            assert list(schema.iter_errors(doc)), (text, want)
 
 
 def test_mode_of_what_trust_writes(bailey, user, ws, store, outside, project):
