@@ -356,9 +356,8 @@ def test_a_home_as_the_workspace_keeps_the_next_run(bailey, user):
     shutil.rmtree(user.home / ".config" / "bailey", ignore_errors=True)
 
 
-def test_root_giving_var_lib_does_not_give_the_store(bailey, run, user, ws):
-    if not user.is_root:
-        return  # its modes keep it from everybody else
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # its modes keep it from everybody else
+def test_root_giving_var_lib_does_not_give_the_store(bailey, run, ws):
     store = pathlib.Path("/var/lib/bailey")
     there = store.exists()
     try:
