@@ -147,9 +147,8 @@ def test_host_path_socket_is_unreachable(run, user, ws, request, echo_server, wh
     assert wait_for(lambda: len(hits) == 1) and len(hits) == 1
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # /run can't be written by an ordinary user: the root case is the test
 def test_host_socket_in_run_is_unreachable(run, user, ws, echo_server):
-    if not user.is_root:
-        return  # /run can't be written by an ordinary user: the root case is the test
     listen, hits = echo_server
     path = f"/run/bailey-e2e-{os.getpid()}.sock"
     try:

@@ -482,9 +482,8 @@ def test_own_state_is_hidden_inside(run, user, tree):
         assert "none" in r.out, r
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root's state is not in the home directory
 def test_a_home_directory_as_overlay_workspace_is_refused_for_its_state(bailey, user, ws):
-    if user.is_root:
-        return  # root's state is not in the home directory
     # not the caller's own: its state may be a mount of its own (tidy_state), and mounts below are another reason
     home = user.mkdir(ws / "home")
     r = bailey(["run", "--workspace", f"{home}:overlay", "--", "true"], cwd=home, env={"HOME": str(home)})
