@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exit code is the command's own, or says who failed."""
+import json
+
 import pytest
 
 from conftest import PYTHON
@@ -118,6 +120,18 @@ def test_version_and_help(bailey, ws):
         assert "run" in r.out
     for opt in ("--workspace", "--allow-write", "--deny-read", "--timeout", "--allow-degraded", "--pass-env"):
         assert opt in bailey(["help", "run"], cwd=ws).out
+
+
+def test_verb_version(bailey, ws):
+    """The verb says what the option says; --json for scripts; no words."""
+    r = bailey(["version"], cwd=ws)
+    assert r.rc == 0 and r.err == "" and r.out == bailey(["--version"], cwd=ws).out, r
+    about = bailey(["version", "--json"], cwd=ws)
+    assert about.rc == 0 and about.err == "" and about.out.count("\n") == 1, about
+    assert f"{json.loads(about.out)['name']} {json.loads(about.out)['version']}\n" == r.out and set(json.loads(about.out)) == {"name", "version"}
+    for words in (["version", "box"], ["version", "--jso"]):
+        r = bailey(words, cwd=ws)
+        assert r.rc == 2 and r.out == "" and r.err.count("\n") == 1 and words[1] in r.err, r
 
 
 def test_help_after_the_separator_belongs_to_the_command(run):

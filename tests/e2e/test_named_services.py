@@ -7,6 +7,7 @@ import signal
 import time
 
 from conftest import BAILEY, PYTHON, kill, wait_for
+from terminals import Pty
 from test_named import boxes  # pylint: disable=unused-import # noqa: F401: a fixture
 
 SERVER = "import http.server as h, os\nh.HTTPServer(('127.0.0.1', 8000), type('H', (h.BaseHTTPRequestHandler,), {'do_GET': lambda s: (s.send_response(200), " \
@@ -160,6 +161,30 @@ def test_logs(boxes, user, ws):
         assert follower.wait(30) == 0 and follower.stdout.read() == b""
     finally:
         kill(follower)
+
+
+def test_it_is_a_session(boxes, user, ws):
+    """attach, logs and kill know its name, as docs/adr/0037 says; what was killed is started again. The control: a name that is no service's."""
+    boxes.make()
+    boxes("start", "box")
+    service(boxes, "add", "box", "echo", "--", "sh", "-c", "echo up $$; exec sleep 1000")
+    pid = is_running(boxes, "echo")["pid"]
+    assert wait_for(lambda: log_of(boxes, "echo") == f"up {pid}\n", WAIT)
+    assert boxes("logs", "box", "echo").out == f"up {pid}\n"
+    t = Pty(user, [BAILEY, "attach", "box", "echo"], ws, env=boxes.env)
+    t.expect(rf"up {pid}\r\n")
+    assert boxes("kill", "--signal", "KILL", "box", "echo").rc == 0
+    assert wait_for(lambda: now(boxes, "echo")["restarts"] == 1, WAIT)
+    again = is_running(boxes, "echo")
+    assert again["status"] == 137 and again["pid"] != pid
+    t.expect(rf"up {again['pid']}\r\n")
+    assert boxes("logs", "box", "echo").out == f"up {pid}\nup {again['pid']}\n"
+    t.type("\x03")
+    assert t.wait() == 130 and now(boxes, "echo")["pid"] == again["pid"], "who leaves ends nothing"
+    t.done()
+    for verb in ("attach", "logs", "kill"):
+        r = boxes(verb, "box", "nosuch")
+        assert r.rc == 3 and "'nosuch'" in r.err, r
 
 
 BAD = [

@@ -351,6 +351,69 @@ def test_a_server_outlives_its_exec(boxes):
     assert boxes.exec(ask).rc != 0 and boxes("logs", "box", "server").rc == 143
 
 
+TCP = """
+import os, socket, sys
+s = socket.create_server(("127.0.0.1", 8000))
+print(os.getpid(), flush=True)
+while True:
+    c, _ = s.accept()
+    with c:
+        c.sendall(b"answer %d" % os.getpid())
+"""
+ASK_TCP = "import socket; s = socket.create_connection(('127.0.0.1', 8000), 20); print(s.makefile().read())"
+
+
+def test_a_server_in_the_background_outlives_its_exec(boxes, user, ws):
+    """`server &` of a plain exec, no session of its own: asked by the next exec, and still there when the client of a third was killed. The control: nobody answers before, nor after its own kill."""
+    user.write(ws / "server.py", TCP)
+    boxes.make()
+    ask = [PYTHON, "-c", ASK_TCP]
+    assert boxes.exec(ask).rc == 1
+    r = boxes.exec(f"{PYTHON} server.py > said 2>&1 &")
+    assert r.rc == 0, r
+    pid = int(wait_for(lambda: written(ws / "said")))
+    assert boxes.exec(ask).out == f"answer {pid}\n"
+    third = boxes.start("exec", "box", "--", "sh", "-c", f"{quote(*ask)}; exec sleep 1000")
+    assert third.stdout.readline() == f"answer {pid}\n".encode()
+    kill(third)
+    third.stdout.close()
+    third.stderr.close()
+    for _ in range(5):
+        assert boxes.exec(ask).out == f"answer {pid}\n"
+    assert boxes.exec(f"kill -9 {pid}").rc == 0 and wait_for(lambda: boxes.exec(ask).rc == 1)
+
+
+def test_who_has_ended_is_reaped(boxes, ws):
+    """PID 1 of a sandbox that stays waits for orphans and for sessions, so nobody is a zombie at the next command. The control: a parent that waits for nobody has one, and it is seen."""
+    boxes.make()
+    zombies = "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l"
+    r = boxes.exec([PYTHON, "-c", "import os\nfor i in range(50):\n    if os.fork() == 0:\n        if os.fork() == 0: os._exit(os.getppid() > 1)\n        os._exit(0)\nfor i in range(50): os.wait()"])
+    assert r.rc == 0, r
+    # orphans that end after their command
+    assert boxes.exec("for i in 1 2 3 4 5 6 7 8 9; do (sleep 0.2; : > done$i) >/dev/null 2>&1 & done").rc == 0
+    assert wait_for(lambda: all((ws / f"done{i}").exists() for i in range(1, 10)))
+    assert wait_for(lambda: boxes.exec("pgrep -c sleep").out == "0\n")
+    assert boxes.exec(zombies).out == "0\n"
+    assert boxes.exec([PYTHON, "-c", "import os, time\nif os.fork() == 0: os._exit(0)\ntime.sleep(1000)"], "-d", "--name", "bad").rc == 0
+    assert wait_for(lambda: boxes.exec(zombies).out == "1\n"), "the control"
+    assert boxes("kill", "--signal", "KILL", "box", "bad").rc == 0 and wait_for(lambda: one(boxes, "bad")["state"] == "ended")
+    assert boxes.exec(zombies).out == "0\n", "its child, too"
+
+
+def test_what_was_killed_is_no_pid_any_more(boxes):
+    """`bailey kill`, then kill -0 fails inside, as soon as the session is said to have ended. The twin: before, and another one beside it."""
+    boxes.make()
+    for name in ("a", "b"):
+        assert boxes.exec(["sleep", "1000"], "-d", "--name", name).rc == 0
+    for tries in range(10):
+        pid, other = one(boxes, "a")["pid"], one(boxes, "b")["pid"]
+        assert boxes.exec(f"kill -0 {pid} && kill -0 {other}").rc == 0
+        assert boxes("kill", "--signal", "KILL", "box", "a").rc == 0 and wait_for(lambda: one(boxes, "a")["state"] == "ended")
+        r = boxes.exec(f"kill -0 {other} && echo there; kill -0 {pid}")
+        assert r.rc == 1 and r.out == "there\n" and "No such process" in r.err, (tries, r)
+        assert boxes.exec(["sleep", "1000"], "-d", "--name", "a").rc == 0
+
+
 def test_listings(boxes):
     """sessions, inspect and ls say the same; plain commands are there while they run."""
     boxes.make()
@@ -394,6 +457,25 @@ def test_max_run_after_disconnect(boxes, pty):
         t.done()
     assert wait_for(lambda: one(boxes, "short")["state"] == "ended") and one(boxes, "short")["status"] == 143
     assert one(boxes, "long")["state"] == "running"
+
+
+def test_max_run_after_disconnect_of_a_plain_command(boxes):
+    """Without a terminal, too: its client is killed, and it ends; the control without the option runs on, and so does one whose client is there."""
+    boxes.make()
+    clients = {}
+    for name, words in (("short", ("--max-run-after-disconnect", "1s")), ("there", ("--max-run-after-disconnect", "1s")), ("long", ())):
+        clients[name] = boxes.start("exec", *words, "--name", name, "box", "--", "sh", "-c", "echo up; exec sleep 1000")
+        assert clients[name].stdout.readline() == b"up\n"
+    time.sleep(1.5)
+    assert one(boxes, "short")["state"] == "running", "somebody is there"
+    for name in ("short", "long"):
+        kill(clients[name])
+    assert wait_for(lambda: one(boxes, "short")["state"] == "ended") and one(boxes, "short")["status"] == 143
+    assert one(boxes, "long")["state"] == one(boxes, "there")["state"] == "running"
+    for p in clients.values():
+        kill(p)
+        p.stdout.close()
+        p.stderr.close()
 
 
 BAD = [
