@@ -70,6 +70,17 @@ def boxes(bailey, user, ws, request):
     user.exec(["rm", "-rf", state])
 
 
+@pytest.fixture
+def by_signals(boxes, user):
+    """Starts a sandbox whose supervisor has no cgroup of version 2 for it, for an ordinary user as for root; by_signals(*prefix)."""
+
+    def start(*prefix):
+        hide = ["unshare", "-m", "sh", "-c", 'umount -l -a -t cgroup2; exec "$@"', "x"] if user.is_root else []
+        r = user.exec([*hide, *prefix, BAILEY, "start", "box"], env=boxes.env)
+        assert r.rc == 0, r
+    return start
+
+
 def test_a_life(boxes, ws):
     """Made, entered twice, stopped, entered again: files stay, processes of a stop do not, processes of an exec do."""
     boxes.make()

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from conftest import BAILEY, PYTHON, file_system, skip, wait_for
-from test_named import boxes  # noqa: F401 (a fixture)
+from test_named import boxes, by_signals  # noqa: F401 (fixtures)
 from test_named_life import events, grows, stands_still, state, supervisor, ticks
 
 # pylint: disable=redefined-outer-name
@@ -458,17 +458,6 @@ def test_a_debugger_on_pid_1(boxes, attack):
 
 
 # --- 80: a pause that has no cgroup ----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def by_signals(boxes, user):
-    """Starts a sandbox whose supervisor has no cgroup of version 2 for it, for an ordinary user as for root; by_signals(*prefix)."""
-
-    def start(*prefix):
-        hide = ["unshare", "-m", "sh", "-c", 'umount -l -a -t cgroup2; exec "$@"', "x"] if user.is_root else []
-        r = user.exec([*hide, *prefix, BAILEY, "start", "box"], env=boxes.env)
-        assert r.rc == 0, r
-    return start
 
 
 COUNT = "(while :; do echo x >> {0}; sleep 0.02; done) >/dev/null 2>&1 &"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from conftest import BAILEY, PYTHON, kill, wait_for
+from conftest import BAILEY, PYTHON, kill, skip, wait_for
 from terminals import Pty
-from test_named import boxes  # noqa: F401 (a fixture)
+from test_named import boxes, by_signals  # noqa: F401 (fixtures)
 
 # pylint: disable=redefined-outer-name
 
@@ -36,6 +36,30 @@ def stands_still(ws):
     before = ticks(ws)
     time.sleep(0.3)
     return ticks(ws) == before
+
+
+@pytest.fixture(params=["default", "signals"])
+def begin(request, boxes, by_signals, user):
+    """begin(): starts the sandbox, with what pauses it here by itself, or with signals; begin.paused(): it is paused, and by that."""
+
+    class Begin:
+        def __call__(self):
+            if request.param == "signals":
+                by_signals()
+            else:
+                assert boxes("start", "box").rc == 0
+
+        def paused(self):
+            r = boxes("top", "--json", "box")
+            states = {p["state"] for p in json.loads(r.out)} - {"Z"}
+            assert state(boxes) == "paused" and states, r
+            if request.param == "signals":
+                assert states == {"T"}, r
+            elif user.is_root and any("cgroup2" in li for li in open("/proc/mounts", encoding="utf-8")):
+                assert "S" in states or "R" in states or "D" in states, r  # the freezer stops nobody by a signal
+            return True
+
+    return Begin()
 
 
 def events(boxes, *words):
@@ -85,14 +109,15 @@ def test_one_name_that_is_wrong_keeps_no_other_from_it(boxes, verb, was, now):
         assert boxes(*verb, "c").rc == 0
 
 
-def test_pause_and_resume(boxes, ws):
+def test_pause_and_resume(boxes, ws, begin):
     """Nothing runs, all of it is still there, and who was stopped by somebody else stays so."""
     boxes.make()
     assert boxes("pause", "box").rc == 4 and state(boxes) == "stopped", "it does not run"
+    begin()
     r = boxes.exec(f"{TICK}; (while :; do echo y >> other; sleep 0.02; done) >/dev/null 2>&1 & sleep 0.2; kill -STOP $!; echo $!")
     ticking, stopped = r.out.split()
     assert grows(ws)
-    assert boxes("pause", "box").rc == 0 and state(boxes) == "paused" and stands_still(ws)
+    assert boxes("pause", "box").rc == 0 and begin.paused() and stands_still(ws)
     assert json.loads(boxes("inspect", "box").out)[0]["state"] == "paused"
     assert boxes("pause", "box").rc == 0 and state(boxes) == "paused", "twice is as good as once"
     assert boxes("resume", "box").rc == 0 and state(boxes) == "running" and grows(ws)
@@ -129,13 +154,25 @@ while True:
 """
 
 
-def test_who_wakes_others_is_paused_too(boxes, ws):
-    """Two that send each other SIGCONT without a rest."""
+@pytest.mark.parametrize("who", ["agent", "root"])
+def test_who_wakes_others_is_paused_too(boxes, ws, begin, who):
+    """80: two that send each other SIGCONT without a rest, also as root inside, and also where signals are all there is; beside them one that was stopped before."""
     (ws / "war.py").write_text(WAR)
+    (ws / "ticks").touch()
+    (ws / "ticks").chmod(0o666)
     boxes.make()
-    assert boxes.exec([PYTHON, "war.py"], "-d").rc == 0 and wait_for(lambda: ticks(ws) > 0) and grows(ws)
-    assert boxes("pause", "box").rc == 0 and stands_still(ws) and state(boxes) == "paused"
-    assert boxes("resume", "box").rc == 0 and grows(ws)
+    begin()
+    (about,) = json.loads(boxes("inspect", "box").out)
+    if who == "root" and not about["root"]:
+        skip(f"no root inside: {about['rootless_because']}")
+    held = boxes.exec("sleep 1000 >/dev/null 2>&1 & kill -STOP $!; echo $!").out.strip()
+    words = ["-u", "root"] if who == "root" else []
+    assert boxes.exec([PYTHON, "war.py"], "-d", *words).rc == 0 and grows(ws)
+    for _ in range(5):
+        assert boxes("pause", "box").rc == 0 and begin.paused() and stands_still(ws)
+        assert boxes("resume", "box").rc == 0 and grows(ws)
+        assert boxes.exec(f"cut -d' ' -f3 /proc/{held}/stat").out == "T\n", "who was stopped before stays so"
+    assert boxes.exec(f"kill -CONT {held}; cut -d' ' -f3 /proc/{held}/stat").out != "T\n", "the control"
 
 
 def test_looking_wakes_nobody(boxes, ws):
@@ -148,19 +185,43 @@ def test_looking_wakes_nobody(boxes, ws):
     assert stands_still(ws) and boxes("resume", "box").rc == 0 and grows(ws)
 
 
+# What a command of bailey does inside, and what it says then.
+USES = {
+    "exec": lambda boxes, ws: boxes.exec("cat f"),
+    "cp": lambda boxes, ws: boxes("cp", f"box:{ws}/f", "-"),
+    "fs": lambda boxes, ws: boxes("fs", "box", "stat", "f"),
+}
+
+
+@pytest.mark.parametrize("use", list(USES))
 @pytest.mark.parametrize("wake", ["any", "exec", "never"])
-def test_who_wakes_it(boxes, ws, wake):
+def test_who_wakes_it(boxes, ws, user, begin, wake, use):
     """A command does, unless the sandbox says that none does; then the refusal says how."""
+    user.write(ws / "f", "here\n")
     boxes.make("box", "--wake", wake)
+    begin()
     boxes.exec(TICK)
-    assert boxes("pause", "box").rc == 0
-    r = boxes.exec("echo here")
+    assert grows(ws) and boxes("pause", "box").rc == 0 and begin.paused() and stands_still(ws)
+    r = USES[use](boxes, ws)
     if wake != "never":
-        assert (r.rc, r.out) == (0, "here\n") and state(boxes) == "running" and grows(ws)
+        assert r.rc == 0 and r.out and state(boxes) == "running" and grows(ws), r
         return
-    assert r.rc == 125 and r.out == "" and "bailey resume box" in r.err and r.err.count("\n") == 1, r
-    assert state(boxes) == "paused" and stands_still(ws)
-    assert boxes("resume", "box").rc == 0 and boxes.exec("echo here").out == "here\n"
+    assert r.rc == (125 if use == "exec" else 1) and r.out == "" and "bailey resume box" in r.err and r.err.count("\n") == 1, r
+    assert begin.paused() and stands_still(ws)
+    assert boxes("resume", "box").rc == 0 and USES[use](boxes, ws).rc == 0 and grows(ws)
+
+
+@pytest.mark.parametrize("use", list(USES))
+@pytest.mark.parametrize("wake", ["any", "exec", "never"])
+def test_who_starts_it(boxes, ws, user, wake, use):
+    """--wake is about what is paused: one that is stopped is started by whoever needs it."""
+    user.write(ws / "f", "here\n")
+    boxes.make("box", "--wake", wake)
+    for _ in range(2):
+        assert state(boxes) == "stopped"
+        r = USES[use](boxes, ws)
+        assert r.rc == 0 and r.out and state(boxes) == "running", r
+        assert boxes("stop", "box").rc == 0
 
 
 def test_a_command_is_paused_with_its_terminal(boxes, ws, user):
@@ -229,11 +290,12 @@ def happened(boxes, event):
     return [e["event"] for e in events(boxes)].count(event)
 
 
-def test_idle_freeze(boxes, ws):
+def test_idle_freeze(boxes, ws, begin):
     """What waits is paused; what works, and what somebody waits for, is not."""
     boxes.make("box", "--idle-freeze", "600ms")
+    begin()
     boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
-    assert wait_for(lambda: state(boxes) == "paused")
+    assert wait_for(lambda: state(boxes) == "paused") and begin.paused()
     assert boxes.exec("echo on").out == "on\n" and happened(boxes, "resumed") == 1
     waiting = boxes.start("exec", "box", "--", "sleep", "1000")
     time.sleep(1.5)
@@ -250,13 +312,14 @@ def test_idle_freeze(boxes, ws):
     assert happened(boxes, "paused") >= 3
 
 
-def test_idle_stop(boxes):
-    """Counted from the last use, through the pause; the next command starts it again."""
+def test_idle_stop(boxes, ws):
+    """Counted from the last use, through the pause; the next command starts it again, and files are as they were: its own, the workspace's."""
     boxes.make("box", "--idle-freeze", "300ms", "--idle-stop", "1200ms")
-    boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
+    home = boxes.exec("echo mine > ~/kept; echo shared > kept; echo gone > /tmp/gone; sleep 1000 >/dev/null 2>&1 & cd; pwd").out.strip()
     assert wait_for(lambda: state(boxes) == "stopped") and happened(boxes, "paused") == 1 and wait_for(lambda: not boxes.supervisors())
     assert events(boxes)[-1] | {"time": 0, "id": ""} == {"time": 0, "event": "stopped", "id": "", "name": "box", "why": "idle"}
-    assert boxes.exec("echo again").out == "again\n"
+    r = boxes.exec(f"cat {home}/kept kept; pgrep sleep; ls /tmp/gone")
+    assert r.out == "mine\nshared\n" and (ws / "kept").read_text() == "shared\n", "no process, and nothing in /tmp"
 
 
 def test_without_the_options_it_stays(boxes, ws):
@@ -334,10 +397,11 @@ def _ask(port, then=None):
         return got
 
 
-def test_a_published_port(boxes, ws):
+def test_a_published_port(boxes, ws, begin):
     """It is named with the port that was chosen; a connection is use, and wakes; only with --wake any."""
     (ws / "server.py").write_text(SERVER)
     boxes.make("box", "--publish", "0:8000", "--idle-freeze", "600ms", "--pass-env", "HOME")
+    begin()
     assert boxes.exec([PYTHON, "server.py"], "-d").rc == 0
     r = boxes("port", "box")
     assert r.rc == 0 and r.out.startswith("8000/tcp -> 127.0.0.1:"), r
@@ -353,7 +417,7 @@ def test_a_published_port(boxes, ws):
         assert stats["network"]["connections"] == 1
 
     assert _ask(port, still) == b"hello you"
-    assert wait_for(lambda: state(boxes) == "paused")
+    assert wait_for(lambda: state(boxes) == "paused") and begin.paused()
     start, before = time.monotonic(), happened(boxes, "resumed")
     assert _ask(port) == b"hello you" and time.monotonic() - start < 20
     assert happened(boxes, "resumed") > before, "it may be paused again by now"
