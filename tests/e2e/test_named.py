@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import BAILEY, PYTHON, kill, wait_for
-from terminals import Pty
+from terminals import Pty, stopped
 
 
 @pytest.fixture
@@ -477,7 +477,7 @@ def test_many_at_once(boxes):
 
 
 def test_a_terminal(boxes, ws, user):
-    """-it: a shell with job control, the size of the caller's terminal before and after a change, Ctrl-C for what runs in it."""
+    """-it: a shell, the size of the caller's terminal before and after a change, Ctrl-C for what runs in it."""
     boxes.make()
     t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "sh"], ws, (24, 80), env=boxes.env)
     t.type("stty size; echo re''ady\n")
@@ -494,6 +494,80 @@ def test_a_terminal(boxes, ws, user):
     t.type("tty; exit 3\n")
     t.expect("/dev/pts/")
     assert t.wait() == 3
+
+
+def test_job_control(boxes, ws, user):
+    """-it: Ctrl-Z stops what runs in front, and the shell is there; jobs, bg and fg know it; Ctrl-C ends it. The client on the host is not stopped."""
+    boxes.make()
+    t = Pty(user, [BAILEY, "exec", "-it", "box", "--", "bash", "--norc"], ws, env=boxes.env)
+    loop = "while :; do echo x >> ticks; sleep 0.02; done"
+
+    def size():
+        return (ws / "ticks").stat().st_size if (ws / "ticks").exists() else 0
+
+    def grows():
+        before = size()
+        return wait_for(lambda: size() > before)
+
+    t.expect(r"[$#] $")
+    t.type(f"bash -c '{loop}'\n")
+    assert grows()
+    t.type("\x1a")
+    t.expect("Stopped")
+    seen = len(t.out)
+    t.type("jobs; echo li''sted\n")
+    t.expect("listed")
+    t.expect(r"\[1\]\+ +Stopped +bash -c", start=seen)
+    assert not stopped(t.pid), "the client"
+    before = size()
+    time.sleep(0.3)
+    assert size() == before
+    t.type("bg; echo b''g\n")
+    t.expect("bg\r\n")
+    assert grows(), "it runs behind the shell"
+    seen = len(t.out)
+    t.type("jobs; echo ru''ns\n")
+    t.expect("runs", start=seen)
+    t.expect(r"\[1\]\+ +Running", start=seen)
+    seen = len(t.out)
+    t.type("fg\n")
+    t.expect("bash -c 'while", start=seen)  # the words were read: a key that is a signal throws away what was not
+
+    def stops():
+        t.type("\x1a")  # before the loop is in front the shell gets it, to which it is nothing
+        t.read(0.1)
+        return b"Stopped" in t.out[seen:]
+    assert wait_for(stops), "it is in front again"
+    t.type("fg\n")
+    assert grows()
+    t.type("\x03")
+    t.type("echo st''ill $(jobs | wc -l)\n")
+    t.expect("still 0")
+    t.type("exit 3\n")
+    assert t.wait() == 3
+
+
+@pytest.mark.parametrize("mode", ["ro", "rw"])
+def test_a_workspace_that_is_read_only(boxes, user, outside, mode):
+    """create DIR:ro: every way to write is refused, and the host is as it was, also after a stop; the twin: the same with :rw is done."""
+    user.write(outside / "f", "old\n")
+    user.write(outside / "d/g", "old\n")
+    before = user.exec(["find", outside, "-printf", "%p %i %m %s %T@ %C@\n"]).out
+    assert boxes("create", "box", f"{outside}:{mode}").rc == 0
+    r = boxes.exec("pwd; cat f")
+    assert r.out == f"{outside}\nold\n", r
+    for _ in range(2):
+        for cmd in ("echo new > f", "echo new > made", "mkdir dir", "chmod 600 f", "touch f", "mv f f2 && mv f2 f", "ln f l", "ln -s f s", "rm d/g", "truncate -s 0 f"):
+            r = boxes.exec(cmd)
+            assert (r.rc == 0) == (mode == "rw") and (mode == "rw" or "Read-only" in r.err or "denied" in r.err), (cmd, r)
+        if mode == "rw":
+            break
+        assert user.exec(["find", outside, "-printf", "%p %i %m %s %T@ %C@\n"]).out == before
+        r = boxes("cp", outside / "f", f"box:{outside}/made")
+        assert r.rc != 0 and not (outside / "made").exists(), r
+        assert boxes("stop", "box").rc == 0 and user.exec(["cat", outside / "f"]).out == "old\n"
+    if mode == "rw":
+        assert (outside / "made").read_text() == "new\n" and (outside / "f").read_text() == "" and not (outside / "d/g").exists()
 
 
 def test_a_terminal_that_hangs_up(boxes, ws, user):
