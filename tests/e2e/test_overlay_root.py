@@ -100,6 +100,34 @@ def test_owner_of_a_workspace_that_is_not_roots(on_overlay, user):
     assert r.out.split() == ["4321", "4321"] and "running as uid 4321 of the host" in r.err and "the workspace's owner" in r.err, r
 
 
+LIFE = """
+set -e
+export XDG_STATE_HOME=$1 XDG_RUNTIME_DIR=
+trap '"$0" rm -f box >/dev/null 2>&1' EXIT
+"$0" create box >/dev/null
+"$0" exec box -- sh -c 'id -u; id -un; touch f; mkdir d; stat -c "%u %U" f d; cd; touch mine; stat -c %U mine; sudo -n true 2>/dev/null || echo no sudo'
+stat -c %u f d
+"$0" inspect box
+"""
+
+
+def test_a_sandbox_that_stays(on_overlay, user, ws, session_dir):
+    """create, exec, inspect: root's has no root inside, and says why; its files are the workspace's owner's, as a run's. The twin: an ordinary user's has his own ids."""
+    state = f"/opt/state-{user.uid}" if user.is_root else str(user.mkdir(user.home / "overlay-state", 0o700))
+    r = on_overlay(["sh", "-c", LIFE, BAILEY, state])
+    assert r.rc == 0, r
+    lines, _, shown = r.out.partition("[")
+    (about,) = json.loads("[" + shown)
+    said = lines.split("\n")[:-1]
+    assert said[:5] == ["1000", "agent", "1000 agent", "1000 agent", "agent"] and said[-2:] == [str(user.uid)] * 2, r
+    if not user.is_root:
+        assert not any("id map" in li for li in notices(r)), r
+        return
+    assert any("mount_setattr with an id map" in li for li in notices(r)), r
+    assert not about["root"] and "mount_setattr with an id map" in about["rootless_because"], about
+    assert said[5:-2] == ["no sudo"], r
+
+
 def test_writes_stay_in_the_workspace(run, on_overlay, user, outside):
     script = f'for f in "{outside}/new" ~/new /etc/new /usr/new /var/lib/new /new; do sh -c "echo evil > $f" 2>/dev/null && echo "$f"; done; echo twin > twin; cat twin'
     assert run(script).out == "twin\n"
