@@ -446,7 +446,8 @@ static void spawn(int runtime)
 		_exit(0);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
-	    dup2(runtime, 3) < 0 || chdir("/") < 0)
+	    dup2(runtime, 3) < 0 || fcntl(3, F_SETFD, 0) < 0 ||
+	    chdir("/") < 0) /* dup2(3, 3) leaves O_CLOEXEC */
 		_exit(1);
 	(void)sys_close_range(4, ~0u);
 	(void)snprintf(number, sizeof(number), "%d", 3);

@@ -294,6 +294,17 @@ def test_another_version(boxes, user):
     assert boxes.exec("echo in").out == "in\n"
 
 
+@pytest.mark.parametrize("how", ["start", "exec"])
+def test_what_the_host_would_execute_goes_while_it_runs(boxes, ws, how):
+    """However the sandbox was started, it has the watcher of its user: what appears is moved away at once, not at the end. The twin beside it stays."""
+    boxes.make()
+    assert (boxes("start", "box") if how == "start" else boxes.exec("true")).rc == 0
+    time.sleep(1)  # it asks for the watcher when it has run for a moment, and is idle then
+    assert boxes.exec("echo text > twin; echo text > .envrc").rc == 0
+    assert wait_for(lambda: not (ws / ".envrc").exists(), 20) and boxes.ls()["box"]["state"] == "running"
+    assert (ws / "twin").exists() and ".envrc" in boxes("quarantine", "ls").out
+
+
 @pytest.fixture
 def stuck(boxes):
     """stuck(pid): the supervisor does nothing until the test is over."""
