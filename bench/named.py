@@ -7,7 +7,7 @@ Usage: bench/named.py [--rounds N] [--count N] [--user NAME] [--dir DIR] [--quic
 exec     `bailey exec box -- true`, the whole process, in turns with `true` (the floor: posix_spawn of a dynamic program) and, for root, `podman exec`
 wake     `bailey resume` of a sandbox that is paused, in turns with `true`, and with `podman unpause` and `crun resume` where they are installed; and `bailey exec` of `true`
          in one that is paused, against the same in one that runs
-memory   PSS of all processes of an idle sandbox: its supervisor and its PID 1
+memory   PSS of all processes of an idle sandbox: its supervisor, its PID 1, and its part of the watcher that all share
 create   made and started, sandboxes per second: one after the other by one client, and by as many clients as there are processors; and `podman run --detach` by one
 
 --check fails when a row is worse than what is accepted (docs/adr/0033), which is less than the target where the target is missed.
@@ -138,11 +138,16 @@ def crun_box(at: Place, who: Who, ws: str) -> Iterator[tuple[list[str], list[str
 
 
 def processes(state: str) -> list[int]:
-    """Those that hold the lock of a sandbox, and their children."""
+    """Those that hold the lock of a sandbox, and their children; and the watcher, which all sandboxes of a user share and which holds the lock of its socket."""
     found = []
     for p in os.listdir("/proc"):
         try:
-            if p.isdigit() and any(os.readlink(f"/proc/{p}/fd/{n}").startswith(state + "/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
+            if not p.isdigit():
+                continue
+            names = [os.readlink(f"/proc/{p}/fd/{n}") for n in os.listdir(f"/proc/{p}/fd")]
+            if any(n.startswith(state + "/run/watch-") and n.endswith(".lock") for n in names):
+                found.append(int(p))
+            if any(n.startswith(state + "/sandboxes/") for n in names):
                 found.append(int(p))
                 with open(f"/proc/{p}/task/{p}/children", encoding="ascii") as f:
                     found += [int(c) for c in f.read().split()]
