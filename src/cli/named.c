@@ -277,13 +277,40 @@ void named_dir(const struct named *n, const char *id)
 	(void)make_dir(n, id, &new); /* or the first start makes it */
 }
 
+/*
+ * The directory of a sandbox that is being removed: whoever was killed between taking it away and telling the store has left it there, and it is put back.
+ * Return: the lock; -ENOENT: there is none, which is as it should be; -EWOULDBLOCK: somebody removes it now; other negative errno.
+ */
+static int put_back(const struct named *n, const char *id)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64], away[64];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s", id);
+	(void)snprintf(away, sizeof(away), "sandboxes/" NAMED_AWAY "%s/lock", id);
+	fd = openat(n->state, away, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	*strrchr(away, '/') = '\0';
+	r = sys_rename_new(n->state, away, path);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
 int named_lock(const struct named *n, const char *id, bool *ret_new)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat held, there;
 	char path[64];
-	int r = make_dir(n, id, ret_new);
+	int r = put_back(n, id);
 
+	if (r >= 0) {
+		*ret_new = true; /* it may have been removed after all: the store knows */
+		return r;
+	}
+	if (r == -EWOULDBLOCK)
+		return -ENOENT;
+	r = make_dir(n, id, ret_new);
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "sandboxes/%s/lock", id);
@@ -419,7 +446,7 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 	char *const words[] = { (char *)(uintptr_t) "rm",
 				(char *)(uintptr_t)box->id, /* a word may have been its beginning */
 				NULL };
-	char path[64], hidden[64], whole[LIMIT_PATH];
+	char path[64], away[64], whole[LIMIT_PATH];
 	_cleanup_close_ int lock = named_lock_stopped(n, box, e);
 	struct jail_identity id = { .lock = -1 };
 	int r;
@@ -437,17 +464,16 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
-	(void)snprintf(hidden, sizeof(hidden), "sandboxes/.%s", box->id);
-	forget(n, strchr(hidden, '/') + 1, &id); /* of one who was killed */
+	(void)snprintf(away, sizeof(away), "sandboxes/" NAMED_AWAY "%s", box->id);
 	/* who has opened the lock sees that it is another's */
-	if (renameat(n->state, path, n->state, hidden) < 0)
+	if (renameat(n->state, path, n->state, away) < 0)
 		return err_sys(e, -errno, "sandbox '%s'", box->name);
 	r = named_store(n, words, NULL, NULL, e);
 	if (r != 0) {
-		(void)renameat(n->state, hidden, n->state, path); /* it was not removed */
+		(void)renameat(n->state, away, n->state, path); /* it was not removed */
 		return r;
 	}
-	forget(n, strchr(hidden, '/') + 1, &id);
+	forget(n, strchr(away, '/') + 1, &id);
 	forget_network(n, box->id);
 	events_add(n->state,
 		   &(struct event){

@@ -7,6 +7,9 @@
 #include "policy/policy.h"
 #include "wire/wire.h"
 
+/* Before its id: the name of the directory of a sandbox that is being removed. */
+#define NAMED_AWAY "~"
+
 /* Where they are kept. */
 struct named {
 	char path[LIMIT_PATH]; /* of bailey's state */

@@ -116,7 +116,7 @@ static int prune_left(struct pruning *p, struct err *e)
 	if (r == 0)
 		r = named_list(&p->n, &p->all, e);
 	for (at = dirs.data; r == 0 && at && at < dirs.data + dirs.len; at += strlen(at) + 1) {
-		if (!find(p, "id", at))
+		if (!find(p, "id", at + strspn(at, NAMED_AWAY)))
 			remove_dir(&p->n, at);
 	}
 	for (at = sockets.data; r == 0 && at && at < sockets.data + sockets.len;

@@ -218,3 +218,22 @@ def test_killed_before_each_call(scene):
     s.back()
     for name in s.boxes.ls():
         assert s.boxes.exec("echo up", name=name).out == "up\n"
+
+
+def test_rm_that_was_killed_gives_the_home_back(boxes, user, ws):
+    """Between taking the directory out of the way and telling the store: who uses the sandbox next has its files. The twin: rm again, and nothing is there."""
+    if not shutil.which("strace"):
+        skip("strace is not installed")
+    boxes.make()
+    assert boxes.exec(["sh", "-c", "echo mine > ~/file"]).rc == 0 and boxes("stop", "box").rc == 0
+
+    def killed():
+        r = user.exec(["strace", "-qq", "-o", "/dev/null", "-e", "trace=vfork,fork,clone,renameat", "-e", "inject=renameat:retval=0:signal=KILL:when=1", BAILEY, "rm", "box"], cwd=ws, env=boxes.env)
+        return r.rc
+    before = {p.name for p in (boxes.home / "sandboxes").iterdir()}
+    assert killed() in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    (name,) = before
+    os.rename(boxes.home / "sandboxes" / name, boxes.home / "sandboxes" / f"~{name}")  # what the call was to do before it was killed
+    assert boxes("prune", "--sandboxes", "--force").rc == 0, "is not somebody's whom nobody has"
+    assert boxes.exec(["sh", "-c", "cat ~/file"]).out == "mine\n" and {p.name for p in (boxes.home / "sandboxes").iterdir()} == before
+    assert boxes("rm", "-f", "box").rc == 0 and not list((boxes.home / "sandboxes").iterdir())
