@@ -159,6 +159,8 @@ def test_what_is_too_long_for_the_log_is_marked(at):
     ('{"host": "web..test"}', "web..test"),
     ('{"host": "web.test"', "JSON"),
     ("https://web.test", "https"),
+    ("192.0.2.10", "is an address"),
+    ('{"host": "[fd00::1]"}', "is an address"),
 ])  # fmt: skip
 def test_bad_values_are_named_and_nothing_runs(at, value, words):
     r = at(["touch", "ran"], "--allow-host", "web.test", "--inspect", value)
