@@ -375,17 +375,15 @@ def test_masked_proc(mended):
     assert (rc2, after["state"]) == (0, "ok"), after
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # who is root writes the maps from outside, by the /proc of a container that may do so
 def test_read_only_proc(mended, user):
-    if user.is_root:
-        return  # who is root writes the maps from outside, by the /proc of a container that may do so
     (rc, before), (rc2, after) = mended("userns.ids", "mount -o remount,bind,ro /proc")
     assert (rc, before["state"]) == (1, "missing") and "Read-only" in before["detail"], before
     assert (rc2, after["state"]) == (0, "ok"), after
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # what a user can have, systemd must give
 def test_cgroups_come_back(mended, user):
-    if not user.is_root:
-        return  # what a user can have, systemd must give
     (_, before), (_, after) = mended("cgroup", "mount -t tmpfs none /sys/fs/cgroup")
     assert before["state"] == "missing" and "no hierarchy is mounted" in before["detail"], before
     assert after["state"] == "ok", after
@@ -402,9 +400,8 @@ def test_hard_limits_are_where_the_doctor_finds_groups(doctor, user, ws, bailey,
         assert ("soft" in r.bailey_err) == (facts["cgroup"]["state"] != "ok"), (r, facts)
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root needs none
 def test_ranges_of_ids(mended, user):
-    if user.is_root:
-        return  # root needs none
     if not os.path.exists("/usr/bin/newuidmap"):
         skip("uidmap is not installed")
     prep = f"{OWN_ETC}; sed -i '/^{user.name}:/d' /etc/subuid /etc/subgid; echo other:300000:65536 >> /etc/subgid"
@@ -415,16 +412,14 @@ def test_ranges_of_ids(mended, user):
     assert (rc2, after["state"]) == (0, "ok"), after
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root needs none
 def test_newuidmap_is_not_installed(doctor, user):
-    if user.is_root:
-        return  # root needs none
     rc, facts = doctor("ids.ranges", env={"PATH": "/nonexistent"})
     assert rc == 0 and facts["ids.ranges"]["state"] == "missing" and facts["ids.ranges"]["mend"] == "sudo apt-get install -y uidmap"
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root can write everywhere that is writable
 def test_state_directory(mended, user, ws, outside):
-    if user.is_root:
-        return  # root can write everywhere that is writable
     prep = f"mkdir -m 755 {shlex.quote(str(outside))}/st; chown 0:0 {shlex.quote(str(outside))}/st"
     (rc, before), (rc2, after) = mended("state-dir", prep, env=f"XDG_STATE_HOME={shlex.quote(str(outside))}/st")
     assert (rc, before["state"]) == (0, "missing") and "Permission denied" in before["detail"], before
@@ -470,9 +465,8 @@ def test_root_of_a_container(user, ws):
     assert "owner" in facts["ids.block"]["detail"]
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # an ordinary user's runs don't need any
 def test_idmapped_mounts(user, ws):
-    if not user.is_root:
-        return  # an ordinary user's runs don't need any
     script = (
         f"mount -t tmpfs none '{ws}' && cd '{ws}' && mkdir l u w m && "
         f"mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w m && cd m && exec '{BAILEY}' doctor --json ids"
@@ -485,9 +479,8 @@ def test_idmapped_mounts(user, ws):
     assert facts["idmap.root"]["state"] == parse(user.exec([BAILEY, "doctor", "--json", "ids"], cwd=ws).out)["idmap.root"]["state"]
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # an ordinary user's runs don't need any
 def test_idmapped_root(doctor, deny, user):
-    if not user.is_root:
-        return  # as above
     _, facts = doctor("idmap", shim=[deny, "mount_setattr@2:0x1000=EINVAL", "--"])
     assert facts["idmap.root"]["state"] == "degraded"
 

@@ -150,6 +150,7 @@ HOSTILE = {
     "hard link up": ([entry("h", type=tarfile.LNKTYPE, linkname="../../etc/passwd")], "leads elsewhere"),
     "hard link through a link": ([entry("l", type=tarfile.SYMTYPE, linkname="/etc"), entry("h", type=tarfile.LNKTYPE, linkname="l/passwd")], "is a link"),
     "device up": ([entry("../n", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "leads elsewhere"),
+    "a name with a NUL": ([entry("x", pax_headers={"path": "in\0/../../x"})], "this is no archive of tar"),
     "no file at all": ([entry("n", type=b"Z")], "file of an unknown kind"),
     "a directory's place": ([entry("d", type=tarfile.DIRTYPE, mode=0o755), entry("d")], "a directory stands there"),
 }

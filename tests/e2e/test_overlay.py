@@ -88,10 +88,9 @@ def test_the_line_at_the_end(run, bailey, user, tree):
     assert listed[0]["command"][:2] == ["sh", "-c"] and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed[0]["start"])
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # the place of everybody else is the one that all other cases use
 def test_where_root_keeps_it(user, works, ws):
     """Without XDG_STATE_HOME in /var/lib/bailey; only this run's record is touched there."""
-    if not user.is_root:
-        return  # the place of everybody else is the one that all other cases use
     assert not works(user)
     env = {"XDG_STATE_HOME": ""}
     with holds_layers(user, "/var/lib/bailey"):

@@ -93,9 +93,8 @@ def test_the_notice_comes_where_it_is_true(user, bailey, ws):
     assert notices(r) == ([] if own else ["bailey: notice: running as uid 0 of the host, without capabilities (no idmapped mounts here)"]), r
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # an ordinary user's ids do not depend on the workspace
 def test_owner_of_a_workspace_that_is_not_roots(on_overlay, user):
-    if not user.is_root:
-        return  # an ordinary user's ids do not depend on the workspace
     r = on_overlay(["sh", "-c", f"mkdir /opt/w && chown 4321:4321 /opt/w && cd /opt/w && '{BAILEY}' run -- sh -c 'id -u; touch f; stat -c %u f'"])
     assert r.out.split() == ["4321", "4321"] and "running as uid 4321 of the host" in r.err and "the workspace's owner" in r.err, r
 

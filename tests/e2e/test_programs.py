@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import json
+import re
 import shutil
 import tarfile
 import threading
@@ -232,16 +233,26 @@ def test_gdb(run, user, ws):
     need("gdb", "gcc")
     user.write(ws / "d.c", "int twice(int x) { return 2 * x; }\nint main(void) { return twice(21); }\n")
     assert run(["gcc", "-g", "-O0", "-o", "d", "d.c"]).rc == 0
-    r = run(["gdb", "-nx", "-batch", "-ex", "break twice", "-ex", "run", "-ex", "print x", "-ex", "continue", "./d"])
+    argv = ["gdb", "-nx", "-batch", "-ex", "break twice", "-ex", "run", "-ex", "print x", "-ex", "continue", "./d"]
+    r = run(argv)
     assert "$1 = 21" in r.out, r
     assert "exited with code 052" in r.out
 
+    def said(out):  # but for the number of its process
+        return [re.sub(r"process [0-9]+", "process N", line) for line in out.splitlines()]
+    assert said(r.out) == said(user.exec(argv, cwd=ws).out), "as outside"
 
-def test_strace(run):
+
+def test_strace(run, user, ws):
     need("strace")
-    r = run(["strace", "-f", "-o", "log", "sh", "-c", "true; cat /etc/hostname > /dev/null & wait"])
-    assert r.rc == 0, r
-    assert "execve" in run(["cat", "log"]).out
+    argv = ["strace", "-f", "-e", "trace=execve,exit_group", "-o", "log", "sh", "-c", "true; cat /etc/hostname > /dev/null & wait"]
+
+    def calls():
+        return sorted(re.sub(r"^[0-9]+ +|0x[0-9a-f]+|/\* .*", "", line) for line in (ws / "log").read_text().splitlines() if "SIGCHLD" not in line)
+    r = run(argv)
+    inside = calls()
+    assert r.rc == 0 and "execve" in str(inside), r
+    assert user.exec(argv, cwd=ws).rc == 0 and calls() == inside, "as outside"
 
 
 def test_debuggers_cannot_reach_pid_1(run):

@@ -12,14 +12,14 @@ import pytest
 from conftest import BAILEY, PROJECT, wait_for
 
 
-def rows():
-    """The rows for any writable directory of docs/protected-paths.md, which a unit test holds to the table."""
+def rows(section="In any writable directory"):
+    """The rows of a section of docs/protected-paths.md, which a unit test holds to the table."""
     found, keep, any_dir = [], False, False
     for line in (PROJECT / "docs/protected-paths.md").read_text(encoding="utf-8").split("\n"):
         if line.startswith("## "):
             keep = "`protect`" in line
         elif line.startswith("In "):
-            any_dir = line.startswith("In any writable directory")
+            any_dir = line.startswith(section)
         elif keep and any_dir and (m := re.match(r"\| `([^`]+)` \|", line)) and m[1] != ".git":
             found.append(m[1])
     assert len(found) > 20
@@ -225,10 +225,10 @@ def test_allow_write_is_searched_too(run, user, outside):
 def test_writable_home(bailey, user):
     """The real start-up files, not only those of the current directory."""
     home = user.mkdir(user.home / f"h{time.monotonic_ns()}")
-    names = [".bashrc", ".profile", ".zshrc", ".gitconfig", ".config/fish/config.fish"]
+    names = rows("In the home directory")
     for n in names:
-        user.write(home / n, "text\n")
-    script = "; ".join(f"echo x >> ~/{n} && echo written" for n in names) + "; echo x > ~/f && echo twin"
+        user.write(home / (f"{n}inner" if n.endswith("/") else n), "text\n")
+    script = "; ".join(f"{{ echo x >> ~/{n}{'inner' * n.endswith('/')}; }} 2>/dev/null && echo written" for n in names) + "; echo x > ~/f && echo twin"
     env = {"HOME": str(home)}
     for opts in ([], ["--workspace", home], ["--allow-write", "~"]):
         r = bailey(["run", *opts, "--", "sh", "-c", script], cwd=home, env=env)
