@@ -143,9 +143,10 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 				   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL,
 				   &s->arena, e);
 	if (r == 0 && yes && rules[s->net.n_inspects].what == NET_RULE_CIDR)
-		r = err_set(e, ERR_USAGE, -EINVAL,
-			    "'%.100s' is an address: TLS is ended for names, which certificates are about; name the host",
-			    host);
+		r = err_set(
+			e, ERR_USAGE, -EINVAL,
+			"'%.100s' is an address: TLS is ended for names, which certificates are about; name the host",
+			host);
 	if (r < 0)
 		return err_wrap(e, r, "%s", sandbox_where(v, where));
 	rules[s->net.n_inspects++].proto = NET_TCP;
