@@ -206,8 +206,11 @@ static void ask_terminal(struct open_urls *o)
 	if (o->url.back != URL_BACK_NONE)
 		buf_printf(
 			&b,
-			"It is a log-in that comes back to port %u of the sandbox: what you log in to is the command's then.\r\n",
-			o->url.port);
+			"It is a log-in that comes back to port %u of the sandbox: what you log in to is the command's then%s.\r\n",
+			o->url.port,
+			supervise_sandbox(o->run)->n_logins ?
+				", but for the tokens that --login keeps outside" :
+				"");
 	buf_puts(&b, "Open it? y = yes, n = no, x = no, and don't ask again in this run: ");
 	if (b.failed || fd_write_all(o->tty, b.data, b.len) < 0) {
 		buf_done(&b);

@@ -117,7 +117,7 @@ def test_a_log_in_comes_back(user, ws, term, browser, name, at, words, network):
     t = term(agent(url, at, PORT, *words), "--network", network, env=browser.env)
     t.expect(r"at the host login\.test:")
     t.expect(re.escape(url))
-    t.expect(f"comes back to port {PORT} of the sandbox")
+    t.expect(f"comes back to port {PORT} of the sandbox: what you log in to is the command's then\\.")
     assert not listens(PORT), "not before the answer"
     answer(t, "y")
     t.expect("over")
@@ -128,6 +128,13 @@ def test_a_log_in_comes_back(user, ws, term, browser, name, at, words, network):
     assert (said["cwd"], said["uid"], said["tty"], said["browser"]) == ("/", user.uid, False, None), said
     assert len(said["fds"]) <= 4, said
     assert not listens(PORT), "not after the run"
+
+
+def test_the_question_says_who_has_the_tokens(term, browser):
+    t = term(["xdg-open", page(f"http://localhost:{PORT}/cb")], "--network", "deny", "--login", "github", env=browser.env)
+    t.expect("the command's then, but for the tokens that --login keeps outside\\.")
+    answer(t, "n")
+    t.wait()
 
 
 def test_the_port_is_open_for_one_burst_only(term, browser, ws):
