@@ -526,6 +526,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .hostname = s->stay ? s->stay->name : NULL,
 				       .dry_run = dry_run,
 				       .large = s->protect.large,
+				       .unprotected = !s->protect.whole,
 				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
 									       NULL,
 				       .held = run->record.begun ? run->record.lock : -1,

@@ -171,7 +171,7 @@ static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *
 
 	if (!spec->limits)
 		return give(jail, &m, sizeof(m.op), -1, e);
-	spec->limits->helper = !jail->searched;
+	spec->limits->helpers = (jail->searched ? 0 : 1) + (spec->unprotected ? 1 : 0);
 	n = jail_limits_fds(spec->limits, fds, e);
 	if (n < 0)
 		return n;

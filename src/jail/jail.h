@@ -222,6 +222,7 @@ struct jail_spec {
 	const char *hostname;       /* NULL: the host's */
 	bool dry_run;               /* build, verify, report, end */
 	bool large;                 /* jail_protect says so of what is writable */
+	bool unprotected;           /* its search goes on in jail_late() */
 	struct jail_limits *limits; /* NULL: none */
 	int held; /* an fd that PID 1 keeps open as long as it lives (a lock), or -1 */
 	/*

@@ -263,7 +263,7 @@ static int set_rlimits(struct jail_apply *a, const struct jail_limits *l, struct
 					       e) :
 			       r;
 	/* ourselves beside the command's processes, and jail_late() */
-	return set_rlimit(l, POLICY_LIMIT_PIDS, RLIMIT_NPROC, l->helper ? 2 : 1, e);
+	return set_rlimit(l, POLICY_LIMIT_PIDS, RLIMIT_NPROC, 1 + l->helpers, e);
 }
 
 /* Some of the CPUs that we may use, not the same for every run. */

@@ -47,7 +47,8 @@ struct jail_limits {
 	struct jail_cgroup
 		leaf; /* where the launcher went, so that its own cgroup may pass controllers on; or leaf.dir is -1 */
 	unsigned int passed; /* limits whose controllers are passed on since then, as bits */
-	bool helper; /* a process of the launcher's will join the user namespace for a while, and count there */
+	unsigned int
+		helpers; /* processes of jail_late() that will join the user namespace for a while, and count there */
 	unsigned int seed; /* which CPUs, by affinity */
 	char why[160];     /* there is no cgroup for a limit, because … */
 	bool nested;       /* the command can mount: other file systems in memory */
