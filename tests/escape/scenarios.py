@@ -194,8 +194,8 @@ def with_personality(s: "Suite", c: "fixtures.Caller", _args: list[str], outside
         return "the probe did not start"
     has = [pid for pid, (value, _) in seen.items() if value & 0x0040000]
     engine = [pid for pid, (_, exe) in seen.items() if exe == s.world.bailey]
-    if len(has) != 1 or len(engine) != (0 if outside else 2):
-        return f"one process with it, and the engine's two without, wanted: {seen}"
+    if len(has) != 1 or (engine if outside else len(engine) < 2):  # more than two while the search for protected names goes on
+        return f"one process with it, and the engine's at least two without, wanted: {seen}"
     return f"an engine's process has it: {seen}" if set(has) & set(engine) else ""
 
 
