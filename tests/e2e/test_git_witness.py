@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Attack 22, proven by its end: after the run the host's git is asked for the status (and a commit) of every repository, and whatever the command
+Attack 22, proven by its end: after the run the host's git is asked for the status (a commit, its files) of every repository, and whatever the command
 has left there touches a witness when git executes it. The control is the same script without the sandbox: there the witness appears.
 """
 import os
@@ -58,6 +58,14 @@ def worktrees(user, ws):
     return [ws / "main", ws / "linked", ws / "a/b/c/d/deep"]
 
 
+def configured_worktree(user, ws):
+    """Each working tree has settings of its own; this one none yet."""
+    main = Repo(user, ws / "main")
+    main.git("config", "extensions.worktreeConfig", "true")
+    main.git("worktree", "add", "-q", ws / "linked", "-b", "linked")
+    return [ws / "main", ws / "linked"]
+
+
 def nested(user, ws):
     Repo(user, ws)
     Repo(user, ws / "a/n")
@@ -89,6 +97,20 @@ def programs(user, ws):
     user.write(ws / ".gitattributes", "* filter=project\n")
     repo.git("config", "core.fsmonitor", "tools/monitor")
     repo.git("config", "filter.project.clean", "tools/clean %f")
+    return [ws]
+
+
+def filtering(user, ws):
+    """What comes out of the repository goes through a program of the project, and what goes in through another, which stays."""
+    repo = Repo(user, ws)
+    for name in ("smudge", "process"):
+        user.write(ws / "tools" / name, "#!/bin/sh\n[ $0 = tools/process ] && exit 1\nexec cat\n", 0o755)
+    user.write(ws / ".gitattributes", "f filter=out\ng filter=both\n")
+    user.write(ws / "g", "1\n")
+    repo.git("add", "g")
+    repo.git("commit", "-qm", "filtered")
+    repo.git("config", "filter.out.smudge", "tools/smudge")
+    repo.git("config", "filter.both.process", "tools/process")
     return [ws]
 
 
@@ -141,9 +163,13 @@ CASES: dict[str, tuple] = {
     "core.fsmonitor's program": (programs, [f"{HOOK} > tools/monitor"]),
     "a filter's program": (programs, [f"{HOOK} > tools/clean; echo 2 > f"]),
     "a filter's program renamed": (programs, [f"mv tools t; cp -r t tools; {HOOK} > tools/clean; echo 2 > f"]),
+    "a filter's program on the way out": (filtering, [f"{HOOK} > tools/smudge; echo 2 > f"]),
+    "a filter's program that stays": (filtering, [f"{HOOK} > tools/process; echo 2 > g"]),
     "info/attributes": (attributes, ["echo '* filter=host' > .git/info/attributes; echo 2 > f"]),
     "info renamed": (attributes, ["mv .git/info i; mkdir .git/info; echo '* filter=host' > .git/info/attributes; echo 2 > f"]),
     "config.worktree": (worktree_config, [f"{EVIL} >> .git/config.worktree"]),
+    "config.worktree of a worktree": (configured_worktree, [f"{EVIL} >> main/.git/worktrees/linked/config.worktree"]),
+    "commondir": (plain, [f"{FAKE}; echo $PWD/fake/.git > .git/commondir"]),
     "worktree's pointer": (worktrees, [f"{FAKE}; echo \"gitdir: $PWD/fake/.git\" > linked/.git"]),
     "deep worktree's pointer": (worktrees, [f"{FAKE}; echo \"gitdir: $PWD/fake/.git\" > a/b/c/d/deep/.git"]),
     "worktree's commondir": (worktrees, [f"{FAKE}; echo $PWD/fake/.git > main/.git/worktrees/linked/commondir"]),
@@ -198,7 +224,7 @@ def ask_git(user, repos, witness):
     """The host's git, as the caller. Return: whether something of the command's was executed."""
     env = {"W": str(witness)}
     for path in repos:
-        for words in (["status", "--short"], ["commit", "--allow-empty", "-qm", "host"]):
+        for words in (["status", "--short"], ["commit", "--allow-empty", "-qm", "host"], ["checkout", "-q", "--", "."]):
             user.exec(["git", *IDENTITY, *words], cwd=path, env=env)
     return witness.exists()
 

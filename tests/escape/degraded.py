@@ -346,8 +346,7 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[run.R
     print(f"# left out: {len(nested)} rows under --allow-userns and --allow-nested-sandbox")
     rows = [r for r in rows if r not in nested]
     if force.attacks:
-        twins = {r.twin for r in rows if r.attack in force.attacks}
-        rows = [r for r in rows if r.attack in force.attacks or r.name in twins]
+        rows = run.of_attacks(rows, force.attacks)
     table = parse_table(f"{HERE}/degraded.txt", args.mechanism, rows)
     plain = next(c for c in world.callers if c.name == "user")
     world.callers = [c for c in world.callers if c.name in force.callers and (not args.caller or c.name == args.caller)]

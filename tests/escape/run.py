@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the escape suite: every row of manifest.txt outside (control) and inside `bailey run`, as several callers. Prints TAP.
 
-Usage: run.py [--only-controls] [--caller NAME[,NAME...]] [--match TEXT] [--verbose]
+Usage: run.py [--only-controls] [--caller NAME[,NAME...]] [--attack NUMBER[,NUMBER...]] [--match TEXT] [--cgroup DIR] [--verbose]
 Environment: BAILEY (default build/bailey), PROBE (default: compiled here), MUST_WORK=1 (no sandbox is a failure, not a skip).
 """
 
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Collection
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -34,6 +35,8 @@ LEAKED_FD = 9  # left open in every run: attack 15
 OPEN_FLAGS = {"ro": os.O_RDONLY, "rw": os.O_RDWR, "gone": os.O_RDONLY, "opath": os.O_PATH}
 CALLERS = ("user", "root", "ov")
 LIMIT = 20.0  # seconds until a run counts as hung
+# Attacks on what a kernel may not have at all: without a control that works, they are skipped. Those of every other number have one.
+MAY_LACK = {"34": "io_uring", "36": "keyrings", "38": "system calls of other tables", "40": "cgroups of version 1"}
 
 
 @dataclasses.dataclass
@@ -142,17 +145,38 @@ def parse_manifest(path: str) -> list[Row]:
     return rows
 
 
+def of_attacks(rows: list[Row], attacks: Collection[str]) -> list[Row]:
+    """The rows of these, and their twins."""
+    twins = {r.twin for r in rows if r.attack in attacks}
+    return [r for r in rows if r.attack in attacks or r.name in twins]
+
+
 class Suite:
     def __init__(self, world: fixtures.World, args: argparse.Namespace) -> None:
         self.world, self.args, self.tap = world, args, Tap()
         self.unreached: dict[str, list[str]] = {}  # row -> what was answered outside
+        self.controls: dict[str, bool] = {}  # attack -> whether a control of it worked
         self.twins: dict[tuple[str, str], bool] = {}
         self.forgiven: dict[str, int] = {}  # listener -> how often it was reached by an attack that may succeed (degraded.py)
         self.launcher: list[str] = []  # stands before bailey
+        self.cgroup = ""  # where each caller has one of its own
         self.given_up: list[str] = []  # --allow-degraded=…
         self.leak = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
 
     # -- starting programs
+
+    def make_cgroups(self, directory: str) -> None:
+        """As systemd delegates (cgroups(7)): a slice that is the caller's, and in it a scope where the caller's processes are."""
+        self.cgroup = directory
+        for c in self.world.callers:
+            top = f"{directory}/{c.name}"
+            os.mkdir(top)
+            with open(f"{top}/cgroup.subtree_control", "w", encoding="ascii") as f:
+                f.write("+memory +pids +cpu")
+            os.mkdir(f"{top}/scope")
+            for path in (top, f"{top}/scope"):
+                for name in (".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+                    os.chown(f"{path}/{name}", c.uid, c.gid)
 
     def fill(self, words: list[str], c: fixtures.Caller) -> list[str]:
         fresh = c.fresh()
@@ -175,6 +199,9 @@ class Suite:
               netns: bool = False, outside: bool = False, close: str = "") -> "subprocess.Popen[bytes]":  # fmt: skip
         def child() -> None:
             os.setsid()
+            if self.cgroup:
+                with open(f"{self.cgroup}/{c.name}/scope/cgroup.procs", "w", encoding="ascii") as f:
+                    f.write("0")
             if tty:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             if netns:
@@ -232,7 +259,7 @@ class Suite:
         return got
 
     def bailey_options(self, row: Row) -> list[str]:
-        return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|stdout|netns|cwd|only|todo)=", o)]
+        return [o for o in row.options if o != "with-key" and not re.match(r"(stdin|stdout|netns|cwd|only|todo|cgroup)=", o)]
 
     def stdin_of(self, row: Row, c: fixtures.Caller, stack: contextlib.ExitStack) -> tuple[int | None, bool]:
         text = row.option("stdin")
@@ -297,6 +324,7 @@ class Suite:
         c.reset()
         text = f"control {c.name}: {row.label}"
         if words[0].startswith("@"):
+            self.controls[row.attack] = True  # by its own result
             self.tap.scenario(scenarios.run(self, c, words, outside=True), text)
             return
         got = self.run(c, row, words, outside=True)
@@ -305,10 +333,20 @@ class Suite:
         else:
             good = got.verdict in wanted
         c.clear_fresh()
+        self.controls[row.attack] = good or self.controls.get(row.attack, False)
         if not good and lacking and not got.verdict.startswith(("exit=", "hung")):
             self.note_unreached(row, f"{c.name} {got.verdict}")
             good = True
         self.tap.result(good, f"{text}: {got.verdict}", f"outside: {got}; wanted {','.join(wanted)}")
+
+    def every_attack_has_one(self) -> None:
+        """Rows whose control may be lacking prove nothing where all of one number are."""
+        for attack in sorted(a for a, worked in self.controls.items() if not worked):
+            text = f"control: attack {attack} works outside"
+            if attack in MAY_LACK:
+                self.tap.scenario(f"{scenarios.SKIP}this kernel has no {MAY_LACK[attack]}", text)
+            else:
+                self.tap.result(False, text, "all its controls were unreached")
 
     # -- attacks: inside
 
@@ -416,6 +454,11 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[Row])
     suite = Suite(world, args)
     for note in world.notes:
         print(f"# {note}")
+    if args.attack:
+        rows = of_attacks(rows, args.attack.split(","))
+    if args.cgroup:
+        rows = [r for r in rows if "cgroup=none" not in r.options]
+        suite.make_cgroups(args.cgroup)
     chosen = [r for r in rows if not args.match or args.match in r.label]
     if not args.only_controls:
         problem = sandbox_problem(suite)
@@ -423,6 +466,8 @@ def suite_main(args: argparse.Namespace, world: fixtures.World, rows: list[Row])
             return give_up(problem)
     for row in chosen if not args.no_controls else []:
         suite.control(row)
+    if not args.match:
+        suite.every_attack_has_one()
     if not args.only_controls:
         suite.inside_all(chosen)
         if not args.match:
@@ -444,6 +489,8 @@ def main() -> int:
     parser.add_argument("--no-controls", action="store_true", help="try the attacks inside only: in a chroot or another root, where some controls lack what they need")
     parser.add_argument("--caller", metavar="NAME[,NAME...]", help="as these only: of " + ", ".join(CALLERS))
     parser.add_argument("--match", metavar="TEXT", help="only rows whose label has TEXT")
+    parser.add_argument("--attack", metavar="NUMBER[,NUMBER...]", help="only rows of these attacks, and their twins")
+    parser.add_argument("--cgroup", metavar="DIR", help="of version 2: each caller gets one of its own there, in which everything is started")
     parser.add_argument("--verbose", action="store_true", help="list the failures again at the end")
     args = parser.parse_args()
     if args.caller and not set(CALLERS).issuperset(args.caller.split(",")):

@@ -31,11 +31,34 @@ def in_vm(*command, timeout, append="", options=(), env=()):
     return subprocess.run(argv, cwd=PROJECT, env={**os.environ, **env}, capture_output=True, text=True, timeout=timeout + 60)
 
 
+def make_disk(path):
+    with open(path, "wb") as f:
+        f.truncate(256 << 20)
+    subprocess.run(["mkfs.ext4", "-q", path], check=True)
+    return path
+
+
 @pytest.mark.parametrize("tests", ["tests/e2e/vm_cgroup2.py", "tests/e2e/test_limits.py"])
 def test_limits_with_cgroup_2(tests):
     r = in_vm(*PYTEST, tests, timeout=900)
     print(r.stdout[-20000:], r.stderr[-4000:])
     assert r.returncode == 0
+
+
+# Callers on a disk, since root is given ids of its own only where mounts can be mapped, and the guest's root is an overlay.
+CGROUP_2 = """
+mount -t ext4 /dev/vda /srv && mkdir /sys/fs/cgroup/callers && echo '+memory +pids +cpu' > /sys/fs/cgroup/callers/cgroup.subtree_control &&
+exec /usr/bin/python3 tests/escape/run.py --cgroup /sys/fs/cgroup/callers --attack 28,29,29b,29c,30,40,41
+"""
+
+
+def test_attacks_on_limits_with_cgroup_2(tmp_path):
+    disk = make_disk(tmp_path / "disk")
+    r = in_vm("sh", "-c", CGROUP_2, timeout=1800, options=["--disk", disk])
+    print(r.stdout[-20000:], r.stderr[-4000:])
+    assert r.returncode == 0
+    for caller in ("user", "root", "ov"):  # what made it is not watched over by other mechanisms
+        assert f"{caller}: 29 anon anon: exit=137" in r.stdout, caller
 
 
 def test_without_landlock():
@@ -123,10 +146,7 @@ def test_a_machine_that_is_cut_off(tmp_path):
     Sandboxes are there after that, stopped, without anybody mending them; the command of the unit that bailey prints brings up those that are to be:
     root's, and an ordinary user's, who is told first that systemd runs nothing of his unless he lingers.
     """
-    disk = tmp_path / "disk"
-    with open(disk, "wb") as f:
-        f.truncate(256 << 20)
-    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    disk = make_disk(tmp_path / "disk")
     r = in_vm("sh", "-c", CUT_OFF, timeout=600, options=["--disk", disk])
     print(r.stdout[-20000:], r.stderr[-4000:])
     assert r.returncode == 125 and "begun: root always failure no" in r.stdout and "begun: cut always failure no" in r.stdout
