@@ -99,6 +99,9 @@ static void check_path(struct fake_host *f, const struct policy *p, const struct
 	case JAIL_OP_BIND:
 		good = want == (op->flags & JAIL_OP_WRITABLE ? POLICY_SHOW_RW : POLICY_SHOW_RO);
 		break;
+	case JAIL_OP_COPY:
+		good = want == POLICY_SHOW_RW;
+		break;
 	default:
 		good = want == POLICY_SHOW_RO;
 		break;

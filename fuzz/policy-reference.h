@@ -100,6 +100,20 @@ static inline enum policy_state ref_eval(const struct policy *p, const char *pat
 	return POLICY_SHOW_RW;
 }
 
+/* Of those whose writes go to a copy, the deepest, as a number of components; -1: @path is in no copy. */
+static inline int ref_copy(const struct policy *p, const char *path)
+{
+	int best = -1;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		int reach = p->rules[i].copy ? ref_reach(p->rules[i].path, path) : -1;
+
+		best = reach > best ? reach : best;
+	}
+	return best;
+}
+
 /* A socket is given unless a denial of another layer covers it, or any denial names it. */
 static inline bool ref_socket(const struct policy *p, const struct policy_rule *socket)
 {

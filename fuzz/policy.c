@@ -9,6 +9,7 @@
 static void check(const struct policy *p, const char *path)
 {
 	struct policy_verdict v = policy_eval(p, path);
+	const struct policy_rule *copy = policy_copy(p, path);
 	enum policy_state want = ref_eval(p, path);
 
 	if (v.state != want) {
@@ -16,10 +17,12 @@ static void check(const struct policy *p, const char *path)
 			policy_state_name(want));
 		abort();
 	}
+	FUZZ_REQUIRE(policy_state_name(v.state)[0] != '?');
 	FUZZ_REQUIRE(!v.read_rule || ref_reach(v.read_rule->path, path) >= 0);
 	FUZZ_REQUIRE(!v.write_rule || ref_reach(v.write_rule->path, path) >= 0);
 	FUZZ_REQUIRE(v.read_rule || v.state == POLICY_SHOW_RO || v.state == POLICY_SHOW_RW);
 	FUZZ_REQUIRE(v.write_rule || v.state == POLICY_SHOW_RO);
+	FUZZ_REQUIRE((copy ? ref_reach(copy->path, path) : -1) == ref_copy(p, path));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -32,9 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 64)
 		return 0;
 	fuzz_rules(&p, &a, data, size);
+	FUZZ_REQUIRE(policy_add(&p, POLICY_HIDE, POLICY_USER, "no/root", "fuzz", NULL) == -EINVAL);
 	check(&p, "/");
 	for (i = 0; i < p.n; i++) {
 		check(&p, p.rules[i].path);
+		FUZZ_REQUIRE(policy_kind_name(p.rules[i].kind)[0] != '?' &&
+			     policy_layer_name(p.rules[i].layer)[0] != '?');
 		snprintf(below, sizeof(below), "%s/x/y", p.rules[i].path[1] ? p.rules[i].path : "");
 		check(&p, below);
 		FUZZ_REQUIRE(p.rules[i].kind != POLICY_SOCKET ||

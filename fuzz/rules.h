@@ -6,6 +6,8 @@
 #ifndef FUZZ_RULES_H
 #define FUZZ_RULES_H
 
+#include <errno.h>
+
 #include "fuzz.h"
 #include "policy/policy.h"
 
@@ -39,6 +41,38 @@ static inline bool fuzz_sensible(enum policy_layer layer, enum policy_kind kind)
 	return kind != POLICY_PRIVATE;
 }
 
+/* A kind and a layer: the first 36 are one of each, and so are what is left; between them kinds, and a layer, of which some would be too few. */
+static inline int fuzz_rule(struct policy *p, uint8_t word, const char *path)
+{
+	static const enum policy_layer layers[] = { POLICY_BUILTIN, POLICY_MANAGED, POLICY_USER,
+						    POLICY_PROJECT, POLICY_COMMAND, POLICY_LIVE };
+	enum policy_layer layer = layers[word / 6 % 6];
+	enum policy_kind kind = (enum policy_kind)(word % 6);
+
+	switch (word / 36) {
+	case 3:
+		layer = POLICY_UNTRUSTED;
+		break;
+	case 4:
+		kind = POLICY_SOCKET;
+		break;
+	case 5:
+		kind = POLICY_UNPROTECT;
+		break;
+	case 6:
+		kind = POLICY_ALLOW_WRITE;
+		break;
+	}
+	if (layer == POLICY_UNTRUSTED && policy_grants(kind)) {
+		FUZZ_REQUIRE(policy_add(p, kind, layer, path, "fuzz", NULL) == -EPERM);
+		return 0;
+	}
+	if (!fuzz_sensible(layer, kind))
+		return 0;
+	return word / 36 == 6 ? policy_add_copy(p, layer, path, "fuzz", NULL) :
+				policy_add(p, kind, layer, path, "fuzz", NULL);
+}
+
 static inline void fuzz_rules(struct policy *p, struct arena *a, const uint8_t *data, size_t size)
 {
 	char path[16];
@@ -46,19 +80,8 @@ static inline void fuzz_rules(struct policy *p, struct arena *a, const uint8_t *
 
 	policy_init(p, a);
 	for (i = 0; i + 1 < size && i < 64; i += 2) {
-		/* below 36 a kind and a layer each; then the kind, and the layer, that came later */
-		static const enum policy_layer layers[] = { POLICY_BUILTIN, POLICY_MANAGED,
-							    POLICY_USER,    POLICY_PROJECT,
-							    POLICY_COMMAND, POLICY_LIVE };
-		enum policy_kind kind =
-			data[i] / 36 == 4 ? POLICY_SOCKET : (enum policy_kind)(data[i] % 6);
-		enum policy_layer layer =
-			data[i] / 36 == 3 ? POLICY_UNTRUSTED : layers[data[i] / 6 % 6];
-
-		if (!fuzz_sensible(layer, kind))
-			continue;
 		fuzz_path(data[i + 1] + (data[i] >= 180 ? 256u : 0), path);
-		FUZZ_REQUIRE(policy_add(p, kind, layer, path, "fuzz", NULL) == 0);
+		FUZZ_REQUIRE(fuzz_rule(p, data[i], path) == 0);
 	}
 	policy_seal(p);
 }
