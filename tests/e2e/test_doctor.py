@@ -238,6 +238,29 @@ def test_a_tap_device_that_only_root_can_open(doctor, tun):
     assert facts["net.tap"]["state"] == "ok", facts["net.tap"]
 
 
+NO_TUN = """
+set -e
+mount -t tmpfs none /dev
+ask() { setpriv --reuid $2 --regid $3 --clear-groups "$1" doctor --json net.tap || true; }
+ask "$@"
+eval "$4"
+ask "$@"
+"""
+
+
+def test_a_tap_device_that_is_not_there(user, ws):
+    """In a mount namespace of the test's own."""
+    if os.geteuid() != 0:
+        skip("takes /dev away: root only")
+    mend = "sh -c 'mkdir -p /dev/net && mknod -m 0666 /dev/net/tun c 10 200'"
+    argv = ["unshare", "-m", "sh", "-c", NO_TUN, "sh", BAILEY, str(user.uid), str(user.gid), mend]
+    r = subprocess.run(argv, cwd=ws, env=user.environ(), capture_output=True, text=True, timeout=60)
+    answers = [parse(part)["net.tap"] for part in r.stdout.replace("]\n[", "]\0[").split("\0")]
+    assert r.returncode == 0 and len(answers) == 2, r
+    assert (answers[0]["state"], answers[0]["mend"].removeprefix("sudo ")) == ("missing", mend), answers
+    assert answers[1]["state"] == "ok", answers
+
+
 @pytest.mark.parametrize("fact", sorted(FORCED))
 def test_forced_wrong(doctor, deny, fact, request):
     if fact == "net.tap":
