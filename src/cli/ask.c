@@ -77,8 +77,8 @@ static const char *decide(const struct ask *a, const char *name, const char *por
 
 static void answer(struct ask *a, const struct json_node *root)
 {
-	const char *event = network_text(root, "event"), *id = network_text(root, "id"),
-		   *name = network_text(root, "name"), *port = network_text(root, "port");
+	const char *event = json_text(root, "event"), *id = json_text(root, "id"),
+		   *name = json_text(root, "name"), *port = json_text(root, "port");
 	char text[200];
 
 	if (!event || strcmp(event, "ask") != 0 || !id || !name || !port)

@@ -91,7 +91,7 @@ static const char *read_answer(const struct askers *a, const struct json_node *r
 			       enum askers_answer *ret)
 {
 	static const char *const words[] = { "once", "no", "never" };
-	const char *id = network_text(root, "id"), *decision = network_text(root, "decision");
+	const char *id = json_text(root, "id"), *decision = json_text(root, "decision");
 	char text[16];
 	size_t i;
 
@@ -115,7 +115,7 @@ static void obey(struct asker *c, const char *line, size_t n)
 	const char *op = NULL, *error;
 
 	if (json_read("ask", line, n, &arena, &root, NULL) == 0 && root->type == JSON_OBJECT)
-		op = network_text(root, "op");
+		op = json_text(root, "op");
 	if (op && strcmp(op, "ask") == 0) {
 		c->asks = true;
 		error = NULL;

@@ -554,17 +554,6 @@ struct refusals {
 	void (*say)(const char *line);
 };
 
-static const char *text_of(const struct json_node *line, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = line->first; n; n = n->next) {
-		if (strcmp(n->key, key) == 0)
-			return n->text;
-	}
-	return NULL;
-}
-
 /* A refusal of the log, once for each name and reason. */
 static int on_line(void *arg, const struct audit_line *line)
 {
@@ -575,11 +564,11 @@ static int on_line(void *arg, const struct audit_line *line)
 	size_t i;
 
 	if (json_read("log", line->text, line->len, &a, &root, NULL) == 0) {
-		event = text_of(root, "event");
-		name = text_of(root, "name");
-		name = name ? name : text_of(root, "address");
-		port = text_of(root, "port");
-		reason = text_of(root, "reason");
+		event = json_text(root, "event");
+		name = json_text(root, "name");
+		name = name ? name : json_text(root, "address");
+		port = json_text(root, "port");
+		reason = json_text(root, "reason");
 		if (event && strcmp(event, "deny") == 0 && name) {
 			text = arena_printf(
 				&f->arena, "network: %s%s%s %s%s", name, port ? ":" : "",

@@ -80,8 +80,8 @@ static bool is_wanted(const struct reader *r, const char *id, const char *name)
 
 static void say(struct reader *r, const struct json_node *v, long long ns)
 {
-	const char *why = named_text(v, "why"), *session = named_text(v, "session"),
-		   *status = named_text(v, "status");
+	const char *why = json_text(v, "why"), *session = json_text(v, "session"),
+		   *status = json_text(v, "status");
 	const time_t seconds = (time_t)(ns / 1000000000);
 	char at[32];
 	struct tm tm;
@@ -89,8 +89,8 @@ static void say(struct reader *r, const struct json_node *v, long long ns)
 	if (!gmtime_r(&seconds, &tm))
 		memset(&tm, 0, sizeof(tm));
 	(void)strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	buf_printf(&r->out, "%s  %-24s ", at, named_text(v, "name"));
-	buf_quote(&r->out, named_text(v, "event"));
+	buf_printf(&r->out, "%s  %-24s ", at, json_text(v, "name"));
+	buf_quote(&r->out, json_text(v, "event"));
 	if (session)
 		buf_printf(&r->out, " %s", session);
 	if (status)
@@ -111,8 +111,8 @@ static void take(struct reader *r)
 	struct err e = ERR_INIT;
 
 	if (json_read("events", r->line.data, r->line.len, &a, &v, &e) == 0 &&
-	    (id = named_text(v, "id")) && (name = named_text(v, "name")) &&
-	    (at = named_text(v, "time")) && named_text(v, "event") &&
+	    (id = json_text(v, "id")) && (name = json_text(v, "name")) &&
+	    (at = json_text(v, "time")) && json_text(v, "event") &&
 	    strtoll(at, NULL, 10) >= r->since && is_wanted(r, id, name)) {
 		if (r->o->json)
 			buf_printf(&r->out, "%s\n", r->line.data);

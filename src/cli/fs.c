@@ -167,7 +167,7 @@ static char kind(const char *type)
 /* Of a number; 0 when it is none. */
 static long long number(const struct json_node *v, const char *key)
 {
-	const char *text = named_text(v, key);
+	const char *text = json_text(v, key);
 
 	return text ? strtoll(text, NULL, 10) : 0;
 }
@@ -175,8 +175,8 @@ static long long number(const struct json_node *v, const char *key)
 /* As ls -l does, but for names of users, which are the sandbox's. */
 static void show(const struct json_node *v, struct buf *out)
 {
-	const char *mode = named_text(v, "mode"), *target = named_text(v, "target");
-	const char *type = named_text(v, "type"), *path = named_text(v, "path");
+	const char *mode = json_text(v, "mode"), *target = json_text(v, "target");
+	const char *type = json_text(v, "type"), *path = json_text(v, "path");
 	const unsigned long bits = mode ? strtoul(mode, NULL, 8) : 0;
 	const time_t at = (time_t)(number(v, "modified") / 1000000000);
 	char when[32] = "";
@@ -200,7 +200,7 @@ static void show(const struct json_node *v, struct buf *out)
 
 static void show_event(const struct json_node *v, struct buf *out)
 {
-	const char *event = named_text(v, "event"), *path = named_text(v, "path");
+	const char *event = json_text(v, "event"), *path = json_text(v, "path");
 
 	if (!event || strcmp(event, "start") == 0)
 		return;

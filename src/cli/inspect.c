@@ -6,15 +6,6 @@
 
 #include "sandbox.h"
 
-static const struct json_node *member(const struct json_node *object, const char *key)
-{
-	const struct json_node *k;
-
-	for (k = object->first; k && strcmp(k->key, key) != 0; k = k->next)
-		;
-	return k;
-}
-
 /* The gateway lets bailey-keys go there, and nowhere else. */
 static int add_forward(struct sandbox *s, const char *url, enum policy_layer layer,
 		       const char *origin, struct err *e)
@@ -48,13 +39,13 @@ static int add_forward(struct sandbox *s, const char *url, enum policy_layer lay
 static int take_forwards(struct sandbox *s, const struct json_node *rule, enum policy_layer layer,
 			 const char *origin, struct err *e)
 {
-	const struct json_node *requests = member(rule, "requests"), *k, *action, *url;
+	const struct json_node *requests = json_member(rule, "requests"), *k, *action, *url;
 	int r = 0;
 
 	for (k = requests && requests->type == JSON_LIST ? requests->first : NULL; k && r == 0;
 	     k = k->next) {
-		action = k->type == JSON_OBJECT ? member(k, "action") : NULL;
-		url = action && action->type == JSON_OBJECT ? member(action, "forward") : NULL;
+		action = k->type == JSON_OBJECT ? json_member(k, "action") : NULL;
+		url = action && action->type == JSON_OBJECT ? json_member(action, "forward") : NULL;
 		if (url && url->type == JSON_STRING)
 			r = add_forward(s, url->text, layer, origin, e);
 	}
@@ -80,7 +71,7 @@ static int read_value(struct sandbox *s, const struct opt_value *v, const char *
 		return *ret_text ? 0 : sandbox_oom(e);
 	}
 	r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
-	host = r == 0 ? member(root, "host") : NULL;
+	host = r == 0 ? json_member(root, "host") : NULL;
 	if (r == 0 && (!host || host->type != JSON_STRING))
 		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
 	if (r == 0)

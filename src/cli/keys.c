@@ -261,17 +261,6 @@ int keys_begin(struct run *run, struct err *e)
 
 /* --- its answer --- */
 
-static const struct json_node *member(const struct json_node *object, const char *key,
-				      enum json_type type)
-{
-	const struct json_node *k;
-
-	for (k = object->type == JSON_OBJECT ? object->first : NULL; k && strcmp(k->key, key) != 0;
-	     k = k->next)
-		;
-	return k && k->type == type ? k : NULL;
-}
-
 int keys_read_line(int fd, struct buf *b, struct err *e)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -392,11 +381,11 @@ static int take_java(struct sandbox *s, const struct json_node *pieces, struct e
 /* What it says, in parts that are there and of their type. */
 static int take_answer(struct sandbox *s, const struct json_node *root, struct err *e)
 {
-	const struct json_node *error = member(root, "error", JSON_STRING);
-	const struct json_node *ca = member(root, "ca", JSON_STRING);
-	const struct json_node *hosts = member(root, "hosts", JSON_LIST);
-	const struct json_node *env = member(root, "env", JSON_OBJECT);
-	const struct json_node *java = member(root, "java", JSON_LIST);
+	const struct json_node *error = json_member_as(root, "error", JSON_STRING);
+	const struct json_node *ca = json_member_as(root, "ca", JSON_STRING);
+	const struct json_node *hosts = json_member_as(root, "hosts", JSON_LIST);
+	const struct json_node *env = json_member_as(root, "env", JSON_OBJECT);
+	const struct json_node *java = json_member_as(root, "java", JSON_LIST);
 	int r;
 
 	if (error)
@@ -448,13 +437,13 @@ static void take_notice(const char *line, size_t n)
 	char what[512];
 
 	if (json_read(PROGRAM, line, n, &a, &root, NULL) == 0 && root->type == JSON_OBJECT) {
-		text = member(root, "error", JSON_STRING);
+		text = json_member_as(root, "error", JSON_STRING);
 		if (text) {
 			(void)snprintf(what, sizeof(what), "the secrets stay as they were: %.400s",
 				       text->text);
 			say(what);
 		}
-		text = member(root, "notice", JSON_STRING);
+		text = json_member_as(root, "notice", JSON_STRING);
 		if (text)
 			say(text->text);
 	}

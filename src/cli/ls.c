@@ -66,7 +66,7 @@ static void add_sessions(const struct named *n, const struct json_node *v, bool 
 			 struct buf *b)
 {
 	struct buf list = BUF_INIT(LIMIT_OUTPUT);
-	const char *name = named_text(v, "name"), *id = named_text(v, "id");
+	const char *name = json_text(v, "name"), *id = json_text(v, "id");
 	_cleanup_close_ int sock =
 		!silent && name && id && named_lives(n, id) ? named_connect(n, name) : -1;
 	struct err e;
@@ -111,7 +111,7 @@ static void list(const struct named *n, const struct json_node *all, const struc
 	else if (!o->quiet && all->first)
 		buf_printf(b, "%-24s %-8s %s\n", "NAME", "STATE", "WORKSPACE");
 	for (v = all->first; v; v = v->next) {
-		const char *name = named_text(v, "name");
+		const char *name = json_text(v, "name");
 
 		if (o->json) {
 			buf_puts(b, v == all->first ? "" : ",");
@@ -123,8 +123,7 @@ static void list(const struct named *n, const struct json_node *all, const struc
 			continue;
 		}
 		buf_printf(b, "%-24s %-8s ", name ? name : "", state_of(n, v, &silent));
-		for (w = v->first; w && strcmp(w->key, "workspaces") != 0; w = w->next)
-			;
+		w = json_member(v, "workspaces");
 		for (w = w ? w->first : NULL; w; w = w->next) {
 			buf_quote(b, w->text);
 			buf_puts(b, w->next ? " " : "");

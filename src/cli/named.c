@@ -122,17 +122,6 @@ int named_store(const struct named *n, char *const *argv, const struct buf *inpu
 	return WEXITSTATUS(status);
 }
 
-const char *named_text(const struct json_node *node, const char *key)
-{
-	const struct json_node *v;
-
-	for (v = node->first; v; v = v->next) {
-		if (v->key && strcmp(v->key, key) == 0)
-			return v->type == JSON_STRING || v->type == JSON_NUMBER ? v->text : NULL;
-	}
-	return NULL;
-}
-
 /* Ask for something, and read the answer. */
 static int ask(struct named *n, char *const *argv, const struct json_node **ret, struct err *e)
 {
@@ -154,21 +143,14 @@ int named_object(struct named *n, const char *word, const struct json_node **ret
 
 bool named_box(const struct json_node *root, struct named_box *ret)
 {
-	const struct json_node *v;
-
-	*ret = (struct named_box){ .id = named_text(root, "id"),
-				   .name = named_text(root, "name"),
-				   .cwd = named_text(root, "cwd"),
-				   .generation = named_text(root, "generation"),
-				   .ids = named_text(root, "ids") };
-	for (v = root->first; v; v = v->next) {
-		if (strcmp(v->key, "options") == 0 && v->type == JSON_LIST)
-			ret->options = v;
-		else if (strcmp(v->key, "network") == 0 && v->type == JSON_LIST)
-			ret->changes = v;
-		else if (strcmp(v->key, "services") == 0 && v->type == JSON_LIST)
-			ret->services = v;
-	}
+	*ret = (struct named_box){ .id = json_text(root, "id"),
+				   .name = json_text(root, "name"),
+				   .cwd = json_text(root, "cwd"),
+				   .generation = json_text(root, "generation"),
+				   .ids = json_text(root, "ids"),
+				   .options = json_member_as(root, "options", JSON_LIST),
+				   .changes = json_member_as(root, "network", JSON_LIST),
+				   .services = json_member_as(root, "services", JSON_LIST) };
 	return ret->id && ret->name && ret->cwd && ret->options;
 }
 

@@ -71,9 +71,6 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e);
 /** named_list_quiet() - the same, and not a word when they can't be had. Return: whether they could. */
 bool named_list_quiet(struct named *n, const struct json_node **ret);
 
-/** named_text() - the string @key of the object @node. Return: it, or NULL. */
-const char *named_text(const struct json_node *node, const char *key);
-
 /**
  * named_lock() - the lock of the sandbox @id, which its supervisor holds as long as it lives.
  * @ret_new: whether there was no directory: either it was never started, or it was removed, which the store knows

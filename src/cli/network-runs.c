@@ -19,17 +19,6 @@
 #define ANSWER_MS 5000
 #define ANSWER_MAX (2u << 20)
 
-const char *network_text(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n; n = n->next) {
-		if (strcmp(n->key, key) == 0)
-			return n->type == JSON_STRING || n->type == JSON_NUMBER ? n->text : NULL;
-	}
-	return NULL;
-}
-
 int network_runs_open(struct network_runs *n, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
@@ -98,7 +87,7 @@ static bool is_of(int runs, const char *id, const char *cwd)
 	_cleanup_close_ int dir = openat(runs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena a = ARENA_INIT(1u << 20);
 	const struct json_node *root = dir < 0 ? NULL : read_about(dir, &a);
-	const char *of = root ? network_text(root, "cwd") : NULL;
+	const char *of = root ? json_text(root, "cwd") : NULL;
 	bool is = of && strcmp(of, cwd) == 0;
 
 	arena_done(&a);
@@ -184,7 +173,7 @@ struct printing {
 
 static bool is_denial(const struct json_node *root)
 {
-	const char *decision = network_text(root, "decision");
+	const char *decision = json_text(root, "decision");
 
 	return decision && strcmp(decision, "deny") == 0;
 }
@@ -196,14 +185,14 @@ static const char *or_empty(const char *s)
 
 static void print_text(struct buf *b, const struct json_node *root)
 {
-	const char *event = or_empty(network_text(root, "event"));
-	const char *name = network_text(root, "name"), *address = network_text(root, "address");
-	const char *port = network_text(root, "port"), *via = network_text(root, "via");
-	const char *rule = network_text(root, "rule"), *reason = network_text(root, "reason");
-	const char *sent = network_text(root, "sent"), *received = network_text(root, "received");
-	const char *decision = network_text(root, "decision");
+	const char *event = or_empty(json_text(root, "event"));
+	const char *name = json_text(root, "name"), *address = json_text(root, "address");
+	const char *port = json_text(root, "port"), *via = json_text(root, "via");
+	const char *rule = json_text(root, "rule"), *reason = json_text(root, "reason");
+	const char *sent = json_text(root, "sent"), *received = json_text(root, "received");
+	const char *decision = json_text(root, "decision");
 
-	buf_printf(b, "%s  %-6s ", or_empty(network_text(root, "time")), event);
+	buf_printf(b, "%s  %-6s ", or_empty(json_text(root, "time")), event);
 	if (strcmp(event, "change") == 0 && decision)
 		buf_printf(b, " %s", decision);
 	if (name || address) {
@@ -222,7 +211,7 @@ static void print_text(struct buf *b, const struct json_node *root)
 	}
 	if (strcmp(event, "close") == 0 && sent && received)
 		buf_printf(b, "  sent %s, received %s bytes in %s ms", sent, received,
-			   or_empty(network_text(root, "ms")));
+			   or_empty(json_text(root, "ms")));
 	if (reason) {
 		buf_puts(b, "  ");
 		buf_quote(b, reason);
@@ -342,9 +331,9 @@ static const char *name_of(const struct listing *l, const char *id)
 	const char *its;
 
 	for (v = l->boxes ? l->boxes->first : NULL; v; v = v->next) {
-		its = named_text(v, "id");
+		its = json_text(v, "id");
 		if (its && strcmp(its, id) == 0)
-			return named_text(v, "name");
+			return json_text(v, "name");
 	}
 	return NULL;
 }
@@ -365,7 +354,7 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 	state = is_live(dir) ? "live" : "ended";
 	root = read_about(dir, &a);
 	if (root) {
-		cwd = network_text(root, "cwd");
+		cwd = json_text(root, "cwd");
 		for (n = root->first; n; n = n->next) {
 			for (word = strcmp(n->key, "command") == 0 ? n->first : NULL; word;
 			     word = word->next) {
@@ -491,7 +480,7 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 		if (strcmp(n->key, "ok") == 0 && n->value)
 			return 0;
 	}
-	return err_set(e, ERR_USAGE, -EINVAL, "%s", or_empty(network_text(*ret, "error")));
+	return err_set(e, ERR_USAGE, -EINVAL, "%s", or_empty(json_text(*ret, "error")));
 }
 
 int network_runs_tell(const char *word, const struct net_change *c, struct err *e)

@@ -43,7 +43,4 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 /** network_runs_tell() - have the gateway of run @word make one change. Return: as network_runs_ask(). */
 int network_runs_tell(const char *word, const struct net_change *c, struct err *e);
 
-/** network_text() - the member @key of an object, of a string or a number. Return: it, or NULL. */
-const char *network_text(const struct json_node *root, const char *key);
-
 #endif

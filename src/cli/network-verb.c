@@ -180,8 +180,8 @@ static int change(const struct verb *v, const char *op, char *const *argv, struc
 
 static void print_rule(struct buf *b, const struct json_node *rule)
 {
-	const char *action = network_text(rule, "action"), *text = network_text(rule, "rule"),
-		   *origin = network_text(rule, "origin"), *reason = network_text(rule, "reason");
+	const char *action = json_text(rule, "action"), *text = json_text(rule, "rule"),
+		   *origin = json_text(rule, "origin"), *reason = json_text(rule, "reason");
 
 	buf_printf(b, "  %-6s ", action ? action : "");
 	buf_quote(b, text ? text : "");
@@ -208,9 +208,8 @@ static int policy(const struct verb *v, const char *run, struct err *e)
 			network_runs_ask(run, "{\"op\":\"policy\"}", &a, &answer, e);
 
 	if (r == 0) {
-		mode = network_text(answer, "mode");
-		for (n = answer->first; n && strcmp(n->key, "rules") != 0; n = n->next)
-			;
+		mode = json_text(answer, "mode");
+		n = json_member(answer, "rules");
 		if (v->json) {
 			json_open(&j, NULL, '{');
 			json_str(&j, "mode", mode);
@@ -224,11 +223,11 @@ static int policy(const struct verb *v, const char *run, struct err *e)
 				continue;
 			}
 			json_open(&j, NULL, '{');
-			json_str(&j, "action", network_text(rule, "action"));
-			json_str(&j, "rule", network_text(rule, "rule"));
-			json_str(&j, "layer", network_text(rule, "layer"));
-			json_str(&j, "origin", network_text(rule, "origin"));
-			json_str(&j, "reason", network_text(rule, "reason"));
+			json_str(&j, "action", json_text(rule, "action"));
+			json_str(&j, "rule", json_text(rule, "rule"));
+			json_str(&j, "layer", json_text(rule, "layer"));
+			json_str(&j, "origin", json_text(rule, "origin"));
+			json_str(&j, "reason", json_text(rule, "reason"));
 			json_close(&j, '}');
 		}
 		if (v->json) {

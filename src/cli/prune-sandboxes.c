@@ -29,7 +29,7 @@ static const struct json_node *find(const struct pruning *p, const char *key, co
 	const struct json_node *v;
 
 	for (v = p->all->first; v; v = v->next) {
-		const char *text = named_text(v, key);
+		const char *text = json_text(v, key);
 
 		if (text && strcmp(text, value) == 0)
 			return v;
@@ -92,7 +92,7 @@ static void remove_socket(const struct pruning *p, const char *name)
 {
 	const char *const own = name + strlen("sandbox-");
 	const struct json_node *v = find(p, "name", own);
-	const char *id = v ? named_text(v, "id") : NULL;
+	const char *id = v ? json_text(v, "id") : NULL;
 	_cleanup_close_ int lock = -1;
 	bool new;
 
@@ -132,7 +132,7 @@ static int prune_left(struct pruning *p, struct err *e)
 /* Whether @v is stopped, and was it for long enough. */
 static bool is_old(const struct pruning *p, const struct json_node *v, struct named_box *ret)
 {
-	const char *created = named_text(v, "created");
+	const char *created = json_text(v, "created");
 	char path[64];
 	struct stat st;
 

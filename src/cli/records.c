@@ -118,7 +118,7 @@ static bool has(const struct json_node *list, const char *id)
 {
 	const struct json_node *v = list ? list->first : NULL;
 
-	while (v && !(named_text(v, "id") && strcmp(named_text(v, "id"), id) == 0))
+	while (v && !(json_text(v, "id") && strcmp(json_text(v, "id"), id) == 0))
 		v = v->next;
 	return v;
 }

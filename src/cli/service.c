@@ -104,7 +104,7 @@ const struct json_node *service_find(const struct json_node *list, const char *n
 	const char *text;
 
 	for (v = list ? list->first : NULL; v; v = v->next) {
-		text = named_text(v, "name");
+		text = json_text(v, "name");
 		if (text && strcmp(text, name) == 0)
 			break;
 	}
@@ -134,13 +134,13 @@ static int look(int sock, const char *box, const char *name, struct service_now 
 	int r = ask(&a, sock, box, &m, &list, e);
 
 	v = r == 0 ? service_find(list, name) : NULL;
-	state = v ? named_text(v, "state") : NULL;
+	state = v ? json_text(v, "state") : NULL;
 	if (state) {
-		error = named_text(v, "error");
+		error = json_text(v, "error");
 		ret->failed = strcmp(state, "failed") == 0;
 		(void)snprintf(ret->error, sizeof(ret->error), "%s", error ? error : "");
 		if (!error && (strcmp(state, "stopping") == 0 ||
-			       (strcmp(state, "starting") == 0 && !named_text(v, "pid"))))
+			       (strcmp(state, "starting") == 0 && !json_text(v, "pid"))))
 			r = -EAGAIN;
 	}
 	arena_done(&a);
@@ -210,10 +210,8 @@ static int rm(struct call *c, struct err *e)
 /* Of the command, as a human writes it. */
 static void print_command(const struct json_node *def, struct buf *b)
 {
-	const struct json_node *v;
+	const struct json_node *v = json_member(def, "command");
 
-	for (v = def->first; v && strcmp(v->key, "command") != 0; v = v->next)
-		;
 	for (v = v ? v->first : NULL; v; v = v->next) {
 		buf_quote(b, v->text);
 		buf_puts(b, v->next ? " " : "\n");
@@ -222,13 +220,13 @@ static void print_command(const struct json_node *def, struct buf *b)
 
 static void print_one(const struct json_node *def, const struct json_node *now, struct buf *b)
 {
-	const char *name = named_text(def, "name"), *pid = now ? named_text(now, "pid") : NULL,
-		   *status = now ? named_text(now, "status") : NULL,
-		   *why = now ? named_text(now, "error") : NULL;
+	const char *name = json_text(def, "name"), *pid = now ? json_text(now, "pid") : NULL,
+		   *status = now ? json_text(now, "status") : NULL,
+		   *why = now ? json_text(now, "error") : NULL;
 
 	buf_printf(b, "%-16s %-8s %-8s %-8s %-6s ", name ? name : "",
-		   now ? named_text(now, "state") : "stopped",
-		   now ? named_text(now, "restarts") : "0", pid ? pid : "-", status ? status : "-");
+		   now ? json_text(now, "state") : "stopped",
+		   now ? json_text(now, "restarts") : "0", pid ? pid : "-", status ? status : "-");
 	print_command(def, b);
 	if (why) {
 		buf_puts(b, "    ");
@@ -247,7 +245,7 @@ static void json_one(const struct json_node *def, const struct json_node *now, s
 		json_write(now, &part);
 	else
 		buf_printf(&part, "{\"name\":\"%s\",\"state\":\"stopped\",\"restarts\":0}",
-			   named_text(def, "name"));
+			   json_text(def, "name"));
 	if (part.failed || part.len < 2) {
 		b->failed = true;
 	} else {
@@ -287,7 +285,7 @@ static int ls(struct call *c, struct err *e)
 			buf_printf(&b, "%-16s %-8s %-8s %-8s %-6s %s\n", "NAME", "STATE",
 				   "RESTARTS", "PID", "STATUS", "COMMAND");
 		for (v = box.services ? box.services->first : NULL; v; v = v->next) {
-			const char *name = named_text(v, "name");
+			const char *name = json_text(v, "name");
 			const struct json_node *at = name ? service_find(now, name) : NULL;
 
 			if (!c->o.logs.json) {
@@ -374,7 +372,7 @@ static int logs(struct call *c, struct err *e)
 	v = service_find(list, c->name);
 	if (!v)
 		return err_set(e, ERR_SYSTEM, -ENOENT, "there is no service '%.100s'", c->name);
-	if (!named_text(v, "session"))
+	if (!json_text(v, "session"))
 		return err_set(
 			e, ERR_SYSTEM, -ESRCH,
 			"service '%s' has not been started yet; 'bailey service ls %.100s' says why",

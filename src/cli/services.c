@@ -213,14 +213,6 @@ static int replace(struct services *s, const struct json_node *list, struct err 
 	return 0;
 }
 
-static const struct json_node *member(const struct json_node *v, const char *key)
-{
-	for (v = v->type == JSON_OBJECT ? v->first : NULL; v && strcmp(v->key, key) != 0;
-	     v = v->next)
-		;
-	return v;
-}
-
 int services_set(struct services *s, const char *text, size_t len, struct err *e)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
@@ -232,8 +224,8 @@ int services_set(struct services *s, const char *text, size_t len, struct err *e
 		      err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 
 	if (r == 0 && root) {
-		list = member(root, "services");
-		generation = member(root, "generation");
+		list = json_member(root, "services");
+		generation = json_member(root, "generation");
 		if (!list || list->type != JSON_LIST || !generation ||
 		    generation->type != JSON_NUMBER)
 			r = err_set(e, ERR_USAGE, -EINVAL,

@@ -44,20 +44,13 @@ const struct command_words sessions_words = {
 		      { "2", "wrong options" } },
 };
 
-static const struct json_node *member(const struct json_node *v, const char *key)
-{
-	for (v = v->first; v && strcmp(v->key, key) != 0; v = v->next)
-		;
-	return v;
-}
-
 static void print_one(const struct json_node *v, struct buf *b)
 {
-	const struct json_node *tty = member(v, "tty"), *word = member(v, "command");
-	const char *name = named_text(v, "name"), *status = named_text(v, "status");
+	const struct json_node *tty = json_member(v, "tty"), *word = json_member(v, "command");
+	const char *name = json_text(v, "name"), *status = json_text(v, "status");
 
-	buf_printf(b, "%-8s %-16s %-8s %-6s %-4s ", named_text(v, "session"), name ? name : "-",
-		   named_text(v, "state"), status ? status : "-", tty && tty->value ? "yes" : "-");
+	buf_printf(b, "%-8s %-16s %-8s %-6s %-4s ", json_text(v, "session"), name ? name : "-",
+		   json_text(v, "state"), status ? status : "-", tty && tty->value ? "yes" : "-");
 	for (word = word ? word->first : NULL; word; word = word->next) {
 		buf_quote(b, word->text);
 		buf_puts(b, word->next ? " " : "");

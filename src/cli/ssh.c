@@ -187,16 +187,6 @@ int ssh_begin(struct run *run, struct err *e)
 
 /* --- its answers --- */
 
-static const struct json_node *member(const struct json_node *object, const char *key,
-				      enum json_type type)
-{
-	const struct json_node *k;
-
-	for (k = object->first; k && strcmp(k->key, key) != 0; k = k->next)
-		;
-	return k && k->type == type ? k : NULL;
-}
-
 static int write_known(const struct ssh_run *k, const struct json_node *lines, struct err *e)
 {
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
@@ -229,8 +219,8 @@ int ssh_answer(struct run *run, struct err *e)
 	if (r == 0)
 		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
 	if (r == 0 && root->type == JSON_OBJECT) {
-		error = member(root, "error", JSON_STRING);
-		known = member(root, "known", JSON_LIST);
+		error = json_member_as(root, "error", JSON_STRING);
+		known = json_member_as(root, "known", JSON_LIST);
 	}
 	if (r == 0 && error)
 		r = err_set(e, ERR_POLICY, -EINVAL, "--ssh-key: %.400s", error->text);
@@ -261,8 +251,8 @@ static void say_line(const char *text, void (*say)(const char *line))
 static bool say_kind(const struct json_node *root, const char *lines, const char *rest,
 		     const char *what, void (*say)(const char *line))
 {
-	const struct json_node *list = member(root, lines, JSON_LIST), *n;
-	const struct json_node *more = member(root, rest, JSON_NUMBER);
+	const struct json_node *list = json_member_as(root, lines, JSON_LIST), *n;
+	const struct json_node *more = json_member_as(root, rest, JSON_NUMBER);
 	char line[80];
 	size_t i = 0;
 

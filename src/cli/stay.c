@@ -150,18 +150,12 @@ int stay_describe(const struct json_node *node, struct stay *ret, struct err *e)
 {
 	const struct jail_user user = { .uid = AGENT_ID, .gid = AGENT_ID };
 	struct jail_identity id = { .lock = -1 };
-	const struct json_node *v, *options = NULL, *workspaces = NULL;
-	const char *word;
+	const struct json_node *workspaces = json_member(node, "workspaces");
+	const char *word = rootless_word(json_member(node, "options"));
 	int r = 0;
 
 	stay_init(ret, NULL, NULL, 0);
-	for (v = node->first; v; v = v->next) {
-		if (v->key && strcmp(v->key, "options") == 0)
-			options = v;
-		if (v->key && strcmp(v->key, "workspaces") == 0)
-			workspaces = v->first;
-	}
-	word = rootless_word(options);
+	workspaces = workspaces ? workspaces->first : NULL;
 	if (word)
 		say_rootless(ret, word);
 	else if (workspaces && access(workspaces->text, F_OK) == 0)

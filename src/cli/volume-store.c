@@ -25,7 +25,7 @@ static const struct json_node *find(const struct json_node *all, const char *nam
 	const char *text;
 
 	for (v = all->first; v; v = v->next) {
-		text = named_text(v, "name");
+		text = json_text(v, "name");
 		if (text && strcmp(text, name) == 0)
 			return v;
 	}
@@ -80,7 +80,7 @@ static int heal(int dir, const struct json_node *all, struct err *e)
 	}
 	(void)closedir(d);
 	for (v = all->first; r == 0 && v; v = v->next) {
-		name = named_text(v, "name");
+		name = json_text(v, "name");
 		/* what stands in the store was checked; a sandbox that starts may be faster */
 		if (name && store_name_ok(name) && mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
 			r = err_sys(e, -errno, VOLUMES "/%s", name);
@@ -152,11 +152,9 @@ int volume_remove(struct named *n, const char *name, struct err *e)
 
 static bool is_old(const struct json_node *v, time_t before)
 {
-	const char *created = named_text(v, "created");
-	const struct json_node *users;
+	const char *created = json_text(v, "created");
+	const struct json_node *users = json_member(v, "sandboxes");
 
-	for (users = v->first; users && strcmp(users->key, "sandboxes") != 0; users = users->next)
-		;
 	return created && users && !users->first &&
 	       strtoll(created, NULL, 10) / 1000000000 < before;
 }
@@ -176,7 +174,7 @@ static int ask_user(const struct json_node *all, time_t before, size_t count, st
 	buf_puts(&b, "Volumes to be removed, with their files; no sandbox has them:\n");
 	for (v = all->first; v; v = v->next) {
 		if (is_old(v, before))
-			buf_printf(&b, "  %s\n", named_text(v, "name"));
+			buf_printf(&b, "  %s\n", json_text(v, "name"));
 	}
 	buf_printf(&b, "Remove %zu? [y/N] ", count);
 	(void)fd_write_all(2, b.data, b.len);
@@ -202,10 +200,10 @@ static int prune_old(struct named *n, const struct json_node *all, time_t before
 		if (!is_old(v, before))
 			continue;
 		n->quiet = true;
-		r = volume_remove(n, named_text(v, "name"), e);
+		r = volume_remove(n, json_text(v, "name"), e);
 		n->quiet = false;
 		if (r == 0)
-			buf_printf(&b, "removed volume %s\n", named_text(v, "name"));
+			buf_printf(&b, "removed volume %s\n", json_text(v, "name"));
 		else if (r == STORE_EXIT_ABSENT || r == STORE_EXIT_CONFLICT)
 			r = 0; /* it was removed, or a sandbox has it by now */
 	}

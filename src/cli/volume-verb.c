@@ -61,17 +61,10 @@ const struct command_words volume_words = {
 		      { "2", "wrong options or name" } },
 };
 
-static const struct json_node *member(const struct json_node *v, const char *key)
-{
-	for (v = v->first; v && strcmp(v->key, key) != 0; v = v->next)
-		;
-	return v;
-}
-
 static void list_one(const struct json_node *v, bool quiet, struct buf *b)
 {
-	const char *name = named_text(v, "name"), *created = named_text(v, "created");
-	const struct json_node *user = member(v, "sandboxes");
+	const char *name = json_text(v, "name"), *created = json_text(v, "created");
+	const struct json_node *user = json_member(v, "sandboxes");
 	const time_t t = created ? (time_t)(strtoll(created, NULL, 10) / 1000000000) : 0;
 	char when[32] = "";
 	struct tm tm;
@@ -120,7 +113,7 @@ static int inspect(struct named *n, char *const *argv, struct buf *b, struct err
 
 	json_open(&j, NULL, '[');
 	for (; r == 0 && *argv; argv++) {
-		for (v = all->first; v && strcmp(named_text(v, "name"), *argv) != 0; v = v->next)
+		for (v = all->first; v && strcmp(json_text(v, "name"), *argv) != 0; v = v->next)
 			;
 		if (!v) {
 			(void)err_set(e, ERR_ABSENT, -ENOENT,
@@ -129,13 +122,13 @@ static int inspect(struct named *n, char *const *argv, struct buf *b, struct err
 			continue; /* to the others, as named_words() */
 		}
 		path = arena_printf(&n->arena, "%s/" VOLUMES "/%s", n->path, *argv);
-		created = named_text(v, "created");
+		created = json_text(v, "created");
 		json_open(&j, NULL, '{');
 		json_str(&j, "name", *argv);
 		json_int(&j, "created", created ? strtoll(created, NULL, 10) : 0);
 		json_str(&j, "path", path ? path : "");
 		json_open(&j, "sandboxes", '[');
-		for (limit = member(v, "sandboxes")->first; limit; limit = limit->next)
+		for (limit = json_member(v, "sandboxes")->first; limit; limit = limit->next)
 			json_str(&j, NULL, limit->text);
 		json_close(&j, ']');
 		json_close(&j, '}');

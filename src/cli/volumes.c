@@ -242,7 +242,7 @@ static bool is_there(const struct json_node *all, const char *name)
 	const char *text;
 
 	for (v = all->first; v; v = v->next) {
-		text = named_text(v, "name");
+		text = json_text(v, "name");
 		if (text && strcmp(text, name) == 0)
 			return true;
 	}

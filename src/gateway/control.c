@@ -112,17 +112,6 @@ static void reply_plain(struct gateway *g, struct client *c, const char *error)
 	buf_done(&b);
 }
 
-static const char *text_of(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n; n = n->next) {
-		if (strcmp(n->key, key) == 0)
-			return n->type == JSON_STRING || n->type == JSON_NUMBER ? n->text : NULL;
-	}
-	return NULL;
-}
-
 static void log_change(struct gateway *g, const struct net_change *c, const struct net_rule *r)
 {
 	const struct audit_event ev = { .event = "change",
@@ -221,15 +210,6 @@ void control_replay(struct gateway *g)
 	}
 }
 
-static const struct json_node *member(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n;
-}
-
 /* What a successor of ours is to do before it begins: forget what was said live, repeat answers, and then the list @changes. */
 static void write_live(const struct gateway_kept *k, const struct json_node *changes, struct buf *b)
 {
@@ -265,8 +245,9 @@ static void write_live(const struct gateway_kept *k, const struct json_node *cha
 static int set_live(struct gateway *g, const struct json_node *root, struct err *e)
 {
 	struct gateway_kept *k = g->setup->kept;
-	const struct json_node *changes = member(root, "changes"), *only_try = member(root, "try");
-	const char *strict = text_of(root, "new");
+	const struct json_node *changes = json_member(root, "changes"),
+			       *only_try = json_member(root, "try");
+	const char *strict = json_text(root, "new");
 	const uint32_t before = k->live_len;
 	struct buf b = BUF_INIT(GATEWAY_LIVE);
 	int r = 0;
@@ -350,7 +331,7 @@ static void reply_status(struct gateway *g, struct client *c)
 
 static int answer_ask(struct gateway *g, const struct json_node *root, struct err *e)
 {
-	const char *id = text_of(root, "id"), *decision = text_of(root, "decision");
+	const char *id = json_text(root, "id"), *decision = json_text(root, "decision");
 	unsigned long n = id ? strtoul(id, NULL, 10) : 0;
 	const struct conn *c = conn_asked(g, (unsigned int)n);
 	struct net_change o;
@@ -398,7 +379,7 @@ static void obey(struct gateway *g, struct client *c, const char *line, size_t n
 
 	if (r == 0 && root->type != JSON_OBJECT)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "expected an object");
-	op = r == 0 ? text_of(root, "op") : NULL;
+	op = r == 0 ? json_text(root, "op") : NULL;
 	if (r < 0) {
 		reply_plain(g, c, e.msg);
 	} else if (op && strcmp(op, "policy") == 0) {

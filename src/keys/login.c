@@ -638,13 +638,9 @@ static struct login *by_name(struct logins *l, const char *name)
 
 static const char *text_of(const struct json_node *n, const char *key)
 {
-	const struct json_node *k;
+	const char *text = json_string(n, key);
 
-	for (k = n->type == JSON_OBJECT ? n->first : NULL; k; k = k->next) {
-		if (strcmp(k->key, key) == 0 && k->type == JSON_STRING)
-			return k->text;
-	}
-	return "";
+	return text ? text : "";
 }
 
 /* The oldest first, so that the order is as it was. */

@@ -8,15 +8,6 @@
 
 #include "erase.h"
 
-static const struct json_node *member(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n;
-}
-
 static int bad(const char *what, struct err *e)
 {
 	return err_set(e, ERR_USAGE, -EINVAL, "control: masks: %s", what);
@@ -30,14 +21,14 @@ static int no_memory(struct err *e)
 /* The text of a member; "" when it is none, or absent. */
 static const char *text_of(const struct json_node *n, const char *key)
 {
-	const struct json_node *k = member(n, key);
+	const char *text = json_string(n, key);
 
-	return k && k->type == JSON_STRING ? k->text : "";
+	return text ? text : "";
 }
 
 static bool is_true(const struct json_node *n, const char *key)
 {
-	const struct json_node *k = member(n, key);
+	const struct json_node *k = json_member(n, key);
 
 	return k && k->type == JSON_BOOL && k->value;
 }
@@ -111,7 +102,7 @@ static int take_one(struct masks *m, const struct json_node *n, struct err *e)
 		       text_of(n, "sentinel")); /* fits */
 	if (!s->secret.name || !s->secret.value)
 		return no_memory(e);
-	r = take_hosts(m, s, member(n, "hosts"), e);
+	r = take_hosts(m, s, json_member(n, "hosts"), e);
 	s->own = (struct secret_way){ .carrier = s->secret.carrier };
 	s->n_ways = 1;
 	m->n++;
@@ -301,7 +292,7 @@ int masks_pairs(struct masks *m, const struct json_node *list, struct err *e)
 		if (i == ARRAY_SIZE(known) || (i > 0 && k->type != JSON_BOOL))
 			return bad_pairs("an unknown key, or one of another type", e);
 	}
-	sign = list ? member(list, "sign") : NULL;
+	sign = list ? json_member(list, "sign") : NULL;
 	if (sign)
 		r = read_pairs(m, sign, pairs, &n, e);
 	if (r < 0)

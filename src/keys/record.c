@@ -280,22 +280,6 @@ static const struct part parts[] = {
 	{ "created", JSON_NUMBER }, { "changed", JSON_NUMBER },
 };
 
-static const struct json_node *member(const struct json_node *o, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = o->first; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n;
-}
-
-static const char *text_of(const struct json_node *o, const char *key)
-{
-	const struct json_node *n = member(o, key);
-
-	return n ? n->text : NULL;
-}
-
 /* A whole number that is not negative. Return: -1: it is none. */
 static int64_t number(const char *text)
 {
@@ -311,7 +295,7 @@ static int64_t number(const char *text)
 static int take_list(const struct json_node *o, const char *key, struct secret_list *l,
 		     struct err *e)
 {
-	const struct json_node *list = member(o, key), *n;
+	const struct json_node *list = json_member(o, key), *n;
 
 	if (list && list->n > SECRET_LIST_MAX)
 		return err_set(e, ERR_USAGE, -E2BIG, "%s: more than %u", key, SECRET_LIST_MAX);
@@ -343,14 +327,14 @@ static int check_parts(const struct json_node *o, struct err *e)
 			return err_set(e, ERR_USAGE, -EINVAL, "%s: expected a whole number",
 				       n->key);
 	}
-	if (number(text_of(o, "version")) != 1)
+	if (number(json_text(o, "version")) != 1)
 		return err_set(e, ERR_USAGE, -EINVAL, "version: expected 1");
 	return 0;
 }
 
 static int take_carrier(const struct json_node *o, struct secret *s, struct err *e)
 {
-	const char *text = text_of(o, "carrier");
+	const char *text = json_text(o, "carrier");
 	size_t i;
 
 	for (i = 0; text && i < SECRET_CARRIER_NUM; i++) {
@@ -390,22 +374,22 @@ int secret_parse(struct secret *ret, const char *name, const char *text, size_t 
 		r = take_list(o, "services", &s.aws, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", name);
-	s.name = text_of(o, "name");
+	s.name = json_text(o, "name");
 	if (!s.name || strcmp(s.name, name) != 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s: it is the record of another secret",
 			       name);
-	s.service = text_of(o, "service");
-	s.field = text_of(o, "field");
-	s.format = text_of(o, "format");
+	s.service = json_text(o, "service");
+	s.field = json_text(o, "field");
+	s.format = json_text(o, "format");
 	if (s.service && secret_service(s.service))
 		s.carrier = secret_service(s.service)->ways[0].carrier;
-	s.value = text_of(o, "value");
-	s.id = text_of(o, "id");
-	s.token = text_of(o, "token");
-	s.command = text_of(o, "command");
-	s.expires = number(text_of(o, "expires"));
-	s.created = number(text_of(o, "created"));
-	s.changed = number(text_of(o, "changed"));
+	s.value = json_text(o, "value");
+	s.id = json_text(o, "id");
+	s.token = json_text(o, "token");
+	s.command = json_text(o, "command");
+	s.expires = number(json_text(o, "expires"));
+	s.created = number(json_text(o, "created"));
+	s.changed = number(json_text(o, "changed"));
 	s.expires = s.expires < 0 ? 0 : s.expires;
 	s.created = s.created < 0 ? 0 : s.created;
 	s.changed = s.changed < 0 ? 0 : s.changed;
@@ -573,17 +557,18 @@ static int take_object(struct secret *s, const char *text, size_t len, int64_t n
 		return aws ? err_set(e, ERR_USAGE, -EINVAL,
 				     "the value begins with { and is no JSON object") :
 			     0;
-	value = text_of(o, aws ? "SecretAccessKey" : "value");
-	if (!value || member(o, aws ? "SecretAccessKey" : "value")->type != JSON_STRING ||
-	    (aws && (!member(o, "AccessKeyId") || member(o, "AccessKeyId")->type != JSON_STRING)))
+	value = json_text(o, aws ? "SecretAccessKey" : "value");
+	if (!value || json_member(o, aws ? "SecretAccessKey" : "value")->type != JSON_STRING ||
+	    (aws && (!json_member(o, "AccessKeyId") ||
+		     json_member(o, "AccessKeyId")->type != JSON_STRING)))
 		return err_set(e, ERR_USAGE, -EINVAL, "the object has no %s that is a string",
 			       aws ? "AccessKeyId and SecretAccessKey" : "\"value\"");
-	when = member(o, aws ? "Expiration" : "expires");
+	when = json_member(o, aws ? "Expiration" : "expires");
 	if (when && when->type != JSON_NULL)
 		t = when->type == JSON_STRING || when->type == JSON_NUMBER ?
 			    secret_time(when->text) :
 			    -1;
-	when = aws ? NULL : member(o, "expires_in");
+	when = aws ? NULL : json_member(o, "expires_in");
 	if (when && t == 0)
 		t = when->type == JSON_NUMBER && number(when->text) >= 0 ?
 			    now + number(when->text) :
@@ -595,9 +580,9 @@ static int take_object(struct secret *s, const char *text, size_t len, int64_t n
 	s->value = value;
 	s->expires = t;
 	if (aws) {
-		const struct json_node *token = member(o, "SessionToken");
+		const struct json_node *token = json_member(o, "SessionToken");
 
-		s->id = text_of(o, "AccessKeyId");
+		s->id = json_text(o, "AccessKeyId");
 		s->token = token && token->type == JSON_STRING && *token->text ? token->text : NULL;
 	}
 	return 1;

@@ -292,15 +292,6 @@ void keys_say_notice(struct keys *k, const char *text)
 	buf_done(&b);
 }
 
-static const struct json_node *member(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n;
-}
-
 /* New rules take the place of the old ones, or nothing changes. */
 static int set_rules(struct keys *k, const struct json_node *list, unsigned int arena,
 		     struct err *e)
@@ -325,13 +316,13 @@ static void take_line(struct keys *k, const char *line, size_t n)
 	int r = json_read("control", line, n, &k->arena[arena], &root, &e);
 
 	if (r == 0 && root->type == JSON_OBJECT)
-		inspect = member(root, "inspect");
+		inspect = json_member(root, "inspect");
 	if (r == 0 && inspect && root->n == 1)
 		r = set_rules(k, inspect, arena, &e);
-	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "reload"))
+	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && json_member(root, "reload"))
 		r = k->n_names > 0 ? keys_secrets_ask(k, &e) : 0;
-	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && member(root, "pairs"))
-		r = keys_pairs(k, member(root, "pairs"), &e);
+	else if (r == 0 && root->type == JSON_OBJECT && root->n == 1 && json_member(root, "pairs"))
+		r = keys_pairs(k, json_member(root, "pairs"), &e);
 	else if (r == 0)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "control: expected inspect, reload or pairs");
 	if (k->arena_used != arena)
@@ -494,7 +485,7 @@ static int take_texts(const struct json_node *n, struct arena *a, const char ***
 
 static int take_number(const struct json_node *root, const char *key, long *ret, struct err *e)
 {
-	const struct json_node *n = member(root, key);
+	const struct json_node *n = json_member(root, key);
 	char *end = NULL;
 
 	*ret = -1;
@@ -523,16 +514,16 @@ static int check_keys(const struct json_node *root, struct err *e)
 		if (i == ARRAY_SIZE(known))
 			return err_set(e, ERR_USAGE, -EINVAL, "control: %.60s is unknown", n->key);
 	}
-	n = member(root, "version");
+	n = json_member(root, "version");
 	if (!n || n->type != JSON_NUMBER || strcmp(n->text, "1") != 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: version: expected 1");
-	n = member(root, "id");
+	n = json_member(root, "id");
 	if (!n || n->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: id: expected a string");
-	n = member(root, "store");
+	n = json_member(root, "store");
 	if (n && n->type != JSON_STRING && n->type != JSON_NULL)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: store: expected a string or null");
-	n = member(root, "own_store");
+	n = json_member(root, "own_store");
 	if (n && n->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: own_store: expected a string");
 	return 0;
@@ -541,20 +532,15 @@ static int check_keys(const struct json_node *root, struct err *e)
 /* {"certificate": FILE, "key": FILE}, or NULL: one of its own. */
 static int begin_ca(struct keys *k, const struct json_node *root, struct err *e)
 {
-	const struct json_node *ca = member(root, "ca"), *cert, *key;
+	const struct json_node *ca = json_member(root, "ca"), *cert, *key;
 
 	if (!ca)
-		return ca_new(&k->ca, member(root, "id")->text, e);
-	cert = ca->type == JSON_OBJECT ? member(ca, "certificate") : NULL;
-	key = ca->type == JSON_OBJECT ? member(ca, "key") : NULL;
+		return ca_new(&k->ca, json_member(root, "id")->text, e);
+	cert = ca->type == JSON_OBJECT ? json_member(ca, "certificate") : NULL;
+	key = ca->type == JSON_OBJECT ? json_member(ca, "key") : NULL;
 	if (!cert || !key || cert->type != JSON_STRING || key->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: ca: expected two files");
 	return ca_load(&k->ca, cert->text, key->text, e);
-}
-
-static const char *text_of(const struct json_node *n)
-{
-	return n && n->type == JSON_STRING ? n->text : NULL;
 }
 
 static size_t count_texts(const char *const *v)
@@ -569,18 +555,17 @@ static size_t count_texts(const char *const *v)
 /* Names that may be everybody's, and then those that are the sandbox's own alone. */
 static int begin_secrets(struct keys *k, const struct json_node *root, struct err *e)
 {
-	const char *store = text_of(member(root, "store")),
-		   *own = text_of(member(root, "own_store"));
+	const char *store = json_string(root, "store"), *own = json_string(root, "own_store");
 	const char **shared, **alone;
-	int r = take_texts(member(root, "secrets"), &k->own_arena, &shared, e);
+	int r = take_texts(json_member(root, "secrets"), &k->own_arena, &shared, e);
 
 	if (r == 0)
-		r = take_texts(member(root, "own_secrets"), &k->own_arena, &alone, e);
+		r = take_texts(json_member(root, "own_secrets"), &k->own_arena, &alone, e);
 	if (r < 0)
 		return r;
 	k->n_shared = count_texts(shared);
 	k->n_names = k->n_shared + count_texts(alone);
-	r = logins_take(&k->logins, member(root, "logins"), e);
+	r = logins_take(&k->logins, json_member(root, "logins"), e);
 	if (r < 0)
 		return r;
 	k->keeps_logins = k->logins.n > 0 && own;
@@ -620,11 +605,11 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	int r = check_keys(root, e);
 
 	if (r == 0)
-		r = take_texts(member(root, "own"), &k->own_arena, &k->own, e);
+		r = take_texts(json_member(root, "own"), &k->own_arena, &k->own, e);
 	if (r == 0)
-		r = take_texts(member(root, "roots"), &k->own_arena, &roots, e);
+		r = take_texts(json_member(root, "roots"), &k->own_arena, &roots, e);
 	if (r == 0)
-		r = take_texts(member(root, "strip"), &k->own_arena, &k->strip, e);
+		r = take_texts(json_member(root, "strip"), &k->own_arena, &k->strip, e);
 	if (r == 0)
 		r = take_number(root, "uid", &ids[0], e);
 	if (r == 0)
@@ -634,12 +619,12 @@ static int prepare(struct keys *k, const struct json_node *root, long ids[2], st
 	if (r == 0)
 		r = begin_secrets(k, root, e);
 	if (r == 0)
-		r = keys_masks_begin(k, member(root, "masks"), member(root, "pairs"), e);
+		r = keys_masks_begin(k, json_member(root, "masks"), json_member(root, "pairs"), e);
 	if (r == 0)
 		r = tls_begin(k, roots, e);
 	if (r == 0)
 		r = begin_ca(k, root, e);
-	inspect = member(root, "inspect");
+	inspect = json_member(root, "inspect");
 	if (r == 0 && inspect)
 		r = set_rules(k, inspect, k->arena_used, e);
 	return r;
@@ -720,7 +705,7 @@ static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 	    keys_watch(k, &k->gateway) < 0 || (k->helper.fd >= 0 && keys_watch(k, &k->helper) < 0))
 		return err_set(e, ERR_SYSTEM, -ENOMEM,
 			       "keys: no memory, or its channels are missing");
-	java = member(root, "java");
+	java = json_member(root, "java");
 	/* a trust store for Java is made of them */
 	r = java && java->value ? tls_roots(k, e) : 0;
 	if (r == 0)

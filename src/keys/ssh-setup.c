@@ -341,15 +341,6 @@ static int read_all_known(struct ssh_rules *s, const char *home, struct buf *kno
 
 /* --- all of it --- */
 
-static const char *text_of(const struct json_node *root, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = root->first; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n && n->type == JSON_STRING ? n->text : NULL;
-}
-
 static int take_grants(struct ssh_rules *s, const struct json_node *root, const char *home,
 		       const struct ssh_identity *ids, size_t n, struct err *e)
 {
@@ -371,7 +362,7 @@ static int take_grants(struct ssh_rules *s, const struct json_node *root, const 
 int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *known, struct err *e)
 {
 	static struct ssh_identity ids[IDENTITIES];
-	const char *agent = text_of(root, "agent"), *home = text_of(root, "home");
+	const char *agent = json_string(root, "agent"), *home = json_string(root, "home");
 	struct buf b = BUF_INIT(SSH_ANSWER_MAX + 4096);
 	_cleanup_close_ int fd = -1;
 	ssize_t n;

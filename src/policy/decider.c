@@ -23,15 +23,6 @@ ssize_t decider_frame(const void *p, size_t n)
 
 /* --- what all messages have in common --- */
 
-static const struct json_node *member(const struct json_node *o, const char *key)
-{
-	const struct json_node *n;
-
-	for (n = o ? o->first : NULL; n && strcmp(n->key, key) != 0; n = n->next)
-		;
-	return n;
-}
-
 static int refuse(struct err *e, const char *what)
 {
 	return err_set(e, ERR_USAGE, -EBADMSG, "decider: %s", what);
@@ -54,7 +45,7 @@ static int read_message(const char *p, size_t n, const char *type, struct arena 
 		return r;
 	if (root->type != JSON_OBJECT)
 		return refuse(e, "a frame that is no object");
-	t = member(root, "t");
+	t = json_member(root, "t");
 	if (!t || t->type != JSON_STRING || strcmp(t->text, type) != 0)
 		return refuse(e, "a message of another type than is awaited");
 	*ret = root;
@@ -162,11 +153,11 @@ int decider_hello_parse(struct decider_hello *ret, const char *p, size_t n, stru
 		return r;
 	if (!knows(root, keys))
 		return refuse(e, "a hello with a key that no hello has");
-	if (!take_number(member(root, "proto"), 1, 1, &proto))
+	if (!take_number(json_member(root, "proto"), 1, 1, &proto))
 		return refuse(e, "a hello of another version than 1");
-	r = take_list(&h.allowed, member(root, "allowedDomains"), a, e);
+	r = take_list(&h.allowed, json_member(root, "allowedDomains"), a, e);
 	if (r == 0)
-		r = take_list(&h.denied, member(root, "deniedDomains"), a, e);
+		r = take_list(&h.denied, json_member(root, "deniedDomains"), a, e);
 	if (r == 0)
 		*ret = h;
 	return r;
@@ -265,11 +256,12 @@ static int take_allow(struct decider_verdict *v, const struct json_node *root, s
 	static const char *const keys[] = {
 		"t", "id", "action", "setHeaders", "removeHeaders", "cred", "credential", NULL
 	};
-	const struct json_node *class = member(root, "cred"), *value = member(root, "credential");
+	const struct json_node *class = json_member(root, "cred"),
+			       *value = json_member(root, "credential");
 	int r = knows(root, keys) ? 0 : refuse(e, "an allow with a key that none has");
 
-	v->set = member(root, "setHeaders");
-	v->remove = member(root, "removeHeaders");
+	v->set = json_member(root, "setHeaders");
+	v->remove = json_member(root, "removeHeaders");
 	if (r == 0 && v->set)
 		r = check_set(v->set, e);
 	if (r == 0 && v->remove)
@@ -289,12 +281,12 @@ static int take_allow(struct decider_verdict *v, const struct json_node *root, s
 static int take_deny(struct decider_verdict *v, const struct json_node *root, struct err *e)
 {
 	static const char *const keys[] = { "t", "id", "action", "status", "reason", NULL };
-	const struct json_node *reason = member(root, "reason");
+	const struct json_node *reason = json_member(root, "reason");
 	uint64_t status;
 
 	if (!knows(root, keys))
 		return refuse(e, "a deny with a key that none has");
-	if (!take_number(member(root, "status"), 400, 599, &status))
+	if (!take_number(json_member(root, "status"), 400, 599, &status))
 		return refuse(e, "a deny without a status from 400 to 599");
 	if (reason && (reason->type != JSON_STRING || !*reason->text ||
 		       strlen(reason->text) > 1024 || has_control(reason->text)))
@@ -311,7 +303,7 @@ static int take_need(struct decider_verdict *v, const struct json_node *root, st
 
 	if (!knows(root, keys))
 		return refuse(e, "a need_body with a key that none has");
-	if (!take_number(member(root, "max"), 1, DECIDER_BODY, &max))
+	if (!take_number(json_member(root, "max"), 1, DECIDER_BODY, &max))
 		return refuse(e, "a need_body for too many bytes, or none");
 	v->max = (uint32_t)max;
 	return 0;
@@ -330,9 +322,9 @@ int decider_verdict_parse(struct decider_verdict *ret, const char *p, size_t n, 
 
 	if (r < 0)
 		return r;
-	if (!take_number(member(root, "id"), 1, DECIDER_ID_MAX, &v.id))
+	if (!take_number(json_member(root, "id"), 1, DECIDER_ID_MAX, &v.id))
 		return refuse(e, "a verdict without an id");
-	action = member(root, "action");
+	action = json_member(root, "action");
 	for (i = 0; i < ARRAY_SIZE(actions); i++) {
 		if (action && action->type == JSON_STRING && strcmp(action->text, actions[i]) == 0)
 			break;

@@ -31,6 +31,39 @@ const char *json_type_name(enum json_type t)
 	return names[t];
 }
 
+const struct json_node *json_member(const struct json_node *object, const char *key)
+{
+	const struct json_node *n;
+
+	for (n = object && object->type == JSON_OBJECT ? object->first : NULL; n; n = n->next) {
+		if (strcmp(n->key, key) == 0)
+			break;
+	}
+	return n;
+}
+
+const struct json_node *json_member_as(const struct json_node *object, const char *key,
+				       enum json_type type)
+{
+	const struct json_node *n = json_member(object, key);
+
+	return n && n->type == type ? n : NULL;
+}
+
+const char *json_string(const struct json_node *object, const char *key)
+{
+	const struct json_node *n = json_member_as(object, key, JSON_STRING);
+
+	return n ? n->text : NULL;
+}
+
+const char *json_text(const struct json_node *object, const char *key)
+{
+	const struct json_node *n = json_member(object, key);
+
+	return n && (n->type == JSON_STRING || n->type == JSON_NUMBER) ? n->text : NULL;
+}
+
 const char *json_file_name(const char *path)
 {
 	size_t n = strlen(path);

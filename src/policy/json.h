@@ -34,6 +34,19 @@ struct json_node {
 int json_read(const char *name, const char *text, size_t len, struct arena *a,
 	      const struct json_node **ret, struct err *e);
 
+/** json_member() - the value of @key in @object. Return: it; NULL when there is none, or @object is none (NULL, too). */
+const struct json_node *json_member(const struct json_node *object, const char *key);
+
+/** json_member_as() - json_member(), of that type only. */
+const struct json_node *json_member_as(const struct json_node *object, const char *key,
+				       enum json_type type);
+
+/** json_string() - the text of the string @key in @object. Return: it, or NULL as above. */
+const char *json_string(const struct json_node *object, const char *key);
+
+/** json_text() - json_string(), or a number as it is written. */
+const char *json_text(const struct json_node *object, const char *key);
+
 /** json_file_name() - the end of a long path: line and cause must fit into the message, too. */
 const char *json_file_name(const char *path);
 

@@ -31,38 +31,19 @@ bool net_change_is(const char *op)
 	return find(op) >= 0;
 }
 
-static const struct json_node *member(const struct json_node *o, const char *key,
-				      enum json_type type)
-{
-	const struct json_node *n;
-
-	for (n = o->type == JSON_OBJECT ? o->first : NULL; n; n = n->next) {
-		if (strcmp(n->key, key) == 0)
-			return n->type == type ? n : NULL;
-	}
-	return NULL;
-}
-
-static const char *text_of(const struct json_node *o, const char *key)
-{
-	const struct json_node *n = member(o, key, JSON_STRING);
-
-	return n ? n->text : NULL;
-}
-
 static bool flag_of(const struct json_node *o, const char *key)
 {
-	const struct json_node *n = member(o, key, JSON_BOOL);
+	const struct json_node *n = json_member_as(o, key, JSON_BOOL);
 
 	return n && n->value;
 }
 
 int net_change_read(const struct json_node *o, struct net_change *ret, struct err *e)
 {
-	const int op = find(text_of(o, "op"));
-	const char *mode = text_of(o, "mode");
-	struct net_change c = { .rule = text_of(o, "rule"),
-				.reason = text_of(o, "reason"),
+	const int op = find(json_string(o, "op"));
+	const char *mode = json_string(o, "mode");
+	struct net_change c = { .rule = json_string(o, "rule"),
+				.reason = json_string(o, "reason"),
 				.cidr = flag_of(o, "cidr"),
 				.risky = flag_of(o, "risky"),
 				.answered = flag_of(o, "answered"),
