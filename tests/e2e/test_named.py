@@ -45,6 +45,17 @@ def boxes(bailey, user, ws, request):
             assert r.rc == 0, r
             return {b["name"]: b for b in json.loads(r.out)}
 
+        def supervisor(self):
+            """The only one, when what was started beside it has gone: what is read of /proc is not of one moment."""
+            seen = []
+
+            def stays():
+                before, seen[:] = list(seen), self.supervisors()
+                return len(seen) == 1 and seen == before
+
+            assert wait_for(stays), seen
+            return seen[0]
+
         def supervisors(self):
             """Pids that hold a lock of these sandboxes, and descend from none that does: what a supervisor starts has it for a moment, too."""
             parents, holders = {}, set()
@@ -212,7 +223,7 @@ def test_kill_9_of_the_supervisor(boxes, user):
     assert boxes.exec(f"sleep {marker} >/dev/null 2>&1 & true").rc == 0
     waiting = boxes.start("exec", "box", "--", "sleep", marker)
     assert wait_for(lambda: len([p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]]) == 2)
-    (pid,) = boxes.supervisors()
+    pid = boxes.supervisor()
     os.kill(pid, signal.SIGKILL)
     _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 125 and b"the sandbox has ended" in err
@@ -275,8 +286,7 @@ def test_another_version(boxes, user):
     """An end of another version of bailey is told, and tells what can be done. `stop` works all the same; the twin: all else, with ours."""
     boxes.make()
     assert boxes.exec("true").rc == 0
-    assert wait_for(lambda: len(boxes.supervisors()) == 1)
-    (supervisor,) = boxes.supervisors()
+    supervisor = boxes.supervisor()
     path = str(boxes.home / "run/sandbox-box")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
         s.connect(path)
@@ -326,7 +336,7 @@ def test_signals_when_the_supervisor_is_stuck(boxes, stuck, ws):
     """They end exec, before its command has begun and after; the control: with a supervisor that listens the command gets them, and may go on."""
     boxes.make()
     assert boxes.exec("true").rc == 0
-    (pid,) = boxes.supervisors()
+    pid = boxes.supervisor()
     caught = "for s in INT TERM HUP QUIT; do trap \"echo $s\" $s; done; echo up; while [ ! -e go ]; do sleep 0.05; done; exit 7"
     running = []
     for _ in ENDS:
@@ -361,7 +371,7 @@ def test_listings_with_a_stuck_supervisor(boxes, stuck):
         boxes.make(name)
         assert boxes.exec("true", name=name).rc == 0
         if name == "box":
-            (pid,) = boxes.supervisors()
+            pid = boxes.supervisor()
     stuck(pid)
     for words in (("ls",), ("ls", "--json")):
         r = boxes(*words)
@@ -622,8 +632,7 @@ def test_only_pid_1_stays(boxes, ws, user):
         user.write(ws / f"d{i}" / "file")
     boxes.make()
     assert boxes.exec("true").rc == 0
-    assert wait_for(lambda: len(boxes.supervisors()) == 1)
-    supervisor, = boxes.supervisors()
+    supervisor = boxes.supervisor()
 
     def children():
         with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as f:

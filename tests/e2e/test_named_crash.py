@@ -121,7 +121,9 @@ class Scene:
             there = json.loads(r.out)
             volumes = [(v["name"], v["sandboxes"]) for v in there if v["sandboxes"] or not v["name"].startswith("cache-")]
             tree |= {f"volumes/{v['name']}" for v in there}  # test_volumes.py has the start that makes it
-        home = sorted(str(p.relative_to(h)) for h in self.boxes.home.glob("sandboxes/[!.]*/home") for p in h.rglob("*"))
+        # of those that are kept: what nobody keeps any more goes piece by piece
+        homes = [self.boxes.home / "sandboxes" / f"{away}{b['id']}" / "home" for b in sandboxes.values() for away in ("", "~")]
+        home = sorted(str(p.relative_to(h)) for h in homes for p in h.rglob("*"))
         running = {n for n, b in sandboxes.items() if b["state"] != "stopped"}
         host = {str(p.relative_to(self.ws)): p.read_text() for p in self.ws.rglob("*") if p.is_file()}
         return Seen(json.dumps([kept, volumes], sort_keys=True), home, running, host, tree)
@@ -210,9 +212,9 @@ def test_killed_before_each_call(scene):
             assert s.boxes("prune", "--sandboxes", "--force").rc == 0
             then = s.look()
         assert then == new, (at, r, then.tree ^ new.tree)
-        assert len(s.boxes.supervisors()) == len(new.running), at
+        assert wait_for(lambda: len(s.boxes.supervisors()) == len(new.running)), at
     print(f"killed at {len(tried) - len(missed)} of {len(points)} points; missed: {missed}; {seen.count(True)} times the store had the new")
-    assert len(missed) <= max(1, len(tried) // 10) and len(tried) - len(missed) > (12 if THOROUGH else 0), (missed, points)
+    assert len(missed) <= max(1, len(tried) // 10) and len(tried) - len(missed) > (9 if THOROUGH else 0), (missed, points)
     if THOROUGH and old.kept != new.kept:
         assert set(seen) == {False, True}, "the control: some were killed before, some after"
     s.back()

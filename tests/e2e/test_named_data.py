@@ -90,7 +90,7 @@ def test_a_copy_stays(copy, ws):
     assert copy("stop", "box").rc == 0
     assert host(ws) == BEFORE and names(copy("diff", "--json", "box")) == CHANGED
     assert copy.exec("cat kept dir/new; ls").out == "box\nnew\ndir\nkept\nother\n"
-    (pid,) = copy.supervisors()
+    pid = copy.supervisor()
     os.kill(pid, signal.SIGKILL)
     assert wait_for(lambda: copy.ls()["box"]["state"] == "stopped")
     assert copy.exec("echo more >> kept; cat kept other/y").out == "box\nmore\nx\n"

@@ -49,7 +49,7 @@ def test_a_server(boxes):
     second = is_running(boxes, "web")
     assert second["status"] == 137 and second["pid"] != first["pid"] and second["session"] == first["session"]
     assert boxes.exec([PYTHON, "-c", ASK]).out == f"I am {second['pid']}\n"
-    (supervisor,) = boxes.supervisors()
+    supervisor = boxes.supervisor()
     os.kill(supervisor, signal.SIGKILL)
     assert wait_for(lambda: not boxes.supervisors(), WAIT) and now(boxes, "web")["state"] == "stopped"
     assert boxes("start", "box").rc == 0
@@ -260,7 +260,7 @@ def test_prints_without_end(boxes):
     assert wait_for(lambda: json.loads(boxes("sessions", "--json", "box").out)[0]["written"] > 3 << 20, WAIT)
     log = log_of(boxes, "prints")
     assert (1 << 20) - len("x y z\n") < len(log) <= 1 << 20 and set(log.split("\n")[:-1]) == {"x y z"}, "from a whole line on"
-    (supervisor,) = boxes.supervisors()
+    supervisor = boxes.supervisor()
     with open(f"/proc/{supervisor}/status", encoding="ascii") as f:
         assert int(f.read().partition("VmRSS:")[2].split()[0]) < 32 << 10, "KiB"
     service(boxes, "rm", "box", "prints")
