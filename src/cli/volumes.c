@@ -267,9 +267,10 @@ int volumes_need(struct named *n, const struct stay *stay, struct err *e)
 		n->quiet = true; /* somebody else may make it at the same time */
 		r = volume_create(n, name, e);
 		n->quiet = false;
-		r = r == STORE_EXIT_CONFLICT ? 0 : r;
-		if (r > 0)
-			r = err_set(e, ERR_SYSTEM, -EIO, "the volume '%s' can't be made", name);
+		if (r == STORE_EXIT_CONFLICT)
+			r = 0;
+		else if (r > 0) /* once more, to hear why */
+			r = volume_create(n, name, e);
 	}
 	return r;
 }
