@@ -2,6 +2,7 @@
 """How long sandboxes that stay live, and when nothing of them runs (docs/adr/0033)."""
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -682,6 +683,18 @@ def test_service_unit(boxes, user):
         return
     assert r.rc == 0 and 'Environment="XDG_STATE_HOME=/x%%y $z"' in r.out and " start --boot\n" in r.out and "WantedBy=multi-user.target" in r.out, r
     assert f'ExecStart="{BAILEY}"' in r.out
+
+
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # an ordinary user's is refused here: he does not linger
+def test_systemd_takes_the_unit(boxes, user, ws):
+    """The twin: a key that systemd does not know."""
+    if not shutil.which("systemd-analyze"):
+        skip("systemd-analyze is not installed")
+    r = boxes("service-unit")
+    for unit, good in ((r.out, True), (r.out.replace("Delegate=", "Delegat="), False)):
+        user.write(ws / "bailey.service", unit)
+        r = user.exec(["systemd-analyze", "verify", "--man=no", ws / "bailey.service"])
+        assert (r.rc == 0 and not r.err) == good, r
 
 
 BAD: list[tuple[list[Any], int, str]] = [

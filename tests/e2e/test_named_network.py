@@ -142,7 +142,7 @@ class Both:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("verb", ["allow"])
+@pytest.mark.parametrize("verb", ["allow", "remove"])
 def test_killed(web, net, verb):
     """Two rules of one that runs, and kill -9 before each of its calls that somebody else notices: neither or both, for who is inside, too, and the next command makes what is kept hold."""
     if not shutil.which("strace"):
