@@ -570,13 +570,8 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 		r = run->live ? live_add(run, e) : 0;
 		if (r == 0)
 			r = loop(run, e);
-		if (r >= 0)
-			while (waitpid(run->jail.pid, NULL, 0) < 0 && errno == EINTR)
-				;
-		if (r >= 0)
-			run->jail.pid = -1;
 	}
-	finish(run);
+	finish(run); /* PID 1 is on its way out, or says so: it is not waited for, but ended */
 	report_say(run, s, r < 0 || run->dry_run);
 	egress_end(run, say_line);
 	ssh_end(run, r < 0 ? NULL : say_line);

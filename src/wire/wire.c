@@ -111,6 +111,14 @@ static bool is_signal(int32_t sig)
 	return sig > 0 && sig < _NSIG;
 }
 
+/* A wait status of what has ended. Bit by bit: for musl's macros a stopped one is killed by a signal that there is not. */
+static bool is_end(int status)
+{
+	const int sig = status & 0x7f;
+
+	return sig == 0 ? (status & ~0xff00) == 0 : (status & ~0xff) == 0 && is_signal(sig);
+}
+
 /* Of a terminal, as the kernel has them. */
 static bool is_size(uint32_t lines, uint32_t columns)
 {
@@ -156,8 +164,7 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session != WIRE_SANDBOX && is_signal(m->stopped.signal);
 	case WIRE_ENDED:
 		return m->session != WIRE_SANDBOX && m->ended.offset >= -1 &&
-		       (m->ended.status & ~0xffff) == 0 &&
-		       (WIFEXITED(m->ended.status) || WIFSIGNALED(m->ended.status));
+		       is_end(m->ended.status);
 	case WIRE_SIGNAL:
 		return m->session != WIRE_SANDBOX && is_signal(m->signal.signal) &&
 		       (m->signal.flags & ~WIRE_SIGNAL_GROUP) == 0;

@@ -253,7 +253,7 @@ def test_a_tap_device_that_is_not_there(user, ws):
     if os.geteuid() != 0:
         skip("takes /dev away: root only")
     mend = "sh -c 'mkdir -p /dev/net && mknod -m 0666 /dev/net/tun c 10 200'"
-    argv = ["unshare", "-m", "sh", "-c", NO_TUN, "sh", BAILEY, str(user.uid), str(user.gid), mend]
+    argv = ["unshare", "-m", "sh", "-c", NO_TUN, "sh", str(BAILEY), str(user.uid), str(user.gid), mend]
     r = subprocess.run(argv, cwd=ws, env=user.environ(), capture_output=True, text=True, timeout=60)
     answers = [parse(part)["net.tap"] for part in r.stdout.replace("]\n[", "]\0[").split("\0")]
     assert r.returncode == 0 and len(answers) == 2, r

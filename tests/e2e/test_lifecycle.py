@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import hijacked
 from conftest import BAILEY, PYTHON, counter, processes_with, wait_for
 
 # Waits for children that are not its own, as an init would see them.
@@ -129,6 +130,18 @@ def test_command_that_ignores_term_can_be_killed(start, ws, marker):
     time.sleep(0.3)
     assert proc.poll() is None
     os.kill(proc.pid, signal.SIGKILL)
+    assert gone(marker)
+
+
+@pytest.mark.parametrize("words", ["the first has ended", "empty", "no message", "ready again"])
+def test_pid_1_that_lies(start, ws, marker, words):
+    """77: what it says of the end is no reason to wait for it: everything is over. Other words are an error. The control: it lives until then."""
+    p = start(["sh", "-c", f"echo > ready; exec sleep {marker}"])
+    ready(ws)
+    first = hijacked.first_of(p.pid)
+    assert first and p.poll() is None
+    assert subprocess.run([PYTHON, hijacked.__file__, str(first), words], check=False, timeout=60).returncode == 0
+    assert p.wait(timeout=60) == (0 if words == "the first has ended" else 125)
     assert gone(marker)
 
 

@@ -47,7 +47,7 @@ def boxes(bailey, user, ws, request):
 
         def supervisor(self):
             """The only one, when what was started beside it has gone: what is read of /proc is not of one moment."""
-            seen = []
+            seen: list[int] = []
 
             def stays():
                 before, seen[:] = list(seen), self.supervisors()

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import hijacked
 from conftest import BAILEY, PYTHON, file_system, skip, wait_for
 from test_named import boxes, by_signals  # noqa: F401 (fixtures)
 from test_named_life import events, grows, stands_still, state, supervisor, ticks
@@ -455,6 +456,47 @@ def test_a_debugger_on_pid_1(boxes, attack):
     assert set(r.out.split()) <= {"EPERM", "EACCES"} and len(r.out.split()) == 6, r
     own = attack([PYTHON, "-c", DEBUG, "0"]).out.split()
     assert own[:4] == ["ok"] * 4 and own[5] == "ok", own
+
+
+# --- 77: PID 1 itself is hostile -------------------------------------------------------------------------------------------------------------------
+
+
+def size_of(pid):
+    """KiB of memory and the number of descriptors; None: it is gone."""
+    try:
+        found = re.search(r"^VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text("ascii", "replace"), re.M)
+        return (int(found[1]), len(os.listdir(f"/proc/{pid}/fd"))) if found else None
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("words", hijacked.WORDS)
+def test_hostile_words_of_pid_1(boxes, words):
+    """
+    Whatever PID 1 says: the supervisor goes on, or ends the sandbox and says why to who waits; it neither stops, nor grows, nor keeps descriptors. Another sandbox notices
+    nothing, and this one starts again. The twin: PID 1's own words, meanwhile, are heard where the supervisor goes on.
+    """
+    boxes.make()
+    client = boxes.start("exec", "box", "--", "sh", "-c", "echo begun; exec sleep 1000", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "begun\n"
+    supervisor_of = boxes.supervisor()
+    first, before = hijacked.first_of(supervisor_of), size_of(supervisor_of)
+    boxes.make("other")
+    assert boxes.exec("true", name="other").rc == 0
+    r = subprocess.run([PYTHON, hijacked.__file__, str(first), words], capture_output=True, text=True, timeout=120, check=False)
+    assert r.returncode == 0, r
+    assert boxes.exec("echo there", name="other").out == "there\n"
+    if words in hijacked.GO_ON:
+        assert boxes.exec("echo there").out == "there\n"
+        assert wait_for(lambda: (size := size_of(supervisor_of)) and size[0] < before[0] + 8192 and size[1] <= before[1] + 2), (before, size_of(supervisor_of))
+        client.kill()
+        client.communicate()
+    else:
+        out, err = client.communicate(timeout=60)
+        print(words, client.returncode, err, r.stdout)
+        assert client.returncode == 125 and re.fullmatch(r"bailey: [^\n]+\n", err), (client.returncode, err)
+        assert wait_for(lambda: size_of(supervisor_of) is None) and state(boxes) == "stopped"
+    assert boxes.exec("echo again").out == "again\n"
 
 
 # --- 80: a pause that has no cgroup ----------------------------------------------------------------------------------------------------------------

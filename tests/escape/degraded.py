@@ -151,6 +151,9 @@ class Degraded(run.Suite):
             answer, holds = problem or "it holds", bool(problem)
         else:
             got = self.run(c, row, row.probe, outside=False)
+        if entry.kind != "lost":  # before anything is tried outside
+            self.look_at_host(row, c, before, "")
+        if not row.probe[0].startswith("@"):
             answer, holds = str(got), self.holds(entry, row, got.verdict)
             if entry.kind == "lost" and got.verdict.startswith("E") and self.outside(row) == got.verdict:
                 self.kernel.append(f"{c.name} {row.label}: {got.verdict}")
@@ -168,8 +171,6 @@ class Degraded(run.Suite):
             for key, n in self.world.listeners.total().items():
                 if n != hits.get(key, 0):
                     self.forgiven[key] = self.forgiven.get(key, 0) + n - hits.get(key, 0)
-        else:
-            self.look_at_host(row, c, before, "")
         c.clear_fresh()
 
     def count(self, entry: Entry, row: run.Row) -> None:
