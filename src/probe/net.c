@@ -146,8 +146,9 @@ static enum probe_state use_tap(struct probe_answer *a)
 		else if (errno == EACCES)
 			probe_mend(a, "chmod 0666 /dev/net/tun");
 		else if (errno == ENOENT) /* one command, since sudo may stand before it */
-			probe_mend(a,
-				   "sh -c 'mkdir -p /dev/net && mknod -m 0666 /dev/net/tun c 10 200'");
+			probe_mend(
+				a,
+				"sh -c 'mkdir -p /dev/net && mknod -m 0666 /dev/net/tun c 10 200'");
 		return probe_missing(a, -errno, "/dev/net/tun");
 	}
 	return ioctl(fd, TUNSETIFF, &ifr) < 0 ? probe_missing(a, -errno, "TUNSETIFF") : PROBE_OK;
