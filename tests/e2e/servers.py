@@ -4,13 +4,14 @@
 
 Names come from dnsmasq on 192.0.2.10, which asks a server of ours for what dnsmasq does not do:
 
-    web.test       192.0.2.20, 2001:db8::31   nginx: HTTP, TLS and HTTP/2; /git/ is git's own backend, /private/ the same for who has TOKEN, /ws a WebSocket
+    web.test       192.0.2.20, 2001:db8::31   nginx: HTTP, TLS and HTTP/2; /git/ is git's own backend, /private/ the same for who has TOKEN, /ws a WebSocket,
+                                  /tokens/ and /basic/ files for who has TOKEN, as Bearer or Basic; /body writes what it is sent to bodies.log
     web6.test      2001:db8::30   the same, no IPv4
     denied.test    192.0.2.21     the same
     alias.test     an alias of web.test;  wrong.test: of denied.test;  home.test: of a name that is 127.0.0.1
     ssh.test       192.0.2.22     dropbear, with an account `git`
     ws.test        192.0.2.23     a WebSocket server on 80
-    grpc.test      192.0.2.24     gRPC on 50051, and with TLS on 443
+    grpc.test      192.0.2.24     gRPC on 50051, and with TLS on 443; the file grpc.log says what each call brought
     bucket.s3.eu-west-1.amazonaws.com  192.0.2.20   nginx, and behind it S3 that checks what signs each request; other.s3.… leads there, too
     api.anthropic.com, github.com …   192.0.2.20   the hosts of ready-made secrets: nginx, as web.test
     proxy.test     192.0.2.25     squid with Debian's rules on 3128, wider ones on 3129; a user and a password
@@ -61,6 +62,7 @@ http {{
     log_format keys '$scheme $host $request_uri "$http_authorization" "$http_x_key"';
     log_format carriers escape=json '{{"host":"$host","uri":"$request_uri","authorization":"$http_authorization","x-api-key":"$http_x_api_key",'
                                     '"x-goog-api-key":"$http_x_goog_api_key","sec-websocket-protocol":"$http_sec_websocket_protocol"}}';
+    log_format bodies escape=json '{{"uri":"$request_uri","x-key":"$http_x_key","body":"$request_body"}}';
     access_log {where}/nginx.log;
     access_log {where}/keys.log keys;
     access_log {where}/carriers.log carriers;
@@ -74,6 +76,9 @@ http {{
         location = /who {{ default_type text/plain; return 200 "$server_addr $scheme $host $server_protocol\\n"; }}
         location = /echo {{ default_type text/plain; add_header X-Echo $http_x_key; return 200 "key=$http_x_key authorization=$http_authorization\n"; }}
         location = /oauth/token {{ proxy_pass http://192.0.2.20:80/echo; }} # which reads what comes before it answers
+        location = /body {{ access_log {where}/bodies.log bodies; client_body_buffer_size 1m; proxy_pass http://192.0.2.20:80/echo; }}
+        location /tokens/ {{ if ($http_authorization != "Bearer {token}") {{ return 401; }} }}
+        location /basic/ {{ auth_basic here; auth_basic_user_file {where}/git.passwd; }}
         location = /away {{ return 302 $scheme://denied.test/who; }}
         location /git/ {{ proxy_pass http://127.0.0.1:8001/; }}
         location /private/ {{ auth_basic here; auth_basic_user_file {where}/git.passwd; proxy_pass http://127.0.0.1:8001/; }}
@@ -257,6 +262,17 @@ def websocket():
 def grpc_server():
     import grpc
 
+    calls_log = open(WHERE / "grpc.log", "w", buffering=1)
+
+    def chat(requests, context):
+        """Each message has its answer before the next one is there; what came with the call goes back before all of them."""
+        brought = dict(context.invocation_metadata())
+        calls_log.write(f"{brought.get('x-key')} {brought.get('authorization')}\n")
+        context.send_initial_metadata([("x-echo", brought.get("x-key", "nothing"))])
+        for request in requests:
+            yield request.upper()
+        context.set_trailing_metadata([("x-echo-last", brought.get("x-key", "nothing"))])
+
     def many(request, _):
         for i in range(int(request)):
             yield b"%d" % i
@@ -264,6 +280,7 @@ def grpc_server():
     calls = grpc.method_handlers_generic_handler("t.Test", {
         "Upper": grpc.unary_unary_rpc_method_handler(lambda request, _: request.upper()),
         "Many": grpc.unary_stream_rpc_method_handler(many),
+        "Chat": grpc.stream_stream_rpc_method_handler(chat),
     })
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((calls,))
@@ -302,7 +319,7 @@ def main():
     (WHERE / "www/big").write_bytes(bytes(8 << 20))
     (WHERE / "git.passwd").write_text(f"x-access-token:{{PLAIN}}{TOKEN}\n")
     temps = " ".join(f"{t}_temp_path {WHERE}/nginx-{t};" for t in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (WHERE / "nginx.conf").write_text(NGINX.format(where=WHERE, temps=temps))
+    (WHERE / "nginx.conf").write_text(NGINX.format(where=WHERE, temps=temps, token=TOKEN))
     start("nginx", "-p", WHERE, "-e", WHERE / "nginx-error.log", "-c", WHERE / "nginx.conf")
     turn = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     turn.bind(("127.0.0.1", 5300))
