@@ -63,7 +63,7 @@ _Static_assert(CONN_OUT >= CONN_OUT_HIGH + HEAD_BYTES, "a head can't leave");
 	 << 20) /* bytes that streams may have beside their bodies; past that new ones are refused */
 #define KEYS_EXCHANGES (64u << 20) /* all connections' together */
 #define KEYS_LOG \
-	5120u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2, and of each connection of HTTP/1.1 a refusal, its end, and where it is to lead */
+	6400u /* messages to the gateway that wait: KEYS_LOG_HIGH, the requests of one piece of HTTP/2 and what their bodies bring, and of each connection of HTTP/1.1 a secret of its body, a refusal, its end, and where it is to lead */
 #define KEYS_LOG_HIGH 256u /* from here on no client is read, and no server of HTTP/2 */
 
 struct keys;

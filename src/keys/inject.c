@@ -620,6 +620,18 @@ static int chunks_result(struct inject *i, int r, struct err *e)
 	return -EACCES;
 }
 
+/* Of a request whose head had none: the one that the body has brought. */
+static void name_secret(struct inject *i)
+{
+	const char *sentinel = scrub_last(i->replace);
+	size_t k;
+
+	for (k = 0; !i->secret && sentinel && k < i->n_secrets; k++) {
+		if (i->secrets[k].sentinel.value == sentinel)
+			i->secret = i->secrets[k].secret.name;
+	}
+}
+
 int inject_step(struct inject *i, const char *p, size_t n, struct buf *out, struct err *e)
 {
 	if (i->chunks)
@@ -635,6 +647,7 @@ int inject_step(struct inject *i, const char *p, size_t n, struct buf *out, stru
 	}
 	if (i->replace && scrub_step(i->replace, p, n, out) < 0)
 		return err_set(e, ERR_SYSTEM, -EFBIG, "no room for the body");
+	name_secret(i);
 	return 0;
 }
 
@@ -651,6 +664,7 @@ int inject_end(struct inject *i, struct buf *out, struct err *e)
 	}
 	if (r == 0 && i->replace && scrub_end(i->replace, out) < 0)
 		r = err_set(e, ERR_SYSTEM, -EFBIG, "no room for the body");
+	name_secret(i);
 	return r;
 }
 

@@ -438,10 +438,13 @@ static bool say(char *why, const char *text)
 
 bool judge_up(struct exchange *x, const char *p, size_t n, struct buf *out, char *why)
 {
+	const char *of_head = x->inject->secret;
 	struct err e = ERR_INIT;
 	int error = n > 0 ? inject_step(x->inject, p, n, out, &e) : inject_end(x->inject, out, &e);
 
 	count(x, false);
+	if (x->inject->secret != of_head) /* the head was logged when it went on */
+		keys_log(x->c, x->head, 0, false, "put into its body", x->inject->secret);
 	if (x->kept > 0 && x->c->k->held > KEYS_HELD)
 		return say(why, "too many bodies are held for signatures at a time");
 	if (error == 0 && !out->failed)

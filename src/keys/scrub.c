@@ -27,6 +27,7 @@ struct scrub {
 		data; /* owned, erased; between pieces only what is undecided, NULL when nothing is */
 	size_t len, size, most;
 	size_t count;
+	const char *last; /* borrowed: .from of the pair that was replaced last */
 };
 
 /* How data goes on. */
@@ -302,6 +303,7 @@ static void put_base64(struct buf *out, const struct match *m)
 static void put(struct scrub *s, struct buf *out, const struct match *m)
 {
 	s->count++;
+	s->last = m->pair->from;
 	switch (m->form) {
 	case FORM_TEXT:
 		buf_puts(out, m->pair->to);
@@ -412,6 +414,11 @@ size_t scrub_size(const struct scrub *s)
 size_t scrub_count(const struct scrub *s)
 {
 	return s->count;
+}
+
+const char *scrub_last(const struct scrub *s)
+{
+	return s ? s->last : NULL;
 }
 
 /* Digits of one byte, or of two groups of base64, in either way to write them. */

@@ -40,6 +40,9 @@ int scrub_end(struct scrub *s, struct buf *out);
 /** scrub_count() - how many were replaced so far. */
 size_t scrub_count(const struct scrub *s);
 
+/** scrub_last() - the .from of the pair that was replaced last, itself; NULL: none was, or @s is NULL. */
+const char *scrub_last(const struct scrub *s);
+
 /** scrub_size() - bytes of memory that it has now; takes NULL. */
 size_t scrub_size(const struct scrub *s);
 

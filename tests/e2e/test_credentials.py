@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets that a sandbox uses and never has (docs/adr/0022): `bailey secret` and `bailey run --secret` with real clients and servers."""
+import json
 import os
 import subprocess
 import time
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -83,6 +84,53 @@ def test_other_credentials_are_refused_there(at, carrier):
         return  # no request carries that through a proxy that reads it
     r = at(curl, *RUN, "--allow-own-credentials", "web.test")
     assert r.out == status and len(arrived(at)) == 1, r
+
+
+# How a secret is carried: words of `secret set`, a configuration of curl where {} is the secret, then what arrives: path, X-Key, body; and another one's key in its place.
+CARRIED = {
+    "query": (["--query", "key"], 'url = "https://web.test/body?a=1&key={}&b=2"', "/body?a=1&key={}&b=2", "", "", [f"{ECHO}?key=another"]),
+    "anywhere": (["--anywhere"], 'url = "https://web.test/body?of={}"\nheader = "X-Key: a {} b"\ndata = "one={}&two={}&one={}"',
+                 "/body?of={}", "a {} b", "one={}&two={}&one={}", ["-H", "Authorization: Bearer another", ECHO]),
+    "chunks": (["--anywhere"], 'url = "https://web.test/body"\nheader = "Transfer-Encoding: chunked"\ndata = "' + "x" * 70000 + '{}y"', "/body", "", "x" * 70000 + "{}y",
+               [f"{ECHO}?access_token=another"]),
+}
+
+
+@pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("how", CARRIED)
+def test_other_ways_to_carry_it(at, how, flag):
+    """In a field of the query; anywhere in head and body, whose length changes by it. The twin: where it is not bound, the stand-in arrives as any text does."""
+    words, config, path, field, body, foreign = CARRIED[how]
+    log = at.internet.dir / "bodies.log"
+    before = len(log.read_text().splitlines()) if log.exists() else 0
+
+    def sent():
+        nonlocal before
+        assert wait_for(lambda: log.exists() and len(log.read_text().splitlines()) > before)
+        [line] = log.read_text().splitlines()[before:]
+        before += 1
+        e = json.loads(line)
+        return [unquote(e["uri"]), e["x-key"], e["body"]]
+
+    secret(at, "set", "own", "--replace", "--host", "web.test", "--env", "OWN_KEY", *words, stdin=VALUE)
+    at.user.write(at.ws / "ask", config.replace("{}", "@KEY@"))
+    ask = ["sh", "-c", f'sed "s|@KEY@|$OWN_KEY|g" ask | curl -sS {flag} -K - -w "%{{http_code}}"; echo; echo "$OWN_KEY"']
+    r = at(ask, *RUN)
+    status, stand_in = r.out.splitlines()[-2:]
+    assert status.endswith("200") and stand_in.startswith("bailey-secret-") and VALUE not in r.out + r.err, r
+    assert sent() == [w.replace("{}", VALUE) for w in (path, field, body)]
+    assert field == "" or f"key=a {stand_in} b" in r.out, "what the server repeats is the stand-in again"
+    lines = [(e["decision"], e.get("secret")) for e in at.log(r) if e["event"] == "request"]
+    assert lines == ([("allow", None)] if how == "chunks" else []) + [("allow", "own")], "one that only the body has is a line of its own: the head's has gone"
+    inspected = ["--allow-host", "web.test", "--inspect", "web.test"]
+    r = at(ask, *inspected, "--env", f"OWN_KEY={stand_in}")
+    assert sent() == [w.replace("{}", stand_in) for w in (path, field, body)], r
+    # another one's
+    arrived(at)
+    r = at(["curl", "-sS", flag, *foreign], *RUN)
+    assert "foreign-credential" in r.out and arrived(at) == [], r
+    r = at(["curl", "-sS", flag, *foreign], *inspected)
+    assert "another" in r.out + str(arrived(at)), r
 
 
 TOKEN = "the/Token+of=a.repository"  # of servers.py
