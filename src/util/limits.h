@@ -28,8 +28,9 @@
 #define LIMIT_SCAN_BYTES (1u << 20) /* of directories; 150 KiB of usual ones are listed in 1.5 ms */
 #define LIMIT_POLICY_FILE (256u << 10) /* bytes of a policy file or a file of variables */
 #define LIMIT_POLICY_STRING 32767      /* bytes of one string in it */
-#define LIMIT_POLICY_DEPTH 8           /* lists and objects inside each other */
-#define LIMIT_POLICY_MEMBERS 1024      /* keys of one object */
+#define LIMIT_POLICY_DEPTH \
+	12 /* lists and objects inside each other: a rule about requests is 10 deep in a file */
+#define LIMIT_POLICY_MEMBERS 1024 /* keys of one object */
 #define LIMIT_POLICY_VALUES \
 	32768 /* values of one file; the rules of one run, as its gateway lists them, are fewer */
 #define LIMIT_POLICY_FILES 80     /* of one run */

@@ -135,6 +135,38 @@ def test_rules_about_requests(at, rule, good, bad, flag):
     assert "bailey:" in (at.ws / "out").read_text()
 
 
+@pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
+def test_answers_and_fields_that_a_policy_file_says(at, flag):
+    """A fixed answer never reaches the server; fields are set and removed on the way to it. What no entry names goes as it is."""
+    rules = [{"headers": [{"name": "x-deep", "value": [{"exact": "no"}]}], "action": "deny"},  # as deep as the words of a rule go
+             {"path": "/fixed", "action": {"response": {"status": 418, "headers": {"content-type": "text/x-tea", "x-pot": "1"}, "body": "tea\n"}}},
+             {"path": {"startsWith": "/set"}, "action": {"headers": {"x-key": "of the rule", "authorization": None}}}, {}]
+    policy = at.user.write(at.ws / "p.json", json.dumps({"network": {"allowedDomains": ["web.test"], "inspect": [{"host": "web.test", "requests": rules}]}}))
+    (at.internet.dir / "www/fixed").write_text("of the server\n")
+    ask = ["curl", "-sSi", flag, "-H", "X-Key: own", "-H", "Authorization: Bearer own", "-w", "%{http_code}\n"]
+    log = at.internet.dir / "keys.log"
+
+    def sent(path):
+        assert wait_for(lambda: f" {path} " in log.read_text())
+        return next(line for line in reversed(log.read_text().splitlines()) if f" {path} " in line).split(" ", 3)[3]
+
+    mark = f"{at.ws.name}{flag}"
+    r = at([*ask, "https://web.test/fixed"], "--policy", str(policy))
+    fields = r.out.lower().replace("\r", "").split("\n")
+    assert fields[-3:] == ["tea", "418", ""] and {"content-type: text/x-tea", "x-pot: 1"} <= set(fields), r
+    [e] = [e for e in at.log(r) if e["event"] == "request"]
+    assert (e["target"], e["status"]) == ("/fixed", 418), e
+    r = at([*ask, "-X", "POST", f"https://web.test/set?{mark}"], "--policy", str(policy))
+    assert sent(f"/set?{mark}") == '"-" "of the rule"', r
+    r = at([*ask, f"https://web.test/echo?{mark}"], "--policy", str(policy))
+    assert sent(f"/echo?{mark}") == '"Bearer own" "own"' and "key=own authorization=Bearer own" in r.out, r
+    r = at([*ask, "-H", "X-Deep: no", "https://web.test/echo"], "--policy", str(policy))
+    assert r.out.endswith("403\n"), r
+    # the controls: without a rule the server answers, and gets what was sent
+    r = at([*ask, "https://web.test/fixed", f"https://web.test/set?bare-{mark}"], *WEB)
+    assert "of the server\n200" in r.out and sent(f"/set?bare-{mark}") == '"Bearer own" "own"', r
+
+
 @pytest.mark.parametrize("path, status", [
     ("/@me", 403), ("/%40me", 403), ("/%2540me", 400), ("/%25%34%30me", 400), ("/@me;x", 400), ("/@me%3Bx", 400), ("/@me%3fx", 400),
     ("/a/%252e%252e/@me", 400), ("/who", 200), ("/%77ho", 200)])

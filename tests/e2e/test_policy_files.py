@@ -410,7 +410,7 @@ BAD = [
     ('{"limits": {"timeout": "soon"}}', "1:24: limits.timeout: 'soon': expected a duration"),
     ('{"limits": {"timeout": 1.5}}', "1:24: limits.timeout: '1.5': expected a duration"),
     ('{"limits": {"timeout": null}}', "1:24: limits.timeout: expected a string or a number, found null"),
-    ('{"a": ' + "[" * 50 + "]" * 50 + "}", "1:14: a[0][0][0][0][0][0]: lists and objects are nested more than 8 deep"),
+    ('{"a": ' + "[" * 50 + "]" * 50 + "}", "1:18: a" + "[0]" * 10 + ": lists and objects are nested more than 12 deep"),
     ('{"filesystem": {"denyRead": ["a/[b"]}}', "1:30: filesystem.denyRead: 'a/[b': a '[' begins no set"),
     ('{"filesystem": {"denyRead": ["a**/b"]}}', "1:30: filesystem.denyRead: 'a**/b': '**' must stand alone"),
     ('{"filesystem": {"denyRead": [{"path": "a", "glob": true}]}}', "1:44: filesystem.denyRead[0].glob: unknown key"),
