@@ -90,7 +90,9 @@ static void log_one(struct gateway *g, const struct datagram *d)
 	v = net_policy_judge(&g->policy, &q);
 	ev = gw_event("deny", "udp", &q, &v);
 	ev.decision = "deny";
-	if (!ev.reason)
+	if (v.allowed && udp_inspected(g, &q))
+		ev.reason = UDP_INSPECTED;
+	else if (!ev.reason)
 		ev.reason = v.allowed ? "there is no socket for it" : "no rule allows UDP to there";
 	(void)audit_write(&g->audit, &ev); /* as above */
 }

@@ -13,7 +13,6 @@
 
 #define DATAGRAM 65535u
 #define IDLE_MS 120000
-#define INSPECTED "the host is inspected, which UDP would lead past"
 #define TURN 64 /* datagrams of one socket in one turn of the loop */
 
 /* A socket inside that has the address of elsewhere. */
@@ -58,8 +57,7 @@ static struct net_request request_of(const struct gateway *g, const struct place
 				     .proto = NET_UDP };
 }
 
-/* The launcher has refused rules that ask for both; these may have come later, by another way. */
-static bool is_inspected(const struct gateway *g, const struct net_request *q)
+bool udp_inspected(const struct gateway *g, const struct net_request *q)
 {
 	struct net_request tcp = *q;
 
@@ -258,8 +256,8 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 		flow_refuse(g, f, "deny", "no rule allows it any more");
 		return;
 	}
-	if (is_inspected(g, &q)) {
-		flow_refuse(g, f, "deny", INSPECTED);
+	if (udp_inspected(g, &q)) {
+		flow_refuse(g, f, "deny", UDP_INSPECTED);
 		return;
 	}
 	f->quota = net_policy_quota(&g->policy, &q);
@@ -384,8 +382,9 @@ void udp_name(struct gateway *g, unsigned int i)
 		const struct net_rule *r = &g->policy.rules[k];
 
 		q.port = r->port;
+		/* without a socket the kernel refuses at once */
 		if (!is_udp(r) || r->what == NET_RULE_CIDR ||
-		    !net_policy_judge(&g->policy, &q).allowed)
+		    !net_policy_judge(&g->policy, &q).allowed || udp_inspected(g, &q))
 			continue;
 		a = names_addr(i, false);
 		place_add(g, (int)i, &a, r->port);
@@ -426,7 +425,7 @@ void udp_rejudge(struct gateway *g)
 
 			f->verdict.allowed = v.allowed;
 		}
-		if (!f->verdict.allowed || is_inspected(g, &q))
+		if (!f->verdict.allowed || udp_inspected(g, &q))
 			flow_refuse(g, f, "deny", "the rules have changed");
 	}
 	for (i = 0; i < g->policy.n; i++) {

@@ -8,6 +8,8 @@
 
 #include "gw.h"
 
+#define UDP_INSPECTED "the host is inspected, which UDP would lead past"
+
 struct udp;
 
 /** udp_init() - sockets for the addresses that rules name. Return: 0 or negative errno with @e. */
@@ -21,6 +23,12 @@ bool udp_taken(const struct gateway *g, const struct net_addr *a, uint16_t port)
 
 /** udp_takes() - whether there is any. */
 bool udp_takes(const struct gateway *g);
+
+/**
+ * udp_inspected() - whether the host of @q is one that UDP would lead past the inspection of. The launcher has refused rules that ask for both; these may have come later,
+ * by another way.
+ */
+bool udp_inspected(const struct gateway *g, const struct net_request *q);
 
 /** udp_tick() - end flows that nobody uses. */
 void udp_tick(struct gateway *g);

@@ -216,6 +216,51 @@ def test_udp_does_not_lead_past_it(at, opts, good):
     assert good or (r.rc == 2 and "/udp'" in r.err and "UDP can't be looked into" in r.err), r
 
 
+DATAGRAM = """
+import os, socket, sys, time
+def ask(host, family):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.settimeout(20)
+    try:
+        s.connect((host, 7))
+        s.send(b"x")
+        return s.recv(9).decode()
+    except OSError as e:
+        return type(e).__name__
+open("up", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.02)
+began = time.monotonic()
+print(ask("one.test", socket.AF_INET), time.monotonic() - began < 10, ask("six.test", socket.AF_INET6), flush=True)
+"""
+
+
+@pytest.mark.parametrize("inspect", [["--inspect", "one.test"], ["--secret", "of-one"], []], ids=["rule", "secret", "control"])
+def test_udp_that_is_allowed_later_does_not_lead_past_it(at, inspect):
+    """The start refuses what would (above); a rule that comes while the run lives meets the gateway. TCP to the host, and UDP to another one, work."""
+    state = at.user.mkdir(at.ws.parent / f"state-{at.ws.name}", 0o700)
+    at.environ["XDG_STATE_HOME"] = str(state)
+    at.environ["XDG_RUNTIME_DIR"] = ""
+    set_one = at.argv(None, ["set", "of-one", "--host", "one.test", "--header", "X-Key", "--env", "KEY"], "secret")
+    subprocess.run(set_one, input="value-of-one", text=True, check=True, capture_output=True, env=at.environ)
+    at.user.write(at.ws / "udp.py", DATAGRAM)
+    p = at.start(["sh", "-c", f"{PYTHON} udp.py; curl -sS http://one.test/tcp"], "--allow-host", "one.test", "--allow-host", "six.test:7/udp", *inspect)
+    try:
+        assert wait_for((at.ws / "up").exists)
+        r = at.network("allow", at.run_id(), "one.test:7/udp")
+        at.user.write(at.ws / "go", "")
+        out, err = (b.decode() for b in p.communicate(timeout=60))
+        denied = [(e["name"], e["port"], e["reason"]) for e in map(json.loads, at.network("log", at_run(at, err), "--json").out.splitlines()) if e["event"] == "deny"]
+    finally:
+        p.kill()
+        p.wait()
+        at.user.exec(["rm", "-rf", state])
+    said, tcp = out.split("\n", 1)
+    assert said == ("ConnectionRefusedError True X" if inspect else "X True X") and "GET /tcp" in tcp, (out, err, r)
+    why = "the host is inspected, which UDP would lead past"
+    assert denied == ([("one.test", 7, why)] if inspect else []) and (why in err) == bool(inspect), (denied, err)
+
+
 # --- what is wrong ---
 
 def test_another_name_inside_is_refused(at):
