@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes both ways for as long as it likes, looked into: gRPC over HTTP/2 and WebSockets, by real clients that are told of no authority, with a secret that they do not have."""
+import contextlib
 import json
 import os
 
@@ -166,3 +167,91 @@ def test_a_websocket_with_another_credential_is_refused(at, field):
     assert any(e["decision"] == "deny" and "foreign-credential" in e.get("reason", "") for e in at.log(r) if e["event"] == "request"), at.log(r)
     r = at([PYTHON, "web.py", "captured", field], *LOOKED)
     assert r.out == "echoed\n" and len(sockets(at)) == 1, r
+
+
+# Goes on until it is ended, and counts in the file `count`; `again` makes it open another one. Says how that was answered, and how the first ended.
+HELD = {
+    "grpc.test": """
+import grpc, os, queue, time
+fields = [("x-key", os.environ["OWN_KEY"])]
+channel = grpc.secure_channel("grpc.test:443", grpc.ssl_channel_credentials())
+to = queue.Queue()
+chat = channel.stream_stream("/t.Test/Chat")(iter(to.get, None), metadata=fields)
+n, asked = 0, False
+try:
+    while True:
+        to.put(b"x")
+        assert next(chat) == b"X"
+        n += 1
+        with open("count", "w") as f: f.write(str(n))
+        if not asked and os.path.exists("again"):
+            asked = True
+            try: print(channel.unary_unary("/t.Test/Upper")(b"one", metadata=fields, timeout=40), flush=True)
+            except grpc.RpcError as e: print(e.code().name, flush=True)
+            open("answered", "w").close()
+        time.sleep(0.02)
+except grpc.RpcError as e:
+    print("ended", flush=True)
+os._exit(0)
+""",
+    "web.test": """
+import asyncio, os, ssl, websockets
+def open_one(): return websockets.connect("wss://web.test/ws", ssl=ssl.create_default_context(), extra_headers=[("X-Key", os.environ["OWN_KEY"])])
+async def main():
+    n, asked, ws = 0, False, await open_one()
+    try:
+        while True:
+            await ws.send(b"x")
+            assert await ws.recv() == b"x"
+            n += 1
+            with open("count", "w") as f: f.write(str(n))
+            if not asked and os.path.exists("again"):
+                asked = True
+                try: print(await open_one(), flush=True)
+                except websockets.InvalidStatusCode as e: print(e.status_code, flush=True)
+                open("answered", "w").close()
+            await asyncio.sleep(0.02)
+    except websockets.ConnectionClosed:
+        print("ended", flush=True)
+asyncio.run(main())
+os._exit(0)
+""",
+}
+
+
+@pytest.mark.parametrize("host, refused", [("grpc.test", "PERMISSION_DENIED"), ("web.test", "403")])
+def test_what_is_open_outlives_its_secret_and_not_its_host(at, host, refused):
+    """A secret that is taken away is put into nothing new, while what has begun with it goes on; a denial of the host ends it, one of another host does not."""
+    at.user.write(at.ws / "held.py", HELD[host])
+
+    def goes_on():
+        def count():
+            return int((at.ws / "count").read_text() or 0) if (at.ws / "count").exists() else 0
+
+        before = count()
+        return wait_for(lambda: count() > before + 3)
+
+    p = at.start([PYTHON, "held.py"], *BOUND)
+    assert p.stderr
+    err, said = p.stderr.fileno(), bytearray()
+    os.set_blocking(err, False)
+
+    def told():
+        with contextlib.suppress(BlockingIOError):
+            said.extend(os.read(err, 65536))
+        return f"secret '{KEY}' was removed".encode() in said
+
+    try:
+        assert goes_on()
+        secret(at, "rm", KEY)
+        assert wait_for(told) and goes_on()
+        at.user.write(at.ws / "again", "")
+        assert wait_for((at.ws / "answered").exists) and goes_on()
+        assert at.network("deny", at.run_id(), "denied.test").rc == 0 and goes_on()
+        assert at.network("deny", at.run_id(), host).rc == 0
+        out = p.communicate(timeout=60)[0].decode()
+    finally:
+        p.kill()
+        p.wait()
+        secret(at, "set", KEY, "--host", "grpc.test", "--host", "web.test", "--header", "X-Key", "--env", "OWN_KEY", stdin=VALUE)
+    assert out == f"{refused}\nended\n", out
