@@ -162,15 +162,21 @@ static struct net_request one_of(const struct net_rule *r, char below[NET_HOST_M
 	return q;
 }
 
-/* Whether one request is both: allowed by UDP, and inspected. */
+/*
+ * Whether one request is both: allowed by UDP, and inspected. A rule that was said live was taken then, and is kept: the gateway refuses what it would
+ * let past, as it did when it came, and a sandbox that stays can start again.
+ */
 static bool is_both(const struct net_policy *p, struct net_request q, uint16_t port)
 {
+	struct net_verdict v;
+
 	q.port = port;
 	q.proto = NET_TCP;
 	if ((!q.host && !q.addr) || !net_policy_inspects(p, &q))
 		return false;
 	q.proto = NET_UDP;
-	return net_policy_judge(p, &q).allowed;
+	v = net_policy_judge(p, &q);
+	return v.allowed && !(v.rule && v.rule->layer == POLICY_LIVE);
 }
 
 int inspect_check_udp(const struct sandbox *s, struct err *e)

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from conftest import wait_for
+from conftest import PYTHON, wait_for
 from test_credentials import arrived, secret
 from test_inspect import Inside, internet  # noqa: F401 (a fixture)
 
@@ -176,3 +176,33 @@ def test_its_file_at_another_sandboxs_place_is_none(at):
     assert r.rc != 0 and "mine" in r.err and OWN not in r.err, r
     pathlib.Path(of[b] / "mine.secret").unlink()
     assert inside(at, "two", ["true"]).rc == 0
+
+
+UDP = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+try:
+    s.connect(("one.test", 7)); s.send(b"x"); print(s.recv(9))
+except OSError as e:
+    print(type(e).__name__)
+"""
+
+
+def test_a_rule_for_udp_that_is_kept_leads_past_none(at):
+    """It comes while the sandbox runs, and holds at its next start, too, which begins all the same. The control: a sandbox without the secret, and the same rule."""
+    what = ["sh", "-c", f"{PYTHON} udp.py; curl -sS http://one.test/tcp"]
+    why = "the host is inspected, which UDP would lead past"
+    at.user.write(at.ws / "udp.py", UDP)
+    for name in ("one", "two"):
+        make(at, name, "--allow-host", "one.test")
+    secret(at, "set", "--sandbox", "one", "mine", "--host", "one.test", "--header", "X-Key", "--env", "OWN_KEY", stdin=OWN)
+    for name, said in (("one", "ConnectionRefusedError\n"), ("two", "b'X'\n")):
+        assert inside(at, name, ["true"]).rc == 0
+        assert at.network("allow", name, "one.test:7/udp").rc == 0
+        for _ in ("as it came", "after a start"):
+            r = inside(at, name, what)
+            assert r.out.startswith(said) and "GET /tcp" in r.out, r
+            assert verb(at, "stop", name).rc == 0
+        denied = [e["reason"] for e in map(json.loads, at.network("log", name, "--json").out.splitlines()) if e["event"] == "deny"]
+        assert denied == ([why] * 2 if name == "one" else []), denied
