@@ -93,6 +93,15 @@ static void answer_json(const struct target *t, const struct net_verdict *v, con
 	json_close(j, '}');
 }
 
+/* A kept rule for UDP, to a host that is inspected: the gateway refuses what it allows. */
+static bool leads_past(const struct sandbox *s, const struct net_request *q)
+{
+	struct net_request tcp = *q;
+
+	tcp.proto = NET_TCP;
+	return q->proto == NET_UDP && net_policy_inspects(&s->net, &tcp);
+}
+
 static int check_one(const struct sandbox *s, const char *word, const struct net_addr *answer,
 		     struct json *j, bool json, struct err *e)
 {
@@ -108,7 +117,12 @@ static int check_one(const struct sandbox *s, const char *word, const struct net
 		v = net_policy_judge_answer(&s->net, &t.request, &v, answer);
 		t.request.addr = answer;
 	}
-	net_verdict_text(&s->net, &t.request, &v, &why);
+	if (v.allowed && leads_past(s, &t.request)) {
+		v.allowed = v.names_port = false;
+		buf_puts(&why, "denied: the host is inspected, which UDP would lead past");
+	} else {
+		net_verdict_text(&s->net, &t.request, &v, &why);
+	}
 	if (why.failed)
 		r = err_set(e, ERR_SYSTEM, -ENOMEM, "the answer does not fit");
 	else if (json)

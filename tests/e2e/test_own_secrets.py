@@ -190,14 +190,14 @@ except OSError as e:
 
 
 def test_a_rule_for_udp_that_is_kept_leads_past_none(at):
-    """It comes while the sandbox runs, and holds at its next start, too, which begins all the same. The control: a sandbox without the secret, and the same rule."""
+    """It comes while the sandbox runs, and holds at its next start, too, which begins all the same; a host that is inspected is as one with a secret. The control has neither."""
     what = ["sh", "-c", f"{PYTHON} udp.py; curl -sS http://one.test/tcp"]
     why = "the host is inspected, which UDP would lead past"
     at.user.write(at.ws / "udp.py", UDP)
-    for name in ("one", "two"):
-        make(at, name, "--allow-host", "one.test")
+    for name, more in (("one", ""), ("two", ""), ("three", "--inspect one.test")):
+        make(at, name, "--allow-host", "one.test", *more.split())
     secret(at, "set", "--sandbox", "one", "mine", "--host", "one.test", "--header", "X-Key", "--env", "OWN_KEY", stdin=OWN)
-    for name, said in (("one", "ConnectionRefusedError\n"), ("two", "b'X'\n")):
+    for name, said in (("one", "ConnectionRefusedError\n"), ("two", "b'X'\n"), ("three", "ConnectionRefusedError\n")):
         assert inside(at, name, ["true"]).rc == 0
         assert at.network("allow", name, "one.test:7/udp").rc == 0
         for _ in ("as it came", "after a start"):
@@ -205,4 +205,7 @@ def test_a_rule_for_udp_that_is_kept_leads_past_none(at):
             assert r.out.startswith(said) and "GET /tcp" in r.out, r
             assert verb(at, "stop", name).rc == 0
         denied = [e["reason"] for e in map(json.loads, at.network("log", name, "--json").out.splitlines()) if e["event"] == "deny"]
-        assert denied == ([why] * 2 if name == "one" else []), denied
+        assert denied == ([] if name == "two" else [why] * 2), denied
+    for name, rc, words in (("two", 0, "allowed"), ("three", 1, f"denied: {why}")):
+        r = at.network("check", name, "one.test:7/udp")
+        assert r.rc == rc and words in r.out, r
