@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Searching for a secret: the forms that it may have, the processes of a run, and all that can be read of them."""
 import base64
+import ctypes
 import os
 import pathlib
 import subprocess
@@ -10,9 +11,9 @@ from collections.abc import Iterable
 from conftest import PYTHON
 
 
-def forms(value: str) -> set[bytes]:
+def forms(value: str | bytes) -> set[bytes]:
     """What VALUE looks like to who searches: as it is, URL-encoded, hexadecimal, base64 at each position and of either alphabet, turned round."""
-    raw = value.encode()
+    raw = value.encode() if isinstance(value, str) else value
     coded = urllib.parse.quote(value, safe="").encode()
     found = {raw, coded, coded.lower(), raw.hex().encode(), raw.hex().upper().encode(), raw[::-1]}
     for shift in range(3):
@@ -40,16 +41,62 @@ def descendants(top: int) -> dict[int, str]:
     return {pid: names[pid] for pid in above if below(pid)}
 
 
-def inside_of(run: subprocess.Popen) -> list[int]:
-    """The processes of the sandbox of RUN: those that are in another pid namespace."""
+def inside_of(top: int) -> list[int]:
+    """The processes of the sandbox of the run, or the supervisor, TOP: those that are in another pid namespace."""
     ours, out = os.readlink("/proc/self/ns/pid"), []
-    for pid in descendants(run.pid):
+    for pid in descendants(top):
         try:
             if os.readlink(f"/proc/{pid}/ns/pid") != ours:
                 out.append(pid)
         except OSError:
             pass
     return out
+
+
+def supervisors(home: pathlib.Path) -> list[int]:
+    """Pids that hold a lock of the sandboxes that are kept in HOME, and descend from none that does: what a supervisor starts has it for a moment, too."""
+    parents, holders = {}, set()
+    for p in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
+                parents[p] = int(f.read().rpartition(")")[2].split()[1])
+            if any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
+                holders.add(p)
+        except OSError:
+            continue
+
+    def above(p):
+        while p := parents.get(p, 0):
+            yield p
+    return [p for p in holders if not holders & set(above(p))]
+
+
+def private_key(pid: int, point: bytes) -> bytes | None:
+    """The scalar of P-256 that belongs to POINT, from the memory of PID, where OpenSSL has it: a number of 64-bit limbs, the low one first."""
+    c = ctypes.CDLL("libcrypto.so.3")
+    for f in ("EC_GROUP_new_by_curve_name", "EC_POINT_new", "BN_new", "BN_CTX_new", "BN_lebin2bn"):
+        getattr(c, f).restype = ctypes.c_void_p
+    group = ctypes.c_void_p(c.EC_GROUP_new_by_curve_name(415))  # NID_X9_62_prime256v1
+    wanted, got, number, ctx = (ctypes.c_void_p(p) for p in (c.EC_POINT_new(group), c.EC_POINT_new(group), c.BN_new(), c.BN_CTX_new()))
+    assert c.EC_POINT_oct2point(group, wanted, point, ctypes.c_size_t(len(point)), ctx) == 1
+    seen = set()
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            where, rights = line.split()[:2]
+            if not rights.startswith("rw"):
+                continue
+            a, b = (int(x, 16) for x in where.split("-"))
+            mem.seek(a)
+            data = mem.read(b - a)
+            for at in range(0, len(data) - 31, 8):
+                word = data[at:at + 32]
+                if word in seen or len(set(word)) < 20:  # no pointers, no text: of random bytes one in 10^12 has so few
+                    continue
+                seen.add(word)
+                c.BN_lebin2bn(word, 32, number)
+                if c.EC_POINT_mul(group, got, number, None, None, ctx) == 1 and c.EC_POINT_cmp(group, got, wanted, ctx) == 0:
+                    return word[::-1]
+    return None
 
 
 # PIDS FORM…, hexadecimal: a line for each place and form that is found. What waits in pipes and sockets stays there.
@@ -84,7 +131,17 @@ def waiting(pid, fd):
             with socket.socket(fileno=ours) as s:
                 return s.recv(1 << 20, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     return b""
-for pid in sys.argv[1].split(","):
+def gone(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+def device(path):
+    try:
+        return os.lstat(path).st_dev
+    except OSError:
+        return None  # gone meanwhile
+def look_at(pid):
     for part in ("environ", "cmdline"):
         look(f"{pid}/{part}", open(f"/proc/{pid}/{part}", "rb").read())
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
@@ -110,7 +167,7 @@ for pid in sys.argv[1].split(","):
             continue
         top = root + words[4].encode().decode("unicode_escape")
         for d, below, names in os.walk(top):
-            below[:] = [x for x in below if os.lstat(f"{d}/{x}").st_dev == os.stat(top).st_dev]  # what is mounted there has a line of its own
+            below[:] = [x for x in below if device(f"{d}/{x}") == os.stat(top).st_dev]  # what is mounted there has a line of its own
             for name in names:
                 try:
                     s = os.stat(f"{d}/{name}", follow_symlinks=False)
@@ -119,6 +176,12 @@ for pid in sys.argv[1].split(","):
                         look(f"{pid}/tmpfs {d[len(root):]}/{name}", open(f"{d}/{name}", "rb").read())
                 except OSError:
                     pass
+for pid in sys.argv[1].split(","):
+    try:
+        look_at(pid)
+    except OSError:
+        if not gone(pid):
+            raise
 """
 
 

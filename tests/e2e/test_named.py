@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import BAILEY, PYTHON, kill, wait_for
+from searches import supervisors
 from terminals import Pty, stopped
 
 
@@ -57,21 +58,7 @@ def boxes(bailey, user, ws, request):
             return seen[0]
 
         def supervisors(self):
-            """Pids that hold a lock of these sandboxes, and descend from none that does: what a supervisor starts has it for a moment, too."""
-            parents, holders = {}, set()
-            for p in map(int, filter(str.isdigit, os.listdir("/proc"))):
-                try:
-                    with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
-                        parents[p] = int(f.read().rpartition(")")[2].split()[1])
-                    if any(os.readlink(f"/proc/{p}/fd/{n}").startswith(f"{self.home}/sandboxes/") for n in os.listdir(f"/proc/{p}/fd")):
-                        holders.add(p)
-                except OSError:
-                    continue
-
-            def above(p):
-                while p := parents.get(p, 0):
-                    yield p
-            return [p for p in holders if not holders & set(above(p))]
+            return supervisors(self.home)
 
     b = Boxes()
     yield b

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A key is nowhere but where it must be: not in a sandbox that has used it, nor in what is left behind. Each search has a control that plants it where it is looked for, in each form."""
+import base64
+import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 
-from conftest import PYTHON, skip, wait_for
-from searches import capture, descendants, forms, inside_of, search
-from test_credentials import ECHO, RUN, VALUE, arrived, secret
-from test_inspect import Inside, internet  # noqa: F401 (a fixture)
+from conftest import PROJECT, PYTHON, kill, skip, wait_for
+from searches import capture, descendants, forms, inside_of, private_key, search, supervisors
+from test_credentials import ECHO, RUN, TOKEN, VALUE, arrived, secret
+from test_inspect import WEB, WHO, Inside, internet  # noqa: F401 (a fixture)
+from test_ready_made_aws import REAL
 
 FORMS = sorted(forms(VALUE))
 PLANT = [f.hex() for f in FORMS]
@@ -78,10 +82,10 @@ def test_after_a_thousand_requests_it_is_nowhere_inside(at, planted):
     p, sent = at.start([PYTHON, "session.py", str(number), *(PLANT if planted else [])], *RUN), None
     try:
         assert wait_for((at.ws / "ready").exists), p.poll()
-        sent = capture(max(inside_of(p)))
+        sent = capture(max(inside_of(p.pid)))
         at.user.write(at.ws / "go", "")
         assert wait_for((at.ws / "done").exists, 60), p.poll()
-        pids = inside_of(p)
+        pids = inside_of(p.pid)
         assert len(pids) >= 2, pids
         found = search(pids, FORMS)
         passed = sent.communicate(timeout=60)[0]
@@ -104,6 +108,151 @@ def test_after_a_thousand_requests_it_is_nowhere_inside(at, planted):
     else:
         assert found == []
         assert holders == {"bailey-keys"} and len(ours) >= 3, (holders, ours)
+
+
+# --- other ways, and a sandbox that stays ---
+
+@contextlib.contextmanager
+def living(at, named, cmd, *opts):
+    """CMD in a run, or in a sandbox that stays: what belongs to it is below the pid that this gives."""
+    if not named:
+        p = at.start(cmd, *opts)
+        try:
+            yield p.pid
+        finally:
+            kill(p)
+        return
+    assert at(None, *opts, "box", verb="create").rc == 0 and at(["true"], "box", verb="exec").rc == 0
+    p = None
+    try:
+        assert wait_for(lambda: len(supervisors(at.state / "bailey")) == 1)
+        [top] = supervisors(at.state / "bailey")
+        p = subprocess.Popen(at.argv(cmd, ["box"], "exec"), stdin=subprocess.DEVNULL, start_new_session=True, env=at.environ)
+        yield top
+    finally:
+        if p:
+            kill(p)
+        assert at(None, "-f", "box", verb="rm").rc == 0
+
+
+def look(at, top, wanted):
+    """Where WANTED is of what belongs to the run below TOP: its processes and files, and the names of the engine's processes that have it, one each."""
+    pids = inside_of(top)
+    ours = {pid: name for pid, name in descendants(top).items() if pid not in pids}
+    assert len(pids) >= 2 and len(ours) >= 3, (pids, ours)
+    found = search(pids, wanted) + [f"{f} form {i}" for f, data in (files_below(at.ws) | files_below(at.state)).items() for i, form in enumerate(wanted) if form in data]
+    return found, sorted(ours[pid] for pid in {int(li.split("/")[0]) for li in search(ours, wanted)})
+
+
+GIT = ["--allow-host", "web.test", "--secret", "git", "--env", "GIT_TERMINAL_PROMPT=0", "--env", "GIT_CONFIG_GLOBAL=/dev/null"]
+CLONES = "for i in $(seq 17); do git clone -q https://x-access-token:$GIT_TOKEN@web.test/private/it.git it$i && cat it$i/file; done > said; touch done; exec sleep 120"
+STREAMS = f'curl -sS --http2 -Z -H "X-Key: $OWN_KEY" -o "kept-#1" -w "%{{http_version}}\\n" "{ECHO}?[1-50]" > said; touch done; exec sleep 120'
+SIGNED = """
+import http.client, os, ssl, time
+import test_sigv4
+signer = test_sigv4.Client((os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]))
+c = http.client.HTTPSConnection(signer.host, context=ssl.create_default_context())
+said = b""
+for i in range(50):
+    m = signer.sign("PUT", f"/{os.environ['MARK']}-{i}", body=b"%d" % i)
+    c.request(m.method, m.target, m.body, dict(m.fields))
+    said += c.getresponse().read() + b"\\n"
+open("said", "wb").write(said)
+os.open("done", os.O_CREAT)
+time.sleep(120)
+"""
+
+
+def ways(at, mark):
+    """The command, its options, what a search must not find, what the command says, what then stands in the server's log of each request but first questions."""
+    secret(at, "set", "git", "--host", "web.test", "--basic", "x-access-token", "--env", "GIT_TOKEN", stdin=TOKEN)
+    secret(at, "set", "aws", stdin=":".join(REAL))
+    client = (PROJECT / "tests/keys/test_sigv4.py").read_text().replace(REAL[0], "").replace(REAL[1], "")
+    for name, text in (("session.py", SESSION), ("signed.py", SIGNED), ("test_sigv4.py", client)):
+        at.user.write(at.ws / name, text)
+    basic = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
+    return {
+        "http1": (["sh", "-c", f"touch go said; exec {PYTHON} session.py 50"], RUN, [VALUE], "", VALUE),
+        "http2": (["sh", "-c", STREAMS], RUN, [VALUE], "2\n" * 50, VALUE),
+        "git": (["sh", "-c", CLONES], GIT, [TOKEN], "it is there\n" * 17, basic),
+        "sigv4": ([PYTHON, "signed.py"], ["--allow-host", "bucket.s3.eu-west-1.amazonaws.com", "--secret", "aws", "--env", f"MARK={mark}"], REAL, "taken\n" * 50, REAL[0]),
+    }
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["run", "create"])
+@pytest.mark.parametrize("way", ["http1", "http2", "git", "sigv4"])
+def test_it_is_nowhere_inside_whichever_way_it_goes(at, request, way, named):
+    """Fifty requests each; the control is the process that puts it in, which the same search finds, and the server that has it."""
+    cmd, opts, values, said, there = ways(at, request.node.callspec.id)[way]
+    wanted = sorted({f for v in values for f in forms(v)})
+    arrived(at)
+    with living(at, named, cmd, *opts) as top:
+        assert wait_for((at.ws / "done").exists)
+        found, holders = look(at, top, wanted)
+        assert (at.ws / "said").read_text() == said
+    assert found == [] and holders == ["bailey-keys"], (found, holders)
+    assert sum(there in str(a) for a in arrived(at)) >= 50
+
+
+# --- the key of the authority ---
+
+def point_of(pem):
+    """The public key of a certificate, as OpenSSL has it uncompressed: the last 65 bytes."""
+    key = subprocess.run(["openssl", "x509", "-noout", "-pubkey"], input=pem.encode(), capture_output=True, check=True).stdout
+    return subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout[-65:]
+
+
+def key_forms(scalar, point):
+    """The scalar alone, either way round, and in the lines of PEM files, of both kinds: in these the end of a line cuts base64."""
+    sec1 = bytes.fromhex("30770201010420") + scalar + bytes.fromhex("a00a06082a8648ce3d030107a144034200") + point
+    pkcs8 = bytes.fromhex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420") + scalar + bytes.fromhex("a144034200") + point
+    lines = {base64.b64encode(der)[at:at + 64] for der, at in ((sec1, 0), (pkcs8, 64))}
+    assert all(subprocess.run(["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"], input=der, capture_output=True, check=True).stdout[-65:] == point for der in (sec1, pkcs8))
+    return sorted(forms(scalar) | lines)
+
+
+# FILE COMMAND…: once there is FILE, what it says in hexadecimal is in the memory, the environment, a pipe and files of who runs here.
+PLANTER = """
+import os, subprocess, sys, time
+while not os.path.exists("targets"):
+    time.sleep(0.05)
+planted = [bytes.fromhex(w) for w in open("targets").read().split()]
+text = b"\\n".join(p for p in planted if b"\\0" not in p)
+other = subprocess.Popen(["sleep", "120"], env={"PLANTED": text})
+for place in ("/tmp/planted", "/dev/shm/planted", "planted"):
+    open(place, "wb").write(b"\\n".join(planted))
+os.open("done", os.O_CREAT)
+time.sleep(120)
+"""
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["run", "create"])
+def test_the_key_of_the_authority_is_in_one_process_alone(at, named):
+    """Nor is the one of its leaves: not in what the command, PID 1, the gateway, the dialer and the supervisor have in memory, environment, words and descriptors, and in no file. Both are
+    taken from the memory of the process that must have them; then one is planted inside, and found."""
+    at.user.write(at.ws / "planter.py", PLANTER)
+    show = f"curl -sS {WHO} > said; cat $SSL_CERT_FILE > bundle; echo | openssl s_client -connect web.test:443 -servername web.test 2>/dev/null | openssl x509 > leaf; touch ready; exec {PYTHON} planter.py"
+    with living(at, named, ["sh", "-c", show], *WEB, "--secret", "own") as top:
+        assert wait_for((at.ws / "ready").exists) and "web.test HTTP/" in (at.ws / "said").read_text()
+        certificates = {"-----BEGIN" + c.split("-----END")[0] + "-----END CERTIFICATE-----\n" for c in (at.ws / "bundle").read_text().split("-----BEGIN")[1:]}
+        host = pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_text() + (at.ws / "ca.crt").read_text()
+        [authority] = [c for c in certificates if c.strip() not in host]
+        everybody = descendants(top)
+        assert {"bailey-keys", "bailey-gateway"} <= set(everybody.values()), everybody
+        wanted = []
+        for pem in (authority, (at.ws / "leaf").read_text()):
+            point = point_of(pem)
+            scalars = {s for pid, name in everybody.items() if name == "bailey-keys" and (s := private_key(pid, point))}
+            assert len(scalars) == 1, "the control: who signs with it has it"
+            wanted += key_forms(scalars.pop(), point)
+        found, holders = look(at, top, wanted)
+        assert found == [] and holders == ["bailey-keys"], (found, holders)
+        at.user.write(at.ws / "targets", " ".join(w.hex() for w in wanted))
+        assert wait_for((at.ws / "done").exists)
+        found, _ = look(at, top, wanted)
+        for place in ("/mem ", "/environ", "/tmpfs /tmp/planted", "/tmpfs /dev/shm/planted", f"{at.ws}/planted"):
+            missing = [w for i, w in enumerate(wanted) if not (place == "/environ" and b"\0" in w) and not any(place in li and li.endswith(f"form {i}") for li in found)]
+            assert missing == [], (place, missing)
 
 
 # What an agent leaves behind: a layer, lines of the log, a core dump of its own process, which has the stand-in, or the value.
@@ -140,7 +289,7 @@ def test_what_is_left_of_a_run_does_not_have_it(at, planted):
     try:
         layer = wait_for(lambda: [f for f in at.state.rglob("upper/kept") if (f.parent / "ready").exists()])
         assert layer, p.poll()
-        [pid] = [pid for pid in inside_of(p) if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(PYTHON.encode())]
+        [pid] = [pid for pid in inside_of(p.pid) if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(PYTHON.encode())]
         os.kill(pid, signal.SIGABRT)
         core = wait_for(lambda: [f for f in layer[0].parent.glob("core*") if f.stat().st_size > 1 << 20])
         assert core, "the control: a process of the sandbox leaves a core"
