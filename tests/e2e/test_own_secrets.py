@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets of one sandbox that stays: it has them, nobody else does, and they go with it (docs/adr/0022)."""
+import itertools
 import json
 import pathlib
 
@@ -7,6 +8,7 @@ import pytest
 
 from conftest import PYTHON, wait_for
 from test_credentials import arrived, secret
+from test_gateway import CLEAN
 from test_inspect import Inside, internet  # noqa: F401 (a fixture)
 
 GLOBAL, OWN, NEXT = "everybody-Of/The+Owner=7d1f0a", "of-box-alone-Of/It=55aa01", "of-box-later-Of/It=99cc02"
@@ -209,3 +211,71 @@ def test_a_rule_for_udp_that_is_kept_leads_past_none(at):
     for name, rc, words in (("two", 0, "allowed"), ("three", 1, f"denied: {why}")):
         r = at.network("check", name, "one.test:7/udp")
         assert r.rc == rc and words in r.out, r
+
+
+# Each: the host that the server is asked for in that way, where it may be reached at all.
+PAST = {
+    "bound": f"curl -sS {ECHO}", "plain": "curl -sS http://web.test/echo", "alias": "curl -sSk https://alias.test/echo", "another host": "curl -sSk https://denied.test/echo",
+    "its address": "curl -sSk https://192.0.2.20/echo -H 'Host: web.test'", "its address with its name": f"curl -sSk --connect-to web.test:443:192.0.2.20:443 {ECHO}",
+    "plain, its address": "curl -sS -H 'Host: web.test' http://192.0.2.20/echo", "another host's name": "curl -sSk --connect-to denied.test:443:web.test:443 https://denied.test/echo",
+}
+ISSUER = "echo | openssl s_client -connect {0}:443 -servername {0} 2>/dev/null | openssl x509 -noout -issuer 2>/dev/null"
+DATAGRAM = f"{PYTHON} -c \"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'$OWN_KEY', ('{{}}.test', 7))\""
+
+
+def test_no_change_while_it_runs_leads_past_inspection(at):
+    """What lifts the inspection that the sandbox's own words ask for does not lift that of a bound host, and what is let through beside it gets the stand-in: the value is in requests over verified
+    TLS to that host alone, also after a stop, when the changes are made again."""
+    make(at, "one", *NET, "--allow-host", "denied.test", "--inspect", "denied.test", "--secret", "key")
+    secret(at, "set", "key", *HOW, "--host", "one.test", stdin=GLOBAL)
+    log = at.internet.dir / "keys.log"
+    ends = itertools.count()
+
+    def sends():
+        """What the server has of all ways, with the proxy and without: those that brought the value, those that brought a stand-in."""
+        before, end = len(log.read_text()), f"/who?{at.ws.name}-{next(ends)}"
+        said = inside(at, "one", ["sh", "-c", "".join(f'{clean} {curl} -H "X-Key: $OWN_KEY"; ' for curl in PAST.values() for clean in ("", " ".join(CLEAN))) + f"curl -sS https://web.test{end}"])
+        assert GLOBAL not in said.out + said.err
+        assert wait_for(lambda: end in log.read_text()), said
+        lines = log.read_text()[before:].splitlines()
+        return {tuple(li.split()[:3]) for li in lines if GLOBAL in li and end not in li}, {tuple(li.split()[:2]) for li in lines if "bailey-secret-" in li}
+
+    def issuers():
+        return ["bailey sandbox" in inside(at, "one", ["sh", "-c", ISSUER.format(h)]).out for h in ("web.test", "denied.test")]
+
+    bound, others = {("https", "web.test", "/echo")}, {("https", "denied.test")}
+    assert sends() == (bound, others) and issuers() == [True, True]
+    steps: list[tuple[list[str], set[tuple[str, str]], bool]] = [
+        (["proxy", "one", "--bypass-host", "web.test"], set(), True),
+        (["proxy", "one", "--bypass-host", "denied.test"], set(), False),  # the control: it is what lifts inspection
+        (["allow", "one", "web.test"], set(), False),
+        (["allow", "one", "alias.test", "192.0.2.20"], {("https", "alias.test"), ("https", "web.test"), ("http", "192.0.2.20")}, False),
+        (["proxy", "one", "--policy", "allow"], set(), False),
+    ]
+    for words, more, inspected in steps:
+        assert verb(at, "network", *words).rc == 0
+        others |= more
+        assert sends() == (bound, others) and issuers() == [True, inspected], words
+    assert verb(at, "stop", "one").rc == 0
+    assert sends() == (bound, others) and issuers() == [True, False]
+    # a denial, and that it is taken back
+    assert verb(at, "network", "deny", "one", "web.test").rc == 0
+    arrived(at)
+    assert inside(at, "one", ASK).out == "000" and arrived(at) == []
+    assert verb(at, "network", "remove", "one", "web.test").rc == 0
+    assert inside(at, "one", ASK).out == "200" and [a[-1] for a in arrived(at)] == [GLOBAL]
+
+
+def test_no_change_while_it_runs_lets_datagrams_to_a_bound_host(at):
+    """QUIC can't be looked into: neither a rule that comes live opens it, nor that it is lifted; the twin is a host that nothing is bound to."""
+    make(at, "one", *NET, "--allow-host", "two.test", "--secret", "key")
+    secret(at, "set", "key", *HOW, "--host", "one.test", stdin=GLOBAL)
+    assert inside(at, "one", ["true"]).rc == 0
+    before = at.internet.log()
+    for words in (["allow", "one", "one.test", "one.test:7/udp", "two.test:7/udp"], ["proxy", "one", "--bypass-host", "one.test"], ["proxy", "one", "--policy", "allow"]):
+        assert verb(at, "network", *words).rc == 0
+        for host in ("one", "two"):
+            assert inside(at, "one", ["sh", "-c", DATAGRAM.format(host)]).rc == 0
+    assert wait_for(lambda: at.internet.log()[len(before):].count("udp 192.0.2.11 7 ") == 3) and "udp 192.0.2.10 7 " not in at.internet.log()[len(before):]
+    refused = [json.loads(li)["reason"] for li in verb(at, "network", "log", "one", "--denied", "--json").out.splitlines()]
+    assert refused == ["the host is inspected, which UDP would lead past"] * 3, refused
