@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from conftest import PROJECT, PYTHON, wait_for
+from conftest import PROJECT, PYTHON, kill, wait_for
 from searches import SEARCH, forms
 from test_inspect import internet  # noqa: F401 (a fixture)
+from test_nowhere import living, look
 from test_own_secrets import at, verb  # noqa: F401 (a fixture)
 
 LOGIN = json.dumps({"name": "own", "token": ["https://proxy.test/v1/oauth/token"], "hosts": ["grpc.test"]})
@@ -149,3 +150,107 @@ def test_a_policy_file_says_it_in_the_same_words(agent, server):
     agent.user.write(agent.ws / "p.json", json.dumps({"network": {"allowedDomains": ["proxy.test", "grpc.test"]}, "credentials": {"logins": [json.loads(LOGIN), "claude"]}}))
     r = agent([PYTHON, "agent.py", "login", "kept.json"], "--policy", str(agent.ws / "p.json"))
     assert "status 200 sk-ant-oat01-bailey-secret-" in r.out, r
+
+
+# --- from the first question to a token that is renewed ---
+
+# A program that logs in as such programs do (RFC 8252, with PKCE), and keeps all that it has seen in the files `saw` and `kept.json`; then it renews its tokens as often as somebody says.
+PROGRAM = """
+import base64, hashlib, http.server, json, os, secrets, subprocess, time, urllib.parse, urllib.request as u
+
+def post(**what):
+    r = u.Request("https://proxy.test/v1/oauth/token", urllib.parse.urlencode(what).encode())
+    with u.urlopen(r) as f:
+        text = f.read()
+    open("saw", "ab").write(text)
+    open("kept.json", "wb").write(text)
+    return json.loads(text)
+
+def me(token):
+    with u.urlopen(u.Request("https://grpc.test/me", headers={"Authorization": "Bearer " + token})) as f:
+        return f.status
+
+class Back(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.got = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"you may close this window")
+
+s = http.server.HTTPServer(("127.0.0.1", 0), Back)
+verifier, state = secrets.token_urlsafe(40), secrets.token_urlsafe(9)
+challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+back = f"http://localhost:{s.server_port}/callback"
+words = dict(response_type="code", client_id="x", redirect_uri=back, state=state, code_challenge=challenge, code_challenge_method="S256")
+subprocess.run(["xdg-open", "https://proxy.test/authorize?" + urllib.parse.urlencode(words)], check=True)
+s.handle_request()
+assert s.got["state"] == state, s.got
+got = post(grant_type="authorization_code", code=s.got["code"], redirect_uri=back, client_id="x", code_verifier=verifier)
+used = [me(got["access_token"])]
+for step, times in (("in", 1), ("over", 16)):
+    for _ in range(times):
+        got = post(grant_type="refresh_token", refresh_token=got["refresh_token"], client_id="x")
+        used.append(me(got["access_token"]))
+    open(step + ".new", "w").write(json.dumps(used))
+    os.rename(step + ".new", step)
+    while not os.path.exists("more"):
+        time.sleep(0.05)
+time.sleep(120)
+"""
+
+# On the host: what opens the page, and follows where it leads.
+BROWSER = """#!/usr/bin/python3
+import os, sys, urllib.request
+got = urllib.request.urlopen(sys.argv[1], timeout=60).read().decode()
+open(os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "shown"), "w").write(got)
+"""
+
+# Who sits before it: says yes to one question.
+HUMAN = """
+import json, os, socket, sys
+os.chdir(sys.argv[1])
+s = socket.socket(socket.AF_UNIX)
+s.connect("open-urls")
+f = s.makefile("rw")
+
+def say(**words):
+    print(json.dumps(words), file=f, flush=True)
+    return json.loads(f.readline())
+
+assert say(op="ask")["ok"]
+print("asks", flush=True)
+q = json.loads(f.readline())
+assert say(op="answer", id=q["id"], decision="once")["ok"]
+print(json.dumps(q), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["run", "create"])
+def test_a_whole_log_in_leaves_the_tokens_outside(at, server, outside, named):
+    """A program asks for a page, a human says yes, the browser comes back with a code, the program changes that for tokens, uses and renews them: it has stand-ins, and in the whole run one process
+    has the tokens. Of what was renewed long ago that has nothing any more, either."""
+    at.user.write(at.ws / "program.py", "import time\nwhile not __import__('os').path.exists('go'):\n    time.sleep(0.05)\n" + PROGRAM)
+    at.environ["BROWSER"] = str(at.user.write(outside / "browser", BROWSER, 0o755))
+    with living(at, named, [PYTHON, "program.py"], *OPTIONS, "--open-urls") as top:
+        where = wait_for(lambda: list((at.home / "network").glob("*/open-urls")))
+        human = at.user.popen([PYTHON, "-c", HUMAN, where[0].parent], stdin=subprocess.PIPE)
+        try:
+            assert human.stdout.readline() == b"asks\n"
+            at.user.write(at.ws / "go")
+            question = json.loads(human.stdout.readline())
+        finally:
+            kill(human)
+        assert question["host"] == "proxy.test" and "redirect_uri=http%3A%2F%2Flocalhost%3A" in question["url"], question
+        assert wait_for((at.ws / "in").exists) and json.loads((at.ws / "in").read_text()) == [200, 200]
+        assert (outside / "shown").read_text() == "you may close this window"
+        first = server.said("given")
+        assert len(first) == 4 and server.said("brought") == first[::2] and server.said("refused") == []
+        found, holders = look(at, top, sorted({f for t in first for f in forms(t)}))
+        assert found == [] and holders == ["bailey-keys"], (found, holders)
+        assert (at.ws / "saw").read_text().count("-bailey-secret-") == 4
+        at.user.write(at.ws / "more")
+        assert wait_for((at.ws / "over").exists) and json.loads((at.ws / "over").read_text()) == [200] * 18
+        last = server.said("given")[-2:]
+        assert look(at, top, sorted({f for t in last for f in forms(t)})) == ([], ["bailey-keys"])
+        assert look(at, top, sorted({f for t in first for f in forms(t)})) == ([], []), "of 36 the first four are forgotten"

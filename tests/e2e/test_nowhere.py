@@ -25,6 +25,7 @@ class Alone(Inside):
     def __init__(self, internet, user, ws):
         super().__init__(internet, user, ws)
         self.state = user.mkdir(ws.parent / f"state-{ws.name}", 0o700)
+        self.home = self.state / "bailey"
         self.environ["XDG_STATE_HOME"] = str(self.state)
 
 
@@ -125,8 +126,8 @@ def living(at, named, cmd, *opts):
     assert at(None, *opts, "box", verb="create").rc == 0 and at(["true"], "box", verb="exec").rc == 0
     p = None
     try:
-        assert wait_for(lambda: len(supervisors(at.state / "bailey")) == 1)
-        [top] = supervisors(at.state / "bailey")
+        assert wait_for(lambda: len(supervisors(at.home)) == 1)
+        [top] = supervisors(at.home)
         p = subprocess.Popen(at.argv(cmd, ["box"], "exec"), stdin=subprocess.DEVNULL, start_new_session=True, env=at.environ)
         yield top
     finally:
@@ -140,7 +141,7 @@ def look(at, top, wanted):
     pids = inside_of(top)
     ours = {pid: name for pid, name in descendants(top).items() if pid not in pids}
     assert len(pids) >= 2 and len(ours) >= 3, (pids, ours)
-    found = search(pids, wanted) + [f"{f} form {i}" for f, data in (files_below(at.ws) | files_below(at.state)).items() for i, form in enumerate(wanted) if form in data]
+    found = search(pids, wanted) + [f"{f} form {i}" for f, data in (files_below(at.ws) | files_below(at.home)).items() for i, form in enumerate(wanted) if form in data]
     return found, sorted(ours[pid] for pid in {int(li.split("/")[0]) for li in search(ours, wanted)})
 
 
