@@ -261,8 +261,10 @@ int create_main(char **argv)
 		describe(&b, argv[rest], words, &s, &life, cwd);
 	if (r == 0)
 		r = keep(argv[rest], &stay, &b, &e);
-	if (r == 0)
+	if (r == 0) {
+		sandbox_say_notices(&s); /* what a start says is in a log */
 		say_user(&stay);
+	}
 	sandbox_done(&s);
 	buf_done(&b);
 	arena_done(&arena);

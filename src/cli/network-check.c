@@ -133,22 +133,6 @@ static int check_one(const struct sandbox *s, const char *word, const struct net
 	return r < 0 ? r : v.allowed;
 }
 
-static void say_notices(const struct sandbox *s)
-{
-	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-	size_t i;
-
-	for (i = 0; i < s->n_notices; i++) {
-		buf_puts(&b, "bailey: notice: ");
-		buf_quote(&b, s->notices[i]);
-		buf_puts(&b, "\n");
-	}
-	if (b.data && !b.failed)
-		(void)fd_write_all(2, b.data,
-				   b.len); /* beside the answer; nobody is left to tell */
-	buf_done(&b);
-}
-
 int network_check(const struct network_check *o, char *const *words, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA) };
@@ -163,7 +147,7 @@ int network_check(const struct network_check *o, char *const *words, struct err 
 			       o->address);
 	r = sandbox_identify(&s, o->sandbox, false, e);
 	if (r == 0)
-		say_notices(&s);
+		sandbox_say_notices(&s);
 	if (o->json)
 		json_open(&j, NULL, '[');
 	for (; r >= 0 && *words; words++) {

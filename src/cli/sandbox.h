@@ -122,6 +122,9 @@ void sandbox_socket_ops(struct sandbox *s);
 /** sandbox_notice() - a line that the run prints at its start. */
 __attribute__((format(printf, 2, 3))) void sandbox_notice(struct sandbox *s, const char *fmt, ...);
 
+/** sandbox_say_notices() - print those lines on stderr, where nothing is started. */
+void sandbox_say_notices(const struct sandbox *s);
+
 /** sandbox_ignore() - note a setting that has no effect. Return: 0 or -ENOMEM with @e. */
 int sandbox_ignore(struct sandbox *s, const struct opt_value *v, const char *why, struct err *e);
 

@@ -48,6 +48,21 @@ void sandbox_notice(struct sandbox *s, const char *fmt, ...)
 		s->n_notices++;
 }
 
+void sandbox_say_notices(const struct sandbox *s)
+{
+	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	size_t i;
+
+	for (i = 0; i < s->n_notices; i++) {
+		buf_puts(&b, "bailey: notice: ");
+		buf_quote(&b, s->notices[i]);
+		buf_puts(&b, "\n");
+	}
+	if (b.data && !b.failed)
+		(void)fd_write_all(2, b.data, b.len); /* beside an answer; nobody is left to tell */
+	buf_done(&b);
+}
+
 int sandbox_ignore(struct sandbox *s, const struct opt_value *v, const char *why, struct err *e)
 {
 	struct sandbox_ignored *n = arena_alloc(&s->arena, sizeof(*n)), **end = &s->ignored;

@@ -279,3 +279,38 @@ def test_no_change_while_it_runs_lets_datagrams_to_a_bound_host(at):
     assert wait_for(lambda: at.internet.log()[len(before):].count("udp 192.0.2.11 7 ") == 3) and "udp 192.0.2.10 7 " not in at.internet.log()[len(before):]
     refused = [json.loads(li)["reason"] for li in verb(at, "network", "log", "one", "--denied", "--json").out.splitlines()]
     assert refused == ["the host is inspected, which UDP would lead past"] * 3, refused
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["run", "create"])
+def test_a_projects_file_binds_secrets_when_it_is_trusted(at, named):
+    """Who writes a repository must not choose what its reader's keys are used for: the line says how to allow it."""
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+    doc = {"network": {"allowedDomains": ["web.test"]}, "credentials": {"secrets": ["key"], "logins": ["claude"], "allowOwnCredentials": ["web.test"]}}
+    at.user.write(at.ws / ".bailey.json", json.dumps(doc))
+
+    def asks(*options):
+        """What is said, and what arrives: of a run, or of a sandbox that is made and started."""
+        arrived(at)
+        if not named:
+            r = at(ASK, *options)
+            return r, r.err
+        made = verb(at, "create", *options, "one")
+        assert made.rc == 0, made
+        r = inside(at, "one", ASK)
+        assert verb(at, "rm", "-f", "one").rc == 0
+        return r, made.err + r.err
+
+    ignored = "network.allowedDomains (line 1), credentials.secrets (line 1), credentials.logins (line 1), credentials.allowOwnCredentials (line 1)"
+    for text, why in ((json.dumps(doc), "not trusted"), (json.dumps(doc) + " ", "changed since it was trusted")):
+        at.user.write(at.ws / ".bailey.json", text)
+        r, said = asks(*NET)
+        assert f".bailey.json: {why}; ignored: {ignored}. To allow what it says now: bailey trust '{at.ws}'\n" in said, said
+        assert r.out == "200" and [a[-1] for a in arrived(at)] == ["none"], "it has neither the value nor a stand-in"
+        # the twins: the same file, trusted; and the same words on the command line
+        r = verb(at, "trust", str(at.ws))
+        assert r.rc == 0 and "credentials.secrets: key" in r.out, r
+        r, said = asks(*NET)
+        assert r.out == "200" and [a[-1] for a in arrived(at)] == [GLOBAL] and "trusted" not in said, said
+    assert verb(at, "trust", "--revoke", str(at.ws)).rc == 0
+    r, said = asks(*NET, "--secret", "key")
+    assert r.out == "200" and [a[-1] for a in arrived(at)] == [GLOBAL] and "not trusted" in said, said
