@@ -513,3 +513,32 @@ def test_clients_that_do_not_say_where_they_log_in(ssh):
     assert ssh.outside(f"SSH_AUTH_SOCK={ssh.agent.sock} {login}").out == "in\n"
     r = ssh(login, *ssh.key())
     assert r.out == "" and "OpenSSH 8.9" in r.err, r
+
+
+def test_a_sandbox_that_stays_logs_in_with_a_key_that_is_not_inside(ssh):
+    """The option is kept with the sandbox: each of its commands has the agent, also after a stop; one that was made without it has none."""
+    state = ssh.user.mkdir(ssh.ws.parent / f"state-{ssh.ws.name}", 0o700)
+    ssh.environ |= {"XDG_STATE_HOME": str(state), "XDG_RUNTIME_DIR": ""}
+    secret = (ssh.internet.dir / "client.key").read_text().splitlines()[2]
+    nowhere = f"! grep -rqs {secret} . ~ /tmp /run /dev/shm && ! grep -qs {secret} /proc/[0-9]*/environ && echo nowhere"
+    try:
+        assert ssh(None, *ssh.key(), "box", verb="create").rc == 0
+        assert ssh(None, "--allow-host", "ssh.test:22", "bare", verb="create").rc == 0
+        for _ in range(2):
+            for _ in range(2):
+                r = ssh(f"{LOGIN} && {nowhere}", "box", verb="exec")
+                assert r.out == "in\nnowhere\n", r
+            assert ssh("ssh-add -l | wc -l", "box", verb="exec").out == "1\n"
+            assert ssh(None, "box", verb="stop").rc == 0
+        r = ssh(LOGIN, "bare", verb="exec")
+        assert r.rc == 255 and r.out == "", r
+        r = ssh(f"echo {secret} > here; {nowhere} || echo found", "box", verb="exec")
+        assert r.out == "found\n", r
+        # what is no log-in is not signed; the twin is the caller's own agent
+        sign = "rm -f data.sig; echo x > data; ssh-add -L | head -1 > k.pub; ssh-keygen -q -Y sign -f k.pub -n file data 2>&1; test -e data.sig && echo signed"
+        assert ssh(sign, "box", verb="exec").rc == 1
+        assert ssh.outside(["env", f"SSH_AUTH_SOCK={ssh.agent.sock}", "sh", "-c", sign]).out.endswith("signed\n")
+    finally:
+        for name in ("box", "bare"):
+            ssh(None, "-f", name, verb="rm")
+        ssh.user.exec(["rm", "-rf", state])
