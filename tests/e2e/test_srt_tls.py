@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from conftest import BAILEY, PYTHON
+from conftest import BAILEY, PROJECT, PYTHON
 from searches import descendants, forms, search
 from test_credentials import arrived
 from test_gateway import CLEAN
 from test_gateway_clients import BOTH
 from test_inspect import Inside, internet  # noqa: F401 (a fixture)
+from test_ready_made_aws import BAD, CLIENT, GOOD
 
 VALUE = "k3y-Of/The+Owner=7d1f0a"
 OTHER = "0ther-Key_Of.The:Owner~x"
@@ -534,6 +535,36 @@ def test_a_url_that_is_signed(srt):
     assert status(r) == ["403"] and "presigned" in r.stdout and arrived(srt) == [], r
     r = srt(f"{CODE} \"{url}\"; cat out", None, aws(USUAL, sigv4={"presigned": "passthrough"}), env=env)
     assert status(r) == ["403"] and "not by the pair" in r.stdout, r  # the signature is none: it is checked before it is made anew
+
+
+@pytest.mark.parametrize("forms_of", ["usual", "all"])
+def test_s3_takes_what_is_signed_anew(srt, request, forms_of):
+    """A server that checks signatures: heads as they are, URLs and chunks where the settings let them through. Controls: without the pair of awsPairs nothing is taken, and outside all is."""
+    srt.user.write(srt.ws / "test_sigv4.py", (PROJECT / "tests/keys/test_sigv4.py").read_text())
+    srt.user.write(srt.ws / "client.py", CLIENT)
+    mark = request.node.callspec.id
+    network = {"allowedDomains": ["bucket.s3.eu-west-1.amazonaws.com", "other.s3.eu-west-1.amazonaws.com"]}
+    names = {"AWS_ACCESS_KEY_ID": "$MY_ID", "AWS_SECRET_ACCESS_KEY": "$MY_SECRET"}
+    client = " ".join(f'{k}="{v}"' for k, v in names.items()) + f" {PYTHON} client.py --http1.1"
+    pair: dict[str, Any] = {"awsPairs": [{"accessKeyIdVar": "MY_ID", "secretAccessKeyVar": "MY_SECRET"}]}
+    sigv4: dict[str, Any] = {"sigv4": {"presigned": "passthrough", "streaming": "passthrough"}} if forms_of == "all" else {}
+    env = {"MY_ID": REAL[0], "MY_SECRET": REAL[1]}
+
+    def said(mark, **more):
+        r = srt(f"{client} {mark}", network, aws(env, **more), env=env)
+        assert r.returncode == 0 and not any(v in r.stdout for v in REAL), r
+        return dict(line.split(": ", 1) for line in r.stdout.splitlines())
+
+    got = said(mark, **pair, **sigv4)
+    held = {} if sigv4 else {"chunks": "403 bailey: streaming: ", "chunk": "403 bailey: streaming: ", "no chunks": "403 bailey: streaming: ",
+                             "presigned": "403 bailey: presigned: ", "presigned again": "403 bailey: presigned: "}
+    assert {n: got[n] for n in GOOD if n not in held} == {n: "200 taken" for n in GOOD if n not in held}, got
+    assert all(got[n].startswith("403 ") and why in got[n] for n, why in {**BAD, **held}.items()), got
+    if not sigv4:
+        none = said(f"none-{mark}")
+        assert all(none[n] == "403 signature does not match" for n in GOOD), none  # a mask alone puts the name of the key in, and signs nothing
+        own = [f"{n}={v}" for n, v in zip(names, REAL, strict=False)]
+        assert srt.outside(["env", "CURL_CA_BUNDLE=ca.crt", *own, PYTHON, "client.py", "--http1.1", f"out-{mark}"]).out.count(": 200 taken") == len(GOOD)
 
 
 def test_half_a_pair_is_said(srt):
