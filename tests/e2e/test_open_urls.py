@@ -13,6 +13,7 @@ import pytest
 
 from conftest import BAILEY, PYTHON, TIMEOUT, command, wait_for
 from terminals import Pty
+from test_named import boxes  # noqa: F401 (a fixture)
 
 PORT = 45871
 
@@ -349,6 +350,21 @@ def test_somebody_else_answers(user, ws, bailey, browser, decision):
     assert (b"rc=0" in out) == (decision == "once") and bool(browser.said(60 if decision == "once" else 0.5)) == (decision == "once"), (out, err)
     if decision == "gone":
         assert b"nobody answered" in err
+
+
+def test_a_sandbox_that_stays_has_it_where_it_was_made_with_it(boxes, browser):
+    """Its supervisor has no terminal: without anybody at its socket it is a no, in each of its commands, also after a stop. Who says yes there is in test_login.py."""
+    boxes.make("with", "--open-urls", "--network", "deny")
+    boxes.make("bare", "--network", "deny")
+    ask = f"xdg-open '{page()}'; echo rc=$?; ls /run/bailey; echo $BROWSER"
+    for _ in range(2):
+        for _ in range(2):
+            r = boxes.exec(ask, name="with", env=browser.env)
+            assert r.out == "rc=4\nopen\nxdg-open\n/run/bailey/xdg-open\n" and "not opened: there is nobody to ask" in r.err, r
+        assert boxes("stop", "with").rc == 0
+    r = boxes.exec("ls -d /run/bailey; echo $BROWSER", name="bare", env=browser.env)
+    assert "/run/bailey" not in r.out, r
+    assert not browser.said(0.5)
 
 
 # --- what is left ---
