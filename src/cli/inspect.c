@@ -196,7 +196,7 @@ int inspect_check_udp(const struct sandbox *s, struct err *e)
 				continue;
 			return err_set(
 				e, ERR_POLICY, -EINVAL,
-				"'%.100s' (%.80s) would lead past inspection, or a secret's rules: UDP can't be looked into; take it back, deny it for the inspected host, or --bypass that",
+				"'%.100s' (%.80s) would lead past inspection, or a secret's rules: UDP can't be looked into; take it back, deny it for the inspected host, or, where no secret is bound to it, --bypass that",
 				r->text, r->origin);
 		}
 	}

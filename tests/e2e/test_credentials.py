@@ -242,6 +242,19 @@ def test_a_command_is_not_run_by_what_it_changes(at, outside):
     assert [a[-1] for a in arrived(at)] == ["12345678-" + VALUE], err
 
 
+def test_a_bypass_does_not_lead_past_a_secret(at):
+    """It lifts what options ask to be inspected (the twin), not what a secret needs: neither for TLS nor for UDP."""
+    look = "echo | openssl s_client -connect web.test:443 -servername web.test 2>/dev/null | openssl x509 -noout -issuer"
+    bypass = ["--bypass", "web.test"]
+    arrived(at)
+    r = at(["sh", "-c", f'{look}; curl -sS -H "X-Key: $OWN_KEY" {ECHO}'], *RUN, *bypass)
+    assert "bailey sandbox" in r.out and "bailey-secret-" in r.out and [a[-1] for a in arrived(at)] == [VALUE], r
+    r = at(["touch", "ran"], *RUN, *bypass, "--allow-host", "web.test:443/udp")
+    assert r.rc == 2 and "where no secret is bound to it, --bypass that" in r.err and not (at.ws / "ran").exists(), r
+    r = at(["sh", "-c", look], "--allow-host", "web.test", "--inspect", "web.test", *bypass, "--allow-host", "web.test:443/udp")
+    assert r.rc == 0 and "issuer=CN = tests" in r.out, r
+
+
 def test_udp_does_not_lead_past_a_secret(at):
     for host, rc in (("web.test", 2), ("denied.test", 0)):
         r = at(["true"], *RUN, "--allow-host", f"{host}:443/udp")
