@@ -277,8 +277,11 @@ def test_no_change_while_it_runs_lets_datagrams_to_a_bound_host(at):
         for host in ("one", "two"):
             assert inside(at, "one", ["sh", "-c", DATAGRAM.format(host)]).rc == 0
     assert wait_for(lambda: at.internet.log()[len(before):].count("udp 192.0.2.11 7 ") == 3) and "udp 192.0.2.10 7 " not in at.internet.log()[len(before):]
-    refused = [json.loads(li)["reason"] for li in verb(at, "network", "log", "one", "--denied", "--json").out.splitlines()]
-    assert refused == ["the host is inspected, which UDP would lead past"] * 3, refused
+
+    def refused():
+        return [json.loads(li)["reason"] for li in verb(at, "network", "log", "one", "--denied", "--json").out.splitlines()]
+
+    assert wait_for(lambda: refused() == ["the host is inspected, which UDP would lead past"] * 3), refused()
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["run", "create"])
