@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-#define REF_DEPTH 8
+#define REF_DEPTH 12
 #define REF_KEYS 64
 
 struct ref {

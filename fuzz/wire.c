@@ -70,8 +70,9 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) >= 1 && p[3] < 128;
 	case 4:
 		return is_signal(number(p));
-	case 5: /* an exit status, or a signal; an offset, or -1 */
-		return p[2] == 0 && p[3] == 0 && p[0] % 128 != 127 &&
+	case 5: /* an exit status, or a signal and whether there is a core; an offset, or -1 */
+		return p[2] == 0 && p[3] == 0 &&
+		       (p[0] == 0 || (p[1] == 0 && is_signal(p[0] % 128))) &&
 		       (p[11] < 128 || memcmp(p + 4, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0);
 	case 33:
 		return is_signal(number(p)) && number(p + 4) <= 1;
