@@ -39,15 +39,14 @@ static int add_forward(struct sandbox *s, const char *url, enum policy_layer lay
 static int take_forwards(struct sandbox *s, const struct json_node *rule, enum policy_layer layer,
 			 const char *origin, struct err *e)
 {
-	const struct json_node *requests = json_member(rule, "requests"), *k, *action, *url;
+	const struct json_node *requests = json_member_as(rule, "requests", JSON_LIST), *k;
 	int r = 0;
 
-	for (k = requests && requests->type == JSON_LIST ? requests->first : NULL; k && r == 0;
-	     k = k->next) {
-		action = k->type == JSON_OBJECT ? json_member(k, "action") : NULL;
-		url = action && action->type == JSON_OBJECT ? json_member(action, "forward") : NULL;
-		if (url && url->type == JSON_STRING)
-			r = add_forward(s, url->text, layer, origin, e);
+	for (k = requests ? requests->first : NULL; k && r == 0; k = k->next) {
+		const char *url = json_string(json_member(k, "action"), "forward");
+
+		if (url)
+			r = add_forward(s, url, layer, origin, e);
 	}
 	return r;
 }
