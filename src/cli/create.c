@@ -86,7 +86,7 @@ static char **keep_words(struct arena *a, char *const *argv, size_t n, char *con
 
 	while (workspaces[m])
 		m++;
-	v = arena_alloc(a, (n + m + 2) * sizeof(*v));
+	v = arena_alloc(a, (n + m + 3) * sizeof(*v)); /* one more, if a home must be found */
 	for (i = 0; v && i < n; i++)
 		v[k++] = argv[i];
 	for (i = 0; v && i < m; i++) {
@@ -156,8 +156,9 @@ static int check_kept(char *const *words, const char *cwd, struct err *e)
 	return 0;
 }
 
-/* Could it be started as it is? Return: 0 or negative errno with @e. */
-static int try_words(char *const *words, struct sandbox *s, struct life_policy *life, struct err *e)
+/* Could it be started as it is? @ret_moved: with its home in another place, which its words must say. Return: 0 or negative errno with @e. */
+static int try_words(char *const *words, struct sandbox *s, struct life_policy *life,
+		     bool *ret_moved, struct err *e)
 {
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
@@ -172,8 +173,11 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 	if (r == 0)
 		r = life_policy(&o, life, e);
 	s->stay->given = &o.volumes;
+	s->stay->home = o.home;
+	s->stay->seeks_home = true;
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
+	*ret_moved = r == 0 && s->stay->home != o.home;
 	if (r == 0)
 		r = overlay_check(s, e);
 	s->stay->given = NULL;
@@ -208,12 +212,19 @@ static int keep(const char *name, const struct stay *stay, const struct buf *wha
 }
 
 /* What it will not have, before anybody wonders. */
-static void say_user(const struct stay *stay)
+static void say_user(const struct stay *stay, bool moved)
 {
-	struct buf b = BUF_INIT(2048);
+	struct buf b = BUF_INIT(4096);
 
-	buf_printf(&b, "bailey: notice: no root inside, and so no sudo: %s\n", stay->why);
-	if (*stay->why && !b.failed)
+	if (*stay->why)
+		buf_printf(&b, "bailey: notice: no root inside, and so no sudo: %s\n", stay->why);
+	if (moved)
+		buf_printf(
+			&b,
+			"bailey: notice: its home is %s: nothing can be shown below /home, where other file systems are mounted. "
+			"To have it there: mkdir -p /home/%s as root, and create it again\n",
+			stay->home, stay->agent.name);
+	if (b.len && !b.failed)
 		(void)fd_write_all(2, b.data, b.len); /* a notice */
 	buf_done(&b);
 }
@@ -231,7 +242,7 @@ int create_main(char **argv)
 	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct err e = ERR_INIT;
 	char cwd[LIMIT_PATH], **words = NULL;
-	bool dashes;
+	bool dashes, moved = false;
 	size_t rest, i;
 	int r;
 
@@ -254,7 +265,11 @@ int create_main(char **argv)
 		r = sandbox_oom(&e);
 	stay_init(&stay, r == 0 ? argv[rest] : "", NULL, 0);
 	if (r == 0)
-		r = try_words(words, &s, &life, &e);
+		r = try_words(words, &s, &life, &moved, &e);
+	for (i = 0; r == 0 && moved && words[i]; i++)
+		;
+	if (r == 0 && moved && !(words[i] = arena_printf(&arena, "--home=%s", stay.home)))
+		r = sandbox_oom(&e);
 	if (r == 0)
 		r = check_kept(words, cwd, &e);
 	if (r == 0)
@@ -263,7 +278,7 @@ int create_main(char **argv)
 		r = keep(argv[rest], &stay, &b, &e);
 	if (r == 0) {
 		sandbox_say_notices(&s); /* what a start says is in a log */
-		say_user(&stay);
+		say_user(&stay, moved);
 	}
 	sandbox_done(&s);
 	buf_done(&b);

@@ -6,7 +6,7 @@
 
 #include "sandbox.h"
 
-#define ROWS 9
+#define ROWS 11
 
 static void life_rows(struct life_options *o, struct opt *table)
 {
@@ -31,6 +31,12 @@ static void life_rows(struct life_options *o, struct opt *table)
 			"Whether 'bailey start --boot' starts it; default: no",
 			"With \"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
 			"killed. \"always\": also when it was stopped. 'bailey service-unit' prints what runs that at each start of the machine."),
+		OPT_GROUP("Its home"),
+		OPT_STRING(
+			"home", &o->home, NULL, "DIR",
+			"Where the home of its user is: below /home, or /run/agent",
+			"Default: /home/agent; or /run/agent where nothing can appear below /home, because another file system is mounted there, and no directory /home/agent is there. "
+			"'bailey inspect' says it. What is in it is kept until 'bailey reset' or 'bailey rm'."),
 		OPT_GROUP("Volumes"),
 		OPT_LIST(
 			"volume", &o->volumes, NULL, "NAME:PATH[:ro]",

@@ -29,7 +29,7 @@ struct life_policy {
 
 struct life_options {
 	struct sandbox_options sandbox;
-	const char *wake, *restart, *freeze, *stop;
+	const char *wake, *restart, *freeze, *stop, *home;
 	struct opt_list volumes; /* --volume, --cache */
 };
 

@@ -27,6 +27,7 @@ struct live {
 	char socket[LIVE_SOCKET];
 	const char *name;
 	const struct opt_list *volumes; /* of its words */
+	const char *home;               /* the same */
 	char dir[LIMIT_PATH];           /* what is kept of it */
 	unsigned int block;             /* of ids */
 	int runtime;

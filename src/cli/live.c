@@ -569,6 +569,7 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 		return NULL;
 	stay_init(stay, name, dir, live->block);
 	stay->given = live->volumes;
+	stay->home = live->home;
 	return stay;
 }
 

@@ -14,12 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../store/store.h"
 #include "egress.h"
 
 #define AGENT "agent"
 #define AGENT_ID 1000u
 #define AGENT_HOME "/home/" AGENT
-#define DEGRADED_HOME "/run/" AGENT /* where no overlay can make a directory appear */
+#define OTHER_HOME "/run/" AGENT /* where no overlay can make a directory appear */
 #define NO_FILTER "--allow-degraded=seccomp"
 #define PEOPLE 1000u /* login.defs: UID_MIN of distributions */
 #define NOBODY_ID 65534u
@@ -68,6 +69,34 @@ static void say_rootless(struct stay *stay, const char *option)
 		       "%s and a root inside don't go together. Mend: create it without", option);
 }
 
+/* As it was asked for, if it was: what may be covered there is some user's home alone. */
+static int choose_home(const struct sandbox *s, struct err *e)
+{
+	static const char parent[] = "/home/";
+	struct buf quoted = BUF_INIT(LIMIT_PATH);
+	struct stay *stay = s->stay;
+	const char *name = stay->home;
+	int r = 0;
+
+	if (!name && s->allow_degraded & (1u << JAIL_LAYER_OVERLAY))
+		name = OTHER_HOME;
+	if (!name)
+		return 0;
+	stay->agent.home = name;
+	if (strcmp(name, OTHER_HOME) == 0)
+		return 0;
+	name += strncmp(name, parent, strlen(parent)) == 0 ? strlen(parent) : 0;
+	if (name == stay->agent.home || !store_name_ok(name)) {
+		buf_quote(&quoted, stay->home);
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "--home '%.100s': expected " OTHER_HOME
+			    ", or /home/NAME, whose name is " STORE_NAME_RULE,
+			    quoted.data ? quoted.data : "");
+		buf_done(&quoted);
+	}
+	return r;
+}
+
 /* A run's ids: something else than a root inside was asked for. */
 static int identify_as_run(struct sandbox *s, bool single, const char *option, struct err *e)
 {
@@ -91,8 +120,9 @@ int stay_identify(struct sandbox *s, bool single, struct err *e)
 					.start = s->starts };
 	int r;
 
-	if (s->allow_degraded & (1u << JAIL_LAYER_OVERLAY))
-		stay->agent.home = DEGRADED_HOME;
+	r = choose_home(s, e);
+	if (r < 0)
+		return r;
 	if (s->allow_degraded & (1u << JAIL_LAYER_SECCOMP))
 		r = identify_as_run(s, single, NO_FILTER, e);
 	else if (s->nested || s->strict)
@@ -146,6 +176,25 @@ static const char *rootless_word(const struct json_node *options)
 	return NULL;
 }
 
+/* Where its words put the home. */
+static const char *described_home(const struct json_node *options)
+{
+	static const char word[] = "--home";
+	const size_t n = strlen(word);
+	const struct json_node *v;
+	const char *home = AGENT_HOME;
+
+	for (v = options ? options->first : NULL; v; v = v->next) {
+		if (v->type != JSON_STRING || strncmp(v->text, word, n) != 0)
+			continue;
+		if (v->text[n] == '=')
+			home = v->text + n + 1;
+		else if (!v->text[n] && v->next && v->next->type == JSON_STRING)
+			home = v->next->text;
+	}
+	return home;
+}
+
 int stay_describe(const struct json_node *node, struct stay *ret, struct err *e)
 {
 	const struct jail_user user = { .uid = AGENT_ID, .gid = AGENT_ID };
@@ -155,6 +204,7 @@ int stay_describe(const struct json_node *node, struct stay *ret, struct err *e)
 	int r = 0;
 
 	stay_init(ret, NULL, NULL, 0);
+	ret->agent.home = described_home(json_member(node, "options"));
 	workspaces = workspaces ? workspaces->first : NULL;
 	if (word)
 		say_rootless(ret, word);
@@ -373,6 +423,11 @@ int stay_plan(struct sandbox *s, struct err *e)
 			"%s is the home of the sandbox's user, and can hold no workspace or other directory of the host's; move that elsewhere, or use 'bailey run'",
 			a->home);
 	r = place(s, a->home, "home", e);
+	if (r == -ENOENT && s->stay->seeks_home && !s->stay->home) {
+		*e = (struct err)ERR_INIT;
+		s->stay->home = s->stay->agent.home = OTHER_HOME;
+		r = place(s, a->home, "home", e);
+	}
 	if (r == 0 && a->rooted && !holds_grant(s, "/root"))
 		r = place(s, "/root", "root", e);
 	if (r == 0)

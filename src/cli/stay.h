@@ -11,7 +11,9 @@ struct stay {
 	unsigned int block; /* struct jail_user */
 	struct init_agent agent;
 	const struct opt_list *given; /* --volume, --cache, or NULL */
-	struct jail_volume *volumes;  /* what they say, once it was planned */
+	const char *home;             /* --home, or NULL */
+	bool seeks_home; /* it is being created: a home may be found elsewhere, and home says where */
+	struct jail_volume *volumes; /* what they say, once it was planned */
 	size_t n_volumes;
 	char why[JAIL_WHY]; /* why there is no root inside, and what mends it; "": there is one */
 };

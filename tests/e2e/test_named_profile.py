@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from conftest import PYTHON, file_system, skip, wait_for
+from conftest import BAILEY, PYTHON, file_system, skip, wait_for
 from test_named import boxes  # noqa: F401  the fixture
 
 CALLS = pathlib.Path(__file__).with_name("calls_of_root.py")
@@ -49,6 +49,73 @@ def test_user(box, user, ws):
     assert (st.st_uid, st.st_gid) == (user.uid, user.gid)
     assert sorted(os.listdir("/home")) == before, "nothing is made on the host"
     assert box("stop", "box").rc == 0 and box.exec("ls ~").out == "in-home\n", "the home stays"
+
+
+@pytest.fixture
+def beside_a_mount(boxes, user, ws):  # noqa: F811
+    """Runs a script where another file system is mounted in /home, as a home of systemd-homed or sshfs is."""
+    if os.geteuid() != 0:
+        skip("needs root to mount a file system")
+    there = user.mkdir(pathlib.Path(f"/home/bailey-m{os.getpid()}"), 0o755)
+    ids = f"setpriv --reuid={user.uid} --regid={user.gid} --clear-groups"
+
+    def run(script):
+        env = {**user.environ(), **boxes.env, "BAILEY": str(BAILEY)}
+        return subprocess.run(["unshare", "-m", "sh", "-c", f'mount -t tmpfs none {there} && exec {ids} sh -ec "$1"', "x", script], cwd=ws, env=env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    yield run
+    shutil.rmtree(there)
+
+
+def test_a_home_beside_a_mount(beside_a_mount, boxes):  # noqa: F811
+    """No directory can appear in /home then: the home is found elsewhere, which is kept, told and shown; volumes and caches know it."""
+    r = beside_a_mount("$BAILEY create --cache pip box; $BAILEY exec box -- sh -c 'cd; pwd; echo kept > f; getent passwd agent; ls -d .cache/pip'; "
+                       "$BAILEY inspect box; $BAILEY stop box; $BAILEY exec box -- sh -c 'cat ~/f; sudo -n true 2>&1 || echo none'; $BAILEY stop box")
+    assert r.returncode == 0 and "notice: its home is /run/agent" in r.stderr and "mkdir -p /home/agent" in r.stderr, r
+    where, entry, cache, rest = r.stdout.partition("\n")[2].split("\n", 3)
+    (about,), end = json.JSONDecoder().raw_decode(rest)
+    assert (where, cache) == ("/run/agent", ".cache/pip") and entry.split(":")[5] == "/run/agent", r
+    assert about["home"] == "/run/agent" and "--home=/run/agent" in about["options"], about
+    assert rest[end:].split("\n")[1] == "kept", r
+    r = boxes.exec("cat ~/f; pwd; ls -d /run/agent")
+    assert r.out.startswith("kept\n") and r.out.endswith("/run/agent\n"), "without the mount it stays where it is"
+    assert not os.path.exists("/home/agent"), "nothing is made on the host"
+
+
+def test_a_home_that_is_named(boxes, user, beside_a_mount):  # noqa: F811
+    boxes.make("box", "--home", "/home/dev.1")
+    r = boxes.exec("cd; pwd; echo kept > f; ls -d /home/agent; sudo -n sh -c 'ls -d ~agent' 2>/dev/null; true")
+    assert r.out.splitlines() == ["/home/dev.1", *(["/home/dev.1"] if json.loads(boxes("inspect", "box").out)[0]["root"] else [])] and "No such" in r.err, r
+    assert json.loads(boxes("inspect", "box").out)[0]["home"] == "/home/dev.1"
+    assert boxes("stop", "box").rc == 0 and boxes.exec("cat ~/f").out == "kept\n"
+    r = beside_a_mount("$BAILEY create --home=/home/dev.1 other")
+    assert r.returncode == 2 and "mkdir -p /home/dev.1" in r.stderr, "who names a place gets that or none"
+    for bad in ("", "/", "/home", "/home/", "home/x", "/home/x/y", "/home/..", "/home/-x", "/etc/x", "/run/other", "/home/a b", "/home/x\ny", "/home/" + "x" * 64):
+        r = boxes("create", f"--home={bad}", "no")
+        assert r.rc == 2 and "--home" in r.err and r.err.count("\n") == 1 and "no" not in boxes.ls(), (bad, r)
+
+
+@pytest.fixture
+def in_home(user):
+    """A directory where homes are, and a workspace outside."""
+    home = user.mkdir(pathlib.Path(f"/home/bailey-o{os.getpid()}"), 0o700)
+    work = user.mkdir(pathlib.Path(f"/var/tmp/bailey-o{os.getpid()}"), 0o700)
+    yield home, work
+    shutil.rmtree(work)
+    shutil.rmtree(home)
+
+
+def test_a_home_over_a_hosts(boxes, user, in_home):  # noqa: F811
+    """By the same path as on the host, and nothing of the host's is in it."""
+    home, work = in_home
+    user.mkdir(home / ".ssh")
+    secret = user.write(home / ".ssh/id_test", "s3cret\n")
+    assert boxes("create", "--home", home, "box", work, cwd=work).rc == 0
+    r = boxes.exec(f"cat {secret}; echo x > ~/.profile2; find ~ | sort", cwd=work)
+    assert r.out == f"{home}\n{home}/.profile2\n" and "No such" in r.err, r
+    assert not (home / ".profile2").exists() and user.exec(["cat", secret]).out == "s3cret\n"
+    r = boxes("create", "--home", home, "other", user.mkdir(home / "project"))
+    assert r.rc == 2 and "can hold no workspace" in r.err, r
 
 
 def test_sudo(box, ws, user):
