@@ -4,11 +4,12 @@
 
 Usage: bench/named.py [--rounds N] [--count N] [--user NAME] [--dir DIR] [--quick] [--check]
 
-exec     `bailey exec box -- true`, the whole process, in turns with `true` (the floor: posix_spawn of a dynamic program) and, for root, `podman exec`
+exec     `bailey exec box -- true`, the whole process, in turns with `true` (the floor: posix_spawn of a dynamic program) and, for root, `podman exec` and `crun exec`
 wake     `bailey resume` of a sandbox that is paused, in turns with `true`, and with `podman unpause` and `crun resume` where they are installed; and `bailey exec` of `true`
          in one that is paused, against the same in one that runs
 memory   PSS of all processes of an idle sandbox: its supervisor, its PID 1, and its part of the watcher that all share
-create   made and started, sandboxes per second: one after the other by one client, and by as many clients as there are processors; and `podman run --detach` by one
+create   made and started, sandboxes per second: one after the other by one client, and by as many clients as there are processors; and, by one,
+         `podman run --detach` and `crun run --detach`, which keeps no record, no layers and no supervisor
 
 --check fails when a row is worse than what is accepted (docs/adr/0033), which is less than the target where the target is missed.
 """
@@ -38,8 +39,8 @@ def bailey(at: Place, who: Who, ws: str, *words: str) -> str:
     return who.output([at.bailey, *words], ws)
 
 
-def exec_row(at: Place, who: Who, ws: str, rounds: int, other: str, argv: list[str]) -> None:
-    times = spawn(at.tool, who, [(ws, [at.bailey, "exec", "box", "--", "true"]), (ws, argv)], rounds, 0)
+def exec_row(at: Place, who: Who, ws: str, rounds: int, other: str, argv: list[str], view: list[str] | None = None) -> None:
+    times = spawn(at.tool, who, [(ws, [at.bailey, "exec", "box", "--", "true"]), (ws, argv)], rounds, 0, view)
     a, b = ([t[i] for t in times] for i in (0, 1))
     low, high = interval(a, b, lambda x, y: x / y)
     ratio = statistics.median(a) / statistics.median(b)
@@ -50,22 +51,52 @@ def exec_row(at: Place, who: Who, ws: str, rounds: int, other: str, argv: list[s
     at.emit(row)
 
 
-def podman_exec(at: Place, who: Who, ws: str, rounds: int) -> None:
-    try:
-        argv = podman_argv(ws, at.base)
-    except Failed as e:
-        at.emit({"bench": "exec", "who": who.label, "against": "podman exec", "skipped": str(e)})
-        return
+# A rival's sandboxes: what a process must be put behind to use it, its command, and how it begins one of a name that stays.
+Rival = tuple[list[str], list[str], Callable[[str], list[str]]]
+
+
+def podman(at: Place, _who: Who, ws: str) -> Rival:
+    argv = podman_argv(ws, at.base)
     at_run = argv.index("run")
+    words = [w for w in argv[at_run + 1:-1] if w != "--rm"]
+    return [], argv[:at_run], lambda name: ["run", "--detach", "--name", name, *words, "sleep", "600"]
+
+
+def crun(at: Place, who: Who, ws: str) -> Rival:
+    if who.uid:
+        raise Failed("an ordinary user has no cgroup to freeze")
+    bundle = os.path.join(at.base, "crun-stay")
+    argv = crun_argv(ws, who, bundle)
+    config = os.path.join(bundle, "config.json")
+    with open(config, encoding="utf-8") as f:
+        text = f.read().replace('"args": ["true"]', '"args": ["sh", "-c", "exec sleep 600 </dev/null >/dev/null 2>&1"]')  # else it holds our pipes
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(text)
+    return crun_view(), argv[:argv.index("run")], lambda name: ["run", "--detach", "--bundle", bundle, name]
+
+
+# its name, how it is made ready, the words that end a sandbox by force, those that wake one
+RIVALS = (("podman", podman, ["rm", "-f", "-t", "0"], "unpause"), ("crun", crun, ["delete", "-f"], "resume"))
+
+
+def beside_rivals(at: Place, who: Who, ws: str, rounds: int) -> None:
+    """The rows of one sandbox that stays, beside one of theirs."""
     name = f"bailey-bench-{os.getpid()}"
-    start = [*argv[:at_run], "run", "--detach", "--name", name, *[w for w in argv[at_run + 1:-1] if w != "--rm"], "sleep", "600"]
-    try:
-        who.output(start, ws)
-        exec_row(at, who, ws, max(5, rounds // 10), "podman exec", [*argv[:at_run], "exec", name, "true"])
-    except Failed as e:
-        at.emit({"bench": "exec", "who": who.label, "against": "podman exec", "skipped": str(e)})
-    finally:
-        subprocess.run([*argv[:at_run], "rm", "-f", "-t", "0", name], capture_output=True, check=False, env=who.env)
+    for rival, ready, end, wake in RIVALS:
+        try:
+            view, argv, begin = ready(at, who, ws)
+        except Failed as e:
+            at.emit({"bench": "exec", "who": who.label, "against": rival, "skipped": str(e)})
+            continue
+        try:
+            who.output([*view, *argv, *begin(name)], ws)
+            exec_row(at, who, ws, max(5, rounds // 10), f"{rival} exec", [*argv, "exec", name, "true"], view)
+            wake_row(at, who, ws, "resume", f"{rival} {wake}", ([at.bailey, "pause", "box"], [at.bailey, "resume", "box"]),
+                     ([*view, *argv, "pause", name], [*view, *argv, wake, name]), view)
+        except Failed as e:
+            at.emit({"bench": "exec", "who": who.label, "against": rival, "skipped": str(e)})
+        finally:
+            subprocess.run([*view, *argv, *end, name], capture_output=True, check=False, env=who.env)
 
 
 def timed(who: Who, ws: str, argv: list[str]) -> float:
@@ -75,15 +106,16 @@ def timed(who: Who, ws: str, argv: list[str]) -> float:
     return (time.monotonic() - begin) * 1000
 
 
-def wake_row(at: Place, who: Who, ws: str, what: str, against: str, ours: tuple[list[str], list[str]], other: tuple[list[str], list[str]]) -> None:
-    """Each is (before, timed); in turns."""
+def wake_row(at: Place, who: Who, ws: str, what: str, against: str, ours: tuple[list[str], list[str]], other: tuple[list[str], list[str]],
+             view: list[str] | None = None) -> None:
+    """Each is (before, timed); in turns. @view: what their command is put behind, and so ours."""
     a: list[float] = []
     b: list[float] = []
     for _ in range(WAKE_ROUNDS):
         for into, (before, command) in ((a, ours), (b, other)):
             if before:
                 who.output(before, ws)
-            into.append(timed(who, ws, command))
+            into.append(timed(who, ws, [*view, *command] if view and into is a else command))
     added = statistics.median(a) - statistics.median(b)
     low, high = interval(a, b, lambda x, y: x - y)
     row = {"bench": "wake", "who": who.label, "what": what, "against": against, "bailey_ms": spread(a), "other_ms": spread(b), "added_ms": round(added, 3),
@@ -98,43 +130,6 @@ def wakes(at: Place, who: Who, ws: str) -> None:
     execute = [at.bailey, "exec", "box", "--", "true"]
     wake_row(at, who, ws, "exec", "running", (pause, execute), ([], execute))
     wake_row(at, who, ws, "resume", "true", (pause, resume), ([], ["/bin/true"]))
-    for name, begin in (("podman unpause", podman_box), ("crun resume", crun_box)):
-        try:
-            with begin(at, who, ws) as (other_pause, other_resume):
-                wake_row(at, who, ws, "resume", name, (pause, resume), (other_pause, other_resume))
-        except Failed as e:
-            at.emit({"bench": "wake", "who": who.label, "against": name, "skipped": str(e)})
-
-
-@contextlib.contextmanager
-def podman_box(at: Place, who: Who, ws: str) -> Iterator[tuple[list[str], list[str]]]:
-    argv = podman_argv(ws, at.base)
-    at_run = argv.index("run")
-    podman, name = argv[:at_run], f"bailey-bench-{os.getpid()}"
-    try:
-        who.output([*podman, "run", "--detach", "--name", name, *[w for w in argv[at_run + 1:-1] if w != "--rm"], "sleep", "600"], ws)
-        yield [*podman, "pause", name], [*podman, "unpause", name]
-    finally:
-        subprocess.run([*podman, "rm", "-f", "-t", "0", name], capture_output=True, check=False, env=who.env)
-
-
-@contextlib.contextmanager
-def crun_box(at: Place, who: Who, ws: str) -> Iterator[tuple[list[str], list[str]]]:
-    if who.uid:
-        raise Failed("an ordinary user has no cgroup to freeze")
-    bundle = os.path.join(at.base, "crun-wake")
-    crun = [*crun_view(), crun_argv(ws, who, bundle)[0]]
-    config = os.path.join(bundle, "config.json")
-    with open(config, encoding="utf-8") as f:
-        text = f.read().replace('"args": ["true"]', '"args": ["sh", "-c", "exec sleep 600 </dev/null >/dev/null 2>&1"]')  # else it holds our pipes
-    with open(config, "w", encoding="utf-8") as f:
-        f.write(text)
-    name = f"bailey-bench-{os.getpid()}"
-    try:
-        who.output([*crun, "run", "--detach", "--bundle", bundle, name], ws)
-        yield [*crun, "pause", name], [*crun, "resume", name]
-    finally:
-        subprocess.run([*crun, "delete", "-f", name], capture_output=True, check=False, env=who.env)
 
 
 def processes(state: str) -> list[int]:
@@ -174,22 +169,26 @@ def create_row(at: Place, who: Who, clients: int, count: int, make: Callable[[in
              **({"target": TARGET_RATE, "met": rate >= TARGET_RATE, "accepted": rate >= ACCEPTED_RATE} if clients > 1 else {})})
 
 
-def podman_create(at: Place, who: Who, ws: str, count: int) -> None:
-    try:
-        argv = podman_argv(ws, at.base)
-    except Failed as e:
-        at.emit({"bench": "create", "who": who.label, "against": "podman", "skipped": str(e)})
-        return
-    at_run = argv.index("run")
-    podman, name = argv[:at_run], f"bailey-bench-{os.getpid()}-"
-    words = [w for w in argv[at_run + 1:-1] if w != "--rm"]
-    try:
-        create_row(at, who, 1, count, lambda i: (who.output([*podman, "run", "--detach", "--name", f"{name}{i}", *words, "sleep", "600"], ws), None)[1], against="podman")
-    except Failed as e:
-        at.emit({"bench": "create", "who": who.label, "against": "podman", "skipped": str(e)})
-    finally:
-        for i in range(count):
-            subprocess.run([*podman, "rm", "-f", "-t", "0", f"{name}{i}"], capture_output=True, check=False, env=who.env)
+def rival_create(at: Place, who: Who, ws: str, count: int) -> None:
+    for rival, ready, end, _ in RIVALS:
+        name = f"bailey-bench-{os.getpid()}-"
+        try:
+            view, argv, begin = ready(at, who, ws)
+        except Failed as e:
+            at.emit({"bench": "create", "who": who.label, "against": rival, "skipped": str(e)})
+            continue
+        commands = [[*view, *argv, *begin(f"{name}{i}")] for i in range(count)]
+
+        def make(i: int, commands: list[list[str]] = commands) -> None:
+            who.output(commands[i], ws)
+
+        try:
+            create_row(at, who, 1, count, make, against=rival)
+        except Failed as e:
+            at.emit({"bench": "create", "who": who.label, "against": rival, "skipped": str(e)})
+        finally:
+            for i in range(count):
+                subprocess.run([*view, *argv, *end, f"{name}{i}"], capture_output=True, check=False, env=who.env)
 
 
 def many(at: Place, who: Who, ws: str, state: str, count: int) -> None:
@@ -207,7 +206,7 @@ def many(at: Place, who: Who, ws: str, state: str, count: int) -> None:
     create_row(at, who, len(os.sched_getaffinity(0)), count, lambda i: make(f"more{i}"))
     for n in names:
         bailey(at, who, ws, "rm", "-f", n)
-    podman_create(at, who, ws, max(3, count // 10))
+    rival_create(at, who, ws, max(3, count // 10))
 
 
 def run(at: Place, opt: argparse.Namespace) -> None:
@@ -223,8 +222,8 @@ def run(at: Place, opt: argparse.Namespace) -> None:
         bailey(at, who, ws, "start", "box")
         try:
             exec_row(at, who, ws, opt.rounds, "true", ["/bin/true"])
-            podman_exec(at, who, ws, opt.rounds)
             wakes(at, who, ws)
+            beside_rivals(at, who, ws, opt.rounds)
         finally:
             bailey(at, who, ws, "rm", "-f", "box")
         many(at, who, ws, os.path.join(base, "bailey"), opt.count)
