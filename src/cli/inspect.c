@@ -202,6 +202,45 @@ int inspect_check_udp(const struct sandbox *s, struct err *e)
 	return 0;
 }
 
+/* Whose rule asks for the inspection of @q, before @layer. */
+static const struct net_rule *who_inspects(const struct net_policy *p, const struct net_request *q,
+					   enum policy_layer layer)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_policy one = { .inspects = &p->inspects[i], .n_inspects = 1 };
+
+		if (p->inspects[i].layer < layer && net_policy_inspects(&one, q))
+			return &p->inspects[i];
+	}
+	return NULL;
+}
+
+void inspect_say_bypasses(struct sandbox *s)
+{
+	const struct net_policy *p = &s->net;
+	const struct net_rule *by;
+	char below[NET_HOST_MAX + 3];
+	size_t i;
+
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_rule *r = &p->inspects[i];
+		struct net_request q = one_of(r, below);
+
+		q.port = r->port ? r->port : 443;
+		if (r->allow || (!q.host && !q.addr) || !net_policy_inspects(p, &q))
+			continue;
+		by = who_inspects(p, &q, r->layer);
+		if (by && by->layer == POLICY_BUILTIN)
+			sandbox_notice(s, "%s '%s' has no effect: a secret is bound to it",
+				       r->origin, r->text);
+		else if (by)
+			sandbox_notice(s, "%s '%s' has no effect: inspect '%s' of %s is final",
+				       r->origin, r->text, by->text, by->origin);
+	}
+}
+
 void inspect_names(const struct sandbox *s, struct json *j, const char *key, const char *option)
 {
 	const struct opt_list *l = &s->options->secrets;

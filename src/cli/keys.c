@@ -397,6 +397,8 @@ static int take_answer(struct sandbox *s, const struct json_node *root, struct e
 	if (r == 0)
 		r = inspect_check_udp(s, e);
 	if (r == 0)
+		inspect_say_bypasses(s);
+	if (r == 0)
 		r = take_variables(s, env, e);
 	return r == 0 && java ? take_java(s, java, e) : r;
 }

@@ -62,6 +62,9 @@ int inspect_add_secret(struct sandbox *s, const char *host, struct err *e);
 /** inspect_check_udp() - Return: 0, or -EINVAL with @e: a host that is inspected could be reached by UDP, which can't be. */
 int inspect_check_udp(const struct sandbox *s, struct err *e);
 
+/** inspect_say_bypasses() - a notice for each --bypass that does not count, when all hosts with secrets are known. */
+void inspect_say_bypasses(struct sandbox *s);
+
 /** limits_memory() … - a limit as a number, for the rows of the option table. Return: 0 or -EINVAL with @e. */
 int limits_memory(const char *text, long *ret, struct err *e);
 int limits_cpus(const char *text, long *ret, struct err *e);

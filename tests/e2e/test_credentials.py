@@ -249,10 +249,11 @@ def test_a_bypass_does_not_lead_past_a_secret(at):
     arrived(at)
     r = at(["sh", "-c", f'{look}; curl -sS -H "X-Key: $OWN_KEY" {ECHO}'], *RUN, *bypass)
     assert "bailey sandbox" in r.out and "bailey-secret-" in r.out and [a[-1] for a in arrived(at)] == [VALUE], r
+    assert "notice: --bypass 'web.test' has no effect: a secret is bound to it" in r.err, r
     r = at(["touch", "ran"], *RUN, *bypass, "--allow-host", "web.test:443/udp")
     assert r.rc == 2 and "where no secret is bound to it, --bypass that" in r.err and not (at.ws / "ran").exists(), r
     r = at(["sh", "-c", look], "--allow-host", "web.test", "--inspect", "web.test", *bypass, "--allow-host", "web.test:443/udp")
-    assert r.rc == 0 and "issuer=CN = tests" in r.out, r
+    assert r.rc == 0 and "issuer=CN = tests" in r.out and "has no effect" not in r.err, r
 
 
 def test_udp_does_not_lead_past_a_secret(at):

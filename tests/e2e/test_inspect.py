@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import ssl
 import subprocess
@@ -91,6 +92,19 @@ def test_the_certificate_is_of_this_run_alone(at):
     assert "CN = bailey sandbox" in one.out and "subject=CN = web.test" in one.out and "DNS:web.test" in one.out, one
     assert one.out.splitlines()[0] != two.out.splitlines()[0]
     assert "issuer=CN = tests" in none.out, none
+
+
+def test_a_bypass_that_does_not_count_is_said(at, user):
+    """What the user's own file asks for stays; the twin, without the file, is in the test above."""
+    config = user.home / ".config/bailey"
+    policy = user.write(config / "policy.json", json.dumps({"network": {"inspect": ["web.test"]}}, indent=1))
+    try:
+        r = at(["sh", "-c", "echo | openssl s_client -connect web.test:443 -servername web.test 2>/dev/null | openssl x509 -noout -issuer"],
+               "--allow-host", "web.test", "--bypass", "web.test", "--bypass", "one.test")
+    finally:
+        shutil.rmtree(config)
+    assert "CN = bailey sandbox" in r.out, r
+    assert [li for li in r.err.splitlines() if "has no effect" in li] == [f"bailey: notice: --bypass 'web.test' has no effect: inspect 'web.test' of {policy}:4 is final"], r
 
 
 @pytest.mark.parametrize("flag, version", [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")])
