@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../store/store.h"
 #include "egress.h"
+#include "store/store.h"
 
 #define AGENT "agent"
 #define AGENT_ID 1000u
