@@ -733,19 +733,19 @@ def test_grpc(door, web):
     d = door(("127.0.0.1", port), rules=[{"host": "web.test", "requests": [{"method": "POST", "path": {"regex": "^/t\\.T/(One|Down|Up|Both|Fail)$"}}]}])
     options = (("grpc.ssl_target_name_override", "web.test"), ("grpc.default_authority", f"web.test:{d.port}"), ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
     with grpc.secure_channel(f"127.0.0.1:{d.port}", grpc.ssl_channel_credentials(d.keys.hello["ca"].encode()), options) as channel:
-        assert channel.unary_unary("/t.T/One")(b"abc", timeout=20) == b"cba"
-        assert channel.unary_unary("/t.T/One")(bytes(5000000), timeout=60) == bytes(5000000)
-        assert list(channel.unary_stream("/t.T/Down")(b"500", timeout=20)) == [b"%d" % i for i in range(500)]
-        assert channel.stream_unary("/t.T/Up")(iter([bytes(10000)] * 300), timeout=60) == b"3000000"
+        assert channel.unary_unary("/t.T/One")(b"abc", timeout=200) == b"cba"
+        assert channel.unary_unary("/t.T/One")(bytes(5000000), timeout=200) == bytes(5000000)
+        assert list(channel.unary_stream("/t.T/Down")(b"500", timeout=200)) == [b"%d" % i for i in range(500)]
+        assert channel.stream_unary("/t.T/Up")(iter([bytes(10000)] * 300), timeout=200) == b"3000000"
         # each answer comes before the next question
         turn = threading.Semaphore(1)
 
         def questions():
             for i in range(20):
-                assert turn.acquire(timeout=60)
+                assert turn.acquire(timeout=200)
                 yield b"%d" % i
 
-        call = channel.stream_stream("/t.T/Both")(questions(), timeout=60)
+        call = channel.stream_stream("/t.T/Both")(questions(), timeout=200)
         got = []
         for r in call:
             got.append(r)
@@ -753,10 +753,10 @@ def test_grpc(door, web):
         assert got == [b"%d%d" % (i, i) for i in range(20)]
         assert ("x-end", "1") in [(m.key, m.value) for m in call.trailing_metadata()]
         with pytest.raises(grpc.RpcError) as e:
-            channel.unary_unary("/t.T/Fail")(b"", timeout=20)
+            channel.unary_unary("/t.T/Fail")(b"", timeout=200)
         assert e.value.code() == grpc.StatusCode.NOT_FOUND and e.value.details() == "no such thing"
         with pytest.raises(grpc.RpcError) as e:
-            channel.unary_unary("/t.T/Other")(b"", timeout=20)
+            channel.unary_unary("/t.T/Other")(b"", timeout=200)
         assert e.value.code() == grpc.StatusCode.PERMISSION_DENIED, "a 403"
     server.stop(None)
 
@@ -778,7 +778,7 @@ def test_grpc_with_a_secret(door, web, secret_store, is_bound):
     key = d.keys.hello["env"]["MY_KEY"] if is_bound else VALUE
     options = (("grpc.ssl_target_name_override", "web.test"), ("grpc.default_authority", f"web.test:{d.port}"))
     with grpc.secure_channel(f"127.0.0.1:{d.port}", grpc.ssl_channel_credentials(d.keys.hello["ca"].encode()), options) as channel, pytest.raises(grpc.RpcError) as e:
-        channel.unary_unary("/t.T/One")(b"abc", timeout=20, metadata=(("x-key", key),))
+        channel.unary_unary("/t.T/One")(b"abc", timeout=200, metadata=(("x-key", key),))
     assert e.value.code() == grpc.StatusCode.NOT_FOUND and e.value.details() == f"no {key} here" and got == [VALUE]
     assert ("x-end", f"<{key}>") in [(m.key, m.value) for m in e.value.trailing_metadata()]
     server.stop(None)

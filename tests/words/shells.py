@@ -35,7 +35,7 @@ def readline_words(line):
 def bash_offers(script, lines, cwd=None):
     """{line: what the completion in the file SCRIPT offers}"""
     text = "".join(f"{line}\n{chr(31).join(readline_words(line))}\n" for line in lines)
-    r = subprocess.run(["bash", "--norc", "-c", BASH, "bash", script], input=text, capture_output=True, text=True, timeout=60,
+    r = subprocess.run(["bash", "--norc", "-c", BASH, "bash", script], input=text, capture_output=True, text=True, timeout=600,
                        cwd=cwd, check=False)
     assert r.returncode == 0 and not r.stderr, r
     answers = r.stdout.split("\n")[:-1]

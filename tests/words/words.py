@@ -101,7 +101,7 @@ def check_help(dump, screens):
 
 def mandoc(path):
     """A page as plain text, as wide as it likes."""
-    r = subprocess.run(["mandoc", "-T", "utf8", "-O", "width=1000", path], capture_output=True, text=True, check=True, timeout=30)
+    r = subprocess.run(["mandoc", "-T", "utf8", "-O", "width=1000", path], capture_output=True, text=True, check=True, timeout=300)
     return re.sub(".\b", "", r.stdout)
 
 
