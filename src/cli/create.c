@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,15 +79,34 @@ static int check_given(const struct sandbox_options *o, struct err *e)
 	return 0;
 }
 
-/* The words that describe the sandbox: options as they were written, and each workspace as one. Return: an array, or NULL. */
+/* What is no secret, and can be kept. */
+static bool is_kept(const char *entry)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(entry, "="), entry);
+	return stay_keeps(entry) && is_utf8(entry) && strlen(entry) < LIMIT_PATH &&
+	       !policy_env_secret(name, strchr(entry, '=') + 1);
+}
+
+/* The words that describe the sandbox: variables of now first, options as they were written, and each workspace as one. Return: an array, or NULL. */
 static char **keep_words(struct arena *a, char *const *argv, size_t n, char *const *workspaces)
 {
-	size_t i, k = 0, m = 0;
+	size_t i, k = 0, m = 0, vars = 0;
 	char **v;
 
 	while (workspaces[m])
 		m++;
-	v = arena_alloc(a, (n + m + 3) * sizeof(*v)); /* one more, if a home must be found */
+	while (environ[vars])
+		vars++;
+	v = arena_alloc(a, (vars + n + m + 3) * sizeof(*v)); /* one more, if a home must be found */
+	for (i = 0; v && i < vars; i++) {
+		if (!is_kept(environ[i]))
+			continue;
+		v[k] = arena_printf(a, "--host-env=%s", environ[i]);
+		if (!v[k++])
+			return NULL;
+	}
 	for (i = 0; v && i < n; i++)
 		v[k++] = argv[i];
 	for (i = 0; v && i < m; i++) {
@@ -174,13 +194,14 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 		r = life_policy(&o, life, e);
 	s->stay->given = &o.volumes;
 	s->stay->home = o.home;
+	s->stay->host_env = &o.host_env;
 	s->stay->seeks_home = true;
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
 	*ret_moved = r == 0 && s->stay->home != o.home;
 	if (r == 0)
 		r = overlay_check(s, e);
-	s->stay->given = NULL;
+	s->stay->given = s->stay->host_env = NULL;
 	life_options_done(&o);
 	return r;
 }

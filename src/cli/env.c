@@ -52,6 +52,31 @@ static bool passed(const struct opt_list *l, const char *name)
 	return false;
 }
 
+/* Those of a sandbox that stays: what was kept when it was made, and what is passed by name. Who happens to start it has no say. */
+static int copy_kept(struct sandbox *s, const struct opt_list *vars, size_t *n, struct err *e)
+{
+	const struct opt_list *kept = s->stay->host_env;
+	size_t i;
+
+	for (i = 0; kept && i < kept->n; i++) {
+		if (!strchr(kept->v[i].value, '=') || kept->v[i].value[0] == '=')
+			return err_set(e, ERR_USAGE, -EINVAL, "--host-env: expected NAME=VALUE");
+		put(s, n, kept->v[i].value);
+	}
+	for (i = 0; environ[i]; i++) {
+		char name[4096];
+		const size_t len = strcspn(environ[i], "=");
+
+		if (!len || len >= sizeof(name) || !environ[i][len])
+			continue;
+		memcpy(name, environ[i], len);
+		name[len] = '\0';
+		if (passed(vars, name))
+			put(s, n, environ[i]);
+	}
+	return 0;
+}
+
 /* Copy the caller's variables; note what stays outside. */
 static int copy(struct sandbox *s, const struct opt_list *vars, size_t *n, struct err *e)
 {
@@ -62,7 +87,7 @@ static int copy(struct sandbox *s, const struct opt_list *vars, size_t *n, struc
 		char name[4096];
 		size_t len;
 
-		if (!eq || eq == environ[i] || stay_drops(s->stay, environ[i]))
+		if (!eq || eq == environ[i])
 			continue;
 		len = (size_t)(eq - environ[i]);
 		if (len >= sizeof(name))
@@ -274,6 +299,7 @@ static int front_env(struct sandbox *s, char **env, struct err *e)
 int sandbox_env(struct sandbox *s, struct err *e)
 {
 	struct opt_list vars = { .n = 0 };
+	const size_t kept = s->stay && s->stay->host_env ? s->stay->host_env->n : 0;
 	size_t n = 0, count = 0, i;
 	int r;
 
@@ -283,13 +309,17 @@ int sandbox_env(struct sandbox *s, struct err *e)
 
 	for (; environ[count]; count++)
 		;
+	count += kept;
 	if (r == 0 && count + vars.n > LIMIT_ENV)
 		r = err_set(e, ERR_USAGE, -E2BIG, "more than %d environment variables", LIMIT_ENV);
 	if (r == 0) {
 		s->env = arena_alloc(&s->arena,
 				     (count + vars.n + s->n_stand_ins + 48) * sizeof(*s->env));
 		s->removed = arena_alloc(&s->arena, (count + 1) * sizeof(*s->removed));
-		r = s->env && s->removed ? copy(s, &vars, &n, e) : sandbox_oom(e);
+		if (!s->env || !s->removed)
+			r = sandbox_oom(e);
+		else
+			r = s->stay ? copy_kept(s, &vars, &n, e) : copy(s, &vars, &n, e);
 	}
 	if (r == 0)
 		r = adjust(s, &n, e);

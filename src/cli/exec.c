@@ -207,6 +207,15 @@ static int add_env(struct arena *a, char **env, size_t *n, const char *word, str
 	return 0;
 }
 
+/* What is said of the terminal is the caller's: others have others. @env: has TERM_VARS places more */
+#define TERM_VARS 2
+static int add_terminal(struct arena *a, char **env, size_t *n, struct err *e)
+{
+	const int r = add_env(a, env, n, "TERM", e);
+
+	return r < 0 ? r : add_env(a, env, n, "COLORTERM", e);
+}
+
 /* The values of --env-file and --env as variables; of two with one name the last one is in force. */
 static int make_env(const struct exec_options *o, struct arena *a, char ***ret, struct err *e)
 {
@@ -218,9 +227,11 @@ static int make_env(const struct exec_options *o, struct arena *a, char ***ret, 
 
 	for (i = 0; r == 0 && i < o->env_files.n; i++)
 		r = env_file(&s, &o->env_files.v[i], &lines, e);
-	env = arena_alloc(a, (lines.n + o->env.n + 1) * sizeof(*env));
+	env = arena_alloc(a, (TERM_VARS + lines.n + o->env.n + 1) * sizeof(*env));
 	if (r == 0 && !env)
 		r = sandbox_oom(e);
+	if (r == 0 && o->tty)
+		r = add_terminal(a, env, &n, e);
 	for (i = 0; r == 0 && env && i < lines.n; i++)
 		r = add_env(a, env, &n, lines.v[i].value, e);
 	for (i = 0; r == 0 && env && i < o->env.n; i++)
@@ -258,11 +269,14 @@ static int check(struct exec_options *o, struct err *e)
 int exec_in(struct named *n, const char *word, char *const *argv, bool tty, struct err *e)
 {
 	struct exec_options o = { .interactive = true, .tty = tty };
-	static char *none[] = { NULL };
-	struct init_command cmd = { .argv = argv, .envp = none };
+	char *env[TERM_VARS + 1] = { NULL };
+	struct init_command cmd = { .argv = argv, .envp = env };
 	_cleanup_close_ int sock = -1;
+	size_t vars = 0;
 	int r = check(&o, e);
 
+	if (r == 0 && tty)
+		r = add_terminal(&n->arena, env, &vars, e);
 	if (r == 0)
 		r = client_connect(n, word, &sock, e);
 	return r == 0 ? run(sock, word, &o, &cmd, e) : r;

@@ -6,7 +6,7 @@
 
 #include "sandbox.h"
 
-#define ROWS 11
+#define ROWS 12
 
 static void life_rows(struct life_options *o, struct opt *table)
 {
@@ -31,12 +31,17 @@ static void life_rows(struct life_options *o, struct opt *table)
 			"Whether 'bailey start --boot' starts it; default: no",
 			"With \"on-failure\": when it has ended without being stopped by 'bailey stop' or by its own options: the machine went down, its supervisor was "
 			"killed. \"always\": also when it was stopped. 'bailey service-unit' prints what runs that at each start of the machine."),
-		OPT_GROUP("Its home"),
+		OPT_GROUP("Its user"),
 		OPT_STRING(
 			"home", &o->home, NULL, "DIR",
 			"Where the home of its user is: below /home, or /run/agent",
 			"Default: /home/agent; or /run/agent where nothing can appear below /home, because another file system is mounted there, and no directory /home/agent is there. "
 			"'bailey inspect' says it. What is in it is kept until 'bailey reset' or 'bailey rm'."),
+		OPT_LIST(
+			"host-env", &o->host_env, NULL, "NAME=VALUE",
+			"A variable as it is on the host; 'bailey create' adds these itself",
+			"What says where programs and settings of the host are (PATH, LANG, LC_*, TZ, EDITOR, NVM_DIR, JAVA_HOME …) is kept from the environment of 'bailey create', so that every start, also that "
+			"of the machine, gives commands the same. Nothing else of the caller's environment comes in; --env sets more, and what is given twice is the last."),
 		OPT_GROUP("Volumes"),
 		OPT_LIST(
 			"volume", &o->volumes, NULL, "NAME:PATH[:ro]",
@@ -76,6 +81,7 @@ void life_options_done(struct life_options *o)
 {
 	sandbox_options_done(&o->sandbox);
 	opt_list_done(&o->volumes);
+	opt_list_done(&o->host_env);
 }
 
 /* One of @words, NULL behind the last. Return: which, 0 for none given; or -EINVAL with @e. */

@@ -31,6 +31,7 @@ struct life_options {
 	struct sandbox_options sandbox;
 	const char *wake, *restart, *freeze, *stop, *home;
 	struct opt_list volumes; /* --volume, --cache */
+	struct opt_list host_env;
 };
 
 /** life_options() - the option table of `bailey create`; targets are in @o. @table: LIFE_OPTIONS places. life_options_done() frees it. */

@@ -92,6 +92,7 @@ int live_main(void)
 	if (r == 0 && argv) {
 		l.id = argv[LIVE_WORD_ID];
 		l.volumes = &o.volumes;
+		l.host_env = &o.host_env;
 		l.home = o.home;
 		l.block = (unsigned int)strtoul(argv[LIVE_WORD_BLOCK], NULL, 10);
 		r = life_open(&l.life, &o, state, argv[LIVE_WORD_ID], argv[LIVE_WORD_NAME], &e);

@@ -27,9 +27,10 @@ struct live {
 	char socket[LIVE_SOCKET];
 	const char *name;
 	const struct opt_list *volumes; /* of its words */
-	const char *home;               /* the same */
-	char dir[LIMIT_PATH];           /* what is kept of it */
-	unsigned int block;             /* of ids */
+	const struct opt_list *host_env;
+	const char *home;
+	char dir[LIMIT_PATH]; /* what is kept of it */
+	unsigned int block;   /* of ids */
 	int runtime;
 	bool begun;           /* the sandbox is complete, and its services begin */
 	bool ready, stopping; /* stopping: PID 1 was told, or is when the services have ended */

@@ -570,6 +570,7 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 	stay_init(stay, name, dir, live->block);
 	stay->given = live->volumes;
 	stay->home = live->home;
+	stay->host_env = live->host_env;
 	return stay;
 }
 

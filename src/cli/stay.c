@@ -443,36 +443,28 @@ int stay_plan(struct sandbox *s, struct err *e)
 
 /* --- variables ------------------------------------------------------------------------------------------------------------------------ */
 
-bool stay_drops(const struct stay *stay, const char *entry)
+bool stay_keeps(const char *entry)
 {
-	/* where tools write; what they only read (NVM_DIR, RUSTUP_HOME …) is shown, and stays */
-	static const char *const homes[] = { "XDG_CONFIG_HOME",
-					     "XDG_DATA_HOME",
-					     "XDG_CACHE_HOME",
-					     "XDG_STATE_HOME",
-					     "CARGO_HOME",
-					     "GOPATH",
-					     "GOCACHE",
-					     "GOMODCACHE",
-					     "NPM_CONFIG_PREFIX",
-					     "NPM_CONFIG_CACHE",
-					     "npm_config_prefix",
-					     "npm_config_cache",
-					     "PIP_CACHE_DIR",
-					     "PYTHONUSERBASE",
-					     "GEM_HOME",
-					     "MAIL",
-					     "OLDPWD",
-					     "SUDO_USER",
-					     "SUDO_UID",
-					     "SUDO_GID",
-					     "SUDO_COMMAND",
-					     "HOSTNAME" };
+	/* not where tools write (CARGO_HOME, XDG_CACHE_HOME, GOPATH …): they find the home */
+	static const char *const names[] = {
+		"PATH", "LANG", "LANGUAGE", "TZ", "EDITOR", "VISUAL", "PAGER", "LESS", "MANPATH",
+		"INFOPATH", "LD_LIBRARY_PATH", "PKG_CONFIG_PATH",
+		/* tools */
+		"JAVA_HOME", "GOROOT", "NVM_DIR", "NVM_BIN", "VOLTA_HOME", "FNM_DIR", "ASDF_DIR",
+		"SDKMAN_DIR", "RUSTUP_HOME", "PYENV_ROOT", "RBENV_ROOT", "DOTNET_ROOT",
+		"ANDROID_HOME", "ANDROID_SDK_ROOT",
+		/* authorities that the host trusts */
+		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+		"CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO",
+		"PIP_CERT", "DENO_CERT"
+	};
 	const size_t n = strcspn(entry, "=");
 	size_t i;
 
-	for (i = 0; stay && i < ARRAY_SIZE(homes); i++) {
-		if (strlen(homes[i]) == n && memcmp(homes[i], entry, n) == 0)
+	if (strncmp(entry, "LC_", 3) == 0)
+		return entry[n] == '=';
+	for (i = 0; entry[n] && i < ARRAY_SIZE(names); i++) {
+		if (strlen(names[i]) == n && memcmp(names[i], entry, n) == 0)
 			return true;
 	}
 	return false;

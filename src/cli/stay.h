@@ -10,8 +10,9 @@ struct stay {
 	const char *dir; /* of the host, resolved: what is kept of it; NULL: it is only described */
 	unsigned int block; /* struct jail_user */
 	struct init_agent agent;
-	const struct opt_list *given; /* --volume, --cache, or NULL */
-	const char *home;             /* --home, or NULL */
+	const struct opt_list *given;    /* --volume, --cache, or NULL */
+	const char *home;                /* --home, or NULL */
+	const struct opt_list *host_env; /* --host-env, or NULL */
 	bool seeks_home; /* it is being created: a home may be found elsewhere, and home says where */
 	struct jail_volume *volumes; /* what they say, once it was planned */
 	size_t n_volumes;
@@ -55,7 +56,7 @@ int set_ids_begin(const struct sandbox *s, struct err *e);
  */
 int set_ids_end(const char *dir, const struct jail_identity *id, struct err *e);
 
-/** stay_drops() - whether the caller's variable @entry leads into a home that is not the sandbox's user's. */
-bool stay_drops(const struct stay *stay, const char *entry);
+/** stay_keeps() - whether @entry, NAME=VALUE of the caller's environment, is kept of it by `bailey create`: it says where something of the host is. */
+bool stay_keeps(const char *entry);
 
 #endif

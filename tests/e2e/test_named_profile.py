@@ -14,6 +14,7 @@ import threading
 import pytest
 
 from conftest import BAILEY, PYTHON, file_system, skip, wait_for
+from terminals import Pty
 from test_named import boxes  # noqa: F401  the fixture
 
 CALLS = pathlib.Path(__file__).with_name("calls_of_root.py")
@@ -170,16 +171,46 @@ def test_identity_files(box, ws):
 def test_locale_and_time(box):
     assert box.exec("date +%Z").out == subprocess.run(["date", "+%Z"], capture_output=True, text=True, check=True).stdout
     assert box.exec("echo $LANG").out == "C.UTF-8\n"
-    assert box("stop", "box").rc == 0
-    r = box.exec("echo $LANG", env={"LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"})
-    assert r.out == "de_DE.UTF-8\n" and box.exec("date +%Z").out == "JST\n"
+    assert box("create", "there", env={"LANG": "de_DE.UTF-8", "TZ": "Asia/Tokyo"}).rc == 0
+    assert box.exec("echo $LANG; date +%Z", name="there").out == "de_DE.UTF-8\nJST\n"
 
 
-def test_tools_write_below_the_home(box):
+def test_every_start_has_the_same_environment(boxes, user):  # noqa: F811
+    """Who starts it, or enters it, brings nothing; what is kept is of create, without what looks like a secret; `run` is the twin, which has the caller's."""
+    other = {"MINE": "two", "PATH": f"/other/bin:{os.environ['PATH']}", "NVM_DIR": "/two", "LC_TIME": "C", "GITHUB_TOKEN": "s3cret", "TERM": "dumb", "HTTP_PROXY": ""}
+    r = boxes("create", "--env", "SET=1", "--pass-env", "GITHUB_TOKEN", "box",
+              env={"MINE": "one", "NVM_DIR": "/one", "LC_TIME": "en_GB.UTF-8", "JAVA_HOME": "https://u:s3cret@example.org/", "GITHUB_TOKEN": "s3cret", "PAGER": "odd \udcff"})
+    assert r.rc == 0
+    (about,) = json.loads(boxes("inspect", "box").out)
+    assert "s3cret" not in json.dumps(about) and "--host-env=NVM_DIR=/one" in about["options"] and not [o for o in about["options"] if "MINE" in o], about
+
+    def seen(**kw):
+        assert boxes("stop", "box").rc == 0
+        r = boxes.exec(["env", "-0"], **kw)
+        return dict(e.split("=", 1) for e in r.out.split("\0") if e)
+
+    first = seen(env=other)
+    assert first["NVM_DIR"] == "/one" and first["LC_TIME"] == "en_GB.UTF-8" and first["SET"] == "1" and first["GITHUB_TOKEN"] == "s3cret", first
+    assert not {"MINE", "JAVA_HOME", "PAGER", "TERM"} & set(first) and "/other/bin" not in first["PATH"] and first["PATH"].endswith(user.environ()["PATH"]), first
+    assert seen(env={"PATH": "/usr/bin:/bin"}) == {k: v for k, v in first.items() if k != "GITHUB_TOKEN"}, "what is passed by name is of who starts it"
+    run = boxes("run", "--", "env", env=other).out
+    assert "MINE=two\n" in run and "NVM_DIR=/two\n" in run
+
+
+def test_a_terminal_is_its_callers(boxes, user, ws):  # noqa: F811
+    boxes.make()
+    assert boxes.exec("true", env={"TERM": "vt100"}).rc == 0
+    for words in (["exec", "-t", "box", "--"], ["run", "box", "--"]):
+        t = Pty(user, [BAILEY, *words, "sh", "-c", "echo [$TERM-$COLORTERM]"], ws, env={**boxes.env, "TERM": "screen", "COLORTERM": "truecolor"})
+        assert t.expect(r"\[screen-truecolor\]")
+        assert t.wait() == 0
+
+
+def test_tools_write_below_the_home(boxes, user):  # noqa: F811
     """Where the caller's tools write is not where the sandbox's do; what they install is found."""
-    assert box("stop", "box").rc == 0
-    r = box.exec("echo ${CARGO_HOME-none} ${XDG_CACHE_HOME-none} $NPM_CONFIG_PREFIX; mkdir -p ~/.local/bin; printf '#!/bin/sh\necho mine\n' > ~/.local/bin/tool; chmod +x ~/.local/bin/tool; tool",
-                 env={"CARGO_HOME": "/home/somebody/.cargo", "XDG_CACHE_HOME": "/nowhere"})
+    assert boxes("create", "box", env={"CARGO_HOME": "/home/somebody/.cargo", "XDG_CACHE_HOME": "/nowhere"}).rc == 0
+    r = boxes.exec("echo ${CARGO_HOME-none} ${XDG_CACHE_HOME-none} $NPM_CONFIG_PREFIX; mkdir -p ~/.local/bin; printf '#!/bin/sh\necho mine\n' > ~/.local/bin/tool; chmod +x ~/.local/bin/tool; tool",
+                   env={"CARGO_HOME": "/home/somebody/.cargo", "XDG_CACHE_HOME": "/nowhere"})
     assert r.out == "none none /home/agent/.local\nmine\n", r
 
 
