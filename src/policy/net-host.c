@@ -74,7 +74,7 @@ static const char *bad_byte(unsigned char c)
 	case '*':
 		return "a '*' stands for whole names in front of a dot: *.example.com; ** is every host";
 	case '/':
-		return "it has a '/'; write the name alone, without scheme and path";
+		return "it has a '/'; write the name alone, without scheme and path; a range of addresses has options of its own (--allow-cidr, --cidr)";
 	case ':':
 		return "it has a ':'";
 	default:
