@@ -132,7 +132,7 @@ int egress_dirs(const char *home, bool make, int *ret_dir, int *ret_heads, struc
 	return 0;
 }
 
-/* What the command was, for whoever lists the logs. */
+/* What the command was, for whoever lists the logs. The file's time is that of the last start. */
 static void write_about(int dir, char *const *argv, const char *cwd)
 {
 	_cleanup_close_ int fd =
@@ -152,6 +152,8 @@ static void write_about(int dir, char *const *argv, const char *cwd)
 	buf_puts(&b, "\n");
 	if (fd >= 0 && !b.failed)
 		(void)fd_write_all(fd, b.data, b.len); /* only for people */
+	else if (fd < 0)
+		(void)utimensat(dir, "about", NULL, AT_SYMLINK_NOFOLLOW); /* the same */
 	buf_done(&b);
 }
 

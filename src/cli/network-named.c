@@ -344,6 +344,28 @@ static void say_overruled(struct network_named *x, const struct list *l)
 	sandbox_done(&s);
 }
 
+/* The word of its own options that it has no network is lifted by another mode, and by nothing else: no rule would ever hold. */
+static int check_mode(struct network_named *x, const struct list *l, const struct net_change *c,
+		      size_t n, struct err *e)
+{
+	const char *network = NULL;
+	struct err own = ERR_INIT;
+	bool allows = false, mode = false;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		allows |= c[i].op == NET_CHANGE_ALLOW;
+	for (i = 0; i < l->n; i++)
+		mode |= l->v[i].op == NET_CHANGE_MODE;
+	if (allows && !mode && network_named_options(x, &own) == 0)
+		network = x->options.sandbox.network;
+	return network && strcmp(network, "none") == 0 ?
+		       err_set(e, ERR_USAGE, -EPERM,
+			       "sandbox '%s' was made with --network none, so no rule gives it a network; make it anew without that, or: bailey network proxy %s --policy deny",
+			       x->box.name, x->box.name) :
+		       0;
+}
+
 int network_named_change(struct network_named *x, const struct net_change *c, size_t n,
 			 struct err *e)
 {
@@ -354,6 +376,8 @@ int network_named_change(struct network_named *x, const struct net_change *c, si
 	if (!l)
 		return sandbox_oom(e);
 	r = list_make(x, l, c, n, e);
+	if (r == 0)
+		r = check_mode(x, l, c, n, e);
 	if (r < 0)
 		return r;
 	r = named_settle(&x->named, &x->box, &lock, e);
@@ -370,32 +394,6 @@ int network_named_change(struct network_named *x, const struct net_change *c, si
 
 /* --- what holds --- */
 
-static void write_policy(const struct net_policy *p, struct json *j)
-{
-	size_t i;
-
-	json_open(j, NULL, '{');
-	json_str(j, "mode", net_mode_name(p->mode));
-	json_bool(j, "specific", p->most_specific & 1u << POLICY_LIVE);
-	json_open(j, "rules", '[');
-	for (i = 0; i < p->n; i++) {
-		const struct net_rule *r = &p->rules[i];
-
-		if (!r->proto)
-			continue;
-		json_open(j, NULL, '{');
-		json_str(j, "action", r->allow ? "allow" : "deny");
-		json_str(j, "rule", r->text);
-		json_str(j, "layer", policy_layer_name(r->layer));
-		json_str(j, "origin", r->origin);
-		if (r->reason)
-			json_str(j, "reason", r->reason);
-		json_close(j, '}');
-	}
-	json_close(j, ']');
-	json_close(j, '}');
-}
-
 int network_named_policy(struct network_named *x, const struct json_node **ret, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
@@ -410,8 +408,11 @@ int network_named_policy(struct network_named *x, const struct json_node **ret, 
 	r = network_named_options(x, e);
 	if (r == 0)
 		r = sandbox_identify(&s, &x->options.sandbox, false, e);
-	if (r == 0)
-		write_policy(&s.net, &j);
+	if (r == 0) {
+		json_open(&j, NULL, '{');
+		net_policy_write(&s.net, &j);
+		json_close(&j, '}');
+	}
 	if (r == 0)
 		r = b.failed ? sandbox_oom(e) :
 			       json_read("policy", b.data, b.len, &x->named.arena, ret, e);

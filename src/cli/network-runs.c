@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -171,11 +173,12 @@ struct printing {
 	struct buf out;
 };
 
+/* A rule that was changed to deny something has denied nothing yet. */
 static bool is_denial(const struct json_node *root)
 {
-	const char *decision = json_text(root, "decision");
+	const char *decision = json_text(root, "decision"), *event = json_text(root, "event");
 
-	return decision && strcmp(decision, "deny") == 0;
+	return decision && strcmp(decision, "deny") == 0 && event && strcmp(event, "change") != 0;
 }
 
 static const char *or_empty(const char *s)
@@ -267,6 +270,58 @@ static int flush_out(struct printing *p, struct err *e)
 	return r;
 }
 
+/* Until it ends, or is removed with its log. @word: what it is called. Return: as audit_read(). */
+static int follow(struct printing *p, const struct network_runs *n, int dir, const char *id,
+		  const char *word, uint64_t *bad, const char **why, struct err *e)
+{
+	bool live = true, first = true;
+	struct stat st;
+	int r;
+
+	for (;; first = false) {
+		r = audit_read(dir, n->heads, id, on_line, p, bad, why, e);
+		if (r == 0)
+			r = flush_out(p, e);
+		if (!p->o->follow || (r < 0 && first) || (r == 0 && !live && !*why))
+			return r;
+		live = faccessat(dir, "control", F_OK, 0) == 0;
+		(void)poll(NULL, 0, FOLLOW_MS);
+		if (fstat(dir, &st) == 0 && st.st_nlink == 0) {
+			/* what was missing of it meanwhile was removed, too */
+			(void)dprintf(2, "bailey: notice: %s was removed, and its log with it\n",
+				      word ? word : id);
+			*why = NULL;
+			*e = (struct err)ERR_INIT;
+			return 0;
+		}
+		if (r < 0 || *why)
+			return r;
+	}
+}
+
+static int say_whole(const char *id, bool json, uint64_t bad, const char *why)
+{
+	struct buf b = BUF_INIT(4096);
+	struct json j = { .out = &b };
+	int r;
+
+	if (!json) {
+		(void)dprintf(1, "the log %s is whole\n", id);
+		return 0;
+	}
+	json_open(&j, NULL, '{');
+	json_str(&j, "id", id);
+	json_bool(&j, "whole", !why);
+	if (why)
+		json_int(&j, "line", (long long)bad);
+	json_str(&j, "why", why);
+	json_close(&j, '}');
+	buf_puts(&b, "\n");
+	r = cli_print(&b);
+	buf_done(&b);
+	return r;
+}
+
 int network_runs_log(const char *word, const struct network_log_options *o, struct err *e)
 {
 	struct printing p = { .o = o, .out = BUF_INIT((size_t)4 * LIMIT_AUDIT) };
@@ -275,7 +330,6 @@ int network_runs_log(const char *word, const struct network_log_options *o, stru
 	struct network_runs n;
 	uint64_t bad = 0;
 	char id[EGRESS_ID + 1];
-	bool live = true;
 	int r = network_runs_open(&n, e);
 
 	if (r == 0) {
@@ -289,30 +343,30 @@ int network_runs_log(const char *word, const struct network_log_options *o, stru
 		p.matches = 0;
 		p.counting = false;
 	}
-	while (r == 0) {
-		r = audit_read(dir, n.heads, id, o->verify ? NULL : on_line, &p, &bad, &why, e);
-		if (r == 0)
-			r = flush_out(&p, e);
-		if (r < 0 || !o->follow || o->verify || !live)
-			break;
-		live = faccessat(dir, "control", F_OK, 0) == 0;
-		(void)poll(NULL, 0, FOLLOW_MS);
-	}
-	if (r == 0 && why) {
+	if (r == 0)
+		r = o->verify ? audit_read(dir, n.heads, id, NULL, &p, &bad, &why, e) :
+				follow(&p, &n, dir, id, word, &bad, &why, e);
+	if (r == 0 && o->verify && (o->json || !why))
+		r = say_whole(id, o->json, bad, why);
+	if (r == 0 && why && !(o->verify && o->json))
 		(void)dprintf(
 			2,
 			"bailey: the log %s was tampered with, or a disk has failed: line %llu: %s\n",
 			id, (unsigned long long)bad, why);
+	if (r == 0 && why)
 		r = 1;
-	} else if (r == 0 && o->verify) {
-		(void)dprintf(1, "the log %s is whole\n", id);
-	}
 	buf_done(&p.out);
 	network_runs_done(&n);
 	return r;
 }
 
 /* --- all of them --- */
+
+/* A run that is listed. */
+struct listed {
+	char id[EGRESS_ID + 1];
+	struct timespec start;
+};
 
 struct listing {
 	const struct network_runs *runs;
@@ -321,7 +375,8 @@ struct listing {
 	bool json;
 	struct json j;
 	struct buf *out;
-	size_t n;
+	struct listed *v;
+	size_t n, room;
 };
 
 /* The name of the sandbox that stays whose ID is @id, or NULL. */
@@ -338,19 +393,56 @@ static const char *name_of(const struct listing *l, const char *id)
 	return NULL;
 }
 
-static int on_listed(void *arg, const char *id, const struct stat *st)
+/* When it was started last: egress.c sets that time. */
+static int on_found_start(void *arg, const char *id, const struct stat *st)
 {
 	struct listing *l = arg;
-	const char *name = name_of(l, id);
+	char path[EGRESS_ID + 16];
+	struct stat about;
+	struct listed *more;
+
+	if (l->only && strcmp(l->only, id) != 0)
+		return 0;
+	if (l->n == l->room) {
+		more = reallocarray(l->v, l->room ? 2 * l->room : 64, sizeof(*l->v));
+		if (!more)
+			return -ENOMEM;
+		l->v = more;
+		l->room = l->room ? 2 * l->room : 64;
+	}
+	(void)snprintf(path, sizeof(path), "%s/about", id);
+	if (fstatat(l->runs->dir, path, &about, AT_SYMLINK_NOFOLLOW) < 0)
+		about.st_mtim = st->st_ctim; /* the nearest that there is */
+	(void)snprintf(l->v[l->n].id, sizeof(l->v[l->n].id), "%s", id);
+	l->v[l->n++].start = about.st_mtim;
+	return 0;
+}
+
+static int by_start(const void *x, const void *y)
+{
+	const struct listed *a = x, *b = y;
+
+	if (a->start.tv_sec != b->start.tv_sec)
+		return a->start.tv_sec < b->start.tv_sec ? -1 : 1;
+	if (a->start.tv_nsec != b->start.tv_nsec)
+		return a->start.tv_nsec < b->start.tv_nsec ? -1 : 1;
+	return strcmp(a->id, b->id);
+}
+
+static void list_one(struct listing *l, const struct listed *one)
+{
+	const char *name = name_of(l, one->id);
 	_cleanup_close_ int dir =
-		openat(l->runs->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		openat(l->runs->dir, one->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct arena a = ARENA_INIT(1u << 20);
 	struct buf words = BUF_INIT(1u << 17);
 	const struct json_node *root, *n, *word;
 	const char *cwd = NULL, *state;
+	char start[32];
+	struct tm tm;
 
-	if (dir < 0 || (l->only && strcmp(l->only, id) != 0))
-		return 0;
+	if (dir < 0)
+		return;
 	state = is_live(dir) ? "live" : "ended";
 	root = read_about(dir, &a);
 	if (root) {
@@ -366,24 +458,25 @@ static int on_listed(void *arg, const char *id, const struct stat *st)
 	}
 	if (l->json) {
 		json_open(&l->j, NULL, '{');
-		json_str(&l->j, "id", id);
+		json_str(&l->j, "id", one->id);
 		json_str(&l->j, "state", state);
 		json_str(&l->j, "sandbox", name);
-		json_int(&l->j, "time", (long long)st->st_ctim.tv_sec);
+		json_int(&l->j, "time", (long long)one->start.tv_sec);
 		json_str(&l->j, "cwd", cwd);
 		json_str(&l->j, "command", words.data ? words.data : "");
 		json_close(&l->j, '}');
 	} else {
-		buf_printf(l->out, "%s  %-5s  ", id, state);
+		if (!gmtime_r(&one->start.tv_sec, &tm))
+			memset(&tm, 0, sizeof(tm));
+		(void)strftime(start, sizeof(start), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		buf_printf(l->out, "%s  %-5s  %s  ", one->id, state, start);
 		buf_quote(l->out, cwd ? cwd : "");
 		buf_puts(l->out, "  ");
 		buf_quote(l->out, name ? name : words.data ? words.data : "");
 		buf_puts(l->out, "\n");
 	}
-	l->n++;
 	buf_done(&words);
 	arena_done(&a);
-	return 0;
 }
 
 int network_runs_list(const char *word, bool json, struct err *e)
@@ -394,6 +487,7 @@ int network_runs_list(const char *word, bool json, struct err *e)
 	struct listing l = { .runs = &n, .json = json, .j = { .out = &out }, .out = &out };
 	char id[EGRESS_ID + 1];
 	int r = network_runs_open(&n, e), fd = -1;
+	size_t i;
 
 	if (r == 0 && word) {
 		fd = network_runs_find(&n, word, id, e);
@@ -403,16 +497,22 @@ int network_runs_list(const char *word, bool json, struct err *e)
 	cleanup_close(&fd);
 	if (r == 0 && n.dir >= 0 && named_open(&named, e) == 0)
 		(void)named_list_quiet(&named, &l.boxes); /* without it they have no names */
+	if (r == 0 && for_each(&n, on_found_start, &l) < 0)
+		r = err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	if (r == 0) {
+		if (l.n > 0)
+			qsort(l.v, l.n, sizeof(*l.v), by_start);
 		if (json)
 			json_open(&l.j, NULL, '[');
-		(void)for_each(&n, on_listed, &l);
+		for (i = 0; i < l.n; i++)
+			list_one(&l, &l.v[i]);
 		if (json) {
 			json_close(&l.j, ']');
 			buf_puts(&out, "\n");
 		}
 		r = cli_print(&out);
 	}
+	free(l.v);
 	buf_done(&out);
 	named_done(&named);
 	network_runs_done(&n);
@@ -440,8 +540,8 @@ static int read_line(int fd, struct buf *b)
 	return 0;
 }
 
-int network_runs_ask(const char *word, const char *request, struct arena *a,
-		     const struct json_node **ret, struct err *e)
+static int ask(const char *word, const char *request, bool change, struct arena *a,
+	       const struct json_node **ret, struct err *e)
 {
 	_cleanup_close_ int dir = -1, fd = -1;
 	struct buf answer = BUF_INIT(ANSWER_MAX);
@@ -462,8 +562,12 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 	size = (socklen_t)egress_address(dir, &at);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&at, size) < 0)
-		return err_set(e, ERR_USAGE, -ENOENT,
-			       "run %s has ended; its rules can't change any more", id);
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			change ?
+				"run %s has ended; its rules can't change any more%.0s" :
+				"run %s has ended, and has no rules any more; what it reached, and what was refused: bailey network log %s",
+			id, id);
 	r = fd_write_all(fd, request, strlen(request));
 	if (r == 0)
 		r = fd_write_all(fd, "\n", 1);
@@ -483,6 +587,12 @@ int network_runs_ask(const char *word, const char *request, struct arena *a,
 	return err_set(e, ERR_USAGE, -EINVAL, "%s", or_empty(json_text(*ret, "error")));
 }
 
+int network_runs_ask(const char *word, const char *request, struct arena *a,
+		     const struct json_node **ret, struct err *e)
+{
+	return ask(word, request, false, a, ret, e);
+}
+
 int network_runs_tell(const char *word, const struct net_change *c, struct err *e)
 {
 	struct arena a = ARENA_INIT(1u << 20);
@@ -493,7 +603,7 @@ int network_runs_tell(const char *word, const struct net_change *c, struct err *
 
 	net_change_write(c, &j);
 	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "the rule is too long") :
-		       network_runs_ask(word, b.data, &a, &answer, e);
+		       ask(word, b.data, true, &a, &answer, e);
 	buf_done(&b);
 	arena_done(&a);
 	return r;

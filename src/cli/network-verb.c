@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bailey network: what sandboxes may reach, and what they have reached. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct verb {
 	struct sandbox_options sandbox; /* of check */
 	struct network_log_options log;
 	struct opt_list proxy; /* --block-host … */
-	bool json, cidr, quiet;
+	bool json, cidr, quiet, i_know;
 	const char *address, *limit, *reason;
 };
 
@@ -27,12 +28,13 @@ static size_t own_rows(struct verb *v, struct opt *table)
 		OPT_GROUP("Output"),
 		OPT_FLAG(
 			"json", &v->json, NULL, "Print JSON",
-			"From check and ls an array, from log a line for each event, from policy an object. Of check, each element has the keys \"target\", \"host\", "
+			"From check and ls an array, from log a line for each event, of log --verify and policy an object. Of check, each element has the keys \"target\", \"host\", "
 			"\"address\", \"port\", \"protocol\", \"allowed\", \"any_protocol\" (bytes other than TLS and HTTP may pass), \"class\" (of an address, or "
 			"null), \"rule\" (an object, or null) and \"why\"."),
 		OPT_GROUP("log"),
-		OPT_FLAG("follow", &v->log.follow, NULL, "Go on until the run ends",
-			 "New lines are printed as they come."),
+		OPT_FLAG(
+			"follow", &v->log.follow, NULL, "Go on until the run ends",
+			"New lines are printed as they come. It ends, too, when the sandbox is removed, and its log with it."),
 		OPT_FLAG("denied", &v->log.denied, NULL, "Only what was denied",
 			 "Refusals, and no more."),
 		OPT_FLAG(
@@ -82,10 +84,15 @@ static void fill(struct verb *v, struct opt *table)
 	sandbox_options(&v->sandbox, table + n, SANDBOX_OPTIONS);
 }
 
-/* Without those that describe a sandbox. */
+/* Without those that describe a sandbox, but for the one that allow has, too. */
 static void fill_own(struct verb *v, struct opt *table)
 {
-	const struct opt end[] = { OPT_END };
+	const struct opt end[] = {
+		OPT_FLAG("i-know", &v->i_know, NULL,
+			 "Accept wildcards below which anybody can have a name",
+			 "As for a sandbox's --allow-host."),
+		OPT_END,
+	};
 	size_t n = own_rows(v, table);
 
 	memcpy(table + n, end, sizeof(end));
@@ -105,7 +112,7 @@ const struct command_words network_verb_words = {
 		"With check, bailey says whether a sandbox with these options could reach HOST:PORT (behind the port may stand /udp; IPv6 addresses stand in brackets), which "
 		"rule decides that, and which option would change it. It runs nothing, asks no server, and takes every option of 'bailey run'.\n\n"
 		"ls lists the runs that have used a network, log prints what one of them has reached and what was refused. "
-		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. "
+		"policy prints the rules of a run that lives; allow, deny and remove change them at once, for open connections, too. A denial of a file stays final. allow and proxy take --i-know, too. "
 		"RUN is an ID of ls or its beginning; for log and policy it may be left out, and the newest of this directory is meant.\n\n"
 		"In the place of RUN may stand the name of a sandbox that stays. What is changed is kept with it then, and holds at its next start, too; it need not run. "
 		"Its log goes on from start to start. 'check SANDBOX HOST:PORT' takes the options from it. "
@@ -166,6 +173,7 @@ static int change(const struct verb *v, const char *op, char *const *argv, struc
 									     NET_CHANGE_REMOVE,
 					    .rule = argv[n + 1],
 					    .cidr = v->cidr,
+					    .risky = v->i_know,
 					    .reason = v->reason };
 	}
 	if (network_named_open(&x, argv[0]) == 1) {
@@ -183,7 +191,7 @@ static void print_rule(struct buf *b, const struct json_node *rule)
 	const char *action = json_text(rule, "action"), *text = json_text(rule, "rule"),
 		   *origin = json_text(rule, "origin"), *reason = json_text(rule, "reason");
 
-	buf_printf(b, "  %-6s ", action ? action : "");
+	buf_printf(b, "  %-7s ", action ? action : "");
 	buf_quote(b, text ? text : "");
 	buf_puts(b, "  [");
 	buf_quote(b, origin ? origin : "");
@@ -195,46 +203,74 @@ static void print_rule(struct buf *b, const struct json_node *rule)
 	buf_puts(b, "\n");
 }
 
+static void rules_json(struct json *j, const char *key, const struct json_node *rules)
+{
+	const struct json_node *rule;
+
+	json_open(j, key, '[');
+	for (rule = rules ? rules->first : NULL; rule; rule = rule->next) {
+		json_open(j, NULL, '{');
+		json_str(j, "action", json_text(rule, "action"));
+		json_str(j, "rule", json_text(rule, "rule"));
+		json_str(j, "layer", json_text(rule, "layer"));
+		json_str(j, "origin", json_text(rule, "origin"));
+		json_str(j, "reason", json_text(rule, "reason"));
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void policy_json(const struct json_node *answer, struct buf *b)
+{
+	const struct json_node *layers = json_member_as(answer, "most_specific", JSON_LIST), *k;
+	struct json j = { .out = b };
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "mode", json_text(answer, "mode"));
+	json_open(&j, "most_specific", '[');
+	for (k = layers ? layers->first : NULL; k; k = k->next)
+		json_str(&j, NULL, k->text);
+	json_close(&j, ']');
+	rules_json(&j, "rules", json_member_as(answer, "rules", JSON_LIST));
+	rules_json(&j, "inspect", json_member_as(answer, "inspect", JSON_LIST));
+	json_close(&j, '}');
+	buf_puts(b, "\n");
+}
+
+static void policy_text(const struct json_node *answer, struct buf *b)
+{
+	const struct json_node *layers = json_member_as(answer, "most_specific", JSON_LIST),
+			       *rules = json_member_as(answer, "rules", JSON_LIST),
+			       *inspect = json_member_as(answer, "inspect", JSON_LIST), *k;
+	const char *mode = json_text(answer, "mode");
+
+	buf_printf(b, "network %s", mode ? mode : "");
+	for (k = layers ? layers->first : NULL; k; k = k->next) {
+		buf_puts(b, k == layers->first ? "; the most specific rule counts of: " : ", ");
+		buf_quote(b, k->text ? k->text : "");
+	}
+	buf_puts(b, "\n");
+	for (k = rules ? rules->first : NULL; k; k = k->next)
+		print_rule(b, k);
+	for (k = inspect ? inspect->first : NULL; k; k = k->next)
+		print_rule(b, k);
+}
+
 static int policy(const struct verb *v, const char *run, struct err *e)
 {
 	struct arena a = ARENA_INIT(16u << 20);
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-	const struct json_node *answer, *n, *rule;
-	const char *mode;
-	struct json j = { .out = &b };
+	const struct json_node *answer;
 	struct network_named x = { .named = { .state = -1, .runtime = -1 } };
 	int r = run && network_named_open(&x, run) == 1 ?
 			network_named_policy(&x, &answer, e) :
 			network_runs_ask(run, "{\"op\":\"policy\"}", &a, &answer, e);
 
 	if (r == 0) {
-		mode = json_text(answer, "mode");
-		n = json_member(answer, "rules");
-		if (v->json) {
-			json_open(&j, NULL, '{');
-			json_str(&j, "mode", mode);
-			json_open(&j, "rules", '[');
-		} else {
-			buf_printf(&b, "network %s\n", mode ? mode : "");
-		}
-		for (rule = n ? n->first : NULL; rule; rule = rule->next) {
-			if (!v->json) {
-				print_rule(&b, rule);
-				continue;
-			}
-			json_open(&j, NULL, '{');
-			json_str(&j, "action", json_text(rule, "action"));
-			json_str(&j, "rule", json_text(rule, "rule"));
-			json_str(&j, "layer", json_text(rule, "layer"));
-			json_str(&j, "origin", json_text(rule, "origin"));
-			json_str(&j, "reason", json_text(rule, "reason"));
-			json_close(&j, '}');
-		}
-		if (v->json) {
-			json_close(&j, ']');
-			json_close(&j, '}');
-			buf_puts(&b, "\n");
-		}
+		if (v->json)
+			policy_json(answer, &b);
+		else
+			policy_text(answer, &b);
 		r = cli_print(&b);
 	}
 	buf_done(&b);
@@ -305,8 +341,8 @@ static const char *docker_host(struct arena *a, const char *host)
 	return host[0] == '*' && (!host[1] || host[1] == ':') ? arena_printf(a, "*%s", host) : host;
 }
 
-static int proxy_rule(struct network_named *x, const struct opt_value *v, struct net_change *ret,
-		      size_t *n, struct err *e)
+static int proxy_rule(struct network_named *x, const struct opt_value *v, bool risky,
+		      struct net_change *ret, size_t *n, struct err *e)
 {
 	static const struct {
 		const char *name;
@@ -331,6 +367,7 @@ static int proxy_rule(struct network_named *x, const struct opt_value *v, struct
 				     .rule = kinds[i].cidr ? v->value :
 							     docker_host(&x->named.arena, v->value),
 				     .cidr = kinds[i].cidr,
+				     .risky = risky,
 				     .specific = true };
 	if (!ret[*n].rule)
 		return sandbox_oom(e);
@@ -349,6 +386,7 @@ static int proxy(struct verb *v, char *const *argv, struct err *e)
 	struct net_change c[CHANGES_AT_ONCE];
 	struct network_named x = { .named = { .state = -1, .runtime = -1 } };
 	struct opt_list *hosts = &v->sandbox.net, *modes = &v->sandbox.policies;
+	const bool risky = v->sandbox.i_know;
 	const struct opt *o;
 	size_t i, n = 0;
 	int r = 0;
@@ -368,12 +406,13 @@ static int proxy(struct verb *v, char *const *argv, struct err *e)
 		n = 1; /* the last one counts */
 	}
 	for (i = 0; r == 0 && i < hosts->n; i++)
-		r = proxy_rule(&x, &hosts->v[i], c, &n, e);
+		r = proxy_rule(&x, &hosts->v[i], risky, c, &n, e);
 	for (i = 0; r == 0 && i < v->proxy.n; i++)
-		r = proxy_rule(&x, &v->proxy.v[i], c, &n, e);
+		r = proxy_rule(&x, &v->proxy.v[i], risky, c, &n, e);
 	opt_list_done(hosts);
 	opt_list_done(modes);
 	*hosts = *modes = (struct opt_list){ .n = 0 };
+	v->sandbox.i_know = false;
 	o = sandbox_options_given(&v->sandbox);
 	if (r == 0 && o)
 		r = err_set(e, ERR_USAGE, -EINVAL, "--%s is no option of proxy", o->name);
@@ -387,8 +426,43 @@ static int proxy(struct verb *v, char *const *argv, struct err *e)
 	return r;
 }
 
+/* What is taken for one of the words would do nothing for another. */
+static int check_options(const struct verb *v, const char *word, struct err *e)
+{
+	static const char changes[] = " allow deny remove ";
+	const struct {
+		const char *name;
+		bool given;
+		const char *words;
+	} own[] = { { "json", v->json, " check ls log policy " },
+		    { "follow", v->log.follow, " log " },
+		    { "denied", v->log.denied, " log " },
+		    { "verify", v->log.verify, " log " },
+		    { "limit", v->limit, " log " },
+		    { "quiet", v->quiet, " log " },
+		    { "cidr", v->cidr, changes },
+		    { "reason", v->reason, changes },
+		    { "i-know", v->i_know, " allow " },
+		    { v->proxy.n > 0 ? v->proxy.v[0].opt->name : "", v->proxy.n > 0, " proxy " },
+		    { "address", v->address, " check " } };
+	char between[16];
+	size_t i;
+
+	(void)snprintf(between, sizeof(between), " %s ", word); /* fits */
+	for (i = 0; i < ARRAY_SIZE(own); i++) {
+		if (own[i].given && !strstr(own[i].words, between))
+			return err_set(e, ERR_USAGE, -EINVAL, "--%s is no option of %s",
+				       own[i].name, word);
+	}
+	return 0;
+}
+
 static int obey(struct verb *v, const char *word, char *const *argv, struct err *e)
 {
+	int r = check_options(v, word, e);
+
+	if (r < 0)
+		return r;
 	if (strcmp(word, "check") == 0)
 		return check(v, argv, e);
 	if (strcmp(word, "proxy") == 0)

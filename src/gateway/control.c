@@ -278,28 +278,10 @@ static void reply_policy(struct gateway *g, struct client *c)
 {
 	struct buf b = BUF_INIT(OUTPUT_MAX);
 	struct json j = { .out = &b };
-	size_t i;
 
 	json_open(&j, NULL, '{');
 	json_bool(&j, "ok", true);
-	json_str(&j, "mode", net_mode_name(g->policy.mode));
-	json_bool(&j, "specific", g->policy.most_specific & 1u << POLICY_LIVE);
-	json_open(&j, "rules", '[');
-	for (i = 0; i < g->policy.n; i++) {
-		const struct net_rule *r = &g->policy.rules[i];
-
-		if (!r->proto)
-			continue;
-		json_open(&j, NULL, '{');
-		json_str(&j, "action", r->allow ? "allow" : "deny");
-		json_str(&j, "rule", r->text);
-		json_str(&j, "layer", policy_layer_name(r->layer));
-		json_str(&j, "origin", r->origin);
-		if (r->reason)
-			json_str(&j, "reason", r->reason);
-		json_close(&j, '}');
-	}
-	json_close(&j, ']');
+	net_policy_write(&g->policy, &j);
 	json_close(&j, '}');
 	reply(g, c, &b);
 	buf_done(&b);

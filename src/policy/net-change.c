@@ -242,3 +242,39 @@ bool net_change_same(const struct net_change *a, const struct net_change *b, str
 	return parse(a, arena, &of_a, NULL) == 0 && parse(b, arena, &of_b, NULL) == 0 &&
 	       same(&of_a, &of_b);
 }
+
+static void write_rule(const struct net_rule *r, const char *action, struct json *j)
+{
+	if (!r->proto)
+		return;
+	json_open(j, NULL, '{');
+	json_str(j, "action", action);
+	json_str(j, "rule", r->text);
+	json_str(j, "layer", policy_layer_name(r->layer));
+	json_str(j, "origin", r->origin);
+	if (r->reason)
+		json_str(j, "reason", r->reason);
+	json_close(j, '}');
+}
+
+void net_policy_write(const struct net_policy *p, struct json *j)
+{
+	size_t i;
+
+	json_str(j, "mode", net_mode_name(p->mode));
+	json_bool(j, "specific", p->most_specific & 1u << POLICY_LIVE);
+	json_open(j, "most_specific", '[');
+	for (i = 0; i < POLICY_LAYER_NUM; i++) {
+		if (p->most_specific & 1u << i)
+			json_str(j, NULL, policy_layer_name((enum policy_layer)i));
+	}
+	json_close(j, ']');
+	json_open(j, "rules", '[');
+	for (i = 0; i < p->n; i++)
+		write_rule(&p->rules[i], p->rules[i].allow ? "allow" : "deny", j);
+	json_close(j, ']');
+	json_open(j, "inspect", '[');
+	for (i = 0; i < p->n_inspects; i++)
+		write_rule(&p->inspects[i], p->inspects[i].allow ? "inspect" : "bypass", j);
+	json_close(j, ']');
+}

@@ -302,10 +302,141 @@ def test_proxy_bypass(web, net):
     assert web("stop", "box").rc == 0 and not own_is_seen()
 
 
+def test_public_suffixes(web):
+    """--i-know is what the refusal says, and it is kept with the rule."""
+    web.make("--allow-host", "one.test")
+    for words in (["allow", "box", "*.co.uk"], ["proxy", "box", "--allow-host", "*.com"]):
+        assert web.network(*words).rc == 2
+        r = web.network(*words, "--i-know")
+        assert r.rc == 0 and r.said == "", r
+    live = {("allow", "*.co.uk"), ("allow", "*.com")}
+    assert web.rules() == ("deny", live) and web.reaches("http://one.test/")
+    assert web.rules() == ("deny", live) and web.network("check", "box", "a.co.uk:443").rc == 0
+    assert web.network("remove", "box", "*.co.uk").rc == 0 and web.rules()[1] == {("allow", "*.com")}
+
+
+def test_none_by_its_own_options(web):
+    """No rule is kept that would never hold: refused at once, running or stopped. Another mode lifts it, and so the other way that the refusal names."""
+    web.make("--network", "none")
+    for _ in range(2):
+        for words in (["allow", "box", "one.test"], ["proxy", "box", "--allow-host", "one.test"]):
+            r = web.network(*words)
+            assert r.rc == 2 and "was made with --network none" in r.err and "bailey network proxy box --policy deny" in r.err and r.err.count("\n") == 1, r
+        assert web.rules() == ("none", set())
+        assert web("exec", "box", "--", "true").rc == 0  # it runs now
+    assert web("stop", "box").rc == 0
+    assert web.network("deny", "box", "two.test").rc == 0 and web.network("remove", "box", "two.test").rc == 0
+    assert web.network("proxy", "box", "--policy", "deny").rc == 0
+    r = web.network("allow", "box", "one.test")
+    assert r.rc == 0 and r.said == "", r
+    assert web.rules() == ("deny", {("allow", "one.test")}) and web.reaches("http://one.test/")
+
+
+def test_none_by_a_file(web, user):
+    """A file can change: what it says now is no reason to refuse."""
+    web.make()
+    user.write(user.home / ".config/bailey/policy.json", json.dumps({"network": {"mode": "none"}}))
+    try:
+        r = web.network("allow", "box", "one.test")
+        assert r.rc == 0 and "has no effect: network none" in r.said, r
+    finally:
+        user.exec(["rm", "-rf", user.home / ".config/bailey"])
+    assert web.reaches("http://one.test/")
+
+
+def test_policy_shows_inspection_and_precedence(web):
+    """What is looked into, what is not, and which of two rules counts: the same of one that runs and of one that is stopped."""
+    web.make("--allow-host", "one.test", "--allow-host", "two.test", "--inspect", "one.test", "--inspect", "two.test", "--network-precedence", "most-specific")
+    assert web.network("proxy", "box", "--bypass-host", "two.test").rc == 0
+    want = [("inspect", "one.test", "--inspect"), ("inspect", "two.test", "--inspect"), ("bypass", "two.test", "live bypass")]
+    for state in ("stopped", "runs"):
+        got = json.loads(web.network("policy", "--json", "box").out)
+        assert [(x["action"], x["rule"], x["origin"]) for x in got["inspect"]] == want and got["most_specific"] == ["command", "live"], (state, got)
+        text = web.network("policy", "box").out
+        assert text.startswith("network deny; the most specific rule counts of: command, live\n"), text
+        assert "\n  inspect one.test  [--inspect]\n" in text and text.endswith("\n  bypass  two.test  [live bypass]\n"), text
+        assert web.reaches("http://one.test/")
+    assert web.network("remove", "box", "two.test").rc == 0
+    for _ in range(2):
+        got = json.loads(web.network("policy", "--json", "box").out)
+        assert [(x["action"], x["rule"], x["origin"]) for x in got["inspect"]] == want[:2], got
+        assert web("stop", "box").rc == 0
+    assert web("rm", "-f", "box").rc == 0
+    web.make("--allow-host", "one.test")
+    got = json.loads(web.network("policy", "--json", "box").out)
+    assert got["inspect"] == [] and got["most_specific"] == [] and web.network("policy", "box").out.startswith("network deny\n"), got
+
+
+def test_the_log_goes_with_the_sandbox(web):
+    """--follow ends with 0, and says why; a rule that was changed is no denial."""
+    web.make("--allow-host", "one.test")
+    assert web.reaches("http://one.test/") and web.network("deny", "box", "one.test").rc == 0 and not web.reaches("http://one.test/")
+    r = web.network("log", "box", "--denied", "--json")
+    denied = [json.loads(li) for li in r.out.splitlines()]
+    assert denied and {d["event"] for d in denied} == {"deny"}, r
+    assert any((e["event"], e["decision"]) == ("change", "deny") for e in map(json.loads, web.network("log", "box", "--json").out.splitlines()) if "decision" in e)
+    p = web.start("network", "log", "box", "--follow")
+    assert p.stdout.readline() and web("rm", "-f", "box").rc == 0
+    _, err = p.communicate(timeout=60)
+    assert (p.returncode, err) in ((0, b"bailey: notice: box was removed, and its log with it\n"), (0, b"")), err
+
+
+def test_the_log_is_removed_while_it_is_followed(web):
+    """The same where its end is not seen first: the directory goes under the one who follows."""
+    ident = web.make("--allow-host", "one.test")
+    assert web.reaches("http://one.test/") and web("stop", "box").rc == 0
+    control = web.home / "network" / ident / "control"
+    control.write_text("")  # it seems to live
+    p = web.start("network", "log", "box", "--follow")
+    assert p.stdout.readline() and web("rm", "-f", "box").rc == 0
+    _, err = p.communicate(timeout=60)
+    assert (p.returncode, err) == (0, b"bailey: notice: box was removed, and its log with it\n")
+
+
+def test_verify_as_json(web):
+    ident = web.make("--allow-host", "one.test")
+    assert web.reaches("http://one.test/") and web("stop", "box").rc == 0
+    r = web.network("log", "box", "--verify", "--json")
+    assert (r.rc, json.loads(r.out), r.err) == (0, {"id": ident, "whole": True, "why": None}, ""), r
+    log = next(p for p in (web.home / "network" / ident).glob("log.*") if p.stat().st_size)
+    log.write_bytes(log.read_bytes().replace(b"one.test", b"two.test", 1))
+    r = web.network("log", "box", "--verify", "--json")
+    assert r.rc == 1 and r.err == "" and {**json.loads(r.out), "why": ""} == {"id": ident, "whole": False, "line": 1, "why": ""}, r
+    assert web.network("log", "box", "--verify").rc == 1
+
+
+def test_listed_by_their_start(web):
+    """The newest last, with the time; a sandbox that is started again is the newest."""
+    ident = web.make("--allow-host", "one.test")
+    for _ in range(2):
+        before = time.time()
+        assert web.reaches("http://one.test/") and web("stop", "box").rc == 0
+        r = web("run", "--allow-host", "one.test", "--", *CURL, "http://one.test/")
+        assert r.out == "200", r
+        listed = json.loads(web.network("ls", "--json").out)
+        times = [x["time"] for x in listed]
+        assert times == sorted(times) and listed[-1]["sandbox"] is None and listed[-2]["id"] == ident, listed
+        assert before - 1 <= times[-2] <= times[-1] <= time.time() + 1
+    line = web.network("ls").out.splitlines()[-2]
+    assert line.startswith(ident) and time.strftime("  %Y-%m-%dT%H:%M:%SZ  ", time.gmtime(times[-2])) in line, line
+
+
+def test_policy_of_a_run_that_has_ended(web):
+    """It has no rules, and what is left is named; it is no question of a change."""
+    r = web("run", "--allow-host", "one.test", "--", *CURL, "http://one.test/")
+    assert r.out == "200", r
+    run = json.loads(web.network("ls", "--json").out)[-1]["id"]
+    r = web.network("policy", run)
+    assert r.rc == 2 and r.err == f"bailey: run {run} has ended, and has no rules any more; what it reached, and what was refused: bailey network log {run}\n", r
+    r = web.network("deny", run, "one.test")
+    assert r.rc == 2 and r.err == f"bailey: run {run} has ended; its rules can't change any more\n", r
+
+
 BAD = [
     (["allow", "box"], 2, "the rules"),
     (["allow", "box", "*"], 2, "**"),
-    (["allow", "box", "*.com"], 2, "public suffix"),
+    (["allow", "box", "*.com"], 2, "say --i-know"),
+    (["proxy", "box", "--allow-host", "*.com"], 2, "say --i-know"),
     (["deny", "box", "a..b"], 2, "a..b"),
     (["allow", "box", "ok.test", "no..good"], 2, "no..good"),
     (["remove", "box", "never.test"], 2, "there is no live rule 'never.test'"),
