@@ -23,6 +23,7 @@
 #include "egress.h"
 #include "keys-program.h"
 #include "keys/keys.h"
+#include "overruled.h"
 #include "own-secrets.h"
 #include "sandbox.h"
 #include "settings.h"
@@ -386,6 +387,7 @@ static int take_answer(struct sandbox *s, const struct json_node *root, struct e
 	const struct json_node *hosts = json_member_as(root, "hosts", JSON_LIST);
 	const struct json_node *env = json_member_as(root, "env", JSON_OBJECT);
 	const struct json_node *java = json_member_as(root, "java", JSON_LIST);
+	const struct json_node *bound = json_member_as(root, "bound", JSON_LIST);
 	int r;
 
 	if (error)
@@ -398,6 +400,8 @@ static int take_answer(struct sandbox *s, const struct json_node *root, struct e
 		r = inspect_check_udp(s, e);
 	if (r == 0)
 		inspect_say_bypasses(s);
+	if (r == 0 && bound)
+		overruled_say_secrets(s, bound);
 	if (r == 0)
 		r = take_variables(s, env, e);
 	return r == 0 && java ? take_java(s, java, e) : r;

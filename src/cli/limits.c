@@ -66,7 +66,7 @@ void limits_explain_text(const struct sandbox *s, struct buf *b)
 	char text[POLICY_LIMIT_TEXT];
 	size_t i;
 
-	if (!jail_limits_any(l)) {
+	if (!jail_limits_any(l) && s->net.n_quotas == 0) {
 		buf_puts(b, "\nlimits: none\n");
 		return;
 	}
@@ -80,6 +80,16 @@ void limits_explain_text(const struct sandbox *s, struct buf *b)
 			   jail_limit_soft(l, (enum policy_limit)i) ?
 				   " (soft: no boundary against hostile code)" :
 				   "");
+	}
+	for (i = 0; i < s->net.n_quotas; i++) {
+		const struct net_quota *q = &s->net.quotas[i];
+
+		buf_printf(b, "  %-9s %s%s for %s by the gateway  [", "network",
+			   policy_limit_format(POLICY_LIMIT_FSIZE, q->bytes ? q->bytes : q->rate,
+					       text),
+			   q->rate ? " a second" : "", q->rule.text);
+		buf_quote(b, q->rule.origin);
+		buf_puts(b, "]\n");
 	}
 	if (l->why[0])
 		buf_printf(b, "  no cgroup: %s\n", l->why);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "egress.h"
+#include "overruled.h"
 #include "own-secrets.h"
 #include "sandbox.h"
 
@@ -360,49 +361,6 @@ static int find_preset(struct sandbox *s, struct err *e)
 	return err_wrap(e, r, "%s", sandbox_where(&at, where));
 }
 
-/* A request that the rule covers. @host: NET_HOST_MAX + 1 bytes. Return: false for what only a list of requests would be. */
-static bool sample(const struct net_rule *r, char *host, struct net_request *q)
-{
-	*q = (struct net_request){ .host = r->host,
-				   .addr = r->what == NET_RULE_CIDR ? &r->addr : NULL,
-				   .port = r->port ? r->port : 443,
-				   .proto = r->proto & NET_TCP ? NET_TCP : NET_UDP };
-	if (r->what == NET_RULE_SUBDOMAINS) {
-		q->host = host;
-		return snprintf(host, NET_HOST_MAX + 1, "any.%s", r->host) <= (int)NET_HOST_MAX;
-	}
-	return r->what == NET_RULE_HOST || (r->what == NET_RULE_CIDR && r->prefix == 128);
-}
-
-/* Grants of the command line that do nothing: the mode, or a denial of a file, is final. */
-static void say_overruled(struct sandbox *s)
-{
-	const struct net_policy *p = &s->net;
-	char host[NET_HOST_MAX + 1];
-	struct net_request q;
-	struct net_verdict v;
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		const struct net_rule *r = &p->rules[i];
-
-		if (r->layer < POLICY_COMMAND || !r->allow || !r->proto)
-			continue;
-		if (p->mode == NET_MODE_NONE || p->mode == NET_MODE_HOST) {
-			sandbox_notice(s, "%s '%s' has no effect: network %s (%s)", r->origin,
-				       r->text, net_mode_name(p->mode), p->mode_origin);
-			continue;
-		}
-		if (!sample(r, host, &q))
-			continue;
-		v = net_policy_judge(p, &q);
-		if (v.rule && !v.allowed && v.rule->layer != r->layer &&
-		    v.rule->layer != POLICY_BUILTIN)
-			sandbox_notice(s, "%s '%s' has no effect: deny '%s' of %s is final",
-				       r->origin, r->text, v.rule->text, v.rule->origin);
-	}
-}
-
 /* Nothing filters the host's own network. */
 static int check_host(const struct net_policy *p, struct err *e)
 {
@@ -431,6 +389,24 @@ static int take_login(struct sandbox *s, const struct opt_value *v, struct err *
 	if (*v->value == '{')
 		r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
 	return r < 0 ? err_wrap(e, r, "%s", sandbox_where(v, where)) : 0;
+}
+
+/* Hosts are compared as they are written here. */
+static int check_own_host(const struct opt_value *v, struct err *e)
+{
+	char host[NET_HOST_MAX + 1], where[LIMIT_WHERE], quoted[NET_QUOTE];
+	struct err why = ERR_INIT;
+	const size_t n = strlen(v->value);
+
+	if (strcmp(v->opt->name, "allow-own-credentials") != 0 || strcmp(v->value, "**") == 0)
+		return 0;
+	if (net_host_canon(v->value, n, host, &why) < 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s: %.150s; expected the name of one host",
+			       sandbox_where(v, where), why.msg);
+	if (strcmp(host, v->value) != 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s: '%s': write it as '%.150s'",
+			       sandbox_where(v, where), net_quote(v->value, n, quoted), host);
+	return 0;
 }
 
 /* What was changed while it lived, and is kept. @mode: what concerns the mode, which comes after all words about it; else the rules */
@@ -468,8 +444,11 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	s->audit_required = o->audit_required;
 	for (i = 0; i < o->secrets.n; i++)
 		s->n_secrets += strcmp(o->secrets.v[i].opt->name, "secret") == 0;
-	for (i = 0; r == 0 && i < o->secrets.n; i++)
+	for (i = 0; r == 0 && i < o->secrets.n; i++) {
 		r = take_login(s, &o->secrets.v[i], e);
+		if (r == 0)
+			r = check_own_host(&o->secrets.v[i], e);
+	}
 	if (r == 0)
 		r = own_secrets_find(s, e);
 	for (i = 0; r == 0 && i < o->net.n; i++)
@@ -487,7 +466,7 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	if (r == 0)
 		r = inspect_check_udp(s, e);
 	if (r == 0 && !o->front)
-		say_overruled(s);
+		overruled_say(s);
 	if (r == 0 && s->n_inspect + s->n_secrets + s->n_logins > 0 && !egress_wanted(s))
 		sandbox_notice(s, "--%s has no effect: network %s",
 			       s->n_inspect > 0 ? "inspect" :
@@ -500,6 +479,37 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 static const char *action(const struct net_rule *r)
 {
 	return r->allow ? "allow" : "deny";
+}
+
+static void more_json(const struct sandbox *s, struct json *j)
+{
+	const struct net_policy *p = &s->net;
+	char text[NET_ADDR_TEXT];
+	size_t i;
+
+	json_bool(j, "ask", s->ask);
+	json_open(j, "publish", '[');
+	for (i = 0; i < s->n_published; i++) {
+		net_addr_text(&s->published[i].at, text);
+		json_open(j, NULL, '{');
+		json_str(j, "address", text);
+		json_int(j, "host", s->published[i].host);
+		json_int(j, "inside", s->published[i].inside);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_open(j, "limits", '[');
+	for (i = 0; i < p->n_quotas; i++) {
+		const struct net_quota *q = &p->quotas[i];
+
+		json_open(j, NULL, '{');
+		json_str(j, "rule", q->rule.text);
+		json_str(j, "origin", q->rule.origin);
+		json_int(j, q->rate ? "bytes_a_second" : "bytes",
+			 (long long)(q->rate ? q->rate : q->bytes));
+		json_close(j, '}');
+	}
+	json_close(j, ']');
 }
 
 void network_explain(const struct sandbox *s, struct json *j)
@@ -529,6 +539,7 @@ void network_explain(const struct sandbox *s, struct json *j)
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+	more_json(s, j);
 	inspect_explain(s, j);
 	json_close(j, '}');
 }
@@ -536,6 +547,7 @@ void network_explain(const struct sandbox *s, struct json *j)
 void network_explain_text(const struct sandbox *s, struct buf *b)
 {
 	const struct net_policy *p = &s->net;
+	char text[NET_ADDR_TEXT];
 	size_t i;
 
 	if (p->mode == NET_MODE_NONE && !p->mode_origin && p->n == 0 && p->n_inspects == 0 &&
@@ -560,5 +572,13 @@ void network_explain_text(const struct sandbox *s, struct buf *b)
 		}
 		buf_puts(b, "\n");
 	}
+	for (i = 0; i < s->n_published; i++) {
+		net_addr_text(&s->published[i].at, text);
+		buf_printf(b, strchr(text, ':') ? "  publish     [%s]:%u" : "  publish     %s:%u",
+			   text, s->published[i].host);
+		buf_printf(b, " leads to %u inside\n", s->published[i].inside);
+	}
+	if (s->ask)
+		buf_puts(b, "  ask         about hosts that no rule speaks of\n");
 	inspect_explain_text(s, b);
 }

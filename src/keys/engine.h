@@ -262,6 +262,9 @@ int keys_pairs(struct keys *k, const struct json_node *pairs, struct err *e);
 /** keys_logins_keep() - what has changed of the tokens of log-ins: written down for a sandbox that stays, and people are told the first time. */
 void keys_logins_keep(struct keys *k, struct login *login);
 
+/** keys_secrets_say() - append "bound": whose hosts they are, so that it can be said which of them has none that is allowed. */
+void keys_secrets_say(const struct keys *k, struct json *j);
+
 /** keys_secrets_ask() - have them read again; the result is said later. Return: 0 or -EIO with @e. */
 int keys_secrets_ask(struct keys *k, struct err *e);
 

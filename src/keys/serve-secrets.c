@@ -223,3 +223,34 @@ int keys_masks_begin(struct keys *k, const struct json_node *masks, const struct
 		return err_set(e, ERR_USAGE, -EINVAL, "control: masks: not beside secrets");
 	return r == 0 ? keys_pairs(k, pairs, e) : r;
 }
+
+static void say_one(struct json *j, const char *name, bool login, const char *const *hosts,
+		    size_t n)
+{
+	size_t i;
+
+	json_open(j, NULL, '{');
+	json_str(j, "name", name);
+	json_bool(j, "login", login);
+	json_open(j, "hosts", '[');
+	for (i = 0; i < n; i++)
+		json_str(j, NULL, hosts[i]);
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+void keys_secrets_say(const struct keys *k, struct json *j)
+{
+	const struct bound_set *set = k->bound.now;
+	size_t i;
+
+	json_open(j, "bound", '[');
+	for (i = 0; set && i < set->n; i++) {
+		if (!set->v[i].mask)
+			say_one(j, set->v[i].secret.name, false, set->v[i].hosts.v,
+				set->v[i].hosts.n);
+	}
+	for (i = 0; i < k->logins.n; i++)
+		say_one(j, k->logins.v[i].name, true, k->logins.v[i].hosts, k->logins.v[i].n_hosts);
+	json_close(j, ']');
+}

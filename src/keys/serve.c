@@ -677,6 +677,7 @@ static int hello(const struct keys *k, bool java, struct buf *b, struct err *e)
 			json_str(&j, NULL, k->logins.v[i].hosts[m]);
 	}
 	json_close(&j, ']');
+	keys_secrets_say(k, &j);
 	if (r == 0 && java)
 		r = trust_java(&j, "java", SSL_CTX_get_cert_store(k->to_server),
 			       ca_certificate(k->ca));

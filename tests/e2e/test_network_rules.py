@@ -110,6 +110,8 @@ BAD_WORDS = [
     (["--deny-host", "a.org", "--deny-reason", "a.org"], "--deny-reason 'a.org': expected RULE=TEXT"),
     (["--deny-host", "a.org", "--deny-reason", "a.org=x\ny"], "the reason must be one line"),
     (["--network", "host", "--deny-host", "a.org"], "can't be filtered, but 'a.org' is denied"),
+    (["--allow-own-credentials", "x y"], "--allow-own-credentials: 'x<20>y' is no host name"),
+    (["--allow-own-credentials", "A.org"], "--allow-own-credentials: 'A.org': write it as 'a.org'"),
 ]
 
 
@@ -131,13 +133,20 @@ def test_bad_targets(bailey, ws, target):
 def test_bad_verbs(bailey, ws):
     assert "expected check" in bailey(["network", "chek", "a.org:1"], cwd=ws).err
     assert "bailey network check" in bailey(["network"], cwd=ws).err
+    # options of one of its words are none of another's
+    for words in (["ls", "--denied"], ["allow", "box", "a.org", "--limit", "5"], ["check", "--cidr", "a.org:1"], ["deny", "box", "a.org", "--i-know"], ["policy", "--follow"],
+                  ["log", "--reason", "x"], ["remove", "box", "a.org", "--json"], ["allow", "box", "a.org", "--block-host", "b.org"], ["log", "--address", "::1"],
+                  ["proxy", "box", "--quiet"]):  # fmt: skip
+        r = bailey(["network", *words], cwd=ws)
+        option = next(w for w in words if w.startswith("--"))
+        assert r.rc == 2 and r.out == "" and r.err == f"bailey: {option} is no option of {words[0]}\n", (words, r)
     r = bailey(["network", "check", "--allow-host", "a.org"], cwd=ws)
     assert r.rc == 2 and "say which host" in r.err, r
 
 
 def test_a_run_without_network(run):
     """Denials, and a mode that says none, begin no gateway: there is no route, no proxy, and nothing to say."""
-    for words in ([], ["--network", "none"], ["--deny-host", "a.org"], ["--preset", "balanced", "--network", "none"]):
+    for words in ([], ["--network", "none"], ["--deny-host", "a.org"], ["--preset", "closed", "--network", "none"]):
         r = run("echo ran; cat /proc/net/route | wc -l; env | grep -ci _proxy=", *words)
         assert r.out.split() == ["ran", "1", "0"] and r.said == "", (words, r)
 
@@ -145,6 +154,65 @@ def test_a_run_without_network(run):
 def test_none_wins_and_says_so(run):
     r = run("echo ran", "--network", "none", "--allow-host", "a.org")
     assert r.out == "ran\n" and r.said == "bailey: notice: --allow-host 'a.org' has no effect: network none (--network)\n", r
+
+
+WITHOUT_EFFECT = [
+    (["-p", "38080:80", "--network", "host"], "--publish '38080:80' has no effect: network host (--network)"),
+    (["-p", "38080:80", "--network", "none"], "--publish '38080:80' has no effect: network none (--network)"),
+    (["--preset", "balanced", "--network", "none"], "--preset 'balanced' has no effect: network none (--network)"),
+    (["--ask", "--network", "none"], "--ask has no effect: network none (--network)"),
+    (["--ask", "--network", "host"], "--ask has no effect: network host (--network)"),
+    (["--audit-required", "--network", "host"], "--audit-required has no effect: network host (--network)"),
+    (["--limit-bytes", "a.org=1M"], "--limit-bytes 'a.org=1M' has no effect: network none (the default)"),
+    (["--limit-rate", "a.org=1M", "--network", "host"], "--limit-rate 'a.org=1M' has no effect: network host (--network)"),
+    (["--limit-rate", "a.org=1M", "--allow-host", "b.org"], "--limit-rate 'a.org=1M' has no effect: no rule allows a.org: --allow-host a.org"),
+    (["--limit-bytes", "*.a.org=1M", "--allow-host", "a.org"], "--limit-bytes '*.a.org=1M' has no effect: no rule allows *.a.org: --allow-host *.a.org"),
+    (["--limit-bytes", "a.org:22=1M", "--allow-host", "a.org:443"], "--limit-bytes 'a.org:22=1M' has no effect: no rule allows a.org:22: --allow-host a.org:22"),
+    # the controls: they do something
+    (["--preset", "balanced", "--ask", "--audit-required", "-p", "127.0.0.1:0:80"], None),
+    (["--limit-bytes", "a.org=1M", "--allow-host", "a.org:22"], None),
+    (["--limit-bytes", "a.org:22=1M", "--allow-host", "a.org"], None),
+    (["--limit-bytes", "*.a.org=1M", "--allow-host", "x.a.org"], None),
+    (["--limit-bytes", "x.a.org=1M", "--allow-host", "*.a.org"], None),
+    (["--limit-bytes", "**=1M", "--allow-host", "a.org"], None),
+    (["--limit-bytes", "a.org=1M", "--network", "allow"], None),
+    (["--limit-bytes", "a.org=1M", "--ask"], None),
+    (["--limit-bytes", "a.org=1M", "--allow-host", "a.org:7/udp"], None),
+    (["--limit-bytes", "10.1.2.3=1M", "--allow-cidr", "10.0.0.0/8"], None),
+    (["--limit-bytes", "b.org=1M", "--allow-host", "a.org", "--inspect", '{"host": "a.org", "requests": [{"methods": ["GET"], "action": {"forward": "https://b.org"}}]}'], None),
+]
+
+
+@pytest.mark.parametrize("words,said", WITHOUT_EFFECT, ids=[" ".join(w) for w, _ in WITHOUT_EFFECT])
+def test_words_without_effect(bailey, ws, words, said):
+    """One line says so, and why; where they do something there is none."""
+    notices = explained(bailey, ws, *words)["notices"]
+    assert notices == ([said] if said else []), notices
+
+
+def test_notices_are_printed(run):
+    r = run("echo ran", "--limit-bytes", "a.org=1M", "--ask", "--network", "none")
+    assert r.out == "ran\n" and r.said == ("bailey: notice: --limit-bytes 'a.org=1M' has no effect: network none (--network)\n"
+                                           "bailey: notice: --ask has no effect: network none (--network)\n"), r  # fmt: skip
+
+
+def test_a_file_may_say_what_does_nothing_here(bailey, ws, config):
+    """Words of a file are for many sandboxes: no notice."""
+    config({"network": {"preset": "balanced"}})
+    assert explained(bailey, ws, "--network", "none")["notices"] == []
+    assert explained(bailey, ws, "--network", "none", "--audit-required")["notices"] == ["--audit-required has no effect: network none (--network)"]
+
+
+def test_explain_shows_limits_ports_and_questions(bailey, ws):
+    words = ["--allow-host", "a.org", "--limit-bytes", "a.org=1M", "--limit-rate", "a.org:22=2k", "--ask", "-p", "127.0.0.1:38080:80", "-p", "[::1]:38080:81"]
+    net = explained(bailey, ws, *words)["network"]
+    assert net["ask"] is True and net["publish"] == [{"address": "127.0.0.1", "host": 38080, "inside": 80}, {"address": "::1", "host": 38080, "inside": 81}], net
+    assert net["limits"] == [{"rule": "a.org", "origin": "--limit-bytes", "bytes": 1 << 20}, {"rule": "a.org:22", "origin": "--limit-rate", "bytes_a_second": 2048}], net
+    text = bailey(["run", "--explain", *words, "--", "true"], cwd=ws).out
+    assert "\nlimits\n  network   1m for a.org by the gateway  [--limit-bytes]\n  network   2k a second for a.org:22 by the gateway  [--limit-rate]\n" in text.replace("1M", "1m").replace("2K", "2k"), text
+    assert "\n  publish     127.0.0.1:38080 leads to 80 inside\n  publish     [::1]:38080 leads to 81 inside\n  ask " in text, text
+    net = explained(bailey, ws)["network"]
+    assert (net["ask"], net["publish"], net["limits"]) == (False, [], []) and "\nlimits: none\n" in bailey(["run", "--explain", "--", "true"], cwd=ws).out
 
 
 def test_user_file(check, bailey, config, ws):
