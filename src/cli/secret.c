@@ -47,7 +47,7 @@ const struct command_words secret_words_of = {
 		      { "125", "it could not be kept; nothing has changed" } },
 };
 
-/* "bailey-keys secret STATE" and the words as they came. */
+/* "bailey-keys secret STATE" and the words as they came; the first but one may become "secret-later". */
 static char **make_argv(char *const *argv, const char *state)
 {
 	size_t n = 0, i;
@@ -66,8 +66,30 @@ static char **make_argv(char *const *argv, const char *state)
 	return v;
 }
 
-/* Where the secrets of the sandbox @word are: its own directory, which is removed with it. Return: as named_get(). */
-static int find_own(const char *word, char *state, struct err *e)
+/* Whether --secret NAME is one of the words that it was made with: then its own takes the other's place at once. */
+static bool is_named(const struct named_box *box, const char *name)
+{
+	static const char option[] = "--secret";
+	const struct json_node *v;
+	bool before = false;
+
+	for (v = box->options->first; v; v = v->next) {
+		if (strncmp(v->text, option, sizeof(option) - 1) == 0 &&
+		    v->text[sizeof(option) - 1] == '=' &&
+		    strcmp(v->text + sizeof(option), name) == 0)
+			return true;
+		if (before && strcmp(v->text, name) == 0)
+			return true;
+		before = strcmp(v->text, option) == 0;
+	}
+	return false;
+}
+
+/*
+ * Where the secrets of the sandbox @word are: its own directory, which is removed with it. @ret_later: whether it runs, and gets a new one of the name @name at
+ * its next start. Return: as named_get().
+ */
+static int find_own(const char *word, const char *name, char *state, bool *ret_later, struct err *e)
 {
 	struct named n = { .state = -1, .runtime = -1 };
 	struct named_box box;
@@ -85,6 +107,7 @@ static int find_own(const char *word, char *state, struct err *e)
 		else if (snprintf(state, LIMIT_PATH, "%s/%s", n.path, dir) >= LIMIT_PATH)
 			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG,
 				    "the path of the state is too long");
+		*ret_later = name && named_lives(&n, box.id) && !is_named(&box, name);
 	}
 	named_done(&n);
 	return r;
@@ -110,6 +133,7 @@ int secret_main(char **argv)
 	struct secret_options o;
 	struct err e = ERR_INIT;
 	const char *word;
+	bool later = false;
 	int r = 0;
 
 	/* a copy: the words are read anew by who obeys them */
@@ -120,7 +144,10 @@ int secret_main(char **argv)
 		r = secret_words(&o, table, argv, &word, &names, &e);
 	secret_options_done(&o);
 	if (r == 0)
-		r = o.sandbox ? find_own(o.sandbox, state, &e) : find_state(state, &e);
+		r = o.sandbox ? find_own(o.sandbox, names[0], state, &later, &e) :
+				find_state(state, &e);
+	if (r == 0 && later)
+		words[1] = (char *)(uintptr_t) "secret-later";
 	if (r == 0) {
 		r = fd = keys_program_open(false, &e);
 		if (r >= 0)

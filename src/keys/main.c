@@ -18,7 +18,9 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "ssh-agent") == 0)
 		return keys_ssh_agent();
 	if (argc > 2 && strcmp(argv[1], "secret") == 0)
-		return secret_verb(argv + 2);
+		return secret_verb(argv + 2, false);
+	if (argc > 2 && strcmp(argv[1], "secret-later") == 0)
+		return secret_verb(argv + 2, true);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return printf("bailey-keys " BAILEY_VERSION "\n") < 0 || fflush(stdout) != 0;
 	(void)fprintf(stderr, "bailey-keys is started by bailey\n");

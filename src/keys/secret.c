@@ -30,6 +30,7 @@ struct verb {
 	struct arena arena; /* erased */
 	struct buf out;
 	const char *state;
+	bool later; /* what is new is there at the sandbox's next start */
 };
 
 static void harden(void)
@@ -180,11 +181,19 @@ static int take_value(struct verb *v, struct secret *s, struct err *e)
 static const char *canonical(const char *host, struct arena *a, struct err *e)
 {
 	struct net_rule rule;
-	int r = net_rule_parse(&rule, host, true, false, false, POLICY_COMMAND, "--host", NULL, a,
+	/* that it may not be a public suffix is said below: here no option lifts that */
+	int r = net_rule_parse(&rule, host, true, false, true, POLICY_COMMAND, "--host", NULL, a,
 			       e);
 
 	if (r < 0) {
 		(void)err_wrap(e, r, "--host"); /* NULL says it */
+		return NULL;
+	}
+	if (rule.what == NET_RULE_SUBDOMAINS && net_public_suffix(rule.host)) {
+		(void)err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--host '%.100s': anybody can have a name below '%.100s' (it is a public suffix), and would get the secret; name the hosts",
+			host, rule.host);
 		return NULL;
 	}
 	if ((rule.what != NET_RULE_HOST && rule.what != NET_RULE_SUBDOMAINS) || rule.port) {
@@ -367,6 +376,7 @@ static int set(struct verb *v, char **names, struct err *e)
 {
 	struct secret s = { .name = names[0] };
 	enum store_key key;
+	bool new;
 	int r;
 
 	if (!names[0])
@@ -394,10 +404,15 @@ static int set(struct verb *v, char **names, struct err *e)
 	if (r == 0 && store_has(&v->store, s.name) && !v->o.replace)
 		r = is_there(s.name, e);
 	s.created = s.changed = now();
+	new = r == 0 && !store_has(&v->store, s.name);
 	if (r == 0)
 		r = store_write(&v->store, &s, key, e);
 	if (r == 0)
 		say_kept(v, "kept", &s);
+	if (r == 0 && new && v->later && v->o.sandbox)
+		buf_printf(&v->out,
+			   "sandbox %s runs: it has it from its next start on: bailey stop %s\n",
+			   v->o.sandbox, v->o.sandbox);
 	return r;
 }
 
@@ -659,9 +674,9 @@ static int obey(struct verb *v, const char *word, char **names, struct err *e)
 					     ls(v, names, e);
 }
 
-int secret_verb(char **argv)
+int secret_verb(char **argv, bool later)
 {
-	struct verb v = { .store = STORE_INIT, .out = BUF_INIT(LIMIT_OUTPUT) };
+	struct verb v = { .store = STORE_INIT, .out = BUF_INIT(LIMIT_OUTPUT), .later = later };
 	struct opt table[SECRET_OPTIONS];
 	struct err e = ERR_INIT;
 	const char *word = NULL;

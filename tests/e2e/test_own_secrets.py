@@ -81,6 +81,40 @@ def test_only_that_sandbox_has_it(at):
     assert listing(at, "--sandbox", "one")["mine"]["sandbox"] == "one"
 
 
+def test_a_new_one_of_one_that_runs_is_for_its_next_start(at):
+    """Which is said; not where the value is there at once, nor of one that is stopped."""
+    note = "sandbox one runs: it has it from its next start on: bailey stop one\n"
+    make(at, "one", *NET, "--secret", "key")
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+    assert note not in secret(at, "set", "--sandbox", "one", "early", "--host", "web.test", "--header", "X-Early", stdin=OWN).stdout
+    assert inside(at, "one", ["true"]).rc == 0
+    r = secret(at, "set", "--sandbox", "one", "mine", "--host", "web.test", "--header", "X-Other", stdin=NEXT)
+    assert r.stdout.startswith("kept mine of sandbox one") and r.stdout.endswith(note) and r.stdout.count("\n") == 2, r
+    for words in (["set", "--sandbox", "one", "key", *HOW], ["set", "--replace", "--sandbox", "one", "mine", "--host", "web.test", "--header", "X-Other"], ["rotate", "--sandbox", "one", "mine"]):
+        r = secret(at, *words, stdin=OWN)
+        assert note not in r.stdout, r
+    r = secret(at, "set", "--sandbox", "one", "mine", "--host", "web.test", "--header", "X-Other", stdin=NEXT, check=False)
+    assert r.returncode == 2 and r.stdout == "", "nothing was kept"
+
+
+def test_secrets_that_no_rule_lets_out(at):
+    """--secret, and the sandbox's own: a notice names the host and the option; none where one of the hosts is allowed, or somebody is asked."""
+    secret(at, "set", "key", *HOW, "--host", "*.one.test", stdin=GLOBAL)
+
+    def said(*words):
+        return at(["true"], *words).said
+
+    want = "bailey: notice: {} has no effect: no rule allows web.test: --allow-host web.test\n"
+    assert said("--secret", "key", "--network", "deny") == want.format("--secret 'key'")
+    assert said("--secret", "key", "--allow-host", "other.test") == want.format("--secret 'key'")
+    for words in (NET, ["--network", "allow"], ["--allow-host", "x.one.test"], ["--allow-host", "**"], ["--ask"]):
+        assert said("--secret", "key", *words) == "", words
+    box = make(at, "one", "--network", "deny")
+    secret(at, "set", "--sandbox", "one", "mine", *HOW, stdin=OWN)
+    assert verb(at, "start", "one").rc == 0
+    assert want.format("the sandbox's own secret 'mine'") in (at.home / "sandboxes" / box / "log").read_text(), "where a start says what it has to say"
+
+
 def test_its_own_goes_before_everybodys_and_comes_and_goes_while_it_runs(at):
     make(at, "one", *NET, "--secret", "key")
     make(at, "two", *NET, "--secret", "key")

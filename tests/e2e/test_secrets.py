@@ -223,7 +223,7 @@ def test_a_command_that_gives_nothing(secret, listing, command, why):
     (("set", "mine", "--query", "a&b", "--host", "a.org"), "no field of a query"),
     (("set", "mine", "--basic", "a:b", "--host", "a.org"), "no user of Basic"),
     (("set", "mine", "--query", "k", "--host", "*"), "--host"),
-    (("set", "mine", "--query", "k", "--host", "*.org"), "*.org"),
+    (("set", "mine", "--query", "k", "--host", "*.org"), "--host '*.org': anybody can have a name below 'org' (it is a public suffix), and would get the secret; name the hosts\n"),
     (("set", "mine", "--query", "k", "--host", "a.org:443"), "without a port"),
     (("set", "mine", "--query", "k", "--host", "10.0.0.1"), "10.0.0.1"),
     (("set", "mine", "--query", "k", "--host", "a.org", "--host", "A.org"), "twice"),
