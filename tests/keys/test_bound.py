@@ -83,6 +83,7 @@ def shown(sink, monkeypatch):
 def test_a_bearer_token(bound, shown, http):
     d = bound()
     assert VALUE not in str(d.keys.hello) and d.keys.hello["hosts"] == ["web.test"]
+    assert [(b["login"], b["hosts"]) for b in d.keys.hello["bound"]] == [(False, ["web.test"])]
     r = d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", "-H", "Accept-Encoding: gzip", "-H", "Range: bytes=0-1", path="/back/x", ca=d.ca)
     assert r.returncode == 0, r
     head = shown.got[0][0].decode().lower()
