@@ -98,6 +98,19 @@ static const char *mode_origin(const struct net_policy *p)
 	return p->mode_origin ? p->mode_origin : "the default";
 }
 
+/* As Docker's sandboxes have it: there it leads to the machine. */
+static void say_localhost(struct sandbox *s, const struct net_rule *r)
+{
+	char option[40] = "--allow-host-port PORT";
+
+	if (r->port)
+		(void)snprintf(option, sizeof(option), "--allow-host-port %u", r->port);
+	sandbox_notice(
+		s,
+		"%s '%s' has no effect: inside, localhost is the sandbox itself; for a port of this machine: %s",
+		r->origin, r->text, option);
+}
+
 static void say_rules(struct sandbox *s)
 {
 	const struct net_policy *p = &s->net;
@@ -118,6 +131,10 @@ static void say_rules(struct sandbox *s)
 		}
 		if (!sample(r, host, &q))
 			continue;
+		if (r->what == NET_RULE_HOST && strcmp(r->host, "localhost") == 0) {
+			say_localhost(s, r);
+			continue;
+		}
 		v = net_policy_judge(p, &q);
 		if (v.rule && !v.allowed && v.rule->layer != r->layer &&
 		    v.rule->layer != POLICY_BUILTIN)

@@ -233,6 +233,13 @@ def test_user_file(check, bailey, config, ws):
     assert "\nnetwork   deny: what a rule allows\n" in text and f"\n  deny        *.ads.org  [{f}:{line_of(f, 'ads')}]  no ads\n" in text, text
 
 
+@pytest.mark.parametrize("rule, option", [("localhost:8080", "8080"), ("localhost", "PORT")])
+def test_localhost_is_the_sandbox_itself(run, rule, option):
+    said = f"bailey: notice: --allow-host '{rule}' has no effect: inside, localhost is the sandbox itself; for a port of this machine: --allow-host-port {option}"
+    assert said in run(["true"], "--allow-host", rule).err.splitlines()
+    assert "has no effect" not in run(["true"], "--allow-host", "localhost.example.org").err
+
+
 def test_a_denial_of_the_user_is_final(check, bailey, run, config, ws):
     f = config({"network": {"deniedDomains": ["a.org", "*.b.org"], "mode": "deny"}})
     docs, r = check("--allow-host", "a.org", "--allow-host", "x.b.org", "--allow-host", "*.b.org", "--allow-host", "c.org", "a.org:443", "x.b.org:443", "c.org:443")
