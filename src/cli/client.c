@@ -38,12 +38,32 @@ static int left(const struct client *c, int status)
 	return status;
 }
 
-/* Whether the command will hear of c->signal: it runs, and its supervisor has read all that we have said. */
-static bool taken(const struct client *c)
+bool client_unread(int sock)
 {
 	int unread = 0;
 
-	return c->number && (ioctl(c->sock, SIOCOUTQ, &unread) < 0 || !unread);
+	return ioctl(sock, SIOCOUTQ, &unread) == 0 && unread;
+}
+
+/* Whether the command will hear of c->signal: it runs, and its supervisor has read all that we have said. */
+static bool taken(const struct client *c)
+{
+	return c->number && !client_unread(c->sock);
+}
+
+/* Between two waits: who waits for long knows why, once. @wait: until the next one must end, -1: never. Return: the same, or less. */
+static int step_quiet(struct client *c, int wait)
+{
+	const long left = c->quiet_from + CLIENT_QUIET_MS - clock_ms();
+
+	if (c->number || c->ended || c->told)
+		return wait;
+	if (left > 0)
+		return wait < 0 || wait > left ? (int)left : wait;
+	c->told = true;
+	if (client_unread(c->sock))
+		(void)dprintf(2, CLIENT_QUIET, c->name, c->name); /* nobody is left to tell */
+	return wait;
 }
 
 /* Between two waits. Return: for how long to wait, or an exit status of 128 and more with *@ret_over. */
@@ -237,6 +257,7 @@ int client_wait(struct client *c, struct err *e)
 
 	c->reports = loop_add(&c->loop, c->sock, POLLIN, on_report, c); /* there is room */
 	(void)loop_add(&c->loop, c->signals, POLLIN, on_signal, c);
+	c->quiet_from = clock_ms();
 	do {
 		if (c->ended && outlets_empty(&c->outlets) &&
 		    (!c->terminal || terminal_drained(c->terminal)))
@@ -246,7 +267,7 @@ int client_wait(struct client *c, struct err *e)
 		r = step_signal(c, &over);
 		if (over)
 			return r;
-		r = loop_wait(&c->loop, r, e);
+		r = loop_wait(&c->loop, step_quiet(c, r), e);
 	} while (r == -EAGAIN);
 	return r;
 }

@@ -23,6 +23,8 @@ struct client {
 	bool attached;   /* somebody else has started it: our signals are not for it */
 	bool plain;      /* attached, and it has no terminal */
 	bool read_only, ended;
+	bool told;         /* its user knows that the supervisor does not answer */
+	long quiet_from;   /* ms of CLOCK_MONOTONIC: since when an answer is waited for */
 	enum wire_why why; /* the sandbox ends; or 0 */
 };
 
@@ -39,6 +41,14 @@ int client_stream(struct client *c, struct err *e);
 int client_wait(struct client *c, struct err *e);
 
 void client_done(struct client *c);
+
+#define CLIENT_QUIET_MS 15000 /* a slow machine is no hang */
+/* What is said then, of a name that stands there twice. */
+#define CLIENT_QUIET \
+	"bailey: notice: the supervisor of '%s' does not answer; bailey stop %s ends it\n"
+
+/** client_unread() - whether the supervisor at the other end of @sock has not read all that we have said. */
+bool client_unread(int sock);
 
 /** client_connect() - to the sandbox @word, which is started if need be. Return: as named_get(). */
 int client_connect(struct named *n, const char *word, int *ret_sock, struct err *e);

@@ -6,14 +6,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+
+#include "events.h"
+#include "jail/jail.h"
 #include "named.h"
 
 #define SAID_MAX (64u << 10)
-#define END_MS 60000 /* beyond the grace, for the rest of its end */
+#define DEAF_MS 10000 /* beyond the grace, for one that does nothing at all */
+#define END_MS 60000  /* beyond the grace, for the rest of its end */
 #define WAIT_MS 5
 
 /* Who listens at the other end of @fd; 0: nobody of this pid namespace. */
@@ -70,13 +76,60 @@ static void tell_other_version(const struct named *n, const struct named_box *bo
 	(void)named_mark(n->state, box->id, false); /* it is ended on purpose */
 }
 
+/* Processor time that @pid has used, with what it has waited for. */
+static uint64_t ticks_of(pid_t pid)
+{
+	struct proc_stat st = { .ticks = 0 };
+
+	return proc_stat(pid, &st) ? st.ticks : 0;
+}
+
+/*
+ * Until the supervisor @pid hangs up. One that has not even read what we have said, nor used any time, when the grace and some seconds are over does not answer (it
+ * was stopped by a signal, or hangs); one that works may only be slow, and has longer.
+ * Return: whether it has hung up, or says something
+ */
+static bool wait_end(int fd, pid_t pid, unsigned int grace_ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	const uint64_t ticks = ticks_of(pid);
+	int unread = 0;
+
+	if (poll(&p, 1, (int)grace_ms + DEAF_MS) != 0)
+		return true;
+	if (ioctl(fd, SIOCOUTQ, &unread) == 0 && unread && ticks_of(pid) == ticks)
+		return false;
+	return poll(&p, 1, END_MS - DEAF_MS) != 0;
+}
+
+/* Everything inside dies with it. @pidfd: of its supervisor */
+static bool end_deaf(const struct named_box *box, int pidfd)
+{
+	if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
+		return false;
+	(void)dprintf(2, "bailey: sandbox '%s': its supervisor does not answer; it is ended\n",
+		      box->name); /* nobody is left to tell */
+	return true;
+}
+
+/* What a supervisor that was killed could not do: it was ended on purpose. */
+static void write_end(const struct named *n, const struct named_box *box)
+{
+	if (named_mark(n->state, box->id, false))
+		events_add(n->state, &(struct event){ .what = "stopped",
+						      .id = box->id,
+						      .name = box->name,
+						      .why = "asked",
+						      .status = -1 });
+}
+
 int named_stop(const struct named *n, const struct named_box *box, unsigned int grace_ms,
 	       struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_STOP, .stop = { .grace_ms = grace_ms } };
 	_cleanup_close_ int fd = named_reach(n, box);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct wire_msg answer;
+	bool killed = false;
 	int fds[WIRE_FDS];
 	_cleanup_close_ int log = open_log(n, box->id), pidfd = -1;
 	const off_t said = log < 0 ? 0 : lseek(log, 0, SEEK_END);
@@ -93,11 +146,14 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 	r = fd < 0 ? fd : wire_send(fd, &m, NULL, 0, true);
 	if (r < 0)
 		return err_sys(e, r, "sandbox '%s'", box->name);
-	(void)poll(&p, 1, (int)grace_ms + END_MS); /* it hangs up when it ends */
-	if (wire_recv(fd, WIRE_FROM_INIT, &answer, fds) == -EPROTONOSUPPORT)
+	if (!wait_end(fd, supervisor, grace_ms)) /* it hangs up when it ends */
+		killed = end_deaf(box, pidfd);
+	if (!killed && wire_recv(fd, WIRE_FROM_INIT, &answer, fds) == -EPROTONOSUPPORT)
 		tell_other_version(n, box, pidfd);
 	for (i = 0; i < 1000; i++) {
 		if (!named_lives(n, box->id) || started_again(n, box, supervisor)) {
+			if (killed)
+				write_end(n, box);
 			repeat_end(log, said);
 			return 0;
 		}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sandboxes that stay: made, entered, stopped, started again, removed (docs/adr/0027)."""
 import concurrent.futures
+import contextlib
 import ctypes
 import json
 import os
@@ -313,7 +314,8 @@ def stuck(boxes):
 
     yield stop
     for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # bailey has ended it
+            os.kill(pid, signal.SIGCONT)
 
 
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
@@ -350,6 +352,45 @@ def test_signals_when_the_supervisor_is_stuck(boxes, stuck, ws):
     assert twin.poll() is None, "what was taken is no reason to end later"
     (ws / "go").touch()
     assert twin.communicate(timeout=60)[1] == b"" and twin.returncode == 7
+
+
+def test_who_waits_for_a_stuck_supervisor_is_told(boxes, stuck, ws):
+    """Once, and after a while; when it goes on, so does what waited. The twin: who has had an answer is told nothing."""
+    boxes.make()
+    assert boxes.exec("echo text > f; sleep 1000 &", "-d").rc == 0
+    pid = boxes.supervisor()
+    words = [("exec", "box", "--", "true"), ("exec", "-d", "box", "--", "true"), ("cp", f"box:{ws}/f", "-"), ("fs", "box", "stat", "f")]
+    twin = boxes.start("exec", "box", "--", "sh", "-c", "echo up; sleep 1000")
+    assert twin.stdout.readline() == b"up\n"
+    stuck(pid)
+    waiting = [boxes.start(*w) for w in words]
+    for p, w in zip(waiting, words):
+        assert p.stderr.readline() == b"bailey: notice: the supervisor of 'box' does not answer; bailey stop box ends it\n", w
+        assert p.poll() is None, "it goes on waiting"
+    os.kill(pid, signal.SIGCONT)
+    for p, w in zip(waiting, words):
+        assert p.communicate(timeout=60)[1] == b"" and p.returncode == 0, w
+    assert boxes("stop", "--time", "0", "box").rc == 0
+    assert b"does not answer" not in twin.communicate(timeout=60)[1]
+
+
+@pytest.mark.parametrize("verb", [("stop", "-t", "1s"), ("rm", "-f")])
+def test_stop_of_a_stuck_supervisor(boxes, stuck, verb):
+    """It is ended when the grace and some seconds are over, and all inside with it; what is left is as after any stop."""
+    boxes.make("box", "--restart", "on-failure")
+    marker = f"1{os.getpid() % 100000}8"
+    assert boxes.exec(f"sleep {marker} >/dev/null 2>&1 & true").rc == 0
+    stuck(boxes.supervisor())
+    r = boxes(*verb, "box")
+    assert (r.rc, r.err) == (0, "bailey: sandbox 'box': its supervisor does not answer; it is ended\n") and 10 <= r.secs < 50, r
+    assert not boxes.supervisors() and wait_for(lambda: not [p for p in os.listdir("/proc") if p.isdigit() and _argv(p) == ["sleep", marker]])
+    if verb[0] == "rm":
+        assert not boxes.ls()
+        return
+    assert boxes.ls()["box"]["state"] == "stopped" and boxes("start", "--boot").rc == 0 and not boxes.supervisors(), "it was ended on purpose"
+    assert boxes.exec("echo again").out == "again\n"
+    seen = [json.loads(li) for li in boxes("events", "--json").out.splitlines()]
+    assert [e["why"] for e in seen if e["event"] == "stopped"] == ["asked"]
 
 
 def test_listings_with_a_stuck_supervisor(boxes, stuck):
