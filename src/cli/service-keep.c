@@ -12,6 +12,7 @@
 #include "live-words.h"
 #include "sandbox.h"
 #include "service.h"
+#include "services.h"
 
 #define TRIES 20
 
@@ -130,6 +131,8 @@ static int tell(struct named *n, const struct named_box *box, const char *name,
 	if (r == 0 && *now.error) {
 		buf_printf(&text, "bailey: notice: service '%s': ", name);
 		buf_quote(&text, now.error);
+		if (strcmp(now.error, SERVICES_PAUSED) == 0)
+			buf_printf(&text, "; bailey resume %s lets it begin", box->name);
 		buf_puts(&text, "\n");
 		if (!text.failed)
 			(void)fd_write_all(2, text.data, text.len); /* nobody is left to tell */

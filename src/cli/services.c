@@ -579,7 +579,7 @@ static const char *why(const struct services *s, const struct service *v, char *
 	const char *need = waits ? lacks(s, v) : NULL;
 
 	if (s->paused && (waits || (v->spawned && v->want != UP)))
-		return "the sandbox is paused";
+		return SERVICES_PAUSED;
 	if (!need)
 		return *v->error ? v->error : NULL;
 	(void)snprintf(text, size, "it waits for '%s'", need);

@@ -11,6 +11,9 @@
 
 #include "sessions.h"
 
+/* Why one is not what it shall be. */
+#define SERVICES_PAUSED "the sandbox is paused"
+
 struct service;
 
 struct services {

@@ -36,12 +36,13 @@ static const struct opt *options(void)
 
 const struct command_words start_words = {
 	.about =
-		"Starts sandboxes that do not run, and waits until each is ready. 'bailey exec' does it by itself. " NAMED_SEVERAL,
+		"Starts sandboxes that do not run, and waits until each is ready. One that is paused goes on, as with 'bailey resume'. 'bailey exec' does it by itself. " NAMED_SEVERAL,
 	.options = options,
 	.examples = { { "bailey start box", "now, so that the first command need not wait" },
 		      { "bailey start --boot", "those that were created with --restart" } },
 	.statuses = { { "0", "each of them runs" },
 		      { "3", "there is no such sandbox" },
+		      { "4", "one is being stopped" },
 		      { "125", "one can't be started; one line says why" },
 		      { "2", "wrong options" } },
 };
@@ -93,10 +94,17 @@ static int boot(struct named *n, struct err *e)
 
 static int start(struct named *n, const char *word, const void *arg, struct err *e)
 {
+	const struct wire_msg m = { .type = WIRE_RESUME };
+	struct wire_msg answer;
 	struct named_box box;
+	int r = named_start(n, word, &box, e);
 
 	(void)arg;
-	return named_start(n, word, &box, e);
+	if (r != 0)
+		return r;
+	/* one that was paused shall run, whatever its --wake says; one that is stopped meanwhile has run */
+	r = named_ask(n, &box, &m, &answer, e);
+	return r == -ENOENT ? 0 : r;
 }
 
 int start_main(char **argv)

@@ -179,10 +179,21 @@ def test_looking_wakes_nobody(boxes, ws):
     boxes.make()
     boxes.exec(TICK)
     assert boxes("pause", "box").rc == 0
-    for words in (["ls"], ["inspect", "box"], ["stats", "--json", "box"], ["top", "box"], ["port", "box"], ["events"], ["start", "box"]):
+    for words in (["ls"], ["inspect", "box"], ["stats", "--json", "box"], ["top", "box"], ["port", "box"], ["events"]):
         assert boxes(*words).rc == 0, words
         assert state(boxes) == "paused", words
     assert stands_still(ws) and boxes("resume", "box").rc == 0 and grows(ws)
+
+
+@pytest.mark.parametrize("wake", ["any", "never"])
+def test_start_of_what_is_paused(boxes, ws, begin, wake):
+    """It goes on: whoever starts it wishes that it runs."""
+    boxes.make("box", "--wake", wake)
+    begin()
+    boxes.exec(TICK)
+    assert grows(ws) and boxes("pause", "box").rc == 0 and begin.paused() and stands_still(ws)
+    assert boxes("start", "box").rc == 0 and state(boxes) == "running" and grows(ws)
+    assert boxes("start", "box").rc == 0 and state(boxes) == "running" and grows(ws), "twice is as good as once"
 
 
 # What a command of bailey does inside, and what it says then.

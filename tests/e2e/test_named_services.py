@@ -299,7 +299,7 @@ def test_paused_for_good(boxes):
     boxes("start", "box")
     assert boxes("pause", "box").rc == 0
     r = boxes("service", "add", "box", "new", "--", "sleep", "1000")
-    assert r.rc == 0 and "the sandbox is paused" in r.err and now(boxes, "new")["error"] == "the sandbox is paused"
+    assert r.rc == 0 and "the sandbox is paused; bailey resume box lets it begin" in r.err and now(boxes, "new")["error"] == "the sandbox is paused"
     r = boxes("service", "restart", "box", "old")
     assert r.rc != 0 and "bailey resume box" in r.err
     r = boxes("service", "rm", "box", "old")
