@@ -26,9 +26,9 @@ static void fill(struct events_options *o, struct opt *table)
 			 "Until it is interrupted.", OPT_LETTER('f')),
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print the lines as they are, JSON objects",
-			"Keys: time (ns since 1970), event (created, started, paused, pause-failed, resumed, stopped, renamed, reset, removed, exec-started, exec-ended), id, name; "
-			"why of stopped (asked, idle, timeout, signal, ended, lost: it was killed, which the next start writes) and of pause-failed; session of a command, "
-			"and its exit status."),
+			"Keys: time (ns since 1970), event (created, started, paused, pause-failed, resumed, stopped, renamed, reset, removed, exec-started, exec-ended, exec-failed), id, name (what it was then); "
+			"from of renamed (the name before); why of stopped (asked, idle, timeout, signal, ended, lost: it was killed, which the next start writes) and of pause-failed; session of a command, "
+			"service whose command it is, and its exit status (137 for what ended with the sandbox); exec-failed: the command of a service can't be executed."),
 		OPT_STRING("since", &o->since, NULL, "DURATION",
 			   "Leave out what is older: 10s, 5m, 1h",
 			   "The default is all that is kept."),
@@ -52,36 +52,54 @@ static const struct opt *options(void)
 
 const struct command_words events_words = {
 	.about =
-		"Prints what happened to the caller's sandboxes that stay, or to those that are named: made, started, paused, resumed, stopped, renamed, removed, and "
+		"Prints what happened to the caller's sandboxes that stay, or to those that are named (under each name that they have had): made, started, paused, resumed, stopped, renamed, removed, and "
 		"each command with its exit status. Nothing of a command's words is kept. The last 1 to 2 MiB are there.",
 	.options = options,
 	.examples = { { "bailey events --since 1h", "what happened within the last hour" },
 		      { "bailey events --json box", "of one sandbox, for scripts" } },
-	.statuses = { { "0", "printed" }, { "2", "wrong options" } },
+	.statuses = { { "0", "printed" },
+		      { "3", "there is no such sandbox, and nothing is kept of one" },
+		      { "2", "wrong options" } },
+};
+
+/* Which one is meant. */
+struct wanted {
+	const char *word;
+	const char *
+		id; /* that it has now; NULL: there is none, and what one of that name or id has left is meant */
+	bool seen;
 };
 
 struct reader {
 	const struct events_options *o;
-	char *const *names; /* or ids; none: all */
-	long long since;    /* ns since 1970 */
+	struct wanted *wanted;
+	size_t n;        /* of those; 0: all */
+	long long since; /* ns since 1970 */
 	struct buf line, out;
 };
 
-static bool is_wanted(const struct reader *r, const char *id, const char *name)
+static bool is_wanted(struct reader *r, const struct json_node *v, const char *id, const char *name)
 {
-	char *const *n;
+	const char *from = json_text(v, "from");
+	bool ret = !r->n;
+	size_t i;
 
-	for (n = r->names; *n; n++) {
-		if (strcmp(*n, id) == 0 || strcmp(*n, name) == 0)
-			return true;
+	for (i = 0; i < r->n; i++) {
+		struct wanted *w = &r->wanted[i];
+
+		if (w->id ? strcmp(w->id, id) == 0 :
+			    strcmp(w->word, id) == 0 || strcmp(w->word, name) == 0 ||
+				    (from && strcmp(w->word, from) == 0))
+			ret = w->seen = true;
 	}
-	return !*r->names;
+	return ret;
 }
 
 static void say(struct reader *r, const struct json_node *v, long long ns)
 {
 	const char *why = json_text(v, "why"), *session = json_text(v, "session"),
-		   *status = json_text(v, "status");
+		   *status = json_text(v, "status"), *from = json_text(v, "from"),
+		   *service = json_text(v, "service");
 	const time_t seconds = (time_t)(ns / 1000000000);
 	char at[32];
 	struct tm tm;
@@ -93,6 +111,14 @@ static void say(struct reader *r, const struct json_node *v, long long ns)
 	buf_quote(&r->out, json_text(v, "event"));
 	if (session)
 		buf_printf(&r->out, " %s", session);
+	if (service) {
+		buf_puts(&r->out, " of ");
+		buf_quote(&r->out, service);
+	}
+	if (from) {
+		buf_puts(&r->out, " from ");
+		buf_quote(&r->out, from);
+	}
 	if (status)
 		buf_printf(&r->out, ": exit status %s", status);
 	if (why) {
@@ -112,8 +138,8 @@ static void take(struct reader *r)
 
 	if (json_read("events", r->line.data, r->line.len, &a, &v, &e) == 0 &&
 	    (id = json_text(v, "id")) && (name = json_text(v, "name")) &&
-	    (at = json_text(v, "time")) && json_text(v, "event") &&
-	    strtoll(at, NULL, 10) >= r->since && is_wanted(r, id, name)) {
+	    (at = json_text(v, "time")) && json_text(v, "event") && is_wanted(r, v, id, name) &&
+	    strtoll(at, NULL, 10) >= r->since) {
 		if (r->o->json)
 			buf_printf(&r->out, "%s\n", r->line.data);
 		else
@@ -202,10 +228,35 @@ static int read_all(struct reader *r, int state, struct err *e)
 {
 	_cleanup_close_ int old = open_log(state, EVENTS_OLD), fd = open_log(state, EVENTS_FILE);
 	int ret = drain(r, old);
+	size_t i;
 
 	if (ret == 0)
 		ret = drain(r, fd);
+	for (i = 0; ret == 0 && i < r->n; i++) {
+		if (!r->wanted[i].id && !r->wanted[i].seen)
+			return err_set(
+				e, ERR_ABSENT, -ENOENT,
+				"there is no sandbox '%.100s', and nothing is kept of what happened to one",
+				r->wanted[i].word);
+	}
 	return ret == 0 && r->o->follow ? follow(r, state, &fd, e) : ret;
+}
+
+static int find(struct reader *r, struct named *n, char *const *words, struct err *e)
+{
+	struct named_box box;
+	size_t i;
+
+	while (words[r->n])
+		r->n++;
+	r->wanted = arena_alloc(&n->arena, (r->n + 1) * sizeof(*r->wanted));
+	if (!r->wanted)
+		return sandbox_oom(e);
+	for (i = 0; i < r->n; i++)
+		r->wanted[i] =
+			(struct wanted){ .word = words[i],
+					 .id = named_find(n, words[i], &box) ? box.id : NULL };
+	return 0;
 }
 
 int events_main(char **argv)
@@ -230,10 +281,10 @@ int events_main(char **argv)
 	}
 	if (r == 0)
 		r = named_open(&n, &e);
-	if (r == 0) {
-		reader.names = argv;
+	if (r == 0)
+		r = find(&reader, &n, argv, &e);
+	if (r == 0)
 		r = read_all(&reader, n.state, &e);
-	}
 	buf_done(&reader.line);
 	buf_done(&reader.out);
 	named_done(&n);

@@ -40,10 +40,14 @@ void events_add(int state, const struct event *ev)
 	json_str(&j, "event", ev->what);
 	json_str(&j, "id", ev->id);
 	json_str(&j, "name", ev->name);
+	if (ev->from)
+		json_str(&j, "from", ev->from);
 	if (ev->why)
 		json_str(&j, "why", ev->why);
 	if (ev->session)
 		json_int(&j, "session", ev->session);
+	if (ev->service)
+		json_str(&j, "service", ev->service);
 	if (ev->status >= 0)
 		json_int(&j, "status", ev->status);
 	json_close(&j, '}');

@@ -14,9 +14,11 @@
 struct event {
 	const char *what; /* "created" … */
 	const char *id, *name;
-	const char *why;  /* or NULL */
-	uint32_t session; /* of a command; 0: none */
-	int status;       /* exit status of that, or -1 */
+	const char *why;     /* or NULL */
+	const char *from;    /* the name before, or NULL */
+	const char *service; /* whose session it is, or NULL */
+	uint32_t session;    /* of a command; 0: none */
+	int status;          /* exit status of that, or -1 */
 };
 
 /** events_add() - append a line. It is for people: what can't be written is left out. @state: of bailey's state */

@@ -164,13 +164,25 @@ struct wire_msg life_state(const struct life *l, unsigned int clients)
 									 left } };
 }
 
-void life_session(const struct life *l, uint32_t session, int status)
+static void note_session(const struct life *l, const char *what, uint32_t session,
+			 const char *service, int status)
 {
-	events_add(l->state, &(struct event){ .what = status < 0 ? "exec-started" : "exec-ended",
+	events_add(l->state, &(struct event){ .what = what,
 					      .id = l->id,
 					      .name = l->name,
+					      .service = service,
 					      .session = session,
 					      .status = status });
+}
+
+void life_session(const struct life *l, uint32_t session, const char *service, int status)
+{
+	note_session(l, status < 0 ? "exec-started" : "exec-ended", session, service, status);
+}
+
+void life_failed(const struct life *l, uint32_t session, const char *service, int status)
+{
+	note_session(l, "exec-failed", session, service, status);
 }
 
 /* --- idle ----------------------------------------------------------------------------------------------------------------------------- */

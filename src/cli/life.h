@@ -56,8 +56,11 @@ int life_extend(struct life *l, long ms, struct err *e);
 /** life_state() - what there is to say of it, as a message to who asks. @clients: who waits for a command */
 struct wire_msg life_state(const struct life *l, unsigned int clients);
 
-/** life_session() - the command @session has started (@status -1), or ended. */
-void life_session(const struct life *l, uint32_t session, int status);
+/** life_session() - the command @session has started (@status -1), or ended. @service: whose it is, or NULL */
+void life_session(const struct life *l, uint32_t session, const char *service, int status);
+
+/** life_failed() - the command of a service can't be executed. @status: as of `bailey exec` */
+void life_failed(const struct life *l, uint32_t session, const char *service, int status);
 
 /** life_ends() - it shall end. @why: what is written of it; the first one counts */
 void life_ends(struct life *l, enum wire_why why);

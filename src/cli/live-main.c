@@ -48,6 +48,18 @@ static int listen_as(struct live *l, const char *name, const char *id, int *ret_
 	return 0;
 }
 
+/* Whatever still ran was killed with PID 1, and nobody was left who could say so. */
+static void end_sessions(const struct live *l)
+{
+	const struct session *one;
+
+	for (one = l->sessions.first; one; one = one->next) {
+		if (one->pid && !one->ended)
+			life_session(&l->life, one->number, one->service ? one->name : NULL,
+				     128 + SIGKILL);
+	}
+}
+
 int live_main(void)
 {
 	static struct live l = { /* too big for a stack */
@@ -99,6 +111,7 @@ int live_main(void)
 	}
 	if (r == 0)
 		r = run_live(&o.sandbox, &l, &e);
+	end_sessions(&l);
 	life_end(&l.life);
 	if (l.runtime >= 0)
 		(void)unlinkat(l.runtime, l.socket, 0);

@@ -654,7 +654,9 @@ static void tell_started(struct live *l, const struct session *one, const struct
 static void on_failed(struct live *l, struct session *one, const struct wire_msg *m)
 {
 	tell_clients(l, one, m);
-	if (!services_failed(&l->services, one, &m->failed))
+	if (services_failed(&l->services, one, &m->failed))
+		life_failed(&l->life, one->number, one->name, err_exit_code(&m->failed));
+	else
 		sessions_drop(&l->sessions, one);
 }
 
@@ -668,8 +670,12 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 	};
 	struct live *l = run->live;
 	struct session *one = sessions_by_wire(&l->sessions, m->session);
-	const uint32_t number = one ? one->number : 0; /* its end may be the end of what we know */
+	/* its end may be the end of what we know */
+	const uint32_t number = one ? one->number : 0;
+	char service[WIRE_WORD] = "";
 
+	if (one && one->service)
+		memcpy(service, one->name, sizeof(service));
 	if (!one || one->ended || (m->type == WIRE_STARTED && one->pid)) {
 		cleanup_close(
 			&fd); /* PID 1 is not believed, and knows no number that we have not given */
@@ -694,9 +700,9 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 	cleanup_close(&fd);
 	/* when who waits has the answer */
 	if (m->type == WIRE_STARTED)
-		life_session(&l->life, number, -1);
+		life_session(&l->life, number, *service ? service : NULL, -1);
 	else if (m->type == WIRE_ENDED)
-		life_session(&l->life, number,
+		life_session(&l->life, number, *service ? service : NULL,
 			     WIFSIGNALED(m->ended.status) ? 128 + WTERMSIG(m->ended.status) :
 							    WEXITSTATUS(m->ended.status));
 }

@@ -49,6 +49,7 @@ int rename_main(char **argv)
 			events_add(n.state, &(struct event){ .what = "renamed",
 							     .id = box.id,
 							     .name = argv[1],
+							     .from = box.name,
 							     .status = -1 });
 	}
 	cleanup_close(&lock);

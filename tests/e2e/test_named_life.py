@@ -521,9 +521,32 @@ def test_events(boxes):
     assert seen[2]["session"] == seen[3]["session"] != seen[4]["session"] == kept["session"]
     log = boxes.home / "events.log"
     assert "s3cret" not in log.read_text() and log.stat().st_mode & 0o777 == 0o600
-    assert boxes("events").out.count("\n") == len(seen) and events(boxes, "nobody") == [] and len(events(boxes, "other")) == 2
-    assert len(events(boxes, seen[0]["id"])) == len(seen)
+    assert seen[-2]["from"] == "box" and seen[-2]["name"] == "other"
+    assert boxes("events").out.count("\n") == len(seen) and "renamed from box\n" in boxes("events").out
+    assert events(boxes, "other") == events(boxes, seen[0]["id"]) == seen, "all of its history, under both names"
+    assert events(boxes, "box") == seen[:-1], "nobody has that name now"
+    r = boxes("events", "nobody")
+    assert (r.rc, r.out) == (3, "") and "there is no sandbox 'nobody'" in r.err, r
+    assert boxes("events", "other", "--since", "1ms").rc == 0
     assert boxes("rm", "other").rc == 0 and events(boxes)[-1]["event"] == "removed"
+    assert [e["event"] for e in events(boxes, "other")] == ["renamed", "reset", "removed"] and len(events(boxes, seen[0]["id"])) == len(seen) + 1
+    boxes.make("other")
+    assert [e["event"] for e in events(boxes, "other")] == ["created"], "of the one that has the name now"
+
+
+def test_events_of_what_stop_kills(boxes):
+    """Each command that has begun has an end; the control: one that hears SIGTERM writes its own."""
+    boxes.make()
+    deaf = boxes.start("exec", "box", "--", "sh", "-c", "trap '' TERM; echo up; sleep 60")
+    heard = boxes.start("exec", "box", "--", "sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done")
+    assert deaf.stdout.readline() == heard.stdout.readline() == b"up\n"
+    assert boxes("stop", "-t", "2s", "box").rc == 0
+    for p in (deaf, heard):
+        p.communicate(timeout=60)
+    seen = events(boxes)
+    begun = [e["session"] for e in seen if e["event"] == "exec-started"]
+    ended = {e["session"]: e["status"] for e in seen if e["event"] == "exec-ended"}
+    assert len(begun) == 2 and set(ended) == set(begun) and sorted(ended.values()) == [3, 137] and seen[-1]["event"] == "stopped", seen
 
 
 def test_events_that_nobody_could_write(boxes):

@@ -126,6 +126,10 @@ def test_what_ends(boxes):
     r = boxes("service", "start", "box", "badly")  # it ends at once: before or after the answer
     assert r.rc == 0 or (r.rc == 4 and "has ended at once" in r.err), r
     assert "not found" in boxes("service", "start", "box", "none").err
+    seen = [json.loads(li) for li in boxes("events", "--json", "box").out.splitlines()]
+    assert {(e["event"], e.get("status")) for e in seen if e.get("service") == "none"} == {("exec-failed", 127)}
+    assert {(e["event"], e.get("status")) for e in seen if e.get("service") == "badly"} == {("exec-started", None), ("exec-ended", 7)}
+    assert "nonexistent" not in (boxes.home / "events.log").read_text(), "never a word of a command"
     service(boxes, "add", "--restart", "no", "box", "tree", "--", "sh", "-c", "sleep 1001 & setsid sleep 1002 & echo $$; wait")
     pid = is_running(boxes, "tree")["pid"]
     assert wait_for(lambda: boxes.exec("pgrep -fc '^sleep 100[12]'").out == "2\n", WAIT)
