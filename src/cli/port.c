@@ -23,7 +23,7 @@ static void fill(struct port_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"Keys: inside (a port of the sandbox), address and port (on the host). With --listening an object a line: event (open, closed), address, port."),
+			"Keys: inside (a port of the sandbox), address and port (on the host). With --listening: address and port (of the sandbox); and with --follow, too, an object a line, with event (open, closed)."),
 		OPT_FLAG(
 			"listening", &o->listening, NULL,
 			"Print the TCP ports that programs of the sandbox listen at",
@@ -110,34 +110,38 @@ static bool is_ours(const struct listener *l)
 		(l->port == JAIL_NET_HTTP_PORT || l->port == JAIL_NET_SOCKS_PORT));
 }
 
-static void print_listener(const char *event, const struct listener *l, bool as_json,
-			   struct buf *out)
+/* @line: an event of those that follow each other; else one of an array */
+static void print_listener(const char *event, const struct listener *l, bool as_json, bool line,
+			   struct json *j)
 {
-	struct json j = { .out = out };
 	char text[INET6_ADDRSTRLEN];
 
 	(void)inet_ntop(l->v6 ? AF_INET6 : AF_INET, l->at, text, sizeof(text)); /* it fits */
 	if (!as_json) {
-		buf_printf(out, "%s %s %u\n", event, text, l->port);
+		buf_printf(j->out, "%s %s %u\n", event, text, l->port);
 		return;
 	}
-	json_open(&j, NULL, '{');
-	json_str(&j, "event", event);
-	json_str(&j, "address", text);
-	json_int(&j, "port", l->port);
-	json_close(&j, '}');
-	buf_puts(out, "\n");
+	json_open(j, NULL, '{');
+	if (line)
+		json_str(j, "event", event);
+	json_str(j, "address", text);
+	json_int(j, "port", l->port);
+	json_close(j, '}');
+	if (line) {
+		buf_puts(j->out, "\n");
+		j->comma = false;
+	}
 }
 
 /* What is in @now, and not in @before. */
 static void print_new(const struct listeners *now, const struct listeners *before,
-		      const char *event, bool as_json, struct buf *out)
+		      const char *event, const struct port_options *o, struct json *j)
 {
 	size_t i;
 
 	for (i = 0; i < now->n; i++) {
 		if (!is_ours(&now->at[i]) && !listening_has(before, &now->at[i]))
-			print_listener(event, &now->at[i], as_json, out);
+			print_listener(event, &now->at[i], o->json, o->follow, j);
 	}
 }
 
@@ -170,14 +174,21 @@ static int listeners(const struct named *n, const struct named_box *box,
 	struct listeners *now = &lists[0], *before = &lists[1], *old;
 	_cleanup_close_ int proc = open_proc(n, box, e);
 	struct buf b = BUF_INIT(LIMIT_OUTPUT);
+	struct json j = { .out = &b };
 	int r = proc < 0 ? proc : 0;
 
 	while (r == 0) {
 		r = listening_read(proc, now);
 		if (r < 0)
 			break;
-		print_new(now, before, "open", o->json, &b);
-		print_new(before, now, "closed", o->json, &b);
+		if (o->json && !o->follow)
+			json_open(&j, NULL, '[');
+		print_new(now, before, "open", o, &j);
+		print_new(before, now, "closed", o, &j);
+		if (o->json && !o->follow) {
+			json_close(&j, ']');
+			buf_puts(&b, "\n");
+		}
 		r = b.failed ? -ENOMEM : fd_write_all(1, b.data, b.len);
 		if (r < 0)
 			(void)err_sys(e, r, "stdout");

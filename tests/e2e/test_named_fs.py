@@ -208,7 +208,7 @@ def test_watch_ends(box, ws):
 
 
 def test_listening(box, user):
-    assert box("port", "--listening", "--json", "box").out == ""
+    assert box("port", "--listening", "--json", "box").out == "[]\n"
     p = box.follow("port", "--listening", "--follow", "--json", "box")
     serve = "import socket,time\ns=socket.create_server(('127.0.0.1', 8123))\nt=socket.create_server(('::1', 8124), family=socket.AF_INET6)\nopen('up','w').close()\nwhile open('up').read() == '': time.sleep(0.05)\ns.close(); time.sleep(60)"
     assert box.exec([PYTHON, "-c", serve], "-d").rc == 0
@@ -216,6 +216,9 @@ def test_listening(box, user):
     got = p.until(lambda got: first in got and second in got)
     assert first in got and second in got, got
     assert "open 127.0.0.1 8123\n" in box("port", "--listening", "box").out
+    r = box("port", "--listening", "--json", "box")
+    at = sorted(json.loads(r.out), key=lambda one: one["port"])
+    assert at == [{"address": "127.0.0.1", "port": 8123}, {"address": "::1", "port": 8124}] and r.out.count("\n") == 1, r
     box.exec("echo x > up")
     gone = {"event": "closed", "address": "127.0.0.1", "port": 8123}
     assert gone in p.until(lambda got: gone in got)
