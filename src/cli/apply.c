@@ -60,8 +60,9 @@ const struct command_words apply_words = {
 	.statuses = { { "0", "all that was asked for is applied" },
 		      { "1",
 			"something was left: it is in conflict, needs --yes, or can't be applied" },
-		      { "2", "wrong options; it still lives" },
-		      { "3", "there is no such run or sandbox" } },
+		      { "2", "wrong options" },
+		      { "3", "there is no such run or sandbox" },
+		      { "4", "it still lives" } },
 };
 
 /* Words that are paths, normalised and resolved as the trees are. @n of them. Return: a NULL-terminated array, or NULL with @e. */
@@ -314,5 +315,5 @@ int apply_main(char **argv)
 	}
 	opt_list_done(&o.yes);
 	opt_list_done(&o.force);
-	return r < 0 ? cli_fail(&e) : r;
+	return r < 0 ? records_fail(r, &e) : r;
 }

@@ -20,6 +20,7 @@
 
 #define BYTES_MAX "64G"
 #define NOT_WHOLE 1 /* our exit status then */
+#define BUSY 4      /* and when nothing was begun */
 
 struct cp_options {
 	bool archive, follow;
@@ -74,6 +75,8 @@ const struct command_words cp_words = {
 		      { "1", "it could not be copied whole; one line says why" },
 		      { "2", "wrong options or names; nothing was copied" },
 		      { "3", "there is no such sandbox" },
+		      { "4",
+			"it is paused, and only 'bailey resume' may wake it; or it is being stopped" },
 		      { "125", "the sandbox can't be started" } },
 };
 
@@ -248,7 +251,7 @@ int cp_main(char **argv)
 	struct err e = ERR_INIT;
 	struct copy c = { .inside = "", .here = "" };
 	uint64_t most = 0;
-	bool begun;
+	bool begun, busy;
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a half that has ended says why */
@@ -268,9 +271,10 @@ int cp_main(char **argv)
 	begun = r == 0;
 	if (r == 0)
 		r = copy(&h, &c, &o, most, &e);
+	busy = h.busy;
 	inside_done(&h);
 	named_done(&n);
 	if (r < 0 && begun)
-		return (void)cli_fail(&e), NOT_WHOLE;
+		return (void)cli_fail(&e), busy ? BUSY : NOT_WHOLE;
 	return r < 0 ? cli_fail(&e) : r;
 }

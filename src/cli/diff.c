@@ -57,8 +57,9 @@ const struct command_words diff_words = {
 	.examples = { { "bailey diff --stat", "what the last run here changed, a line a file" },
 		      { "bailey diff --json", "for scripts" } },
 	.statuses = { { "0", "printed, also when there is no difference" },
-		      { "2", "wrong options; the sandbox runs" },
-		      { "3", "there is no such run or sandbox" } },
+		      { "2", "wrong options" },
+		      { "3", "there is no such run or sandbox" },
+		      { "4", "the sandbox runs" } },
 };
 
 static int put(struct buf *b)
@@ -149,5 +150,5 @@ int diff_main(char **argv)
 			r = diff(&rs, &o, argv[0], &e);
 		records_done(&rs);
 	}
-	return r < 0 ? cli_fail(&e) : r;
+	return r < 0 ? records_fail(r, &e) : r;
 }

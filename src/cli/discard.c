@@ -39,8 +39,9 @@ const struct command_words discard_words = {
 	.options = options,
 	.examples = { { "bailey discard --all", "nothing is left to review" } },
 	.statuses = { { "0", "done" },
-		      { "2", "wrong options; it still lives" },
-		      { "3", "there is no such run or sandbox" } },
+		      { "2", "wrong options" },
+		      { "3", "there is no such run or sandbox" },
+		      { "4", "one still lives" } },
 };
 
 static int discard(struct records *rs, const char *word, struct buf *out, struct err *e)
@@ -113,5 +114,5 @@ int discard_main(char **argv)
 	if (out.len && cli_print(&out) != 0 && r == 0)
 		r = 125;
 	buf_done(&out);
-	return r < 0 ? cli_fail(&e) : r;
+	return r < 0 ? records_fail(r, &e) : r;
 }

@@ -13,6 +13,7 @@
 #include "sandbox.h"
 
 #define FAILED 1 /* our exit status when it can't be done inside */
+#define BUSY 4   /* and when the sandbox lets nobody in */
 
 struct fs_options {
 	const char *user, *depth;
@@ -69,6 +70,8 @@ const struct command_words fs_words = {
 		      { "1", "it could not be done inside; one line says why" },
 		      { "2", "wrong options or names; nothing was done" },
 		      { "3", "there is no such sandbox" },
+		      { "4",
+			"it is paused, and only 'bailey resume' may wake it; or it is being stopped" },
 		      { "125", "the sandbox can't be started" } },
 };
 
@@ -238,7 +241,7 @@ int fs_main(char **argv)
 	struct err e = ERR_INIT;
 	struct shown s = { .op = NULL };
 	char *words[4] = { NULL };
-	bool begun = false;
+	bool begun = false, busy;
 	int held = -1, r;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* an end is an error as any other */
@@ -258,9 +261,10 @@ int fs_main(char **argv)
 	if (r == 0)
 		r = inside_lines(&w, show_line, &s, argv[0], &e);
 	cleanup_close(&held);
+	busy = w.busy;
 	inside_done(&w);
 	named_done(&n);
 	if (r < 0 && begun)
-		return (void)cli_fail(&e), FAILED;
+		return (void)cli_fail(&e), busy ? BUSY : FAILED;
 	return r < 0 ? cli_fail(&e) : r;
 }

@@ -79,7 +79,7 @@ int inside_begin(struct inside *w, char *const *argv, const char *user, enum ins
 }
 
 /* How it ended. Return: its exit status, or negative errno with @e. */
-static int wait_ended(const struct inside *w, struct err *e)
+static int wait_ended(struct inside *w, struct err *e)
 {
 	struct pollfd p = { .fd = w->sock, .events = POLLIN };
 	struct wire_msg m;
@@ -98,6 +98,7 @@ static int wait_ended(const struct inside *w, struct err *e)
 			cleanup_close(&fds[i]);
 		if (m.type == WIRE_FAILED) {
 			*e = m.failed;
+			w->busy = e->sys == EBUSY;
 			return e->sys ? -e->sys : -EIO;
 		}
 		if (m.type == WIRE_ENDED)

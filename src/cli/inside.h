@@ -7,9 +7,10 @@
 #include "named.h"
 
 struct inside {
-	int sock; /* to the supervisor */
-	int data; /* what it reads, or what it says on 1 */
-	int said; /* what it says on 2 */
+	int sock;  /* to the supervisor */
+	int data;  /* what it reads, or what it says on 1 */
+	int said;  /* what it says on 2 */
+	bool busy; /* it was never begun: the sandbox is paused and not to be woken, or ends */
 };
 
 #define INSIDE_INIT                                \

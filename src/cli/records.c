@@ -87,6 +87,13 @@ int records_review(struct records *rs, struct review *r, const char *id, bool ch
 	return err_set(e, ERR_SYSTEM, ret, "sandbox '%s': %s", name, own.msg);
 }
 
+int records_fail(int r, const struct err *e)
+{
+	const int status = cli_fail(e);
+
+	return r == -EBUSY && e->code == ERR_USAGE ? 4 : status;
+}
+
 int records_nothing(const struct records *rs, bool json)
 {
 	struct buf b = BUF_INIT(4096);

@@ -35,6 +35,9 @@ int records_id(struct records *rs, const char *word, char *id, struct err *e);
 int records_review(struct records *rs, struct review *r, const char *id, bool change,
 		   struct err *e);
 
+/** records_fail() - as cli_fail(); 4 when the run or the sandbox still lives, and that is why. @r: what has failed */
+int records_fail(int r, const struct err *e);
+
 /** records_nothing() - say that a sandbox has changed nothing; @json: as an array. Return: as cli_print(). */
 int records_nothing(const struct records *rs, bool json);
 

@@ -55,6 +55,7 @@ const struct command_words stats_words = {
 		      { "bailey stats --json box", "of one, for scripts" } },
 	.statuses = { { "0", "printed" },
 		      { "3", "there is no such sandbox" },
+		      { "4", "one that is named does not run; the others are printed" },
 		      { "2", "wrong options" } },
 };
 
@@ -228,6 +229,34 @@ static int find(struct named *n, char *const *names, struct stats *s, struct err
 	return 0;
 }
 
+/* Those that were named, and do not run. Return: 4: there are some, and each is said; 0 */
+static int say_stopped(const struct stats *s)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < s->n && !s->all; i++) {
+		struct err e = ERR_INIT;
+
+		if (s->rows[i].now.lives)
+			continue;
+		(void)err_set(&e, ERR_SYSTEM, -EBUSY, "sandbox '%s' does not run",
+			      s->rows[i].box.name);
+		(void)cli_fail(&e);
+		ret = 4;
+	}
+	return ret;
+}
+
+static bool any_lives(const struct stats *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n && !s->rows[i].now.lives; i++)
+		;
+	return i < s->n;
+}
+
 int stats_main(char **argv)
 {
 	struct stats_options o;
@@ -235,7 +264,7 @@ int stats_main(char **argv)
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	struct stats s;
-	int r;
+	int r, stopped = 0;
 
 	fill(&o, table);
 	r = opt_parse_all(table, argv, &e);
@@ -249,6 +278,10 @@ int stats_main(char **argv)
 	if (r == 0)
 		r = look(&n, &s, &e);
 	if (r == 0)
+		stopped = say_stopped(&s);
+	if (stopped && !any_lives(&s))
+		r = stopped;
+	if (r == 0)
 		(void)usleep(FIRST_MS * 1000);
 	while (r == 0) {
 		r = look(&n, &s, &e);
@@ -259,5 +292,5 @@ int stats_main(char **argv)
 		(void)poll(NULL, 0, EACH_MS);
 	}
 	named_done(&n);
-	return r < 0 ? cli_fail(&e) : r;
+	return r < 0 ? cli_fail(&e) : r ? r : stopped;
 }

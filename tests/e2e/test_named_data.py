@@ -152,7 +152,7 @@ def test_not_while_it_runs(copy, ws):
     assert copy.exec(CHANGES).rc == 0
     for verb in ("apply", "discard"):
         r = copy(verb, "box")
-        assert r.rc == 2 and "bailey stop box" in r.err and r.err.count("\n") == 1 and host(ws) == BEFORE, r
+        assert r.rc == 4 and "bailey stop box" in r.err and r.err.count("\n") == 1 and host(ws) == BEFORE, r
     assert copy("apply", "--dry-run", "box").rc == 0 and host(ws) == BEFORE
     r = copy("diff", "box")
     assert r.rc == 0 and "+box" in r.out and "sandbox box still lives" in r.err

@@ -217,7 +217,7 @@ def test_who_wakes_it(boxes, ws, user, begin, wake, use):
     if wake != "never":
         assert r.rc == 0 and r.out and state(boxes) == "running" and grows(ws), r
         return
-    assert r.rc == (125 if use == "exec" else 1) and r.out == "" and "bailey resume box" in r.err and r.err.count("\n") == 1, r
+    assert r.rc == (125 if use == "exec" else 4) and r.out == "" and "bailey resume box" in r.err and r.err.count("\n") == 1, r
     assert begin.paused() and stands_still(ws)
     assert boxes("resume", "box").rc == 0 and USES[use](boxes, ws).rc == 0 and grows(ws)
 
@@ -472,6 +472,12 @@ def test_stats(boxes):
     assert s["name"] == "box" and s["state"] == "running" and s["pids"] == 1 and 64 << 20 <= s["memory"] < 200 << 20, s
     assert s["cpuPercent"] > 5 and s["cpuSeconds"] > 0 and s["attached"] == 0, s
     assert boxes("stats").out.splitlines()[1].split()[:2] == ["box", "running"]
+    boxes.make("other")
+    r = boxes("stats", "other")
+    assert (r.rc, r.out, r.err) == (4, "", "bailey: sandbox 'other' does not run\n"), r
+    r = boxes("stats", "--json", "other", "box")
+    assert r.rc == 4 and [s["name"] for s in json.loads(r.out)] == ["box"] and r.err.count("\n") == 1, r
+    assert boxes("rm", "other").rc == 0
     proc = boxes.start("stats", "--follow", "--json")
     lines = [json.loads(proc.stdout.readline()) for _ in range(2)]
     assert [line["name"] for line in lines] == ["box", "box"] and lines[1]["cpuSeconds"] > lines[0]["cpuSeconds"]
