@@ -224,13 +224,11 @@ int logs_main(char **argv)
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	long tail = -1;
-	bool dashes;
-	size_t i;
 	int r, sock = -1;
 
 	fill(&o, table);
-	r = opt_parse(table, argv, &i, &dashes, &e);
-	if (r == 0 && (!argv[i] || (argv[i + 1] && argv[i + 2])))
+	r = opt_parse_all(table, argv, &e);
+	if (r == 0 && (!argv[0] || (argv[1] && argv[2])))
 		r = err_set(
 			&e, ERR_USAGE, -EINVAL,
 			"name the sandbox, and at most one session: bailey logs SANDBOX [SESSION]");
@@ -239,9 +237,9 @@ int logs_main(char **argv)
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
-		r = client_reach(&n, argv[i], &sock, &e);
+		r = client_reach(&n, argv[0], &sock, &e);
 	if (r == 0)
-		r = logs_show(sock, &o, tail, argv[i + 1], &e);
+		r = logs_show(sock, &o, tail, argv[1], &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	return r < 0 ? client_fail(&e) : r;

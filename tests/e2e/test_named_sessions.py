@@ -262,6 +262,7 @@ def test_logs(boxes):
     r = boxes("logs", "--tail", "3", "--json", "box", "log")
     assert r.rc == 5 and [json.loads(line)["line"] for line in r.out.splitlines()] == ["out 3", "err 3", "a�b�c"], r
     assert {json.loads(line)["session"] for line in r.out.splitlines()} == {one(boxes, "log")["session"]}
+    assert boxes("logs", "box", "log", "--tail", "1").out == "a\0b\udcffc", "options may stand behind the names"
     r = boxes("logs", "--tail", "7", "box", "log")
     assert r.rc == 5 and r.out == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\na\0b\udcffc", r
 
