@@ -2,6 +2,7 @@
 #include "life-options.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -105,10 +106,37 @@ static int duration(const char *option, const char *value, long *ret, struct err
 	return r < 0 ? err_wrap(e, r, "--%s", option) : 0;
 }
 
+static const char *const restarts[] = { "no", "on-failure", "always", NULL };
+
+const char *life_restart_word(enum life_restart restart)
+{
+	return restarts[restart];
+}
+
+enum life_restart life_restart(const struct json_node *options)
+{
+	struct life_policy p = { .restart = LIFE_RESTART_NO };
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
+	const struct json_node *v;
+	struct err e = ERR_INIT;
+	size_t i = 0, rest;
+	char **words = calloc(options->n + 1, sizeof(*words));
+	bool dashes;
+
+	for (v = options->first; words && v; v = v->next)
+		words[i++] = (char *)(uintptr_t)v->text;
+	life_options(&o, table);
+	if (words && opt_parse(table, words, &rest, &dashes, &e) == 0)
+		(void)life_policy(&o, &p, &e); /* then it is as if they did not say it */
+	life_options_done(&o);
+	free(words);
+	return p.restart;
+}
+
 int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e)
 {
 	static const char *const wakes[] = { "any", "exec", "never", NULL };
-	static const char *const restarts[] = { "no", "on-failure", "always", NULL };
 	const int wake = choose("wake", o->wake, wakes, e);
 	const int restart = wake < 0 ? wake : choose("restart", o->restart, restarts, e);
 	struct life_policy p = { .freeze_ms = 0 };

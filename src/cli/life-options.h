@@ -43,4 +43,10 @@ void life_options_done(struct life_options *o);
 /** life_policy() - what they say. Return: 0 or -EINVAL with @e, which names the option. */
 int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e);
 
+/** life_restart() - what the words @options, a list of strings, say of it. Return: LIFE_RESTART_NO, too, when they can't be read. */
+enum life_restart life_restart(const struct json_node *options);
+
+/** life_restart_word() - as it is written. */
+const char *life_restart_word(enum life_restart restart);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "life-options.h"
 
 struct ls_options {
 	bool json, quiet;
@@ -14,7 +15,7 @@ static void fill(struct ls_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"Keys: id, name, state (running, paused, stopped), isolation, template, created (ns since 1970), workspaces (an array), sessions (an array: 'bailey sessions --json'), and more."),
+			"Keys: id, name, state (running, paused, stopped), isolation, template, created (ns since 1970), workspaces (an array), sessions (an array: 'bailey sessions --json'), restart_policy (no, on-failure, always), and more."),
 		OPT_FLAG("quiet", &o->quiet, NULL, "Print names alone", "One in each line.",
 			 OPT_LETTER('q')),
 		OPT_END,
@@ -85,6 +86,7 @@ static void add_sessions(const struct named *n, const struct json_node *v, bool 
 void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 {
 	struct buf one = BUF_INIT(LIMIT_SPAWN);
+	struct named_box box;
 	bool silent = false;
 
 	json_write(v, &one);
@@ -95,6 +97,9 @@ void named_json(const struct named *n, const struct json_node *v, struct buf *b)
 		buf_printf(b, "{\"state\":\"%s\",", state_of(n, v, &silent));
 	if (!b->failed)
 		add_sessions(n, v, silent, b);
+	if (named_box(v, &box))
+		buf_printf(b, "\"restart_policy\":\"%s\",",
+			   life_restart_word(life_restart(box.options)));
 	if (!b->failed)
 		buf_add(b, one.data + 1, one.len - 1);
 	buf_done(&one);

@@ -50,25 +50,12 @@ const struct command_words start_words = {
 /* Whether the words that it was created with say that it is brought up. */
 static bool is_due(const struct named *n, const struct named_box *box)
 {
-	struct life_policy p = { .restart = LIFE_RESTART_NO };
-	struct life_options o;
-	struct opt table[LIFE_OPTIONS];
-	const struct json_node *v;
-	struct err e = ERR_INIT;
-	size_t i = 0, rest;
-	char **words = calloc(box->options->n + 1, sizeof(*words));
-	bool dashes;
+	const enum life_restart restart =
+		life_restart(box->options); /* who can't be read isn't brought up */
 
-	for (v = box->options->first; words && v; v = v->next)
-		words[i++] = (char *)(uintptr_t)v->text;
-	life_options(&o, table);
-	if (words && opt_parse(table, words, &rest, &dashes, &e) == 0)
-		(void)life_policy(&o, &p, &e); /* who can't be read isn't brought up */
-	life_options_done(&o);
-	free(words);
 	return !named_lives(n, box->id) &&
-	       (p.restart == LIFE_RESTART_ALWAYS ||
-		(p.restart == LIFE_RESTART_ON_FAILURE && named_marked(n, box->id)));
+	       (restart == LIFE_RESTART_ALWAYS ||
+		(restart == LIFE_RESTART_ON_FAILURE && named_marked(n, box->id)));
 }
 
 static int boot(struct named *n, struct err *e)

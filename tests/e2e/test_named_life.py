@@ -685,6 +685,10 @@ def test_restart(boxes):
     for name, restart in (("no", "no"), ("failure", "on-failure"), ("always", "always")):
         boxes.make(name, "--restart", restart)
         boxes.exec("true", name=name)
+    boxes.make("unsaid")
+    assert {n: (b["restart_policy"], b["restart"]) for n, b in boxes.ls().items()} == {
+        "no": ("no", False), "failure": ("on-failure", True), "always": ("always", True), "unsaid": ("no", False)}
+    assert boxes("rm", "unsaid").rc == 0
     assert boxes("stop", "no", "failure", "always").rc == 0 and wait_for(lambda: not boxes.supervisors())
     assert boxes("start", "--boot").rc == 0
     assert {n: b["state"] for n, b in boxes.ls().items()} == {"no": "stopped", "failure": "stopped", "always": "running"}
