@@ -75,6 +75,13 @@ void tar_header(const struct tar_entry *t, struct buf *b);
 
 #define TAR_BLOCK 512u
 
+/**
+ * archive_named() - refuse @name in @dir, which somebody has named by hand as @path, if it is a device, FIFO or socket, or a link to one. As a @target also any other link but one to
+ * a directory: to replace it is not what was meant, and to follow it leads where whoever may write the directory wants. What is not there is right.
+ * Return: 0 or negative errno with @e.
+ */
+int archive_named(int dir, const char *name, const char *path, bool target, struct err *e);
+
 /* The numbers that stand for us in a stream: of whom it is for or from, where that side has others. */
 struct archive_ids {
 	bool given; /* else our own stand for themselves */
@@ -99,6 +106,7 @@ struct archive_unpack {
 	 * where to, as cp has it: a directory that is there gets what comes; else that is the new name of the file or the directory that comes
 	 */
 	const char *path;
+	bool named; /* path must not be what archive_named() refuses */
 	bool into;  /* path must be a directory, and gets all of it, under the names that it has */
 	bool owner; /* give the files to the ids in the stream */
 	struct archive_ids ids;

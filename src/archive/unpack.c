@@ -297,54 +297,74 @@ static int make_other(struct unpacking *k, const char *path, const struct tar_en
 
 /* --- where to --- */
 
-static int open_base(struct unpacking *k, const char *path, struct err *e)
+/* The directory that shall hold the new name of all, which goes to k->as. Return: fd or negative errno with @e. */
+static int open_holder(struct unpacking *k, struct err *e)
 {
-	k->base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return k->base < 0 ? err_sys(e, -errno, "'%.150s'", path) : 0;
+	const char *path = k->u->path;
+	size_t n = strlen(path), from;
+	char dir[LIMIT_PATH];
+	int fd;
+
+	while (k->made && n > 1 && path[n - 1] == '/')
+		n--; /* as mkdir */
+	for (from = n; from > 0 && path[from - 1] != '/'; from--)
+		;
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(n - from), path + from);
+	if (!*dir || strcmp(dir, ".") == 0 || strcmp(dir, "..") == 0)
+		return err_set(e, ERR_SYSTEM, -ENOTDIR, "'%.150s': no such directory", path);
+	if (strlen(dir) >= sizeof(k->as))
+		return err_sys(e, -ENAMETOOLONG, "'%.150s'", path);
+	memcpy(k->as, dir, strlen(dir) + 1);
+	(void)snprintf(dir, sizeof(dir), "%.*s", from ? (int)from : 1, from ? path : ".");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, -errno, "'%.150s'", path);
+	if (k->u->named && archive_named(fd, k->as, path, true, e) < 0) {
+		(void)close(fd);
+		return -EOPNOTSUPP;
+	}
+	return fd;
 }
 
-/* A new name in the directory that is there. */
-static int place_as(struct unpacking *k, struct err *e)
+/* A new directory. It is opened where it was made: what has come in its place meanwhile is not followed. */
+static int place_dir(struct unpacking *k, struct err *e)
 {
-	const char *path = k->u->path, *slash = strrchr(path, '/'),
-		   *name = slash ? slash + 1 : path;
-	char dir[LIMIT_PATH];
+	_cleanup_close_ int dir = -1;
 
-	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return err_set(e, ERR_SYSTEM, -ENOTDIR, "'%.150s': no such directory", path);
-	if (strlen(name) >= sizeof(k->as))
-		return err_sys(e, -ENAMETOOLONG, "'%.150s'", path);
-	memcpy(k->as, name, strlen(name) + 1);
-	(void)snprintf(dir, sizeof(dir), "%.*s",
-		       slash == path ? 1 : (int)(slash ? slash - path : 0), path);
-	return open_base(k, slash ? dir : ".", e);
+	k->made = true;
+	dir = open_holder(k, e);
+	if (dir < 0)
+		return dir;
+	if (mkdirat(dir, k->as, 0700) < 0)
+		return errno == EEXIST ?
+			       err_set(e, ERR_SYSTEM, -ENOTDIR,
+				       "'%.150s': a directory can't take the place of a file",
+				       k->u->path) :
+			       err_sys(e, -errno, "'%.150s'", k->u->path);
+	k->base = openat(dir, k->as, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	k->as[0] = '\0';
+	k->strip = k->top[0];
+	return k->base < 0 ? err_sys(e, -errno, "'%.150s'", k->u->path) : 0;
 }
 
 /* As cp: by what comes first, and what is there. */
 static int place(struct unpacking *k, const struct tar_entry *t, struct err *e)
 {
 	const char *path = k->u->path;
-	struct stat st;
-	const bool there = stat(path, &st) == 0, dir = there && S_ISDIR(st.st_mode);
 
-	if (!there && errno != ENOENT)
+	k->base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->base < 0 && (k->u->into || (errno != ENOENT && errno != ENOTDIR)))
 		return err_sys(e, -errno, "'%.150s'", path);
-	if (k->u->into || dir) {
+	if (k->base >= 0) {
 		if (!k->u->into && strcmp(t->path, ".") != 0)
 			(void)snprintf(k->top, sizeof(k->top), "%.255s", t->path);
-		return open_base(k, path, e);
+		return 0;
 	}
 	(void)snprintf(k->top, sizeof(k->top), "%.255s", strcmp(t->path, ".") ? t->path : "");
-	if (t->type != TAR_DIR)
-		return place_as(k, e);
-	if (there)
-		return err_set(e, ERR_SYSTEM, -ENOTDIR,
-			       "'%.150s': a directory can't take the place of a file", path);
-	if (mkdir(path, 0700) < 0)
-		return err_sys(e, -errno, "'%.150s'", path);
-	k->made = true;
-	k->strip = k->top[0];
-	return open_base(k, path, e);
+	if (t->type == TAR_DIR)
+		return place_dir(k, e);
+	k->base = open_holder(k, e);
+	return k->base < 0 ? k->base : 0;
 }
 
 /* Where @path goes below the base. @out: LIMIT_PATH bytes. Return: 0 or negative errno with @e. */

@@ -64,7 +64,8 @@ const struct command_words cp_words = {
 	.about =
 		"Copies a file or a directory out of a sandbox that stays, or into it, which is started if it does not run. One of the two is SANDBOX:PATH; a PATH that is relative begins "
 		"where commands of the sandbox begin. As with cp, a directory that is there gets what is copied, else that is its new name; DIR/. means what is in DIR.\n\n"
-		"In the place of the path here may stand -: then an archive of tar is written to stdout, or read from stdin and unpacked into the directory PATH.\n\n"
+		"In the place of the path here may stand -: then an archive of tar is written to stdout, or read from stdin and unpacked into the directory PATH. "
+		"A PATH here that is a device, a FIFO, a socket or a link to one is refused, and so is a link as the place to write, unless it leads to a directory.\n\n"
 		"What is copied is read and written inside by the rights of the sandbox. Modes, times and attributes of the user are kept, set-id bits are not; sockets, FIFOs and devices are left out, of an archive, too, and a notice names each. "
 		"No link in what comes leads to another place: a name that would be reached through one is an error. A local file with a colon in its name is written as ./NAME.",
 	.options = options,
@@ -189,7 +190,9 @@ static void left_out(void *arg, const char *path, const char *why)
 static int half(const struct inside *h, const struct copy *c, const struct cp_options *o,
 		uint64_t most, struct err *e)
 {
-	const struct archive_unpack u = { .path = c->here, .owner = o->archive, .bytes = most };
+	const struct archive_unpack u = {
+		.path = c->here, .named = true, .owner = o->archive, .bytes = most
+	};
 	const struct archive_pack p = { .path = c->here,
 					.follow = o->follow,
 					.left_out = left_out };
@@ -230,16 +233,16 @@ static int copy(struct inside *h, const struct copy *c, const struct cp_options 
 	return ours;
 }
 
+/* Before a sandbox is started for it. */
 static int check_here(const struct copy *c, struct err *e)
 {
 	struct stat st;
 
-	if (c->out || c->stream)
+	if (c->stream)
 		return 0;
-	/* before a sandbox is started for it */
-	return lstat(c->here, &st) < 0 ?
-		       err_set(e, ERR_USAGE, -errno, "'%.150s': %s", c->here, strerror(errno)) :
-		       0;
+	if (!c->out && lstat(c->here, &st) < 0)
+		return err_set(e, ERR_USAGE, -errno, "'%.150s': %s", c->here, strerror(errno));
+	return archive_named(AT_FDCWD, c->here, c->here, c->out, e);
 }
 
 int cp_main(char **argv)

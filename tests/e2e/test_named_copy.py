@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from conftest import BAILEY, has_own_ids, kill, wait_for
+from conftest import BAILEY, PYTHON, has_own_ids, kill, wait_for
 from test_named import boxes  # noqa: F401 (a fixture)
 
 LONG = "n" * 200
@@ -125,6 +125,62 @@ def test_links_lead_nowhere(box, user):
     user.symlink(victim / "f", target / "f")
     assert box.exec("echo y > src/f").rc == 0 and box("cp", "box:src/f", f"{target}/").rc == 0
     assert not (target / "f").is_symlink() and (target / "f").read_text() == "y\n" and not list(victim.iterdir()), "replaced, not followed"
+
+
+@pytest.fixture
+def odd(box, user):
+    """{name: what it is} of a FIFO, a socket, a device where one can be made, and a link to each; none is a name of the host's own."""
+    at = user.mkdir(box.here / "odd")
+    user.exec(["mkfifo", at / "fifo"])
+    user.exec([PYTHON, "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", at / "sock"])
+    if os.geteuid() == 0:
+        os.mknod(at / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    made = {p.name: p for p in at.iterdir()}
+    for name in made:
+        user.symlink(name, at / f"to-{name}")
+    return at, sorted(made)
+
+
+def test_the_place_here_is_no_special_file(box, odd, user):
+    """As root, 'bailey cp box:f /dev/stdout' would put a file there for everybody. A link is neither replaced nor followed."""
+    at, names = odd
+    assert box.exec("echo x > f; mkdir -p d; echo y > d/f").rc == 0
+    user.write(at / "real", "old\n")
+    user.symlink("real", at / "link")
+    user.symlink("nowhere", at / "dangling")
+    user.mkdir(at / "dir")
+    user.symlink("dir", at / "to-dir")
+    what = {"fifo": "a FIFO", "sock": "a socket", "device": "a device"}
+    before = {p.name: (os.lstat(p).st_ino, os.lstat(p).st_mode) for p in at.iterdir()}
+    for name in names:
+        for src in ("f", "d"):
+            r = box("cp", f"box:{src}", at / name)
+            assert r.rc == 2 and f"is {what[name]}; for standard output say '-'" in r.err and r.err.count("\n") == 1, r
+            r = box("cp", f"box:{src}", at / f"to-{name}")
+            assert r.rc == 2 and f"is a link to {what[name]}; for standard output say '-'" in r.err, r
+    for name, to in (("link", "real"), ("dangling", "nowhere")):
+        for src in ("f", "d"):
+            r = box("cp", f"box:{src}", at / name)
+            assert r.rc == 2 and f"is a link to '{to}': name that" in r.err and r.err.count("\n") == 1, r
+    assert {p.name: (os.lstat(p).st_ino, os.lstat(p).st_mode) for p in at.iterdir()} == before
+    assert (at / "real").read_text() == "old\n"
+    # the permitted twins: what the link leads to, a link to a directory, a new directory
+    assert box("cp", "box:f", at / "real").rc == 0 and (at / "real").read_text() == "x\n"
+    for place in (f"{at}/to-dir", f"{at}/to-dir/"):
+        assert box("cp", "box:f", place).rc == 0 and (at / "dir/f").read_text() == "x\n" and (at / "to-dir").is_symlink()
+    assert box("cp", "box:d", f"{at}/new/").rc == 0 and (at / "new/f").read_text() == "y\n"
+
+
+def test_a_source_here_is_no_special_file(box, odd, user):
+    """A link as /dev/stdin is would arrive as one that leads nowhere. Another link goes as a link, or with -L as what it leads to."""
+    at, names = odd
+    user.write(at / "real", "text\n")
+    user.symlink("real", at / "link")
+    for name in (*names, *(f"to-{n}" for n in names)):
+        r = box("cp", at / name, "box:/tmp/x")
+        assert r.rc == 2 and "for standard input say '-'" in r.err and r.err.count("\n") == 1, r
+    assert box("cp", at / "link", "box:/tmp/as-link").rc == 0 and box("cp", "-L", at / "link", "box:/tmp/followed").rc == 0
+    assert box.exec("readlink /tmp/as-link; cat /tmp/followed; ls /tmp").out == "real\ntext\nas-link\nfollowed\n"
 
 
 def fake(user, box, data):
