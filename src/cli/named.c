@@ -437,7 +437,7 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 		return lock;
 	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
 	if (r == 0)
-		r = records_forget(box, force, e);
+		r = records_forget(box, "rm", force, e);
 	if (r == 0 && snprintf(whole, sizeof(whole), "%s/sandboxes/%s", n->path, box->id) >=
 			      (int)sizeof(whole))
 		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");

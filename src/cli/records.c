@@ -179,7 +179,7 @@ int records_each_over(struct records *rs, time_t before,
 	return r;
 }
 
-int records_forget(const struct named_box *box, bool force, struct err *e)
+int records_forget(const struct named_box *box, const char *verb, bool force, struct err *e)
 {
 	struct records rs = { .store = { .fd = -1 } };
 	struct err own = ERR_INIT;
@@ -191,8 +191,8 @@ int records_forget(const struct named_box *box, bool force, struct err *e)
 		if (ret == 0 && !force)
 			ret = err_set(
 				e, ERR_USAGE, -EBUSY,
-				"sandbox '%s' has changes in an overlay workspace that nobody has taken over: bailey diff %s shows them; bailey rm --force throws them away",
-				box->name, box->name);
+				"sandbox '%s' has changes in an overlay workspace that nobody has taken over: bailey diff %s shows them; bailey %s --force throws them away",
+				box->name, box->name, verb);
 		else if (ret == 0)
 			ret = review_remove(&r, e);
 		else if (ret == -ENOENT)

@@ -52,8 +52,8 @@ int records_each_over(struct records *rs, time_t before,
 		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
 		      struct err *e);
 
-/** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. Return: 0, -EBUSY or another negative errno with @e. */
-int records_forget(const struct named_box *box, bool force, struct err *e);
+/** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. @verb: who asks, for what is said. Return: 0, -EBUSY or another negative errno with @e. */
+int records_forget(const struct named_box *box, const char *verb, bool force, struct err *e);
 
 /**
  * records_host() - what is protected on the host now, in the trees of @r: by the search that a run begins with.

@@ -19,8 +19,11 @@ struct reset_options {
 static void fill(struct reset_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
-		OPT_FLAG("force", &o->force, NULL, "Stop it, if it runs",
-			 "Its processes are killed.", OPT_LETTER('f')),
+		OPT_FLAG(
+			"force", &o->force, NULL,
+			"Stop it, if it runs, and throw away what nobody has taken over",
+			"Its processes are killed. Without it a sandbox with changes in an overlay workspace stays as it is.",
+			OPT_LETTER('f')),
 		OPT_END,
 	};
 
@@ -46,7 +49,7 @@ const struct command_words reset_words = {
 	.examples = { { "bailey reset -f box", "a fresh start" } },
 	.statuses = { { "0", "done" },
 		      { "3", "there is no such sandbox" },
-		      { "4", "one runs" },
+		      { "4", "one runs, or has changes to be reviewed" },
 		      { "2", "wrong options" } },
 };
 
@@ -113,7 +116,7 @@ static int reset(struct named *n, const struct named_box *box, const void *arg, 
 	lock = named_lock_stopped(n, box, e);
 	if (lock < 0)
 		return lock;
-	r = records_forget(box, true, e);
+	r = records_forget(box, "reset", o->force, e);
 	if (r == 0)
 		r = empty(n, box, e);
 	if (r == 0)

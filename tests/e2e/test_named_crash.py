@@ -41,7 +41,7 @@ VERBS: dict[str, tuple[list[str], list[list[str]], bool, list[str]]] = {
     "rename": ([], [], False, ["rename", "box", "other"]),
     "reset": ([], [["exec", "box", "--", "sh", "-c", HOME]], False, ["reset", "box"]),
     "reset of one that runs": ([], [["exec", "box", "--", "sh", "-c", HOME]], True, ["reset", "-f", "box"]),
-    "reset of a copy": (["--workspace", ".:overlay"], [["exec", "box", "--", "sh", "-c", CHANGES]], False, ["reset", "box"]),
+    "reset of a copy": (["--workspace", ".:overlay"], [["exec", "box", "--", "sh", "-c", CHANGES]], False, ["reset", "-f", "box"]),
     "rm": ([], [["exec", "box", "--", "sh", "-c", HOME]], False, ["rm", "box"]),
     "rm of one that runs": ([], [], True, ["rm", "-f", "box"]),
     "rm of a copy": (["--workspace", ".:overlay"], [["exec", "box", "--", "sh", "-c", CHANGES]], False, ["rm", "-f", "box"]),
