@@ -100,17 +100,34 @@ const struct command commands[] = {
 
 static const struct command *current; /* the verb that runs */
 
+/* Words of other tools, and what does that here: by its letters alone 'delete' would be 'reset'. */
+static const char *const others[][2] = {
+	{ "delete", "bailey rm" },
+	{ "destroy", "bailey rm" },
+	{ "remove", "bailey rm" },
+	{ "unpause", "bailey resume" },
+	{ "ps", "bailey ls" },
+	{ "restart", "bailey stop SANDBOX && bailey start SANDBOX" },
+	{ "shell", "bailey exec -it SANDBOX" },
+};
+
 const struct command *command_find(const char *name, struct err *e)
 {
 	struct nearest near = NEAREST_INIT(name, strlen(name));
 	const struct command *c;
+	size_t i;
 
 	for (c = commands; c->name; c++) {
 		if (strcmp(c->name, name) == 0)
 			return c;
 		nearest_offer(&near, c->name);
 	}
-	if (near.best)
+	for (i = 0; i < ARRAY_SIZE(others) && strcmp(others[i][0], name) != 0; i++)
+		;
+	if (i < ARRAY_SIZE(others))
+		(void)err_set(e, ERR_USAGE, -ENOENT, "there is no verb '%.100s': %s", name,
+			      others[i][1]);
+	else if (near.best)
 		(void)err_set(e, ERR_USAGE, -ENOENT,
 			      "there is no verb '%.100s'; did you mean '%s'?", name, near.best);
 	else
@@ -250,7 +267,7 @@ static int no_verb(char *const *argv, struct err *e)
 			word);
 	if (command_find(word, e))
 		return 0;
-	if (strstr(e->msg, "did you mean"))
+	if (strstr(e->msg, "did you mean") || strstr(e->msg, "': bailey "))
 		return -ENOENT;
 	return err_set(
 		e, ERR_USAGE, -ENOENT,
