@@ -256,7 +256,7 @@ static int check(struct exec_options *o, struct err *e)
 	if (r < 0)
 		return err_wrap(e, r, "--name");
 	if (o->alone) {
-		r = strcmp(o->alone, "0") == 0 ? 0 : sandbox_duration(o->alone, &o->alone_ms, e);
+		r = sandbox_duration_or_zero(o->alone, &o->alone_ms, e);
 		if (r == 0 && o->alone_ms > INT32_MAX)
 			r = err_set(e, ERR_USAGE, -ERANGE, "'%.100s': at most 24 days", o->alone);
 		if (r < 0)

@@ -36,6 +36,8 @@ int extend_main(char **argv)
 			    "a sandbox and a duration are needed: bailey extend SANDBOX 30m");
 	if (r == 0)
 		r = sandbox_duration(argv[1], &ms, &e);
+	if (r == 0 && ms > (long)WIRE_EXTEND_MAX)
+		r = err_set(&e, ERR_USAGE, -ERANGE, "'%.100s': at most 23d at a time", argv[1]);
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)

@@ -15,12 +15,12 @@ static void life_rows(struct life_options *o, struct opt *table)
 		OPT_GROUP("Life"),
 		OPT_STRING(
 			"idle-freeze", &o->freeze, NULL, "DURATION",
-			"Pause it when it was idle for 30s, 10m, 1h",
+			"Pause it when it was idle for 30s, 10m, 1h, 2d",
 			"Idle is a sandbox for whose commands nobody waits, that has no connection open at its gateway, and whose processes use less than a "
 			"hundredth of a processor. What it holds in memory stays, and it goes on when it is needed (--wake). It is looked at four times in DURATION."),
 		OPT_STRING(
 			"idle-stop", &o->stop, NULL, "DURATION",
-			"Stop it when it was idle for 30s, 10m, 1h",
+			"Stop it when it was idle for 30s, 10m, 1h, 2d",
 			"Counted from the last use, also while it is paused. Idle is what --idle-freeze says."),
 		OPT_STRING(
 			"wake", &o->wake, NULL, "any|exec|never",
@@ -69,7 +69,7 @@ void life_options(struct life_options *o, struct opt *table)
 	for (; table[n].type != OPT_TYPE_END; n++) {
 		if (strcmp(table[n].name, "timeout") != 0)
 			continue;
-		table[n].help = "Stop the sandbox after 500ms, 10s, 5m, 1h";
+		table[n].help = "Stop the sandbox after 500ms, 10s, 5m, 1h, 30d";
 		table[n].man =
 			"Counted from its start, also while it is paused, but not while the machine sleeps. 'bailey extend' moves it. First SIGTERM, ten seconds "
 			"later SIGKILL. A number without a unit is seconds.";

@@ -238,7 +238,7 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			"can be moved away by a hostile command. A notice says so."),
 		OPT_STRING(
 			"timeout", &o->timeout, "limits.timeout", "DURATION",
-			"End the run after 500ms, 10s, 5m, 1h; exit status 124",
+			"End the run after 500ms, 10s, 5m, 1h, 30d; exit status 124",
 			"First SIGTERM, two seconds later SIGKILL for everything inside. A number without a unit is seconds.",
 			OPT_TIGHTENS, sandbox_duration),
 		OPT_FLAG(
@@ -425,28 +425,48 @@ void sandbox_options_done(struct sandbox_options *o)
 	opt_list_done(&o->imports);
 }
 
+#define DURATION_MOST "36500d" /* in ns, too, a day of now and that fit in 64 bits */
+#define DURATION_MOST_MS (36500l * 24 * 3600 * 1000)
+_Static_assert(sizeof(long) == 8, "a long has milliseconds of years");
+
 /* "10s" … in milliseconds. A number without a unit is seconds. */
-int sandbox_duration(const char *s, long *ret_ms, struct err *e)
+int sandbox_duration_or_zero(const char *s, long *ret_ms, struct err *e)
 {
 	static const struct {
 		const char *unit;
 		long ms;
-	} units[] = { { "ms", 1 }, { "s", 1000 }, { "", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+	} units[] = { { "ms", 1 },    { "s", 1000 },    { "", 1000 },
+		      { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
 	long v = 0;
 	size_t i;
 	const char *p;
 
-	for (p = s; *p >= '0' && *p <= '9' && v < 100000000; p++)
+	for (p = s; *p >= '0' && *p <= '9' && v <= DURATION_MOST_MS; p++)
 		v = v * 10 + (*p - '0');
-	for (i = 0; p > s && v > 0 && i < ARRAY_SIZE(units); i++) {
-		if (strcmp(p, units[i].unit) == 0 && v <= 2000000000 / units[i].ms) {
+	for (i = 0; p > s && i < ARRAY_SIZE(units); i++) {
+		if (strcmp(p, units[i].unit) == 0 && v <= DURATION_MOST_MS / units[i].ms) {
 			*ret_ms = v * units[i].ms;
 			return 0;
 		}
 	}
-	return err_set(e, ERR_USAGE, -EINVAL,
-		       "'%.100s': expected a duration such as 500ms, 10s, 5m, 1h (at most 555h)",
-		       s);
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"'%.100s': expected a duration such as 500ms, 10s, 5m, 1h, 30d (at most " DURATION_MOST
+		")",
+		s);
+}
+
+int sandbox_duration(const char *s, long *ret_ms, struct err *e)
+{
+	long ms = 0;
+	int r = sandbox_duration_or_zero(s, &ms, e);
+
+	if (r == 0 && ms == 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "'%.100s': a duration of 0 can't be had here",
+			       s);
+	if (r == 0)
+		*ret_ms = ms;
+	return r;
 }
 
 int sandbox_tty(struct sandbox *s, const struct sandbox_options *o, struct err *e)

@@ -20,8 +20,8 @@ static void fill(struct prune_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_STRING(
 			"older", &o->older, NULL, "DURATION",
-			"Throw away what is older than DURATION: 30m, 48h; default: " OLD,
-			"The age of a run is counted from its start, that of a sandbox from its last start or stop."),
+			"Throw away what is older than DURATION: 30m, 48h, 30d; default: " OLD,
+			"With 0 all of it. The age of a run is counted from its start, that of a sandbox from its last start or stop."),
 		OPT_FLAG(
 			"sandboxes", &o->sandboxes, NULL,
 			"Remove sandboxes that are stopped, too, and what is left of others",
@@ -106,7 +106,7 @@ int prune_main(char **argv)
 			    "'%.100s' is one word too many; to remove one run: bailey discard RUN",
 			    argv[rest]);
 	if (r == 0) {
-		r = sandbox_duration(o.older ? o.older : OLD, &ms, &e);
+		r = sandbox_duration_or_zero(o.older ? o.older : OLD, &ms, &e);
 		if (r < 0)
 			r = err_wrap(&e, r, "--older");
 	}

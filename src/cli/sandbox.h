@@ -17,8 +17,11 @@ int sandbox_path(const char *word, const char *cwd, const char *home, char *out,
 /** sandbox_oom() - "out of memory" in @e. Return: -ENOMEM. */
 int sandbox_oom(struct err *e);
 
-/** sandbox_duration() - "10s" in milliseconds; a number without a unit is seconds. Return: 0 or -EINVAL with @e. */
+/** sandbox_duration() - "10s" in milliseconds; a number without a unit is seconds; 0 is refused. Return: 0 or -EINVAL with @e. */
 int sandbox_duration(const char *s, long *ret_ms, struct err *e);
+
+/** sandbox_duration_or_zero() - the same, and 0 is one, too. */
+int sandbox_duration_or_zero(const char *s, long *ret_ms, struct err *e);
 
 /** sandbox_degraded() - the layers of --allow-degraded, as bits. Return: 0 or negative errno with @e. */
 int sandbox_degraded(const struct opt_list *l, unsigned int *ret, struct err *e);

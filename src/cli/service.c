@@ -438,8 +438,7 @@ static int check_numbers(struct call *c, struct err *e)
 				       "--port '%.100s': expected 1 to 65535", port);
 	}
 	if (c->o.time) {
-		r = strcmp(c->o.time, "0") == 0 ? (c->grace = 0, 0) :
-						  sandbox_duration(c->o.time, &c->grace, e);
+		r = sandbox_duration_or_zero(c->o.time, &c->grace, e);
 		if (r == 0 && c->grace > (long)WIRE_GRACE_MAX)
 			r = err_set(e, ERR_USAGE, -ERANGE, "'%.100s': at most 10m", c->o.time);
 		if (r < 0)

@@ -65,7 +65,7 @@ int stop_main(char **argv)
 	fill(&o, table);
 	r = opt_parse_all(table, argv, &e);
 	if (r == 0 && o.time) {
-		r = strcmp(o.time, "0") == 0 ? (ms = 0, 0) : sandbox_duration(o.time, &ms, &e);
+		r = sandbox_duration_or_zero(o.time, &ms, &e);
 		if (r == 0 && ms > (long)WIRE_GRACE_MAX)
 			r = err_set(&e, ERR_USAGE, -ERANGE, "'%.100s': at most 10m", o.time);
 		if (r < 0)

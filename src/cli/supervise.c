@@ -5,6 +5,7 @@
  * a lie: it can end the run, and nothing else.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -334,7 +335,7 @@ static int loop(struct run *run, struct err *e)
 			return 0;
 		watched_step(run, &wait);
 		open_urls_step(run, &wait);
-		r = loop_wait(&run->loop, (int)wait, e);
+		r = loop_wait(&run->loop, wait > INT_MAX ? INT_MAX : (int)wait, e);
 		if (r != -EAGAIN)
 			return r;
 	}
