@@ -11,13 +11,27 @@
 #include "sandbox.h"
 #include "settings.h"
 
-/* Files of other ids can't be copied for a command that has one id only (EOVERFLOW). */
+/* Whether files of the id @of on the disk have one in the sandbox: what jail/maps.c gives a mount. */
+static bool has_id(const struct jail_identity *id, unsigned int of, bool gid)
+{
+	const unsigned int base = gid ? id->base_gid : id->base;
+
+	if (id->mode == JAIL_IDS_BLOCK)
+		return of < JAIL_BLOCK_SIZE;
+	if (jail_identity_rooted(id) && of >= base && of - base < JAIL_BLOCK_SIZE - 1)
+		return true;
+	if (id->mode == JAIL_IDS_KEPT)
+		return of == (gid ? id->disk_gid : id->disk_uid);
+	return of == (gid ? id->host_gid : id->host_uid);
+}
+
+/* Files of other ids can't be copied for the command (EOVERFLOW). */
 static void warn_of_ids(struct sandbox *s, const char *path)
 {
 	struct stat st;
 
-	if (s->id.mode == JAIL_IDS_BLOCK || stat(path, &st) < 0 ||
-	    (st.st_uid == s->id.host_uid && st.st_gid == s->id.host_gid))
+	if (stat(path, &st) < 0 ||
+	    (has_id(&s->id, st.st_uid, false) && has_id(&s->id, st.st_gid, true)))
 		return;
 	sandbox_notice(
 		s,
