@@ -18,8 +18,9 @@ static void fill(struct diff_options *o, struct opt *table)
 		OPT_FLAG("stat", &o->stat, NULL,
 			 "Print a line and the number of lines for each file",
 			 "What kind of change it is, and marks: [flag], [protected], [conflict]."),
-		OPT_FLAG("name-only", &o->names, NULL, "Print the names of what was changed",
-			 "Names with special characters are quoted as git does."),
+		OPT_FLAG(
+			"name-only", &o->names, NULL, "Print the names of what was changed",
+			"Names with special characters are quoted as git does. Marks are what --stat has."),
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
 			"Keys: path, tree, change (added, modified, deleted, renamed, mode, type), from, old_mode, new_mode, flag, protect, conflict, "

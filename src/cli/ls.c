@@ -157,6 +157,9 @@ int ls_main(char **argv)
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "'%.100s': bailey ls takes no words; bailey inspect %.100s shows one",
 			    argv[i], argv[i]);
+	if (r == 0 && o.json && o.quiet)
+		r = err_set(&e, ERR_USAGE, -EINVAL,
+			    "--json and --quiet contradict each other: choose one");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)

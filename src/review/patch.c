@@ -692,9 +692,11 @@ static bool in_summary(struct printer *pr, const struct review_change *c)
 		      (v->git == c->git && memcmp(v->path, c->path, c->git) == 0)) &&
 		     !(v->row && v->row->class == POLICY_PROTECT);
 	}
-	colour(pr, "33");
-	buf_printf(&pr->b, "# git directory: %zu change%s (--all prints them): ", n,
-		   n == 1 ? "" : "s");
+	if (pr->p->form != REVIEW_NAMES) {
+		colour(pr, "33");
+		buf_printf(&pr->b, "# git directory: %zu change%s (--all prints them): ", n,
+			   n == 1 ? "" : "s");
+	}
 	if (pr->r->record.trees[c->tree].git) {
 		quote(&pr->b, "", pr->r->record.trees[c->tree].path);
 	} else {
@@ -704,7 +706,10 @@ static bool in_summary(struct printer *pr, const struct review_change *c)
 		path[c->git] = '\0';
 		quote(&pr->b, "", path);
 	}
-	colour(pr, "0");
+	if (pr->p->form == REVIEW_NAMES)
+		buf_puts(&pr->b, "/");
+	else
+		colour(pr, "0");
 	buf_puts(&pr->b, "\n");
 	return true;
 }
@@ -722,8 +727,7 @@ static int print_one(struct printer *pr, const struct review_change *c, struct j
 		quote(&pr->b, "", c->path);
 		if (S_ISDIR(c->new_mode ? c->new_mode : c->old_mode))
 			buf_puts(&pr->b, "/");
-		mark_text(&pr->b, c);
-		buf_puts(&pr->b, "\n");
+		buf_puts(&pr->b, "\n"); /* names alone: what reads them takes each line as one */
 		return 0;
 	case REVIEW_JSON:
 		break;

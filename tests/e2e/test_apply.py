@@ -131,11 +131,13 @@ def test_forms(over, bailey, user, ws):
     assert seen["link"]["old_mode"] == seen["link"]["new_mode"] == seen["odd\nname"]["new_mode"] == "120000", "as the patch says it"
     assert seen["binary"]["binary"] and seen["pipe"]["refused"] == "a FIFO"
     assert seen["AGENTS.md"]["flag"] == "agent instructions" and seen[".envrc"]["protect"] == "direnv" and seen["file"]["flag"] is None
-    for form in ("--all", "--stat", "--name-only"):
+    for form in ("--all", "--stat"):
         lines = bailey(["diff", form], cwd=ws).out.splitlines()
         for name, mark in (("AGENTS.md", "flag: agent instructions"), (".envrc", "direnv"), ("pipe", "a FIFO")):
             assert any(name in li and mark in li for li in lines), (form, name, lines)
         assert any(r'"odd\nname"' in li or r'odd\nname' in li for li in lines), (form, lines)
+    lines = bailey(["diff", "--name-only"], cwd=ws).out.splitlines()
+    assert {"AGENTS.md", ".envrc", "pipe", r'"odd\nname"'} <= set(lines), ("names alone, for xargs", lines)
     stat_ = bailey(["diff", "--stat"], cwd=ws).out
     assert re.search(r"^modified file  \+1 -1$", stat_, re.M) and re.search(r"^renamed  dir/other => dir/moved$", stat_, re.M), stat_
     assert bailey(["diff", "--stat", "--json"], cwd=ws).rc == 2
@@ -667,6 +669,14 @@ def test_prune(over, bailey, records, user, ws):
     r = bailey(["prune", "--older", "48h"], cwd=ws)
     assert old in r.out and [r["id"] for r in records()] == [new]
     assert bailey(["prune", "--older", "soon"], cwd=ws).rc == 2
+    for long in ("720h", "30d", "3653d"):
+        r = bailey(["prune", "--older", long], cwd=ws)
+        assert (r.rc, r.out, r.err) == (0, "", ""), (long, r)
+    r = bailey(["prune", "--older", "36501d"], cwd=ws)
+    assert r.rc == 2 and "at most 36500d" in r.err, r
+    time.sleep(1.1)
+    r = bailey(["prune", "--older", "0"], cwd=ws)
+    assert r.rc == 0 and new in r.out and records() == [], r
     assert bailey(["discard", "--all"], cwd=ws).rc == 0 and records() == []
 
 
