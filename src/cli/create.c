@@ -89,32 +89,70 @@ static bool is_kept(const char *entry)
 	       !policy_env_secret(name, strchr(entry, '=') + 1);
 }
 
-/* The words that describe the sandbox: variables of now first, options as they were written, and each workspace as one. Return: an array, or NULL. */
-static char **keep_words(struct arena *a, char *const *argv, size_t n, char *const *workspaces)
+/* The first words of a sandbox, variables of now, and room for @more, and for one if a home must be found. @ret_n: how many. Return: an array, or NULL. */
+static char **keep_variables(struct arena *a, size_t more, size_t *ret_n)
 {
-	size_t i, k = 0, m = 0, vars = 0;
+	size_t i, k = 0, vars = 0;
 	char **v;
 
-	while (workspaces[m])
-		m++;
 	while (environ[vars])
 		vars++;
-	v = arena_alloc(a, (vars + n + m + 3) * sizeof(*v)); /* one more, if a home must be found */
+	v = arena_alloc(a, (vars + more + 3) * sizeof(*v));
 	for (i = 0; v && i < vars; i++) {
 		if (!is_kept(environ[i]))
 			continue;
 		v[k] = arena_printf(a, "--host-env=%s", environ[i]);
-		if (!v[k++])
-			return NULL;
+		v = v[k++] ? v : NULL;
 	}
-	for (i = 0; v && i < n; i++)
-		v[k++] = argv[i];
-	for (i = 0; v && i < m; i++) {
-		v[k] = arena_printf(a, "--workspace=%s", workspaces[i]);
-		if (!v[k++])
-			return NULL;
-	}
+	*ret_n = k;
 	return v;
+}
+
+/*
+ * The words that describe the sandbox: variables, options as they were written, wherever they stand before "--", and each workspace as one. What is left in @argv is the
+ * name and the workspaces.
+ */
+static int keep_words(struct arena *a, char **argv, char ***ret, struct err *e)
+{
+	struct life_options o;
+	struct opt table[LIFE_OPTIONS];
+	size_t i = 0, k = 0, n = 0, used = 0;
+	bool dashes = false;
+	char **v;
+	int r = 0;
+
+	while (argv[n])
+		n++;
+	v = keep_variables(a, n, &k);
+	life_options(&o, table);
+	for (n = 0; v && r == 0;) {
+		r = opt_parse(table, argv + i, &used, &dashes, e);
+		for (; r == 0 && used > dashes; used--)
+			v[k++] = argv[i++];
+		i += r == 0 && dashes;
+		if (r < 0 || !argv[i])
+			break;
+		do {
+			argv[n++] = argv[i++];
+		} while (dashes && argv[i]);
+		if (!argv[i])
+			break;
+	}
+	life_options_done(&o);
+	if (r < 0)
+		return strstr(e->msg, "unknown option '--name") ?
+			       err_set(e, ERR_USAGE, r,
+				       "the name is a word: bailey create [OPTIONS] NAME [WORKSPACE...]") :
+			       r;
+	argv[n] = NULL;
+	for (i = 1; v && i < n; i++) {
+		v[k] = arena_printf(a, "--workspace=%s", argv[i]);
+		v = v[k++] ? v : NULL;
+	}
+	if (!v)
+		return sandbox_oom(e);
+	*ret = v;
+	return 0;
 }
 
 /* Of that alone that lists show; what holds are the words. */
@@ -258,33 +296,19 @@ int create_main(char **argv)
 			     .stay = &stay };
 	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
 	struct life_policy life;
-	struct life_options o;
-	struct opt table[LIFE_OPTIONS];
 	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct err e = ERR_INIT;
 	char cwd[LIMIT_PATH], **words = NULL;
-	bool dashes, moved = false;
-	size_t rest, i;
-	int r;
+	bool moved = false;
+	size_t i;
+	int r = keep_words(&arena, argv, &words, &e);
 
-	life_options(&o, table);
-	r = opt_parse(table, argv, &rest, &dashes, &e);
-	life_options_done(&o);
-	if (r == 0 && !argv[rest])
+	if (r == 0 && !argv[0])
 		r = err_set(&e, ERR_USAGE, -EINVAL,
 			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
-	for (i = rest + 1; r == 0 && !dashes && argv[rest] && argv[i]; i++) {
-		if (argv[i][0] == '-')
-			r = err_set(
-				&e, ERR_USAGE, -EINVAL,
-				"'%.100s': options come before the name: bailey create [OPTIONS] NAME [WORKSPACE...]",
-				argv[i]);
-	}
 	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
 		r = err_sys(&e, -errno, "the current directory");
-	if (r == 0 && !(words = keep_words(&arena, argv, rest - dashes, argv + rest + 1)))
-		r = sandbox_oom(&e);
-	stay_init(&stay, r == 0 ? argv[rest] : "", NULL, 0);
+	stay_init(&stay, r == 0 ? argv[0] : "", NULL, 0);
 	if (r == 0)
 		r = try_words(words, &s, &life, &moved, &e);
 	for (i = 0; r == 0 && moved && words[i]; i++)
@@ -294,9 +318,9 @@ int create_main(char **argv)
 	if (r == 0)
 		r = check_kept(words, cwd, &e);
 	if (r == 0)
-		describe(&b, argv[rest], words, &s, &life, cwd);
+		describe(&b, argv[0], words, &s, &life, cwd);
 	if (r == 0)
-		r = keep(argv[rest], &stay, &b, &e);
+		r = keep(argv[0], &stay, &b, &e);
 	if (r == 0) {
 		sandbox_say_notices(&s); /* what a start says is in a log */
 		say_user(&stay, moved);

@@ -228,15 +228,23 @@ def _argv(pid):
         return []
 
 
-def test_options_may_stand_behind_the_name(boxes):
-    """But where a command may follow, and for create, whose words are kept."""
+def test_options_may_stand_behind_the_name(boxes, ws):
+    """But where a command may follow. What create keeps are the options and the workspaces, wherever they stood."""
     boxes.make()
     assert json.loads(boxes("inspect", "box", "--").out)[0]["name"] == "box"
     assert [json.loads(li)["event"] for li in boxes("events", "box", "--json").out.splitlines()] == ["created"]
     r = boxes("rename", "box", "other", "--nothing")
     assert r.rc == 2 and "unknown option '--nothing'" in r.err and boxes.ls()["box"], r
-    r = boxes("create", "new", "--timeout", "5s")
-    assert r.rc == 2 and "'--timeout': options come before the name" in r.err and "new" not in boxes.ls(), r
+    r = boxes("create", "--env", "A=b", "new", "--timeout", "50s", ".", "--env=C=d", "--", f"{ws}:ro")
+    new = boxes.ls()["new"]
+    assert r.rc == 0 and new["timeout"] == 50000, (r, new)
+    words = [w for w in new["options"] if not w.startswith("--host-env=")]
+    assert words[:5] == ["--env", "A=b", "--timeout", "50s", "--env=C=d"], new
+    assert words[5:7] == ["--workspace=.", f"--workspace={ws}:ro"], new
+    r = boxes("create", "other", "--", "--timeout")
+    assert r.rc == 2 and "other" not in boxes.ls(), ("a workspace of that name", r)
+    r = boxes("create", "other", "--tiemout", "5s")
+    assert r.rc == 2 and "did you mean '--timeout'?" in r.err and "other" not in boxes.ls(), r
 
 
 def test_stop_says_what_was_moved_away(boxes, ws):
@@ -466,6 +474,7 @@ def test_another_session_finds_it(boxes, user):
 
 BAD: list[tuple[list[Any], int, str]] = [
     (["create"], 2, "there is no name"),
+    (["create", "--name", "x", "."], 2, "the name is a word: bailey create [OPTIONS] NAME"),
     (["create", "Big"], 2, "1 to 63 lower-case letters"),
     (["create", "a/b"], 2, "1 to 63 lower-case letters"),
     (["create", "--no-such", "x"], 2, "--no-such"),
@@ -489,6 +498,12 @@ BAD: list[tuple[list[Any], int, str]] = [
     (["rename", "box"], 2, "two names"),
     (["rename", "box", "No"], 2, "No"),
     (["ls", "box"], 2, "bailey inspect box"),
+    (["ls", "--json", "-q"], 2, "--json and --quiet contradict"),
+    (["delete", "box"], 2, "there is no verb 'delete': bailey rm\n"),
+    (["destroy", "box"], 2, "there is no verb 'destroy': bailey rm\n"),
+    (["restart", "box"], 2, "bailey stop SANDBOX && bailey start SANDBOX"),
+    (["shell", "box"], 2, "bailey exec -it SANDBOX"),
+    (["renme", "box"], 2, "did you mean 'rename'?"),
 ]
 
 
