@@ -95,7 +95,7 @@ static size_t group_len(const struct opt *o)
 	return o->type != OPT_TYPE_END && o->key ? strcspn(o->key, ".") : 0;
 }
 
-/* What bailey-keys reads (src/keys/rules.c): a matcher, names and matchers, an entry. */
+/* What bailey-keys reads (src/keys/rules-read.c): a matcher, names and matchers, an entry. */
 #define INSPECT_SCHEMA                                                                                                                                   \
 	"        {\n          \"type\": \"object\", \"required\": [\"host\"], \"additionalProperties\": false,\n"                                        \
 	"          \"properties\": { \"host\": { \"type\": \"string\", \"minLength\": 1 },\n"                                                            \
