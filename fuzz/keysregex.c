@@ -82,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bool found = regex_match(re, text, size);
 
 		FUZZ_REQUIRE(found == regex_match(re, text, size));
+		FUZZ_REQUIRE(!found || size == 0 || regex_begins(re, text[0]));
 		/* libc finds a "$" before a line break */
 		if (is_common(expression) && !has_nothing(expression) && strlen(text) == size &&
 		    !strchr(text, '\n') && size < 64 &&

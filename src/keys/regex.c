@@ -480,3 +480,18 @@ bool regex_match(const struct regex *r, const char *p, size_t n)
 		next = other;
 	}
 }
+
+bool regex_begins(const struct regex *r, char c)
+{
+	struct places first = { .n = 0 }, later = { .n = 0 };
+	size_t k;
+
+	/* where the first byte is no part of it, or may be one; behind that byte it may go on as it likes */
+	if (reach(r, &later, 0, false, true) || later.n > 0 || reach(r, &first, 0, true, false))
+		return true;
+	for (k = 0; k < first.n; k++) {
+		if (set_has(&r->sets[r->steps[first.at[k]].set], (unsigned char)c))
+			return true;
+	}
+	return false;
+}

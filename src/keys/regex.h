@@ -22,4 +22,7 @@ int regex_parse(const struct regex **ret, const char *text, struct arena *a, str
 /** regex_match() - whether @r is found in the @n bytes at @p. */
 bool regex_match(const struct regex *r, const char *p, size_t n);
 
+/** regex_begins() - whether @r can be found in any text whose first byte is @c. */
+bool regex_begins(const struct regex *r, char c);
+
 #endif

@@ -87,33 +87,62 @@ static int read_matcher(struct reader *r, const struct json_node *n, struct matc
 	return 0;
 }
 
+/* A beginning of paths: what stands up to its last slash has the form of a path, and the rest can be part of a name. */
+static ssize_t normal_beginning(struct http_slice text, char *out, struct err *e)
+{
+	const char *slash = memrchr(text.p, '/', text.len);
+	size_t n = slash ? (size_t)(slash - text.p) + 1 : 0;
+	ssize_t len = rules_path_normal((struct http_slice){ text.p, n }, out, e);
+
+	if (len < 0 || (size_t)len + text.len - n >= RULES_PATH)
+		return len < 0 ? len :
+				 err_set(e, ERR_USAGE, -EBADMSG, "the path has too many bytes");
+	memcpy(out + len, text.p + n, text.len - n + 1);
+	return len + (ssize_t)(text.len - n);
+}
+
+static int read_path_text(struct reader *r, const struct json_node *n, struct matcher *m)
+{
+	static char normal[RULES_PATH], plain[RULES_PATH];
+	struct err e = ERR_INIT;
+	ssize_t len;
+
+	if (m->text.len == 0 || *m->text.p != '/')
+		return bad(r, n,
+			   "it matches nothing: a path begins with '/'; leave it out for any path");
+	len = m->kind == MATCH_EXACT ? rules_path_normal(m->text, normal, &e) :
+				       normal_beginning(m->text, normal, &e);
+	if (len > 0)
+		len = rules_path_plain((struct http_slice){ normal, (size_t)len }, plain, &e);
+	if (len < 0)
+		return bad(r, n, "it matches nothing that is let through: %s", e.msg);
+	m->text = http_slice(arena_strdup(r->a, plain));
+	return m->text.p ? 0 : no_memory(r);
+}
+
+static int read_path_regex(struct reader *r, const struct json_node *n, const struct matcher *m)
+{
+	const char *percent;
+
+	for (percent = m->text.p; (percent = strchr(percent, '%')); percent++) {
+		if (strncmp(percent, "%25", 3) != 0)
+			return bad(
+				r, n,
+				"paths are compared without percent codes, but for %%25: write the character itself");
+	}
+	return regex_begins(m->regex, '/') ?
+		       0 :
+		       bad(r, n, "it matches nothing: a path begins with '/', as in \"^/\"");
+}
+
 /* Texts about paths in the form in which paths are compared; one that no path can have is an error, lest it denies nothing. */
 static int read_path(struct reader *r, const struct json_node *n, struct matcher **ret)
 {
-	static char plain[RULES_PATH];
-	struct err e = ERR_INIT;
-	struct matcher *m;
-	const char *percent;
-	ssize_t len;
 	int error = read_matcher(r, n, ret);
+	struct matcher *m;
 
-	for (m = *ret; m && error == 0; m = m->next) {
-		if (m->kind == MATCH_REGEX) {
-			for (percent = m->text.p; (percent = strchr(percent, '%')); percent++) {
-				if (strncmp(percent, "%25", 3) != 0)
-					return bad(
-						r, n,
-						"paths are compared without percent codes, but for %%25: write the character itself");
-			}
-			continue;
-		}
-		len = rules_path_plain(m->text, plain, &e);
-		if (len < 0)
-			return bad(r, n, "it matches nothing that is let through: %s", e.msg);
-		m->text = http_slice(arena_strdup(r->a, plain));
-		if (!m->text.p)
-			return no_memory(r);
-	}
+	for (m = *ret; m && error == 0; m = m->next)
+		error = m->kind == MATCH_REGEX ? read_path_regex(r, n, m) : read_path_text(r, n, m);
 	return error;
 }
 
@@ -126,6 +155,43 @@ static bool is_token(const char *s)
 	ok = !b.failed;
 	buf_done(&b);
 	return ok;
+}
+
+/* Methods are compared with their case, and those that everybody uses are in capitals. */
+static int read_method(struct reader *r, const struct json_node *n, struct matcher **ret)
+{
+	static const char *const usual[] = { "GET",    "HEAD",    "POST",  "PUT",    "PATCH",
+					     "DELETE", "OPTIONS", "TRACE", "CONNECT" };
+	int error = read_matcher(r, n, ret);
+	const struct matcher *m;
+	size_t i;
+
+	for (m = *ret; m && error == 0; m = m->next) {
+		if (m->kind == MATCH_REGEX)
+			continue;
+		if (!is_token(m->text.p))
+			return bad(r, n, "it matches nothing: no method is written like that");
+		for (i = 0; i < ARRAY_SIZE(usual); i++) {
+			if (strcmp(m->text.p, usual[i]) != 0 &&
+			    strcasecmp(m->text.p, usual[i]) == 0)
+				return bad(r, n,
+					   "methods are compared with their case: did you mean %s?",
+					   usual[i]);
+		}
+	}
+	return error;
+}
+
+/* Of header fields; those of the query may be any text. */
+static int check_names(struct reader *r, const struct json_node *n, const struct pair *p)
+{
+	const struct matcher *m;
+
+	for (m = p->fold ? p->name : NULL; m; m = m->next) {
+		if (m->kind != MATCH_REGEX && !is_token(m->text.p))
+			return bad(r, n, "it matches nothing: no header is called like that");
+	}
+	return 0;
 }
 
 static char *lower(struct reader *r, const char *s)
@@ -159,7 +225,9 @@ static int read_pairs(struct reader *r, const struct json_node *n, bool fold, st
 			if (!p->name)
 				return no_memory(r);
 			p->name->text = http_slice(n->key);
-			error = read_matcher(r, n, &p->value);
+			error = check_names(r, n, p);
+			if (error == 0)
+				error = read_matcher(r, n, &p->value);
 			continue;
 		}
 		error = want(r, n, JSON_OBJECT);
@@ -171,8 +239,8 @@ static int read_pairs(struct reader *r, const struct json_node *n, bool fold, st
 			else
 				error = bad(r, k, "unknown; expected name or value");
 		}
-		if (error == 0 && !p->name)
-			error = bad(r, n, "name is missing");
+		if (error == 0)
+			error = p->name ? check_names(r, n, p) : bad(r, n, "name is missing");
 	}
 	return error;
 }
@@ -337,7 +405,7 @@ static int read_entry(struct reader *r, const struct json_node *n, struct rule *
 	*ret = y;
 	for (n = n->first; n && error == 0; n = n->next) {
 		if (strcmp(n->key, "method") == 0) {
-			error = read_matcher(r, n, &y->method);
+			error = read_method(r, n, &y->method);
 		} else if (strcmp(n->key, "path") == 0) {
 			error = read_path(r, n, &y->path);
 			rule->path = true;
