@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keys/keys.h"
 #include "sandbox.h"
 
 /* The gateway lets bailey-keys go there, and nowhere else. */
@@ -35,7 +36,6 @@ static int add_forward(struct sandbox *s, const char *url, enum policy_layer lay
 	return 0;
 }
 
-/* What else the rule says is read by bailey-keys, which says what is wrong with it. */
 static int take_forwards(struct sandbox *s, const struct json_node *rule, enum policy_layer layer,
 			 const char *origin, struct err *e)
 {
@@ -51,11 +51,11 @@ static int take_forwards(struct sandbox *s, const struct json_node *rule, enum p
 	return r;
 }
 
-/* The host of a value of --inspect, and the JSON that bailey-keys gets. */
-static int read_value(struct sandbox *s, const struct opt_value *v, const char *origin,
-		      const char **ret_host, const char **ret_text, struct err *e)
+/* The host of a value of --inspect, and the JSON that bailey-keys gets. @ret_root: of an object; else NULL */
+static int read_value(struct sandbox *s, const struct opt_value *v, const char **ret_host,
+		      const char **ret_text, const struct json_node **ret_root, struct err *e)
 {
-	const struct json_node *root, *host;
+	const struct json_node *root = v->node, *host;
 	struct buf b = BUF_INIT(LIMIT_INSPECT);
 	struct json j = { .out = &b };
 	int r = 0;
@@ -65,17 +65,17 @@ static int read_value(struct sandbox *s, const struct opt_value *v, const char *
 		json_str(&j, "host", v->value);
 		json_close(&j, '}');
 		*ret_host = v->value;
+		*ret_root = NULL;
 		*ret_text = b.failed ? NULL : sandbox_keep(s, b.data);
 		buf_done(&b);
 		return *ret_text ? 0 : sandbox_oom(e);
 	}
-	r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
+	if (!root)
+		r = json_read("JSON", v->value, strlen(v->value), &s->arena, &root, e);
 	host = r == 0 ? json_member(root, "host") : NULL;
 	if (r == 0 && (!host || host->type != JSON_STRING))
 		r = err_set(e, ERR_USAGE, -EINVAL, "the key 'host' is missing, or no string");
-	if (r == 0)
-		r = take_forwards(s, root, v->source ? v->source->layer : POLICY_COMMAND, origin,
-				  e);
+	*ret_root = root;
 	*ret_host = host ? host->text : NULL;
 	*ret_text = v->value;
 	return r;
@@ -117,6 +117,8 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 {
 	const bool yes = strcmp(v->opt->name, "inspect") == 0;
 	const char *origin = sandbox_origin(s, v), *host = v->value, *text = NULL;
+	const enum policy_layer layer = v->source ? v->source->layer : POLICY_COMMAND;
+	const struct json_node *root = NULL;
 	char where[LIMIT_WHERE];
 	struct net_rule *rules;
 	int r = places(s, e);
@@ -127,16 +129,25 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 		return sandbox_oom(e);
 	rules = s->net.inspects;
 	if (yes)
-		r = read_value(s, v, origin, &host, &text, e);
+		r = read_value(s, v, &host, &text, &root, e);
 	if (r == 0)
-		r = net_rule_parse(&rules[s->net.n_inspects], host, yes, false, true,
-				   v->source ? v->source->layer : POLICY_COMMAND, origin, NULL,
-				   &s->arena, e);
+		r = net_rule_parse(&rules[s->net.n_inspects], host, yes, false, true, layer, origin,
+				   NULL, &s->arena, e);
 	if (r == 0 && yes && rules[s->net.n_inspects].what == NET_RULE_CIDR)
 		r = err_set(
 			e, ERR_USAGE, -EINVAL,
 			"'%.100s' is an address: TLS is ended for names, which certificates are about; name the host",
 			host);
+	/* else bailey-keys would say it, which is started by a run alone, and knows no file */
+	if (r == 0 && v->node) {
+		r = keys_rules_check(v->source->path, v->node, e);
+		if (r < 0)
+			return r;
+	} else if (r == 0 && root) {
+		r = keys_rules_check(NULL, root, e);
+	}
+	if (r == 0 && root)
+		r = take_forwards(s, root, layer, origin, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", sandbox_where(v, where));
 	rules[s->net.n_inspects++].proto = NET_TCP;

@@ -19,6 +19,8 @@
 
 #include "util/util.h"
 
+struct json_node;
+
 #define KEYS_VERSION 1
 #define KEYS_LINE_MAX (1u << 20)
 #define KEYS_MASKS 64u /* secrets that the first line brings with it, at most */
@@ -140,5 +142,12 @@ void secret_options_done(struct secret_options *o);
  */
 int secret_words(struct secret_options *o, const struct opt *table, char **argv,
 		 const char **ret_word, char ***ret_names, struct err *e);
+
+/**
+ * keys_rules_check() - what bailey-keys would say about one rule of "inspect", before it is started.
+ * @file: that the rule is from, for messages with its lines; NULL: it is from none
+ * Return: 0; -EINVAL, -E2BIG or -ENOMEM with @e naming the key.
+ */
+int keys_rules_check(const char *file, const struct json_node *rule, struct err *e);
 
 #endif

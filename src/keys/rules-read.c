@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys.h"
 #include "policy/policy.h"
 
 struct reader {
+	const char *file; /* for messages, or NULL */
 	struct arena *a;
 	struct err *e;
 };
@@ -25,6 +27,10 @@ __attribute__((format(printf, 3, 4))) static int bad(struct reader *r, const str
 	(void)vsnprintf(what, sizeof(what), fmt, ap); /* cut where it is long */
 	va_end(ap);
 	json_key_path(n, where, sizeof(where));
+	if (r->file)
+		return err_set(r->e, ERR_POLICY, -EINVAL, "%s:%u:%u: %s: %s",
+			       json_file_name(r->file), n->key ? n->key_line : n->line,
+			       n->key ? n->key_column : n->column, where, what);
 	return err_set(r->e, ERR_POLICY, -EINVAL, "%s: %s", where, what);
 }
 
@@ -480,7 +486,7 @@ static int read_rule(struct reader *r, const struct json_node *n, struct rule *r
 int rules_parse(const struct rules **ret, const struct json_node *list, struct arena *a,
 		struct err *e)
 {
-	struct reader r = { a, e };
+	struct reader r = { NULL, a, e };
 	struct rules *rules = arena_alloc(a, sizeof(*rules));
 	struct rule **end;
 	const struct json_node *n;
@@ -509,4 +515,15 @@ int rules_parse(const struct rules **ret, const struct json_node *list, struct a
 	}
 	*ret = rules;
 	return 0;
+}
+
+int keys_rules_check(const char *file, const struct json_node *n, struct err *e)
+{
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	struct reader r = { file, &a, e };
+	struct rule rule = { .host = NULL };
+	int error = read_rule(&r, n, &rule);
+
+	arena_done(&a);
+	return error;
 }

@@ -148,7 +148,11 @@ static int inspect_object(struct mapper *m, const struct opt *o, const struct js
 	text = arena_strdup(m->arena, b.data);
 	buf_done(&b);
 	r = text ? 0 : err_set(m->e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	return r < 0 ? r : put(m, o, v, text, false);
+	if (r == 0)
+		r = put(m, o, v, text, false);
+	if (r == 0)
+		last(m)->node = v;
+	return r;
 }
 
 static int item(struct mapper *m, const struct opt *o, const struct json_node *v)

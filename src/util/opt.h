@@ -51,6 +51,7 @@ struct opt_value {
 	unsigned int line, column;       /* in the source */
 	bool literal;                    /* no character of a path is special */
 	const char *reason;              /* of a rule, or NULL */
+	const struct json_node *node; /* of an object in a source, whose text is the value; or NULL */
 };
 
 struct opt_list {

@@ -202,6 +202,7 @@ def test_what_is_too_long_for_the_log_is_marked(at):
     ('{"host": "web.test", "requests": [{"methods": "GET"}]}', "methods"),
     ('{"host": "web.test", "requests": {}}', "requests"),
     ('{"host": "web.test", "requests": [{"path": {"regex": "("}}]}', "regex"),
+    ('{"host": "web.test", "requests": [{}, {"methd": "GET"}]}', "bailey: --inspect: requests[1].methd: unknown; expected method"),
     ('{"host": "web.test", "requests": [{"path": {"startsWith": "v1/keys"}, "action": "deny"}]}', "requests[0].path: it matches nothing: a path begins with '/'"),
     ('{"host": "web.test", "requests": [{"path": {"regex": "^admin"}, "action": "deny"}]}', "requests[0].path: it matches nothing"),
     ('{"host": "web.test", "requests": [{"method": "get", "action": "deny"}]}', "requests[0].method: methods are compared with their case: did you mean GET?"),
@@ -215,6 +216,41 @@ def test_what_is_too_long_for_the_log_is_marked(at):
 def test_bad_values_are_named_and_nothing_runs(at, value, words):
     r = at(["touch", "ran"], "--allow-host", "web.test", "--inspect", value)
     assert r.rc == 2 and words in r.err and not (at.ws / "ran").exists(), r
+
+
+BAD_REQUESTS = """{
+  "network": {
+    "allowedDomains": ["web.test"],
+    "inspect": ["one.test",
+      {"host": "web.test", "requests": [
+        {},
+        {"path": {
+          "beginsWith": "/"}}]}]
+  }
+}
+"""
+
+
+def test_what_is_wrong_with_a_rule_is_said_before_anything_starts(at):
+    """In one text, by all that read it, with the file's line where it is from a file. The twin with the right word is good."""
+    policy = at.user.write(at.ws / "p.json", BAD_REQUESTS)
+    good = at.user.write(at.ws / "good.json", BAD_REQUESTS.replace("beginsWith", "startsWith"))
+    line = f"bailey: {policy}:8:11: network.inspect[1].requests[1].path.beginsWith: unknown; expected exact, startsWith or regex\n"
+    rule = ["--inspect", '{"host": "web.test", "requests": [{"methd": "GET"}]}']
+    for verb, cmd, words in (("run", ["touch", "ran"], []), ("run", ["touch", "ran"], ["--explain"]), ("run", ["touch", "ran"], ["--dry-run"]), ("create", None, ["box"]),
+                             ("network", None, ["web.test:443"])):
+        def ask(options, verb=verb, cmd=cmd, words=words):
+            return at(cmd, *(["check"] if verb == "network" else []), *options, *words, verb=verb)
+
+        r = ask(["--policy", str(policy)])
+        assert (r.rc, r.err, r.out) == (2, line, ""), r
+        r = ask(["--allow-host", "web.test", *rule])
+        assert (r.rc, r.out) == (2, "") and r.err.startswith("bailey: --inspect: requests[0].methd: unknown; expected method"), r
+        assert not (at.ws / "ran").exists()
+    r = at(None, "check", "--policy", str(good), "web.test:443", verb="network")
+    assert r.rc == 0, r
+    r = at(["touch", "ran"], "--policy", str(good))
+    assert r.rc == 0 and (at.ws / "ran").exists(), r
 
 
 @pytest.mark.parametrize("opts, good", [
