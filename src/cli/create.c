@@ -7,6 +7,7 @@
 #include "events.h"
 #include "life-options.h"
 #include "named.h"
+#include "own-secrets.h"
 #include "stay.h"
 #include "volumes.h"
 
@@ -239,6 +240,8 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 	*ret_moved = r == 0 && s->stay->home != o.home;
 	if (r == 0)
 		r = overlay_check(s, e);
+	if (r == 0)
+		own_secrets_say_missing(s, s->stay->name);
 	s->stay->given = s->stay->host_env = NULL;
 	life_options_done(&o);
 	return r;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "keys.h"
 #include "sandbox.h"
 #include "settings.h"
 
@@ -87,6 +89,29 @@ int own_secrets_find(struct sandbox *s, struct err *e)
 	if (dir < 0)
 		return errno == ENOENT ? 0 : err_sys(e, -errno, "%s", path);
 	return read_names(s, dir, e);
+}
+
+void own_secrets_say_missing(struct sandbox *s, const char *box)
+{
+	const struct opt_list *l = &s->options->secrets;
+	char state[LIMIT_PATH], path[LIMIT_PATH + 16];
+	size_t i;
+
+	if (!keys_wanted(s) || settings_state_dir(s->home, state) < 0)
+		return;
+	for (i = 0; i < l->n; i++) {
+		const char *name = l->v[i].value;
+
+		if (strcmp(l->v[i].opt->name, "secret") != 0 ||
+		    snprintf(path, sizeof(path), "%s/secrets/%s" SUFFIX, state, name) >=
+			    (int)sizeof(path))
+			continue;
+		if (access(path, F_OK) < 0 && errno == ENOENT)
+			sandbox_notice(
+				s,
+				"there is no secret '%.100s' yet, and without it nothing starts: bailey secret set %.100s, or for this sandbox alone: bailey secret set --sandbox %s %.100s",
+				name, name, box, name);
+	}
 }
 
 bool own_secrets_place(const struct sandbox *s, char *path)

@@ -56,6 +56,21 @@ def listing(at, *words):
     return {s["name"]: s for s in json.loads(secret(at, "ls", "--json", *words).stdout)}
 
 
+def test_a_secret_that_is_not_there_yet_is_said(at):
+    """It may be set later, for that sandbox alone, too. The twin, once it is kept, and one without a network, say nothing."""
+    words = ["create", *NET, "--secret", "key"]
+    r = verb(at, *words, "one")
+    assert r.rc == 0 and [li for li in r.err.splitlines() if "secret" in li] == [
+        "bailey: notice: there is no secret 'key' yet, and without it nothing starts: bailey secret set key, or for this sandbox alone: bailey secret set --sandbox one key"], r
+    secret(at, "set", "--sandbox", "one", "key", *HOW, stdin=OWN)
+    assert inside(at, "one", ["true"]).rc == 0
+    secret(at, "set", "key", *HOW, stdin=GLOBAL)
+    r = verb(at, *words, "two")
+    assert r.rc == 0 and "secret" not in r.err, r
+    r = verb(at, "create", "--network", "none", "--secret", "other", "three")
+    assert r.rc == 0 and "there is no secret" not in r.err, r
+
+
 def test_only_that_sandbox_has_it(at):
     make(at, "one", *NET)
     make(at, "two", *NET)
@@ -75,6 +90,7 @@ def test_only_that_sandbox_has_it(at):
     r = at(["touch", "ran"], *NET, "--secret", "mine")
     assert r.rc == 2 and "no secret 'mine'" in r.err and not (at.ws / "ran").exists(), r
     r = verb(at, "create", *NET, "--secret", "mine", "three")
+    assert r.rc == 0 and r.err.count("there is no secret 'mine' yet") == 1 and "bailey secret set --sandbox three mine" in r.err, r
     assert inside(at, "three", ["true"]).rc != 0, "a word of create is no grant of another's"
     # it is in its own list alone
     assert listing(at) == {} and listing(at, "--sandbox", "two") == {}
