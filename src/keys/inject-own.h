@@ -11,7 +11,7 @@
 /** inject_own() - @n bytes of erased memory of the request, zeroed, with a NUL behind them. Return: NULL with @e. */
 char *inject_own(struct inject *i, size_t n, struct err *e);
 
-/** inject_refuse() - "foreign-credential: " and what carries it; with --allow-own-credentials it passes. Return: 0 or -EACCES. */
+/** inject_refuse() - "foreign-credential: ", what carries it, and the way on; with --allow-own-credentials it passes. Return: 0 or -EACCES. */
 __attribute__((format(printf, 3, 4))) int inject_refuse(struct inject *i, struct err *e,
 							const char *fmt, ...);
 

@@ -112,7 +112,9 @@ int inject_refuse(struct inject *i, struct err *e, const char *fmt, ...)
 		if (*at < 0x20 || *at > 0x7e)
 			*at = '?';
 	}
-	(void)snprintf(i->why, sizeof(i->why), "foreign-credential: %s", what);
+	(void)snprintf(i->why, sizeof(i->why),
+		       "foreign-credential: %s; --allow-own-credentials %.90s lets it through",
+		       what, i->q.host); /* a long name is cut */
 	return err_set(e, ERR_POLICY, -EACCES, "%s", i->why);
 }
 

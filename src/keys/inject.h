@@ -72,7 +72,7 @@ struct inject {
 	bool resized; /* of INJECT_STREAM: Content-Length is gone from the fields; the body must be framed anew */
 	const char *
 		secret; /* name of the one that was put in, or NULL; inject_step() and inject_end() set it, too, where the head had none */
-	char why[160];  /* of a refusal: "foreign-credential: header authorization" */
+	char why[256];  /* of a refusal: "foreign-credential: header authorization; …" */
 	/* private */
 	char *owned[INJECT_OWNED];
 	size_t n_owned;

@@ -39,7 +39,9 @@ struct rule {
 	struct rule *next;
 	const char *host; /* canonical; of "*.NAME" the NAME; "" for every one */
 	bool below;       /* subdomains only */
-	const char *text;
+	const char *text; /* as it was written */
+	const char *
+		none; /* why a request is refused that none of them matches; NULL without entries */
 	struct entry *entries;
 	bool path, query, forward;
 };

@@ -480,7 +480,11 @@ static int read_rule(struct reader *r, const struct json_node *n, struct rule *r
 			error = bad(r, n, "unknown; expected host or requests");
 		}
 	}
-	return error;
+	if (error < 0 || !rule->entries)
+		return error;
+	rule->none = arena_printf(r->a, "no entry of inspect '%.100s' allows this request",
+				  rule->text ? rule->text : "");
+	return rule->none ? 0 : no_memory(r);
 }
 
 int rules_parse(const struct rules **ret, const struct json_node *list, struct arena *a,

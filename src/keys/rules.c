@@ -294,7 +294,7 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 		}
 		if (!found) {
 			ret->action = RULES_DENY;
-			ret->reason = "no entry of the host's rules allows this request";
+			ret->reason = r->none;
 		}
 	}
 	explicit_bzero(&view, sizeof(view));

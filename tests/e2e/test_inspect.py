@@ -253,6 +253,11 @@ def test_what_is_wrong_with_a_rule_is_said_before_anything_starts(at):
     assert r.rc == 0 and (at.ws / "ran").exists(), r
 
 
+def test_a_refusal_names_the_rule_that_lets_nothing_through(at):
+    assert judge(at, {"requests": [{"method": "POST"}]}, WHO) == "403"
+    assert (at.ws / "out").read_text() == "bailey: no entry of inspect 'web.test' allows this request\n"
+
+
 @pytest.mark.parametrize("opts, good", [
     (["--inspect", "web.test", "--allow-host", "web.test:443/udp"], False),
     (["--inspect", "web.test", "--allow-host", "*.test:443/udp", "--i-know"], False),
