@@ -195,10 +195,21 @@ static long length(const char *s)
 	return n;
 }
 
+#define QUOTED 72u
+
+/* How a message quotes @value: a URL, or what has an '@', may hold a password, and is not. */
+static void quote(const char *value, const struct field *f, char out[QUOTED])
+{
+	*out = '\0';
+	if (f->check != srt_check_url && !strchr(value, '@'))
+		(void)snprintf(out, QUOTED, "'%.60s': ", value); /* fits */
+}
+
 static int check_string(const struct srt_reader *r, const struct json_node *v,
 			const struct field *f)
 {
 	const char *why;
+	char quoted[QUOTED];
 	int ret = type(r, v, JSON_STRING);
 
 	if (ret < 0)
@@ -207,12 +218,13 @@ static int check_string(const struct srt_reader *r, const struct json_node *v,
 		return srt_bad(r, v, "it is empty");
 	if (f->max && length(v->text) > f->max)
 		return srt_bad(r, v, "it is longer than %ld characters", f->max);
+	quote(v->text, f, quoted);
 	if ((f->flags & ABSOLUTE) && v->text[0] != '/')
-		return srt_bad(r, v, "'%.60s': expected an absolute path", v->text);
+		return srt_bad(r, v, "%sexpected an absolute path", quoted);
 	if (f->words && !one_of(f->words, v->text))
-		return srt_bad(r, v, "'%.60s': expected one of %s", v->text, f->words);
+		return srt_bad(r, v, "%sexpected one of %s", quoted, f->words);
 	why = f->check ? f->check(v->text) : NULL;
-	return why ? srt_bad(r, v, "'%.60s': %s", v->text, why) : 0;
+	return why ? srt_bad(r, v, "%s%s", quoted, why) : 0;
 }
 
 static int check_int(const struct srt_reader *r, const struct json_node *v, const struct field *f)
