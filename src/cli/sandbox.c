@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "egress.h"
@@ -165,6 +166,29 @@ static int plan_texts(struct sandbox *s, struct err *e)
 	return r;
 }
 
+/* Host names that are written nowhere else: what is none, and what means something already, is left out. */
+static bool is_own_name(const char *name)
+{
+	size_t n = strspn(name, "0123456789-.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+	return n > 0 && n <= 64 && !name[n] && strcmp(name, "localhost") != 0 &&
+	       strcmp(name, NET_HOST_LOCAL) != 0;
+}
+
+/* No name server is asked for the machine's own name, which is the host's here: in neither family. The plan borrows the text. */
+static int plan_hosts(struct sandbox *s, struct err *e)
+{
+	const char *text = egress_hosts;
+	struct utsname own;
+
+	if (uname(&own) == 0 && is_own_name(own.nodename))
+		text = arena_printf(&s->arena, "%s127.0.1.1 %s\n::1 %s\n", egress_hosts,
+				    own.nodename, own.nodename);
+	return text ? jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", text,
+				     strlen(text), e) :
+		      sandbox_oom(e);
+}
+
 int sandbox_plan(struct sandbox *s, struct err *e)
 {
 	int r = jail_plan_rules(&s->plan, &s->policy, &s->host, e);
@@ -172,8 +196,7 @@ int sandbox_plan(struct sandbox *s, struct err *e)
 	if (r == 0 && s->stay)
 		r = stay_plan(s, e);
 	else if (r == 0 && egress_wanted(s))
-		r = jail_plan_text(&s->plan, &s->policy, &s->host, "/etc/hosts", egress_hosts,
-				   strlen(egress_hosts), e);
+		r = plan_hosts(s, e);
 	if (r == 0)
 		r = plan_texts(s, e);
 	if (r == 0)
