@@ -101,6 +101,7 @@ struct sandbox_front {
 	const struct upstream *upstream;      /* in the place of the caller's variables, or NULL */
 	uint16_t external_http, external_socks; /* as in struct gateway_setup */
 	const struct gateway_style *style;      /* the same */
+	const char *settings;                   /* the same */
 	/* inspection */
 	bool inspect_all; /* as in struct net_policy */
 	bool opaque;      /* as in struct gateway_setup */

@@ -28,6 +28,7 @@
 #define ABOUT_MAX 49152ul /* bytes of what is kept of a command line */
 #define LAST_WORDS 4096u  /* that are read when it has ended */
 #define SAID_MAX 5        /* refusals that the end of a run names */
+#define PATH_SAID 100     /* characters of a path that they say */
 #define NOBODY 65534      /* whom root's gateway becomes where the sandbox has no block of ids */
 
 const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
@@ -252,6 +253,7 @@ static int start(struct egress *g, struct err *e)
 		setup.external_http = s->options->front->external_http;
 		setup.external_socks = s->options->front->external_socks;
 		setup.style = s->options->front->style;
+		setup.settings = s->options->front->settings;
 		setup.opaque = s->options->front->opaque;
 		setup.tunnels = s->options->front->tunnels;
 		setup.handshake_ms = s->options->front->handshake_ms;
@@ -556,34 +558,65 @@ struct refusals {
 	void (*say)(const char *line);
 };
 
+/* Of a request its method, its path without what may be secret, and why it was refused. */
+static const char *request_text(const struct json_node *root, const char *reason, struct arena *a)
+{
+	const char *method = json_text(root, "method"), *target = json_text(root, "target");
+	const int n = target && *target == '/' ? (int)strcspn(target, "?#") : 0;
+	const char *text = arena_printf(a, "%s%s%.*s%s denied: %s", method ? method : "a request",
+					n > 0 ? " " : "", n > PATH_SAID ? PATH_SAID : n,
+					target ? target : "", n > PATH_SAID ? "..." : "",
+					reason ? reason : "a rule denies this request");
+	struct buf b = BUF_INIT(4096);
+
+	buf_quote(&b, text ? text : "");
+	text = b.failed ? NULL : arena_strdup(a, b.data);
+	buf_done(&b);
+	return text;
+}
+
+/* "network: NAME:PORT denied: why"; of what failed only what the caller's own proxy is to blame for. */
+static const char *refusal_text(struct arena *out, struct arena *a, const struct json_node *root)
+{
+	const char *event = json_text(root, "event"), *name = json_text(root, "name"),
+		   *port = json_text(root, "port"), *reason = json_text(root, "reason"),
+		   *decision = json_text(root, "decision");
+	const char *head = "denied: ";
+
+	name = name ? name : json_text(root, "address");
+	if (!event || !name)
+		return NULL;
+	if (strcmp(event, "fail") == 0 && reason &&
+	    (strncmp(reason, "the proxy ", 10) == 0 ||
+	     strncmp(reason, "the upstream proxy ", 19) == 0))
+		head = "failed: ";
+	else if (strcmp(event, "request") == 0 && decision && strcmp(decision, "deny") == 0)
+		reason = request_text(root, reason, a);
+	else if (strcmp(event, "deny") != 0)
+		return NULL;
+	if (strcmp(event, "request") == 0 || (reason && strncmp(reason, "denied", 6) == 0))
+		head = "";
+	return arena_printf(out, "network: %s%s%s %s%s", name, port ? ":" : "", port ? port : "",
+			    head, reason ? reason : "no rule allows it");
+}
+
 /* A refusal of the log, once for each name and reason. */
 static int on_line(void *arg, const struct audit_line *line)
 {
 	struct refusals *f = arg;
 	struct arena a = ARENA_INIT(65536);
 	const struct json_node *root;
-	const char *event, *name, *port, *reason, *text;
+	const char *text;
 	size_t i;
 
 	if (json_read("log", line->text, line->len, &a, &root, NULL) == 0) {
-		event = json_text(root, "event");
-		name = json_text(root, "name");
-		name = name ? name : json_text(root, "address");
-		port = json_text(root, "port");
-		reason = json_text(root, "reason");
-		if (event && strcmp(event, "deny") == 0 && name) {
-			text = arena_printf(
-				&f->arena, "network: %s%s%s %s%s", name, port ? ":" : "",
-				port ? port : "",
-				reason && strncmp(reason, "denied", 6) == 0 ? "" : "denied: ",
-				reason ? reason : "no rule allows it");
-			for (i = 0; text && i < f->n && strcmp(f->said[i], text) != 0; i++)
-				;
-			if (text && i == f->n && f->n < SAID_MAX)
-				f->said[f->n++] = text;
-			else if (i == f->n)
-				f->more++;
-		}
+		text = refusal_text(&f->arena, &a, root);
+		for (i = 0; text && i < f->n && strcmp(f->said[i], text) != 0; i++)
+			;
+		if (text && i == f->n && f->n < SAID_MAX)
+			f->said[f->n++] = text;
+		else if (text && i == f->n)
+			f->more++;
 	}
 	arena_done(&a);
 	return 0;

@@ -17,6 +17,7 @@
 #include "policy/policy.h"
 
 #define SEARCH_MAX 32
+#define PATH_SAID 100 /* characters of a request's path */
 #define TEXT_MAX (NET_HOST_MAX + 32u)
 
 /* How it was asked for. */
@@ -141,8 +142,9 @@ static void add(struct learn_hosts *h, const struct net_rule *r, unsigned int ho
 		h->wishes[h->n++] = w;
 }
 
+/* @request: of what was looked into, or "" */
 static void note(struct learn_hosts *h, const char *why, const char *what, const char *port,
-		 const char *reason)
+		 const char *request, const char *reason)
 {
 	struct buf b = BUF_INIT(4096);
 	char *text = NULL;
@@ -155,6 +157,7 @@ static void note(struct learn_hosts *h, const char *why, const char *what, const
 	buf_quote(&b, what);
 	if (port)
 		buf_printf(&b, ":%s", port);
+	buf_quote(&b, request);
 	if (reason) {
 		buf_puts(&b, " ");
 		buf_puts(&b, strncmp(reason, "denied", 6) == 0 ? "" : "denied: ");
@@ -217,18 +220,21 @@ static const char *unfit(const struct net_rule *r)
 /* --- lines --- */
 
 struct line {
-	const char *event, *via, *name, *address, *port, *rule, *origin, *reason, *missing, *spoken;
+	const char *event, *via, *name, *address, *port, *rule, *origin, *reason, *missing, *spoken,
+		*decision, *method, *target;
 };
 
 static void read_line(const struct json_node *root, struct line *l)
 {
 	const struct {
 		const char *key, **to;
-	} keys[] = { { "event", &l->event },     { "via", &l->via },
-		     { "name", &l->name },       { "address", &l->address },
-		     { "port", &l->port },       { "rule", &l->rule },
-		     { "origin", &l->origin },   { "reason", &l->reason },
-		     { "missing", &l->missing }, { "spoken", &l->spoken } };
+	} keys[] = { { "event", &l->event },      { "via", &l->via },
+		     { "name", &l->name },        { "address", &l->address },
+		     { "port", &l->port },        { "rule", &l->rule },
+		     { "origin", &l->origin },    { "reason", &l->reason },
+		     { "missing", &l->missing },  { "spoken", &l->spoken },
+		     { "method", &l->method },    { "target", &l->target },
+		     { "decision", &l->decision } };
 	const struct json_node *n;
 	size_t i;
 
@@ -272,7 +278,22 @@ static void refused(struct learn_hosts *h, const struct line *l, struct arena *a
 			return;
 		}
 	}
-	note(h, why, what, l->port, why ? NULL : l->reason);
+	note(h, why, what, l->port, "", why ? NULL : l->reason);
+}
+
+/* What rules of requests deny is no matter of hosts: it is said, without what may be secret of it. */
+static void refused_request(struct learn_hosts *h, const struct line *l, struct arena *a)
+{
+	const char *what = l->name ? l->name : l->address, *text = "";
+	const int n = l->target && *l->target == '/' ? (int)strcspn(l->target, "?#") : 0;
+
+	if (l->method)
+		text = arena_printf(a, " %s%s%.*s%s", l->method, n ? " " : "",
+				    n > PATH_SAID ? PATH_SAID : n, l->target ? l->target : "",
+				    n > PATH_SAID ? "..." : "");
+	if (what)
+		note(h, NULL, what, l->port, text ? text : "",
+		     l->reason ? l->reason : "a rule denies this request");
 }
 
 static void passed(struct learn_hosts *h, const struct line *l, struct arena *a)
@@ -293,7 +314,7 @@ static void passed(struct learn_hosts *h, const struct line *l, struct arena *a)
 	    net_addr_class(&addr) != NET_CLASS_PUBLIC)
 		why = "it leads to no public address";
 	if (why)
-		note(h, why, what, l->port, NULL);
+		note(h, why, what, l->port, "", NULL);
 	else
 		add(h, &r, is(l->spoken, "opaque") ? HOW_OPAQUE : l->spoken ? HOW_WEB : HOW_UNSURE);
 }
@@ -310,6 +331,8 @@ void learn_hosts_line(struct learn_hosts *h, const char *text, size_t len)
 		read_line(root, &l);
 		if (is(l.event, "deny"))
 			refused(h, &l, &a);
+		else if (is(l.event, "request") && is(l.decision, "deny"))
+			refused_request(h, &l, &a);
 		else if (is(l.event, "open") || is(l.event, "close"))
 			passed(h, &l, &a);
 		else if (is(l.event, "dropped"))

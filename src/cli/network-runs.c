@@ -186,6 +186,28 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
+/* Of a request that was looked into: what it was, and what came of it. */
+static void print_request(struct buf *b, const struct json_node *root)
+{
+	const char *method = json_text(root, "method"), *target = json_text(root, "target");
+	const char *status = json_text(root, "status"), *secret = json_text(root, "secret");
+
+	if (method) {
+		buf_puts(b, "  ");
+		buf_quote(b, method);
+	}
+	if (target) {
+		buf_puts(b, " ");
+		buf_quote(b, target);
+	}
+	if (status)
+		buf_printf(b, "  answered %s", status);
+	if (secret) {
+		buf_puts(b, "  with the secret ");
+		buf_quote(b, secret);
+	}
+}
+
 static void print_text(struct buf *b, const struct json_node *root)
 {
 	const char *event = or_empty(json_text(root, "event"));
@@ -196,7 +218,7 @@ static void print_text(struct buf *b, const struct json_node *root)
 	const char *decision = json_text(root, "decision");
 
 	buf_printf(b, "%s  %-6s ", or_empty(json_text(root, "time")), event);
-	if (strcmp(event, "change") == 0 && decision)
+	if ((strcmp(event, "change") == 0 || strcmp(event, "request") == 0) && decision)
 		buf_printf(b, " %s", decision);
 	if (name || address) {
 		buf_puts(b, " ");
@@ -208,6 +230,8 @@ static void print_text(struct buf *b, const struct json_node *root)
 	}
 	if (via)
 		buf_printf(b, "  %s", via);
+	if (strcmp(event, "request") == 0)
+		print_request(b, root);
 	if (rule) {
 		buf_puts(b, "  ");
 		buf_quote(b, rule);

@@ -138,5 +138,11 @@ int srt_routes(struct srt *s, struct sandbox_front *front, struct err *e)
 	front->external_http = (uint16_t)n->http_proxy_port;
 	front->external_socks = (uint16_t)n->socks_proxy_port;
 	front->style = &style;
+	front->settings =
+		arena_strdup(s->arena, strcmp(s->source.path, SRT_DEFAULTS) == 0 ?
+					       "the settings" :
+					       s->source.path); /* it can be a word of argv */
+	if (r == 0 && !front->settings)
+		r = sandbox_oom(e);
 	return r;
 }

@@ -196,7 +196,7 @@ static int load(struct srt *s, const struct srt_words *w)
 	if (r == -ENOENT && !named) {
 		srt_debug(s, "No config found at %s, using default config", s->source.path);
 		srt_settings_default(&s->settings);
-		s->source.path = "srt's defaults";
+		s->source.path = SRT_DEFAULTS;
 		buf_done(&b);
 		return 0;
 	}

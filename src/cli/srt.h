@@ -52,6 +52,8 @@ struct srt_masks {
 	struct sandbox_pairs pairs;
 };
 
+#define SRT_DEFAULTS "srt's defaults" /* the path of settings that are in no file */
+
 /* What is translated. */
 struct srt {
 	struct srt_settings settings;

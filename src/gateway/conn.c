@@ -120,11 +120,25 @@ static const char *via_name(enum conn_via via)
 	return names[via];
 }
 
+bool conn_no_addr(const struct net_addr *a)
+{
+	static const struct net_addr none;
+
+	return memcmp(a, &none, sizeof(none)) == 0;
+}
+
+/* Whether nobody here knows the address of the name: it was not looked up yet, or a proxy of the caller's does that. */
+static bool lacks_addr(const struct conn *c)
+{
+	return *c->host && (c->proxy || (conn_no_addr(&c->addr) && c->refused != GATEWAY_ADDRESS));
+}
+
 struct net_request conn_request(const struct conn *c)
 {
-	/* through a proxy of the caller's, nobody here knows the address of a name */
 	return (struct net_request){ .host = *c->host ? c->host : NULL,
-				     .addr = c->proxy ? *c->host ? NULL : &c->target : &c->addr,
+				     .addr = lacks_addr(c) ? NULL :
+					     c->proxy      ? &c->target :
+							     &c->addr,
 				     .port = c->port,
 				     .proto = NET_TCP };
 }
@@ -284,6 +298,22 @@ void conn_fail(struct gateway *g, struct conn *c, int status, const char *why)
 {
 	conn_log(g, c, "fail", NULL, why);
 	refuse(g, c, status, why);
+}
+
+void conn_fail_dial(struct gateway *g, struct conn *c, int status, const char *why)
+{
+	char text[NET_HOST_MAX + 200], addr[NET_ADDR_TEXT];
+	const struct upstream_proxy *p = c->proxy;
+
+	if (p && p != &g->handed) { /* its user and password are elsewhere */
+		net_addr_text(&p->addr, addr);
+		(void)snprintf(text, sizeof(text),
+			       *p->host || net_addr_is_v4(&p->addr) ? "the proxy %s:%u: %.100s" :
+								      "the proxy [%s]:%u: %.100s",
+			       *p->host ? p->host : addr, p->port, why);
+		why = text;
+	}
+	conn_fail(g, c, status, why);
 }
 
 bool conn_trusted(const struct conn *c)
@@ -542,7 +572,7 @@ void conn_tick(struct gateway *g)
 			conn_dial(g, c);
 		} else if (c->state == CONN_DIAL || c->state == CONN_RESOLVE ||
 			   c->state == CONN_TUNNEL) {
-			conn_fail(g, c, 504, "timed out");
+			conn_fail_dial(g, c, 504, "timed out");
 		} else {
 			g->timed_out += c->state != CONN_CLOSING;
 			if (c->logged)

@@ -160,6 +160,12 @@ bool conn_judge(struct gateway *g, struct conn *c);
 /** conn_fail() - it is not denied, but can't be had; @status: of HTTP. */
 void conn_fail(struct gateway *g, struct conn *c, int status, const char *why);
 
+/** conn_fail_dial() - the same; a proxy that was to dial it, and can't be had, is named. */
+void conn_fail_dial(struct gateway *g, struct conn *c, int status, const char *why);
+
+/** conn_no_addr() - whether no address is there yet. */
+bool conn_no_addr(const struct net_addr *a);
+
 /** conn_refuse_by_rule() - log c->verdict in words, reset. */
 void conn_refuse_by_rule(struct gateway *g, struct conn *c);
 

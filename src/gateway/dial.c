@@ -117,7 +117,7 @@ void conn_dial(struct gateway *g, struct conn *c)
 		}
 		gw_close(&c->server.watch);
 	}
-	conn_fail(g, c, 502, strerror(-r));
+	conn_fail_dial(g, c, 502, strerror(-r));
 }
 
 void conn_dialled(struct gateway *g, struct conn *c)
@@ -135,7 +135,7 @@ void conn_dialled(struct gateway *g, struct conn *c)
 	if (c->next_addr < c->n_addrs)
 		conn_dial(g, c);
 	else
-		conn_fail(g, c, 502, strerror(error));
+		conn_fail_dial(g, c, 502, strerror(error));
 }
 
 /* Every name on the way must not be denied, and of the addresses only those that may be had for this name are dialled. */
@@ -157,7 +157,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 		return;
 	}
 	if (why) {
-		conn_fail(g, c, a->error == -ETIMEDOUT ? 504 : 502, why);
+		conn_fail_dial(g, c, a->error == -ETIMEDOUT ? 504 : 502, why);
 		return;
 	}
 	for (i = 0; i < a->n_aliases; i++) {
@@ -190,7 +190,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	}
 	if (own) {
 		c->refused = GATEWAY_OWN_ADDRESS;
-		conn_refuse(g, c, GW_OWN);
+		conn_refuse(g, c, gw_own_why(g, &c->addr, c->port, NET_TCP));
 		return;
 	}
 	c->refused = GATEWAY_ADDRESS;
@@ -304,7 +304,7 @@ void conn_connect(struct gateway *g, struct conn *c)
 	}
 	c->proxy = find_proxy(g, c);
 	if (!c->proxy && !*c->host && gw_own(g, &c->addr, c->port, NET_TCP)) {
-		conn_refuse(g, c, GW_OWN);
+		conn_refuse(g, c, gw_own_why(g, &c->addr, c->port, NET_TCP));
 		return;
 	}
 	if (c->proxy ? !*c->proxy->host : !*c->host) {

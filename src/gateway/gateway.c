@@ -264,6 +264,28 @@ bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, en
 	return own_has(g->own, a) && !own_allowed(&g->policy, a, port, proto);
 }
 
+const char *gw_own_why(const struct gateway *g, const struct net_addr *a, uint16_t port,
+		       enum net_proto proto)
+{
+	static char why[512]; /* one process, one loop */
+	const struct net_request q = { .addr = a, .port = port, .proto = proto };
+	char addr[NET_ADDR_TEXT];
+	struct buf b = BUF_INIT(sizeof(why) - 1);
+
+	net_addr_text(a, addr);
+	buf_printf(
+		&b,
+		"it leads to %s, an address of this host itself, which needs a rule for that address alone; ",
+		addr);
+	net_request_way(&g->policy, &q, false, &b);
+	if (proto == NET_TCP && !g->policy.settings)
+		buf_printf(&b, ", or --allow-host-port %u", port);
+	(void)snprintf(why, sizeof(why), "%s",
+		       b.failed ? "it leads to an address of this host itself" : b.data);
+	buf_done(&b);
+	return why;
+}
+
 const char *gw_no_answer(const struct resolve_result *res)
 {
 	if (res->error == -ETIMEDOUT)
@@ -482,6 +504,16 @@ static int listen_to(struct gateway *g, struct watch *w, int fd,
 	return r < 0 ? err_sys(e, r, "gateway: epoll") : 0;
 }
 
+/* Whose name is too long for a message has none there. */
+static void set_settings(struct gateway *g, const char *name)
+{
+	if (!name)
+		return;
+	(void)snprintf(g->settings, sizeof(g->settings), "%s",
+		       strlen(name) < sizeof(g->settings) ? name : "the settings");
+	g->policy.settings = g->settings;
+}
+
 static int begin(struct gateway *g, int tell, struct err *e)
 {
 	const struct gateway_setup *s = g->setup;
@@ -509,6 +541,7 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		return r;
 	if (s->upstream)
 		g->upstream = *s->upstream;
+	set_settings(g, s->settings);
 	g->external = (struct upstream_proxy){
 		.addr = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
 		.port = s->external_http

@@ -55,9 +55,10 @@ struct gateway {
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
 	struct upstream upstream;             /* a copy */
 	struct upstream_proxy external,
-		handed; /* the host's own HTTP proxy; whoever is at the unix socket */
-	uint64_t lines; /* questions to the supervisor so far */
-	int own;        /* of own.h */
+		handed;     /* the host's own HTTP proxy; whoever is at the unix socket */
+	char settings[256]; /* a copy, of policy.settings */
+	uint64_t lines;     /* questions to the supervisor so far */
+	int own;            /* of own.h */
 	struct names names;
 	struct audit audit;
 	struct quotas *quotas;
@@ -118,9 +119,9 @@ uint64_t gw_ask(struct gateway *g, const char *host,
 /** gw_own() - whether @a is the host's own address, and no rule names it. */
 bool gw_own(const struct gateway *g, const struct net_addr *a, uint16_t port, enum net_proto proto);
 
-/* why it is refused then */
-#define GW_OWN \
-	"it leads to an address of this host itself, which needs --allow-cidr with that address alone, or --allow-host-port"
+/** gw_own_why() - why it is refused then, and which option names it. Return: in memory that holds it until the next call. */
+const char *gw_own_why(const struct gateway *g, const struct net_addr *a, uint16_t port,
+		       enum net_proto proto);
 
 /** gw_no_answer() - why a look-up gave nothing to dial; NULL: it did. */
 const char *gw_no_answer(const struct resolve_result *res);

@@ -115,9 +115,10 @@ static struct offer *place(struct gateway *g, struct conn *c)
 		g->offers += g->offers + 1 == 0 ? 2 : 1; /* 0 is none */
 		o = &g->offered[g->offers % LIMIT_CONNS];
 		if (!o->id) {
-			*o = (struct offer){
-				.id = g->offers, .c = c, .addr = c->addr, .port = c->port
-			};
+			*o = (struct offer){ .id = g->offers,
+					     .c = c,
+					     .addr = c->proxy ? c->target : c->addr,
+					     .port = c->port };
 			memcpy(o->host, c->host, sizeof(o->host));
 			return o;
 		}
@@ -189,7 +190,7 @@ static struct offer *find(const struct gateway *g, uint32_t id)
 static void log_request(struct gateway *g, const struct offer *o, const struct keys_request *m)
 {
 	const struct net_request q = { .host = *o->host ? o->host : NULL,
-				       .addr = &o->addr,
+				       .addr = *o->host && conn_no_addr(&o->addr) ? NULL : &o->addr,
 				       .port = o->port,
 				       .proto = NET_TCP };
 	const struct net_verdict none = { .allowed = true };
@@ -204,6 +205,10 @@ static void log_request(struct gateway *g, const struct offer *o, const struct k
 	ev.status = m->status;
 	ev.reason = *m->why ? m->why : NULL;
 	ev.secret = *m->secret ? m->secret : NULL;
+	if (*m->rule) { /* that which denied it, not the one that the connection had */
+		ev.rule = m->rule;
+		ev.origin = NULL;
+	}
 	if (!audit_write(&g->audit, &ev) && g->setup->audit_required && o->c)
 		conn_close(g, o->c, true);
 }
@@ -332,7 +337,8 @@ static bool take(struct gateway *g)
 	    ends(m.request.method, sizeof(m.request.method)) &&
 	    ends(m.request.target, sizeof(m.request.target)) &&
 	    ends(m.request.why, sizeof(m.request.why)) &&
-	    ends(m.request.secret, sizeof(m.request.secret)))
+	    ends(m.request.secret, sizeof(m.request.secret)) &&
+	    ends(m.request.rule, sizeof(m.request.rule)))
 		log_request(g, o, &m.request);
 	else if (o && m.any.kind == KEYS_END && n == (ssize_t)sizeof(m.end) &&
 		 ends(m.end.why, sizeof(m.end.why)))

@@ -150,6 +150,20 @@ static enum guess guess_http(const char *p, size_t n)
 	return n < sizeof(scratch) ? GUESS_MORE : GUESS_HTTP;
 }
 
+static void refuse_opaque(struct gateway *g, struct conn *c)
+{
+	static const char why[] =
+		"neither TLS nor HTTP: such a protocol needs a rule that names the port; ";
+	const struct net_request q = conn_request(c);
+	struct buf b = BUF_INIT(1024);
+
+	c->lacks = LACKS_PORT;
+	buf_puts(&b, why);
+	net_request_way(&g->policy, &q, true, &b);
+	conn_refuse(g, c, b.failed ? why : b.data);
+	buf_done(&b);
+}
+
 static bool look_first(struct gateway *g, struct conn *c)
 {
 	enum guess guess;
@@ -192,10 +206,7 @@ static bool look_first(struct gateway *g, struct conn *c)
 		c->opaque = true;
 		pass(c, TALK_OPAQUE);
 	} else if (n > 0) {
-		c->lacks = LACKS_PORT;
-		conn_refuse(
-			g, c,
-			"neither TLS nor HTTP: such a protocol needs a rule that names the port");
+		refuse_opaque(g, c);
 	} else {
 		conn_close(g, c, true);
 	}

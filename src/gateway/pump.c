@@ -67,7 +67,7 @@ static size_t allowance(struct gateway *g, struct conn *c, size_t max, bool *ret
 	if (n > 0)
 		return (size_t)n;
 	if (n < 0) {
-		conn_note(g, c, "the budget of bytes is used up");
+		conn_note(g, c, quota_why(g, c->quota));
 		*ret_broken = true;
 	} else {
 		conn_wait_a_little(g, c);

@@ -2,6 +2,7 @@
 #include "quota.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #define BURST_MS 200 /* that a rate may run ahead of itself */
@@ -83,6 +84,23 @@ int quota_datagram(struct gateway *g, int i, size_t n)
 		s->debt = n - s->room;
 	quota_take(g, i, n);
 	return 1;
+}
+
+const char *quota_why(const struct gateway *g, int i)
+{
+	static const char units[] = { 'k', 'M', 'G', 'T' };
+	static char why[NET_HOST_MAX + 160]; /* one process, one loop */
+	const struct net_quota *q = &g->policy.quotas[i];
+	uint64_t n = q->bytes;
+	size_t u;
+
+	for (u = 0; u < sizeof(units) && n && n % 1024 == 0; u++)
+		n /= 1024;
+	(void)snprintf(why, sizeof(why),
+		       "the budget of bytes is used up: --limit-bytes %.*s=%llu%.*s",
+		       (int)NET_HOST_MAX + 64, q->rule.text, (unsigned long long)n, u > 0,
+		       u > 0 ? &units[u - 1] : "");
+	return why;
 }
 
 void quota_take(struct gateway *g, int i, size_t n)

@@ -16,6 +16,9 @@ ssize_t quota_left(struct gateway *g, int i, size_t max);
 /** quota_datagram() - whether a datagram of @n bytes passes under quota @i (-1: none) now; it is taken then. Return: 1; 0: it is lost; -EDQUOT: the budget does not hold it. */
 int quota_datagram(struct gateway *g, int i, size_t n);
 
+/** quota_why() - that the budget of quota @i is used up, and which option gave it. Return: in memory that holds it until the next call. */
+const char *quota_why(const struct gateway *g, int i);
+
 /** quota_take() - @n bytes have passed. */
 void quota_take(struct gateway *g, int i, size_t n);
 

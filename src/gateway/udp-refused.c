@@ -64,12 +64,26 @@ static void add_more(struct gateway *g)
 	(void)audit_write(&g->audit, &ev); /* the next line counts it */
 }
 
+/* A rule that denies it no option lifts, and none opens the host itself. */
+static const char *no_rule(const struct gateway *g, const struct net_request *q,
+			   const struct net_verdict *v, struct buf *b)
+{
+	static const char plain[] = "no rule allows UDP to there";
+
+	if (v->rule || (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0))
+		return plain;
+	buf_printf(b, "%s; ", plain);
+	net_request_way(&g->policy, q, false, b);
+	return b->failed ? plain : b->data;
+}
+
 static void log_one(struct gateway *g, const struct datagram *d)
 {
 	struct net_request q = { .addr = &d->to, .port = d->port, .proto = NET_UDP };
 	int name = names_by_addr(&g->names, &d->to);
 	struct net_verdict v;
 	struct audit_event ev;
+	struct buf why = BUF_INIT(512);
 
 	/* the sandbox itself; or who is in no rule's way */
 	if (name == -ENOENT || net_addr_class(&d->to) == NET_CLASS_LOOPBACK ||
@@ -92,9 +106,12 @@ static void log_one(struct gateway *g, const struct datagram *d)
 	ev.decision = "deny";
 	if (v.allowed && udp_inspected(g, &q))
 		ev.reason = UDP_INSPECTED;
+	else if (!ev.reason && v.allowed)
+		ev.reason = "there is no socket for it";
 	else if (!ev.reason)
-		ev.reason = v.allowed ? "there is no socket for it" : "no rule allows UDP to there";
+		ev.reason = no_rule(g, &q, &v, &why);
 	(void)audit_write(&g->audit, &ev); /* as above */
+	buf_done(&why);
 }
 
 static uint16_t two(const unsigned char *p)

@@ -111,7 +111,7 @@ static bool flow_may(struct gateway *g, struct udp_flow *f, size_t n)
 	int r = quota_datagram(g, f->quota, n);
 
 	if (r < 0)
-		flow_refuse(g, f, "deny", "the budget of bytes is used up");
+		flow_refuse(g, f, "deny", quota_why(g, f->quota));
 	return r > 0;
 }
 
@@ -185,7 +185,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	const struct net_request q = request_of(g, p);
 	struct net_verdict v = { .allowed = false };
 	const char *why = gw_no_answer(a);
-	bool own = false;
+	const struct net_addr *own = NULL;
 	size_t i;
 
 	f->ticket = 0;
@@ -196,8 +196,11 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 		if ((net_addr_is_v4(at) == net_addr_is_v4(&p->addr)) != (i < a->n))
 			continue;
 		v = net_policy_judge_answer(&g->policy, &q, &f->verdict, at);
-		own |= v.allowed && gw_own(g, at, p->port, NET_UDP);
-		if (!v.allowed || gw_own(g, at, p->port, NET_UDP))
+		if (v.allowed && gw_own(g, at, p->port, NET_UDP)) {
+			own = at;
+			continue;
+		}
+		if (!v.allowed)
 			continue;
 		f->addr = *at;
 		flow_dial(g, f);
@@ -206,7 +209,7 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	if (why) {
 		flow_refuse(g, f, "fail", why);
 	} else if (own) {
-		flow_refuse(g, f, "deny", GW_OWN);
+		flow_refuse(g, f, "deny", gw_own_why(g, own, p->port, NET_UDP));
 	} else {
 		f->verdict = v;
 		flow_refuse(g, f, "deny", net_class_name(v.cls));
@@ -262,14 +265,14 @@ static void begin(struct gateway *g, struct udp_flow *f, const void *p, size_t n
 	}
 	f->quota = net_policy_quota(&g->policy, &q);
 	if (quota_datagram(g, f->quota, 0) < 0) {
-		flow_refuse(g, f, "deny", "the budget of bytes is used up");
+		flow_refuse(g, f, "deny", quota_why(g, f->quota));
 		return;
 	}
 	f->held = n <= sizeof(f->first) ? n : 0;
 	if (f->held)
 		memcpy(f->first, p, n);
 	if (!q.host && gw_own(g, &place->addr, place->port, NET_UDP)) {
-		flow_refuse(g, f, "deny", GW_OWN);
+		flow_refuse(g, f, "deny", gw_own_why(g, &place->addr, place->port, NET_UDP));
 		return;
 	}
 	if (!q.host) {

@@ -220,6 +220,10 @@ bool keys_log_room(struct keys *k);
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
 	      const char *secret);
 
+/** keys_log_rule() - the same; @rule: the entry that denied it, or "" */
+void keys_log_rule(struct conn *c, const struct head *h, int status, bool denied, const char *why,
+		   const char *secret, const char *rule);
+
 /** keys_tell() - a message to the dialer. */
 void keys_tell(struct keys *k, const struct keys_call *m);
 

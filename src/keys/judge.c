@@ -349,7 +349,8 @@ bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x
 	x->strip = c->k->strip && *c->k->strip ? c->k->strip : NULL;
 	ok = check(c, h, r) && follow_rules(c, h, x, r, &v) && inject(c, h, body, x, r);
 	if (!ok)
-		keys_log(c, h, r->status, r->denied, r->why, NULL);
+		keys_log_rule(c, h, r->status, r->denied, r->why, NULL,
+			      v.action == RULES_DENY ? v.rule : "");
 	else if (!judge_holds(x))
 		keys_log(c, h, 0, false, say_rule(x, v.rule, why),
 			 x->inject ? x->inject->secret : NULL);

@@ -70,6 +70,7 @@ struct keys_offer {
 
 #define KEYS_TARGET_MAX 1024u
 #define KEYS_WHY_MAX 256u
+#define KEYS_RULE_MAX 96u
 
 #define KEYS_DENIED 1u /* a rule or a check refused it */
 #define KEYS_CUT 2u    /* its method or target is longer than there is place for */
@@ -84,6 +85,7 @@ struct keys_request {
 	char target[KEYS_TARGET_MAX]; /* without secrets: as the client wrote it */
 	char why[KEYS_WHY_MAX];       /* the rule, or what was refused; "" */
 	char secret[64];              /* the name of the one that was put in; "" */
+	char rule[KEYS_RULE_MAX];     /* of what was denied: the entry that denies it; "" */
 };
 
 /* Keys to gateway: it is over. */

@@ -295,6 +295,8 @@ void rules_judge(const struct rules *rules, const char *host, const struct head 
 		if (!found) {
 			ret->action = RULES_DENY;
 			ret->reason = r->none;
+			(void)snprintf(ret->rule, sizeof(ret->rule), "%.70s requests",
+				       r->text); /* as above */
 		}
 	}
 	explicit_bzero(&view, sizeof(view));

@@ -43,7 +43,8 @@ struct rules_forward {
 
 struct rules_verdict {
 	enum rules_action action;
-	char rule[96];      /* the entry, for the log: "github.com requests[1]"; "" */
+	/* the entry, for the log: "github.com requests[1]"; "github.com requests": none of them; "" */
+	char rule[96];
 	const char *reason; /* of a denial; borrowed from the rules, or constant; NULL */
 	/* of RULES_ALLOW: request fields to set; of RULES_ANSWER: its own */
 	const struct rules_field *fields;

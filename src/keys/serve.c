@@ -111,6 +111,12 @@ static bool put(char *to, size_t size, struct http_slice s)
 void keys_log(struct conn *c, const struct head *h, int status, bool denied, const char *why,
 	      const char *secret)
 {
+	keys_log_rule(c, h, status, denied, why, secret, "");
+}
+
+void keys_log_rule(struct conn *c, const struct head *h, int status, bool denied, const char *why,
+		   const char *secret, const char *rule)
+{
 	struct note *n = c->k->desk ? NULL : new_note(c->k);
 
 	if (!n)
@@ -128,6 +134,7 @@ void keys_log(struct conn *c, const struct head *h, int status, bool denied, con
 	/* texts of ours fit, or lose nothing by it */
 	(void)put(n->request.why, sizeof(n->request.why), http_slice(why ? why : ""));
 	(void)put(n->request.secret, sizeof(n->request.secret), http_slice(secret ? secret : ""));
+	(void)put(n->request.rule, sizeof(n->request.rule), http_slice(rule));
 	keys_flush(c->k);
 }
 

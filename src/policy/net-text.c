@@ -26,14 +26,37 @@ void net_request_rule(const struct net_request *q, bool port, struct buf *b)
 	put_rule(q, !q->host, port, b);
 }
 
+/* In srt's settings, which know of addresses as of names. */
+static void way_in_settings(const struct net_policy *p, const struct net_request *q, bool address,
+			    bool port, struct buf *b)
+{
+	if (q->proto == NET_UDP) {
+		buf_puts(b, "no settings allow UDP");
+		return;
+	}
+	if (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) {
+		buf_puts(b, "no settings give one");
+		return;
+	}
+	buf_puts(b, "add \"");
+	put_rule(q, address, port, b);
+	buf_puts(b, "\" to network.allowedDomains in ");
+	buf_quote(b, p->settings);
+}
+
 /* The option that would allow the request. */
-static void way(const struct net_request *q, bool address, struct buf *b)
+static void way(const struct net_policy *p, const struct net_request *q, bool address, bool port,
+		struct buf *b)
 {
 	/* by the address no program comes out: inside that is the sandbox's own */
 	const bool by_address = !q->host && q->addr &&
 				net_addr_class(q->addr) == NET_CLASS_LOOPBACK &&
 				q->proto == NET_TCP;
 
+	if (p->settings) {
+		way_in_settings(p, q, !q->host || (address && q->addr), port, b);
+		return;
+	}
 	if ((q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) || by_address) {
 		buf_puts(b, "--allow-host-port ");
 		if (q->port)
@@ -46,7 +69,13 @@ static void way(const struct net_request *q, bool address, struct buf *b)
 	}
 	address = !q->host || (address && q->addr);
 	buf_puts(b, address ? "--allow-cidr " : "--allow-host ");
-	put_rule(q, address, false, b);
+	put_rule(q, address, port, b);
+}
+
+void net_request_way(const struct net_policy *p, const struct net_request *q, bool port,
+		     struct buf *b)
+{
+	way(p, q, false, port, b);
 }
 
 static void rule_text(const struct net_rule *r, struct buf *b)
@@ -83,7 +112,8 @@ static void allowed_text(const struct net_policy *p, const struct net_request *q
 	buf_puts(b, "; for TLS and HTTP, other protocols need a rule that names the port");
 }
 
-static void ruled_text(const struct net_request *q, const struct net_rule *r, struct buf *b)
+static void ruled_text(const struct net_policy *p, const struct net_request *q,
+		       const struct net_rule *r, struct buf *b)
 {
 	rule_text(r, b);
 	if (r->reason) {
@@ -92,7 +122,7 @@ static void ruled_text(const struct net_request *q, const struct net_rule *r, st
 	}
 	buf_puts(b, "; ");
 	if (r->layer == POLICY_BUILTIN)
-		way(q, r->what == NET_RULE_CIDR, b);
+		way(p, q, r->what == NET_RULE_CIDR, false, b);
 	else if (r->layer == POLICY_COMMAND)
 		buf_puts(b, "leave that rule out");
 	else if (r->layer == POLICY_LIVE)
@@ -102,7 +132,8 @@ static void ruled_text(const struct net_request *q, const struct net_rule *r, st
 }
 
 /* The address is of a class that nothing has asked for. */
-static void class_text(const struct net_request *q, enum net_class cls, struct buf *b)
+static void class_text(const struct net_policy *p, const struct net_request *q, enum net_class cls,
+		       struct buf *b)
 {
 	char text[NET_ADDR_TEXT] = "address";
 
@@ -112,11 +143,11 @@ static void class_text(const struct net_request *q, enum net_class cls, struct b
 		buf_printf(b, "'%s' leads to the %s %s", q->host, net_class_name(cls), text);
 		if (cls == NET_CLASS_PRIVATE) {
 			buf_puts(b, ", which needs a rule for exactly that name; ");
-			way(q, false, b);
+			way(p, q, false, false, b);
 			return;
 		}
 		buf_puts(b, ", which needs a rule for that address; ");
-		if (!q->addr) {
+		if (!q->addr && !p->settings) {
 			buf_puts(b, "--allow-cidr ADDRESS");
 			return;
 		}
@@ -124,7 +155,7 @@ static void class_text(const struct net_request *q, enum net_class cls, struct b
 		buf_printf(b, "%s is %s, which needs a rule for that address; ", text,
 			   net_class_name(cls));
 	}
-	way(q, true, b);
+	way(p, q, true, false, b);
 }
 
 void net_verdict_text(const struct net_policy *p, const struct net_request *q,
@@ -138,21 +169,21 @@ void net_verdict_text(const struct net_policy *p, const struct net_request *q,
 	if (!q->host && !q->addr) {
 		buf_puts(b, "nothing is named");
 	} else if (v->rule) {
-		ruled_text(q, v->rule, b);
+		ruled_text(p, q, v->rule, b);
 	} else if (p->mode == NET_MODE_NONE && p->mode_origin) {
 		mode_text(p, b);
 		buf_puts(b, "; change that");
 	} else if (p->mode == NET_MODE_NONE) {
 		buf_puts(b, "this sandbox has no network; ");
-		way(q, false, b);
+		way(p, q, false, false, b);
 	} else if (q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) {
 		buf_puts(b, "only a rule for one port opens the host itself; ");
-		way(q, false, b);
+		way(p, q, false, false, b);
 	} else if (v->cls != NET_CLASS_PUBLIC) {
-		class_text(q, v->cls, b);
+		class_text(p, q, v->cls, b);
 	} else {
 		buf_puts(b, p->mode == NET_MODE_ALLOW ? "UDP needs a rule of its own; " :
 							"no rule allows it; ");
-		way(q, false, b);
+		way(p, q, false, false, b);
 	}
 }

@@ -133,6 +133,8 @@ struct net_policy {
 	struct net_rule *
 		handed; /* what they cover is dialled by a proxy at a unix socket; whether they allow is no matter */
 	size_t n_handed;
+	const char *
+		settings; /* a file of srt's settings, or "the settings": what refusals name in the place of options; NULL */
 };
 
 struct net_request {
@@ -210,6 +212,10 @@ void net_policy_pack(const struct net_policy *p, struct buf *b);
  * Return: 0, -EBADMSG: it is none, -ENOMEM, or as net_policy_add(), with @e.
  */
 int net_policy_unpack(struct net_policy *ret, const void *p, size_t n, struct err *e);
+
+/** net_request_way() - append the option that would allow @q, or what to write in p->settings. @port: name the port in any case */
+void net_request_way(const struct net_policy *p, const struct net_request *q, bool port,
+		     struct buf *b);
 
 /** net_verdict_text() - append why, and how to change it: "denied: no rule allows it; --allow-host example.org" */
 void net_verdict_text(const struct net_policy *p, const struct net_request *q,

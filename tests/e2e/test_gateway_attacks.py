@@ -150,7 +150,7 @@ def test_the_hosts_own_addresses_are_not_reached_by_a_name_or_a_range(net, name)
                       (["--allow-cidr", "198.51.100.0/24"], f"http://{address}/")):
         for env in WAYS:
             r = net([*env, *CURL, url], *opts)
-            assert "an address of this host itself" in r.err + r.out, r
+            assert f"it leads to {address}, an address of this host itself, which needs a rule for that address alone; --allow-cidr {address}, or --allow-host-port 80" in r.err + r.out, r
     assert net.internet.log() == before
     # twins: the address alone, and others of the range
     assert net([*CLEAN, *CURL, f"http://{address}/"], "--allow-cidr", f"{address}/32").rc == 0

@@ -149,6 +149,33 @@ def test_rules_about_requests(at, rule, good, bad, flag):
     assert "bailey:" in (at.ws / "out").read_text()
 
 
+def test_refused_requests_are_said(at):
+    """At the end of the run and by learn, and in the log as text; never what is behind a question mark, or a header."""
+    rules = [{"method": "GET", "path": "/who"}, {"method": "POST", "action": "deny", "reason": "not today"}]
+    rule = json.dumps({"host": "web.test", "requests": rules})
+    ask = f"curl -sS {WHO}; curl -sS -H 'X-Key: HIDDEN1' -d x '{WHO}?a=HIDDEN2'; curl -sS https://web.test/{'x' * 300}"
+    words = ["web.test:443 POST /who denied: not today\n", f"web.test:443 GET /{'x' * 99}... denied: no entry of the host's rules allows this request\n"]
+    r = at(ask, "--allow-host", "web.test", "--inspect", rule)
+    for line in words:
+        assert f"network: {line}" in r.err, r
+    assert "HIDDEN" not in r.err and "GET /who" not in r.err, r
+    got = {(e["method"], e["decision"]): e for e in at.log(r) if e["event"] == "request"}
+    assert got["POST", "deny"]["rule"] == "web.test requests[1]" and "origin" not in got["POST", "deny"], got
+    assert got["GET", "deny"]["rule"] == "web.test requests", got
+    assert got["GET", "allow"]["rule"] == "web.test" and got["GET", "allow"]["reason"] == "web.test requests[0]", got
+    text = at.network("log").out.splitlines()
+    lines = [li.split("Z  ", 1)[1] for li in text if "  request" in li]
+    assert any(li.startswith("request  allow web.test:443 (") and ")  GET /who  web.test  web.test requests[0]" in li for li in lines), text
+    assert any(li.startswith("request  deny web.test:443 (") and ")  POST /who?a=HIDDEN2  answered 403  web.test requests[1]  not today" in li for li in lines), text
+    r = at(ask, "--allow-host", "web.test", "--inspect", rule, verb="learn")
+    for line in words:
+        assert f"bailey: learn: not in the policy: network {line}" in r.err, r
+    assert "HIDDEN" not in r.err, r
+    # the twin: what no rule refuses is no refusal
+    r = at(f"curl -sS {WHO}", *WEB)
+    assert "network:" not in r.err, r
+
+
 @pytest.mark.parametrize("flag", ["--http1.1", "--http2"])
 def test_answers_and_fields_that_a_policy_file_says(at, flag):
     """A fixed answer never reaches the server; fields are set and removed on the way to it. What no entry names goes as it is."""

@@ -180,10 +180,12 @@ def test_denied_addresses_of_an_update(srt):
 def test_a_bad_line_changes_nothing(srt):
     with srt.live({"allowedDomains": ["one.test"]}, FETCH) as run:
         for line, what in (("not json", ":1:"), (settings(allowedDomains=["*.com"]), "network.allowedDomains[0]"), (settings(deniedDomains=["b\u00fccher.example"]), "ASCII form"),
+                           (settings(parentProxy={"http": "http://u:PROXYPASS4@x:bad"}), "network.parentProxy.http"),
                            ({"network": {}}, "is missing"), (settings(mitmProxy={"socketPath": "/x", "domains": ["b\u00fccher.example"]}), "mitmProxy.domains")):
             run.send(line)
             told = run.read_err(lambda text: "previous config still in force" in text)
             assert f"Invalid config on control fd {run.fd}: ignored" in told and what in told, told
+            assert "PROXYPASS4" not in told, told
             assert run.ask("one.test") == "200" and run.ask("two.test") == "403"
         run.send("")
         run.update(allowedDomains=["two.test"])
@@ -344,6 +346,20 @@ def test_ssh_is_told_why(srt, net):
     assert p.stdout == "b'SSH-2.0-test\\r\\n'\n", p
 
 
+def test_the_end_of_a_run_names_the_settings(srt):
+    """srt has no options for that."""
+    p = srt({"allowedDomains": ["one.test"]}, "curl -sS -m 8 http://two.test/; curl -sS -m 8 http://two.test:8080/")
+    path = srt.user.base / "srt-net.json"
+    for what in ("two.test", "two.test:8080"):
+        assert f'denied: no rule allows it; add "{what}" to network.allowedDomains in {path}\n' in p.stderr, p
+    assert "--allow" not in p.stderr, p
+    # the same after an update
+    with srt.live({"allowedDomains": ["one.test"]}, FETCH) as run:
+        run.update(allowedDomains=["one.test", "three.test"])
+        assert run.ask("two.test") == "403"
+    assert f'add "two.test" to network.allowedDomains in {path}\n' in run.err.decode(), run.err
+
+
 def test_native_runs_have_their_own_words(net):
     r = net([*CURL, "-i", "http://two.test/"], "--allow-host", "one.test")
     assert "X-Bailey: denied" in r.out and "X-Proxy-Error" not in r.out and "bailey: " in r.out
@@ -426,6 +442,7 @@ def test_a_parent_proxy_that_refuses_or_is_dead(srt, forward):
     assert p.stdout == "502\n" and forward.log() == ["CONNECT closed.test:80"]
     p = srt({"allowedDomains": ["one.test"], "parentProxy": {"http": "http://198.51.100.1:9"}}, [*STATUS, "http://one.test/"])
     assert p.stdout == "502\n", "never without it"
+    assert "network: one.test:80 failed: the proxy 198.51.100.1:9: Connection refused" in p.stderr, p
 
 
 def test_a_parent_proxy_that_cannot_be_used_is_an_error(srt):
@@ -433,6 +450,10 @@ def test_a_parent_proxy_that_cannot_be_used_is_an_error(srt):
     for network, env, where in rows:
         p = srt({"allowedDomains": ["one.test"], **network}, "echo RAN", env=env)
         assert p.returncode == 1 and p.stdout == "" and where in p.stderr and "http://" in p.stderr, p
+    for url in ("http://u:PROXYPASS4@x:bad", "PROXYPASS4@x", "http://u:PROXY%50ASS4@x:bad"):
+        p = srt({"allowedDomains": ["one.test"], "parentProxy": {"http": url}}, "echo RAN")
+        assert p.returncode == 1 and "network.parentProxy.http" in p.stderr and "SCHEME://HOST" in p.stderr, p
+        assert "ASS4" not in p.stderr and "RAN" not in p.stdout, p
     p = srt({}, "echo RAN", env={"HTTPS_PROXY": "socks5://proxy.test"})
     assert p.stdout == "RAN\n", "a run without a network has no use for it"
 

@@ -320,6 +320,51 @@ static void test_modes(__attribute__((unused)) const void *arg)
 	buf_done(&b);
 }
 
+/* What a front with settings of its own says in the place of options. */
+static void test_settings(__attribute__((unused)) const void *arg)
+{
+	const struct net_addr private = { { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1 } };
+	const struct {
+		struct net_request q;
+		bool port;
+		const char *text;
+	} rows[] = {
+		{ { .host = "a.org", .port = 443 },
+		  false,
+		  "add \"a.org\" to network.allowedDomains in s.json" },
+		{ { .host = "a.org", .port = 443 },
+		  true,
+		  "add \"a.org:443\" to network.allowedDomains in s.json" },
+		{ { .addr = &private, .port = 8080 },
+		  false,
+		  "add \"10.0.0.1:8080\" to network.allowedDomains in s.json" },
+		{ { .host = "a.org", .port = 53, .proto = NET_UDP },
+		  false,
+		  "no settings allow UDP" },
+		{ { .host = NET_HOST_LOCAL, .port = 80 }, false, "no settings give one" },
+	};
+	struct buf b = BUF_INIT(4096);
+	struct net_policy p;
+	size_t i;
+
+	net_policy_init(&p, &arena);
+	p.settings = "s.json";
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct net_request q = rows[i].q;
+
+		q.proto = q.proto ? q.proto : NET_TCP;
+		b.len = 0;
+		net_request_way(&p, &q, rows[i].port, &b);
+		CHECK_STR(b.data, rows[i].text);
+	}
+	/* the twin */
+	p.settings = NULL;
+	b.len = 0;
+	net_request_way(&p, &rows[1].q, true, &b);
+	CHECK_STR(b.data, "--allow-host a.org:443");
+	buf_done(&b);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -331,5 +376,6 @@ int main(int argc, char **argv)
 	tap_run(test_presets, NULL, NULL, "presets");
 	tap_run(test_words, NULL, NULL, "verdicts in words");
 	tap_run(test_modes, NULL, NULL, "modes");
+	tap_run(test_settings, NULL, NULL, "settings in the place of options");
 	return tap_done();
 }
