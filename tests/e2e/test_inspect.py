@@ -154,7 +154,7 @@ def test_refused_requests_are_said(at):
     rules = [{"method": "GET", "path": "/who"}, {"method": "POST", "action": "deny", "reason": "not today"}]
     rule = json.dumps({"host": "web.test", "requests": rules})
     ask = f"curl -sS {WHO}; curl -sS -H 'X-Key: HIDDEN1' -d x '{WHO}?a=HIDDEN2'; curl -sS https://web.test/{'x' * 300}"
-    words = ["web.test:443 POST /who denied: not today\n", f"web.test:443 GET /{'x' * 99}... denied: no entry of the host's rules allows this request\n"]
+    words = ["web.test:443 POST /who denied: not today\n", f"web.test:443 GET /{'x' * 99}... denied: no entry of inspect 'web.test' allows this request\n"]
     r = at(ask, "--allow-host", "web.test", "--inspect", rule)
     for line in words:
         assert f"network: {line}" in r.err, r
