@@ -164,6 +164,22 @@ static void refuse_opaque(struct gateway *g, struct conn *c)
 	buf_done(&b);
 }
 
+/* Whether the server speaks while the client waits for that: nobody has to, and who says nothing would wait for minutes. */
+static bool server_speaks_first(struct conn *c)
+{
+	char byte;
+	ssize_t n;
+
+	/* web servers say good-bye to a client that has opened a connection in advance */
+	if (c->verdict.names_port || c->client.readable || !c->server.readable || c->in_look ||
+	    c->port == 443 || c->port == 80)
+		return false;
+	n = recv(c->server.watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		c->server.readable = false;
+	return n > 0;
+}
+
 static bool look_first(struct gateway *g, struct conn *c)
 {
 	enum guess guess;
@@ -176,11 +192,16 @@ static bool look_first(struct gateway *g, struct conn *c)
 		pass(c, TALK_OPAQUE);
 		return true;
 	}
-	if (!c->client.readable)
-		return false;
-	n = peek(&c->client, &eof);
-	if (n == 0 && !eof)
-		return false;
+	n = c->client.readable ? peek(&c->client, &eof) : 0;
+	if (n == 0 && !eof) {
+		if (!server_speaks_first(c))
+			return false;
+		if (inspect_wanted(g, c))
+			conn_refuse(g, c, "neither TLS nor HTTP, so nobody can look into it");
+		else
+			refuse_opaque(g, c);
+		return true;
+	}
 	if (n > 0 && hello_looks_like((const unsigned char *)scratch, n))
 		return look_at_tls(g, c, n);
 	guess = n > 0 ? guess_http(scratch, n) : GUESS_OPAQUE;

@@ -179,7 +179,7 @@ WITHOUT_EFFECT = [
     (["--limit-bytes", "a.org=1M", "--ask"], None),
     (["--limit-bytes", "a.org=1M", "--allow-host", "a.org:7/udp"], None),
     (["--limit-bytes", "10.1.2.3=1M", "--allow-cidr", "10.0.0.0/8"], None),
-    (["--limit-bytes", "b.org=1M", "--allow-host", "a.org", "--inspect", '{"host": "a.org", "requests": [{"methods": ["GET"], "action": {"forward": "https://b.org"}}]}'], None),
+    (["--limit-bytes", "b.org=1M", "--allow-host", "a.org", "--inspect", '{"host": "a.org", "requests": [{"method": "GET", "action": {"forward": "https://b.org"}}]}'], None),
 ]
 
 
