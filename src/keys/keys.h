@@ -21,7 +21,7 @@
 
 struct json_node;
 
-#define KEYS_VERSION 1
+#define KEYS_VERSION 2 /* of all that the launcher, the gateway and bailey-keys say to each other */
 #define KEYS_LINE_MAX (1u << 20)
 #define KEYS_MASKS 64u /* secrets that the first line brings with it, at most */
 

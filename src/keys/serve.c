@@ -513,6 +513,7 @@ static int check_keys(const struct json_node *root, struct err *e)
 					     "ca",      "own_store", "own_secrets", "logins",
 					     "pairs",   "handshake" };
 	const struct json_node *n;
+	char *end;
 	size_t i;
 
 	for (n = root->first; n; n = n->next) {
@@ -522,8 +523,10 @@ static int check_keys(const struct json_node *root, struct err *e)
 			return err_set(e, ERR_USAGE, -EINVAL, "control: %.60s is unknown", n->key);
 	}
 	n = json_member(root, "version");
-	if (!n || n->type != JSON_NUMBER || strcmp(n->text, "1") != 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "control: version: expected 1");
+	if (!n || n->type != JSON_NUMBER || strtoul(n->text, &end, 10) != KEYS_VERSION || *end)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "control: version: expected %d; bailey and bailey-keys are of different builds",
+			       KEYS_VERSION);
 	n = json_member(root, "id");
 	if (!n || n->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: id: expected a string");

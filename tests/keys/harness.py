@@ -14,6 +14,7 @@ import threading
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
+VERSION = 2
 OFFER, REQUEST, END, DIAL, DIALLED = 1, 2, 3, 4, 5
 TLS = 1
 
@@ -54,7 +55,7 @@ class Keys:
         self.paused = threading.Event()  # nothing is read of the log
         self.places: dict[tuple[str, int], tuple[str, int] | str | None] = {}  # where KEYS_DIAL leads, or why not; None: no answer
         self.dials: list[tuple[str, int]] = []
-        self.hello = self.say({"version": 1, "id": "tests", "store": None, "secrets": [], "inspect": list(rules), "own": [], "roots": list(roots), **more})
+        self.hello = self.say({"version": VERSION, "id": "tests", "store": None, "secrets": [], "inspect": list(rules), "own": [], "roots": list(roots), **more})
         threading.Thread(target=self.read_log, daemon=True).start()
 
     def say(self, line):
@@ -73,12 +74,12 @@ class Keys:
             if not m:
                 return
             kind, version, number = struct.unpack_from("=HHI", m)
-            assert version == 1
+            assert version == VERSION
             if kind == REQUEST:
                 status, flags = struct.unpack_from("=HH", m, 8)
-                assert len(m) == 12 + 32 + 1024 + 256 + 64
+                assert len(m) == 12 + 32 + 1024 + 256 + 64 + 96
                 e = {"kind": "request", "id": number, "status": status, "denied": flags & 1, "cut": flags >> 1, "method": text(m[12:44]), "target": text(m[44:1068]),
-                     "why": text(m[1068:1324]), "secret": text(m[1324:1388])}
+                     "why": text(m[1068:1324]), "secret": text(m[1324:1388]), "rule": text(m[1388:])}
             elif kind == DIAL:
                 self.dial(number, *struct.unpack("=IH254s", m[8:]))
                 continue
@@ -103,7 +104,7 @@ class Keys:
             self.dialled(number, serial, s)
 
     def dialled(self, number: int, serial: int, s: socket.socket | None, why: str = "") -> None:
-        m = struct.pack("=HHII256s", DIALLED, 1, number, serial, why.encode())
+        m = struct.pack("=HHII256s", DIALLED, VERSION, number, serial, why.encode())
         if s:
             socket.send_fds(self.gateway, [m], [s.fileno()])
         else:
@@ -136,7 +137,7 @@ class Keys:
 
     def offer(self, client: socket.socket, server: socket.socket, host: str, port: int, tls: bool = True) -> int:
         self.next_id += 1
-        m = struct.pack("=HHIIH254s", OFFER, 1, self.next_id, TLS if tls else 0, port, host.encode())
+        m = struct.pack("=HHIIH254s", OFFER, VERSION, self.next_id, TLS if tls else 0, port, host.encode())
         assert len(m) == 268
         socket.send_fds(self.gateway, [m], [client.fileno(), server.fileno()])
         return self.next_id

@@ -10,7 +10,7 @@ import h2.connection
 import h2.events
 import pytest
 
-from harness import DIALLED, program
+from harness import DIALLED, VERSION, program
 from test_h1 import answer, ask, get, status
 
 VALUE = "canary-0123456789abcdefghijkl"
@@ -289,8 +289,8 @@ def test_answers_of_a_gateway_that_make_no_sense_open_nothing(two):
         with socket.create_connection(d.elsewhere.address) as there:
             d.keys.dialled(d.ids[-1], 77, there)  # of no question
             d.keys.dialled(99, 1, there)  # of no connection
-            socket.send_fds(d.keys.gateway, [struct.pack("=HHII256s", DIALLED, 1, d.ids[-1], 1, b"x" * 256)], [there.fileno()])  # no end
-            socket.send_fds(d.keys.gateway, [struct.pack("=HHII256s", DIALLED, 1, d.ids[-1], 1, b"")], [there.fileno(), there.fileno()])  # two
+            socket.send_fds(d.keys.gateway, [struct.pack("=HHII256s", DIALLED, VERSION, d.ids[-1], 1, b"x" * 256)], [there.fileno()])  # no end
+            socket.send_fds(d.keys.gateway, [struct.pack("=HHII256s", DIALLED, VERSION, d.ids[-1], 1, b"")], [there.fileno(), there.fileno()])  # two
             s.settimeout(1)
             with pytest.raises(TimeoutError):
                 s.recv(1)

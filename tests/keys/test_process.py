@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import OFFER, TLS, Keys
+from harness import OFFER, TLS, VERSION, Keys
 from test_h1 import ask, closed, get, status
 
 
@@ -59,10 +59,10 @@ def test_its_end_is_the_supervisors(keys, plain, door):
 
 
 BAD = {
-    "no object": "[]", "no JSON": "{", "no version": '{"id":"x"}', "another version": '{"version":2,"id":"x"}', "no id": '{"version":1}', "an unknown key": '{"version":1,"id":"x","x":1}',
-    "rules that are none": '{"version":1,"id":"x","inspect":[{"host":"a.test","requests":[{"path":{"regex":"("}}]}]}', "roots that are none": '{"version":1,"id":"x","roots":["nothing"]}',
-    "a store that is none": '{"version":1,"id":"x","store":7}', "secrets without a store": '{"version":1,"id":"x","secrets":["a"]}', "own that is no list": '{"version":1,"id":"x","own":"a"}',
-    "an id that is no number": '{"version":1,"id":"x","uid":"root"}', "a key twice": '{"version":1,"version":1,"id":"x"}',
+    "no object": "[]", "no JSON": "{", "no version": '{"id":"x"}', "another version": '{"version":1,"id":"x"}', "no id": '{"version":2}', "an unknown key": '{"version":2,"id":"x","x":1}',
+    "rules that are none": '{"version":2,"id":"x","inspect":[{"host":"a.test","requests":[{"path":{"regex":"("}}]}]}', "roots that are none": '{"version":2,"id":"x","roots":["nothing"]}',
+    "a store that is none": '{"version":2,"id":"x","store":7}', "secrets without a store": '{"version":2,"id":"x","secrets":["a"]}', "own that is no list": '{"version":2,"id":"x","own":"a"}',
+    "an id that is no number": '{"version":2,"id":"x","uid":"root"}', "a key twice": '{"version":2,"version":2,"id":"x"}',
 }
 
 
@@ -84,7 +84,7 @@ BAD_PAIRS: dict[str, object] = {
     "a place twice": {"sign": [[0, 0]]}, "a place in two pairs": {"sign": [[0, 1], [2, 1]]}, "chunks that are no word": {"chunks": 1},
 }
 MORE |= {f"pairs: {name}": {"masks": [MASK] * 4, "pairs": pairs} for name, pairs in BAD_PAIRS.items()}
-BAD |= {f"masks: {name}": json.dumps({"version": 1, "id": "x", **line}) for name, line in MORE.items()}
+BAD |= {f"masks: {name}": json.dumps({"version": VERSION, "id": "x", **line}) for name, line in MORE.items()}
 
 
 def test_masks_that_are_some():
@@ -133,7 +133,7 @@ def test_a_line_too_long_ends_it():
     k.close()
 
 
-def offer(keys, fds, kind=OFFER, version=1, number=99, flags=TLS, port=443, host=b"web.test", size=None):
+def offer(keys, fds, kind=OFFER, version=VERSION, number=99, flags=TLS, port=443, host=b"web.test", size=None):
     m = struct.pack("=HHIIH254s", kind, version, number, flags, port, host)
     socket.send_fds(keys.gateway, [m if size is None else m[:size]], fds)
 
@@ -146,7 +146,7 @@ def test_offers_that_are_none(door, plain):
         made = [socket.socketpair() for _ in range(n)]
         return [a for a, _ in made], [b for _, b in made]
 
-    odd: list[dict] = [dict(kind=2), dict(version=2), dict(port=0), dict(host=b""), dict(host=b"WEB.test"), dict(host=b"web.test."), dict(host=b"a" * 254), dict(host=b"a b"), dict(host=b"-")]
+    odd: list[dict] = [dict(kind=2), dict(version=VERSION - 1), dict(port=0), dict(host=b""), dict(host=b"WEB.test"), dict(host=b"web.test."), dict(host=b"a" * 254), dict(host=b"a b"), dict(host=b"-")]
     for i, kw in enumerate(odd):
         ours, theirs = pairs(2)
         offer(k, [t.fileno() for t in theirs], number=1000 + i, **kw)
