@@ -524,9 +524,10 @@ static int check_keys(const struct json_node *root, struct err *e)
 	}
 	n = json_member(root, "version");
 	if (!n || n->type != JSON_NUMBER || strtoul(n->text, &end, 10) != KEYS_VERSION || *end)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "control: version: expected %d; bailey and bailey-keys are of different builds",
-			       KEYS_VERSION);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"control: version: expected %d; bailey and bailey-keys are of different builds",
+			KEYS_VERSION);
 	n = json_member(root, "id");
 	if (!n || n->type != JSON_STRING)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: id: expected a string");
