@@ -84,10 +84,11 @@ static int check_given(const struct sandbox_options *o, struct err *e)
 static bool is_kept(const char *entry)
 {
 	char name[64];
+	const size_t n = strcspn(entry, "=");
 
-	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(entry, "="), entry);
-	return stay_keeps(entry) && is_utf8(entry) && strlen(entry) < LIMIT_PATH &&
-	       !policy_env_secret(name, strchr(entry, '=') + 1);
+	(void)snprintf(name, sizeof(name), "%.*s", (int)n, entry);
+	return n < sizeof(name) && stay_keeps(entry) && is_utf8(entry) &&
+	       strlen(entry) < LIMIT_PATH && !policy_env_secret(name, strchr(entry, '=') + 1);
 }
 
 /* The first words of a sandbox, variables of now, and room for @more, and for one if a home must be found. @ret_n: how many. Return: an array, or NULL. */

@@ -558,15 +558,22 @@ struct refusals {
 	void (*say)(const char *line);
 };
 
-/* Of a request its method, its path without what may be secret, and why it was refused. */
+const char *egress_request(const char *method, const char *target, struct arena *a)
+{
+	const int n = target && *target == '/' ? (int)strcspn(target, "?#") : 0;
+
+	return arena_printf(a, "%s%s%.*s%s", method ? method : "a request", n > 0 ? " " : "",
+			    n > PATH_SAID ? PATH_SAID : n, target ? target : "",
+			    n > PATH_SAID ? "..." : "");
+}
+
+/* Of a request what it was, and why it was refused. */
 static const char *request_text(const struct json_node *root, const char *reason, struct arena *a)
 {
-	const char *method = json_text(root, "method"), *target = json_text(root, "target");
-	const int n = target && *target == '/' ? (int)strcspn(target, "?#") : 0;
-	const char *text = arena_printf(a, "%s%s%.*s%s denied: %s", method ? method : "a request",
-					n > 0 ? " " : "", n > PATH_SAID ? PATH_SAID : n,
-					target ? target : "", n > PATH_SAID ? "..." : "",
-					reason ? reason : "a rule denies this request");
+	const char *what = egress_request(json_text(root, "method"), json_text(root, "target"), a);
+	const char *text = what ? arena_printf(a, "%s denied: %s", what,
+					       reason ? reason : "a rule denies this request") :
+				  NULL;
 	struct buf b = BUF_INIT(4096);
 
 	buf_quote(&b, text ? text : "");

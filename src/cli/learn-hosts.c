@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "egress.h"
 #include "minimal.h"
 #include "policy/policy.h"
 
 #define SEARCH_MAX 32
-#define PATH_SAID 100 /* characters of a request's path */
 #define TEXT_MAX (NET_HOST_MAX + 32u)
 
 /* How it was asked for. */
@@ -284,13 +284,10 @@ static void refused(struct learn_hosts *h, const struct line *l, struct arena *a
 /* What rules of requests deny is no matter of hosts: it is said, without what may be secret of it. */
 static void refused_request(struct learn_hosts *h, const struct line *l, struct arena *a)
 {
-	const char *what = l->name ? l->name : l->address, *text = "";
-	const int n = l->target && *l->target == '/' ? (int)strcspn(l->target, "?#") : 0;
+	const char *what = l->name ? l->name : l->address, *text;
 
-	if (l->method)
-		text = arena_printf(a, " %s%s%.*s%s", l->method, n ? " " : "",
-				    n > PATH_SAID ? PATH_SAID : n, l->target ? l->target : "",
-				    n > PATH_SAID ? "..." : "");
+	text = egress_request(l->method, l->target, a);
+	text = text ? arena_printf(a, " %s", text) : NULL;
 	if (what)
 		note(h, NULL, what, l->port, text ? text : "",
 		     l->reason ? l->reason : "a rule denies this request");

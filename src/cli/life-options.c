@@ -113,25 +113,43 @@ const char *life_restart_word(enum life_restart restart)
 	return restarts[restart];
 }
 
-enum life_restart life_restart(const struct json_node *options)
+/* The words of a sandbox as its options; strings are borrowed from them. Return: whether they can be read. Always life_options_done(). */
+static bool read_words(const struct json_node *options, struct life_options *ret)
 {
-	struct life_policy p = { .restart = LIFE_RESTART_NO };
-	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
 	const struct json_node *v;
 	struct err e = ERR_INIT;
 	size_t i = 0, rest;
 	char **words = calloc(options->n + 1, sizeof(*words));
-	bool dashes;
+	bool dashes, read;
 
 	for (v = options->first; words && v; v = v->next)
 		words[i++] = (char *)(uintptr_t)v->text;
-	life_options(&o, table);
-	if (words && opt_parse(table, words, &rest, &dashes, &e) == 0)
-		(void)life_policy(&o, &p, &e); /* then it is as if they did not say it */
-	life_options_done(&o);
+	life_options(ret, table);
+	read = words && opt_parse(table, words, &rest, &dashes, &e) == 0;
 	free(words);
+	return read;
+}
+
+enum life_restart life_restart(const struct json_node *options)
+{
+	struct life_policy p = { .restart = LIFE_RESTART_NO };
+	struct life_options o;
+	struct err e = ERR_INIT;
+
+	if (read_words(options, &o))
+		(void)life_policy(&o, &p, &e); /* else it is as if they did not say it */
+	life_options_done(&o);
 	return p.restart;
+}
+
+const char *life_home(const struct json_node *options)
+{
+	struct life_options o;
+	const char *home = read_words(options, &o) ? o.home : NULL;
+
+	life_options_done(&o);
+	return home;
 }
 
 int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e)

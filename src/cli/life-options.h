@@ -46,6 +46,9 @@ int life_policy(const struct life_options *o, struct life_policy *ret, struct er
 /** life_restart() - what the words @options, a list of strings, say of it. Return: LIFE_RESTART_NO, too, when they can't be read. */
 enum life_restart life_restart(const struct json_node *options);
 
+/** life_home() - what they say of the home; borrowed from them. Return: NULL when they say nothing. */
+const char *life_home(const struct json_node *options);
+
 /** life_restart_word() - as it is written. */
 const char *life_restart_word(enum life_restart restart);
 

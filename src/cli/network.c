@@ -520,12 +520,7 @@ void network_explain(const struct sandbox *s, struct json *j)
 	json_open(j, "network", '{');
 	json_str(j, "mode", net_mode_name(p->mode));
 	json_str(j, "origin", p->mode_origin);
-	json_open(j, "most_specific", '[');
-	for (i = 0; i < POLICY_LAYER_NUM; i++) {
-		if (p->most_specific & 1u << i)
-			json_str(j, NULL, policy_layer_name((enum policy_layer)i));
-	}
-	json_close(j, ']');
+	net_policy_write_specific(p, j);
 	json_open(j, "rules", '[');
 	for (i = 0; i < p->n; i++) {
 		const struct net_rule *r = &p->rules[i];

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "own-secrets.h"
+
 /* A request that the rule covers. @host: NET_HOST_MAX + 1 bytes. Return: false for what only a list of requests would be. */
 static bool sample(const struct net_rule *r, char *host, struct net_request *q)
 {
@@ -197,18 +199,6 @@ void overruled_say(struct sandbox *s)
 	say_scalars(s);
 }
 
-static bool is_named(const struct sandbox *s, const char *name)
-{
-	const struct opt_list *l = &s->options->secrets;
-	size_t i;
-
-	for (i = 0; i < l->n; i++) {
-		if (strcmp(l->v[i].opt->name, "secret") == 0 && strcmp(l->v[i].value, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Of one: whether a host of its is allowed; @first: of those that are not, or NULL. */
 static bool reaches_one(const struct sandbox *s, const struct json_node *hosts, const char **first)
 {
@@ -247,9 +237,9 @@ void overruled_say_secrets(struct sandbox *s, const struct json_node *bound)
 		if (!name || !hosts || reaches_one(s, hosts, &first) || !first)
 			continue;
 		sandbox_notice(s, "%s '%s' has no effect: no rule allows %s: --allow-host %s",
-			       login && login->value ? "--login" :
-			       is_named(s, name)     ? "--secret" :
-						       "the sandbox's own secret",
+			       login && login->value      ? "--login" :
+			       own_secrets_named(s, name) ? "--secret" :
+							    "the sandbox's own secret",
 			       name, first, first);
 	}
 }

@@ -16,7 +16,7 @@
 #define SUFFIX ".secret"
 #define OWN_MAX 64 /* more than bailey-keys takes, which says so */
 
-static bool is_named(const struct sandbox *s, const char *name)
+bool own_secrets_named(const struct sandbox *s, const char *name)
 {
 	const struct opt_list *l = &s->options->secrets;
 	size_t i;
@@ -55,7 +55,7 @@ static int read_names(struct sandbox *s, int dir, struct err *e)
 	s->own_secrets = arena_alloc(&s->arena, OWN_MAX * sizeof(*s->own_secrets));
 	while (s->own_secrets && (n = sys_getdents(dir, entries, sizeof(entries))) > 0) {
 		for (o = 0; (d = sys_dirent_next(entries, n, &o));) {
-			if (!name_of(d->name, name) || is_named(s, name) ||
+			if (!name_of(d->name, name) || own_secrets_named(s, name) ||
 			    s->n_own_secrets == OWN_MAX)
 				continue;
 			s->own_secrets[s->n_own_secrets] = sandbox_keep(s, name);

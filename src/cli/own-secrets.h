@@ -8,6 +8,9 @@
 /** own_secrets_find() - which there are that no --secret names: fills s->own_store, s->own_secrets. Nothing for a run. Return: 0 or negative errno with @e. */
 int own_secrets_find(struct sandbox *s, struct err *e);
 
+/** own_secrets_named() - whether a --secret names @name. */
+bool own_secrets_named(const struct sandbox *s, const char *name);
+
 /** own_secrets_say_missing() - a notice for each --secret that is not kept yet, where the sandbox @box is made and has none of its own either. */
 void own_secrets_say_missing(struct sandbox *s, const char *box);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "egress.h"
+#include "life-options.h"
 #include "store/store.h"
 
 #define AGENT "agent"
@@ -176,35 +177,19 @@ static const char *rootless_word(const struct json_node *options)
 	return NULL;
 }
 
-/* Where its words put the home. */
-static const char *described_home(const struct json_node *options)
-{
-	static const char word[] = "--home";
-	const size_t n = strlen(word);
-	const struct json_node *v;
-	const char *home = AGENT_HOME;
-
-	for (v = options ? options->first : NULL; v; v = v->next) {
-		if (v->type != JSON_STRING || strncmp(v->text, word, n) != 0)
-			continue;
-		if (v->text[n] == '=')
-			home = v->text + n + 1;
-		else if (!v->text[n] && v->next && v->next->type == JSON_STRING)
-			home = v->next->text;
-	}
-	return home;
-}
-
 int stay_describe(const struct json_node *node, struct stay *ret, struct err *e)
 {
 	const struct jail_user user = { .uid = AGENT_ID, .gid = AGENT_ID };
 	struct jail_identity id = { .lock = -1 };
 	const struct json_node *workspaces = json_member(node, "workspaces");
-	const char *word = rootless_word(json_member(node, "options"));
+	const struct json_node *options = json_member(node, "options");
+	const char *word = rootless_word(options), *home;
 	int r = 0;
 
 	stay_init(ret, NULL, NULL, 0);
-	ret->agent.home = described_home(json_member(node, "options"));
+	home = options ? life_home(options) : NULL;
+	if (home)
+		ret->agent.home = home;
 	workspaces = workspaces ? workspaces->first : NULL;
 	if (word)
 		say_rootless(ret, word);

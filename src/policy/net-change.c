@@ -257,18 +257,25 @@ static void write_rule(const struct net_rule *r, const char *action, struct json
 	json_close(j, '}');
 }
 
-void net_policy_write(const struct net_policy *p, struct json *j)
+void net_policy_write_specific(const struct net_policy *p, struct json *j)
 {
 	size_t i;
 
-	json_str(j, "mode", net_mode_name(p->mode));
-	json_bool(j, "specific", p->most_specific & 1u << POLICY_LIVE);
 	json_open(j, "most_specific", '[');
 	for (i = 0; i < POLICY_LAYER_NUM; i++) {
 		if (p->most_specific & 1u << i)
 			json_str(j, NULL, policy_layer_name((enum policy_layer)i));
 	}
 	json_close(j, ']');
+}
+
+void net_policy_write(const struct net_policy *p, struct json *j)
+{
+	size_t i;
+
+	json_str(j, "mode", net_mode_name(p->mode));
+	json_bool(j, "specific", p->most_specific & 1u << POLICY_LIVE);
+	net_policy_write_specific(p, j);
 	json_open(j, "rules", '[');
 	for (i = 0; i < p->n; i++)
 		write_rule(&p->rules[i], p->rules[i].allow ? "allow" : "deny", j);

@@ -62,6 +62,9 @@ int net_change_apply(struct net_policy *p, const struct net_change *c, struct ne
  */
 void net_change_forget_all(struct net_policy *p);
 
+/** net_policy_write_specific() - append "most_specific" to the open object: the layers of which the most specific rule counts. */
+void net_policy_write_specific(const struct net_policy *p, struct json *j);
+
 /** net_policy_write() - append what holds to the open object: "mode", "specific" (of what was said live), "most_specific" (layers), "rules" and "inspect". */
 void net_policy_write(const struct net_policy *p, struct json *j);
 
