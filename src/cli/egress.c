@@ -20,6 +20,7 @@
 #include "gateway/gateway.h"
 #include "live.h"
 #include "open-urls.h"
+#include "request-text.h"
 #include "settings.h"
 #include "steer.h"
 
@@ -28,7 +29,6 @@
 #define ABOUT_MAX 49152ul /* bytes of what is kept of a command line */
 #define LAST_WORDS 4096u  /* that are read when it has ended */
 #define SAID_MAX 5        /* refusals that the end of a run names */
-#define PATH_SAID 100     /* characters of a path that they say */
 #define NOBODY 65534      /* whom root's gateway becomes where the sandbox has no block of ids */
 
 const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
@@ -558,19 +558,10 @@ struct refusals {
 	void (*say)(const char *line);
 };
 
-const char *egress_request(const char *method, const char *target, struct arena *a)
-{
-	const int n = target && *target == '/' ? (int)strcspn(target, "?#") : 0;
-
-	return arena_printf(a, "%s%s%.*s%s", method ? method : "a request", n > 0 ? " " : "",
-			    n > PATH_SAID ? PATH_SAID : n, target ? target : "",
-			    n > PATH_SAID ? "..." : "");
-}
-
 /* Of a request what it was, and why it was refused. */
 static const char *request_text(const struct json_node *root, const char *reason, struct arena *a)
 {
-	const char *what = egress_request(json_text(root, "method"), json_text(root, "target"), a);
+	const char *what = request_text_of(json_text(root, "method"), json_text(root, "target"), a);
 	const char *text = what ? arena_printf(a, "%s denied: %s", what,
 					       reason ? reason : "a rule denies this request") :
 				  NULL;

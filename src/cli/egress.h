@@ -67,7 +67,4 @@ int egress_address(int dir, struct sockaddr_un *ret);
  */
 int egress_dirs(const char *home, bool make, int *ret_dir, int *ret_heads, struct err *e);
 
-/** egress_request() - what is said of a request that was refused: its method, and its path without what may be secret, shortened. Return: of @a; NULL: no memory. */
-const char *egress_request(const char *method, const char *target, struct arena *a);
-
 #endif

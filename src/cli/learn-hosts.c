@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "egress.h"
 #include "minimal.h"
 #include "policy/policy.h"
+#include "request-text.h"
 
 #define SEARCH_MAX 32
 #define TEXT_MAX (NET_HOST_MAX + 32u)
@@ -286,7 +286,7 @@ static void refused_request(struct learn_hosts *h, const struct line *l, struct 
 {
 	const char *what = l->name ? l->name : l->address, *text;
 
-	text = egress_request(l->method, l->target, a);
+	text = request_text_of(l->method, l->target, a);
 	text = text ? arena_printf(a, " %s", text) : NULL;
 	if (what)
 		note(h, NULL, what, l->port, text ? text : "",
