@@ -2,28 +2,21 @@
 #include "tty.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#ifndef TIOCGPTPEER
-#define TIOCGPTPEER 0x5441 /* Linux 4.13; musl 1.2.3 lacks it */
-#endif
 
 static const char what[] = "a terminal for the command (--no-tty does without)";
 
 int tty_pair(const struct init_tty *t, int *ret_slave, int *ret_master, struct err *e)
 {
-	_cleanup_close_ int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1;
-	int unlock = 0;
+	_cleanup_close_ int master = -1, slave = -1;
+	int r = pty_pair(&slave, &master);
 
-	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
-		return err_sys(e, -errno, "%s", what);
-	/* by descriptor: no name that could be another file */
-	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave < 0 || tcsetattr(slave, TCSANOW, &t->termios) < 0 ||
-	    ioctl(slave, TIOCSWINSZ, &t->size) < 0)
-		return err_sys(e, -errno, "%s", what);
+	if (r == 0 &&
+	    (tcsetattr(slave, TCSANOW, &t->termios) < 0 || ioctl(slave, TIOCSWINSZ, &t->size) < 0))
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, r, "%s", what);
 	*ret_slave = TAKE_FD(slave);
 	*ret_master = TAKE_FD(master);
 	return 0;

@@ -8,7 +8,7 @@
  *  5. opt.h, nearest.h, text.h     option tables, "did you mean", prose for terminals
  *  6. entries.h, tree.h            directories in order; whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
- *  8. sock.h                       addresses of unix sockets
+ *  8. sock.h, pty.h                addresses of unix sockets; terminals
  *  9. confine.h                    what a process gives up before it reads hostile bytes
  */
 #ifndef BAILEY_UTIL_H
@@ -31,6 +31,7 @@
 #include "nft.h"
 #include "opt.h"
 #include "path.h"
+#include "pty.h"
 #include "ring.h"
 #include "sock.h"
 #include "sys.h"
