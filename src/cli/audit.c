@@ -100,7 +100,7 @@ void audit_file_add(struct report *r, int fd, const struct jail_access *a, const
 	json_str(&j, "decision", judged->allowed ? "allow" : fails ? "none" : "deny");
 	json_str(&j, "state", judged->state);
 	json_str(&j, "rule", judged->rule ? policy_kind_name(judged->rule->kind) : NULL);
-	json_str(&j, "rulePath", judged->rule ? judged->rule->path : NULL);
+	json_str(&j, "rule_path", judged->rule ? judged->rule->path : NULL);
 	json_str(&j, "origin", judged->rule ? judged->rule->origin : NULL);
 	json_close(&j, '}');
 	buf_puts(&b, "\n");

@@ -266,13 +266,13 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			"audit", &o->audit, "filesystem.audit", "FILE",
 			"Log every look at a file, and its verdict, to FILE",
 			"A JSON line for each file that the command opens, makes, renames, removes or changes: time, pid, op, path, decision (allow, deny, or none: it "
-			"fails without a sandbox, too), state, rule, rulePath, origin. It logs only: everything is allowed and denied as without it. Each open costs some "
+			"fails without a sandbox, too), state, rule, rule_path, origin. It logs only: everything is allowed and denied as without it. Each open costs some "
 			"microseconds more. FILE must lie outside of what the command can write; lines are appended, at most 256 MiB in one run. In a policy file "
 			"it begins with / or ~/."),
 		OPT_FLAG(
 			"report-json", &o->json, NULL,
 			"Print what --report, --audit and --strict-protect say as JSON",
-			"One object on stderr at the end: complete, denied (op, path, count, state, why, rule, rulePath, origin, option, grant, way), more, unread, notMade "
+			"One object on stderr at the end: complete, denied (op, path, count, state, why, rule, rule_path, origin, option, grant, way), more, unread, not_made "
 			"(path, what), audit (file, looks, denied, full). option and grant are what would allow it."),
 		OPT_FLAG("dry-run", &o->dry_run, NULL, "Build and verify the sandbox; run nothing",
 			 "The whole sandbox is made, verified, and ended."),

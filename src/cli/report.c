@@ -277,7 +277,7 @@ static void put_entry(struct json *j, const struct report_entry *x)
 	json_str(j, "state", x->judged.state);
 	json_str(j, "why", x->judged.why);
 	json_str(j, "rule", x->judged.rule ? policy_kind_name(x->judged.rule->kind) : NULL);
-	json_str(j, "rulePath", x->judged.rule ? x->judged.rule->path : NULL);
+	json_str(j, "rule_path", x->judged.rule ? x->judged.rule->path : NULL);
 	json_str(j, "origin", x->judged.rule ? x->judged.rule->origin : NULL);
 	json_str(j, "option", x->judged.option);
 	json_str(j, "grant", x->judged.option ? x->grant : NULL);
@@ -298,7 +298,7 @@ void report_json(const struct report *r, const struct sandbox *s, struct buf *b)
 	json_close(&j, ']');
 	json_int(&j, "more", (long long)(s->reported != JAIL_REPORT_NONE ? r->more : 0));
 	json_int(&j, "unread", (long long)r->unread);
-	json_open(&j, "notMade", '[');
+	json_open(&j, "not_made", '[');
 	for (i = 0; i < r->n_refused; i++) {
 		json_open(&j, NULL, '{');
 		json_str(&j, "path", r->refused[i].path);

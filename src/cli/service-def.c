@@ -100,7 +100,8 @@ int service_check(const struct service_def *d, struct err *e)
 	}
 	if (d->dir && (d->dir[0] != '/' || strlen(d->dir) >= LIMIT_PATH))
 		return err_set(e, ERR_USAGE, -EINVAL,
-			       "--dir '%.100s': expected an absolute path of the sandbox", d->dir);
+			       "--workdir '%.100s': expected an absolute path of the sandbox",
+			       d->dir);
 	if (d->user && (!*d->user || strlen(d->user) > USER_MAX_BYTES || !is_plain(d->user)))
 		return err_set(e, ERR_USAGE, -EINVAL, "--user '%.100s': expected USER[:GROUP]",
 			       d->user);

@@ -28,8 +28,9 @@ static void fill(struct service_options *o, struct opt *table)
 		OPT_LIST(
 			"needs", &o->needs, NULL, "NAME", "Start it after the service NAME",
 			"NAME must be there already. It is started when NAME runs (with --port: listens), and stopped before NAME is."),
-		OPT_STRING("dir", &o->dir, NULL, "DIR", "Start in DIR of the sandbox",
-			   "An absolute path; the default is the sandbox's first workspace."),
+		OPT_STRING("workdir", &o->dir, NULL, "DIR", "Start in DIR of the sandbox",
+			   "An absolute path; the default is the sandbox's first workspace.",
+			   OPT_LETTER('w')),
 		OPT_LIST("env", &o->env, NULL, "NAME=VALUE", "Set a variable",
 			 "It is kept, and shown by 'bailey inspect': it is no place for keys.",
 			 OPT_LETTER('e')),

@@ -21,9 +21,9 @@ static void fill(struct stats_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"With --follow one object a line. Keys: id, name, state (running, paused), cpuPercent (100 is one processor), cpuSeconds, memory (bytes), pids, network "
+			"With --follow one object a line. Keys: id, name, state (running, paused), cpu_percent (100 is one processor), cpu_seconds, memory (bytes), pids, network "
 			"(connections that are open, sent and received bytes through the gateway), disk (read and written bytes; null where the kernel does not say), "
-			"attached (who waits for a command), timeoutMs (until it times out, or null)."),
+			"attached (who waits for a command), timeout_ms (until it times out, or null)."),
 		OPT_FLAG("follow", &o->follow, NULL, "Print it again each second",
 			 "Until it is interrupted.", OPT_LETTER('f')),
 		OPT_FLAG("no-stream", &o->once, NULL, "Print it once; the default",
@@ -126,9 +126,9 @@ static void print_json(const struct row *row, struct json *j)
 	json_str(j, "name", row->box.name);
 	json_str(j, "state", u->state.state.state == WIRE_STATE_PAUSED ? "paused" : "running");
 	(void)snprintf(number, sizeof(number), "%.1f", row->percent);
-	json_raw(j, "cpuPercent", number);
+	json_raw(j, "cpu_percent", number);
 	(void)snprintf(number, sizeof(number), "%.3f", (double)u->cpu_us / 1e6);
-	json_raw(j, "cpuSeconds", number);
+	json_raw(j, "cpu_seconds", number);
 	json_int(j, "memory", (long long)u->memory);
 	json_int(j, "pids", (long long)u->pids);
 	json_open(j, "network", '{');
@@ -146,9 +146,9 @@ static void print_json(const struct row *row, struct json *j)
 	}
 	json_int(j, "attached", u->state.state.clients);
 	if (u->state.state.left_ms < 0)
-		json_raw(j, "timeoutMs", "null");
+		json_raw(j, "timeout_ms", "null");
 	else
-		json_int(j, "timeoutMs", u->state.state.left_ms);
+		json_int(j, "timeout_ms", u->state.state.left_ms);
 	json_close(j, '}');
 }
 

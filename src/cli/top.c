@@ -14,7 +14,7 @@ static void fill(struct top_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"Keys: pid, parent (numbers that the sandbox knows), state (as in ps), threads, cpuSeconds (with children that have ended), memory (bytes), command."),
+			"Keys: pid, parent (numbers that the sandbox knows), state (as in ps), threads, cpu_seconds (with children that have ended), memory (bytes), command."),
 		OPT_END,
 	};
 
@@ -68,7 +68,7 @@ static void print(const struct usage_process *p, long n, bool as_json, struct bu
 		json_int(&j, "parent", p->parent);
 		json_str(&j, "state", (char[]){ p->state, '\0' });
 		json_int(&j, "threads", p->threads);
-		json_raw(&j, "cpuSeconds", seconds);
+		json_raw(&j, "cpu_seconds", seconds);
 		json_int(&j, "memory", (long long)p->memory);
 		json_str(&j, "command", p->command);
 		json_close(&j, '}');

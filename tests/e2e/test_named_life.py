@@ -348,7 +348,7 @@ def test_timeout_and_extend(boxes):
     boxes.make("box", "--timeout", "3s")
     assert boxes("extend", "box", "10s").rc == 4, "it does not run"
     boxes.exec("true")
-    left = json.loads(boxes("stats", "--json", "box").out)[0]["timeoutMs"]
+    left = json.loads(boxes("stats", "--json", "box").out)[0]["timeout_ms"]
     assert 0 < left <= 3000
     assert boxes("extend", "box", "6s").rc == 0 and boxes("extend", "box", "1ms").rc == 0, "it only ever has more"
     time.sleep(3.5)
@@ -359,7 +359,7 @@ def test_timeout_and_extend(boxes):
     boxes.exec("true", name="other")
     r = boxes("extend", "other", "3s")
     assert r.rc == 2 and "--timeout" in r.err
-    assert json.loads(boxes("stats", "--json", "other").out)[0]["timeoutMs"] is None
+    assert json.loads(boxes("stats", "--json", "other").out)[0]["timeout_ms"] is None
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -470,7 +470,7 @@ def test_stats(boxes):
     boxes.exec([PYTHON, "-c", "import os\nr, w = os.pipe()\nif os.fork(): os.read(r, 1); os._exit(0)\nx = bytearray(b'x' * (64 << 20))\nos.write(w, b'.')\nfor fd in 0, 1, 2: os.close(fd)\nwhile True: pass"])
     (s,) = json.loads(boxes("stats", "--json", "box").out)
     assert s["name"] == "box" and s["state"] == "running" and s["pids"] == 1 and 64 << 20 <= s["memory"] < 200 << 20, s
-    assert s["cpuPercent"] > 5 and s["cpuSeconds"] > 0 and s["attached"] == 0, s
+    assert s["cpu_percent"] > 5 and s["cpu_seconds"] > 0 and s["attached"] == 0, s
     assert boxes("stats").out.splitlines()[1].split()[:2] == ["box", "running"]
     boxes.make("other")
     r = boxes("stats", "other")
@@ -480,7 +480,7 @@ def test_stats(boxes):
     assert boxes("rm", "other").rc == 0
     proc = boxes.start("stats", "--follow", "--json")
     lines = [json.loads(proc.stdout.readline()) for _ in range(2)]
-    assert [line["name"] for line in lines] == ["box", "box"] and lines[1]["cpuSeconds"] > lines[0]["cpuSeconds"]
+    assert [line["name"] for line in lines] == ["box", "box"] and lines[1]["cpu_seconds"] > lines[0]["cpu_seconds"]
     kill(proc)
     proc.stdout.close()
     proc.stderr.close()

@@ -464,7 +464,7 @@ def test_audit_logs_every_look(run, user, outside, ws):
                 ("remove", f"{ws}/c"): "allow", ("read", f"{outside}/f"): "allow", ("read", f"{ws}/missing"): "allow"}
     denied = seen[("create", f"{outside}/g")]
     assert denied["decision"] == "deny" and denied["state"] and denied["pid"] > 0 and denied["time"].endswith("Z"), denied
-    assert seen[("create", f"{ws}/b")]["rule"] == "allow-write" and seen[("create", f"{ws}/b")]["rulePath"] == str(ws)
+    assert seen[("create", f"{ws}/b")]["rule"] == "allow-write" and seen[("create", f"{ws}/b")]["rule_path"] == str(ws)
     assert f"bailey: audit: {len(lines_of(log))} looks at files, 1 of them denied: {log}\n" == r.bailey_err, r.err
     assert log.stat().st_mode & 0o777 == 0o600
     before = len(lines_of(log))
@@ -520,7 +520,7 @@ def test_json_report(run, user, outside, ws):
     assert rep["complete"] is True and rep["more"] == 0 and rep["unread"] == 0 and "audit" not in rep
     by_path = {d["path"]: d for d in rep["denied"]}
     assert by_path[f"{outside}/g"]["op"] == "create" and by_path[f"{outside}/g"]["option"] == "--allow-write" and by_path[f"{outside}/g"]["grant"] == str(outside), rep
-    assert rep["notMade"] == [{"path": f"{ws}/.envrc", "what": "direnv"}], rep
+    assert rep["not_made"] == [{"path": f"{ws}/.envrc", "what": "direnv"}], rep
     # the way on that it names is one
     d = by_path[f"{outside}/g"]
     assert run(f"echo x > {outside}/g", d["option"], d["grant"]).rc == 0 and (outside / "g").exists()

@@ -58,7 +58,7 @@ TEST(what_can_not_be)
 		{ "[{\"name\":\"1a\",\"command\":[\"x\"]}]", -EINVAL, "service '1a'" },
 		{ "[{\"name\":\"a/b\",\"command\":[\"x\"]}]", -EINVAL, "service 'a/b'" },
 		{ "[{\"name\":null,\"command\":[\"x\"]}]", -EINVAL, "a name" },
-		{ ONE(",\"dir\":\"x\""), -EINVAL, "--dir 'x'" },
+		{ ONE(",\"dir\":\"x\""), -EINVAL, "--workdir 'x'" },
 		{ ONE(",\"dir\":1"), -EINVAL, "dir" },
 		{ ONE(",\"user\":\"\""), -EINVAL, "--user ''" },
 		{ ONE(",\"user\":\"a\\nb\""), -EINVAL, "--user" },
