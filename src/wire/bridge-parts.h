@@ -19,15 +19,26 @@
 struct stream {
 	int fd;
 	uint32_t number;
-	uint32_t session; /* whose terminal it is, or 0 */
+	uint32_t session; /* whose it is */
 	uint32_t events;  /* that epoll waits for */
 	bool watched;     /* by epoll */
 	bool steady;      /* a file or a device, always ready, which epoll knows nothing of */
 	bool socket, terminal;
+	bool ours; /* nobody else has this end of it: it may be shut down */
+	bool foreign; /* a pipe whose description is somebody's, who may want to wait: that must not be changed */
 	bool last;              /* nothing more comes */
 	unsigned char *pending; /* what the descriptor did not take yet; owned */
 	size_t at, n;           /* of it */
 	uint32_t taken;         /* bytes that were not credited yet */
+	size_t owed;            /* bytes that are to be sent before the end of its session */
+};
+
+#define BRIDGE_OWED_ALL SIZE_MAX /* all that is there */
+
+/* The end of a session, which comes behind what the session has written. */
+struct parked {
+	struct wire_msg msg;
+	struct parked *next;
 };
 
 /* A message of ours on its way; others wait, so that the order stays. */
@@ -42,6 +53,7 @@ struct bridge {
 	int sock, in, out, epoll;
 	enum wire_side us, them;
 	bool gone; /* one side; nothing new is begun */
+	bool deaf; /* who is here hears nothing any more, but may have said something */
 	long until;
 	struct buf queue; /* to be written to the stream */
 	size_t queued_at;
@@ -49,6 +61,9 @@ struct bridge {
 	int file; /* what FILE frames have brought, or -1 */
 	size_t file_n;
 	bool stopped; /* a message waits for room in the socket */
+	bool crowded; /* the end of a session does */
+	struct parked *parked;
+	int tube[2]; /* a pipe of our own, always empty: what goes through a foreign one goes through this */
 	struct stream *streams[2 * MUX_SLOTS];
 	size_t n_streams, n_steady;
 	struct mux mux;
@@ -91,6 +106,12 @@ void stream_settle(struct bridge *b, struct stream *s);
 
 /** stream_ready() - it can be read or written. @events: of epoll. It may be gone afterwards. */
 void stream_ready(struct bridge *b, struct stream *s, uint32_t events);
+
+/** stream_owe() - the end of @session was heard: what it has written by now is owed. */
+void stream_owe(struct bridge *b, uint32_t session);
+
+/** stream_pay() - read what it owes, as far as that may be. It may be gone afterwards. Return: whether nothing is owed any more. */
+bool stream_pay(struct bridge *b, struct stream *s);
 
 /** stream_may_read() - whether there would be room for what it has. */
 bool stream_may_read(struct bridge *b, const struct stream *s);

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@ void bridge_say(struct bridge *b, const struct mux_frame *f)
 		b->queue.failed = true;
 		return;
 	}
+	if (b->out < 0)
+		return; /* nobody hears it */
 	buf_add(&b->queue, head, mux_frame_put(f, head));
 	if (f->kind != MUX_CREDIT && f->n > 0)
 		buf_add(&b->queue, f->body, f->n);
@@ -59,13 +62,145 @@ static void begin_end(struct bridge *b)
 	b->gone = true;
 }
 
+static void tell_end(struct bridge *b, enum mux_kind kind, const struct mux_flow *d, uint32_t n)
+{
+	if (d->open && !(kind == MUX_END ? d->ended : d->gone))
+		bridge_say(b, &(struct mux_frame){ .kind = kind, .channel = n });
+}
+
+/* Channels without anything behind them: what comes there is dropped, and each is over as soon as the other end has heard of that. Return: 0 or -EPROTO. */
+static int decline(struct bridge *b, const struct mux_said *said)
+{
+	struct mux_channel *c;
+	uint32_t n;
+	size_t i;
+
+	for (i = 0; i < said->n; i++) {
+		n = said->channels[i];
+		if (said->ways[i] == MUX_WHOLE)
+			continue;
+		if (!mux_channel(&b->mux, n) && mux_opened(&b->mux, said->ways[i], n) < 0)
+			return -EPROTO;
+		if (b->streams[n])
+			stream_drop(b, b->streams[n]);
+		c = &b->mux.channels[n];
+		tell_end(b, MUX_END, &c->out, n);
+		tell_end(b, MUX_GONE, &c->in, n);
+	}
+	shut(&b->file);
+	return 0;
+}
+
+/* A message in the place of who did not get, or give, what was asked. */
+static struct wire_msg failure(uint32_t session, int r)
+{
+	struct wire_msg m = { .type = WIRE_FAILED, .session = session, .failed = ERR_INIT };
+
+	(void)err_sys(&m.failed, r, "the command's streams");
+	m.failed.sys = m.failed.sys < 0 ? -m.failed.sys : m.failed.sys;
+	return m;
+}
+
+static void say_without(struct bridge *b, const struct wire_msg *m)
+{
+	const struct mux_said said = { .msg = *m };
+	unsigned char bytes[MUX_SAID];
+
+	bridge_say(b, &(struct mux_frame){ .kind = MUX_MESSAGE,
+					   .body = bytes,
+					   .n = mux_said_put(&said, bytes) });
+}
+
+/* The end of a session stands behind what the session has written. Return: 0 or -ENOMEM. */
+static int park(struct bridge *b, const struct wire_msg *m)
+{
+	struct parked *p = malloc(sizeof(*p)), **last = &b->parked;
+
+	if (!p)
+		return -ENOMEM;
+	*p = (struct parked){ .msg = *m };
+	while (*last)
+		last = &(*last)->next;
+	*last = p;
+	return 0;
+}
+
+/* Whether everything of the session of @m has gone before it: from here to the stream; or what came by it to who has the descriptors. */
+static bool is_paid(struct bridge *b, const struct wire_msg *m)
+{
+	bool paid = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(b->streams); i++) {
+		if (!b->streams[i] || b->streams[i]->session != m->session)
+			continue;
+		if (b->us == WIRE_FROM_INIT)
+			paid = stream_pay(b, b->streams[i]) && paid;
+		else
+			paid = b->streams[i]->n == 0 && paid;
+	}
+	return paid;
+}
+
+/* Return: 0, also when it waits; negative errno. */
+static int unpark(struct bridge *b)
+{
+	struct parked *p, **at = &b->parked;
+	int r = 0;
+
+	b->crowded = false;
+	while (r == 0 && (p = *at)) {
+		if (!is_paid(b, &p->msg)) {
+			at = &p->next;
+			continue;
+		}
+		if (b->us == WIRE_FROM_INIT)
+			say_without(b, &p->msg);
+		else if (b->sock >= 0 && !b->deaf)
+			r = wire_send(b->sock, &p->msg, NULL, 0, false);
+		if (r == -EAGAIN) {
+			b->crowded = true;
+			return 0;
+		}
+		*at = p->next;
+		free(p);
+	}
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+/* @said can be given to who is here. Return: 0, or negative errno. */
+static int hand_over(struct bridge *b, const struct mux_said *said)
+{
+	int fds[WIRE_FDS], r = 0;
+	size_t i, n = 0;
+
+	for (i = 0; i < WIRE_FDS; i++)
+		fds[i] = -1;
+	for (; r == 0 && n < said->n; n++)
+		r = ends_get(b, said, n, fds);
+	b->file_n = 0;
+	if (r == 0)
+		r = wire_send(b->sock, &said->msg, fds, said->n, false);
+	if (r == -EPIPE || r == -ECONNRESET) {
+		b->deaf = true;
+		begin_end(b);
+		r = 0;
+	}
+	for (i = 0; i < n; i++) {
+		shut(&fds[i]);
+		if (r == 0 && said->ways[i] != MUX_WHOLE && b->streams[said->channels[i]])
+			stream_settle(b, b->streams[said->channels[i]]);
+	}
+	return r;
+}
+
 /* A message of the other end, for who is here. Return: 0; -EAGAIN: there is no room; other negative errno. */
 static int deliver(struct bridge *b, const struct mux_frame *f)
 {
 	struct pollfd room = { .fd = b->sock, .events = POLLOUT };
-	int fds[WIRE_FDS], r;
 	struct mux_said said;
-	size_t i, n = 0;
+	struct wire_msg m;
+	int r;
 
 	r = mux_said_get(f, b->them, &said);
 	if (r < 0)
@@ -73,40 +208,35 @@ static int deliver(struct bridge *b, const struct mux_frame *f)
 	/* a file that this message does not have would be that of the next */
 	if (b->file >= 0 && !(said.n > 0 && said.ways[0] == MUX_WHOLE))
 		return -EPROTO;
-	if (b->sock < 0) { /* nobody hears it */
-		shut(&b->file);
-		b->file_n = 0;
-		return 0;
-	}
+	if (b->sock < 0 || b->deaf)
+		return decline(b, &said);
 	if (said.msg.type == WIRE_RESIZE) {
 		resize(b, &said.msg);
 		return 0;
 	}
+	if (said.msg.type == WIRE_ENDED) {
+		r = park(b, &said.msg);
+		return r < 0 ? r : unpark(b);
+	}
 	/* one with descriptors would wait for room */
 	if (said.n > 0 && poll(&room, 1, 0) <= 0)
 		return -EAGAIN;
-	for (i = 0; i < WIRE_FDS; i++)
-		fds[i] = -1;
-	for (; r == 0 && n < said.n; n++)
-		r = ends_get(b, &said, n, fds);
-	b->file_n = 0;
-	if (r == 0)
-		r = wire_send(b->sock, &said.msg, fds, said.n, false);
-	if (r == -EPIPE || r == -ECONNRESET) {
-		shut(&b->sock);
-		begin_end(b);
-		r = 0;
-	}
-	for (i = 0; i < n; i++) {
-		shut(&fds[i]);
-		if (r == 0 && said.ways[i] != MUX_WHOLE && b->streams[said.channels[i]])
-			stream_settle(b, b->streams[said.channels[i]]);
-	}
+	r = hand_over(b, &said);
+	if (b->us != WIRE_FROM_INIT || (r != -EMFILE && r != -ENFILE && r != -ENOMEM))
+		return r;
+	m = failure(said.msg.session, r);
+	r = decline(b, &said);
+	say_without(b, &m);
 	return r;
 }
 
 static int add_file(struct bridge *b, const struct mux_frame *f)
 {
+	if (f->n == 0) {
+		shut(&b->file);
+		b->file_n = 0;
+		return 0;
+	}
 	if (b->file < 0)
 		b->file = memfd_create("bailey-words", MFD_CLOEXEC);
 	if (b->file < 0)
@@ -163,6 +293,7 @@ static void end_stream(struct bridge *b)
 
 	begin_end(b);
 	b->in = b->out = -1;
+	b->queued_at = b->queue.len = 0;
 	for (i = 0; i < ARRAY_SIZE(b->streams); i++) {
 		s = b->streams[i];
 		if (!s)
@@ -208,13 +339,12 @@ static void on_out(struct bridge *b)
 /* What was asked here can't be carried; who asked is told in the place of PID 1. Return: 0, or @r where that can't be. */
 static int refuse(struct bridge *b, int r)
 {
-	struct wire_msg m = { .type = WIRE_FAILED, .session = b->sending.msg.session };
+	const struct wire_msg m = failure(b->sending.msg.session, r);
 
 	if (b->us != WIRE_FROM_SUPERVISOR)
 		return r;
-	m.failed = (struct err)ERR_INIT;
-	(void)err_sys(&m.failed, r, "the command's streams");
-	m.failed.sys = m.failed.sys < 0 ? -m.failed.sys : m.failed.sys;
+	if (b->sending.at > 0) /* its words have gone before it */
+		bridge_say(b, &(struct mux_frame){ .kind = MUX_FILE });
 	return wire_send(b->sock, &m, NULL, 0, true) < 0 ? r : 0;
 }
 
@@ -290,6 +420,11 @@ static int on_sock(struct bridge *b)
 		begin_end(b);
 		return 0;
 	}
+	if (b->sending.msg.type == WIRE_ENDED) {
+		stream_owe(b, b->sending.msg.session);
+		r = park(b, &b->sending.msg);
+		return r < 0 ? r : unpark(b);
+	}
 	b->sending.active = true;
 	b->sending.at = 0;
 	return go_on_sending(b);
@@ -318,9 +453,10 @@ static bool on_steady(struct bridge *b)
 	for (i = 0; b->n_steady > 0 && i < ARRAY_SIZE(b->streams); i++) {
 		if (!b->streams[i] || !b->streams[i]->steady)
 			continue;
-		stream_ready(b, b->streams[i], EPOLLIN);
-		more = more ||
-		       (b->streams[i] && stream_may_read(b, b->streams[i]) && !bridge_is_full(b));
+		stream_ready(b, b->streams[i], EPOLLIN | (b->streams[i]->n > 0 ? EPOLLOUT : 0u));
+		more = more || (b->streams[i] &&
+				(b->streams[i]->n > 0 ||
+				 (stream_may_read(b, b->streams[i]) && !bridge_is_full(b))));
 	}
 	return more;
 }
@@ -329,13 +465,14 @@ static bool on_steady(struct bridge *b)
 static bool is_over(struct bridge *b)
 {
 	size_t i;
-	bool pending = false;
+	bool pending = b->parked;
 
 	if (!b->gone)
 		return false;
 	for (i = 0; i < ARRAY_SIZE(b->streams); i++) {
 		if (b->streams[i] && b->sock < 0)
-			stream_ready(b, b->streams[i], EPOLLIN);
+			stream_ready(b, b->streams[i],
+				     EPOLLIN | (b->streams[i]->n > 0 ? EPOLLOUT : 0u));
 		pending = pending || (b->streams[i] && b->streams[i]->n > 0);
 	}
 	return clock_ms() >= b->until || (!pending && (b->out < 0 || bridge_queued(b) == 0) &&
@@ -347,9 +484,9 @@ static int turn(struct bridge *b, struct err *e)
 	const bool more = on_steady(b);
 	struct pollfd p[4] = {
 		{ .fd = b->sock,
-		  .events = (b->sending.active || bridge_is_full(b) || b->gone ? 0 : POLLIN) |
-			    (b->stopped ? POLLOUT : 0) },
-		{ .fd = b->stopped ? -1 : b->in, .events = POLLIN },
+		  .events = (b->sending.active || bridge_is_full(b) || b->out < 0 ? 0 : POLLIN) |
+			    ((b->stopped && !b->deaf) || b->crowded ? POLLOUT : 0) },
+		{ .fd = b->stopped && b->sock >= 0 && !b->deaf ? -1 : b->in, .events = POLLIN },
 		{ .fd = bridge_queued(b) > 0 ? b->out : -1, .events = POLLOUT },
 		{ .fd = bridge_is_full(b) ? -1 : b->epoll, .events = POLLIN },
 	};
@@ -372,6 +509,8 @@ static int turn(struct bridge *b, struct err *e)
 		on_streams(b);
 	if (r == 0)
 		r = go_on_sending(b);
+	if (r == 0 && b->parked)
+		r = unpark(b);
 	if (r == 0 && b->queue.failed)
 		r = -ENOBUFS;
 	return r < 0 && e->code == ERR_NONE ? err_sys(e, r, "the stream of the sandbox") : r;
@@ -379,9 +518,16 @@ static int turn(struct bridge *b, struct err *e)
 
 static int start(struct bridge *b, struct err *e)
 {
+	struct rlimit files;
+
+	/* three of each command */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files); /* fewer commands, then */
+	}
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (b->epoll < 0 || fcntl(b->in, F_SETFL, O_NONBLOCK) < 0 ||
-	    fcntl(b->out, F_SETFL, O_NONBLOCK) < 0)
+	if (b->epoll < 0 || pipe2(b->tube, O_CLOEXEC | O_NONBLOCK) < 0 ||
+	    fcntl(b->in, F_SETFL, O_NONBLOCK) < 0 || fcntl(b->out, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(e, -errno, "the stream of the sandbox");
 	return 0;
 }
@@ -389,6 +535,7 @@ static int start(struct bridge *b, struct err *e)
 int wire_bridge(int sock, int in, int out, enum wire_side us, struct err *e)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
+	struct parked *next;
 	size_t i;
 	int r;
 
@@ -396,7 +543,7 @@ int wire_bridge(int sock, int in, int out, enum wire_side us, struct err *e)
 		b->sock = sock;
 		b->in = in;
 		b->out = out;
-		b->epoll = b->file = -1;
+		b->epoll = b->file = b->tube[0] = b->tube[1] = -1;
 		b->us = b->mux.us = us;
 		b->them = us == WIRE_FROM_INIT ? WIRE_FROM_SUPERVISOR : WIRE_FROM_INIT;
 		b->queue = (struct buf)BUF_INIT(OUT_HARD);
@@ -411,6 +558,12 @@ int wire_bridge(int sock, int in, int out, enum wire_side us, struct err *e)
 		}
 		for (i = 0; i < WIRE_FDS; i++)
 			cleanup_close(&b->sending.fds[i]);
+		for (; b->parked; b->parked = next) {
+			next = b->parked->next;
+			free(b->parked);
+		}
+		cleanup_close(&b->tube[0]);
+		cleanup_close(&b->tube[1]);
 		cleanup_close(&b->epoll);
 		cleanup_close(&b->file);
 		cleanup_close(&b->sock);

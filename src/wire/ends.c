@@ -47,6 +47,7 @@ int ends_give(struct bridge *b, size_t i, struct mux_said *said, struct stat st[
 {
 	int *fd = &b->sending.fds[i], own, r = classify(*fd, i, &said->ways[i], &st[i]);
 	struct stream *s;
+	bool foreign;
 	size_t k;
 
 	if (r < 0 || said->ways[i] == MUX_WHOLE)
@@ -59,9 +60,12 @@ int ends_give(struct bridge *b, size_t i, struct mux_said *said, struct stat st[
 			return 0;
 		}
 	}
-	if (S_ISFIFO(st[i].st_mode))
-		own = reopen(*fd, said->ways[i] == MUX_READ ? O_RDONLY : O_WRONLY);
-	else
+	own = S_ISFIFO(st[i].st_mode) ?
+		      reopen(*fd, said->ways[i] == MUX_READ ? O_RDONLY : O_WRONLY) :
+		      -EACCES;
+	/* another user has made it, and nobody else may open it */
+	foreign = own == -EACCES;
+	if (own == -EACCES)
 		own = TAKE_FD(*fd);
 	if (own < 0)
 		return own;
@@ -75,7 +79,8 @@ int ends_give(struct bridge *b, size_t i, struct mux_said *said, struct stat st[
 	s = stream_add(b, own, said->ways[i], said->channels[i], st[i].st_mode);
 	if (!s)
 		return -ENOMEM;
-	s->session = s->terminal ? said->msg.session : 0;
+	s->session = said->msg.session;
+	s->foreign = S_ISFIFO(st[i].st_mode) && foreign;
 	return 0;
 }
 
@@ -127,6 +132,7 @@ static int make_pair(enum mux_way way, int *ret_give, int *ret_own)
 int ends_get(struct bridge *b, const struct mux_said *said, size_t i, int ret[WIRE_FDS])
 {
 	int own = -1, r;
+	struct stream *s;
 	struct stat st;
 	size_t k;
 
@@ -151,5 +157,10 @@ int ends_get(struct bridge *b, const struct mux_said *said, size_t i, int ret[WI
 		shut(&own);
 		return r;
 	}
-	return stream_add(b, own, said->ways[i], said->channels[i], st.st_mode) ? 0 : -ENOMEM;
+	s = stream_add(b, own, said->ways[i], said->channels[i], st.st_mode);
+	if (!s)
+		return -ENOMEM;
+	s->session = said->msg.session;
+	s->ours = true;
+	return 0;
 }

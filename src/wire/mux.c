@@ -23,8 +23,8 @@ static bool is_frame(const struct mux_frame *f)
 	switch (f->kind) {
 	case MUX_MESSAGE:
 		return f->channel == 0 && f->n > 0 && f->n <= MUX_SAID;
-	case MUX_FILE:
-		return f->channel == 0 && f->n > 0 && f->n <= MUX_BODY;
+	case MUX_FILE: /* an empty one takes back what came before */
+		return f->channel == 0 && f->n <= MUX_BODY;
 	case MUX_BYTES:
 		return f->n > 0 && f->n <= MUX_BODY;
 	case MUX_END:

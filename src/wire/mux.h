@@ -9,7 +9,7 @@
  * reads, or when it has heard END and nothing is kept. With both the direction is over, and with each of them the slot is free: then nothing of it is under way.
  *
  * A MESSAGE opens the channels of its descriptors: u32 how many, for each u32 way and u32 channel, then the bytes of wire_encode(). A descriptor that is a file
- * (the words of a command) has no channel: its bytes came before, in FILE frames, which belong to the next message.
+ * (the words of a command) has no channel: its bytes came before, in FILE frames, which belong to the next message, unless an empty one takes them back.
  */
 #ifndef BAILEY_WIRE_MUX_H
 #define BAILEY_WIRE_MUX_H

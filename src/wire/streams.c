@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "bridge-parts.h"
@@ -19,12 +22,21 @@ bool stream_may_read(struct bridge *b, const struct stream *s)
 	return s->fd >= 0 && out->open && !out->ended && out->room > 0;
 }
 
+/* Somebody may have the description, too: then it stays in epoll's table. */
+static void close_end(struct bridge *b, struct stream *s)
+{
+	if (s->watched)
+		(void)epoll_ctl(b->epoll, EPOLL_CTL_DEL, s->fd, NULL);
+	s->watched = false;
+	shut(&s->fd);
+}
+
 void stream_drop(struct bridge *b, struct stream *s)
 {
 	b->n_steady -= s->steady;
 	b->n_streams--;
 	b->streams[s->number] = NULL;
-	shut(&s->fd);
+	close_end(b, s);
 	free(s->pending);
 	free(s);
 }
@@ -67,7 +79,7 @@ static void end_reading(struct bridge *b, struct stream *s)
 
 	if (out->open && !out->ended)
 		say_of(b, MUX_END, s->number);
-	if (s->socket)
+	if (s->socket && s->ours)
 		(void)shutdown(s->fd, SHUT_RD);
 }
 
@@ -79,12 +91,25 @@ static void end_writing(struct bridge *b, struct stream *s)
 	forget_pending(s);
 	if (in->open && !in->gone)
 		say_of(b, MUX_GONE, s->number);
-	if (s->socket)
+	if (s->socket && s->ours)
 		(void)shutdown(s->fd, SHUT_WR);
 	if (s->terminal) { /* without one end there is none: who has the other is told now */
 		end_reading(b, s);
-		shut(&s->fd);
+		close_end(b, s);
 	}
+}
+
+/* As read(2), never waiting. */
+static ssize_t read_now(const struct bridge *b, const struct stream *s, unsigned char *p, size_t n)
+{
+	ssize_t r;
+
+	if (s->socket)
+		return recv(s->fd, p, n, MSG_DONTWAIT);
+	if (!s->foreign)
+		return read(s->fd, p, n);
+	r = splice(s->fd, NULL, b->tube[1], NULL, n, SPLICE_F_NONBLOCK);
+	return r > 0 ? read(b->tube[0], p, (size_t)r) : r;
 }
 
 static void read_some(struct bridge *b, struct stream *s)
@@ -97,10 +122,14 @@ static void read_some(struct bridge *b, struct stream *s)
 		return;
 	most = channel_of(b, s)->out.room;
 	most = most < sizeof(bytes) ? most : sizeof(bytes);
-	n = s->socket ? recv(s->fd, bytes, most, MSG_DONTWAIT) : read(s->fd, bytes, most);
+	n = read_now(b, s, bytes, most);
+	if (n < 0 && errno == EAGAIN)
+		s->owed = 0;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR) && !b->gone)
 		return;
 	if (n > 0) {
+		if (s->owed != BRIDGE_OWED_ALL)
+			s->owed -= (size_t)n < s->owed ? (size_t)n : s->owed;
 		bridge_say(b, &(struct mux_frame){ .kind = MUX_BYTES,
 						   .channel = s->number,
 						   .body = bytes,
@@ -113,10 +142,57 @@ static void read_some(struct bridge *b, struct stream *s)
 		end_writing(b, s);
 }
 
-static ssize_t write_now(const struct stream *s, const unsigned char *p, size_t n)
+void stream_owe(struct bridge *b, uint32_t session)
 {
-	ssize_t r = s->socket ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(s->fd, p, n);
+	struct stream *s;
+	size_t i;
+	int n;
 
+	for (i = 0; i < ARRAY_SIZE(b->streams); i++) {
+		s = b->streams[i];
+		if (!s || s->session != session)
+			continue;
+		/* of a terminal the kernel has more than it tells of, until it is hung up */
+		s->owed = s->terminal                              ? BRIDGE_OWED_ALL :
+			  ioctl(s->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n :
+								     0;
+	}
+}
+
+bool stream_pay(struct bridge *b, struct stream *s)
+{
+	size_t before = 0;
+	bool paid;
+
+	while (s->owed > 0 && s->owed != before && stream_may_read(b, s) && !bridge_is_full(b)) {
+		before = s->owed == BRIDGE_OWED_ALL ? 0 : s->owed;
+		read_some(b, s);
+	}
+	/* what was ended owes nothing */
+	paid = s->owed == 0 || !channel_of(b, s)->out.open || channel_of(b, s)->out.ended;
+	stream_settle(b, s);
+	return paid;
+}
+
+/* As write(2), never waiting: 0 when nothing is taken now. */
+static ssize_t write_now(const struct bridge *b, const struct stream *s, const unsigned char *p,
+			 size_t n)
+{
+	unsigned char rest[PIPE_BUF];
+	ssize_t r, put;
+
+	if (s->socket) {
+		r = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else if (!s->foreign) {
+		r = write(s->fd, p, n);
+	} else {
+		put = write(b->tube[1], p, n < sizeof(rest) ? n : sizeof(rest));
+		r = put <= 0 ?
+			    put :
+			    splice(b->tube[0], NULL, s->fd, NULL, (size_t)put, SPLICE_F_NONBLOCK);
+		if (put > 0 && r < put && read(b->tube[0], rest, sizeof(rest)) < 0)
+			return -1; /* it is never left with something */
+	}
 	return r < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : r;
 }
 
@@ -140,7 +216,7 @@ static bool is_done(const struct stream *s)
 
 static void write_pending(struct bridge *b, struct stream *s)
 {
-	ssize_t n = s->n > 0 ? write_now(s, s->pending + s->at, s->n) : 0;
+	ssize_t n = s->n > 0 ? write_now(b, s, s->pending + s->at, s->n) : 0;
 
 	if (n < 0) {
 		end_writing(b, s);
@@ -163,7 +239,7 @@ static int write_bytes(struct bridge *b, struct stream *s, const unsigned char *
 	if (channel_of(b, s)->in.gone)
 		return 0; /* was under way when that was said */
 	if (s->n == 0) {
-		done = write_now(s, p, n);
+		done = write_now(b, s, p, n);
 		if (done < 0) {
 			end_writing(b, s);
 			return 0;
@@ -192,7 +268,9 @@ void stream_ready(struct bridge *b, struct stream *s, uint32_t events)
 {
 	if (events & EPOLLOUT)
 		write_pending(b, s);
-	if ((events & EPOLLERR) && !channel_of(b, s)->out.open)
+	/* of a pipe's end that we write, and of a socket in any case: nobody reads */
+	if (((events & EPOLLERR) && !channel_of(b, s)->out.open) ||
+	    (s->socket && (events & EPOLLHUP)))
 		end_writing(b, s);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		read_some(b, s);
@@ -212,9 +290,14 @@ struct stream *stream_add(struct bridge *b, int fd, enum mux_way way, uint32_t n
 			      .number = number,
 			      .socket = S_ISSOCK(mode),
 			      .terminal = way == MUX_TERMINAL };
-	if (epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
-		s->steady = true;
-	else
+	s->steady = epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &ev) < 0;
+	if (s->steady &&
+	    errno != EPERM) { /* what epoll knows nothing of is always ready; the rest is trouble */
+		shut(&s->fd);
+		free(s);
+		return NULL;
+	}
+	if (!s->steady)
 		(void)epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL);
 	b->n_steady += s->steady;
 	b->n_streams++;
