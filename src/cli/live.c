@@ -653,7 +653,8 @@ static void tell_started(struct live *l, const struct session *one, const struct
 
 static void on_failed(struct live *l, struct session *one, const struct wire_msg *m)
 {
-	tell_clients(l, one, m);
+	if (!one->service) /* who follows one waits for its next start */
+		tell_clients(l, one, m);
 	if (services_failed(&l->services, one, &m->failed))
 		life_failed(&l->life, one->number, one->name, err_exit_code(&m->failed));
 	else

@@ -9,6 +9,7 @@
 
 #include "sandbox.h"
 #include "settings.h"
+#include "stay.h"
 
 int records_path(const char *home, char *out, struct err *e)
 {
@@ -21,13 +22,23 @@ int records_path(const char *home, char *out, struct err *e)
 	return 0;
 }
 
+/* A root inside has left files of its own ids. */
+static int remove_with_ids(int dir, const char *name)
+{
+	struct jail_identity id = { .lock = -1 };
+	struct err e = ERR_INIT;
+	int r = stay_look(0, &id, &e);
+
+	return r < 0 ? r : stay_forget(dir, name, &id);
+}
+
 int records_open(struct records *rs, struct err *e)
 {
 	char path[LIMIT_PATH];
 	int r;
 
 	*rs = (struct records){ .s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } },
-				.store = { .fd = -1 } };
+				.store = { .fd = -1, .remove = remove_with_ids } };
 	if (!getcwd(rs->cwd, sizeof(rs->cwd)))
 		return err_sys(e, -errno, "current directory");
 	r = sandbox_find_home(&rs->s, e);

@@ -64,16 +64,24 @@ static uint64_t behind(const struct sessions *s, const struct session *one)
 	return most;
 }
 
+/* How far a view may be behind. Where there is no memory for more, that is all that the ring has. */
+static uint64_t most_behind(const struct session *one)
+{
+	const struct ring *r = &one->ring;
+
+	return r->fixed && r->size && r->size < LIMIT_BEHIND ? r->size : LIMIT_BEHIND;
+}
+
 /* How much may be read of @one now, so that no view loses anything. */
 static size_t room(const struct sessions *s, struct session *one)
 {
 	const uint64_t lag = behind(s, one);
 	size_t size = ring_prepare(&one->ring, sizeof(s->buffer)), n = sizeof(s->buffer);
 
-	if (lag >= LIMIT_BEHIND || (size && lag >= size))
+	if (lag >= most_behind(one) || (size && lag >= size))
 		return 0;
-	if (n > LIMIT_BEHIND - lag)
-		n = (size_t)(LIMIT_BEHIND - lag);
+	if (n > most_behind(one) - lag)
+		n = (size_t)(most_behind(one) - lag);
 	return size && n > size - lag ? (size_t)(size - lag) : n;
 }
 
@@ -83,7 +91,7 @@ void views_settle(struct sessions *s, struct session *one)
 
 	if (one->output.fd >= 0)
 		watch_for(s, &one->output,
-			  (behind(s, one) < LIMIT_BEHIND ? EPOLLIN : 0) |
+			  (behind(s, one) < most_behind(one) ? EPOLLIN : 0) |
 				  (one->choked ? EPOLLOUT : 0));
 	for (v = s->views; v; v = v->next) {
 		if (v->session == one)
@@ -345,7 +353,7 @@ void views_late(struct sessions *s, long now, long *wait)
 		const long left = v->since + LIMIT_STALL_MS - now;
 
 		next = v->next;
-		if (lag_of(v) < LIMIT_BEHIND) {
+		if (lag_of(v) < most_behind(v->session)) {
 			v->since = 0;
 		} else if (!v->since || v->at - v->mark >= LIMIT_TTY_OUT) {
 			v->since = now;

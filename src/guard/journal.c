@@ -447,22 +447,30 @@ int guard_heal(const char *state_dir, struct guard_report *ret, struct err *e)
 	_cleanup_close_ int dir = store_open(state_dir, DIR_NAME, false), state = -1;
 	SYS_DIRENT_ALIGN char buf[4096];
 	const struct sys_dirent *d;
+	struct err own;
 	long n, o;
-	int r = 0;
+	int r = 0, one;
 
 	if (dir < 0)
 		/* somebody else's state (root of a container's, seen from another user namespace) is not ours to heal */
 		return dir == -ENOENT || dir == -EACCES || dir == -EPERM ?
 			       0 :
 			       err_sys(e, dir, "%s/" DIR_NAME, state_dir);
-	while (r == 0 && (n = sys_getdents(dir, buf, sizeof(buf))) > 0) {
-		for (o = 0; r == 0 && (d = sys_dirent_next(buf, n, &o));) {
+	while ((n = sys_getdents(dir, buf, sizeof(buf))) > 0) {
+		for (o = 0; (d = sys_dirent_next(buf, n, &o));) {
 			if (!store_id_ok(d->name))
 				continue;
 			if (state < 0)
 				state = store_open(state_dir, NULL, false);
-			r = state < 0 ? err_sys(e, state, "%s", state_dir) :
-					heal_one(state, dir, d->name, ret, e);
+			if (state < 0)
+				return err_sys(e, state, "%s", state_dir);
+			/* one that can't be swept keeps no other from it; the first is told of */
+			own = (struct err)ERR_INIT;
+			one = heal_one(state, dir, d->name, ret, &own);
+			if (one < 0 && r == 0) {
+				r = one;
+				*e = own;
+			}
 		}
 	}
 	return r;

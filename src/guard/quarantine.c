@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. quarantine/ID/ holds `meta`, which says what it was, and `item`, the thing itself. `meta` is written first, then the
- * name is renamed to `item`: one step, before or after which everything is in one place. From another file system it is copied to `part`,
+ * name is renamed to `item`: one step, before or after which everything is in one place. From another file system it is copied to a name of its own,
  * renamed to `item`, and only then removed where it was. An ID without `item` is what a kill left before that: nothing is lost by removing it.
  */
 #include <errno.h>
@@ -64,12 +64,24 @@ static void put_mode(int dfd, const char *name, int mode)
 		(void)chmod(path, (mode_t)mode); /* it stays as it can be moved back */
 }
 
+/* A name leaves its directory only with the permission to write that. Return: the mode to be put back, or -1: there is nothing to do, or nothing that helps. */
+static int let_write(int dir)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0700) == 0700 ||
+	    fchmod(dir, (st.st_mode & 07777) | 0700) < 0)
+		return -1;
+	return (int)(st.st_mode & 07777);
+}
+
 /*
  * From another file system only when nobody writes any more (@lives: the run does): what is made between copy and removal would be lost.
  * Return: 0; 1 when something stayed that can't be removed; or negative errno, and the original is whole.
  */
-static int move(int from, const char *name, int to, const char *to_name, bool lives)
+static int move_now(int from, const char *name, int to, const char *to_name, bool lives)
 {
+	char id[GUARD_ID + 1], part[32 + GUARD_ID];
 	int mode, r = rename_new(from, name, to, to_name);
 
 	if (r == -EACCES && (mode = make_movable(from, name)) >= 0) {
@@ -79,16 +91,32 @@ static int move(int from, const char *name, int to, const char *to_name, bool li
 	}
 	if (r != -EXDEV || lives)
 		return r;
-	(void)tree_remove(to, "part");
-	r = tree_copy(from, name, to, "part");
+	/* where it is restored to, a name that nobody has */
+	r = store_id(id);
+	if (r < 0)
+		return r;
+	(void)snprintf(part, sizeof(part), ".bailey-part-%s", id);
+	r = tree_copy(from, name, to, part);
+	if (r == -EEXIST)
+		return r;
 	if (r == 0)
-		r = rename_new(to, "part", to, to_name);
+		r = rename_new(to, part, to, to_name);
 	if (r < 0) {
-		(void)tree_remove(to, "part"); /* the original is whole */
+		(void)tree_remove(to, part); /* the original is whole */
 		return r;
 	}
 	/* from here on the copy is the one that counts: what can't be removed stays beside it */
 	return tree_remove(from, name) < 0;
+}
+
+static int move(int from, const char *name, int to, const char *to_name, bool lives)
+{
+	const int mode = lives ? -1 : let_write(from);
+	const int r = move_now(from, name, to, to_name, lives);
+
+	if (mode >= 0)
+		(void)fchmod(from, (mode_t)mode); /* it stays as its owner can write it */
+	return r;
 }
 
 static int write_meta(int dir, const char *run, const char *path, const char *what)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -223,7 +224,9 @@ static int put(struct sweep *s, const char *path, const char *what, const char *
 		return 0; /* it has gone; it goes at the end */
 	if (r == 0)
 		s->report->passed++;
-	return note(s, path, what, why, r < 0 ? NULL : id, strerror(-r));
+	return note(s, path, what, why, r == 0 ? id : NULL,
+		    r > 0 ? "a copy is in the quarantine, but it can't be removed here" :
+			    strerror(-r));
 }
 
 /* The hooks of a new repository: those that git would run. */
@@ -373,7 +376,7 @@ static int look_at_absent(struct sweep *s, const struct jail_absent *a)
 	return put(s, path, what, NULL);
 }
 
-int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
+static int sweep_all(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 {
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct jail_protect now = *of->protect;
@@ -397,6 +400,7 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	now.configs = NULL;
 	now.n_found = now.n_notes = now.n_configs = 0;
 	now.later = false;
+	now.after = true;
 	if (r == 0)
 		r = jail_protect_find(&now, &with, e);
 	policy_seal(&with);
@@ -407,5 +411,65 @@ int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
 	for (i = 0; r == 0 && i < of->plan->n_absent; i++)
 		r = look_at_absent(&s, &of->plan->absent[i]);
 	arena_done(&arena);
+	return r;
+}
+
+/* A directory that the run may write, and has closed to everybody. */
+struct closed {
+	int fd;
+	mode_t mode; /* that it is given back */
+};
+
+static void set_mode(int fd, mode_t mode)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	(void)chmod(path, mode); /* what stays closed is a note of the search */
+}
+
+/* Open @path, if it is ours and closed. Return: whether it was. */
+static bool open_closed(const char *path, struct closed *c)
+{
+	struct stat st;
+
+	c->fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW,
+			    RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	if (c->fd < 0)
+		return false;
+	if (fstat(c->fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0700) == 0700) {
+		(void)close(c->fd);
+		return false;
+	}
+	c->mode = st.st_mode & 07777;
+	set_mode(c->fd, c->mode | 0700);
+	return true;
+}
+
+/* When all of the run is dead, none of its directories is closed to us. @ret: of as many as there are rules. Return: how many were. */
+static size_t open_all(const struct policy *p, struct closed *ret)
+{
+	size_t n = 0, before, i;
+
+	do { /* one may hold another */
+		before = n;
+		for (i = 0; i < p->n && n < p->n; i++)
+			n += p->rules[i].kind == POLICY_ALLOW_WRITE && !p->rules[i].copy &&
+			     open_closed(p->rules[i].path, &ret[n]);
+	} while (n > before && n < p->n);
+	return n;
+}
+
+int sweep(const struct sweep_of *of, struct guard_report *ret, struct err *e)
+{
+	struct closed *closed = of->lives ? NULL : calloc(of->policy->n + 1, sizeof(*closed));
+	size_t n = closed ? open_all(of->policy, closed) : 0;
+	int r = sweep_all(of, ret, e);
+
+	while (n-- > 0) {
+		set_mode(closed[n].fd, closed[n].mode);
+		(void)close(closed[n].fd);
+	}
+	free(closed);
 	return r;
 }

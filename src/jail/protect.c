@@ -200,7 +200,7 @@ int protect_closed(struct finder *f, const char *path, int why)
 		return protect_note(f, path, strerror(-why), false);
 	for (i = 0; i < f->n_roots; i++)
 		holds = holds || path_covers(dir, f->roots[i]);
-	if (holds && stx.stx_uid == f->pr->owner)
+	if (holds && stx.stx_uid == f->pr->owner && !f->pr->after)
 		return err_set(f->e, ERR_POLICY, -EACCES,
 			       "'%s' is given to be written, but it is closed (mode %04o): what "
 			       "must be protected there can't be found; chmod u+rx",

@@ -63,8 +63,9 @@ struct jail_protect {
 	const char *home;      /* or NULL */
 	uid_t owner;           /* of every git directory that is given */
 	bool allow_git_config; /* leave the configuration of the workspaces' own repositories alone */
-	bool git_only;         /* what git executes, and no other name; nothing outside is given */
-	bool later;            /* a large tree may be searched to the end by jail_late() */
+	bool after;     /* the run is there: what is closed now is a note, and the search goes on */
+	bool git_only;  /* what git executes, and no other name; nothing outside is given */
+	bool later;     /* a large tree may be searched to the end by jail_late() */
 	uint32_t *gate; /* with @later: of jail_shared, opened when the search takes long; or NULL */
 	/* with @later, an answer; without, what an earlier search of the same trees has answered */
 	struct jail_searched *searched;

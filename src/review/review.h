@@ -49,6 +49,8 @@ int review_record_parse(const char *text, size_t n, struct arena *arena, struct 
 struct review_store {
 	int fd; /* -1: there is none */
 	char path[LIMIT_PATH];
+	/* by who opens it, or NULL: remove what holds files of ids that are not the caller's. Return: 0 or negative errno */
+	int (*remove)(int dir, const char *name);
 };
 
 /**

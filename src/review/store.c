@@ -20,6 +20,8 @@
 #define NEW ".new-"
 #define GONE ".gone-"
 #define FILE_RUN "run"
+#define FILE_KEPT \
+	"kept" /* its end was seen, and there is something to review: a mode, when nothing else */
 #define LAYER_UPPER "upper"
 #define LAYER_WORK "work"
 
@@ -45,6 +47,8 @@ static bool untouched(int dir)
 	DIR *d;
 	int fd;
 
+	if (faccessat(dir, FILE_KEPT, F_OK, 0) == 0)
+		return false;
 	for (i = 0; i < LIMIT_REVIEW_TREES; i++) {
 		(void)snprintf(path, sizeof(path), "%zu/" LAYER_UPPER, i);
 		fd = open_dir(dir, path);
@@ -74,25 +78,43 @@ static bool to_heal(const char *name, int dir)
 	       (faccessat(dir, JOURNAL, F_OK, 0) == 0 || untouched(dir));
 }
 
-/* Something in the store that nobody holds. Return: 0 or negative errno. */
-static int heal_one(int store, const char *name, int dir)
+/* Remove what is no record any more. */
+static int remove_rest(const struct review_store *s, const char *name)
 {
-	char gone[32];
+	const int r = remove_tree(s->fd, name);
 
+	return (r == -EACCES || r == -EPERM) && s->remove ? s->remove(s->fd, name) : r;
+}
+
+static int remove_record(const struct review_store *s, const char *id)
+{
+	char gone[40];
+	int i, r = -EEXIST;
+
+	/* a sandbox has its ID for ever: of an earlier record of it something may still be there */
+	for (i = 0; i < 100 && (r == -EEXIST || r == -ENOTEMPTY); i++) {
+		(void)snprintf(gone, sizeof(gone), GONE "%s-%d", id, i);
+		r = renameat(s->fd, id, s->fd, gone) < 0 ? -errno : 0;
+	}
+	return r < 0 ? r : remove_rest(s, gone);
+}
+
+/* Something in the store that nobody holds. Return: 0 or negative errno. */
+static int heal_one(const struct review_store *s, const char *name, int dir)
+{
 	if (strncmp(name, GONE, strlen(GONE)) == 0 || strncmp(name, NEW, strlen(NEW)) == 0)
-		return remove_tree(store, name);
+		return remove_rest(s, name);
 	if (faccessat(dir, JOURNAL, F_OK, 0) == 0)
 		return journal_heal(dir);
 	if (!untouched(dir)) /* now that it can't be written any more */
 		return 0;
-	(void)snprintf(gone, sizeof(gone), GONE "%s", name);
-	return renameat(store, name, store, gone) < 0 ? -errno : remove_tree(store, gone);
+	return remove_record(s, name);
 }
 
 /* What interrupted commands left. What can't be mended now is left for the next time. */
-static void heal(int store)
+static void heal(const struct review_store *s)
 {
-	int fd = open_dir(store, "."), dir;
+	int fd = open_dir(s->fd, "."), dir;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *en;
 
@@ -103,9 +125,9 @@ static void heal(int store)
 	while ((en = readdir(d))) {
 		if (strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0)
 			continue;
-		dir = open_dir(store, en->d_name);
+		dir = open_dir(s->fd, en->d_name);
 		if (dir >= 0 && to_heal(en->d_name, dir) && flock(dir, LOCK_EX | LOCK_NB) == 0)
-			(void)heal_one(store, en->d_name, dir);
+			(void)heal_one(s, en->d_name, dir);
 		cleanup_close(&dir);
 	}
 	(void)closedir(d);
@@ -130,7 +152,7 @@ int review_store_open(struct review_store *s, const char *path, struct err *e)
 		return err_set(e, ERR_POLICY, -EPERM,
 			       "%s: others could write it: it must be yours, with mode 700", path);
 	}
-	heal(s->fd);
+	heal(s);
 	return 0;
 }
 
@@ -295,6 +317,9 @@ static void sync_record(const struct review_store *s, const struct review_run *r
 
 void review_keep(const struct review_store *s, struct review_run *run)
 {
+	_cleanup_close_ int kept =
+		openat(run->lock, FILE_KEPT, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
 	/* it was not worth the wait before the start; what the command wrote is as safe as what it writes elsewhere */
 	sync_record(s, run);
 	cleanup_close(&run->lock);
@@ -302,18 +327,10 @@ void review_keep(const struct review_store *s, struct review_run *run)
 	run->begun = false;
 }
 
-static int remove_record(int store, const char *id)
-{
-	char gone[32];
-
-	(void)snprintf(gone, sizeof(gone), GONE "%s", id);
-	return renameat(store, id, store, gone) < 0 ? -errno : remove_tree(store, gone);
-}
-
 void review_drop(const struct review_store *s, struct review_run *run)
 {
 	if (run->begun)
-		(void)remove_record(s->fd, run->record.id); /* the next command would */
+		(void)remove_record(s, run->record.id); /* the next command would */
 	cleanup_close(&run->lock);
 	run->lock = -1;
 	run->begun = false;
@@ -608,7 +625,7 @@ int review_find(const struct review_store *s, const char *word, const char *cwd,
 
 int review_remove(struct review *r, struct err *e)
 {
-	int ret = remove_record(r->store->fd, r->record.id);
+	int ret = remove_record(r->store, r->record.id);
 
 	return ret < 0 ? err_sys(e, ret, "record of run %s", r->record.id) : 0;
 }

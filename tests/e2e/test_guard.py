@@ -370,6 +370,69 @@ def test_closed_directories_are_said_and_stay(run, bailey, user, ws):
     assert f"{ws}/new" in r.bailey_err and f"{ws}/src" in r.bailey_err, r
 
 
+@pytest.mark.parametrize("mode", ["0311", "0"])
+def test_a_closed_root_keeps_nothing_from_the_sweep(run, bailey, user, ws, mode):
+    """One of several directories that are given is closed by the run: the others are swept, and so is that one; it stays as the run has left it."""
+    other = user.mkdir(ws.parent / f"{ws.name}-other", 0o755)
+    try:
+        r = run(f"echo x > .envrc; echo x > '{other}/.envrc'; chmod {mode} '{other}'", "--allow-write", str(other))
+        assert not (ws / ".envrc").exists() and not (other / ".envrc").exists(), r
+        assert f"{ws}/.envrc" in r.bailey_err and f"{other}/.envrc" in r.bailey_err and stat.S_IMODE(other.stat().st_mode) == int(mode, 8), r
+    finally:
+        other.chmod(0o700)
+        shutil.rmtree(other)
+
+
+@pytest.mark.parametrize("where", ["the same", "another"])
+def test_a_directory_that_lets_nothing_go(run, bailey, user, ws, where):
+    """A name in a directory without the permission to write goes all the same, on one file system and to another; the mode stays."""
+    other = user.mkdir(pathlib.Path("/dev/shm") / f"bailey-q{os.getpid()}-{user.name}", 0o700)
+    env = {"XDG_STATE_HOME": str(other)} if where == "another" else {}
+    try:
+        r = run("mkdir d; echo x > d/.envrc; chmod 555 d", env=env)
+        assert not (ws / "d/.envrc").exists() and "moved to the quarantine" in r.bailey_err and stat.S_IMODE((ws / "d").stat().st_mode) == 0o555, r
+    finally:
+        (ws / "d").chmod(0o755)
+        shutil.rmtree(other)
+
+
+def test_restored_from_another_file_system_beside_anything(run, bailey, user, ws):
+    """What is copied on the way takes nobody's name, also when something is in the way."""
+    other = user.mkdir(pathlib.Path("/dev/shm") / f"bailey-q{os.getpid()}-{user.name}", 0o700)
+    env = {"XDG_STATE_HOME": str(other)}
+    try:
+        user.write(ws / "part/file", "mine\n")
+        run("echo one > .envrc", env=env)
+        (one,) = json.loads(bailey(["quarantine", "ls", "--json"], env=env).out)
+        user.write(ws / ".envrc", "two\n")
+        assert bailey(["quarantine", "restore", one["id"]], env=env).rc == 1
+        (ws / ".envrc").unlink()
+        assert bailey(["quarantine", "restore", one["id"]], env=env).rc == 0
+        assert (ws / "part/file").read_text() == "mine\n" and (ws / ".envrc").read_text() == "one\n" and sorted(os.listdir(ws)) == [".envrc", "part"]
+    finally:
+        shutil.rmtree(other)
+
+
+def test_one_record_that_is_damaged_keeps_no_other_from_the_sweep(start, run, bailey, user, ws):
+    open_runs = pathlib.Path("/var/lib/bailey/open" if user.is_root else f"{user.home}/.local/state/bailey/open")
+    before, procs = set(open_runs.glob("*")), []
+    for i in range(4):
+        user.mkdir(ws / f"w{i}")
+        procs.append(start("echo made > .envrc; echo up; sleep 100", stdout=-1, cwd=ws / f"w{i}"))
+        assert procs[-1].stdout.readline() == b"up\n"
+    for p in watchers(user):
+        os.kill(p, signal.SIGKILL)
+    for p in procs:
+        os.kill(p.pid, signal.SIGKILL)
+        p.wait()
+    journals = sorted(set(open_runs.glob("*")) - before)
+    assert len(journals) == 4
+    for j in journals[:3]:
+        j.write_bytes(b"bailey")
+    r = run("true")
+    assert "damaged" in r.err and sum((ws / f"w{i}/.envrc").exists() for i in range(4)) <= 3, r
+
+
 def test_quarantine_on_another_file_system(run, bailey, user, ws):
     """Copied, then removed: contents, modes, owners, links; and back."""
     other = user.mkdir(pathlib.Path("/dev/shm") / f"bailey-q{os.getpid()}-{user.name}", 0o700)

@@ -2,6 +2,7 @@
 """Files of sandboxes that stay: overlay workspaces, and what `bailey run SANDBOX` means (docs/adr/0034)."""
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -150,6 +151,20 @@ def test_discarded(copy, ws):
     assert r.rc == 0 and "changed nothing" in r.out
     assert copy("diff", "box").out == ""
     assert copy.exec("cat kept gone; ls").out == "host\nhost\ndir\ngone\nkept\n" and host(ws) == BEFORE
+
+
+def test_what_a_root_inside_has_made_is_thrown_away(copy, ws, user):
+    """Directories of other ids than the caller's, again and again; and what is applied is told."""
+    for verb in ("discard", "discard", "apply", "discard"):
+        assert copy.exec("sudo sh -c 'mkdir d && echo x > d/f && mkdir d/e && echo y > d/e/g'").rc == 0
+        assert copy("stop", "box").rc == 0
+        r = copy(verb, "box")
+        assert r.rc == 0 and {"discard": "discarded", "apply": "applied 4 of 4"}[verb] in r.out, r
+        assert names(copy("diff", "--json", "box")) == set()
+        if verb == "apply":
+            assert (ws / "d/e/g").read_text() == "y\n"
+            shutil.rmtree(ws / "d")
+    assert [p.name for p in (copy.home / "runs").iterdir() if p.name.startswith(".gone")] == []
 
 
 def test_not_while_it_runs(copy, ws):

@@ -60,6 +60,15 @@ def test_nothing_is_seen_during_the_run_either(start, tree):
     assert snapshot(tree) == before
 
 
+def test_the_mode_of_the_workspace_itself(run, bailey, tree):
+    """Announced, kept, applied: the only change of a run, and no name in its layer."""
+    r = run("chmod 700 .", *OVERLAY)
+    run("true", *OVERLAY)
+    assert "bailey apply" in r.bailey_err, r
+    (one,) = [line.split()[0] for line in bailey(["runs"]).out.splitlines() if "changed" in line or str(tree) in line]
+    assert bailey(["apply", one]).rc == 0 and (tree.stat().st_mode & 0o7777) == 0o700
+
+
 def test_what_the_host_does_is_seen_before_it_is_changed(start, tree):
     """The layer below is the host's: what the command has not touched is not a snapshot."""
     p = start("read x; cat file", *OVERLAY, stdin=subprocess.PIPE)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 static struct sessions all;
@@ -186,6 +187,29 @@ TEST(who_does_not_read_is_let_go)
 	turn();
 	CHECK(clients[0].gone && clients[0].slow);
 	CHECK(flood(fd, 1 << 20) == 1 << 20);
+	close(fd);
+}
+
+/* Others have all the memory: who does not read a ring that stays small holds the command up as long as any, and asks for no turn after the other. */
+TEST(who_does_not_read_where_there_is_no_memory)
+{
+	struct epoll_event ev;
+	struct session *one;
+	long wait;
+	int fd;
+
+	begin();
+	all.budget.used = all.budget.max;
+	fd = open_pipe(&one);
+	show(&clients[0], one, true);
+	CHECK(flood(fd, 1 << 20) < 1 << 20);
+	CHECK(one->ring.size < LIMIT_BEHIND);
+	wait = turn();
+	CHECK(wait > 0 && wait <= LIMIT_STALL_MS && !clients[0].gone);
+	CHECK(epoll_wait(all.epoll, &ev, 1, 0) == 0);
+	clients[0].view->since -= LIMIT_STALL_MS;
+	turn();
+	CHECK(clients[0].gone && clients[0].slow);
 	close(fd);
 }
 
