@@ -5,6 +5,8 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* one test needs this, the other that */
 
+#include "init/init.h"
+#include "tap.h"
 #include "wire/bridge.h"
 #include "wire/mux.h"
 
