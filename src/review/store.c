@@ -317,10 +317,11 @@ static void sync_record(const struct review_store *s, const struct review_run *r
 
 void review_keep(const struct review_store *s, struct review_run *run)
 {
-	_cleanup_close_ int kept =
+	const int kept =
 		openat(run->lock, FILE_KEPT, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	/* it was not worth the wait before the start; what the command wrote is as safe as what it writes elsewhere */
+	cleanup_close(&kept);
 	sync_record(s, run);
 	cleanup_close(&run->lock);
 	run->lock = -1;
