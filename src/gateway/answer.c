@@ -288,6 +288,12 @@ static void look_up(struct gateway *g, const struct question *to, bool relay)
 	}
 }
 
+/* Questions that the host's servers see as they are. */
+static bool is_relayed(uint16_t type)
+{
+	return type == DNS_SRV || type == DNS_MX || type == DNS_TXT;
+}
+
 static void answer(struct gateway *g, const struct question *to)
 {
 	const struct dns_query *q = &to->q;
@@ -303,9 +309,9 @@ static void answer(struct gateway *g, const struct question *to)
 		return;
 	}
 	k = judge_name(g, q->host);
-	if (!k.allowed && !k.verdict.rule && g->setup->ask)
-		k.allowed = k.exact =
-			true; /* whoever connects is asked about; nobody else need know the name before */
+	/* whoever connects is asked about; nobody else need know the name before, and what is relayed tells it to others unasked */
+	if (!k.allowed && !k.verdict.rule && g->setup->ask && !is_relayed(q->type))
+		k.allowed = k.exact = true;
 	if (strcmp(q->host, NET_HOST_LOCAL) == 0 &&
 	    !k.exact) /* no mode opens it, and no name server knows it */
 		k = (struct known){ .allowed = false };
@@ -321,7 +327,7 @@ static void answer(struct gateway *g, const struct question *to)
 			answer_address(g, to);
 		else
 			look_up(g, to, false);
-	} else if (q->type == DNS_SRV || q->type == DNS_MX || q->type == DNS_TXT) {
+	} else if (is_relayed(q->type)) {
 		look_up(g, to, true);
 	} else {
 		answer_none(

@@ -177,6 +177,24 @@ def test_names_under_a_wildcard_carry_nothing_out_by_a_proxy_either(net):
         assert r.rc == 0 and 150 < len(asked) < 350, len(asked)
 
 
+# Asks for the TXT records of "data.wild.test", and says how that went.
+TXT = r"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10); s.connect(("198.18.0.1", 53))
+s.send(b"\1\1\1\0\0\1\0\0\0\0\0\0\4data\4wild\4test\0\0\x10\0\1")
+print(s.recv(512)[3] & 15)
+"""
+
+
+def test_what_would_be_asked_about_tells_name_servers_nothing_before(net):
+    with Server(net, NAME_SERVER, 0) as names:
+        r = net([PYTHON, "-c", TXT], "--ask")
+        assert (r.rc, r.out) == (0, "5\n") and "data.wild.test denied: no rule allows it" in r.err, r
+        assert "data.wild.test" not in names.lines()
+        net([PYTHON, "-c", TXT], "--ask", "--allow-host", "*.wild.test")  # control
+        assert wait_for(lambda: "data.wild.test" in names.lines())
+
+
 def control(net, run, *messages):
     """What the gateway of a run answers to its user."""
     script = "import json, socket, sys\ns = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile('rw')\n" \
