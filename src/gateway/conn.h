@@ -98,6 +98,7 @@ struct conn {
 	bool slow;   /* in g->slow */
 	int quota;   /* that counts, or -1 */
 	bool queued; /* for another turn */
+	bool doomed; /* its next step closes it: whoever found out why may be in the midst of a list, or of another end */
 	struct end client, server;
 	struct flow up, down;        /* to the server, to the client */
 	struct chunk *in;            /* of the client, being looked at */

@@ -209,8 +209,11 @@ static void log_request(struct gateway *g, const struct offer *o, const struct k
 		ev.rule = m->rule;
 		ev.origin = NULL;
 	}
-	if (!audit_write(&g->audit, &ev) && g->setup->audit_required && o->c)
-		conn_close(g, o->c, true);
+	/* the end of any connection reads these packets, too: nothing may end below it */
+	if (!audit_write(&g->audit, &ev) && g->setup->audit_required && o->c) {
+		o->c->doomed = true;
+		conn_queue(g, o->c);
+	}
 }
 
 /* --- requests that go elsewhere --- */
@@ -362,7 +365,7 @@ void inspect_end(struct gateway *g, struct conn *c)
 	struct offer *o;
 	int i;
 
-	for (i = 0; i < DRAIN && g->keys.fd >= 0 && c->state != CONN_DEAD && take(g); i++)
+	for (i = 0; i < DRAIN && g->keys.fd >= 0 && take(g); i++)
 		;
 	o = find(g, c->offer);
 	if (o)

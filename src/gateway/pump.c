@@ -222,6 +222,10 @@ void conn_step(struct gateway *g, struct conn *c)
 	bool moved = true, any = false, broken = false;
 	int i;
 
+	if (c->doomed) {
+		conn_close(g, c, true);
+		return;
+	}
 	for (i = 0; i < ROUNDS && moved && !broken && c->state != CONN_DEAD; i++) {
 		moved = send_chunk(g, &c->out, &c->client, NULL, &broken);
 		if (broken)
