@@ -87,6 +87,38 @@ static bool evades(const struct gateway *g, const struct conn *c, const char *na
 
 #define EVADES "requests to this host are looked into: connect to it by its name"
 
+/* The same of who says no name at all: nobody here can tell whose server has the address. */
+static bool may_evade(const struct gateway *g, const struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+
+	return !*c->host && !inspect_wanted(g, c) &&
+	       net_policy_may_hide(&g->policy, &q, c->verdict.rule);
+}
+
+/* @why, and the rule that helps, for which the port is named. @b: empty. Return: text that is there until buf_done() */
+static const char *with_way(const struct gateway *g, const struct conn *c, const char *why,
+			    struct buf *b)
+{
+	const struct net_request q = conn_request(c);
+
+	buf_puts(b, why);
+	buf_puts(b, "; ");
+	net_request_way(&g->policy, &q, true, b);
+	return b->failed ? why : b->data;
+}
+
+/* What may be one of those hosts has no name. @what: TLS, or a request */
+#define NAMELESS(what) what " may be for a host that is looked into: connect to it by its name"
+
+static void refuse_nameless(struct gateway *g, struct conn *c)
+{
+	struct buf b = BUF_INIT(1024);
+
+	conn_refuse(g, c, with_way(g, c, NAMELESS("TLS without a server name"), &b));
+	buf_done(&b);
+}
+
 static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 {
 	struct hello h;
@@ -98,6 +130,8 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 		conn_refuse(g, c, "no valid ClientHello");
 	else if (!*h.sni && *c->host)
 		conn_refuse(g, c, "TLS without a server name can't be judged");
+	else if (!*h.sni && may_evade(g, c))
+		refuse_nameless(g, c);
 	else if (*h.sni && evades(g, c, h.sni))
 		conn_refuse(g, c, EVADES);
 	else if (*h.sni && !name_fits(g, c, h.sni))
@@ -153,14 +187,11 @@ static enum guess guess_http(const char *p, size_t n)
 static void refuse_opaque(struct gateway *g, struct conn *c)
 {
 	static const char why[] =
-		"neither TLS nor HTTP: such a protocol needs a rule that names the port; ";
-	const struct net_request q = conn_request(c);
+		"neither TLS nor HTTP: such a protocol needs a rule that names the port";
 	struct buf b = BUF_INIT(1024);
 
 	c->lacks = LACKS_PORT;
-	buf_puts(&b, why);
-	net_request_way(&g->policy, &q, true, &b);
-	conn_refuse(g, c, b.failed ? why : b.data);
+	conn_refuse(g, c, with_way(g, c, why, &b));
 	buf_done(&b);
 }
 
@@ -296,6 +327,13 @@ static bool judge_request(struct gateway *g, struct conn *c, const struct http_h
 	if ((h->host.p && host_evades(g, c, &host)) ||
 	    (t.form == HTTP_ABSOLUTE && host_evades(g, c, &t))) {
 		refuse_request(g, c, 421, EVADES);
+		return false;
+	}
+	if (!h->host.p && t.form != HTTP_ABSOLUTE && may_evade(g, c)) {
+		struct buf b = BUF_INIT(1024);
+
+		refuse_request(g, c, 421, with_way(g, c, NAMELESS("a request without Host"), &b));
+		buf_done(&b);
 		return false;
 	}
 	if ((!h->host.p && *c->host) || (h->host.p && !authority_fits(g, c, &host)) ||

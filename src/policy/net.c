@@ -315,6 +315,29 @@ bool net_policy_inspects(const struct net_policy *p, const struct net_request *q
 	return inspects < lifted;
 }
 
+bool net_policy_may_hide(const struct net_policy *p, const struct net_request *q,
+			 const struct net_rule *rule)
+{
+	unsigned int named = POLICY_LAYER_NUM, lifted = POLICY_LAYER_NUM;
+	struct ask ask;
+	size_t i;
+
+	if (q->host || !q->addr ||
+	    (rule && rule->allow && rule->what == NET_RULE_CIDR && rule->prefix == 128))
+		return false;
+	ask = ask_addr(q, q->addr, false);
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_rule *r = &p->inspects[i];
+
+		if (!r->allow && r->layer < lifted && covers(r, &ask))
+			lifted = r->layer;
+		else if (r->allow && r->layer < named && r->what != NET_RULE_CIDR &&
+			 (r->proto & q->proto) && (!r->port || r->port == q->port))
+			named = r->layer;
+	}
+	return named < lifted;
+}
+
 int net_policy_quota(const struct net_policy *p, const struct net_request *q)
 {
 	struct ask ask;

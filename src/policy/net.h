@@ -194,6 +194,13 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 /** net_policy_inspects() - whether a connection is looked into: a rule of @p->inspects covers it, and none that denies of the same layer or a more authoritative one. */
 bool net_policy_inspects(const struct net_policy *p, const struct net_request *q);
 
+/**
+ * net_policy_may_hide() - whether a connection to an address that says no name may be meant for a host that is looked into, by its name.
+ * @rule: that allows the connection, or NULL. One for that address alone says that it is meant, as does one of @p->inspects that denies.
+ */
+bool net_policy_may_hide(const struct net_policy *p, const struct net_request *q,
+			 const struct net_rule *rule);
+
 /** net_policy_quota() - the quota of a connection. Return: its number, or -1. */
 int net_policy_quota(const struct net_policy *p, const struct net_request *q);
 

@@ -508,6 +508,20 @@ def test_its_address_is_no_way_round(at, how, env):
     assert "denied.test HTTP/" in r.out, r
 
 
+@pytest.mark.parametrize("how", [["-H", "Host: web.test", "https://192.0.2.20/who"], ["--http1.0", "-H", "Host:", "http://192.0.2.20/who"]], ids=["tls", "http"])
+def test_who_says_no_name_is_no_way_round(at, how):
+    port = 443 if "https" in how[-1] else 80
+    argv = [*CLEAN, "curl", "-sSk", "-o", "/dev/null", "-w", "%{http_code}", *how]
+    r = at(argv, *WEB, "--allow-cidr", "192.0.2.0/24")
+    assert r.out in ("000", "421"), r
+    assert any(f"connect to it by its name; --allow-cidr 192.0.2.20:{port}" in e.get("reason", "") for e in at.log(r)), (r, at.log(r))
+    # whoever names that address alone means it, and so does who wants nobody to look there; and where nobody looks there is nothing to be got round
+    for opts in ([*WEB, "--allow-cidr", f"192.0.2.20:{port}"], [*WEB, "--allow-cidr", "192.0.2.0/24", "--bypass", "192.0.2.20"],
+                 ["--allow-host", "web.test", "--allow-cidr", "192.0.2.0/24"]):
+        r = at(argv, *opts)
+        assert r.rc == 0 and r.out not in ("000", "421"), (opts, r)
+
+
 HASTY = """
 import os, socket, ssl, struct, time
 raw = socket.create_connection(("web.test", 443))

@@ -166,6 +166,47 @@ static int parse(struct net_rule *r, const char *text, bool allow, bool cidr, st
 			      &arena, e);
 }
 
+/* Of a connection to 192.0.2.1:443 in which no name is said. */
+static bool may_hide(const struct net_policy *p, const struct net_rule *by)
+{
+	struct net_addr a;
+	const struct net_request q = { .addr = &a, .port = 443, .proto = NET_TCP };
+
+	REQUIRE(net_addr_parse(&a, "192.0.2.1", 9));
+	return net_policy_may_hide(p, &q, by);
+}
+
+static void test_may_hide(__attribute__((unused)) const void *arg)
+{
+	struct net_policy p;
+	struct net_rule in[2], by;
+	struct err e = ERR_INIT;
+
+	net_policy_init(&p, &arena);
+	CHECK(!may_hide(&p, NULL));
+	p.inspects = in;
+	p.n_inspects = 1;
+	REQUIRE(parse(&in[0], "web.test", true, false, &e) == 0);
+	CHECK(may_hide(&p, NULL));
+	/* whoever names the address alone means it */
+	REQUIRE(parse(&by, "192.0.2.0/24:443", true, true, &e) == 0);
+	CHECK(may_hide(&p, &by));
+	REQUIRE(parse(&by, "192.0.2.1/32", true, true, &e) == 0);
+	CHECK(!may_hide(&p, &by));
+	/* another port; an address, whose connections are looked into as they are */
+	REQUIRE(parse(&in[0], "web.test:8443", true, false, &e) == 0);
+	CHECK(!may_hide(&p, NULL));
+	REQUIRE(parse(&in[0], "192.0.2.9", true, false, &e) == 0);
+	CHECK(!may_hide(&p, NULL));
+	/* nobody looks there, as far as that layer has a say */
+	REQUIRE(parse(&in[0], "web.test", true, false, &e) == 0 &&
+		parse(&in[1], "192.0.2.1", false, false, &e) == 0);
+	p.n_inspects = 2;
+	CHECK(!may_hide(&p, NULL));
+	in[0].layer = POLICY_BUILTIN;
+	CHECK(may_hide(&p, NULL));
+}
+
 static void test_caps(__attribute__((unused)) const void *arg)
 {
 	struct net_policy p;
@@ -373,6 +414,7 @@ int main(int argc, char **argv)
 	}
 	run_table(argv[1]);
 	tap_run(test_caps, NULL, NULL, "caps and layers");
+	tap_run(test_may_hide, NULL, NULL, "connections that say no name");
 	tap_run(test_presets, NULL, NULL, "presets");
 	tap_run(test_words, NULL, NULL, "verdicts in words");
 	tap_run(test_modes, NULL, NULL, "modes");
