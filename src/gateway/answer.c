@@ -422,6 +422,11 @@ bool answer_step(struct gateway *g, struct conn *c)
 			conn_close(g, c, true);
 		return false;
 	}
+	if (!gw_may(g, GW_QUESTIONS)) { /* who asks over TCP waits, and nothing is lost */
+		conn_wait_a_little(g, c);
+		return false;
+	}
+	g->pace[GW_QUESTIONS].left--;
 	if (recv(c->client.watch.fd, p, len + 2, MSG_DONTWAIT) != (ssize_t)len + 2) {
 		conn_close(g, c, true);
 		return false;

@@ -30,7 +30,7 @@ struct watch {
 /* What the sandbox's programs may have us do, each at its own pace. */
 enum gw_act {
 	GW_CONNS,     /* new connections of theirs, to whatever listener */
-	GW_QUESTIONS, /* datagrams to the name server */
+	GW_QUESTIONS, /* to the name server */
 	GW_ACTS
 };
 

@@ -72,6 +72,32 @@ def test_questions_beyond_the_pace_are_not_answered(net):
     assert got["name"].startswith("198.18."), got
 
 
+# The same over one TCP connection, as many questions at once as it takes.
+ASK_TCP = """
+import json, socket, threading, time
+query = b"\\0\\x1e\\1\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7refused\\4test\\0\\0\\1\\0\\1"
+s = socket.create_connection(("198.18.0.1", 53))
+s.settimeout(8)
+def send():
+    try:
+        while True: s.sendall(query * 100)
+    except OSError: pass
+threading.Thread(target=send, daemon=True).start()
+begin, n = time.monotonic(), 0
+while (took := time.monotonic() - begin) < 3:
+    n += len(s.recv(1 << 16))
+print(json.dumps({"took": took, "answers": n // len(query)}))
+"""
+
+
+def test_questions_over_tcp_have_the_same_pace(net):
+    r = net([PYTHON, "-c", ASK_TCP], "--allow-host", "one.test")
+    assert r.rc == 0, r.err
+    got = json.loads(r.out)
+    most = QUESTIONS + got["took"] * QUESTIONS_PER_S
+    assert most / 4 < got["answers"] <= most * 1.05, got
+
+
 def test_tcp_inside_does_not_pace(net):
     setting = "/proc/sys/net/ipv4/tcp_congestion_control"
     r = net(["cat", setting], "--allow-host", "one.test")
