@@ -102,6 +102,38 @@ static void flow_refuse(struct gateway *g, struct udp_flow *f, const char *event
 	flow_close(g, f);
 }
 
+/* By f->verdict, with its words. @addr: that was judged, or NULL: its name was */
+static void flow_refuse_by_rule(struct gateway *g, struct udp_flow *f, const struct net_addr *addr)
+{
+	struct net_request q = request_of(g, &g->udp->places[f->place]);
+	struct buf b = BUF_INIT(1024);
+
+	q.addr = addr;
+	net_verdict_text(&g->policy, &q, &f->verdict, &b);
+	flow_refuse(g, f, "deny", b.failed || !b.data ? "denied" : b.data);
+	buf_done(&b);
+}
+
+/* As over TCP: no name on the way to the addresses may be denied. Return: whether none is; else it was refused. */
+static bool aliases_may(struct gateway *g, struct udp_flow *f, const struct resolve_result *a)
+{
+	struct net_request q = request_of(g, &g->udp->places[f->place]);
+	struct net_verdict v;
+	size_t i;
+
+	q.addr = NULL;
+	for (i = 0; i < a->n_aliases; i++) {
+		q.host = a->aliases[i];
+		v = net_policy_judge(&g->policy, &q);
+		if (v.allowed || !v.rule)
+			continue;
+		f->verdict = v;
+		flow_refuse_by_rule(g, f, NULL);
+		return false;
+	}
+	return true;
+}
+
 /*
  * Whether @n bytes may pass; they count then. A rate loses datagrams, as a slow line does; one that is larger than the rate ever gathers passes when
  * all of that is there. At the end of a budget the flow ends.
@@ -183,12 +215,14 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	struct gateway *g = f->g;
 	const struct place *p = &g->udp->places[f->place];
 	const struct net_request q = request_of(g, p);
-	struct net_verdict v = { .allowed = false };
+	struct net_verdict v, worst = { .allowed = false };
 	const char *why = gw_no_answer(a);
-	const struct net_addr *own = NULL;
+	const struct net_addr *own = NULL, *denied = NULL;
 	size_t i;
 
 	f->ticket = 0;
+	if (!why && !aliases_may(g, f, a))
+		return;
 	/* the family that the program chose, then the other */
 	for (i = 0; a->n > 0 && i < 2 * a->n && !why; i++) {
 		const struct net_addr *at = &a->addrs[i % a->n];
@@ -200,8 +234,11 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 			own = at;
 			continue;
 		}
-		if (!v.allowed)
+		if (!v.allowed) {
+			worst = v;
+			denied = at;
 			continue;
+		}
 		f->addr = *at;
 		flow_dial(g, f);
 		return;
@@ -211,8 +248,8 @@ static void on_resolved(void *arg, const struct resolve_result *a)
 	} else if (own) {
 		flow_refuse(g, f, "deny", gw_own_why(g, own, p->port, NET_UDP));
 	} else {
-		f->verdict = v;
-		flow_refuse(g, f, "deny", net_class_name(v.cls));
+		f->verdict = worst;
+		flow_refuse_by_rule(g, f, denied);
 	}
 }
 

@@ -195,6 +195,46 @@ def test_what_would_be_asked_about_tells_name_servers_nothing_before(net):
         assert wait_for(lambda: "data.wild.test" in names.lines())
 
 
+# A name server for which every name is another one of real.test.
+ALIASES = r"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.0.2.10", 53))
+print("ready", flush=True)
+REAL = b"\4real\4test\0"
+while True:
+    q, peer = s.recvfrom(2000)
+    end = q.index(b"\0", 12) + 5
+    v4 = q[end - 4:end - 2] == b"\0\1"
+    a = q[:2] + b"\x81\x80\0\1" + (b"\0\2" if v4 else b"\0\1") + b"\0\0\0\0" + q[12:end] + b"\xc0\x0c\0\5\0\1\0\0\0\1\0\x0b" + REAL
+    s.sendto(a + (REAL + b"\0\1\0\1\0\0\0\1\0\4\xc0\0\2\x0b" if v4 else b""), peer)
+"""
+SEND = r"""
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect((sys.argv[1], 7)); s.send(b"hello")
+try: print(s.recv(99))
+except OSError as e: print(type(e).__name__)
+"""
+
+
+def test_a_denied_name_is_not_reached_by_another_name_over_udp_either(net):
+    before = net.internet.log()
+    with Server(net, ALIASES):
+        r = net([PYTHON, "-c", SEND, "other.test"], "--allow-host", "other.test:7/udp", "--deny-host", "real.test")
+        assert r.rc == 0 and "b'HELLO'" not in r.out and net.internet.log() == before, r
+        [denied] = [e for e in net.log(r) if e["event"] == "deny" and e["via"] == "udp"]
+        assert denied["rule"] == "real.test" and "'deny real.test'" in denied["reason"], denied
+        # twin
+        r = net([PYTHON, "-c", SEND, "other.test"], "--allow-host", "other.test:7/udp", "--deny-host", "unreal.test")
+        assert r.out == "b'HELLO'\n", r
+
+
+def test_the_log_names_the_rule_that_denies_an_address_to_udp(net):
+    r = net([PYTHON, "-c", SEND, "two.test"], "--allow-host", "two.test:7/udp", "--deny-cidr", "192.0.2.11/32")
+    [denied] = [e for e in net.log(r) if e["event"] == "deny" and e["via"] == "udp"]
+    assert "b'HELLO'" not in r.out and denied["rule"] == "192.0.2.11/32" and "'deny 192.0.2.11/32'" in denied["reason"], (r, denied)
+
+
 def control(net, run, *messages):
     """What the gateway of a run answers to its user."""
     script = "import json, socket, sys\ns = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile('rw')\n" \
