@@ -267,23 +267,35 @@ static bool append(struct audit *a, const struct audit_event *ev, uint64_t dropp
 	return !a->failing;
 }
 
-bool audit_write(struct audit *a, const struct audit_event *ev)
+/* Lines that are missing are counted in one that is written beside the pace. */
+static void count_dropped(struct audit *a)
 {
 	static const struct audit_event flood = {
 		.event = "dropped", .reason = "lines came too fast, or could not be written"
 	};
-	struct timespec ts;
 	uint64_t dropped = a->dropped;
+
+	if (!dropped)
+		return;
+	a->dropped = 0;
+	if (!append(a, &flood, dropped))
+		a->dropped = dropped;
+}
+
+void audit_end(struct audit *a)
+{
+	count_dropped(a);
+}
+
+bool audit_write(struct audit *a, const struct audit_event *ev)
+{
+	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts); /* can't fail for this clock */
 	if ((uint64_t)ts.tv_sec != a->second) {
 		a->second = (uint64_t)ts.tv_sec;
 		a->lines = 0;
-		if (dropped) {
-			a->dropped = 0;
-			if (!append(a, &flood, dropped))
-				a->dropped = dropped;
-		}
+		count_dropped(a);
 	}
 	if (a->lines == LINES_PER_SECOND) {
 		a->dropped++;

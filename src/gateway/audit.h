@@ -62,6 +62,9 @@ int audit_begin(struct audit *a, const int log[2], int head);
 /** audit_write() - one line. A sandbox can't fill the disk with it: lines are bounded in a second and in all. Return: whether it is in the log. */
 bool audit_write(struct audit *a, const struct audit_event *ev);
 
+/** audit_end() - nothing more will be written: say how many lines are missing that no later line counts. */
+void audit_end(struct audit *a);
+
 /**
  * audit_open() - the files of the log @id, made when they are not there.
  * @dir: the log's own directory; @heads: where the heads of all logs are

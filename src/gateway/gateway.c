@@ -460,6 +460,7 @@ static void loop(struct gateway *g)
 		conn_close(g, g->live, true);
 	udp_end(g);
 	log_counted(g);
+	audit_end(&g->audit);
 	if (g->audit.failing && !g->unlogged)
 		(void)line_unlogged(g); /* its last words */
 }

@@ -394,12 +394,20 @@ TEST(a_flood_is_counted)
 	struct place p = { .dir = -1 };
 	struct audit a;
 	unsigned int i;
+	uint64_t seq;
 
 	open_place(&p);
 	REQUIRE(audit_begin(&a, p.log, p.head) == 0);
 	for (i = 0; i < 100000; i++)
 		audit_write(&a, &ev);
 	CHECK(a.seq < 20000 && a.seq + a.dropped >= 99000);
+	/* those of the last second, too, which no other line follows */
+	REQUIRE(a.dropped > 0);
+	seq = a.seq;
+	audit_end(&a);
+	CHECK(a.dropped == 0 && a.seq == seq + 1);
+	audit_end(&a);
+	CHECK(a.seq == seq + 1);
 	close_place(&p);
 }
 
