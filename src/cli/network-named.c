@@ -76,25 +76,35 @@ static void list_read(struct list *l, const struct json_node *from)
 		l->n += net_change_read(o, &l->v[l->n], NULL) == 0;
 }
 
-/* Take out what @c takes the place of. Return: whether there was something. */
-static bool list_forget(struct list *l, const struct net_change *c)
+/* Take out what @c takes the place of. @texts: of what is left of one. Return: whether there was something. */
+static bool list_forget(struct list *l, const struct net_change *c, struct arena *texts)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
 	size_t i, k = 0;
-	bool found;
+	bool found = false, some;
 
 	for (i = 0; i < l->n; i++) {
-		if (!net_change_same(&l->v[i], c, &a))
-			l->v[k++] = l->v[i];
+		struct net_change *v = &l->v[i];
+		const char *before = v->rule;
+
+		if (net_change_replaces(v, c, &a, &some)) {
+			found = true;
+			continue;
+		}
+		if (v->rule != before)
+			v->rule = arena_strdup(texts, v->rule);
+		v->rule = v->rule ? v->rule : before; /* as in net_change_replaces() */
+		found |= some;
+		l->v[k++] = *v;
 	}
-	found = k < l->n;
 	l->n = k;
 	arena_done(&a);
 	return found;
 }
 
-/* @c: checked by this. Return: 0 or negative errno with @e. */
-static int list_change(struct list *l, const struct net_change *c, struct err *e)
+/* @c: checked by this. @texts: as in list_forget(). Return: 0 or negative errno with @e. */
+static int list_change(struct list *l, const struct net_change *c, struct arena *texts,
+		       struct err *e)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
 	struct net_policy scratch;
@@ -109,7 +119,7 @@ static int list_change(struct list *l, const struct net_change *c, struct err *e
 	arena_done(&a);
 	if (r < 0)
 		return r;
-	found = list_forget(l, c);
+	found = list_forget(l, c, texts);
 	if (c->op == NET_CHANGE_REMOVE)
 		return found ? 0 :
 			       err_set(e, ERR_USAGE, -ENOENT, "there is no live rule '%.200s'",
@@ -139,7 +149,7 @@ static int list_make(struct network_named *x, struct list *l, const struct net_c
 
 	list_read(l, x->box.changes);
 	for (i = 0; r == 0 && i < n; i++)
-		r = list_change(l, &c[i], e);
+		r = list_change(l, &c[i], &x->named.arena, e);
 	return r;
 }
 
@@ -150,7 +160,7 @@ bool network_named_bypassed(struct network_named *x, const struct net_change *c)
 	if (!l)
 		return false;
 	list_read(l, x->box.changes);
-	return list_forget(l, c);
+	return list_forget(l, c, &x->named.arena);
 }
 
 /* Return: 0; -ESTALE: somebody else has changed it meanwhile; another negative errno with @e. */

@@ -82,28 +82,43 @@ void net_change_write(const struct net_change *c, struct json *j)
 	json_close(j, '}');
 }
 
-static bool same(const struct net_rule *a, const struct net_rule *b)
+/* The protocols in which both speak of the same. Return: 0: they do not. */
+static unsigned int same(const struct net_rule *a, const struct net_rule *b)
 {
-	return a->what == b->what && a->port == b->port && a->prefix == b->prefix &&
-	       memcmp(&a->addr, &b->addr, sizeof(a->addr)) == 0 && !a->host == !b->host &&
-	       (!a->host || strcmp(a->host, b->host) == 0);
+	bool is = a->what == b->what && a->port == b->port && a->prefix == b->prefix &&
+		  memcmp(&a->addr, &b->addr, sizeof(a->addr)) == 0 && !a->host == !b->host &&
+		  (!a->host || strcmp(a->host, b->host) == 0);
+
+	return is ? a->proto & b->proto : 0;
+}
+
+/* @r, of which one protocol is left: it was written without one. Return: NULL: no memory */
+static const char *text_left(const struct net_rule *r, unsigned int proto, struct arena *a)
+{
+	return arena_printf(a, "%s/%s", r->text, proto == NET_UDP ? "udp" : "tcp");
 }
 
 /*
- * What was said live of the same is of no protocol any more, so it covers nothing. It stays where it is: verdicts of open connections point to
+ * What was said live of the same loses its protocol, and covers nothing without one. It stays where it is: verdicts of open connections point to
  * rules. @n: of the first so many. Return: whether there was one.
  */
 static bool forget(struct net_policy *p, size_t n, const struct net_rule *r)
 {
+	struct net_rule *o;
+	unsigned int common;
 	bool found = false;
+	const char *text;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (p->rules[i].layer != POLICY_LIVE || !p->rules[i].proto ||
-		    !same(&p->rules[i], r))
+		o = &p->rules[i];
+		common = o->layer == POLICY_LIVE ? same(o, r) : 0;
+		if (!common)
 			continue;
-		p->rules[i].proto = 0;
 		found = true;
+		o->proto &= ~common;
+		text = o->proto ? text_left(o, o->proto, p->arena) : NULL;
+		o->text = text ? text : o->text; /* which says too much, where memory is short */
 	}
 	return found;
 }
@@ -119,8 +134,7 @@ static struct net_rule *find_bypass(const struct net_policy *p, const struct net
 	size_t i;
 
 	for (i = 0; i < p->n_inspects; i++) {
-		if (p->inspects[i].proto && strcmp(p->inspects[i].origin, bypass_origin) == 0 &&
-		    same(&p->inspects[i], r))
+		if (strcmp(p->inspects[i].origin, bypass_origin) == 0 && same(&p->inspects[i], r))
 			return &p->inspects[i];
 	}
 	return NULL;
@@ -141,7 +155,6 @@ static int add_bypass(struct net_policy *p, struct net_rule *r, struct err *e)
 	struct net_rule *v;
 
 	r->layer = POLICY_COMMAND;
-	r->proto = NET_TCP;
 	if (find_bypass(p, r))
 		return 0;
 	if (p->n_inspects >= LIMIT_INSPECTS)
@@ -173,9 +186,13 @@ static int parse(const struct net_change *c, struct arena *a, struct net_rule *r
 	const char *origin = c->op == NET_CHANGE_BYPASS ? bypass_origin :
 			     c->answered                ? answered_origin :
 							  "live";
+	/* to be removed a rule is read as a denial, which without a protocol is of both */
+	int r = net_rule_parse(ret, c->rule, c->op == NET_CHANGE_ALLOW, c->cidr, c->risky,
+			       POLICY_LIVE, origin, c->reason, a, e);
 
-	return net_rule_parse(ret, c->rule, c->op == NET_CHANGE_ALLOW, c->cidr, c->risky,
-			      POLICY_LIVE, origin, c->reason, a, e);
+	if (r == 0 && c->op == NET_CHANGE_BYPASS)
+		ret->proto = NET_TCP; /* in nothing else anybody looks */
+	return r;
 }
 
 int net_change_apply(struct net_policy *p, const struct net_change *c, struct net_rule *ret_rule,
@@ -229,18 +246,30 @@ void net_change_forget_all(struct net_policy *p)
 	p->n_inspects = k;
 }
 
-bool net_change_same(const struct net_change *a, const struct net_change *b, struct arena *arena)
+bool net_change_replaces(struct net_change *a, const struct net_change *b, struct arena *arena,
+			 bool *ret_some)
 {
 	struct net_rule of_a, of_b;
+	unsigned int common;
+	const char *text;
 
+	*ret_some = false;
 	if (a->op == NET_CHANGE_MODE || b->op == NET_CHANGE_MODE)
-		return a->op == b->op;
+		return *ret_some = a->op == b->op;
 	/* "remove" takes both a rule and a bypass away; a rule and a bypass stand beside each other */
 	if (b->op != NET_CHANGE_REMOVE &&
 	    (a->op == NET_CHANGE_BYPASS) != (b->op == NET_CHANGE_BYPASS))
 		return false;
-	return parse(a, arena, &of_a, NULL) == 0 && parse(b, arena, &of_b, NULL) == 0 &&
-	       same(&of_a, &of_b);
+	if (parse(a, arena, &of_a, NULL) < 0 || parse(b, arena, &of_b, NULL) < 0)
+		return false;
+	common = same(&of_a, &of_b);
+	*ret_some = common != 0;
+	if (!common || common == of_a.proto)
+		return *ret_some;
+	text = text_left(&of_a, of_a.proto & ~common, arena);
+	a->rule =
+		text ? text : a->rule; /* no memory: @b comes after it, and goes where they meet */
+	return false;
 }
 
 static void write_rule(const struct net_rule *r, const char *action, struct json *j)

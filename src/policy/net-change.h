@@ -68,7 +68,13 @@ void net_policy_write_specific(const struct net_policy *p, struct json *j);
 /** net_policy_write() - append what holds to the open object: "mode", "specific" (of what was said live), "most_specific" (layers), "rules" and "inspect". */
 void net_policy_write(const struct net_policy *p, struct json *j);
 
-/** net_change_same() - whether @b takes the place of @a: they speak of the same. @arena: for what is read meanwhile */
-bool net_change_same(const struct net_change *a, const struct net_change *b, struct arena *arena);
+/**
+ * net_change_replaces() - let @b take the place of @a where they speak of the same: of a rule for both protocols one may be left, and @a is that.
+ * @arena: for what is read meanwhile, and the text of @a
+ * @ret_some: whether they speak of the same at all
+ * Return: whether nothing of @a is left.
+ */
+bool net_change_replaces(struct net_change *a, const struct net_change *b, struct arena *arena,
+			 bool *ret_some);
 
 #endif

@@ -65,6 +65,82 @@ TEST(what_is_said_again_replaces)
 	arena_done(&a);
 }
 
+static bool is_allowed(const struct net_policy *p, const char *host, enum net_proto proto)
+{
+	const struct net_request q = { .host = host, .port = 443, .proto = proto };
+
+	return net_policy_judge(p, &q).allowed;
+}
+
+/* The texts of live rules that cover something, with blanks between them. */
+static const char *live_rules(const struct net_policy *p)
+{
+	static char text[400];
+	size_t i, n = 0;
+
+	text[0] = '\0';
+	for (i = 0; i < p->n; i++) {
+		if (p->rules[i].proto)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "",
+					      p->rules[i].text);
+	}
+	return text;
+}
+
+TEST(a_protocol_replaces_itself_alone)
+{
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	struct net_policy p;
+
+	begin(&p, &a);
+	CHECK(apply(&p, "{\"op\":\"allow\",\"rule\":\"a.test:443/udp\"}") == 0 &&
+	      apply(&p, "{\"op\":\"allow\",\"rule\":\"a.test:443/tcp\"}") == 0);
+	CHECK(is_allowed(&p, "a.test", NET_UDP) && is_allowed(&p, "a.test", NET_TCP));
+	/* without one a denial is of both, and so is what takes them away */
+	CHECK(apply(&p, "{\"op\":\"deny\",\"rule\":\"a.test:443\"}") == 0);
+	CHECK_STR(live_rules(&p), "a.test:443");
+	CHECK(apply(&p, "{\"op\":\"allow\",\"rule\":\"a.test:443\"}") == 0);
+	CHECK(is_allowed(&p, "a.test", NET_TCP) && !is_allowed(&p, "a.test", NET_UDP));
+	CHECK_STR(live_rules(&p), "a.test:443/udp a.test:443");
+	CHECK(apply(&p, "{\"op\":\"remove\",\"rule\":\"a.test:443/tcp\"}") == 0);
+	CHECK_STR(live_rules(&p), "a.test:443/udp");
+	CHECK(apply(&p, "{\"op\":\"remove\",\"rule\":\"a.test:443/tcp\"}") == -ENOENT);
+	CHECK(apply(&p, "{\"op\":\"allow\",\"rule\":\"a.test:443/tcp\"}") == 0 &&
+	      apply(&p, "{\"op\":\"remove\",\"rule\":\"a.test:443\"}") == 0);
+	CHECK_STR(live_rules(&p), "");
+	arena_done(&a);
+}
+
+/* What is left of @rule, a denial, when @text comes; NULL: nothing. */
+static const char *left_of(const char *rule, const char *text, bool *ret_some, struct arena *a)
+{
+	struct net_change had = { .op = NET_CHANGE_DENY, .rule = rule }, c;
+
+	REQUIRE(net_change_read(read_text(text, a), &c, NULL) == 0);
+	return net_change_replaces(&had, &c, a, ret_some) ? NULL : had.rule;
+}
+
+TEST(what_is_kept_is_replaced_by_protocol)
+{
+	struct arena a = ARENA_INIT(LIMIT_ARENA);
+	bool some;
+
+	CHECK_STR(left_of("a.test", "{\"op\":\"allow\",\"rule\":\"a.test\"}", &some, &a),
+		  "a.test/udp");
+	CHECK(some);
+	CHECK_STR(left_of("a.test/udp", "{\"op\":\"allow\",\"rule\":\"a.test\"}", &some, &a),
+		  "a.test/udp");
+	CHECK(!some);
+	CHECK_STR(left_of("a.test", "{\"op\":\"remove\",\"rule\":\"a.test/udp\"}", &some, &a),
+		  "a.test/tcp");
+	CHECK(some);
+	CHECK(!left_of("a.test/udp", "{\"op\":\"remove\",\"rule\":\"a.test\"}", &some, &a) && some);
+	CHECK_STR(left_of("a.test", "{\"op\":\"remove\",\"rule\":\"b.test\"}", &some, &a),
+		  "a.test");
+	CHECK(!some);
+	arena_done(&a);
+}
+
 TEST(specific)
 {
 	struct arena a = ARENA_INIT(LIMIT_ARENA);
