@@ -326,25 +326,6 @@ bool conn_local(const struct conn *c)
 	return strcmp(c->host, NET_HOST_LOCAL) == 0;
 }
 
-/* No other rule than one for that port of the host will do, whatever it covers. */
-static bool judge_local(struct gateway *g, struct conn *c)
-{
-	size_t i;
-
-	c->verdict.allowed = false;
-	for (i = 0; i < g->policy.n && !c->verdict.allowed; i++) {
-		const struct net_rule *r = &g->policy.rules[i];
-
-		if (!r->local || !r->allow || !r->proto || r->port != c->port)
-			continue;
-		c->verdict.rule = r;
-		c->verdict.allowed = c->verdict.names_port = true;
-	}
-	if (!c->verdict.allowed)
-		c->verdict.rule = NULL;
-	return c->verdict.allowed;
-}
-
 bool conn_judge(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
@@ -353,8 +334,8 @@ bool conn_judge(struct gateway *g, struct conn *c)
 		return c->verdict.allowed =
 			       true; /* whoever published it, or gave that proxy, has decided */
 	c->verdict = net_policy_judge(&g->policy, &q);
-	if (conn_local(c)) /* no mode, and no yes of a human, opens the host itself */
-		return c->verdict.allowed && judge_local(g, c);
+	if (conn_local(c)) /* no yes of a human opens the host itself */
+		return c->verdict.allowed;
 	/* a yes stands in for the rule that is not there; what rules deny it does not lift. That of a rule which forwards opens no address that is not public */
 	if (c->granted && !c->verdict.rule &&
 	    (c->via != VIA_FORWARD || c->verdict.cls == NET_CLASS_PUBLIC))

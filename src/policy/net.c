@@ -231,6 +231,23 @@ static struct ask ask_name(const struct net_request *q)
 	};
 }
 
+/* No mode, and no other rule than one for that port of the host, opens the host itself, whatever it covers. */
+static void judge_local(const struct net_policy *p, const struct net_request *q,
+			struct net_verdict *v)
+{
+	size_t i;
+
+	*v = (struct net_verdict){ .allowed = false };
+	for (i = 0; i < p->n && !v->allowed; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (!r->local || !r->allow || !(r->proto & q->proto) || r->port != q->port)
+			continue;
+		v->rule = r;
+		v->allowed = v->names_port = true;
+	}
+}
+
 struct net_verdict net_policy_judge(const struct net_policy *p, const struct net_request *q)
 {
 	struct net_verdict v = { .allowed = false };
@@ -250,6 +267,8 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
 	if (p->mode == NET_MODE_ALLOW && q->proto == NET_TCP && ask.cls == NET_CLASS_PUBLIC &&
 	    (v.allowed || !v.rule))
 		v.allowed = v.names_port = true;
+	if (v.allowed && q->host && strcmp(q->host, NET_HOST_LOCAL) == 0)
+		judge_local(p, q, &v);
 	return v;
 }
 

@@ -74,6 +74,15 @@ def test_the_option_that_it_names_allows(bailey, ws):
         assert r.rc == 0, (target, r)
 
 
+def test_the_host_itself_has_a_rule_of_its_own(bailey, ws):
+    """As the gateway judges it: neither a mode nor a rule for names opens it."""
+    target = "host.bailey.internal:80"
+    for opts in (["--network", "allow"], ["--allow-host", "**", "--i-know"], ["--allow-host", "host.bailey.internal"], ["--allow-host-port", "81"]):
+        r = bailey(["network", "check", *opts, target], cwd=ws)
+        assert r.rc == 1 and "; --allow-host-port 80" in r.out, (opts, r)
+    assert bailey(["network", "check", "--allow-host-port", "80", target], cwd=ws).rc == 0
+
+
 def test_json(check):
     docs, r = check("--preset", "balanced", "github.com:22", "[::1]:80", "evil.org:53/udp")
     assert r.rc == 1 and [d["allowed"] for d in docs] == [True, False, False], r

@@ -86,7 +86,7 @@ static void check_row(const void *arg)
 	buf_done(&b);
 }
 
-/* "LAYER allow|deny|allow-cidr|deny-cidr TEXT", "mode MODE", "preset NAME", "most-specific" */
+/* "LAYER allow|deny|allow-cidr|deny-cidr|allow-local TEXT", "mode MODE", "preset NAME", "most-specific" */
 static void table_net_rule(const struct table *t, const char *s, struct net_policy *p)
 {
 	char layer[32], kind[32], text[320], origin[64];
@@ -116,8 +116,10 @@ static void table_net_rule(const struct table *t, const char *s, struct net_poli
 	if (net_rule_parse(&rule, text, strncmp(kind, "allow", 5) == 0, strstr(kind, "-cidr"),
 			   /* risky= */ false,
 			   (enum policy_layer)table_word(t, layer, table_layer, POLICY_LAYER_NUM),
-			   origin, NULL, p->arena, &e) < 0 ||
-	    net_policy_add(p, &rule, &e) < 0)
+			   origin, NULL, p->arena, &e) < 0)
+		table_die(t, e.msg);
+	rule.local = strcmp(kind, "allow-local") == 0;
+	if (net_policy_add(p, &rule, &e) < 0)
 		table_die(t, e.msg);
 }
 
