@@ -564,6 +564,13 @@ void conn_tick(struct gateway *g)
 	}
 }
 
+/* Whether addresses of its name are judged here, beside the name. */
+static bool has_answers(const struct conn *c)
+{
+	return *c->host && c->state != CONN_RESOLVE && !c->proxy && !conn_local(c) &&
+	       !conn_trusted(c);
+}
+
 /* The name, and the address that was dialled for it. */
 static bool still_allowed(struct gateway *g, struct conn *c)
 {
@@ -572,12 +579,26 @@ static bool still_allowed(struct gateway *g, struct conn *c)
 
 	if (!conn_judge(g, c))
 		return false;
-	if (!*c->host || c->state == CONN_RESOLVE || c->proxy || conn_local(c) || conn_trusted(c))
+	if (!has_answers(c))
 		return true;
 	v = net_policy_judge_answer(&g->policy, &q, &c->verdict, &c->addr);
 	if (!v.allowed)
 		c->verdict = v;
 	return v.allowed;
+}
+
+/* Of the addresses that are still to be tried those go that are denied now. */
+static void drop_denied(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c);
+	size_t i, n = c->next_addr;
+
+	for (i = n; i < c->n_addrs; i++) {
+		if (net_policy_judge_answer(&g->policy, &q, &c->verdict, &c->addrs[i]).allowed &&
+		    !gw_own(g, &c->addrs[i], c->port, NET_TCP))
+			c->addrs[n++] = c->addrs[i];
+	}
+	c->n_addrs = n;
 }
 
 void conn_rejudge(struct gateway *g)
@@ -590,5 +611,7 @@ void conn_rejudge(struct gateway *g)
 			continue;
 		if (!still_allowed(g, c))
 			conn_refuse_by_rule(g, c);
+		else if (c->state == CONN_DIAL && has_answers(c))
+			drop_denied(g, c);
 	}
 }

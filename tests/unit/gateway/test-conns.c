@@ -109,6 +109,42 @@ TEST(nothing_points_to_rules_that_were_replaced)
 	arena_done(&g.arena);
 }
 
+/* Of the addresses that a name has, one is being dialled, and others would come after it. */
+TEST(addresses_that_are_denied_meanwhile_are_not_dialled)
+{
+	static const char *const addrs[] = { "192.0.2.1", "192.0.2.2", "192.0.2.3" };
+	static struct conn conns[2];
+	struct gateway_setup setup = { .door = -1, .kept = gateway_kept_new() };
+	struct gateway g = { .setup = &setup,
+			     .arena = ARENA_INIT(RULES_ARENA),
+			     .own = -1,
+			     .conns = conns,
+			     .audit = { .log = { -1, -1 }, .head = -1 } };
+	struct net_rule denial;
+	struct conn *c;
+
+	REQUIRE(setup.kept);
+	net_policy_init(&g.policy, &g.arena);
+	g.policy.mode = NET_MODE_DENY;
+	add_rule(&g.policy, "a.test", true, POLICY_COMMAND);
+	c = connected(&g, CONN_DIAL, "a.test");
+	for (c->n_addrs = 0; c->n_addrs < ARRAY_SIZE(addrs); c->n_addrs++)
+		REQUIRE(net_addr_parse(&c->addrs[c->n_addrs], addrs[c->n_addrs], 9));
+	c->next_addr = 1;
+	conn_rejudge(&g);
+	CHECK(c->state == CONN_DIAL && c->n_addrs == 3);
+	REQUIRE(net_rule_parse(&denial, "192.0.2.2/32", false, true, false, POLICY_LIVE, "test",
+			       NULL, &g.arena, NULL) == 0);
+	REQUIRE(net_policy_add(&g.policy, &denial, NULL) == 0);
+	conn_rejudge(&g);
+	CHECK(c->state == CONN_DIAL && c->n_addrs == 2 && c->next_addr == 1);
+	CHECK(memcmp(&c->addrs[1], &(struct net_addr){ { [10] = 0xff, 0xff, 192, 0, 2, 3 } },
+		     sizeof(c->addrs[1])) == 0);
+	conn_close(&g, c, true);
+	(void)gateway_kept_free(setup.kept);
+	arena_done(&g.arena);
+}
+
 /* --- what bailey-keys says --- */
 
 static void say_request(int fd, const struct conn *c)
