@@ -91,18 +91,56 @@ static void answer_none(struct gateway *g, const struct question *to, enum dns_r
 
 struct known {
 	bool allowed;
-	bool exact; /* a rule names it in full */
+	bool exact;  /* a rule names it in full */
+	bool denied; /* rules do so, whatever the port */
 	struct net_verdict verdict;
 };
+
+/* A port that no rule speaks of stands for all of these. */
+static uint16_t unnamed_port(const struct net_policy *p)
+{
+	uint16_t port = UINT16_MAX;
+	size_t i;
+
+	for (i = 0; i < p->n && port > 1; i++) {
+		if (p->rules[i].port == port) {
+			port--;
+			i = (size_t)-1; /* from the beginning */
+		}
+	}
+	return port;
+}
+
+/* @k says what is so for @host where the port may be any; its verdict is that of 443 where none is allowed. Return: whether some port is. */
+static bool judge_any_port(const struct gateway *g, const char *host, enum net_proto proto,
+			   struct known *k)
+{
+	const uint16_t ports[] = { 443, 80, unnamed_port(&g->policy) };
+	struct net_request q = { .host = host, .proto = proto };
+	struct net_verdict v;
+	size_t i;
+
+	k->denied = true;
+	for (i = 0; i < ARRAY_SIZE(ports); i++) {
+		q.port = ports[i];
+		v = net_policy_judge(&g->policy, &q);
+		k->denied &= !v.allowed && v.rule;
+		if (i == 0 || v.allowed)
+			k->verdict = v;
+		if (v.allowed)
+			return true;
+	}
+	return false;
+}
 
 /* Whether any port may be reached under that name: a question for an address does not say what it is for. */
 static struct known judge_name(const struct gateway *g, const char *host)
 {
-	struct net_request q = { .host = host, .port = 443, .proto = NET_TCP };
-	struct known k = { .verdict = net_policy_judge(&g->policy, &q) };
+	struct net_request q = { .host = host };
+	struct known k = { .exact = false }, any;
 	size_t i, len = strlen(host);
 
-	k.allowed = k.verdict.allowed;
+	k.allowed = judge_any_port(g, host, NET_TCP, &k);
 	for (i = 0; i < g->policy.n; i++) {
 		const struct net_rule *r = &g->policy.rules[i];
 		size_t n = r->host ? strlen(r->host) : 0;
@@ -114,9 +152,10 @@ static struct known judge_name(const struct gateway *g, const char *host)
 			continue;
 		if (k.allowed && (k.exact || !exact))
 			continue;
-		q.port = r->port ? r->port : 443;
+		q.port = r->port;
 		q.proto = r->proto & NET_TCP ? NET_TCP : NET_UDP;
-		if (net_policy_judge(&g->policy, &q).allowed) {
+		if (r->port ? net_policy_judge(&g->policy, &q).allowed :
+			      judge_any_port(g, host, q.proto, &any)) {
 			k.allowed = true;
 			k.exact |= exact;
 		}
@@ -310,7 +349,7 @@ static void answer(struct gateway *g, const struct question *to)
 	}
 	k = judge_name(g, q->host);
 	/* whoever connects is asked about; nobody else need know the name before, and what is relayed tells it to others unasked */
-	if (!k.allowed && !k.verdict.rule && g->setup->ask && !is_relayed(q->type))
+	if (!k.allowed && !k.denied && g->setup->ask && !is_relayed(q->type))
 		k.allowed = k.exact = true;
 	if (strcmp(q->host, NET_HOST_LOCAL) == 0 &&
 	    !k.exact) /* no mode opens it, and no name server knows it */

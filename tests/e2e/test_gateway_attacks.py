@@ -235,6 +235,13 @@ def test_the_log_names_the_rule_that_denies_an_address_to_udp(net):
     assert "b'HELLO'" not in r.out and denied["rule"] == "192.0.2.11/32" and "'deny 192.0.2.11/32'" in denied["reason"], (r, denied)
 
 
+def test_a_denial_of_one_port_does_not_hide_the_name(net):
+    r = net([*CLEAN, *CURL, "http://two.test/"], "--network", "allow", "--deny-host", "two.test:443")
+    assert r.rc == 0 and "host=two.test" in r.out, r
+    r = net([*CLEAN, *CURL, "http://two.test/"], "--network", "allow", "--deny-host", "two.test")
+    assert r.rc == 6, r
+
+
 def control(net, run, *messages):
     """What the gateway of a run answers to its user."""
     script = "import json, socket, sys\ns = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile('rw')\n" \
