@@ -299,7 +299,9 @@ static void passed(struct learn_hosts *h, const struct line *l, struct arena *a)
 	struct net_addr addr;
 	struct net_rule r;
 
-	if (!what || !l->port || is(l->via, "published") || is(l->via, "dns") || !by_no_rule(l))
+	/* what a rule of requests opens stays behind that rule; of the others somebody else decides */
+	if (!what || !l->port || is(l->via, "published") || is(l->via, "dns") ||
+	    is(l->via, "forward") || is(l->via, "external") || !by_no_rule(l))
 		return;
 	text = arena_printf(a, !l->name && strchr(what, ':') ? "[%s]:%s%s" : "%s:%s%s", what,
 			    l->port, is(l->via, "udp") ? "/udp" : "");

@@ -135,6 +135,11 @@ TEST(what_the_mode_let_through)
 		      "open via=published address=127.0.0.1 port=80",
 		      "open via=dns address=192.0.2.1 port=53"),
 		"", NULL);
+	/* what a rule of requests leads to, and the proxy that decides in the place of ours */
+	becomes(LINES("open via=forward name=a.example port=443",
+		      "close via=forward name=a.example port=443 spoken=opaque",
+		      "close via=external address=192.0.2.1 port=8080"),
+		"", NULL);
 	/* a human's word is no rule of the user's files yet */
 	becomes(LINES("open via=captured name=a.example port=443 rule=a.example:443 origin=answered"),
 		"a.example", NULL);
