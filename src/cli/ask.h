@@ -13,8 +13,15 @@ struct ask;
  */
 struct ask *ask_begin(struct run *run, int dir);
 
-/** ask_key() - one key that is typed from now on, whatever mode the terminal is in. Return: it, or 0 when none came in time. */
-char ask_key(int tty);
+/** ask_until() - when a question of @run that came at @from (clock_ms()) has no answer: nobody waits longer, or the run ends. */
+long ask_until(const struct run *run, long from);
+
+/**
+ * ask_key() - one key that is typed from now on, whatever mode the terminal is in.
+ * @until: of clock_ms(); @meanwhile: is called now and then, or NULL
+ * Return: it, or 0 when none came in time.
+ */
+char ask_key(int tty, long until, void (*meanwhile)(void *arg), void *arg);
 
 /** ask_done() - free. */
 void ask_done(struct ask *a);

@@ -191,6 +191,7 @@ static void ask_terminal(struct open_urls *o)
 	struct buf b = BUF_INIT(URL_MAX + 1024);
 	enum askers_answer answer = ASKERS_GONE;
 	const char *term = getenv("TERM");
+	long until;
 	char key;
 
 	/* what the command has printed may have left the terminal with invisible or other letters */
@@ -219,8 +220,9 @@ static void ask_terminal(struct open_urls *o)
 	}
 	buf_done(&b);
 	(void)poll(NULL, 0, SETTLE_MS); /* then ask_key() throws away what was typed */
+	until = ask_until(o->run, clock_ms());
 	do {
-		key = ask_key(o->tty);
+		key = ask_key(o->tty, until, NULL, NULL);
 		if (key == 'y')
 			answer = ASKERS_ONCE;
 		else if (key == 'n' || key == 3 || key == 4 || key == 27) /* Ctrl-C, Ctrl-D, Esc */

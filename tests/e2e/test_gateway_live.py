@@ -150,6 +150,41 @@ def test_a_human_answers_on_the_terminal(net, key, word, answers, questions):
     assert out.count("host=one.test") == answers and len(re.findall("Allow it", out)) == questions, out
 
 
+def asked_run(net, script, *opts):
+    caller = types.SimpleNamespace(uid=0, environ=lambda extra: {**net.environ, **extra})  # as above
+    return Pty(caller, ["/usr/bin/" + net.enter[0], *net.argv(script, ["--ask", *opts], "run")[1:]], net.ws)
+
+
+BOTH_AT_ONCE = f"for h in one two; do {' '.join([*CLEAN, *CURL])} -m 60 http://$h.test/ & done; wait; echo over"
+
+
+def test_questions_have_their_turn(net):
+    t = asked_run(net, BOTH_AT_ONCE)
+    try:
+        for _ in range(2):
+            t.expect("n = never: ")
+            time.sleep(0.8)
+            t.type("o")
+            t.expect("once")
+        t.expect("over")
+    finally:
+        t.done()
+    out = t.out.decode()
+    assert out.count("host=one.test") == out.count("host=two.test") == 1 and out.count("Allow it") == 2, out
+
+
+def test_a_run_ends_in_time_while_questions_stand(net):
+    begin = time.monotonic()
+    t = asked_run(net, BOTH_AT_ONCE, "--timeout", "4s")
+    try:
+        t.expect("n = never: ")
+        t.expect("no answer")
+        assert t.wait(30) == 124
+    finally:
+        t.done()
+    assert time.monotonic() - begin < 40 and t.out.decode().count("Allow it") == 1, t.out
+
+
 # Connects to the socket of a run as another user, who stands in its directory already, and says what comes back.
 KNOCK = """
 import os, socket, sys
