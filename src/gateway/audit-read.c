@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TRIES 8 /* a log is full once in thousands of lines */
+
 /* A chain that is being followed. */
 struct reading {
 	int (*each)(void *arg, const struct audit_line *line);
@@ -67,51 +69,85 @@ static int read_text(struct reading *r, const char *p, size_t n)
 	return ret;
 }
 
-static int read_file(struct reading *r, int dir, const char *name, struct err *e)
+/* Both files, the older one first, and the head that was there before and after. */
+struct copies {
+	struct audit_head head;
+	struct buf text[2];
+};
+
+static int read_file(int dir, const char *name, struct buf *b, struct err *e)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct buf b = BUF_INIT(LIMIT_AUDIT + 1);
 	int ret;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(e, -errno, "%s", name);
-	ret = fd_read_all(fd, &b);
-	if (ret < 0)
-		(void)err_sys(e, ret, "%s", name);
-	else
-		ret = read_text(r, b.data, b.len);
-	buf_done(&b);
-	return ret;
+	ret = fd_read_all(fd, b);
+	return ret < 0 ? err_sys(e, ret, "%s", name) : 0;
+}
+
+static int read_head(int fd, struct audit_head *ret, struct err *e)
+{
+	int r = audit_head_read(fd, ret);
+
+	return r < 0 ? err_sys(e, r, "head of the network log") : 0;
+}
+
+static void copies_done(struct copies *c)
+{
+	buf_done(&c->text[0]);
+	buf_done(&c->text[1]);
+	c->text[0] = c->text[1] = (struct buf)BUF_INIT(LIMIT_AUDIT + 1);
+}
+
+/* A log that goes on in its other file is another one than that whose head was read: it is read anew. */
+static int read_copies(struct copies *c, int dir, int head, struct err *e)
+{
+	static const char *const names[] = { "log.0", "log.1" };
+	struct audit_head now;
+	int i, r = 0;
+
+	for (i = 0; i < TRIES && r == 0; i++) {
+		copies_done(c);
+		r = read_head(head, &c->head, e);
+		/* a line that is written now may be in the log, and not yet in the head */
+		if (r == 0)
+			r = read_file(dir, names[!c->head.at], &c->text[0], e);
+		if (r == 0)
+			r = read_file(dir, names[c->head.at], &c->text[1], e);
+		if (r == 0)
+			r = read_head(head, &now, e);
+		if (r == 0 && now.at == c->head.at &&
+		    memcmp(now.start, c->head.start, sizeof(now.start)) == 0)
+			return 0;
+	}
+	return r;
 }
 
 int audit_read(int dir, int heads, const char *id,
 	       int (*each)(void *arg, const struct audit_line *line), void *arg, uint64_t *ret_bad,
 	       const char **ret_why, struct err *e)
 {
-	static const char *const names[] = { "log.0", "log.1" };
 	_cleanup_close_ int head = openat(heads, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct reading r = { .each = each, .arg = arg };
-	struct audit_head now;
+	struct copies c = { .text = { BUF_INIT(LIMIT_AUDIT + 1), BUF_INIT(LIMIT_AUDIT + 1) } };
 	uint64_t start;
 	int ret;
 
 	if (head < 0)
 		return err_sys(e, -errno, "head of the network log");
-	ret = audit_head_read(head, &r.head);
-	if (ret < 0)
-		return err_sys(e, ret, "head of the network log");
-	/* a line that is written now may be in the log, and not yet in the head */
-	ret = read_file(&r, dir, names[!r.head.at], e);
+	ret = read_copies(&c, dir, head, e);
+	r.head = c.head;
 	if (ret == 0)
-		ret = read_file(&r, dir, names[r.head.at], e);
+		ret = read_text(&r, c.text[0].data, c.text[0].len);
+	if (ret == 0)
+		ret = read_text(&r, c.text[1].data, c.text[1].len);
+	copies_done(&c);
 	if (ret < 0)
 		return ret;
-	/* of now: it may have begun with the other file meanwhile */
-	if (audit_head_read(head, &now) == 0) {
-		start = now.start[!now.at] ? now.start[!now.at] : now.start[now.at];
-		if (start && r.first > start)
-			broken(&r, start, "lines at the beginning are missing");
-	}
+	start = r.head.start[!r.head.at] ? r.head.start[!r.head.at] : r.head.start[r.head.at];
+	if (start && r.first > start)
+		broken(&r, start, "lines at the beginning are missing");
 	if (r.seq < r.head.seq)
 		broken(&r, r.seq + 1, "lines at the end are missing");
 	if (r.why && ret_bad)

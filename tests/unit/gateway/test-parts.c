@@ -388,6 +388,45 @@ TEST(a_log_is_bounded_and_goes_on_in_the_other_file)
 	close_place(&p);
 }
 
+/* A writer that is as fast as reading is slow: at the first line the log goes on in its other file, twice. */
+struct fast {
+	struct audit *a;
+	unsigned int n;
+};
+
+static int write_meanwhile(void *arg, const struct audit_line *line)
+{
+	struct fast *f = arg;
+	int i;
+
+	(void)line;
+	for (i = 0; f->n == 0 && i < 2; i++) {
+		f->a->size = LIMIT_AUDIT; /* full */
+		write_lines(f->a, 1);
+	}
+	f->n++;
+	return 0;
+}
+
+TEST(a_log_that_goes_on_while_it_is_read_is_whole)
+{
+	struct place p = { .dir = -1 };
+	struct err e = ERR_INIT;
+	struct audit a;
+	struct fast f = { .a = &a };
+	const char *why;
+	uint64_t bad = 0;
+
+	open_place(&p);
+	REQUIRE(audit_begin(&a, p.log, p.head) == 0);
+	write_lines(&a, 3);
+	a.size = LIMIT_AUDIT;
+	write_lines(&a, 3);
+	CHECK(audit_read(p.dir, p.heads, "0123456789", write_meanwhile, &f, &bad, &why, &e) == 0);
+	CHECK(a.seq == 8 && f.n == 6 && !why);
+	close_place(&p);
+}
+
 TEST(a_flood_is_counted)
 {
 	struct audit_event ev = { .event = "deny" };
