@@ -111,11 +111,11 @@ static const char *with_way(const struct gateway *g, const struct conn *c, const
 /* What may be one of those hosts has no name. @what: TLS, or a request */
 #define NAMELESS(what) what " may be for a host that is looked into: connect to it by its name"
 
-static void refuse_nameless(struct gateway *g, struct conn *c)
+static void refuse_nameless(struct gateway *g, struct conn *c, const char *why)
 {
 	struct buf b = BUF_INIT(1024);
 
-	conn_refuse(g, c, with_way(g, c, NAMELESS("TLS without a server name"), &b));
+	conn_refuse(g, c, with_way(g, c, why, &b));
 	buf_done(&b);
 }
 
@@ -131,7 +131,7 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 	else if (!*h.sni && *c->host)
 		conn_refuse(g, c, "TLS without a server name can't be judged");
 	else if (!*h.sni && may_evade(g, c))
-		refuse_nameless(g, c);
+		refuse_nameless(g, c, NAMELESS("TLS without a server name"));
 	else if (*h.sni && evades(g, c, h.sni))
 		conn_refuse(g, c, EVADES);
 	else if (*h.sni && !name_fits(g, c, h.sni))
@@ -155,18 +155,19 @@ static bool is_token(char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+#define H2_LEN (sizeof(h2) - 1)
+static const char h2[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /*
  * HTTP/1 in any spelling that some server might accept: its parser then refuses all but one. That is a word, a blank, and a first line with
  * "HTTP/" in it, however long. Only what begins exactly as HTTP/2 does is something else.
  */
 static enum guess guess_http(const char *p, size_t n)
 {
-	static const char h2[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-	const size_t h2_len = sizeof(h2) - 1;
 	size_t at = 0, word, end;
 
-	if (memcmp(p, h2, n < h2_len ? n : h2_len) == 0)
-		return n < h2_len ? GUESS_MORE : GUESS_OPAQUE;
+	if (memcmp(p, h2, n < H2_LEN ? n : H2_LEN) == 0)
+		return n < H2_LEN ? GUESS_MORE : GUESS_OPAQUE;
 	while (at < n && (p[at] == '\r' || p[at] == '\n'))
 		at++;
 	for (word = at; word < n && is_token(p[word]); word++)
@@ -254,7 +255,9 @@ static bool look_first(struct gateway *g, struct conn *c)
 		c->deadline = g->now + LOOK_MS;
 		return true;
 	}
-	if (c->verdict.names_port) {
+	if (n >= H2_LEN && memcmp(scratch, h2, H2_LEN) == 0 && may_evade(g, c)) {
+		refuse_nameless(g, c, NAMELESS("HTTP/2 to an address"));
+	} else if (c->verdict.names_port) {
 		c->opaque = true;
 		pass(c, TALK_OPAQUE);
 	} else if (n > 0) {

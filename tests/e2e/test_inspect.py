@@ -522,6 +522,15 @@ def test_who_says_no_name_is_no_way_round(at, how):
         assert r.rc == 0 and r.out not in ("000", "421"), (opts, r)
 
 
+def test_http2_in_clear_to_an_address_is_no_way_round(at):
+    """Its requests are not looked at, and each has a name of its own."""
+    talk = [PYTHON, "-c", "import socket; s = socket.create_connection(('192.0.2.20', 80)); s.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n'); print(s.recv(9))"]
+    r = at([*CLEAN, *talk], *WEB, "--network", "allow")
+    assert r.rc != 0 and any("connect to it by its name; --allow-cidr 192.0.2.20:80" in e.get("reason", "") for e in at.log(r)), (r, at.log(r))
+    r = at([*CLEAN, *talk], *WEB, "--network", "allow", "--allow-cidr", "192.0.2.20:80")
+    assert r.rc == 0, r
+
+
 HASTY = """
 import os, socket, ssl, struct, time
 raw = socket.create_connection(("web.test", 443))
