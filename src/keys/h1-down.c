@@ -261,7 +261,7 @@ static bool step_down_none(struct conn *c)
 	if (c->px && (s->in.n > 0 || s->eof || s->broken)) {
 		side_close(s, false); /* another one is dialled when it is needed */
 	} else if (s->in.n > 0 && c->h1->up == UP_HEAD) {
-		conn_end(c, "the server has sent what was not asked for");
+		conn_end(c, H1_UNASKED);
 	} else if ((s->eof || s->broken) && c->h1->first && *c->why) {
 		/* an alert behind the handshake: the first request is told of it */
 		(void)snprintf(c->failed, sizeof(c->failed), "%s", c->why); /* of the same size */

@@ -6,6 +6,8 @@
 #include "h1.h"
 #include "judge.h"
 
+#define H1_UNASKED "the server has sent what was not asked for"
+
 enum up { UP_HEAD, UP_HOLD, UP_REACH, UP_BODY, UP_WAIT, UP_RAW, UP_ASK };
 enum down { DOWN_NONE, DOWN_HEAD, DOWN_BODY, DOWN_RAW };
 enum frame { FRAME_VERBATIM, FRAME_CHUNKED, FRAME_BARE };

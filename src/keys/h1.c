@@ -306,6 +306,11 @@ static bool step_head(struct conn *c)
 	}
 	if (!keys_log_room(c->k))
 		return false;
+	/* it would be taken for the answer to this request; of `srt proxy` such a server is closed (step_down_none()) */
+	if (!c->px && c->reach == REACH_THERE && c->server.in.n > 0) {
+		conn_finish(c, H1_UNASKED);
+		return true;
+	}
 	if (h->scan_up == 0)
 		h->since = c->k->now;
 	h->began = h->head = h->old = h->last = false;
@@ -326,7 +331,7 @@ static bool step_head(struct conn *c)
 	}
 	h->scan_up = 0;
 	h->old = r.minor == 0;
-	h->head = http_is(r.method, "head");
+	h->head = judge_is_head(r.method);
 	h->last = h->old || !r.keep_alive;
 	h->upgrade = wants_websocket(&r);
 	h->framing = r.framing;

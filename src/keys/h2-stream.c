@@ -349,7 +349,7 @@ static bool check(struct stream *st, struct head *h, struct reply *r)
 		h->target = http_slice("/"); /* of CONNECT, which is refused */
 	if (!h->authority.p)
 		h->authority = head_find(h, "host");
-	st->head = http_is(h->method, "head");
+	st->head = judge_is_head(h->method);
 	r->status = 400;
 	if (http_target_parse(&t, h->method.len == 7 ? http_slice("OPTIONS") : h->method, h->target,
 			      &e) < 0 ||

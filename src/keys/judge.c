@@ -359,6 +359,11 @@ bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x
 	return ok;
 }
 
+bool judge_is_head(struct http_slice method)
+{
+	return method.len == 4 && memcmp(method.p, "HEAD", 4) == 0;
+}
+
 bool judge_holds(const struct exchange *x)
 {
 	return x->inject && (x->inject->body == INJECT_HOLD || x->body);

@@ -63,6 +63,9 @@ struct reply {
  */
 bool judge_request(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r);
 
+/** judge_is_head() - whether answers to that method have no body. A method's letters count as they are: "Head" is one that a server may answer with a body. */
+bool judge_is_head(struct http_slice method);
+
 /** judge_holds() - whether the body is needed before the head can be sent; that is x->head then. */
 bool judge_holds(const struct exchange *x);
 

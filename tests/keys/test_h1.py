@@ -198,6 +198,29 @@ def test_an_answer_that_was_not_asked_for_ends_it(door, plain):
     assert "not asked for" in d.keys.end_of(1)
 
 
+@pytest.mark.parametrize("method", [b"HeAd", b"HEAD"])
+def test_a_body_is_not_the_answer_to_the_next_request(door, plain, method):
+    """Servers that compare methods exactly answer "HeAd" with a body, and some do for HEAD itself."""
+    poison = b"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nraw"
+
+    def serve(head, s, f):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(poison), poison))
+
+    server = plain(serve)
+    d = door(server)
+    with d.talk(d.trust) as s:
+        head, body = ask(s, get(d, b"/file", method=method) + get(d, b"/next", b"Connection: upgrade\r\nUpgrade: websocket\r\n"))
+        assert status(head) == 200
+        if method == b"HeAd":
+            assert body == poison, "it is a body, and the next request is one"
+            head, body = answer(s)
+            assert status(head) == 200 and body == poison
+            assert len(server.heads) == 2
+        else:
+            assert body == b"" and closed(s)
+            assert "not asked for" in d.keys.end_of(1) and len(server.heads) == 1
+
+
 @pytest.mark.parametrize("host", [b"Host: other.test\r\n", b"Host: web.test:1\r\n", b"Host: sub.web.test\r\n", b"Host: 127.0.0.1\r\n", b"Host: web.test\r\n"])
 def test_another_host_is_421(door, plain, host):
     server = plain()
