@@ -455,19 +455,22 @@ int login_body(struct login_token *const *held, size_t n_held, struct http_slice
 
 /* --- answers ------------------------------------------------------------------------------------------------------------------------- */
 
-static struct login_token *by_value(const struct logins *l, const struct login *login,
-				    const char *value)
+/* One that is given again is the newest: the others of its answer must not push it out. */
+static struct login_token *by_value(struct logins *l, const struct login *login, const char *value)
 {
-	struct login_token *t;
+	struct login_token **at = &l->tokens, *t;
 
-	for (t = l->tokens; t; t = t->next) {
-		if (t->login == login && strcmp(t->value, value) == 0)
-			return t;
+	while ((t = *at) && (t->login != login || strcmp(t->value, value) != 0))
+		at = &t->next;
+	if (t) {
+		*at = t->next;
+		t->next = l->tokens;
+		l->tokens = t;
 	}
-	return NULL;
+	return t;
 }
 
-/* Past LOGIN_TOKENS the oldest goes. */
+/* Past LOGIN_TOKENS the oldest goes. Should come when nothing borrows their texts any more: an answer's tree does until it is written. */
 static void forget_oldest(struct logins *l)
 {
 	struct login_token **at, *t;
@@ -499,7 +502,6 @@ static struct login_token *add_token(struct logins *l, struct login *login, cons
 	}
 	l->tokens = t;
 	l->changed = true;
-	forget_oldest(l);
 	return t;
 }
 
@@ -549,13 +551,13 @@ static int keep(struct logins *l, struct login *login, struct json_node *k, stru
 /* What else in the answer is one of the tokens, in whatever form, is its sentinel, too. */
 static int scrub(const struct logins *l, const struct buf *made, struct buf *out, struct err *e)
 {
-	struct scrub_pair pairs[LOGIN_TOKENS];
+	struct scrub_pair pairs[2 * LOGIN_TOKENS]; /* those of this answer, and the older ones */
 	const struct login_token *t;
 	struct scrub *s = NULL;
 	size_t n = 0;
 	int r;
 
-	for (t = l->tokens; t && n < LOGIN_TOKENS; t = t->next)
+	for (t = l->tokens; t && n < ARRAY_SIZE(pairs); t = t->next)
 		pairs[n++] = (struct scrub_pair){ t->value, t->sentinel };
 	if (n == 0) {
 		buf_add(out, made->data, made->len);
@@ -587,8 +589,10 @@ int login_answer(struct logins *l, struct login *login, const char *p, size_t n,
 		one = is_member(k->key) ? keep(l, login, k, e) : 0;
 		if (one < 0)
 			r = one;
-		else
-			found += one;
+		else if ((found += one) > (int)LOGIN_TOKENS)
+			r = err_set(e, ERR_POLICY, -EBADMSG,
+				    "login: an answer of '%s' has more than %u tokens", login->name,
+				    LOGIN_TOKENS);
 	}
 	if (r == 0 && !erase_buf_init(&made, 2 * LOGIN_BODY))
 		r = no_memory(e);
@@ -596,6 +600,7 @@ int login_answer(struct logins *l, struct login *login, const char *p, size_t n,
 		json_write(root, &made);
 		r = made.failed ? no_memory(e) : scrub(l, &made, out, e);
 	}
+	forget_oldest(l);
 	erase_buf_done(&made);
 	erase_arena_done(&a);
 	erase_stack();

@@ -76,7 +76,7 @@ enum login_kind login_of(struct logins *l, const char *host, struct http_slice t
 /**
  * login_answer() - the body of an answer, JSON, with each token replaced by its sentinel; new ones are kept.
  * @out: of 2 * LOGIN_BODY bytes that don't move
- * Return: how many tokens there were, or -EBADMSG (it can't be read, or a token can't be stood in for), -ENOMEM with @e, which quotes none.
+ * Return: how many tokens there were, or -EBADMSG (it can't be read, has more than LOGIN_TOKENS, or one that can't be stood in for), -ENOMEM with @e, which quotes none.
  */
 int login_answer(struct logins *l, struct login *login, const char *p, size_t n, struct buf *out,
 		 struct err *e);

@@ -360,6 +360,48 @@ def test_many_tokens_are_bounded(world):
     assert call(w, first["access_token"])[0] == 401, "the oldest was forgotten"
 
 
+def test_many_tokens_in_one_answer(world):
+    """As many as are kept are stood in for, each; an answer with more is refused, and what it has does not get inside."""
+    w = world()
+    d = w.doors[TOKEN]
+
+    def answer(n):
+        given = ["gho_" + secrets.token_urlsafe(60) for _ in range(n)]
+        w.service.plan = (200, b"application/json", b"", json.dumps([{"access_token": t} for t in given]).encode())
+        with d.talk(d.trust) as s:
+            code, body = exchange(s, request(d, "POST", "/oauth/token", b"a=b", Content_Type="application/x-www-form-urlencoded"))
+        w.service.plan = None
+        assert not [t for t in given if t.encode() in body]
+        return code, body, given
+
+    for _ in range(2):
+        code, body, given = answer(LOGIN_TOKENS)
+        got = [e["access_token"] for e in json.loads(body)]
+        assert code == 200 and len(set(got)) == LOGIN_TOKENS and all("bailey-secret-" in t for t in got), body
+        for k in (0, -1):
+            w.service.access = given[k]
+            assert call(w, got[k])[0] == 200
+    code, body, _ = answer(LOGIN_TOKENS + 1)
+    assert code != 200 and b"bailey-secret" not in body, (code, body)
+    assert "more than 32 tokens" in w.keys.wait(lambda e: "tokens" in e["why"])["why"]
+    assert call(w, log_in(w)["access_token"])[0] == 200
+
+
+def test_one_that_is_given_again_is_not_the_oldest(world):
+    """A refresh token that stays the same while access tokens come and go."""
+    w = world()
+    same = "1//0" + secrets.token_urlsafe(60)
+    d = w.doors[TOKEN]
+    for _ in range(LOGIN_TOKENS):
+        fresh = "gho_" + secrets.token_urlsafe(60)
+        w.service.plan = (200, b"application/json", b"", json.dumps({"refresh_token": same, "access_token": fresh}).encode())
+        with d.talk(d.trust) as s:
+            code, body = exchange(s, request(d, "POST", "/oauth/token", b"a=b", Content_Type="application/x-www-form-urlencoded"))
+        assert code == 200 and same.encode() not in body
+    w.service.plan, w.service.refresh = None, same
+    assert refresh(w, json.loads(body)["refresh_token"], "form")[0] == 200
+
+
 def test_one_that_was_forgotten_is_in_no_memory(world):
     """Neither its access token, nor the one that it is renewed by; the newest are the control."""
     w = world()
