@@ -185,7 +185,7 @@ bool h1_send_request(struct conn *c, struct head *w, uint64_t length)
 	 * same for a request of their own, which nobody has judged.
 	 */
 	head_remove(w, http_slice("expect"));
-	http_write_request(b, w->method, w->target);
+	http_write_request(b, w->method, judge_target(&h->x, w));
 	http_write_field(b, "Host", w->authority);
 	for (i = 0; i < w->n; i++) {
 		if (!http_is(w->fields[i].name, "host") &&

@@ -316,7 +316,8 @@ static void send_request(struct stream *st, struct head *h, bool end)
 	list_add(http_slice(":method"), h->method, false);
 	list_add(http_slice(":scheme"), http_slice("https"), false);
 	list_add(http_slice(":authority"), h->authority, false);
-	list_add(http_slice(":path"), h->target, st->x.inject && st->x.inject->secret);
+	list_add(http_slice(":path"), judge_target(&st->x, h),
+		 st->x.inject && st->x.inject->secret);
 	if (!list_fields(h, st->x.inject && st->x.inject->secret)) {
 		refuse(st, 431, "the head has too many bytes");
 		return;

@@ -412,7 +412,6 @@ bool judge_fields(struct exchange *x, struct head *h)
 
 	if (x->inject) {
 		h->n = 0;
-		h->target = x->inject->target;
 		for (i = 0; i < x->inject->n; i++)
 			head_add(h, x->inject->fields[i].name, x->inject->fields[i].value);
 		/* as accept-encoding, which says nothing about gRPC's messages */
@@ -429,6 +428,11 @@ bool judge_fields(struct exchange *x, struct head *h)
 			head_add(h, x->fields[i].name, x->fields[i].value);
 	}
 	return !h->failed;
+}
+
+struct http_slice judge_target(const struct exchange *x, const struct head *h)
+{
+	return x->inject ? x->inject->target : h->target;
 }
 
 bool judge_streams(const struct exchange *x)

@@ -75,8 +75,14 @@ bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, str
 /** judge_made() - after judge_held(): what is sent in the place of that body; p NULL: it is as it was. */
 struct http_slice judge_made(const struct exchange *x);
 
-/** judge_fields() - change @h into what is sent: after judge_request(), and judge_held() where that is needed. Return: whether it fits. */
+/**
+ * judge_fields() - change the fields of @h into what is sent: after judge_request(), and judge_held() where that is needed. Its target stays as it was asked for, since that is
+ * logged. Return: whether it fits.
+ */
 bool judge_fields(struct exchange *x, struct head *h);
+
+/** judge_target() - the target that is sent for @h, with what was put into it: not to be logged. Holds until exchange_done(). */
+struct http_slice judge_target(const struct exchange *x, const struct head *h);
 
 /** judge_streams() - whether the body goes through judge_up(). */
 bool judge_streams(const struct exchange *x);

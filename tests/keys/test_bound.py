@@ -28,7 +28,7 @@ def store(tmp_path):
     state.mkdir(mode=0o700)
 
     def keep(*words, value=VALUE):
-        if words[0] == "set" and not {"--header", "--anywhere", "--service"} & set(words):
+        if words[0] == "set" and not {"--header", "--query", "--anywhere", "--service"} & set(words):
             words = (*words, "--header", "Authorization")
         r = subprocess.run([program(), "secret", str(state), *words], input=value.encode(), capture_output=True, check=False)
         assert r.returncode == 0, r.stderr
@@ -256,6 +256,18 @@ def test_a_refusal_in_the_middle_is_in_the_log(bound, shown, http):
     assert "body field refresh_token" in d.keys.requests()[1]["why"]
     r = d.curl(http, "--data-binary", "grant_type=any", path="/back/oauth/token", ca=d.ca)
     assert r.stdout == b"ok" and len(d.keys.requests(3)) == 3, "the control has one"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_no_secret_of_a_target_is_in_the_log(bound, shown, http):
+    """The head was kept while the body was held; what the answer is refused for is logged with the target that was asked for."""
+    d = bound("--query", "key")
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok")
+    path = f"/back/oauth/token?key={d.sentinel}"
+    r = d.curl(http, "-i", "--data-binary", "grant_type=any", path=path, ca=d.ca)
+    assert b" 502" in r.stdout.split(b"\r\n")[0] and VALUE.encode() in shown.got[0][0], r
+    assert [(e["status"], e["target"]) for e in d.keys.requests(2)] == [(0, path), (502, path)]
+    assert VALUE not in str(d.keys.log)
 
 
 @pytest.mark.parametrize("http", VERSIONS)

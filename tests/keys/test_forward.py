@@ -241,6 +241,22 @@ def test_no_secret_goes_there_without_tls(two, tmp_path):
     assert d.elsewhere.heads == []
 
 
+def test_no_secret_of_a_target_is_in_the_log(two, tmp_path):
+    """What fails behind the sending is logged as it was asked for: a request waits for its server here, so its head is kept."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    r = subprocess.run([program(), "secret", str(state), "set", "theirs", "--host", "other.test", "--env", "THEIRS", "--query", "key"], input=VALUE.encode(), capture_output=True, check=False)
+    assert r.returncode == 0, r.stderr
+    d = two(rule("https://other.test"), there=lambda head, s, f: False, store=str(state), secrets=["theirs"])
+    target = b"/p?key=" + d.keys.hello["env"]["THEIRS"].encode()
+    with d.talk(d.trust) as s:
+        head, _ = ask(s, get(d, target))
+        assert status(head) == 502
+    assert VALUE.encode() in d.elsewhere.heads[0], "the control: it was put in"
+    assert [(e["status"], e["target"]) for e in d.keys.requests(2)] == [(0, target.decode()), (502, target.decode())]
+    assert VALUE not in str(d.keys.log)
+
+
 def ask_chunked(s, data):
     """One answer in chunks, or with a length."""
     s.sendall(data)
