@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,27 +16,63 @@
 
 #define SECONDS 60 /* that a command may take */
 #define MILLISECONDS ((int64_t)SECONDS * 1000)
+#define PATH_TEXT (128u << 10) /* what the kernel takes of one variable */
 #define OUTPUT (2 * SECRET_VALUE_MAX + 4096)
 
-/* A group of its own, so that all of it can be ended; stdin is empty, stderr is ours. */
+/*
+ * The caller's variables, but of PATH the entries that are absolute. Sandboxes write into directories in which people start them: neither from there, nor from what stands
+ * there relative to it, a program may be taken on the host. @path: what PATH becomes. Return: owned; NULL without memory.
+ */
+static char **environment(struct buf *path)
+{
+	const char *p = getenv("PATH"), *end;
+	size_t count = 0, n = 0, i;
+	char **env;
+
+	buf_puts(path, "PATH=");
+	for (; p && *p; p = *end ? end + 1 : end) {
+		end = strchrnul(p, ':');
+		if (*p == '/')
+			buf_printf(path, "%s%.*s", path->len > strlen("PATH=") ? ":" : "",
+				   (int)(end - p), p);
+	}
+	while (environ[count])
+		count++;
+	env = path->failed ? NULL : calloc(count + 2, sizeof(*env));
+	for (i = 0; env && i < count; i++) {
+		if (strncmp(environ[i], "PATH=", strlen("PATH=")) != 0)
+			env[n++] = environ[i];
+	}
+	if (env && path->len > strlen("PATH="))
+		env[n] = path->data;
+	return env;
+}
+
+/* A group of its own, so that all of it can be ended; stdin is empty, stderr is ours, and it stands in "/". */
 static int start(const char *command, int out, pid_t *ret, struct err *e)
 {
 	char *argv[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
 			 (char *)(uintptr_t)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
+	struct buf path = BUF_INIT(PATH_TEXT);
+	_cleanup_free_ char **env = environment(&path);
 	sigset_t none;
 	int r;
 
 	(void)sigemptyset(&none);
-	r = posix_spawn_file_actions_init(&files);
-	if (r != 0)
+	r = env ? posix_spawn_file_actions_init(&files) : ENOMEM;
+	if (r != 0) {
+		buf_done(&path);
 		return err_sys(e, -r, "command");
+	}
 	r = posix_spawnattr_init(&attr);
 	if (r == 0) {
 		r = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 		if (r == 0)
 			r = posix_spawn_file_actions_adddup2(&files, out, 1);
+		if (r == 0)
+			r = posix_spawn_file_actions_addchdir_np(&files, "/");
 		if (r == 0)
 			r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
 								    POSIX_SPAWN_SETSIGMASK);
@@ -44,10 +81,11 @@ static int start(const char *command, int out, pid_t *ret, struct err *e)
 		if (r == 0)
 			r = posix_spawnattr_setsigmask(&attr, &none);
 		if (r == 0)
-			r = posix_spawn(ret, "/bin/sh", &files, &attr, argv, environ);
+			r = posix_spawn(ret, "/bin/sh", &files, &attr, argv, env);
 		(void)posix_spawnattr_destroy(&attr);
 	}
 	(void)posix_spawn_file_actions_destroy(&files);
+	buf_done(&path);
 	return r == 0 ? 0 : err_sys(e, -r, "/bin/sh");
 }
 

@@ -22,7 +22,7 @@ void secret_options(struct secret_options *o, struct opt *table)
 		OPT_STRING(
 			"command", &o->command, NULL, "COMMAND",
 			"The value is what COMMAND prints, run anew when it has expired",
-			"COMMAND is run by sh, on the host, as you. It prints the value, or an object with \"value\" and, if it is known, \"expires\" (RFC 3339 or Unix seconds) or "
+			"COMMAND is run by sh, on the host, as you, in the directory / and with the absolute directories of PATH: sandboxes may write where they are started. It prints the value, or an object with \"value\" and, if it is known, \"expires\" (RFC 3339 or Unix seconds) or "
 			"\"expires_in\" (seconds). When it doesn't say how long the value is good for, it is run at the start of each sandbox."),
 		OPT_GROUP("How it is used (set)"),
 		OPT_STRING("service", &o->service, NULL, "SERVICE",

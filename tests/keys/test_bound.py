@@ -408,6 +408,20 @@ def test_one_that_fails_does_not_hold_up_the_others(store, door, nginx, shown, t
     assert b"another-value-another-value" in shown.got[0][0]
 
 
+def test_a_command_is_run_where_no_sandbox_writes(store, keys, tmp_path, monkeypatch):
+    """When it is kept, and when a sandbox begins: in "/", and no entry of PATH is relative."""
+    monkeypatch.chdir(tmp_path)
+    told, path = tmp_path / "told", f".:{os.environ['PATH']}::bin"
+    monkeypatch.setenv("PATH", path)
+    (tmp_path / "planted").write_text("#!/bin/sh\necho planted-planted\n")
+    (tmp_path / "planted").chmod(0o755)
+    where = store("set", "mine", "--host", "web.test", "--command", f"echo $(pwd):$PATH >> {told}; ! planted && echo {VALUE}")
+    k = keys(env={"PATH": path}, **where)
+    assert k.hello.get("error") is None
+    clean = ":".join(p for p in path.split(":") if p.startswith("/"))
+    assert told.read_text() == f"/:{clean}\n" * 2
+
+
 def line(d):
     return json.loads(d.keys.lines.readline())
 
