@@ -2,6 +2,7 @@
 #include "bound.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "erase.h"
@@ -37,6 +38,57 @@ static int no_memory(struct err *e)
 	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
+/* Return: whether there was memory. */
+static bool add_earlier(struct bound_set *set, struct inject_secret *to, const char **v,
+			const char *value)
+{
+	size_t i;
+
+	if (!value || to->n_earlier == BOUND_EARLIER || strcmp(value, to->secret.value) == 0 ||
+	    (to->secret.token && strcmp(value, to->secret.token) == 0))
+		return true;
+	for (i = 0; i < to->n_earlier; i++) {
+		if (strcmp(value, v[i]) == 0)
+			return true;
+	}
+	v[to->n_earlier++] = arena_strdup(&set->arena, value);
+	return v[i] != NULL;
+}
+
+/* What the secret was before, the newest first. Return: 0 or -ENOMEM. */
+static int take_earlier(struct bound_set *set, struct inject_secret *to,
+			const struct inject_secret *old, struct err *e)
+{
+	const char **v = arena_alloc(&set->arena, BOUND_EARLIER * sizeof(*v));
+	bool ok = v && add_earlier(set, to, v, old->secret.value) &&
+		  add_earlier(set, to, v, old->secret.token);
+	size_t i;
+
+	for (i = 0; ok && i < old->n_earlier; i++)
+		ok = add_earlier(set, to, v, old->earlier[i]);
+	to->earlier = v;
+	return ok ? 0 : no_memory(e);
+}
+
+/* Bytes that these may take. */
+static size_t earlier_size(const struct bound_set *now)
+{
+	size_t size = 0, i, k;
+
+	for (i = 0; now && i < now->n; i++) {
+		const struct inject_secret *s = &now->v[i];
+
+		if (s->mask)
+			continue;
+		size += BOUND_EARLIER * (sizeof(char *) + 2 * sizeof(max_align_t));
+		size += strlen(s->secret.value);
+		size += s->secret.token ? strlen(s->secret.token) : 0;
+		for (k = 0; k < s->n_earlier; k++)
+			size += strlen(s->earlier[k]);
+	}
+	return size;
+}
+
 static int take_one(const struct bound *b, struct bound_set *set, const char *name,
 		    const char *line, size_t len, struct err *e)
 {
@@ -57,8 +109,9 @@ static int take_one(const struct bound *b, struct bound_set *set, const char *na
 	/* the one that the sandbox has; a pair must be of the same kind */
 	if (old && !old->sentinel.id[0] == !to->sentinel.id[0])
 		to->sentinel = old->sentinel;
-	set->n++;
-	return 0;
+	r = old ? take_earlier(set, to, old, e) : 0;
+	set->n += r == 0;
+	return r;
 }
 
 /* Masks are there for the whole life of the sandbox. */
@@ -168,7 +221,8 @@ static int make_set(const struct bound *b, const char *const *names, size_t n,
 
 	/* values of JSON are small, and there is one for each part of a record */
 	if (!set || !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768 +
-							   b->n_masks * sizeof(*set->v))) {
+							   b->n_masks * sizeof(*set->v) +
+							   earlier_size(b->now))) {
 		free(set);
 		return no_memory(e);
 	}
@@ -245,8 +299,8 @@ int bound_scrub(const struct bound_set *set, const char *host, struct scrub **re
 int bound_scrub_of(const struct inject_secret *v, size_t n_secrets, const char *host,
 		   struct scrub **ret, struct err *e)
 {
-	struct scrub_pair pairs[2 * INJECT_SECRETS];
-	size_t i, n = 0;
+	struct scrub_pair pairs[2 * INJECT_SECRETS + BOUND_SECRETS * BOUND_EARLIER];
+	size_t i, k, n = 0;
 
 	*ret = NULL;
 	for (i = 0; i < n_secrets; i++) {
@@ -258,6 +312,8 @@ int bound_scrub_of(const struct inject_secret *v, size_t n_secrets, const char *
 		if (s->secret.token)
 			pairs[n++] = (struct scrub_pair){ s->secret.token,
 							  s->token ? s->token : s->sentinel.value };
+		for (k = 0; k < s->n_earlier; k++)
+			pairs[n++] = (struct scrub_pair){ s->earlier[k], s->sentinel.value };
 	}
 	return n ? scrub_new(ret, pairs, n, SCRUB_ALL, e) : 0;
 }

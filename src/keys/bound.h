@@ -8,8 +8,9 @@
  *			with places.logins behind the first one: 'L' and what was kept of them, or 'E'; and write BOUND_KEEP, a uint32_t and as many bytes to keep others
  *			bound_take(&b, names, n, p, len, notes, e), but for 'N';
  *			set = bound_hold(&b); inject_request(&i, set->v, set->n, …); …; bound_release(set);
- * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay. Of a secret that was removed from the store stay its
- * name and its hosts: requests to them are refused (bound_removed()).
+ * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay, and the last few values, for answers alone: one that
+ * was replaced is often good for a while, and what was stored somewhere through the sentinel could be read back then. Of a secret that was removed from the store stay its name and
+ * its hosts: requests to them are refused (bound_removed()).
  */
 #ifndef BAILEY_KEYS_BOUND_H
 #define BAILEY_KEYS_BOUND_H
@@ -17,6 +18,7 @@
 #include "inject.h"
 
 #define BOUND_SECRETS 32u
+#define BOUND_EARLIER 4u /* texts that a secret was before, which are taken out of answers, too */
 #define BOUND_MAX ((size_t)BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
 #define BOUND_ASK 'r'
 #define BOUND_KEEP 'k'

@@ -35,6 +35,8 @@ struct inject_secret {
 	struct secret_way own;                /* without a service */
 	const struct secret_way *ways;
 	size_t n_ways;
+	const char *const *earlier; /* what it was before (bound.h): not put in, but taken out */
+	size_t n_earlier;
 	/* of a mask (mask.h) */
 	bool mask; /* the sandbox has its sentinel already, and its hosts are inspected by other rules */
 	bool meek;               /* other credentials may be used beside it */

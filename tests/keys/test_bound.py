@@ -19,6 +19,7 @@ from test_h1 import ask, closed, get, status
 
 VALUE = "canary-0123456789abcdefghijkl"
 VERSIONS = ["--http1.1", "--http2"]
+EARLIER = 4  # BOUND_EARLIER of src/keys/bound.h
 
 
 @pytest.fixture
@@ -344,21 +345,38 @@ def holders(d, value):
 
 
 @pytest.mark.parametrize("http", VERSIONS)
-def test_the_old_value_is_in_no_memory(bound, shown, store, http):
-    """Neither of who puts it in, nor of who reads the store, in no form that answers are searched for."""
-    d, new = bound(), "another-value-9876543210zyxwvu"
+def test_answers_with_an_earlier_value_are_scrubbed(bound, shown, store, http):
+    """What a server has stored through the sentinel, read back when the value is another one; in any form, and when it is another one again."""
+    d = bound()
+    values = [VALUE, "second-value-second-value", "third-value-third-value"]
+    forms = " ".join(f"{v} {base64.b64encode(v.encode()).decode()}" for v in values).encode()
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nX-Was: %b\r\nContent-Length: %d\r\n\r\n%b" % (VALUE.encode(), len(forms), forms))
+    for n, value in enumerate(values):
+        if n > 0:
+            store("rotate", "mine", value=value)
+            assert d.keys.say({"reload": True}) == {"ok": True}
+        r = d.curl(http, "-i", "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+        assert value.encode() in shown.got[-1][0], "the newest is put in"
+        for old in values[:n + 1]:
+            assert old.encode() not in r.stdout and base64.b64encode(old.encode())[:-4] not in r.stdout, (n, r)
+        assert all(v.encode() in r.stdout for v in values[n + 1:]), "the control: what it never was is text"
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_the_oldest_value_is_in_no_memory(bound, shown, store, http):
+    """The last few stay with who takes them out of answers, and with nobody else; what is older is nowhere, in no form that answers are searched for."""
+    d = bound()
     if d.keys.sanitized():
         pytest.skip("what was freed is kept in a build with sanitizers")
-    for value in (VALUE, new):
+    values = [VALUE, *(f"another-value-{n}876543210zyxwv{n}" for n in range(EARLIER + 1))]
+    for n, value in enumerate(values):
+        if n > 0:
+            store("rotate", "mine", value=value)
+            assert d.keys.say({"reload": True}) == {"ok": True}
         assert d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca).returncode == 0
         assert value.encode() in shown.got[-1][0]
         assert holders(d, value) == [0], "the control: it is where it is used, and not where it was read"
-        if value == VALUE:
-            store("rotate", "mine", value=new)
-            assert d.keys.say({"reload": True}) == {"ok": True}
-            d.curl(http, "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
-            assert new.encode() in shown.got[-1][0]
-    assert holders(d, VALUE) == []
+        assert holders(d, VALUE) == ([0] if n <= EARLIER else [])
 
 
 @pytest.mark.parametrize("http", VERSIONS)
