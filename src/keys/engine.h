@@ -189,6 +189,7 @@ struct keys {
 	const char **names; /* those that may be everybody's first */
 	size_t n_names, n_shared;
 	struct watch helper;
+	struct fifo to_helper; /* what it has not taken yet; a message is in it as a whole */
 	bool asked; /* it was, and the supervisor waits for the result; its next lines wait, too */
 	struct buf
 		secrets; /* what the helper says, as far as it has come; all of its memory at once, erased */
@@ -262,6 +263,9 @@ int keys_masks_begin(struct keys *k, const struct json_node *masks, const struct
 
 /** keys_pairs() - other pairs of masks sign for AWS from now on. Return: 0 or negative errno with @e: nothing has changed. */
 int keys_pairs(struct keys *k, const struct json_node *pairs, struct err *e);
+
+#define KEYS_TO_HELPER \
+	(LOGIN_KEPT + 64u) /* tokens, once, and questions, of which one is asked at a time */
 
 /** keys_logins_keep() - what has changed of the tokens of log-ins: written down for a sandbox that stays, and people are told the first time. */
 void keys_logins_keep(struct keys *k, struct login *login);

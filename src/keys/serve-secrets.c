@@ -13,11 +13,34 @@
 
 #define NOTES_MAX 1024u
 
+/* What the socket takes; the rest goes when it takes more. That the helper is gone is said by what is read of it. */
+static void flush_helper(struct keys *k)
+{
+	ssize_t n;
+
+	while (k->helper.fd >= 0 && k->to_helper.n > 0) {
+		n = send(k->helper.fd, fifo_head(&k->to_helper), k->to_helper.n,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EINTR)
+			return;
+		fifo_take(&k->to_helper, n > 0 ? (size_t)n : 0);
+	}
+}
+
+/* A whole message, behind those that wait. Return: whether there is place, and a helper. */
+static bool say_helper(struct keys *k, const void *p, size_t n)
+{
+	if (k->helper.fd < 0 || !fifo_add(&k->to_helper, p, n))
+		return false;
+	flush_helper(k);
+	return true;
+}
+
 int keys_secrets_ask(struct keys *k, struct err *e)
 {
 	const char ask = BOUND_ASK;
 
-	if (k->helper.fd < 0 || send(k->helper.fd, &ask, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+	if (!say_helper(k, &ask, 1))
 		return err_set(e, ERR_SYSTEM, -EIO, "secrets: the process that reads them is gone");
 	k->asked = true;
 	return 0;
@@ -112,11 +135,40 @@ static void hear_helper(struct keys *k, int r)
 	buf_done(&notes);
 }
 
+/* All tokens as they are now. While older ones wait they do, too: one message of that length is enough. */
+static void keep_tokens(struct keys *k)
+{
+	struct buf b = BUF_INIT(0);
+	uint32_t n;
+	bool good;
+
+	if (!k->logins.changed || !k->keeps_logins || k->to_helper.n > 0)
+		return;
+	k->logins.changed = false;
+	good = erase_buf_init(&b, LOGIN_KEPT + 16);
+	if (good) {
+		buf_add(&b, (const char[]){ BOUND_KEEP }, 1);
+		buf_add(&b, "\0\0\0\0", sizeof(n));
+		logins_print(&k->logins, &b);
+		n = (uint32_t)(b.len - 1 - sizeof(n));
+		memcpy(b.data + 1, &n, sizeof(n));
+		good = !b.failed && say_helper(k, b.data, b.len);
+	}
+	erase_buf_done(&b);
+	if (!good)
+		keys_say_notice(
+			k,
+			"the tokens of log-ins can't be kept: they are gone when the sandbox ends");
+}
+
 static void on_helper(struct keys *k, struct watch *w, uint32_t events)
 {
 	int r;
 
-	(void)events;
+	if (events & EPOLLOUT)
+		flush_helper(k);
+	if (k->logins.changed && k->to_helper.n == 0)
+		keep_tokens(k);
 	do {
 		r = read_helper(k, MSG_DONTWAIT);
 		if (r != 0 && (r == 1 || k->asked))
@@ -124,6 +176,7 @@ static void on_helper(struct keys *k, struct watch *w, uint32_t events)
 	} while (r == 1);
 	if (r < 0) {
 		end_reading(k);
+		fifo_done(&k->to_helper);
 		keys_unwatch(k, w);
 	}
 	keys_lines(k);
@@ -169,10 +222,7 @@ int keys_secrets_begin(struct keys *k, const char *store, const char *own, struc
 
 void keys_logins_keep(struct keys *k, struct login *login)
 {
-	struct buf b = BUF_INIT(0);
 	char text[160];
-	uint32_t n;
-	bool good;
 
 	if (!login->told && k->logins.changed) {
 		login->told = true;
@@ -181,26 +231,7 @@ void keys_logins_keep(struct keys *k, struct login *login)
 			       login->name);
 		keys_say_notice(k, text);
 	}
-	if (!k->logins.changed || !k->keeps_logins)
-		return;
-	k->logins.changed = false;
-	good = erase_buf_init(&b, LOGIN_KEPT + 16);
-	if (good) {
-		buf_add(&b, (const char[]){ BOUND_KEEP }, 1);
-		buf_add(&b, "\0\0\0\0", sizeof(n));
-		logins_print(&k->logins, &b);
-		n = (uint32_t)(b.len - 1 - sizeof(n));
-		memcpy(b.data + 1, &n, sizeof(n));
-		/* all or nothing: the helper reads whatever comes, and its socket takes more than that */
-		good = !b.failed && k->helper.fd >= 0 &&
-		       send(k->helper.fd, b.data, b.len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-			       (ssize_t)b.len;
-	}
-	erase_buf_done(&b);
-	if (!good)
-		keys_say_notice(
-			k,
-			"the tokens of log-ins can't be kept: they are gone when the sandbox ends");
+	keep_tokens(k);
 }
 
 int keys_pairs(struct keys *k, const struct json_node *pairs, struct err *e)

@@ -753,6 +753,7 @@ int keys_serve(void)
 				 .control = { .fd = KEYS_FD_CONTROL, .on = on_control },
 				 .gateway = { .fd = KEYS_FD_GATEWAY, .on = on_gateway },
 				 .helper = { .fd = -1 },
+				 .to_helper = FIFO_INIT(KEYS_TO_HELPER),
 				 .line = FIFO_INIT(KEYS_LINE_MAX + 4096),
 				 .answers = FIFO_INIT((size_t)4 * KEYS_LINE_MAX),
 				 .arena = { ARENA_INIT(LIMIT_ARENA), ARENA_INIT(LIMIT_ARENA) },

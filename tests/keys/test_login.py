@@ -2,8 +2,11 @@
 """Log-ins whose tokens stay outside: an authorization server and an API that know what they were given, and a client that has only stand-ins."""
 import base64
 import json
+import os
 import secrets
+import signal
 import ssl
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -331,6 +334,37 @@ def test_what_a_sandbox_that_stays_keeps(world, tmp_path):
     assert "logins" in k.hello["error"] or "changed" in k.hello["error"], k.hello
     k.process.wait(10)
     k.close()
+
+
+def test_who_keeps_them_is_slow(world, tmp_path):
+    """More than its socket takes: what comes later is read as what it is, and the newest tokens are kept."""
+    own = tmp_path / "box"
+    own.mkdir(mode=0o700)
+    w = world(own_store=str(own), own_secrets=[])
+    log_in(w)
+    kept = own / "secrets" / "logins.kept"
+    while not kept.exists():
+        time.sleep(0.05)
+    reader = int(subprocess.run(["pgrep", "-P", str(w.keys.process.pid)], capture_output=True, check=True, text=True).stdout)
+    os.kill(reader, signal.SIGSTOP)
+    d = w.doors[TOKEN]
+    for _ in range(8):  # each time all of them are sent: 96 KiB in the end
+        given = ["gho_" + secrets.token_urlsafe(2800) for _ in range(8)]
+        w.service.plan = (200, b"application/json", b"", json.dumps([{"access_token": t} for t in given]).encode())
+        with d.talk(d.trust) as s:
+            code, body = exchange(s, request(d, "POST", "/oauth/token", b"a=b", Content_Type="application/x-www-form-urlencoded"))
+        assert code == 200
+    w.service.plan = None
+    w.keys.control.sendall(b'{"reload":true}\n')
+    os.kill(reader, signal.SIGCONT)
+    lines = [json.loads(w.keys.lines.readline())]
+    while "ok" not in lines[-1]:
+        lines.append(json.loads(w.keys.lines.readline()))
+    assert lines[-1] == {"ok": True} and not [x for x in lines if "can't be kept" in x.get("notice", "")], lines
+    assert w.keys.say({"reload": True}) == {"ok": True}, "what waited behind that is written, too"
+    w2 = world(own_store=str(own), own_secrets=[])
+    w2.service.access = given[-1]
+    assert call(w2, json.loads(body)[-1]["access_token"])[0] == 200
 
 
 def test_a_run_leaves_nothing(world, tmp_path):
