@@ -103,6 +103,20 @@ bool head_same(struct http_slice a, struct http_slice b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);
 }
 
+static char fold(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c == '_' || c == '.' ? '-' : c);
+}
+
+bool head_folds_to(struct http_slice a, struct http_slice b)
+{
+	size_t i;
+
+	for (i = 0; i < a.len && i < b.len && fold(a.p[i]) == fold(b.p[i]); i++)
+		;
+	return i == a.len && i == b.len;
+}
+
 void head_remove(struct head *h, struct http_slice name)
 {
 	size_t i, n = 0;

@@ -66,6 +66,9 @@ void head_remove(struct head *h, struct http_slice name);
 /** head_find() - as http_field_find(). */
 struct http_slice head_find(const struct head *h, const char *name);
 
+/** head_folds_to() - the same as those take them who make variables of fields (CGI, WSGI): '-', '_' and '.' are one, in any case. */
+bool head_folds_to(struct http_slice a, struct http_slice b);
+
 /** head_same() - whether two names are the same in any case of letters. */
 bool head_same(struct http_slice a, struct http_slice b);
 

@@ -488,29 +488,13 @@ static bool scrub_text(struct exchange *x, struct head *h, struct http_slice *s)
 	return ok;
 }
 
-/* Names as those take them who make variables of fields: '-', '_' and '.' are one, in any case. */
-static bool folds_to(struct http_slice name, const char *text)
-{
-	size_t i;
-
-	for (i = 0; i < name.len && text[i]; i++) {
-		char a = name.p[i], b = text[i];
-
-		a = (char)(a >= 'A' && a <= 'Z' ? a | 0x20 : a == '_' || a == '.' ? '-' : a);
-		b = (char)(b >= 'A' && b <= 'Z' ? b | 0x20 : b == '_' || b == '.' ? '-' : b);
-		if (a != b)
-			return false;
-	}
-	return i == name.len && !text[i];
-}
-
 static void strip(const struct exchange *x, struct head *h)
 {
 	const char *const *s;
 	size_t i, n = 0;
 
 	for (i = 0; i < h->n; i++) {
-		for (s = x->strip; *s && !folds_to(h->fields[i].name, *s); s++)
+		for (s = x->strip; *s && !head_folds_to(h->fields[i].name, http_slice(*s)); s++)
 			;
 		if (!*s)
 			h->fields[n++] = h->fields[i];

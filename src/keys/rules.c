@@ -2,7 +2,8 @@
 /*
  * Theory of operation. Rules are read into lists of matchers. A request is prepared once, only as far as the rules of its host ask for it: its path is brought into
  * its normal form when an entry has a path, its query is decoded when one has a query. What can't be prepared is refused, whatever entry comes first: else an
- * odd spelling would choose among the entries.
+ * odd spelling would choose among the entries. Names of headers that servers behind CGI take for one ("x_tenant") are one here, too, where an entry names it exactly; but
+ * other servers know nothing of such a field, so it alone lets nothing through.
  *
  * A field of the query or a header can stand there several times, and servers take the first, the last or all. An entry that lets a request through wants that each of
  * them matches; one that does not is content with any.
@@ -106,29 +107,45 @@ static struct http_slice lower_name(struct http_slice s)
 
 struct tally {
 	size_t named, matched;
+	size_t own; /* of the matched ones: those with that very name */
 };
+
+/* Whether some server takes that header for one that @m names exactly. */
+static bool folds(const struct matcher *m, struct http_slice name)
+{
+	for (; m; m = m->next) {
+		if (m->kind == MATCH_EXACT && head_folds_to(name, m->text))
+			return true;
+	}
+	return false;
+}
 
 static void count(struct tally *t, const struct pair *p, struct http_slice name,
 		  struct http_slice value)
 {
-	if (!match(p->name, name, p->fold))
+	bool own = match(p->name, name, p->fold);
+
+	if (!own && !(p->fold && folds(p->name, name)))
 		return;
 	t->named++;
-	t->matched += !p->value || match(p->value, value, false);
+	if (p->value && !match(p->value, value, false))
+		return;
+	t->matched++;
+	t->own += own;
 }
 
 /* Whether all pairs match; @each: every field of that name must, else one is enough. */
 static bool match_pairs(const struct view *v, const struct pair *p, bool headers, bool each)
 {
 	for (; p; p = p->next) {
-		struct tally t = { 0, 0 };
+		struct tally t = { 0, 0, 0 };
 		size_t i;
 
 		for (i = 0; headers && i < v->h->n; i++)
 			count(&t, p, lower_name(v->h->fields[i].name), v->h->fields[i].value);
 		for (i = 0; !headers && i < v->n_query; i++)
 			count(&t, p, v->query[i].name, v->query[i].value);
-		if (t.matched == 0 || (each && t.matched < t.named))
+		if (t.matched == 0 || (each && (t.own == 0 || t.matched < t.named)))
 			return false;
 	}
 	return true;
@@ -164,7 +181,7 @@ static const char *overridden(const struct head *h)
 
 	for (i = 0; i < h->n; i++) {
 		for (k = 0; k < ARRAY_SIZE(names); k++) {
-			if (http_is(h->fields[i].name, names[k]))
+			if (head_folds_to(h->fields[i].name, http_slice(names[k])))
 				return "a field that names another method or path";
 		}
 	}
