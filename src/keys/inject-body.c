@@ -48,6 +48,7 @@ static int judge_form(struct inject *i, const char *p, size_t n, struct err *e)
 {
 	const char *end = p + n, *stop, *equals;
 	char name[64];
+	bool nul, known;
 	int r = 0;
 
 	for (; r == 0 && p < end; p = stop + (stop < end)) {
@@ -55,11 +56,14 @@ static int judge_form(struct inject *i, const char *p, size_t n, struct err *e)
 			;
 		equals = memchr(p, '=', (size_t)(stop - p));
 		if (!equals || equals + 1 == stop ||
-		    !inject_decode((struct http_slice){ p, (size_t)(equals - p) }, name,
-				   sizeof(name)) ||
-		    !carrier_body(name) || is_sentinel(i, equals + 1, (size_t)(stop - equals - 1)))
+		    is_sentinel(i, equals + 1, (size_t)(stop - equals - 1)))
 			continue;
-		r = inject_refuse(i, e, "body field %s", name);
+		known = inject_name((struct http_slice){ p, (size_t)(equals - p) }, name,
+				    sizeof(name), &nul);
+		if (nul)
+			r = inject_refuse(i, e, "body field with a NUL in its name");
+		else if (known && carrier_body(name))
+			r = inject_refuse(i, e, "body field %s", name);
 	}
 	return r;
 }

@@ -75,6 +75,12 @@ char *inject_basic_text(struct inject *i, const char *user, const char *pass, st
 /** inject_decode() - percent-decode, lower-case letters; @out: @size bytes. Return: whether it fits and has no NUL. */
 bool inject_decode(struct http_slice s, char *out, size_t size);
 
+/**
+ * inject_name() - the same of a field's name in a query or a form, without the blanks in front of it, which PHP leaves out.
+ * @ret_nul: whether there is a NUL in it, behind which some servers read no further: then it can't be told what they read
+ */
+bool inject_name(struct http_slice s, char *out, size_t size, bool *ret_nul);
+
 static inline bool slice_is(struct http_slice s, const char *text)
 {
 	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;

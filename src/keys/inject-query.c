@@ -117,23 +117,25 @@ static int take_pair(struct inject *i, struct making *m, struct http_slice pair,
 			  value = { equals ? equals + 1 : pair.p + pair.len,
 				    equals ? (size_t)(pair.p + pair.len - equals - 1) : 0 };
 	const struct inject_secret *s;
-	bool found = false;
+	bool found = false, nul, known;
 	char plain[NAME];
 	int r;
 
-	if (inject_decode(name, plain, sizeof(plain))) {
-		s = holder(i, plain, value);
-		if (s) {
-			put(m, (struct http_slice){ pair.p, name.len + 1 });
-			put_coded(m, s->secret.value);
-			return inject_put(i, s, e);
-		}
-		r = put_anywhere(i, m, pair, &found, e);
-		if (r == 0 && !found && value.len > 0 && authenticates(i, plain))
-			r = inject_refuse(i, e, "query %s", plain);
-		return r;
+	known = inject_name(name, plain, sizeof(plain), &nul);
+	s = known ? holder(i, plain, value) : NULL;
+	if (s) {
+		put(m, (struct http_slice){ pair.p, name.len + 1 });
+		put_coded(m, s->secret.value);
+		return inject_put(i, s, e);
 	}
-	return put_anywhere(i, m, pair, &found, e);
+	r = put_anywhere(i, m, pair, &found, e);
+	if (r < 0 || found || value.len == 0)
+		return r;
+	if (nul)
+		r = inject_refuse(i, e, "query field with a NUL in its name");
+	else if (known && authenticates(i, plain))
+		r = inject_refuse(i, e, "query %s", plain);
+	return r;
 }
 
 /* Room for every sentinel that could be there, each replaced by its value with all bytes coded. */

@@ -61,6 +61,18 @@ bool inject_decode(struct http_slice s, char *out, size_t size)
 	return true;
 }
 
+bool inject_name(struct http_slice s, char *out, size_t size, bool *ret_nul)
+{
+	while (s.len > 0 && (*s.p == '+' || *s.p == ' ' || (s.len > 2 && !memcmp(s.p, "%20", 3)))) {
+		size_t n = *s.p == '%' ? 3 : 1;
+
+		s.p += n;
+		s.len -= n;
+	}
+	*ret_nul = s.len > 0 && (memmem(s.p, s.len, "%00", 3) || memchr(s.p, '\0', s.len));
+	return inject_decode(s, out, size);
+}
+
 static int base64_value(char c)
 {
 	const char *at = c ? strchr(base64, c) : NULL;
