@@ -19,6 +19,8 @@
 #include "scrub.h"
 #include "sigv4.h"
 
+#define WORD_MAX 24u /* a name in front of a sentinel, not somebody's token */
+
 int inject_bind(struct inject_secret *ret, const struct secret *s, struct err *e)
 {
 	struct inject_secret made = { .secret = *s, .hosts = secret_hosts(s) };
@@ -253,6 +255,53 @@ static int replace_text(struct inject *i, const struct inject_secret *s, struct 
 	return 1;
 }
 
+/* Letters, and what joins words of them. Return: how many @v begins with. */
+static size_t word(struct http_slice v)
+{
+	size_t n = 0;
+
+	while (n < v.len && ((v.p[n] >= 'A' && v.p[n] <= 'Z') || (v.p[n] >= 'a' && v.p[n] <= 'z') ||
+			     v.p[n] == '-' || v.p[n] == '_'))
+		n++;
+	return n;
+}
+
+static struct http_slice behind(struct http_slice v, size_t n)
+{
+	return (struct http_slice){ v.p + n, v.len - n };
+}
+
+/*
+ * Whether what authenticates is the sentinel and nothing else: "SENTINEL", "SCHEME SENTINEL", "SCHEME NAME="SENTINEL"", "NAME=SENTINEL", or one side of Basic. Beside it another
+ * credential could stand, and servers take the first, or the last.
+ */
+static int holds_alone(struct inject *i, struct http_slice v, const char *sentinel, struct err *e)
+{
+	struct http_slice coded = basic_of(v);
+	char *user = NULL, *pass = NULL;
+	size_t n = word(v);
+	int r = coded.p ? inject_basic(i, coded, &user, &pass, e) : 0;
+
+	if (r < 0 || pass)
+		return r < 0 ? r : strcmp(user, sentinel) == 0 || strcmp(pass, sentinel) == 0;
+	if (slice_is(v, sentinel))
+		return 1;
+	if (n > 0 && n <= WORD_MAX && n < v.len && v.p[n] == ' ') {
+		for (; n < v.len && v.p[n] == ' '; n++)
+			;
+		v = behind(v, n);
+		if (slice_is(v, sentinel))
+			return 1;
+		n = word(v);
+	}
+	if (n == 0 || n > WORD_MAX || n == v.len || v.p[n] != '=')
+		return 0;
+	v = behind(v, n + 1);
+	if (v.len > 1 && v.p[0] == '"' && v.p[v.len - 1] == '"')
+		v = (struct http_slice){ v.p + 1, v.len - 2 };
+	return slice_is(v, sentinel);
+}
+
 /* Of a secret that goes anywhere: also inside the pair of Basic. */
 static int anywhere(struct inject *i, const struct inject_secret *s, struct http_slice *value,
 		    struct err *e)
@@ -327,6 +376,7 @@ static bool is_aws(const struct inject_secret *s, struct http_slice name, struct
 static int judge_field(struct inject *i, const struct inject_secret *s, struct http_slice name,
 		       struct http_slice *value, bool *carrier, struct err *e)
 {
+	struct http_slice sent;
 	int r;
 
 	if (http_is(name, "sec-websocket-protocol"))
@@ -344,11 +394,16 @@ static int judge_field(struct inject *i, const struct inject_secret *s, struct h
 		if (r < 0)
 			return r;
 	}
+	sent = *value;
 	r = s->secret.carrier == SECRET_ANYWHERE ? anywhere(i, s, value, e) :
 						   try_ways(i, s, name, value, e);
 	if (r > 0) {
 		r = inject_put(i, s, e);
-		return r < 0 ? r : 1;
+		if (r < 0 || s->secret.carrier != SECRET_ANYWHERE || !carrier_header(s, name))
+			return r < 0 ? r : 1;
+		r = holds_alone(i, sent, s->sentinel.value, e);
+		*carrier = *carrier || r == 0;
+		return r;
 	}
 	if (r == 0 && http_is(name, "cookie"))
 		*carrier = *carrier || !carrier_cookie_harmless(*value, NULL);
