@@ -512,10 +512,18 @@ void keys_pairs(struct run *run, const struct sandbox_pairs *p)
 	buf_done(&b);
 }
 
-/* Something in the store has changed: it is read again, whatever that was. */
+/* The store is read again. */
+static void reload(const struct keys_run *k)
+{
+	static const char line[] = "{\"reload\":true}\n";
+
+	/* best effort, as all of this is */
+	(void)send(k->control, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Something in the store has changed, whatever that was. */
 static int on_store(void *arg, short revents, struct err *e)
 {
-	static const char reload[] = "{\"reload\":true}\n";
 	struct keys_run *k = arg;
 	char events[4096];
 
@@ -523,7 +531,7 @@ static int on_store(void *arg, short revents, struct err *e)
 	(void)e;
 	while (read(k->store, events, sizeof(events)) > 0)
 		;
-	(void)send(k->control, reload, sizeof(reload) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	reload(k);
 	return -EAGAIN;
 }
 
@@ -550,6 +558,8 @@ void keys_supervise(struct run *run)
 		heard |= inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0;
 	if (heard)
 		(void)loop_add(&run->loop, k->store, POLLIN, on_store, k);
+	/* it was read before it was watched: of what has changed in between nobody would hear */
+	reload(k);
 }
 
 int keys_gateway(const struct run *run)

@@ -204,6 +204,25 @@ def test_a_new_value_is_used_at_once(at):
     assert b"another-value" not in out and VALUE.encode() not in out
 
 
+def test_one_that_is_rotated_while_a_run_begins(at, outside):
+    """Behind its reading, and before anybody looks for changes: another secret's command takes its time just then."""
+    secret(at, "set", "slow", "--host", "denied.test", "--header", "X-Key", "--env", "SLOW_KEY", "--command", f"[ ! -e {outside}/wait ] || touch {outside}/asked; "
+           f"while [ -e {outside}/wait ]; do sleep 0.05; done; echo 12345678-slow")
+    arrived(at)
+    at.user.write(outside / "wait", "")
+    p = at.start(["sh", "-c", f'sleep 1; curl -sS -H "X-Key: $OWN_KEY" {ECHO}'], *RUN, "--secret", "slow", "--allow-host", "denied.test")
+    try:
+        assert wait_for((outside / "asked").exists)
+        secret(at, "rotate", "own", stdin="another-value-of-the-owner")
+        (outside / "wait").unlink()
+        _, err = p.communicate(timeout=60)
+    finally:
+        p.kill()
+        p.wait()
+        secret(at, "rm", "slow")
+    assert [a[-1] for a in arrived(at)] == ["another-value-of-the-owner"], err
+
+
 def test_a_removed_one_is_refused_at_once(at):
     script = f'for i in 1 2; do curl -sS -H "X-Key: $OWN_KEY" {ECHO} > said-$i; touch did-$i; while [ $i = 1 ] && [ ! -e go ]; do sleep 0.05; done; done; curl -sSk https://denied.test/who'
     arrived(at)
