@@ -172,11 +172,11 @@ static void answer_one(struct ask *a)
 static int on_again(void *arg, short revents, struct err *e)
 {
 	struct ask *a = arg;
-	uint64_t n;
+	eventfd_t n;
 
 	(void)revents;
 	(void)e;
-	(void)read(a->again, &n, sizeof(n)); /* it only says that there is something */
+	(void)eventfd_read(a->again, &n); /* it only says that there is something */
 	answer_one(a);
 	if (a->n_waiting > 0)
 		(void)eventfd_write(a->again, 1); /* can't fail with so few */
