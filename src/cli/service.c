@@ -390,7 +390,7 @@ static const struct sub {
 	unsigned int words;  /* SANDBOX, NAME */
 	const char *options; /* the short names of those that it takes, by given() */
 } subs[] = {
-	{ "add", add, 2, "needs dir env user port restart" },
+	{ "add", add, 2, "needs workdir env user port restart" },
 	{ "ls", ls, 1, "json" },
 	{ "start", start, 2, "" },
 	{ "stop", stop, 2, "time" },

@@ -63,7 +63,7 @@ def test_they_are_kept(boxes):
     boxes.make()
     assert now(boxes) == {} and boxes.ls()["box"]["services"] is None and service(boxes, "ls", "box").out == ""
     words = ["sh", "-c", "echo \"$1 $X\"; pwd; id -un; exec sleep 1000", "sh", "ä b\n"]
-    service(boxes, "add", "--restart", "no", "--dir", "/tmp", "-e", "X=1=2", "box", "a", "--", *words)
+    service(boxes, "add", "--restart", "no", "--workdir", "/tmp", "-e", "X=1=2", "box", "a", "--", *words)
     want = {"name": "a", "command": words, "needs": [], "env": ["X=1=2"], "dir": "/tmp", "user": None, "port": 0, "restart": "no"}
     assert boxes.ls()["box"]["services"] == [want] and json.loads(boxes("inspect", "box").out)[0]["services"] == [want]
     assert now(boxes, "a") == {**want, "state": "stopped", "restarts": 0}
@@ -196,7 +196,7 @@ BAD = [
     (("add", "box", "a", "b", "--", "true"), "SANDBOX NAME"), (("add", "box", "1a", "--", "true"), "service '1a'"), (("add", "box", "a/b", "--", "true"), "service 'a/b'"),
     (("add", "box", "a" * 64, "--", "true"), "service 'aaa"), (("add", "box", "", "--", "true"), "service ''"), (("add", "--needs", "no", "box", "a", "--", "true"), "--needs 'no'"),
     (("add", "--needs", "a", "box", "a", "--", "true"), "need itself"), (("add", "--needs", "", "box", "a", "--", "true"), "--needs ''"),
-    (("add", "--dir", "x", "box", "a", "--", "true"), "--dir 'x'"), (("add", "--dir", "/" + "x" * 4096, "box", "a", "--", "true"), "--dir"),
+    (("add", "--workdir", "x", "box", "a", "--", "true"), "--workdir 'x'"), (("add", "--workdir", "/" + "x" * 4096, "box", "a", "--", "true"), "--workdir"),
     (("add", "-e", "X", "box", "a", "--", "true"), "--env 'X'"), (("add", "-e", "=X", "box", "a", "--", "true"), "--env '=X'"), (("add", "-u", "", "box", "a", "--", "true"), "--user ''"),
     (("add", "-u", "a\nb", "box", "a", "--", "true"), "--user"), *((("add", "--port", p, "box", "a", "--", "true"), "--port") for p in ("0", "65536", "-1", "80x", "", "+80", "080000")),
     (("add", "--restart", "never", "box", "a", "--", "true"), "--restart 'never'"), (("add", "box", "a", "--", "x" * 100000, "y" * 100000), "131072 bytes"),
