@@ -66,7 +66,7 @@ TEST(much)
 	give_away(&p);
 	pid = fork();
 	if (pid == 0)
-		_exit(fd_write_all(p.own[0], bytes, size) < 0);
+		_exit(fd_write_all(p.own[0], bytes, size) < 0 ? 1 : 0);
 	(void)close(p.own[0]);
 	started(s, NULL);
 	(void)usleep(300000);
@@ -228,7 +228,7 @@ TEST(pipes_of_another_user)
 	give_away(&p);
 	pid = fork();
 	if (pid == 0)
-		_exit(fd_write_all(p.own[0], bytes, SIZE) < 0);
+		_exit(fd_write_all(p.own[0], bytes, SIZE) < 0 ? 1 : 0);
 	(void)close(p.own[0]);
 	started(s, NULL);
 	(void)usleep(300000);
