@@ -556,8 +556,9 @@ void keys_supervise(struct run *run)
 	}
 	if (own_secrets_place(s, path))
 		heard |= inotify_add_watch(k->store, path, IN_MOVED_TO | IN_DELETE) >= 0;
-	if (heard)
-		(void)loop_add(&run->loop, k->store, POLLIN, on_store, k);
+	if (!heard)
+		return;
+	(void)loop_add(&run->loop, k->store, POLLIN, on_store, k);
 	/* it was read before it was watched: of what has changed in between nobody would hear */
 	reload(k);
 }

@@ -70,15 +70,20 @@ int ends_give(struct bridge *b, size_t i, struct mux_said *said, struct stat st[
 	if (own < 0)
 		return own;
 	r = mux_open(&b->mux, said->ways[i], &said->channels[i]);
-	if (r == 0 && said->ways[i] == MUX_TERMINAL && fcntl(own, F_SETFL, O_NONBLOCK) < 0)
-		r = -errno;
 	if (r < 0) {
 		shut(&own);
 		return r;
 	}
 	s = stream_add(b, own, said->ways[i], said->channels[i], st[i].st_mode);
-	if (!s)
+	if (s && s->terminal && fcntl(s->fd, F_SETFL, O_NONBLOCK) < 0) {
+		stream_drop(b, s);
+		s = NULL;
+	}
+	if (!s) { /* the other end never hears of it */
+		b->mux.channels[said->channels[i]] =
+			(struct mux_channel){ .in = { .open = false } };
 		return -ENOMEM;
+	}
 	s->session = said->msg.session;
 	s->foreign = S_ISFIFO(st[i].st_mode) && foreign;
 	return 0;
