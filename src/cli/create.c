@@ -141,11 +141,11 @@ static int keep_words(struct arena *a, char **argv, char ***ret, struct err *e)
 			break;
 	}
 	life_options_done(&o);
+	if (r < 0 && strstr(e->msg, "unknown option '--name"))
+		(void)err_set(e, ERR_USAGE, r,
+			      "the name is a word: bailey create [OPTIONS] NAME [WORKSPACE...]");
 	if (r < 0)
-		return strstr(e->msg, "unknown option '--name") ?
-			       err_set(e, ERR_USAGE, r,
-				       "the name is a word: bailey create [OPTIONS] NAME [WORKSPACE...]") :
-			       r;
+		return r;
 	argv[n] = NULL;
 	for (i = 1; v && i < n; i++) {
 		v[k] = arena_printf(a, "--workspace=%s", argv[i]);

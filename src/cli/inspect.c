@@ -140,7 +140,7 @@ int inspect_add(struct sandbox *s, const struct opt_value *v, struct err *e)
 			host);
 	/* else bailey-keys would say it, which is started by a run alone, and knows no file */
 	if (r == 0 && v->node) {
-		r = keys_rules_check(v->source->path, v->node, e);
+		r = keys_rules_check(v->source ? v->source->path : NULL, v->node, e);
 		if (r < 0)
 			return r;
 	} else if (r == 0 && root) {

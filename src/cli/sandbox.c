@@ -18,11 +18,6 @@ char *sandbox_keep(struct sandbox *s, const char *str)
 	return arena_strdup(&s->arena, str);
 }
 
-int sandbox_oom(struct err *e)
-{
-	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-}
-
 /* The command starts where the caller is, when a workspace holds that; else in the first workspace. */
 static int choose_cwd(struct sandbox *s, const char *cwd, struct err *e)
 {

@@ -3,6 +3,8 @@
 #ifndef BAILEY_CLI_SANDBOX_H
 #define BAILEY_CLI_SANDBOX_H
 
+#include <errno.h>
+
 #include "cli.h"
 
 /** sandbox_keep() - a copy of @str that lives as long as the sandbox. Return: it, or NULL. */
@@ -15,7 +17,11 @@ char *sandbox_keep(struct sandbox *s, const char *str);
 int sandbox_path(const char *word, const char *cwd, const char *home, char *out, struct err *e);
 
 /** sandbox_oom() - "out of memory" in @e. Return: -ENOMEM. */
-int sandbox_oom(struct err *e);
+static inline int sandbox_oom(struct err *e)
+{
+	(void)err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	return -ENOMEM;
+}
 
 /** sandbox_duration() - "10s" in milliseconds; a number without a unit is seconds; 0 is refused. Return: 0 or -EINVAL with @e. */
 int sandbox_duration(const char *s, long *ret_ms, struct err *e);

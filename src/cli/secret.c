@@ -138,7 +138,7 @@ int secret_main(char **argv)
 
 	/* a copy: the words are read anew by who obeys them */
 	if (!(words = make_argv(argv, state)))
-		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
+		r = sandbox_oom(&e);
 	secret_options(&o, table);
 	if (r == 0)
 		r = secret_words(&o, table, argv, &word, &names, &e);

@@ -56,13 +56,14 @@ static int start(const char *command, int out, pid_t *ret, struct err *e)
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	struct buf path = BUF_INIT(PATH_TEXT);
-	_cleanup_free_ char **env = environment(&path);
+	char **env = environment(&path);
 	sigset_t none;
 	int r;
 
 	(void)sigemptyset(&none);
 	r = env ? posix_spawn_file_actions_init(&files) : ENOMEM;
 	if (r != 0) {
+		free(env);
 		buf_done(&path);
 		return err_sys(e, -r, "command");
 	}
@@ -85,6 +86,7 @@ static int start(const char *command, int out, pid_t *ret, struct err *e)
 		(void)posix_spawnattr_destroy(&attr);
 	}
 	(void)posix_spawn_file_actions_destroy(&files);
+	free(env);
 	buf_done(&path);
 	return r == 0 ? 0 : err_sys(e, -r, "/bin/sh");
 }

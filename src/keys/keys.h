@@ -150,6 +150,6 @@ int secret_words(struct secret_options *o, const struct opt *table, char **argv,
  * @file: that the rule is from, for messages with its lines; NULL: it is from none
  * Return: 0; -EINVAL, -E2BIG or -ENOMEM with @e naming the key.
  */
-int keys_rules_check(const char *file, const struct json_node *rule, struct err *e);
+int keys_rules_check(const char *file, const struct json_node *n, struct err *e);
 
 #endif

@@ -479,13 +479,23 @@ static bool is_over(struct bridge *b)
 					  (b->in < 0 || b->n_streams == 0));
 }
 
+/* Of the socket. */
+static short wanted(const struct bridge *b)
+{
+	short events = 0;
+
+	if (!b->sending.active && !bridge_is_full(b) && b->out >= 0)
+		events |= POLLIN;
+	if ((b->stopped && !b->deaf) || b->crowded)
+		events |= POLLOUT;
+	return events;
+}
+
 static int turn(struct bridge *b, struct err *e)
 {
 	const bool more = on_steady(b);
 	struct pollfd p[4] = {
-		{ .fd = b->sock,
-		  .events = (b->sending.active || bridge_is_full(b) || b->out < 0 ? 0 : POLLIN) |
-			    ((b->stopped && !b->deaf) || b->crowded ? POLLOUT : 0) },
+		{ .fd = b->sock, .events = wanted(b) },
 		{ .fd = b->stopped && b->sock >= 0 && !b->deaf ? -1 : b->in, .events = POLLIN },
 		{ .fd = bridge_queued(b) > 0 ? b->out : -1, .events = POLLOUT },
 		{ .fd = bridge_is_full(b) ? -1 : b->epoll, .events = POLLIN },

@@ -27,6 +27,24 @@ static pid_t there, bridges[2]; /* PID 1, and what stands beside it and beside u
 static uint32_t sessions = 1;
 static uid_t other; /* whom the bridge beside us becomes, or 0 */
 
+/* Number @n, from 0, of the words of /proc/@pid/@file. */
+static long proc_number(pid_t pid, const char *file, int n)
+{
+	char path[64], text[1024] = "", *p = text;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	f = fopen(path, "re");
+	REQUIRE(f && fgets(text, sizeof(text), f));
+	(void)fclose(f);
+	for (; n > 0; n--) {
+		p = strchr(p, ' ');
+		REQUIRE(p);
+		p++;
+	}
+	return strtol(p, NULL, 10);
+}
+
 static pid_t in_child(void (*fn)(int, int, int), int a, int b, int c)
 {
 	pid_t pid = fork();

@@ -86,15 +86,7 @@ TEST(hostile)
 
 static long resident(pid_t pid)
 {
-	char path[64];
-	long pages = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	f = fopen(path, "re");
-	REQUIRE(f && fscanf(f, "%*d %ld", &pages) == 1);
-	(void)fclose(f);
-	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+	return proc_number(pid, "statm", 1) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* A machine that opens streams, fills them, and never reads: what is kept of that has an end. */

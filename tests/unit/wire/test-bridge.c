@@ -171,16 +171,7 @@ TEST(what_can_not_be_carried)
 
 static long ticks(pid_t pid)
 {
-	char path[64];
-	long user = 0, kernel = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	REQUIRE(f && fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
-			    &kernel) == 2);
-	(void)fclose(f);
-	return user + kernel;
+	return proc_number(pid, "stat", 13) + proc_number(pid, "stat", 14); /* user, kernel */
 }
 
 /* It is the caller's, who goes on with it; and nobody spins for it, or reads what is meant for the next. */
