@@ -31,7 +31,8 @@ static void say_size(void *arg, const struct winsize *size)
 /* The session runs on without us. */
 static int left(const struct client *c, int status)
 {
-	terminal_take(c->terminal);
+	if (c->terminal)
+		terminal_take(c->terminal);
 	if (fd_is_terminal(2))
 		(void)dprintf(2, "\r\nbailey: detached; 'bailey attach %s %u' comes back\n",
 			      c->name, c->number); /* nobody is left to tell */
@@ -128,7 +129,7 @@ static int on_signal(void *arg, short revents, struct err *e)
 	return -EAGAIN;
 }
 
-/* Nothing that is typed goes to a session without a terminal, so no keys leave it either. */
+/* No keys leave a session without a terminal. */
 static void say_plain(const struct client *c)
 {
 	if (fd_is_terminal(2))
@@ -138,17 +139,40 @@ static void say_plain(const struct client *c)
 			c->number); /* who does not see it may do without */
 }
 
-static int begin_copy(struct client *c, bool plain, struct err *e)
+/* Of a session with a terminal. */
+static int begin_copy(struct client *c, struct err *e)
 {
-	const struct terminal_session s = { .resize = say_size,
-					    .arg = c,
-					    .read_only = c->read_only,
-					    .attached = c->attached,
-					    .plain = plain };
+	const struct terminal_session s = {
+		.resize = say_size, .arg = c, .read_only = c->read_only, .attached = c->attached
+	};
 
 	return c->terminal && c->stream >= 0 ?
 		       terminal_start_session(c->terminal, &c->loop, TAKE_FD(c->stream), &s, e) :
 		       0;
+}
+
+/* Attached to one without: ours stays as it is, and its Ctrl-C is a signal. @flags: of WIRE_SESSION */
+static int begin_plain(struct client *c, unsigned int flags, struct err *e)
+{
+	int in = -1, r;
+
+	c->plain = true;
+	terminal_finish(c->terminal);
+	c->terminal = NULL;
+	if (c->input && !(flags & (WIRE_SESSION_INPUT | WIRE_SESSION_ENDED)))
+		return err_set(
+			e, ERR_SYSTEM, -EINVAL,
+			"--interactive: session %u reads nothing; 'bailey exec -d -i' starts one that does",
+			c->number);
+	if (!(flags & WIRE_SESSION_ENDED))
+		say_plain(c);
+	if (c->input && (in = fcntl(c->stream, F_DUPFD_CLOEXEC, 3)) < 0)
+		return err_sys(e, -errno, "the session's stream");
+	r = outlets_carry(&c->outlets, TAKE_FD(c->stream), TAKE_FD(c->errors), &c->loop, e);
+	if (r == 0 && in >= 0)
+		return inlet_begin(&c->inlet, in, &c->loop, e);
+	cleanup_close(&in);
+	return r;
 }
 
 static const char *const whys[] = {
@@ -180,14 +204,12 @@ static int on_report(void *arg, short revents, struct err *e)
 		c->number = m.session - WIRE_COMMAND;
 		if (c->detach)
 			return 0;
-		r = begin_copy(c, false, e);
+		r = begin_copy(c, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_SESSION:
 		c->number = m.which.number;
-		c->plain = !(m.which.flags & WIRE_SESSION_TERMINAL);
-		if (c->plain && !(m.which.flags & WIRE_SESSION_ENDED))
-			say_plain(c);
-		r = begin_copy(c, c->plain, e);
+		r = m.which.flags & WIRE_SESSION_TERMINAL ? begin_copy(c, e) :
+							    begin_plain(c, m.which.flags, e);
 		return r < 0 ? r : -EAGAIN;
 	case WIRE_LEAVING:
 		c->why = m.leaving.why;
@@ -210,12 +232,15 @@ static int on_report(void *arg, short revents, struct err *e)
 /* The other end of the pipe is the supervisor's, too: it must not keep it open for the command. */
 static void say_broken(void *arg, size_t which)
 {
-	const struct client *c = arg;
+	struct client *c = arg;
 	const struct wire_msg m = { .type = WIRE_BROKEN,
 				    .session = WIRE_COMMAND,
 				    .broken = { .which = (uint32_t)which } };
 
-	(void)wire_send(c->sock, &m, NULL, 0, false); /* who does not listen has ended */
+	if (c->attached)
+		c->lost = true; /* the session is not ours, and does not hear of it */
+	else
+		(void)wire_send(c->sock, &m, NULL, 0, false); /* who does not listen has ended */
 }
 
 static int open_signals(void)
@@ -234,19 +259,22 @@ static int open_signals(void)
 
 int client_begin(struct client *c, int sock, const char *name, struct err *e)
 {
-	*c = (struct client){ .sock = sock, .name = name, .signals = open_signals(), .stream = -1 };
+	*c = (struct client){
+		.sock = sock, .name = name, .signals = open_signals(), .stream = -1, .errors = -1
+	};
+	c->inlet.out = -1;
 	c->outlets = (struct outlets){ .give = { -1, -1 }, .broken = say_broken, .arg = c };
 	(void)signal(SIGPIPE, SIG_IGN);
 	return c->signals < 0 ? err_sys(e, -errno, "signals") : 0;
 }
 
-int client_stream(struct client *c, struct err *e)
+int client_stream(int *ret, struct err *e)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "socketpair");
-	c->stream = pair[0];
+	*ret = pair[0];
 	return pair[1];
 }
 
@@ -262,6 +290,8 @@ int client_wait(struct client *c, struct err *e)
 		if (c->ended && outlets_empty(&c->outlets) &&
 		    (!c->terminal || terminal_drained(c->terminal)))
 			return c->status;
+		if (c->lost)
+			return 128 + SIGPIPE;
 		if (c->terminal && terminal_left(c->terminal))
 			return left(c, 0);
 		r = step_signal(c, &over);
@@ -285,8 +315,10 @@ void client_done(struct client *c)
 	terminal_finish(c->terminal);
 	say_why(c);
 	outlets_done(&c->outlets);
+	inlet_done(&c->inlet);
 	cleanup_close(&c->signals);
 	cleanup_close(&c->stream);
+	cleanup_close(&c->errors);
 }
 
 int client_connect(struct named *n, const char *word, int *ret_sock, struct err *e)

@@ -4,6 +4,7 @@
 #define BAILEY_CLI_CLIENT_H
 
 #include "cli.h"
+#include "inlet.h"
 #include "named.h"
 #include "outlets.h"
 #include "terminal.h"
@@ -12,9 +13,11 @@ struct client {
 	struct loop loop;
 	struct terminal *terminal; /* owned; or NULL */
 	struct outlets outlets;    /* of a command without one */
+	struct inlet inlet;        /* the same, attached and typed to */
 	struct loop_source *reports;
-	const char *name;          /* of the sandbox, as messages show it */
-	int sock, signals, stream; /* stream: of a terminal, until it is copied; -1: none */
+	const char *name; /* of the sandbox, as messages show it */
+	int sock, signals;
+	int stream, errors; /* of a session, until they are copied; -1: none */
 	int status;
 	uint32_t number; /* of the session; 0: not known yet */
 	int signal;      /* that was handed on and shall end the command; 0: none */
@@ -23,6 +26,8 @@ struct client {
 	bool attached;   /* somebody else has started it: our signals are not for it */
 	bool plain;      /* attached, and it has no terminal */
 	bool read_only, ended;
+	bool input;        /* attached: it is to read our stdin, also without a terminal */
+	bool lost;         /* attached: nobody takes what it writes */
 	bool told;         /* its user knows that the supervisor does not answer */
 	long quiet_from;   /* ms of CLOCK_MONOTONIC: since when an answer is waited for */
 	enum wire_why why; /* the sandbox ends; or 0 */
@@ -31,8 +36,8 @@ struct client {
 /** client_begin() - @sock: to the supervisor, borrowed. Return: 0 or negative errno with @e; client_done() in any case. */
 int client_begin(struct client *c, int sock, const char *name, struct err *e);
 
-/** client_stream() - make the stream that a terminal's bytes go through. Return: the other end, for the supervisor, or negative errno with @e. */
-int client_stream(struct client *c, struct err *e);
+/** client_stream() - make a stream that a session's bytes go through. @ret: our end. Return: the other end, for the supervisor, or negative errno with @e. */
+int client_stream(int *ret, struct err *e);
 
 /**
  * client_wait() - after OPEN or ATTACH was sent, until the session has ended, or we leave it.

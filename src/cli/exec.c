@@ -15,7 +15,7 @@
 #include "settings.h"
 
 struct exec_options {
-	bool interactive, tty, detach;
+	bool interactive, tty, detach, split;
 	struct opt_list env;
 	struct opt_list env_files;
 	const char *cwd, *user, *name, *detach_keys, *alone;
@@ -26,15 +26,21 @@ struct exec_options {
 static void fill(struct exec_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
-		OPT_FLAG("interactive", &o->interactive, NULL, "Give the command our stdin",
-			 "Without it the command reads nothing.", OPT_LETTER('i')),
+		OPT_FLAG(
+			"interactive", &o->interactive, NULL, "Give the command our stdin",
+			"Without it the command reads nothing. With --detach its stdin stays open, and 'bailey attach -i' types there.",
+			OPT_LETTER('i')),
 		OPT_FLAG("tty", &o->tty, NULL, "Give the command a terminal",
 			 "Its size follows ours. Ctrl-C and Ctrl-Z are the command's.",
 			 OPT_LETTER('t')),
 		OPT_FLAG(
 			"detach", &o->detach, NULL, "Do not wait for the command",
-			"It has no stdin, unless it has a terminal. What it writes is kept for 'bailey logs' and 'bailey attach'.",
+			"It has no stdin, unless it has a terminal or is --interactive. What it writes is kept for 'bailey logs' and 'bailey attach'.",
 			OPT_LETTER('d')),
+		OPT_FLAG(
+			"split", &o->split, NULL,
+			"With --detach: keep what it writes on 1 and 2 apart",
+			"'bailey attach' then has them on its own 1 and 2. Without it both are one, so that the order of what was written stays."),
 		OPT_LIST("env", &o->env, NULL, "NAME=VALUE", "Set a variable",
 			 "NAME alone takes the value that it has here.", OPT_LETTER('e')),
 		OPT_LIST(
@@ -65,7 +71,7 @@ static void fill(struct exec_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
-#define ROWS 11
+#define ROWS 12
 
 static const struct opt *options(void)
 {
@@ -85,7 +91,9 @@ const struct command_words exec_words = {
 	.examples = { { "bailey exec box -- make test", "a command" },
 		      { "bailey exec -it box -- bash", "a shell" },
 		      { "bailey exec -d --name web box -- ./server",
-			"in the background; then: bailey logs box web" } },
+			"in the background; then: bailey logs box web" },
+		      { "bailey exec -d -i --split --name job box -- ./repl",
+			"with stdin; then: bailey attach -i box job" } },
 	.statuses = { { "N", "the command's own" },
 		      { "128+N",
 			"signal N ended the command, or this client, when the sandbox did not answer" },
@@ -100,10 +108,14 @@ const struct command_words exec_words = {
 static int ask(const struct client *c, const struct exec_options *o, const struct init_command *cmd,
 	       const int fds[5], struct err *e)
 {
-	struct wire_msg m = { .type = WIRE_OPEN,
-			      .session = WIRE_COMMAND,
-			      .open = { .flags = o->tty || o->detach ? WIRE_OPEN_HELD : 0,
-					.alone_ms = (uint32_t)o->alone_ms } };
+	struct wire_msg m = {
+		.type = WIRE_OPEN,
+		.session = WIRE_COMMAND,
+		.open = { .flags = (o->tty || o->detach ? WIRE_OPEN_HELD : 0) |
+				   (o->detach && !o->tty && o->interactive ? WIRE_OPEN_INPUT : 0) |
+				   (o->split ? WIRE_OPEN_SPLIT : 0),
+			  .alone_ms = (uint32_t)o->alone_ms }
+	};
 	_cleanup_close_ int packed = init_pack(cmd, e);
 	const int all[] = { packed, fds[0], fds[1], fds[2], fds[3], fds[4] };
 	size_t n = 1;
@@ -130,7 +142,7 @@ static int ask_held(struct client *c, const struct exec_options *o, struct init_
 	} else if (o->tty) {
 		r = terminal_find(true, &c->terminal, &cmd->tty, e);
 		if (r == 0)
-			r = theirs = client_stream(c, e);
+			r = theirs = client_stream(&c->stream, e);
 		if (r >= 0)
 			terminal_detach_by(c->terminal, &o->keys);
 	}
@@ -248,6 +260,10 @@ static int check(struct exec_options *o, struct err *e)
 	char word[WIRE_WORD];
 	int r = 0;
 
+	if (o->split && (!o->detach || o->tty))
+		return err_set(e, ERR_USAGE, -EINVAL, "--split: %s",
+			       o->tty ? "with a terminal 1 and 2 are one" :
+					"only with --detach; else 1 and 2 are the caller's own");
 	if (o->name && (o->name[0] >= '0' && o->name[0] <= '9'))
 		r = err_set(e, ERR_USAGE, -EINVAL,
 			    "'%.100s': it begins with a digit, as numbers of sessions do", o->name);

@@ -165,6 +165,7 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 	}
 	r = init_unpack(fds[0], &cmd, &memory);
 	if (r == 0 && (held != (fds[2] < 0) || (!held && cmd.tty.fds) ||
+		       (cmd.tty.fds && m->open.flags & ~WIRE_OPEN_HELD) ||
 		       (fds[1] >= 0 && held && !cmd.tty.fds)))
 		r = -EBADMSG;
 	if (r < 0)
@@ -176,8 +177,8 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 		c->session = one;
 		sessions_enter(one);
 		if (held && fds[1] >= 0 &&
-		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]),
-					  ring_oldest(&one->ring), true, c)))
+		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]), -1,
+					  sessions_oldest(one, false), true, c)))
 			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {
@@ -220,7 +221,8 @@ static bool say_which(struct client *c, const struct session *one, uint64_t from
 			      .session = WIRE_COMMAND,
 			      .which = { .number = one->number,
 					 .flags = (one->terminal ? WIRE_SESSION_TERMINAL : 0) |
-						  (one->ended ? WIRE_SESSION_ENDED : 0),
+						  (one->ended ? WIRE_SESSION_ENDED : 0) |
+						  (one->input.fd >= 0 ? WIRE_SESSION_INPUT : 0),
 					 .history = history } };
 
 	return answer(c, &m, -1);
@@ -251,11 +253,10 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 		return;
 	}
 	/* a terminal gets what everybody else has seen; who prints it, whole lines */
-	from = m->attach.flags & WIRE_ATTACH_TERMINAL ? ring_oldest(&one->ring) :
-							ring_oldest_line(&one->ring);
+	from = sessions_oldest(one, !(m->attach.flags & WIRE_ATTACH_TERMINAL));
 	if (!say_which(c, one, from))
 		return;
-	c->view = view_open(&l->sessions, one, TAKE_FD(fds[0]), from,
+	c->view = view_open(&l->sessions, one, TAKE_FD(fds[0]), TAKE_FD(fds[1]), from,
 			    m->attach.flags & WIRE_ATTACH_FOLLOW, c);
 	if (!c->view) {
 		refuse(c, ENOMEM, "out of memory");
@@ -290,7 +291,7 @@ static void on_kill(struct client *c, const struct wire_msg *m)
 		return;
 	}
 	signal_to(c->live, one, m->end.signal);
-	(void)say_which(c, one, ring_oldest(&one->ring));
+	(void)say_which(c, one, sessions_oldest(one, false));
 }
 
 static void on_list(struct client *c)

@@ -164,11 +164,10 @@ static void close_given(struct outlets *o)
 	o->give[0] = o->give[1] = -1;
 }
 
-int outlets_given(struct outlets *o, struct loop *loop, struct err *e)
+static int copy(struct outlets *o, struct loop *loop, struct err *e)
 {
 	size_t i;
 
-	close_given(o);
 	for (i = 0; i < o->n; i++) {
 		struct outlet *one = &o->of[i];
 
@@ -178,6 +177,37 @@ int outlets_given(struct outlets *o, struct loop *loop, struct err *e)
 			return err_set(e, ERR_SYSTEM, -ENOSPC, "too many descriptors to wait for");
 	}
 	return 0;
+}
+
+int outlets_given(struct outlets *o, struct loop *loop, struct err *e)
+{
+	close_given(o);
+	return copy(o, loop, e);
+}
+
+int outlets_carry(struct outlets *o, int in, int errors, struct loop *loop, struct err *e)
+{
+	struct stat st;
+	size_t i;
+
+	o->n = 2;
+	for (i = 0; i < 2; i++) {
+		struct outlet *one = &o->of[i];
+
+		*one = (struct outlet){ .all = o, .in = i ? errors : in, .out = (int)i + 1 };
+		if (!is_carried(one->out, &st, one))
+			one->kind = OUTLET_FILE; /* a socket or a device */
+		one->data = one->kind == OUTLET_PIPE ? NULL : malloc(LIMIT_TTY_OUT);
+		if (one->kind != OUTLET_PIPE && !one->data)
+			o->n = 0;
+	}
+	if (o->n)
+		return copy(o, loop, e);
+	for (i = 0; i < 2; i++) {
+		cleanup_close(&o->of[i].in);
+		free(o->of[i].data);
+	}
+	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
 void outlets_end(struct outlets *o)

@@ -2,6 +2,7 @@
 /*
  * stdout and stderr of a command in a sandbox that stays, whose caller wants to see their end when the command has ended, whatever it has left
  * running. What stands there gets a pipe in its place, and we carry on what comes: pages of pipes without a copy. Sockets and devices go in.
+ * Of a session that somebody else has started, the two come as streams.
  */
 #ifndef BAILEY_CLI_OUTLETS_H
 #define BAILEY_CLI_OUTLETS_H
@@ -10,7 +11,7 @@
 
 struct outlet {
 	struct outlets *all;
-	int in, out; /* in: our end of the pipe, -1: at its end; out: borrowed */
+	int in, out; /* in: our end of the pipe or stream, -1: at its end; out: borrowed */
 	struct loop_source *from_in, *to_out;
 	enum { OUTLET_PIPE, OUTLET_FILE, OUTLET_TERMINAL } kind;
 	size_t left; /* bytes that were in the pipe when the command had ended */
@@ -32,6 +33,9 @@ int outlets_begin(struct outlets *o, struct err *e);
 
 /** outlets_given() - the command has its ends: close ours, and begin to copy. Return: 0 or negative errno with @e. */
 int outlets_given(struct outlets *o, struct loop *loop, struct err *e);
+
+/** outlets_carry() - the same of what comes from the streams @in and @errors (sockets; taken in any case) for 1 and 2. Return: 0 or negative errno with @e; outlets_done() in any case. */
+int outlets_carry(struct outlets *o, int in, int errors, struct loop *loop, struct err *e);
 
 /** outlets_end() - the command has ended: what is in the pipes now is the last that is copied. */
 void outlets_end(struct outlets *o);

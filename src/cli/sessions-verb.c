@@ -13,7 +13,7 @@ static void fill(struct sessions_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
-			"Keys: session (its number), name, command, state (running, ended), status (of one that has ended), tty, kept (its output is), clients, pid (inside), "
+			"Keys: session (its number), name, command, state (running, ended), status (of one that has ended), tty, kept (its output is), input (something can be typed), split (1 and 2 are kept apart), clients, pid (inside), "
 			"created and last_output (ns since 1970), written and scrollback (bytes)."),
 		OPT_END,
 	};

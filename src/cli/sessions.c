@@ -74,9 +74,22 @@ struct session *sessions_find(const struct sessions *s, const char *word, bool t
 	return best;
 }
 
+unsigned int sessions_read_ends(const struct session *one)
+{
+	return (one->output.fd >= 0) + (one->errors.fd >= 0);
+}
+
+uint64_t sessions_oldest(const struct session *one, bool line)
+{
+	const uint64_t oldest = line ? ring_oldest_line(&one->ring) : ring_oldest(&one->ring);
+
+	return oldest > one->turns.known ? oldest : one->turns.known;
+}
+
 static bool may_forget(const struct session *one)
 {
-	return one->ended && one->over && one->output.fd < 0 && !one->clients && !one->service;
+	return one->ended && one->over && !sessions_read_ends(one) && !one->clients &&
+	       !one->service;
 }
 
 /* The oldest of those that may be forgotten. */
@@ -146,7 +159,7 @@ static int check_new(const struct sessions *s, const char *name, bool held, stru
 					"--name: there is a session '%s', and it runs",
 				name);
 		running += !one->ended;
-		writing += one->held && (!one->ended || one->output.fd >= 0);
+		writing += one->held && (!one->ended || sessions_read_ends(one));
 	}
 	if (running >= LIMIT_SERVED)
 		return err_set(e, ERR_SYSTEM, -EAGAIN,
@@ -173,7 +186,10 @@ int sessions_open(struct sessions *s, const struct wire_msg *m, const struct ini
 	one = calloc(1, sizeof(*one));
 	if (one)
 		one->words = list_words(cmd->argv);
-	if (!one || !one->words) {
+	if (!one || !one->words ||
+	    (m->open.flags & WIRE_OPEN_SPLIT && turns_begin(&one->turns) < 0)) {
+		if (one)
+			free(one->words);
 		free(one);
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
@@ -184,6 +200,10 @@ int sessions_open(struct sessions *s, const struct wire_msg *m, const struct ini
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	one->output = (struct watched){ .kind = WATCHED_OUTPUT, .fd = -1 };
+	one->errors = (struct watched){ .kind = WATCHED_ERRORS, .fd = -1 };
+	one->input = (struct watched){ .kind = WATCHED_INPUT, .fd = -1 };
+	one->split = m->open.flags & WIRE_OPEN_SPLIT;
+	one->takes_input = m->open.flags & WIRE_OPEN_INPUT;
 	one->number = s->next++;
 	if (s->next >= UINT32_MAX - 1) /* after four thousand million commands */
 		s->next = 1;
@@ -212,11 +232,41 @@ void sessions_again(struct sessions *s, struct session *one)
 	one->created = ts.tv_sec * 1000000000LL + ts.tv_nsec;
 	one->ended = one->over = false;
 	one->pid = 0;
-	one->left = 0;
+	one->left[0] = 0;
+}
+
+/* A pipe that @w is to be read from. @ret: its other end */
+static int open_pipe(struct watched *w, int *ret)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	w->fd = p[0];
+	*ret = p[1];
+	return fcntl(p[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* What the command reads. */
+static int open_input(struct session *one, int *ret)
+{
+	int p[2];
+
+	if (!one->takes_input) {
+		*ret = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return *ret < 0 ? -errno : 0;
+	}
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	one->input.fd = p[1];
+	*ret = p[0];
+	return fcntl(p[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int sessions_streams(struct session *one, const int *fds, int give[4], size_t *n, int own[3])
 {
+	int r;
+
 	give[0] = fds[0];
 	*n = 1;
 	if (one->terminal)
@@ -226,13 +276,15 @@ int sessions_streams(struct session *one, const int *fds, int give[4], size_t *n
 		memcpy(give + 1, fds + 1, 3 * sizeof(*give));
 		return 0;
 	}
-	own[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (own[0] < 0 || pipe2(own + 1, O_CLOEXEC) < 0 || fcntl(own[1], F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	one->output.fd = TAKE_FD(own[1]);
+	r = open_input(one, own);
+	if (r == 0)
+		r = open_pipe(&one->output, own + 1);
+	if (r == 0 && one->split)
+		r = open_pipe(&one->errors, own + 2);
 	give[1] = own[0];
-	give[2] = give[3] = own[2];
-	return 0;
+	give[2] = own[1];
+	give[3] = one->split ? own[2] : own[1];
+	return r;
 }
 
 int sessions_started(struct sessions *s, struct session *one, uint32_t pid, int master)
@@ -258,20 +310,26 @@ int sessions_started(struct sessions *s, struct session *one, uint32_t pid, int 
 	return 0;
 }
 
-void sessions_ended(struct sessions *s, struct session *one, int status)
+/* What is in the pipe @fd; -1: there is none. */
+static size_t unread(int fd)
 {
 	int n = 0;
 
+	return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+void sessions_ended(struct sessions *s, struct session *one, int status)
+{
 	if (one->ended)
 		return;
 	one->ended = true;
 	one->status = status;
 	one->alone_ms = 0;
+	watch_close(s, &one->input);
+	one->choked = false;
 	/* of a pipe: what is in it now; a terminal has been hung up by the kernel, and this is more than it holds */
-	one->left = one->terminal ? LIMIT_SCROLLBACK :
-		    one->output.fd >= 0 && ioctl(one->output.fd, FIONREAD, &n) == 0 && n > 0 ?
-				    (size_t)n :
-				    0;
+	one->left[0] = one->terminal ? LIMIT_SCROLLBACK : unread(one->output.fd);
+	one->left[1] = unread(one->errors.fd);
 	views_drain(s, one);
 }
 
@@ -290,7 +348,10 @@ void sessions_drop(struct sessions *s, struct session *one)
 	if (*p)
 		*p = one->next;
 	watch_close(s, &one->output);
+	watch_close(s, &one->errors);
+	watch_close(s, &one->input);
 	ring_done(&one->ring);
+	turns_done(&one->turns);
 	free(one->words);
 	free(one);
 }
@@ -320,12 +381,14 @@ static void list_one(const struct session *one, struct json *j)
 						    WEXITSTATUS(one->status));
 	json_bool(j, "tty", one->terminal);
 	json_bool(j, "kept", one->held);
+	json_bool(j, "input", one->terminal ? !one->ended : one->input.fd >= 0);
+	json_bool(j, "split", one->split);
 	json_int(j, "clients", one->clients);
 	json_int(j, "pid", one->pid);
 	json_int(j, "created", one->created);
 	json_int(j, "last_output", one->last);
 	json_int(j, "written", (long long)one->ring.total);
-	json_int(j, "scrollback", (long long)(one->ring.total - ring_oldest(&one->ring)));
+	json_int(j, "scrollback", (long long)(one->ring.total - sessions_oldest(one, false)));
 	json_close(j, '}');
 }
 

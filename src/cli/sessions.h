@@ -7,42 +7,58 @@
 #define BAILEY_CLI_SESSIONS_H
 
 #include "init/init.h"
+#include "turns.h"
 #include "util/util.h"
 #include "wire/wire.h"
 
 /* A descriptor that epoll asks; which kind it is, who gets the event knows by. */
 struct watched {
-	enum { WATCHED_OUTPUT, WATCHED_VIEW, WATCHED_DRAIN } kind;
+	enum {
+		WATCHED_OUTPUT,
+		WATCHED_ERRORS,
+		WATCHED_INPUT,
+		WATCHED_VIEW,
+		WATCHED_VIEW_ERRORS,
+		WATCHED_DRAIN
+	} kind;
 	int fd; /* owned; -1: there is none, or not any more */
 	uint32_t events;
 };
 
 struct session {
-	struct watched output; /* first. The master of its terminal, or a pipe's end */
+	struct watched output; /* the master of its terminal, or a pipe's end */
+	struct watched errors; /* the end of another pipe, when what it writes on 2 is kept apart */
+	struct watched
+		input; /* the end of a pipe, when it has no terminal and its stdin is kept open */
 	struct session *next;
 	uint32_t number;
 	char name[WIRE_WORD]; /* "": it has none */
 	char *words;          /* JSON: an array; owned */
 	struct ring ring;
+	struct turns turns;      /* which of its bytes are of `errors` */
 	long long created, last; /* ns since 1970; last: when something was written */
 	long alone_at; /* ms of CLOCK_MONOTONIC: since when it has no client; 0: it has one */
 	long alone_ms; /* how long that may be; 0: for ever */
 	long kill_at;  /* since when SIGTERM is not enough; 0: it was not sent */
 	unsigned int clients;
-	size_t left;  /* bytes that are at most to be read between ended and over */
+	size_t left[2]; /* bytes of output and errors that are at most to be read between ended and over */
 	uint32_t pid; /* as the sandbox sees it; 0: PID 1 has not said that it runs */
 	int status;   /* wait status */
 	bool terminal, held;
-	bool ended;   /* its first process */
-	bool over;    /* and what that had written was read */
-	bool choked;  /* its terminal takes no more of what is typed now */
+	bool ended;       /* its first process */
+	bool over;        /* and what that had written was read */
+	bool choked;      /* it takes no more of what is typed now */
+	bool split;       /* errors are kept apart */
+	bool takes_input; /* its stdin is to be a pipe that is kept open */
 	bool service; /* it may begin again: it is not forgotten, its name stays, and who follows it is not told of an end */
 };
 
 /* Who sees a session's output. */
 struct view {
-	struct watched stream; /* first */
-	struct view *next;     /* the one that came before it */
+	struct watched stream;
+	struct watched
+		errors; /* what was written on 2, where that is kept apart; -1: `stream` has both */
+	struct view *next; /* the one that came before it */
 	struct session *session;
 	uint64_t at,
 		until; /* position of the next byte, and of the end; UINT64_MAX: not known yet */
@@ -50,6 +66,7 @@ struct view {
 	long since;    /* ms of CLOCK_MONOTONIC; 0: it is not behind */
 	uint32_t rows, cols;
 	bool read_only;
+	bool silent; /* it types no more */
 	void *client;
 };
 
@@ -89,6 +106,12 @@ void sessions_release(struct sessions *s, struct session *one);
  * Return: 0 or negative errno.
  */
 int sessions_streams(struct session *one, const int *fds, int give[4], size_t *n, int own[3]);
+
+/** sessions_oldest() - position of the oldest byte that can be shown; @line: that begins a line, if there is one. */
+uint64_t sessions_oldest(const struct session *one, bool line);
+
+/** sessions_read_ends() - what is open of where it writes, of @one: 0, 1 or 2 descriptors. */
+unsigned int sessions_read_ends(const struct session *one);
 
 /** sessions_by_wire() - the session that PID 1 calls @id. Return: it, or NULL. sessions_wire(): the other way. */
 struct session *sessions_by_wire(const struct sessions *s, uint32_t id);
@@ -133,12 +156,13 @@ void sessions_drain(struct sessions *s, int fd);
 /**
  * view_open() - show @one to @client.
  * @stream: a stream socket; taken
+ * @errors: another one, for what it writes on 2, or -1; taken
  * @from: position of the first byte, which must be kept
  * @follow: to the end; else what is kept now
  * Return: it, or NULL: out of memory.
  */
-struct view *view_open(struct sessions *s, struct session *one, int stream, uint64_t from,
-		       bool follow, void *client);
+struct view *view_open(struct sessions *s, struct session *one, int stream, int errors,
+		       uint64_t from, bool follow, void *client);
 
 /** view_show() - copy what there is; later it goes by itself. done() may be called. */
 void view_show(struct sessions *s, struct view *v);

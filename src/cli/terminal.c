@@ -499,8 +499,6 @@ int terminal_start_session(struct terminal *t, struct loop *loop, int stream,
 
 	t->master = stream;
 	t->session = *s;
-	t->wanted = t->wanted && !s->plain;
-	t->deaf = s->plain;
 	if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_sys(e, -errno, "the session's stream");
 	return begin(t, loop, e);

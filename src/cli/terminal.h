@@ -34,7 +34,6 @@ struct terminal_session {
 	void *arg;
 	bool read_only; /* nothing is typed */
 	bool attached;  /* it is not ours: the end of our input is no end of its input */
-	bool plain; /* there is no terminal: ours stays as it is, and is not read, so its Ctrl-C is a signal */
 };
 
 /** terminal_start_session() - as terminal_start(). @stream: a socket, taken in any case */

@@ -8,7 +8,13 @@
  *	         ended → over     everything of that was read; where a view ends is known now. What others go on writing is not waited for
  *	         over             a pipe is read on: what the command left running must neither wait nor be told that nobody reads
  *
- * What is typed is only looked at (MSG_PEEK) until the terminal has taken it, so there is no queue of that either. Everything that comes is
+ * What is typed is only looked at (MSG_PEEK) until the terminal, or the pipe in its place, has taken it, so there is no queue of that either. A client
+ * that shuts its end down has typed all, and still reads; one that has closed it is gone.
+ *
+ * Two streams that are kept apart are in one ring, in the order in which they were read; turns.h knows which is which. A view with two sockets writes each byte
+ * to its own, so it waits for both, and nothing can be read that would make the oldest turns unknown while a view still stands before them.
+ *
+ Everything that comes is
  * of the sandbox, and is copied without being looked at. One event is taken from epoll at a time, because handling it may free what
  * the next one would be of.
  */
@@ -24,6 +30,9 @@
 #include "sessions.h"
 
 #define TURNS 64 /* events between two looks at everything else */
+/* What @member of it is at @p. */
+#define OWNER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
 #define READS 32 /* of one session in one go */
 
 void watch_for(const struct sessions *s, struct watched *w, uint32_t events)
@@ -51,6 +60,32 @@ static uint64_t lag_of(const struct view *v)
 	return v->at < v->until ? v->session->ring.total - v->at : 0;
 }
 
+/* How far a view may be behind. Where there is no memory for more, that is all that the ring has. */
+static uint64_t most_behind(const struct session *one)
+{
+	const struct ring *r = &one->ring;
+
+	return r->fixed && r->size && r->size < LIMIT_BEHIND ? r->size : LIMIT_BEHIND;
+}
+
+/* Whether nothing may be read now for @v's sake. */
+static bool holds_up(const struct view *v)
+{
+	const struct turns *t = &v->session->turns;
+
+	return lag_of(v) >= most_behind(v->session) ||
+	       (lag_of(v) && turns_full(t) && v->at < turns_next(t));
+}
+
+static bool is_held_up(const struct sessions *s, const struct session *one)
+{
+	const struct view *v;
+
+	for (v = s->views; v && !(v->session == one && holds_up(v)); v = v->next)
+		;
+	return v;
+}
+
 /* The most of all views of @one; 0 as well when there is none. */
 static uint64_t behind(const struct sessions *s, const struct session *one)
 {
@@ -64,41 +99,55 @@ static uint64_t behind(const struct sessions *s, const struct session *one)
 	return most;
 }
 
-/* How far a view may be behind. Where there is no memory for more, that is all that the ring has. */
-static uint64_t most_behind(const struct session *one)
-{
-	const struct ring *r = &one->ring;
-
-	return r->fixed && r->size && r->size < LIMIT_BEHIND ? r->size : LIMIT_BEHIND;
-}
-
 /* How much may be read of @one now, so that no view loses anything. */
 static size_t room(const struct sessions *s, struct session *one)
 {
 	const uint64_t lag = behind(s, one);
 	size_t size = ring_prepare(&one->ring, sizeof(s->buffer)), n = sizeof(s->buffer);
 
-	if (lag >= most_behind(one) || (size && lag >= size))
+	if (is_held_up(s, one) || (size && lag >= size))
 		return 0;
 	if (n > most_behind(one) - lag)
 		n = (size_t)(most_behind(one) - lag);
 	return size && n > size - lag ? (size_t)(size - lag) : n;
 }
 
+/* Where the next byte of @v goes. @ret_until: position up to which that is so */
+static struct watched *sink(struct view *v, uint64_t *ret_until)
+{
+	const unsigned int stream = turns_at(&v->session->turns, v->at, ret_until);
+
+	if (v->errors.fd >= 0)
+		return stream ? &v->errors : &v->stream;
+	*ret_until = UINT64_MAX;
+	return &v->stream;
+}
+
+static void settle_view(const struct sessions *s, struct view *v)
+{
+	const struct session *one = v->session;
+	const bool pending = v->at < one->ring.total && v->at < v->until;
+	uint64_t until;
+	const struct watched *next = sink(v, &until);
+	/* one that types no more is asked for nothing, but that it goes is told */
+	uint32_t typed = v->silent ? EPOLLPRI : one->choked ? 0 : EPOLLIN;
+
+	watch_for(s, &v->stream, typed | (pending && next == &v->stream ? EPOLLOUT : 0));
+	watch_for(s, &v->errors, pending && next == &v->errors ? EPOLLOUT : 0);
+}
+
 void views_settle(struct sessions *s, struct session *one)
 {
+	const uint32_t reads = is_held_up(s, one) ? 0 : EPOLLIN;
+	const uint32_t takes = one->choked ? EPOLLOUT : 0;
 	struct view *v;
 
-	if (one->output.fd >= 0)
-		watch_for(s, &one->output,
-			  (behind(s, one) < most_behind(one) ? EPOLLIN : 0) |
-				  (one->choked ? EPOLLOUT : 0));
+	watch_for(s, &one->output, reads | (one->terminal ? takes : 0));
+	watch_for(s, &one->errors, reads);
+	watch_for(s, &one->input, takes);
 	for (v = s->views; v; v = v->next) {
 		if (v->session == one)
-			watch_for(s, &v->stream,
-				  (one->choked ? 0 : EPOLLIN) |
-					  (v->at < one->ring.total && v->at < v->until ? EPOLLOUT :
-											 0));
+			settle_view(s, v);
 	}
 }
 
@@ -106,18 +155,22 @@ void views_settle(struct sessions *s, struct session *one)
 static bool push(struct sessions *s, struct view *v)
 {
 	struct session *one = v->session;
-	const uint64_t oldest = ring_oldest(&one->ring);
+	const uint64_t oldest = sessions_oldest(one, false);
 	ssize_t n = 1;
 
 	if (v->at < oldest)
 		v->at = oldest; /* only where there is no memory */
 	while (v->at < one->ring.total && v->at < v->until) {
 		size_t len;
+		uint64_t until;
 		const char *p = ring_at(&one->ring, v->at, &len);
+		const struct watched *to = sink(v, &until);
 
-		if (len > v->until - v->at)
-			len = (size_t)(v->until - v->at);
-		n = send(v->stream.fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (until > v->until)
+			until = v->until;
+		if (len > until - v->at)
+			len = (size_t)(until - v->at);
+		n = send(to->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n <= 0)
 			break;
 		v->at += (uint64_t)n;
@@ -166,66 +219,86 @@ void sessions_release(struct sessions *s, struct session *one)
 		become_over(s, one);
 }
 
-/* Return: whether there may be more. */
-static bool read_some(struct sessions *s, struct session *one)
+/* Whether everything that it had written before its end was read. */
+static bool is_read(const struct session *one)
 {
-	const size_t most = room(s, one);
+	return (one->output.fd < 0 || !one->left[0]) && (one->errors.fd < 0 || !one->left[1]);
+}
+
+/* @which: 0: of its output, 1: of what it writes on 2, if that is apart. Return: whether there may be more. */
+static bool read_some(struct sessions *s, struct session *one, unsigned int which)
+{
+	struct watched *w = which ? &one->errors : &one->output;
+	size_t *left = &one->left[which];
+	const size_t most = w->fd < 0 ? 0 : room(s, one);
 	struct timespec ts;
 	ssize_t n;
 
-	if (one->output.fd < 0 || !most)
+	if (!most)
 		return false;
-	n = read(one->output.fd, s->buffer, most);
+	n = read(w->fd, s->buffer, most);
 	if (n > 0) {
 		(void)clock_gettime(CLOCK_REALTIME, &ts);
 		one->last = ts.tv_sec * 1000000000LL + ts.tv_nsec;
+		turns_add(&one->turns, one->ring.total, which, ring_oldest(&one->ring));
 		ring_add(&one->ring, s->buffer, (size_t)n);
-		one->left -= (size_t)n < one->left ? (size_t)n : one->left;
+		*left -= (size_t)n < *left ? (size_t)n : *left;
 		push_all(s, one);
-		if (one->ended && !one->over && !one->left)
+		if (one->ended && !one->over && is_read(one))
 			become_over(s, one);
 		return true;
 	}
 	if (n < 0 && errno == EINTR)
 		return true;
 	if (n == 0 || errno != EAGAIN)
-		watch_close(
-			s,
-			&one->output); /* EIO: the last program that had the terminal open is gone */
-	if (one->ended && !one->over)
+		watch_close(s, w); /* EIO: the last program that had the terminal open is gone */
+	*left = 0;
+	if (one->ended && !one->over && is_read(one))
 		become_over(s, one);
 	return false;
 }
 
 void views_drain(struct sessions *s, struct session *one)
 {
+	bool more = true;
 	int i;
 
-	if (one->ended && !one->over && (one->output.fd < 0 || !one->left))
+	if (one->ended && !one->over && is_read(one))
 		become_over(s, one);
-	for (i = 0; i < READS && read_some(s, one); i++)
-		;
+	for (i = 0; i < READS && more; i++) {
+		more = read_some(s, one, 0);
+		more = read_some(s, one, 1) || more;
+	}
 	views_settle(s, one);
 }
 
-/* What a client has typed. */
-static void type(struct sessions *s, struct view *v)
+/* What a client has typed. @events: that it was noticed by */
+static void type(struct sessions *s, struct view *v, uint32_t events)
 {
 	struct session *one = v->session;
+	struct watched *to = one->terminal ? &one->output : &one->input;
 	char *typed = s->buffer;
 	ssize_t n = recv(v->stream.fd, typed, LIMIT_TTY_IN, MSG_PEEK | MSG_DONTWAIT), taken = n;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n == 0 && !one->terminal && !(events & (EPOLLHUP | EPOLLERR))) {
+		v->silent = true;
+		if (!v->read_only)
+			watch_close(s, &one->input);
+		return;
+	}
 	if (n <= 0) {
 		s->done(v->client, NULL, false);
 		return;
 	}
-	if (!v->read_only && one->terminal && one->output.fd >= 0) {
-		taken = write(one->output.fd, typed, (size_t)n);
+	if (!v->read_only && to->fd >= 0) {
+		taken = write(to->fd, typed, (size_t)n);
 		one->choked = taken < 0 && errno == EAGAIN;
 		if (one->choked || (taken < 0 && errno == EINTR))
 			return;
+		if (taken < 0 && !one->terminal)
+			watch_close(s, to); /* the command has closed its stdin */
 	}
 	(void)recv(v->stream.fd, typed, taken > 0 ? (size_t)taken : (size_t)n, MSG_DONTWAIT);
 }
@@ -235,20 +308,33 @@ static void on_output(struct sessions *s, struct session *one, uint32_t events)
 	if (events & ~(uint32_t)EPOLLIN) /* it takes more, or never will */
 		one->choked = false;
 	if (events & ~(uint32_t)EPOLLOUT)
-		(void)read_some(s, one);
+		(void)read_some(s, one, 0);
 	views_settle(s, one);
 }
 
-static void on_view(struct sessions *s, struct view *v, uint32_t events)
+static void on_errors(struct sessions *s, struct session *one)
+{
+	(void)read_some(s, one, 1);
+	views_settle(s, one);
+}
+
+static void on_input(struct sessions *s, struct session *one)
+{
+	one->choked = false; /* or nobody reads: the next byte will say so */
+	views_settle(s, one);
+}
+
+static void on_view(struct sessions *s, struct view *v, uint32_t events, bool errors)
 {
 	struct session *one = v->session;
 
-	if ((events & EPOLLOUT) && !push(s, v)) {
+	/* of a socket that is only written to, anything else is its end, and writing says so */
+	if ((events & EPOLLOUT || errors) && !push(s, v)) {
 		views_settle(s, one);
 		return;
 	}
-	if (events & ~(uint32_t)EPOLLOUT)
-		type(s, v);
+	if (events & ~(uint32_t)EPOLLOUT && !errors)
+		type(s, v, events);
 	views_settle(s, one);
 }
 
@@ -268,25 +354,41 @@ void sessions_copy(struct sessions *s)
 	for (turn = 0; turn < TURNS && epoll_wait(s->epoll, &ev, 1, 0) == 1; turn++) {
 		struct watched *w = ev.data.ptr;
 
-		if (w->kind == WATCHED_OUTPUT)
-			on_output(s, (struct session *)w, ev.events);
-		else if (w->kind == WATCHED_VIEW)
-			on_view(s, (struct view *)w, ev.events);
-		else
+		switch (w->kind) {
+		case WATCHED_OUTPUT:
+			on_output(s, OWNER(w, struct session, output), ev.events);
+			break;
+		case WATCHED_ERRORS:
+			on_errors(s, OWNER(w, struct session, errors));
+			break;
+		case WATCHED_INPUT:
+			on_input(s, OWNER(w, struct session, input));
+			break;
+		case WATCHED_VIEW:
+			on_view(s, OWNER(w, struct view, stream), ev.events, false);
+			break;
+		case WATCHED_VIEW_ERRORS:
+			on_view(s, OWNER(w, struct view, errors), ev.events, true);
+			break;
+		case WATCHED_DRAIN:
 			on_drain(s, w, s->buffer, sizeof(s->buffer));
+			break;
+		}
 	}
 }
 
-struct view *view_open(struct sessions *s, struct session *one, int stream, uint64_t from,
-		       bool follow, void *client)
+struct view *view_open(struct sessions *s, struct session *one, int stream, int errors,
+		       uint64_t from, bool follow, void *client)
 {
 	struct view *v = calloc(1, sizeof(*v));
 
 	if (!v) {
 		cleanup_close(&stream);
+		cleanup_close(&errors);
 		return NULL;
 	}
 	*v = (struct view){ .stream = { .kind = WATCHED_VIEW, .fd = stream },
+			    .errors = { .kind = WATCHED_VIEW_ERRORS, .fd = errors },
 			    .next = s->views,
 			    .session = one,
 			    .at = from,
@@ -340,6 +442,7 @@ void view_close(struct sessions *s, struct view *v)
 	if (*p)
 		*p = v->next;
 	watch_close(s, &v->stream);
+	watch_close(s, &v->errors);
 	free(v);
 	apply_size(s, one);
 	views_settle(s, one); /* it may have been what the command waited for */
@@ -353,7 +456,7 @@ void views_late(struct sessions *s, long now, long *wait)
 		const long left = v->since + LIMIT_STALL_MS - now;
 
 		next = v->next;
-		if (lag_of(v) < most_behind(v->session)) {
+		if (!holds_up(v)) {
 			v->since = 0;
 		} else if (!v->since || v->at - v->mark >= LIMIT_TTY_OUT) {
 			v->since = now;

@@ -49,6 +49,7 @@
 #define LIMIT_SCROLLBACK (1u << 20)   /* bytes that are kept of one */
 #define LIMIT_SCROLLBACKS (64u << 20) /* and of all; then each keeps what it has room for */
 #define LIMIT_BEHIND 65536 /* bytes that a client may not have read yet, before its session waits */
+#define LIMIT_TURNS 4096   /* changes between the two streams of one that are kept */
 #define LIMIT_STALL_MS 10000        /* and so long, for LIMIT_TTY_OUT of them; then it is let go */
 #define LIMIT_DRAINS 256            /* pipes that are emptied for commands whose client has gone */
 #define LIMIT_LISTED_WORDS 4096     /* bytes of a session's words that a listing shows */

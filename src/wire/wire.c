@@ -46,7 +46,7 @@ static const struct row {
 	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
 	{ WIRE_OPEN, WIRE_FROM_SUPERVISOR, 8 + WIRE_WORD,
 	  1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 6 },
-	{ WIRE_ATTACH, WIRE_FROM_SUPERVISOR, 12 + WIRE_WORD, 1u << 1 },
+	{ WIRE_ATTACH, WIRE_FROM_SUPERVISOR, 12 + WIRE_WORD, 1u << 1 | 1u << 2 },
 	{ WIRE_RESIZE, WIRE_FROM_SUPERVISOR, 8, 1u << 0 },
 	{ WIRE_LIST, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
 	{ WIRE_KILL, WIRE_FROM_SUPERVISOR, 4 + WIRE_WORD, 1u << 0 },
@@ -187,7 +187,8 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session == WIRE_SANDBOX && is_valid_life(m);
 	case WIRE_SESSION:
 		return m->session != WIRE_SANDBOX && m->which.number > 0 &&
-		       (m->which.flags & ~(WIRE_SESSION_TERMINAL | WIRE_SESSION_ENDED)) == 0 &&
+		       (m->which.flags &
+			~(WIRE_SESSION_TERMINAL | WIRE_SESSION_ENDED | WIRE_SESSION_INPUT)) == 0 &&
 		       m->which.history <= INT64_MAX;
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
@@ -202,7 +203,10 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_BROKEN:
 		return m->session != WIRE_SANDBOX && m->broken.which <= 1;
 	case WIRE_OPEN:
-		return m->session != WIRE_SANDBOX && (m->open.flags & ~WIRE_OPEN_HELD) == 0 &&
+		return m->session != WIRE_SANDBOX &&
+		       (m->open.flags & ~(WIRE_OPEN_HELD | WIRE_OPEN_INPUT | WIRE_OPEN_SPLIT)) ==
+			       0 &&
+		       (m->open.flags & WIRE_OPEN_HELD || !m->open.flags) &&
 		       m->open.alone_ms <= INT32_MAX && is_text(m->open.name, WIRE_WORD);
 	case WIRE_ATTACH:
 		return m->session != WIRE_SANDBOX &&

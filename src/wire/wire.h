@@ -65,7 +65,8 @@ enum wire_type {
 	/* the rest is said by a client, to the supervisor of a sandbox that stays */
 	WIRE_OPEN =
 		37, /* start a command as a session; with what it is, then nothing, or a stream for its output and what is typed, or its 0-2, and the other ends of those that are pipes of the client's: when that has gone, they are read and what comes is thrown away */
-	WIRE_ATTACH = 38, /* the same stream, of a session that is there */
+	WIRE_ATTACH =
+		38, /* the same stream, of a session that is there; and another one, for what it writes on 2 if that is kept apart. To shut down the first one for writing is the end of its input */
 	WIRE_RESIZE = 39, /* the client's terminal has this size now */
 	WIRE_LIST = 40,   /* which sessions are there? */
 	WIRE_KILL = 41,   /* send a signal to a session */
@@ -96,6 +97,9 @@ enum wire_why { WIRE_WHY_ASKED = 1, WIRE_WHY_TIMEOUT, WIRE_WHY_IDLE, WIRE_WHY_SI
 #define WIRE_WORD 64u /* bytes of a session's name or number, as text, with its NUL */
 
 #define WIRE_OPEN_HELD 1u /* the supervisor keeps what the command writes */
+/* the rest only with HELD, of a command without a terminal */
+#define WIRE_OPEN_INPUT 2u /* its stdin is kept open: who attaches types there */
+#define WIRE_OPEN_SPLIT 4u /* 1 and 2 are kept apart */
 
 #define WIRE_ATTACH_READ_ONLY 1u /* what the client says is not typed */
 #define WIRE_ATTACH_FOLLOW 2u    /* until the session has ended; without: what is kept now */
@@ -106,6 +110,7 @@ enum wire_order_word { WIRE_ORDER_START = 1, WIRE_ORDER_STOP, WIRE_ORDER_RESTART
 
 #define WIRE_SESSION_TERMINAL 1u /* it has one */
 #define WIRE_SESSION_ENDED 2u    /* ENDED follows, when everything was written */
+#define WIRE_SESSION_INPUT 4u    /* it has no terminal, but takes what is typed */
 
 /* Sessions. A command with all it starts is one. */
 #define WIRE_SANDBOX 0u /* what concerns the sandbox as a whole */

@@ -200,7 +200,6 @@ def test_attach_without_a_terminal(boxes, pty):
     assert boxes.exec("echo u''p; exec sleep 1000", "-dt", "--name", "term").rc == 0
     assert boxes.exec("sleep 1000", "-d", "--name", "newer").rc == 0
     t = pty("attach", "box")
-    before = t.settings()
     t.expect("up\r\n")
     assert t.settings() != before and b"Ctrl-C" not in t.out
     t.type("\x03")
@@ -210,6 +209,72 @@ def test_attach_without_a_terminal(boxes, pty):
     assert boxes("kill", "box", "plain").rc == 0
     t = pty("attach", "box", "plain")
     assert t.wait() == 143 and b"one\r\ntwo\r\n" in t.out, "of one that has ended: what is kept, and its status"
+
+
+def attached(boxes, *words, typed=None, keep_open=False):
+    """attach without a terminal, as a program has it that starts one: TYPED goes to its stdin, which is closed unless it is to stay open."""
+    p = boxes.start("attach", *words, stdin=subprocess.PIPE)
+    if typed:
+        p.stdin.write(typed)
+        p.stdin.flush()
+    if keep_open:
+        return p
+    out, err = p.communicate(timeout=60)
+    return out.decode(), err.decode(), p.returncode
+
+
+ECHO = 'while read -r line; do echo "got $line"; echo "saw $line" >&2; done; echo end; exit 7'
+
+
+def test_two_streams_and_a_stdin(boxes, ws):
+    """What runs in the background takes lines from whoever attaches, and what it writes on 1 and 2 comes on 1 and 2; a client that goes is no end of its stdin."""
+    boxes.make()
+    assert boxes.exec(ECHO, "-d", "-i", "--split", "--name", "job").rc == 0
+    job = one(boxes, "job")
+    assert (job["tty"], job["kept"], job["input"], job["split"]) == (False, True, True, True)
+    first = attached(boxes, "-i", "box", "job", typed=b"a\n", keep_open=True)
+    assert first.stdout.readline() == b"got a\n" and first.stderr.readline() == b"saw a\n"
+    kill(first)
+    assert wait_for(lambda: one(boxes, "job")["clients"] == 0) and one(boxes, "job")["input"], "it was not the end"
+    looks = boxes.start("attach", "box", "job")
+    assert looks.stdout.readline() == b"got a\n", "nothing is typed, and its stdin that ends says nothing"
+    assert attached(boxes, "-i", "box", "job", typed=b"b\n") == ("got a\ngot b\nend\n", "saw a\nsaw b\n", 7), "with what was kept"
+    out, err = looks.communicate(timeout=60)
+    assert (out, err, looks.returncode) == (b"got b\nend\n", b"saw a\nsaw b\n", 7)
+    r = boxes("attach", "box", "job")
+    assert (r.rc, r.out, r.err) == (7, "got a\ngot b\nend\n", "saw a\nsaw b\n"), "also when it has ended"
+    r = boxes("logs", "box", "job")
+    assert r.rc == 7 and sorted(r.out.splitlines()) == sorted("got a|saw a|got b|saw b|end".split("|")), "one stream"
+    assert not one(boxes, "job")["input"]
+    # into files and through pipes, and much of it
+    size = 300_000
+    assert boxes.exec(f"cat; head -c {size} /dev/zero | tr '\\0' e >&2", "-d", "-i", "--split", "--name", "much").rc == 0
+    (ws / "typed").write_text("t" * size)
+    with open(ws / "typed", "rb") as f, open(ws / "out", "wb") as out:
+        p = boxes.start("attach", "-i", "box", "much", stdin=f, stdout=out)
+        err = p.communicate(timeout=60)[1]
+    assert p.returncode == 0 and (ws / "out").read_text() == "t" * size and err == b"e" * size
+
+
+def test_without_split(boxes):
+    """Both are one, in the order in which they were written."""
+    boxes.make()
+    assert boxes.exec("for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done", "-d", "--name", "job").rc == 0
+    assert wait_for(lambda: one(boxes, "job")["state"] == "ended")
+    want = "".join(f"o{i}\ne{i}\n" for i in range(1, 6))
+    r = boxes("attach", "box", "job")
+    assert (r.rc, r.out, r.err) == (0, want, "") and boxes("logs", "box", "job").out == want
+    assert not one(boxes, "job")["split"]
+
+
+def test_attached_and_nobody_takes_it(boxes):
+    """attach | head: it ends as others do whose reader has gone, and the session runs on."""
+    boxes.make()
+    assert boxes.exec("while :; do echo y; done", "-d", "--split", "--name", "yes").rc == 0
+    p = boxes.start("attach", "box", "yes")
+    assert p.stdout.readline() == b"y\n"
+    p.stdout.close()
+    assert p.wait(timeout=60) == 141 and one(boxes, "yes")["state"] == "running"
 
 
 def test_the_first_line_of_logs(boxes):
@@ -486,6 +551,10 @@ BAD = [
     (["exec", "--detach-keys", "ctrl-1", "box", "--", "true"], 2, "--detach-keys"),
     (["exec", "--max-run-after-disconnect", "soon", "box", "--", "true"], 2, "--max-run-after-disconnect"),
     (["exec", "-d", "--name", "there", "box", "--", "true"], 125, "'there'"),
+    (["exec", "--split", "box", "--", "true"], 2, "only with --detach"),
+    (["exec", "-dt", "--split", "box", "--", "true"], 2, "1 and 2 are one"),
+    (["attach", "-i", "--read-only", "box", "there"], 2, "--interactive"),
+    (["attach", "-i", "box", "there"], 4, "reads nothing"),
     (["attach"], 2, "name the sandbox"),
     (["attach", "box", "a", "b"], 2, "at most one session"),
     (["attach", "nobox"], 3, "nobox"),

@@ -17,7 +17,7 @@ static char *words[] = { (char *)(uintptr_t) "cat", NULL };
 static struct client {
 	struct view *view;
 	struct session *session;
-	int fd; /* its end of the stream */
+	int fd, errors; /* its ends of the streams; errors: -1: there is one */
 	bool gone, slow;
 	int status; /* -1: it has not heard of the end */
 } clients[4];
@@ -63,17 +63,34 @@ static int open_pipe(struct session **ret)
 	return p[1];
 }
 
-static void show(struct client *c, struct session *one, bool follow)
+/* Return: the other end of *@ret. */
+static int make_stream(int *ret)
 {
 	int p[2], size = 4096;
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p) == 0);
 	CHECK(setsockopt(p[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
-	*c = (struct client){ .session = one, .fd = p[0], .status = -1 };
-	c->view = view_open(&all, one, p[1], ring_oldest(&one->ring), follow, c);
+	*ret = p[0];
+	return p[1];
+}
+
+static void show_apart(struct client *c, struct session *one, bool apart, bool follow)
+{
+	int stream, errors = -1;
+
+	*c = (struct client){ .session = one, .errors = -1, .status = -1 };
+	stream = make_stream(&c->fd);
+	if (apart)
+		errors = make_stream(&c->errors);
+	c->view = view_open(&all, one, stream, errors, sessions_oldest(one, false), follow, c);
 	REQUIRE(c->view);
 	sessions_enter(one);
 	view_show(&all, c->view);
+}
+
+static void show(struct client *c, struct session *one, bool follow)
+{
+	show_apart(c, one, false, follow);
 }
 
 static void no_signal(void *arg, const struct session *one, int sig)
@@ -297,4 +314,210 @@ TEST(so_many_and_no_more)
 	for (one = all.first; one; one = one->next)
 		n++;
 	CHECK(n == LIMIT_ENDED + 1);
+}
+
+/* A session with 1 and 2 apart, and a stdin that is kept open, as PID 1 gets it. @fds: 0-2 of the command */
+static struct session *open_split(unsigned int flags, int fds[3])
+{
+	struct wire_msg m = { .type = WIRE_OPEN, .open = { .flags = WIRE_OPEN_HELD | flags } };
+	struct init_command cmd = { .argv = words };
+	struct session *one = NULL;
+	int give[4], own[3] = { -1, -1, -1 }, null = 0;
+	size_t n;
+
+	REQUIRE(sessions_open(&all, &m, &cmd, &one, &e) == 0);
+	REQUIRE(sessions_streams(one, &null, give, &n, own) == 0 && n == 4);
+	memcpy(fds, own, sizeof(own));
+	CHECK(give[1] == own[0] && give[2] == own[1] &&
+	      give[3] == (flags & WIRE_OPEN_SPLIT ? own[2] : own[1]));
+	CHECK(sessions_started(&all, one, 2, -1) == 0);
+	return one;
+}
+
+static size_t all_of(int fd, char *out, size_t size)
+{
+	ssize_t n = recv(fd, out, size - 1, MSG_DONTWAIT);
+
+	out[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void put(int fd, const char *text)
+{
+	REQUIRE(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	turn();
+}
+
+TEST(two_streams_are_kept_apart)
+{
+	char out[64], errors[64];
+	struct session *one;
+	int fds[3];
+
+	begin();
+	one = open_split(WIRE_OPEN_SPLIT, fds);
+	put(fds[2], "bad ");
+	put(fds[1], "good ");
+	show_apart(&clients[0], one, true, true); /* what was there, and what comes */
+	show(&clients[1], one, true);             /* both in one, in their order */
+	put(fds[1], "better ");
+	put(fds[2], "worse");
+	sessions_ended(&all, one, 0);
+	turn();
+	all_of(clients[0].fd, out, sizeof(out));
+	all_of(clients[0].errors, errors, sizeof(errors));
+	CHECK_STR(out, "good better ");
+	CHECK_STR(errors, "bad worse");
+	all_of(clients[1].fd, out, sizeof(out));
+	CHECK_STR(out, "bad good better worse");
+	CHECK(clients[0].gone && clients[0].status == 0 && clients[1].gone);
+	sessions_drop(&all, one);
+}
+
+/* The end is that of both: what is in either pipe then is read, and no more. */
+TEST(the_end_of_both)
+{
+	char out[64], errors[64];
+	struct session *one;
+	int fds[3];
+
+	begin();
+	one = open_split(WIRE_OPEN_SPLIT, fds);
+	show_apart(&clients[0], one, true, true);
+	REQUIRE(write(fds[2], "last words", 10) == 10 && write(fds[1], "result", 6) == 6);
+	sessions_ended(&all, one, 0);
+	all_of(clients[0].fd, out, sizeof(out));
+	all_of(clients[0].errors, errors, sizeof(errors));
+	CHECK_STR(out, "result");
+	CHECK_STR(errors, "last words");
+	CHECK(one->over && clients[0].gone && clients[0].status == 0);
+	/* of what the command has left running, one stream ends and the other is read on */
+	close(fds[1]);
+	turn();
+	CHECK(one->output.fd < 0 && sessions_read_ends(one) == 1);
+	CHECK(flood(fds[2], 1 << 20) == 1 << 20);
+	close(fds[2]);
+	turn();
+	CHECK(sessions_read_ends(one) == 0);
+}
+
+/* So many turns that no more are kept: the command waits for who is before them, and nobody is told a byte of the wrong stream. */
+TEST(more_turns_than_places)
+{
+	char part[4096], errors[4096];
+	size_t got = 0, got_errors = 0, written = 0, i, wrong = 0;
+	struct session *one;
+	int fds[3], idle;
+
+	begin();
+	one = open_split(WIRE_OPEN_SPLIT, fds);
+	show_apart(&clients[0], one, true, true);
+	for (idle = 0; idle < 3 && written < 3 * LIMIT_TURNS; written += 2) {
+		REQUIRE(write(fds[1], "o", 1) == 1);
+		turn();
+		REQUIRE(write(fds[2], "e", 1) == 1);
+		turn();
+		idle = one->ring.total > written ? 0 : idle + 1;
+	}
+	CHECK(one->ring.total < written);
+	CHECK(turns_full(&one->turns));
+	CHECK(one->turns.known <= clients[0].view->at);
+	for (idle = 0; idle < 100;) {
+		const size_t n = all_of(clients[0].fd, part, sizeof(part)),
+			     m = all_of(clients[0].errors, errors, sizeof(errors));
+
+		for (i = 0; i < n; i++)
+			wrong += part[i] != 'o';
+		for (i = 0; i < m; i++)
+			wrong += errors[i] != 'e';
+		got += n;
+		got_errors += m;
+		idle = n || m ? 0 : idle + 1;
+		turn();
+	}
+	CHECK(wrong == 0 && got == written / 2 && got_errors == written / 2);
+	/* who comes now sees from the oldest turn that is known */
+	for (i = 0; i < LIMIT_TURNS; i++) {
+		put(fds[i & 1 ? 2 : 1], i & 1 ? "e" : "o");
+		all_of(clients[0].fd, part, sizeof(part));
+		all_of(clients[0].errors, errors, sizeof(errors));
+	}
+	CHECK(one->turns.known > 0 && sessions_oldest(one, false) == one->turns.known &&
+	      sessions_oldest(one, true) == one->turns.known);
+	sessions_drop(&all, one);
+}
+
+TEST(typed_into_a_pipe)
+{
+	char in[64];
+	struct session *one;
+	int fds[3];
+	ssize_t n;
+
+	begin();
+	one = open_split(WIRE_OPEN_INPUT, fds);
+	REQUIRE(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+	show(&clients[0], one, true);
+	show(&clients[1], one, true);
+	clients[1].view->read_only = true;
+	REQUIRE(write(clients[0].fd, "a line\n", 7) == 7 && write(clients[1].fd, "not", 3) == 3);
+	turn();
+	n = read(fds[0], in, sizeof(in));
+	CHECK(n == 7 && memcmp(in, "a line\n", 7) == 0);
+	/* one that goes is no end of the input, whatever it had typed; one that may not type does not end it either */
+	show(&clients[2], one, true);
+	REQUIRE(write(clients[2].fd, "more", 4) == 4);
+	close(clients[2].fd);
+	turn();
+	CHECK(clients[2].gone && read(fds[0], in, sizeof(in)) == 4);
+	CHECK(shutdown(clients[1].fd, SHUT_WR) == 0);
+	turn();
+	CHECK(!clients[1].gone && read(fds[0], in, sizeof(in)) < 0 && errno == EAGAIN);
+	/* one that has typed all is an end, and sees what comes */
+	CHECK(shutdown(clients[0].fd, SHUT_WR) == 0);
+	turn();
+	CHECK(!clients[0].gone && read(fds[0], in, sizeof(in)) == 0 && one->input.fd < 0);
+	put(fds[1], "x");
+	CHECK(take(&clients[0], 'x') == 1 && take(&clients[1], 'x') == 1);
+	close(clients[0].fd);
+	turn();
+	CHECK(clients[0].gone && !clients[1].gone && one->clients == 1);
+	sessions_drop(&all, one);
+}
+
+/* A command that does not read: nothing that is typed is lost, and nobody turns in circles. */
+TEST(typed_into_a_full_pipe)
+{
+	static char part[4096];
+	struct session *one;
+	struct epoll_event ev;
+	size_t sent = 0, got = 0;
+	int fds[3], idle = 0;
+	ssize_t n;
+
+	begin();
+	one = open_split(WIRE_OPEN_INPUT, fds);
+	REQUIRE(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+	show(&clients[0], one, true);
+	memset(part, 'y', sizeof(part));
+	while (idle < 100) {
+		n = send(clients[0].fd, part, sizeof(part), MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+		idle = n > 0 ? 0 : idle + 1;
+		turn();
+	}
+	CHECK(one->choked && sent > 65536 && epoll_wait(all.epoll, &ev, 1, 0) == 0);
+	for (idle = 0; idle < 100;) {
+		n = read(fds[0], part, sizeof(part));
+		got += n > 0 ? (size_t)n : 0;
+		idle = n > 0 ? 0 : idle + 1;
+		turn();
+	}
+	CHECK(got == sent && !one->choked);
+	/* and one that has closed its stdin */
+	close(fds[0]);
+	REQUIRE(send(clients[0].fd, "z", 1, MSG_DONTWAIT) == 1);
+	turn();
+	CHECK(one->input.fd < 0 && !clients[0].gone && epoll_wait(all.epoll, &ev, 1, 0) == 0);
+	sessions_drop(&all, one);
 }

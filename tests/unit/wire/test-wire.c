@@ -31,7 +31,9 @@ static const struct wire_msg from_init[] = {
 	  .port = { .total = 2, .host = 65535, .inside = 1, .at = { 1, [15] = 255 } } },
 	{ .type = WIRE_SESSION,
 	  .session = 1,
-	  .which = { .number = 7, .flags = WIRE_SESSION_ENDED, .history = INT64_MAX } },
+	  .which = { .number = 7,
+		     .flags = WIRE_SESSION_ENDED | WIRE_SESSION_INPUT,
+		     .history = INT64_MAX } },
 	{ .type = WIRE_SESSIONS },
 	{ .type = WIRE_SERVICES },
 	{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL } },
@@ -53,7 +55,9 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_PORT_ASK, .port_ask = { .number = UINT32_MAX } },
 	{ .type = WIRE_OPEN,
 	  .session = 1,
-	  .open = { .flags = WIRE_OPEN_HELD, .alone_ms = INT32_MAX, .name = "server" } },
+	  .open = { .flags = WIRE_OPEN_HELD | WIRE_OPEN_INPUT | WIRE_OPEN_SPLIT,
+		    .alone_ms = INT32_MAX,
+		    .name = "server" } },
 	{ .type = WIRE_ATTACH,
 	  .session = 1,
 	  .attach = { .flags = 7, .rows = 65535, .cols = 80, .word = "12" } },
@@ -267,13 +271,15 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 1, .left_ms = -2 } },
 		{ .type = WIRE_STATE, .session = 1, .state = { .state = 1, .pid = 1 } },
 		{ .type = WIRE_SESSION, .session = 1 },
-		{ .type = WIRE_SESSION, .session = 1, .which = { .number = 1, .flags = 4 } },
+		{ .type = WIRE_SESSION, .session = 1, .which = { .number = 1, .flags = 8 } },
 		{ .type = WIRE_SESSION, .session = 1, .which = { .number = 1, .history = -1ull } },
 		{ .type = WIRE_SESSIONS, .session = 1 },
 		{ .type = WIRE_OPEN },
 		{ .type = WIRE_OPEN, .session = 1, .open = { .flags = 2 } },
 		{ .type = WIRE_OPEN, .session = 1, .open = { .alone_ms = 1u << 31 } },
 		{ .type = WIRE_OPEN, .session = 1, .open = { .name = "a\0b" } },
+		{ .type = WIRE_OPEN, .session = 1, .open = { .flags = WIRE_OPEN_INPUT } },
+		{ .type = WIRE_OPEN, .session = 1, .open = { .flags = WIRE_OPEN_SPLIT } },
 		{ .type = WIRE_ATTACH, .session = 1, .attach = { .flags = 8 } },
 		{ .type = WIRE_ATTACH, .session = 1, .attach = { .rows = 65536 } },
 		{ .type = WIRE_ATTACH, .session = 1, .attach = { .word = "a\0b" } },
@@ -306,7 +312,7 @@ TEST(values_of_a_sandbox_that_stays)
 		CHECK(wire_fds_ok(WIRE_STARTED, i) == (i <= 1));
 		CHECK(wire_fds_ok(WIRE_STOP, i) == (i == 0));
 		CHECK(wire_fds_ok(WIRE_OPEN, i) == (i != 0 && i != 3));
-		CHECK(wire_fds_ok(WIRE_ATTACH, i) == (i == 1));
+		CHECK(wire_fds_ok(WIRE_ATTACH, i) == (i == 1 || i == 2));
 		CHECK(wire_fds_ok(WIRE_SESSIONS, i) == (i == 1));
 		CHECK(wire_fds_ok(WIRE_SERVICE, i) == (i == 4));
 		CHECK(wire_fds_ok(WIRE_SERVICES, i) == (i == 1));
