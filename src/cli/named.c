@@ -35,15 +35,16 @@
 #define START_MS 60000
 #define ANSWER_MS 5000
 #define WAIT_MS 5
-#define STORE_STALE \
-	4 /* what bailey-store ends with when the generation is another (store/store.h) */
+/* what bailey-store ends with (store/store.h) */
+#define STORE_INPUT 2 /* it refuses what it was to keep */
+#define STORE_STALE 4 /* the generation is another */
 
 int named_open(struct named *n, struct err *e)
 {
 	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } };
 	int r;
 
-	*n = (struct named){ .state = -1, .runtime = -1, .arena = ARENA_INIT(LIMIT_ARENA) };
+	*n = (struct named){ .state = -1, .runtime = -1, .arena = ARENA_INIT(LIMIT_KEPT_ARENA) };
 	r = sandbox_find_home(&s, e);
 	if (r == 0 && settings_state_dir(s.home, n->path) < 0)
 		r = err_set(e, ERR_SYSTEM, -ENOENT,
@@ -125,11 +126,11 @@ int named_store(const struct named *n, char *const *argv, const struct buf *inpu
 /* Ask for something, and read the answer. */
 static int ask(struct named *n, char *const *argv, const struct json_node **ret, struct err *e)
 {
-	struct buf out = BUF_INIT(LIMIT_SPAWN);
+	struct buf out = BUF_INIT(LIMIT_KEPT);
 	int r = named_store(n, argv, NULL, &out, e);
 
 	if (r == 0)
-		r = json_read(STORE, out.data ? out.data : "", out.len, &n->arena, ret, e);
+		r = json_read_kept(STORE, out.data ? out.data : "", out.len, &n->arena, ret, e);
 	buf_done(&out);
 	return r;
 }
@@ -384,6 +385,10 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 	buf_done(&out);
 	if (r == STORE_STALE)
 		return -ESTALE;
+	if (r == STORE_INPUT)
+		return err_set(e, ERR_USAGE, -E2BIG,
+			       "what is new of sandbox '%s' is more than can be kept of one",
+			       box->name);
 	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
 			       "what is new of sandbox '%s' can't be kept (%s: is the disk full?)",
 			       box->name, n->path) :

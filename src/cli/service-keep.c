@@ -119,7 +119,7 @@ static int tell(struct named *n, const struct named_box *box, const char *name,
 
 	if (sock == -ENOENT) /* it has ended meanwhile, and starts with them */
 		return 0;
-	r = json_read("services", list->data, list->len, &n->arena, &root, e);
+	r = json_read_kept("services", list->data, list->len, &n->arena, &root, e);
 	if (r == 0)
 		live_words_services(root, generation, &b);
 	if (r == 0 && (fd < 0 || b.failed || fd_write_all(fd, b.data, b.len) < 0))

@@ -120,7 +120,7 @@ static int ask(struct arena *a, int sock, const char *box, const struct wire_msg
 	int r = client_list(sock, m, -1, box, &b, e);
 
 	if (r == 0)
-		r = json_read("services", b.data, b.len, a, ret, e);
+		r = json_read_kept("services", b.data, b.len, a, ret, e);
 	buf_done(&b);
 	return r;
 }

@@ -220,7 +220,7 @@ int services_set(struct services *s, const char *text, size_t len, struct err *e
 	struct service_def *all = calloc(LIMIT_SERVICES, sizeof(*all));
 	long long number;
 	size_t n;
-	int r = all ? json_read("services", text, len, &a, &root, e) :
+	int r = all ? json_read_kept("services", text, len, &a, &root, e) :
 		      err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 
 	if (r == 0 && root) {

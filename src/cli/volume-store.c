@@ -35,11 +35,11 @@ static const struct json_node *find(const struct json_node *all, const char *nam
 int volume_list(struct named *n, const struct json_node **ret, struct err *e)
 {
 	char *const words[] = { (char *)(uintptr_t) "volume", (char *)(uintptr_t) "ls", NULL };
-	struct buf out = BUF_INIT(LIMIT_OUTPUT);
+	struct buf out = BUF_INIT(LIMIT_KEPT);
 	int r = named_store(n, words, NULL, &out, e);
 
 	if (r == 0)
-		r = json_read(STORE_PROGRAM, out.data ? out.data : "", out.len, &n->arena, ret, e);
+		r = json_read_kept(STORE_PROGRAM, out.data ? out.data : "", out.len, &n->arena, ret, e);
 	if (r == 0 && (*ret)->type != JSON_LIST)
 		r = err_set(e, ERR_SYSTEM, -EBADMSG,
 			    STORE_PROGRAM ": an answer that is not understood");

@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+struct limits {
+	size_t string, values, items; /* bytes of one; of the text; of one list */
+};
+
 struct reader {
 	const char *name;
 	const char *p, *end;
@@ -19,7 +23,8 @@ struct reader {
 	struct json_node *in;    /* the list or object that is open; NULL at the top */
 	struct json_node **tail; /* where its next member goes */
 	int depth;
-	unsigned int values;
+	size_t values;
+	const struct limits *max;
 	struct err *e;
 };
 
@@ -250,13 +255,26 @@ static int escape(struct reader *r, char *out)
 	return 1;
 }
 
+/* Bytes of the string at the cursor, as it is written: it is never longer when it was read. */
+static size_t written_length(const struct reader *r)
+{
+	const char *p;
+
+	for (p = r->p + 1; p < r->end && *p != '"' && *p != '\n'; p++)
+		p += *p == '\\';
+	return (size_t)(p - r->p);
+}
+
 /* The string at the cursor. It may not have NUL, so C's strings can hold it. */
 static int read_string(struct reader *r, const char **ret)
 {
 	unsigned int line = r->line, column = r->column;
-	char tmp[LIMIT_POLICY_STRING + 1];
-	size_t len = 0, n;
+	size_t len = 0, room = written_length(r), n;
+	char *text = arena_alloc(r->arena, (room < r->max->string ? room : r->max->string) + 1);
 	int m;
+
+	if (!text)
+		return err_set(r->e, ERR_SYSTEM, -ENOMEM, "out of memory");
 
 	for (advance(r, 1); r->p == r->end || *r->p != '"'; len += n) {
 		const unsigned char *u = (const unsigned char *)r->p;
@@ -264,11 +282,11 @@ static int read_string(struct reader *r, const char **ret)
 		if (r->p == r->end || *u == '\n')
 			return fail_at(r, line, column, -EINVAL,
 				       "the string that begins here has no end in its line");
-		if (len + 4 > LIMIT_POLICY_STRING)
-			return fail_at(r, line, column, -E2BIG, "a string of more than %d bytes",
-				       LIMIT_POLICY_STRING - 4);
+		if (len + 4 > r->max->string)
+			return fail_at(r, line, column, -E2BIG, "a string of more than %zu bytes",
+				       r->max->string - 4);
 		if (*u == '\\') {
-			m = escape(r, tmp + len);
+			m = escape(r, text + len);
 			if (m < 0)
 				return m;
 			n = (size_t)m;
@@ -284,13 +302,12 @@ static int read_string(struct reader *r, const char **ret)
 		n = buf_utf8_len(u);
 		if (n == 0) /* the NUL behind the text is no part of a character */
 			return FAIL(r, -EINVAL, "the byte 0x%02x is no UTF-8", *u);
-		memcpy(tmp + len, r->p, n);
+		memcpy(text + len, r->p, n);
 		advance(r, n);
 	}
 	advance(r, 1);
-	tmp[len] = '\0';
-	*ret = arena_strdup(r->arena, tmp);
-	return *ret ? 0 : err_set(r->e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	*ret = text; /* the arena's memory is zeroed */
+	return 0;
 }
 
 static size_t digits(const char *s)
@@ -361,8 +378,8 @@ static int read_value(struct reader *r, struct json_node *v)
 	v->line = r->line;
 	v->column = r->column;
 	v->parent = r->in;
-	if (++r->values > LIMIT_POLICY_VALUES)
-		return FAIL(r, -E2BIG, "more than %d values in the file", LIMIT_POLICY_VALUES);
+	if (++r->values > r->max->values)
+		return FAIL(r, -E2BIG, "more than %zu values in the file", r->max->values);
 	if (r->p == r->end)
 		return expected(r, "a value");
 	if (*r->p == '"') {
@@ -448,7 +465,7 @@ static int read_member(struct reader *r, struct json_node *v)
 	struct json_node *in = r->in;
 	int ret;
 
-	if (in->n == (in->type == JSON_OBJECT ? LIMIT_POLICY_MEMBERS : LIMIT_RULES))
+	if (in->n == (in->type == JSON_OBJECT ? LIMIT_POLICY_MEMBERS : r->max->items))
 		return FAIL(r, -E2BIG, "more than %zu members", in->n);
 	if (in->type == JSON_OBJECT) {
 		ret = read_key(r, v);
@@ -461,8 +478,8 @@ static int read_member(struct reader *r, struct json_node *v)
 	return read_value(r, v);
 }
 
-int json_read(const char *name, const char *text, size_t len, struct arena *a,
-	      const struct json_node **ret, struct err *e)
+static int read_within(const char *name, const char *text, size_t len, const struct limits *max,
+		       struct arena *a, const struct json_node **ret, struct err *e)
 {
 	struct reader r = { .name = name,
 			    .p = text,
@@ -470,6 +487,7 @@ int json_read(const char *name, const char *text, size_t len, struct arena *a,
 			    .line = 1,
 			    .column = 1,
 			    .arena = a,
+			    .max = max,
 			    .e = e };
 	struct json_node *root = NULL, *v;
 	int n = 1;
@@ -493,6 +511,22 @@ int json_read(const char *name, const char *text, size_t len, struct arena *a,
 		return expected(&r, "the end of the file");
 	*ret = root;
 	return 0;
+}
+
+int json_read(const char *name, const char *text, size_t len, struct arena *a,
+	      const struct json_node **ret, struct err *e)
+{
+	static const struct limits max = { LIMIT_POLICY_STRING, LIMIT_POLICY_VALUES, LIMIT_RULES };
+
+	return read_within(name, text, len, &max, a, ret, e);
+}
+
+int json_read_kept(const char *name, const char *text, size_t len, struct arena *a,
+		   const struct json_node **ret, struct err *e)
+{
+	static const struct limits max = { LIMIT_KEPT_TEXT + 4, LIMIT_KEPT, LIMIT_KEPT };
+
+	return read_within(name, text, len, &max, a, ret, e);
 }
 
 static void write_value(struct json *j, const struct json_node *v)

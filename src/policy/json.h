@@ -34,6 +34,10 @@ struct json_node {
 int json_read(const char *name, const char *text, size_t len, struct arena *a,
 	      const struct json_node **ret, struct err *e);
 
+/** json_read_kept() - the same, of what bailey-store keeps, and lets be longer than what stands in files: LIMIT_KEPT. */
+int json_read_kept(const char *name, const char *text, size_t len, struct arena *a,
+		   const struct json_node **ret, struct err *e);
+
 /** json_member() - the value of @key in @object. Return: it; NULL when there is none, or @object is none (NULL, too). */
 const struct json_node *json_member(const struct json_node *object, const char *key);
 

@@ -6,7 +6,6 @@
 
 #define WORD 255u        /* bytes of a short text */
 #define WORDS 4096u      /* elements of an array of texts */
-#define TEXT (128 << 10) /* bytes of one of them: what the kernel takes as one argument */
 #define VOLUMES 64u
 #define SOME (FIELD_ADD | FIELD_SET)
 
@@ -81,7 +80,7 @@ static bool texts(const json_t *v)
 	for (i = 0; i < json_array_size(v); i++) {
 		const json_t *text = json_array_get(v, i);
 
-		if (!json_is_string(text) || json_string_length(text) >= TEXT)
+		if (!json_is_string(text) || json_string_length(text) >= LIMIT_KEPT_TEXT)
 			return false;
 	}
 	return true;

@@ -373,6 +373,40 @@ static int give_ids(struct store *s, const char *id, struct err *e)
 	return db_step(s, stmt, e);
 }
 
+/* Bytes of the answer of one sandbox beside its longer texts, and of one volume's. */
+#define ANSWER 2048
+#define ANSWER_VOLUME 256
+#define ESCAPED 6 /* "\u0001" */
+
+/* What is kept can be read again: the list of all is no longer than who reads it takes. */
+static int check_room(struct store *s, struct err *e)
+{
+	struct buf sql = BUF_INIT(4096);
+	int64_t n = 0;
+	size_t i;
+	int r;
+
+	buf_printf(&sql, "SELECT ifnull(sum(%d", ANSWER);
+	for (i = 0; i < fields_num; i++) {
+		const bool path = fields[i].kind == FIELD_PATH;
+
+		if (path || fields[i].kind == FIELD_WORDS || fields[i].kind == FIELD_RULES)
+			buf_printf(&sql, " + %d * ifnull(length(CAST(%s AS BLOB)), 0)",
+				   path ? ESCAPED : 1, fields[i].key);
+	}
+	buf_printf(
+		&sql,
+		"), 0) + (SELECT ifnull(sum(%d + %d * length(CAST(path AS BLOB))), 0) FROM sandbox_volumes) FROM sandboxes",
+		ANSWER_VOLUME, ESCAPED);
+	r = sql.failed ? out_of_memory(e) : db_number(s, sql.data, &n, e);
+	buf_done(&sql);
+	if (r == 0 && n > LIMIT_KEPT)
+		return err_set(e, ERR_USAGE, -E2BIG,
+			       "all sandboxes together would have more than %u bytes of options",
+			       LIMIT_KEPT);
+	return r;
+}
+
 static int add(struct store *s, const json_t *o, char id[STORE_ID + 1], struct err *e)
 {
 	char other[STORE_ID + 1];
@@ -393,7 +427,9 @@ static int add(struct store *s, const json_t *o, char id[STORE_ID + 1], struct e
 		r = insert(s, id, o, e);
 	if (r == 0 && geteuid() == 0)
 		r = give_ids(s, id, e);
-	return r == 0 ? put_volumes(s, id, json_object_get(o, "volumes"), e) : r;
+	if (r == 0)
+		r = put_volumes(s, id, json_object_get(o, "volumes"), e);
+	return r == 0 ? check_room(s, e) : r;
 }
 
 int store_sandbox_add(struct store *s, const struct json_t *o, char ret_id[STORE_ID + 1],
@@ -523,6 +559,8 @@ static int set(struct store *s, const char *word, const json_t *o, int64_t *ret,
 	}
 	if (r == 0)
 		r = update(s, id, "", NULL, e);
+	if (r == 0)
+		r = check_room(s, e);
 	*ret = now + 1;
 	return r;
 }

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import struct
 import time
 from typing import Any
@@ -458,6 +459,42 @@ def test_names(boxes):
     assert r.rc == 4 and "bailey stop three" in r.err
     assert boxes("ls", "-q").out.split() == sorted(boxes.ls())
     assert boxes.exec("echo by-id", name=first).out == "by-id\n"
+
+
+def test_long_texts(boxes):
+    """What was kept can be read, however long it is, and is in nobody's way: a variable and the words of a service of 40,000 bytes each."""
+    long = "x" * 40000
+    boxes.make("box", "--env", f"A={long}")
+    boxes.make("other")
+    assert boxes("ls", "-q").out.split() == ["box", "other"]
+    assert boxes.exec("echo ${#A}").out == "40000\n"
+    for name, lives in (("now", True), ("later", False)):
+        if not lives:
+            assert boxes("stop", "box").rc == 0
+        r = boxes("service", "add", "box", name, "--", "sh", "-c", f": {long}; exec sleep 1000")
+        assert (r.rc, r.err) == (0, ""), r
+    assert boxes.exec("true").rc == 0 and boxes("inspect", "box").rc == 0
+    assert wait_for(lambda: {s["state"] for s in json.loads(boxes("service", "ls", "--json", "box").out)} == {"running"})
+    r = boxes("service", "add", "box", "three", "--", "sh", "-c", *["x" * 70000] * 2)
+    assert r.rc == 2 and "131072 bytes" in r.err
+    assert boxes("rm", "-f", "box").rc == 0 and list(boxes.ls()) == ["other"]
+
+
+def test_many_are_listed(boxes, user):
+    """As many as the store takes."""
+    boxes.make("box")
+    sql = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute(sys.argv[2]); db.commit()"
+    with contextlib.closing(sqlite3.connect(f"file:{boxes.home}/state.db?mode=ro", uri=True)) as db:
+        others = [c[1] for c in db.execute("PRAGMA table_info(sandboxes)") if c[1] not in ("id", "name", "ids")]
+    more = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4095) INSERT INTO sandboxes (id, name, {', '.join(others)}) " \
+           f"SELECT printf('%010x', i), 'n' || i, {', '.join(others)} FROM sandboxes, n"
+    assert user.exec([PYTHON, "-c", sql, boxes.home / "state.db", more]).rc == 0
+    r = boxes("ls", "-q")
+    assert r.rc == 0 and len(r.out.split()) == 4096, r
+    r = boxes("create", "more")
+    assert r.rc == 2 and "4096 sandboxes" in r.err, r
+    assert boxes("rm", "n7").rc == 0 and boxes("create", "more").rc == 0
+    assert user.exec([PYTHON, "-c", sql, boxes.home / "state.db", "DELETE FROM sandboxes WHERE name LIKE 'n%'"]).rc == 0
 
 
 def test_another_session_finds_it(boxes, user):

@@ -126,3 +126,16 @@ def test_how_many(mine):
     assert mine("rm", "n5").rc == 0 and mine("volume", "rm", "v5").rc == 0
     mine.add("more")
     assert mine("volume", "add", "more").rc == 0
+
+
+def test_how_much_of_all(mine):
+    """What is kept can be read by who asks for all of it: 64 MiB."""
+    mine.add("a", options=["x" * 130000] * 8)
+    for i in range(6):
+        mine.sql(f"INSERT INTO sandboxes SELECT printf('%010x', {i} * 1000 + rowid), printf('n{i}-%d', rowid), created, changed, isolation, template, agent, options, cwd, workspaces, "
+                 "restart, timeout, freeze, stop, network, generation, NULL, NULL FROM sandboxes LIMIT 62 - (SELECT count(*) FROM sandboxes)")
+    assert len(mine("ls").out) < 64 << 20
+    assert mine("add", text={"name": "more", "cwd": "/", "options": ["x" * 130000] * 8}).rc == 0
+    assert refused(mine("add", text={"name": "most", "cwd": "/", "options": ["x" * 130000] * 8}), "67108864 bytes")
+    assert refused(mine("set", "more", text={"workspaces": ["x" * 130000] * 8}), "67108864 bytes")
+    mine.add("less")
