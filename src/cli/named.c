@@ -428,6 +428,23 @@ static void forget_network(const struct named *n, const char *id)
 		egress_forget(network, heads, id);
 }
 
+/* Set-id modes that it left on the host. With @force it goes even when they could not all be found, which was said. */
+static int sweep(const struct named_box *box, const char *dir, const struct jail_identity *id,
+		 bool force, struct err *e)
+{
+	struct err own = ERR_INIT;
+	int r = set_ids_end(dir, id, &own);
+
+	if (r < 0 && force) {
+		(void)dprintf(2, "bailey: notice: sandbox '%s' is removed all the same: %s\n",
+			      box->name, own.msg); /* a notice */
+		return 0;
+	}
+	if (r < 0)
+		*e = own;
+	return r;
+}
+
 int named_remove(const struct named *n, const struct named_box *box, bool force, struct err *e)
 {
 	char *const words[] = { (char *)(uintptr_t) "rm",
@@ -442,12 +459,12 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 		return lock;
 	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
 	if (r == 0)
-		r = records_forget(box, "rm", force, e);
+		r = records_may_go(box, "rm", force, e);
 	if (r == 0 && snprintf(whole, sizeof(whole), "%s/sandboxes/%s", n->path, box->id) >=
 			      (int)sizeof(whole))
 		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
 	if (r == 0) /* of one who was killed */
-		r = set_ids_end(whole, &id, e);
+		r = sweep(box, whole, &id, force, e);
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
@@ -460,12 +477,14 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 		(void)renameat(n->state, away, n->state, path); /* it was not removed */
 		return r;
 	}
-	forget(n, strchr(away, '/') + 1, &id);
+	/* from here on it is gone: what is left is in nobody's way */
 	forget_network(n, box->id);
+	forget(n, strchr(away, '/') + 1, &id);
+	r = records_forget(box, e);
 	events_add(n->state,
 		   &(struct event){
 			   .what = "removed", .id = box->id, .name = box->name, .status = -1 });
-	return 0;
+	return r;
 }
 
 bool named_lives(const struct named *n, const char *id)

@@ -190,7 +190,8 @@ int records_each_over(struct records *rs, time_t before,
 	return r;
 }
 
-int records_forget(const struct named_box *box, const char *verb, bool force, struct err *e)
+/* Its record, with its changes. Return: 1: it has one; 0; negative errno with @e. @remove: and it is gone */
+static int of_box(const struct named_box *box, bool remove, struct err *e)
 {
 	struct records rs = { .store = { .fd = -1 } };
 	struct err own = ERR_INIT;
@@ -199,13 +200,8 @@ int records_forget(const struct named_box *box, const char *verb, bool force, st
 
 	if (ret == 0) {
 		ret = review_open(&r, &rs.store, box->id, true, &own);
-		if (ret == 0 && !force)
-			ret = err_set(
-				e, ERR_USAGE, -EBUSY,
-				"sandbox '%s' has changes in an overlay workspace that nobody has taken over: bailey diff %s shows them; bailey %s --force throws them away",
-				box->name, box->name, verb);
-		else if (ret == 0)
-			ret = review_remove(&r, e);
+		if (ret == 0)
+			ret = remove ? review_remove(&r, e) : 1;
 		else if (ret == -ENOENT)
 			ret = 0;
 		else
@@ -214,6 +210,23 @@ int records_forget(const struct named_box *box, const char *verb, bool force, st
 	}
 	records_done(&rs);
 	return ret;
+}
+
+int records_may_go(const struct named_box *box, const char *verb, bool force, struct err *e)
+{
+	int r = of_box(box, false, e);
+
+	if (r == 1 && !force)
+		return err_set(
+			e, ERR_USAGE, -EBUSY,
+			"sandbox '%s' has changes in an overlay workspace that nobody has taken over: bailey diff %s shows them; bailey %s --force throws them away",
+			box->name, box->name, verb);
+	return r < 0 ? r : 0;
+}
+
+int records_forget(const struct named_box *box, struct err *e)
+{
+	return of_box(box, true, e);
 }
 
 int records_host(struct records *rs, const struct review *r, struct review_host *ret, struct err *e)

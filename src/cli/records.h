@@ -52,8 +52,11 @@ int records_each_over(struct records *rs, time_t before,
 		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
 		      struct err *e);
 
-/** records_forget() - remove the record of the sandbox @box, which is stopped; not when there are changes in it, unless @force. @verb: who asks, for what is said. Return: 0, -EBUSY or another negative errno with @e. */
-int records_forget(const struct named_box *box, const char *verb, bool force, struct err *e);
+/** records_may_go() - whether the record of the sandbox @box, which is stopped, may be removed: not when there are changes in it, unless @force. @verb: who asks, for what is said. Return: 0, -EBUSY or another negative errno with @e. */
+int records_may_go(const struct named_box *box, const char *verb, bool force, struct err *e);
+
+/** records_forget() - remove it, with the changes: the last step, after all that can fail. Return: 0 or negative errno with @e. */
+int records_forget(const struct named_box *box, struct err *e);
 
 /**
  * records_host() - what is protected on the host now, in the trees of @r: by the search that a run begins with.

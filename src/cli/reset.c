@@ -116,9 +116,11 @@ static int reset(struct named *n, const struct named_box *box, const void *arg, 
 	lock = named_lock_stopped(n, box, e);
 	if (lock < 0)
 		return lock;
-	r = records_forget(box, "reset", o->force, e);
+	r = records_may_go(box, "reset", o->force, e);
 	if (r == 0)
 		r = empty(n, box, e);
+	if (r == 0)
+		r = records_forget(box, e);
 	if (r == 0)
 		events_add(n->state, &(struct event){ .what = "reset",
 						      .id = box->id,

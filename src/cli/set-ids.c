@@ -55,7 +55,7 @@ struct sweep {
 
 static void say(const char *dir, int r, const struct guard_set_ids *found)
 {
-	struct buf b = BUF_INIT(4ul * LIMIT_PATH);
+	struct buf b = BUF_INIT(16ul * LIMIT_PATH);
 
 	if (found->n) {
 		buf_printf(&b, "bailey: in '");
@@ -66,6 +66,16 @@ static void say(const char *dir, int r, const struct guard_set_ids *found)
 			found->n, found->n == 1 ? "file" : "files");
 		buf_quote(&b, found->first);
 		buf_puts(&b, found->n == 1 ? "')\n" : "', …)\n");
+	}
+	if (found->closed) {
+		buf_puts(&b, "bailey: notice: in '");
+		buf_quote(&b, dir);
+		buf_printf(
+			&b,
+			"' %lu %s not searched for set-user-ID files of the sandbox, which could not enter it either ('",
+			found->closed, found->closed == 1 ? "directory was" : "directories were");
+		buf_quote(&b, found->first_closed);
+		buf_puts(&b, found->closed == 1 ? "')\n" : "', …)\n");
 	}
 	if (r < 0) {
 		buf_puts(&b, "bailey: '");

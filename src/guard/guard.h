@@ -59,7 +59,9 @@ struct guard_moved {
 /* What guard_set_ids() found. */
 struct guard_set_ids {
 	unsigned long n;
-	char first[LIMIT_PATH]; /* below the directory, cut when it is longer */
+	char first[LIMIT_PATH]; /* its name */
+	unsigned long closed;   /* directories that no id inside could have entered */
+	char first_closed[LIMIT_PATH];
 };
 
 /**

@@ -397,6 +397,65 @@ def test_set_id_files_of_others(box, user, ws):
     box.make()
 
 
+def closed(ws, uid=12345, gid=12345):
+    """What a container of docker leaves: nobody's here, and shut."""
+    (ws / "pgdata" / "base").mkdir(parents=True)
+    for p in (ws / "pgdata" / "base", ws / "pgdata"):
+        os.chown(p, uid, gid)
+        p.chmod(0o700)
+
+
+@pytest.mark.parametrize("after", ["exec", "rm"])
+def test_set_id_beside_what_is_closed(box, user, ws, after):
+    """A directory that nobody inside can enter is passed over, and said once."""
+    closed(ws)
+    assert box.exec(MAKE).rc == 0
+    for pid in box.supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not box.supervisors()) and set_ids(ws)
+    r = box.exec("true") if after == "exec" else box("rm", "box")
+    assert r.rc == 0, r
+    assert box("stop", *(["box"] if after == "exec" else [])).rc == (0 if after == "exec" else 2)
+    assert not set_ids(ws)
+    said = r.err + "".join(p.read_text() for p in (box.home / "sandboxes").glob("*/log"))
+    assert ("1 directory was not searched" in said) == (not user.is_root), said
+    if after == "rm":
+        box.make()
+    sudo(box, f"rm -rf {ws}/closed {ws}/a")
+    shutil.rmtree(ws / "pgdata")
+
+
+def test_set_id_in_a_directory_of_a_foreign_group(box, user, ws):
+    """Its owner may enter it, and only as itself: no id inside has power over it. (Root's sandbox has no id that is its owner.)"""
+    if user.is_root:
+        return
+    closed(ws, user.uid)
+    own = ws / "pgdata" / "base" / "own"
+    assert box.exec(f"cp /bin/true {own} && chmod u+s {own}").rc == 0
+    assert own.stat().st_mode & 0o4000
+    assert box("stop", "box").rc == 0 and not own.stat().st_mode & 0o4000
+    shutil.rmtree(ws / "pgdata")
+
+
+def test_rm_after_a_sweep_that_failed(box, user, ws):
+    """What can't be searched holds rm up, and nothing is lost by that; --force goes on, and says so."""
+    if user.is_root:
+        return  # which opens every directory
+    assert box.exec(f"{MAKE}; mkdir shut").rc == 0
+    os.chown(ws / "shut", user.uid, 12345)
+    (ws / "shut").chmod(0)
+    for pid in box.supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not box.supervisors())
+    r = box("rm", "box")
+    assert r.rc == 125 and "could not be searched whole" in r.err and list(box.ls()) == ["box"], r
+    r = box("rm", "-f", "box")
+    assert r.rc == 0 and "removed all the same" in r.err and not box.ls(), r
+    box.make()
+    sudo(box, f"rm -rf {ws}/closed {ws}/a")
+    (ws / "shut").rmdir()
+
+
 def test_a_deep_tree_is_swept(box, user, ws):
     """Deeper than any path can name."""
     code = "import os, shutil; exec('for i in range(5000): os.mkdir(\"d\"); os.chdir(\"d\")'); shutil.copy('/bin/true', 's'); os.chmod('s', 0o4755)"
