@@ -301,6 +301,8 @@ static int put_dir(struct applier *a, const struct review_change *c, int dir, co
 	r = new < 0 ? -errno : journal_touch(&a->journal, new);
 	if (r == 0)
 		r = replace(dir, temp, name, c, force);
+	if (r == 0)
+		journal_touched(&a->journal, new);
 	if (r < 0 && r != -EUCLEAN)
 		(void)unlinkat(dir, temp, AT_REMOVEDIR);
 	return r;
@@ -336,13 +338,18 @@ int apply_put(struct applier *a, const struct review_change *c, bool force)
 	char in[LIMIT_PATH];
 	_cleanup_close_ int dir = open_parent(a, c, &name, in);
 
+	int r = -EINVAL;
+
 	if (dir < 0)
 		return dir;
 	if (S_ISDIR(c->new_mode))
-		return put_dir(a, c, dir, name, in, force);
-	if (S_ISLNK(c->new_mode))
-		return put_link(a, c, dir, name, in, force);
-	return S_ISREG(c->new_mode) ? put_file(a, c, dir, name, in, force) : -EINVAL;
+		r = put_dir(a, c, dir, name, in, force);
+	else if (S_ISLNK(c->new_mode))
+		r = put_link(a, c, dir, name, in, force);
+	else if (S_ISREG(c->new_mode))
+		r = put_file(a, c, dir, name, in, force);
+	journal_touched(&a->journal, dir);
+	return r;
 }
 
 int apply_mode(struct applier *a, const struct review_change *c, bool force)
@@ -377,6 +384,8 @@ int apply_mode(struct applier *a, const struct review_change *c, bool force)
 	times[1] = of_up.st_mtim;
 	if (c->kind != REVIEW_MODE)
 		(void)utimensat(AT_FDCWD, proc, times, 0); /* only a time */
+	if (S_ISDIR(st.st_mode))
+		journal_touched(&a->journal, fd);
 	return 0;
 }
 
@@ -392,8 +401,9 @@ int apply_delete(struct applier *a, const struct review_change *c, bool force)
 		return dir == -ENOENT ? 0 : dir;
 	r = check(dir, name, c, force);
 	if (r < 0)
-		return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT ? 0 : r;
-	if (unlinkat(dir, name, S_ISDIR(c->old_mode) ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
-		return errno == ENOTEMPTY || errno == EISDIR || errno == ENOTDIR ? -ESTALE : -errno;
-	return 0;
+		r = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT ? 0 : r;
+	else if (unlinkat(dir, name, S_ISDIR(c->old_mode) ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
+		r = errno == ENOTEMPTY || errno == EISDIR || errno == ENOTDIR ? -ESTALE : -errno;
+	journal_touched(&a->journal, dir);
+	return r;
 }

@@ -73,16 +73,30 @@ int journal_temp(struct journal *j, size_t tree, const char *in, char *out)
 	return 0;
 }
 
-int journal_touch(struct journal *j, int host_dir)
+static int note(struct journal *j, int host_dir, bool done)
 {
+	struct walk_touched entry = { .sec = 0 };
 	struct stat st;
-	uint64_t entry[2];
 
 	if (fstat(host_dir, &st) < 0)
 		return -errno;
-	entry[0] = st.st_dev;
-	entry[1] = st.st_ino;
-	return fd_write_all(j->touched, entry, sizeof(entry));
+	entry.dev = st.st_dev;
+	entry.ino = st.st_ino;
+	if (done) {
+		entry.sec = st.st_ctim.tv_sec;
+		entry.nsec = st.st_ctim.tv_nsec;
+	}
+	return fd_write_all(j->touched, &entry, sizeof(entry));
+}
+
+int journal_touch(struct journal *j, int host_dir)
+{
+	return note(j, host_dir, false);
+}
+
+void journal_touched(struct journal *j, int host_dir)
+{
+	(void)note(j, host_dir, true); /* without it the directory is taken for ours, as after a kill */
 }
 
 void journal_end(struct journal *j, bool done)

@@ -9,7 +9,7 @@
 #include "walk.h"
 
 #define JOURNAL "journal"
-#define TOUCHED "touched"
+#define TOUCHED "touches"
 
 /* The name of what is not in its place yet begins with this, and the record's ID follows. */
 #define JOURNAL_TEMP ".bailey-"
@@ -31,6 +31,9 @@ int journal_temp(struct journal *j, size_t tree, const char *in, char *out);
 
 /** journal_touch() - names will come and go in the open directory of the host. Return: 0 or negative errno. */
 int journal_touch(struct journal *j, int host_dir);
+
+/** journal_touched() - they have: what changes there from now on is the host's. */
+void journal_touched(struct journal *j, int host_dir);
 
 /** journal_end() - @done: nothing of ours is left on the host. */
 void journal_end(struct journal *j, bool done);

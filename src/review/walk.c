@@ -174,11 +174,12 @@ static bool later(const struct walker *w, const struct stat *host)
 
 static bool exempt(const struct walker *w, const struct stat *host)
 {
-	size_t i;
+	const struct walk_touched *v = w->exempt.v ? w->exempt.v + w->exempt.n : NULL;
 
-	for (i = 0; i < w->exempt.n; i++) {
-		if (w->exempt.v[i].dev == host->st_dev && w->exempt.v[i].ino == host->st_ino)
-			return true;
+	while (v && v-- > w->exempt.v) {
+		if (v->dev == host->st_dev && v->ino == host->st_ino)
+			return v->sec == 0 || (v->sec == host->st_ctim.tv_sec &&
+					       v->nsec == host->st_ctim.tv_nsec);
 	}
 	return false;
 }

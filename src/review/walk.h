@@ -34,11 +34,15 @@ int walk_same(int a, int b);
 /** walk_cmp_time() - <0, 0, >0 */
 int walk_cmp_time(const struct timespec *a, const struct timespec *b);
 
-/** walk_exempt() - directories that an earlier, interrupted or partial apply of this record has changed itself. */
+/* A directory of the host that an apply of this record has changed itself, and the time of its last change; 0: it may not have come so far. */
+struct walk_touched {
+	uint64_t dev, ino;
+	int64_t sec, nsec;
+};
+
+/* All of them, of earlier, interrupted or partial ones; the last one of a directory counts. */
 struct walk_exempt {
-	struct {
-		uint64_t dev, ino;
-	} * v;
+	struct walk_touched *v;
 	size_t n;
 };
 

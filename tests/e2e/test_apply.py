@@ -660,6 +660,24 @@ def test_which_run(over, bailey, records, user, ws, outside):
     assert r.rc == 0 and records() == []
 
 
+def test_what_the_host_removes_after_a_part(over, apply, ws, user):
+    """What apply did in a directory does not hide what the host does there next. The twin: without that, the rest is applied."""
+    for removed in (False, True):
+        for name in ("a", "b"):
+            user.write(ws / "both" / name, "host\n")
+        time.sleep(0.1)
+        run = over("echo box > both/a; echo box > both/b")
+        apply(run, "both/a")
+        time.sleep(0.1)
+        if removed:
+            (ws / "both/b").unlink()
+            r = apply(run, rc=1)
+            assert not (ws / "both/b").exists() and (ws / "both/a").read_text() == "box\n", r
+        else:
+            apply(run)
+            assert (ws / "both/b").read_text() == "box\n"
+
+
 def test_prune(over, bailey, records, user, ws):
     old, new = over("echo 1 > f"), over("echo 2 > f")
     run = store(user) / old / "run"
