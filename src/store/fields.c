@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define WORD 255u        /* bytes of a short text */
-#define WORDS 4096u      /* elements of an array of texts */
+#define WORD 255u   /* bytes of a short text */
+#define WORDS 4096u /* elements of an array of texts */
 #define VOLUMES 64u
 #define SOME (FIELD_ADD | FIELD_SET)
 

@@ -65,7 +65,7 @@ static int find_any(struct store *s, const char *word, char ret_id[STORE_ID + 1]
 
 	if (r < 0 || r == 1)
 		return r < 0 ? r : 0;
-	if (n == 0 || n >= STORE_ID || strspn(word, "0123456789abcdef") != n)
+	if (n < STORE_ID_LEAST || n >= STORE_ID || strspn(word, "0123456789abcdef") != n)
 		return db_not_found(s, "sandbox", "sandboxes", word, e);
 	r = db_prepare(s, "SELECT id FROM sandboxes WHERE substr(id, 1, length(?1)) = ?1", &stmt,
 		       e);
@@ -257,7 +257,7 @@ static int list(struct store *s, json_t *all, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *stmt = NULL;
 	json_t *o = NULL;
-	int r = prepare_read(s, "ORDER BY name", &stmt, e);
+	int r = prepare_read(s, "ORDER BY created, id", &stmt, e);
 
 	while (r >= 0 && (r = db_step(s, stmt, e)) == 1) {
 		r = read_row(s, stmt, &o, e);

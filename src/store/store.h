@@ -27,7 +27,8 @@
 #define STORE_PROGRAM "bailey-store"
 #define STORE_FILE "state.db"
 
-#define STORE_ID 10 /* hexadecimal digits, as runs have */
+#define STORE_ID 10      /* hexadecimal digits, as runs have */
+#define STORE_ID_LEAST 4 /* of them are enough, when no other sandbox begins with them */
 #define STORE_NAME_MAX 63
 #define STORE_NAME_RULE \
 	"1 to 63 lower-case letters, digits, '-', '.' and '_', a letter or digit first, and not 10 hexadecimal digits, which are an id"

@@ -457,7 +457,9 @@ def test_names(boxes):
     assert boxes.exec("echo in", name="three").out == "in\n"
     r = boxes("rename", "three", "four")
     assert r.rc == 4 and "bailey stop three" in r.err
-    assert boxes("ls", "-q").out.split() == sorted(boxes.ls())
+    assert boxes("ls", "-q").out.split() == ["three", "two.2_b-c"] == list(boxes.ls())
+    boxes.make("a")
+    assert boxes("ls", "-q").out.split() == ["three", "two.2_b-c", "a"], "the oldest first"
     assert boxes.exec("echo by-id", name=first).out == "by-id\n"
 
 
@@ -505,7 +507,7 @@ def test_another_session_finds_it(boxes, user):
     assert r.out == "up\n", r
     r = boxes.exec("echo there")
     assert r.out == "there\n" and r.secs < 30 and wait_for(lambda: len(boxes.supervisors()) == 1), r
-    assert boxes("rm", "-f", first[:6]).rc == 0 and boxes.ls() == {}
+    assert boxes("rm", "-f", first[:3]).rc == 3 and boxes("rm", "-f", first[:4]).rc == 0 and boxes.ls() == {}
     user.exec(["rm", "-rf", runtime])
 
 

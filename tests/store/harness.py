@@ -91,7 +91,7 @@ class Store:
         return r.out.strip()
 
     def names(self):
-        return [o["name"] for o in self("ls").json]
+        return sorted(o["name"] for o in self("ls").json)
 
     def what(self):
         """All that is kept, without what differs from run to run."""

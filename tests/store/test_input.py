@@ -133,7 +133,7 @@ def test_how_much_of_all(mine):
     mine.add("a", options=["x" * 130000] * 8)
     for i in range(6):
         mine.sql(f"INSERT INTO sandboxes SELECT printf('%010x', {i} * 1000 + rowid), printf('n{i}-%d', rowid), created, changed, isolation, template, agent, options, cwd, workspaces, "
-                 "restart, timeout, freeze, stop, network, generation, NULL, NULL FROM sandboxes LIMIT 62 - (SELECT count(*) FROM sandboxes)")
+                 "restart, timeout, freeze, stop, network, generation, NULL, NULL FROM sandboxes LIMIT 63 - (SELECT count(*) FROM sandboxes)")
     assert len(mine("ls").out) < 64 << 20
     assert mine("add", text={"name": "more", "cwd": "/", "options": ["x" * 130000] * 8}).rc == 0
     assert refused(mine("add", text={"name": "most", "cwd": "/", "options": ["x" * 130000] * 8}), "67108864 bytes")

@@ -63,14 +63,17 @@ def test_add_and_get(store):
 
 
 def test_words_that_mean_one(mine):
-    """A name, an id, the beginning of an id that no other has."""
+    """A name, an id, the beginning of an id that no other has: 4 digits or more."""
+    alike = mine.add("alike")
     ids = sorted(mine.add(f"n{i}") for i in range(20))
     full = {o["id"]: o for o in mine("ls").json}
     for i in ids:
         shortest = next(n for n in range(1, 11) if sum(o.startswith(i[:n]) for o in ids) == 1)
         for n in range(1, 10):
             r = mine("get", i[:n])
-            if n >= shortest:
+            if n < 4:
+                assert refused(r, 3, "there is no sandbox")
+            elif n >= shortest:
                 assert r.json == full[i]
             else:
                 assert refused(r, 2, i[:n], "more than one")
@@ -79,9 +82,11 @@ def test_words_that_mean_one(mine):
         assert refused(mine(*verb, ids[0][:9], *(["x"] if verb == ["rename"] else []), text={"restart": True}), 3)
     assert mine("rm", ids[0]).rc == 0 and mine("rename", ids[1], "other").rc == 0 and mine("set", ids[2], text={"restart": True}).rc == 0
     # a name is meant before a beginning
-    beginning = ids[3][:3]
+    beginning = ids[3][:5]
     mine.add(beginning)
     assert mine("get", beginning).json["name"] == beginning
+    mine.sql(f"UPDATE sandboxes SET id = '{ids[4][:6]}' || substr('000ffff' || id, 4, 4) WHERE id = '{alike}'")
+    assert refused(mine("get", ids[4][:6]), 2, ids[4][:6], "more than one")
 
 
 @pytest.mark.parametrize("word, near", [("wbe", "web"), ("webb", "web"), ("ewb", "web"), ("something-else", None), ("", None), ("a" * 100000, None),
