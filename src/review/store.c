@@ -25,6 +25,9 @@
 #define LAYER_UPPER "upper"
 #define LAYER_WORK "work"
 
+#define LOOK_MS 200
+#define WAIT_MS 5
+
 static int open_dir(int dir, const char *name)
 {
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -235,6 +238,19 @@ static int write_run(int dir, struct review_record *r)
 	return ret;
 }
 
+/* Who only looks has it for a moment. Return: 0, or negative errno: somebody else works with it. */
+static int lock_alone(int dir)
+{
+	int waited;
+
+	for (waited = 0; flock(dir, LOCK_EX | LOCK_NB) < 0; waited += WAIT_MS) {
+		if (errno != EWOULDBLOCK || waited >= LOOK_MS)
+			return -errno;
+		(void)usleep(WAIT_MS * 1000);
+	}
+	return 0;
+}
+
 /* Everything under the name that says that it is not whole yet, then its own: record.id. */
 static int make(const struct review_store *s, struct review_run *run, uid_t owner, gid_t group)
 {
@@ -368,13 +384,11 @@ int review_open(struct review *r, const struct review_store *s, const char *id, 
 	if (r->dir < 0)
 		return err_set(e, ERR_USAGE, r->dir,
 			       "there is no record of a run '%s' (bailey runs lists them)", id);
-	r->locked = flock(r->dir, LOCK_EX | LOCK_NB) == 0;
-	if (!r->locked)
+	r->locked = change && lock_alone(r->dir) == 0;
+	if (!r->locked && (change || flock(r->dir, LOCK_SH | LOCK_NB) < 0))
 		r->state = REVIEW_LIVE;
-	if (r->locked && !change) {
+	else if (!change)
 		(void)flock(r->dir, LOCK_UN); /* can't fail for a lock that we hold */
-		r->locked = false;
-	}
 	if (change && !r->locked)
 		return err_set(
 			e, ERR_USAGE, -EBUSY,

@@ -178,8 +178,8 @@ static bool exempt(const struct walker *w, const struct stat *host)
 
 	while (v && v-- > w->exempt.v) {
 		if (v->dev == host->st_dev && v->ino == host->st_ino)
-			return v->sec == 0 || (v->sec == host->st_ctim.tv_sec &&
-					       v->nsec == host->st_ctim.tv_nsec);
+			return v->sec == 0 ||
+			       (v->sec == host->st_ctim.tv_sec && v->nsec == host->st_ctim.tv_nsec);
 	}
 	return false;
 }
