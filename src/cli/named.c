@@ -6,6 +6,7 @@
  */
 #include "named.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,20 +22,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "egress.h"
-#include "events.h"
 #include "libexec.h"
 #include "live-words.h"
 #include "live.h"
-#include "records.h"
 #include "sandbox.h"
 #include "settings.h"
-#include "stay.h"
 
 #define STORE "bailey-store"
+#define STORE_FILE "state.db"
 #define START_MS 60000
 #define ANSWER_MS 5000
 #define WAIT_MS 5
+#define LOOK_MS 200
 /* what bailey-store ends with (store/store.h) */
 #define STORE_INPUT 2 /* it refuses what it was to keep */
 #define STORE_STALE 4 /* the generation is another */
@@ -172,7 +171,7 @@ bool named_find(struct named *n, const char *word, struct named_box *ret)
 	struct err e = ERR_INIT;
 	int r;
 
-	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+	if (faccessat(n->state, STORE_FILE, F_OK, 0) < 0)
 		return false;
 	n->quiet = true;
 	r = named_get(n, word, ret, &e);
@@ -226,12 +225,47 @@ bool named_list_quiet(struct named *n, const struct json_node **ret)
 	struct err e = ERR_INIT;
 	int r;
 
-	if (faccessat(n->state, "state.db", F_OK, 0) < 0)
+	if (faccessat(n->state, STORE_FILE, F_OK, 0) < 0)
 		return false;
 	n->quiet = true;
 	r = named_list(n, ret, &e);
 	n->quiet = false;
 	return r == 0;
+}
+
+/* Whether there is something in the directory @name of the state that has such a name as the store gives. */
+static bool holds(const struct named *n, const char *name)
+{
+	int fd = openat(n->state, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *de = NULL;
+
+	if (!d)
+		cleanup_close(&fd);
+	while (d && (de = readdir(d)) &&
+	       (de->d_name[0] == '.' || strcmp(de->d_name, "lost+found") == 0))
+		;
+	if (d)
+		(void)closedir(d);
+	return de;
+}
+
+int named_kept(const struct named *n, struct err *e)
+{
+	static const char *const dirs[] = { "sandboxes", "volumes" };
+	size_t i;
+
+	if (faccessat(n->state, STORE_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
+		if (holds(n, dirs[i]))
+			return err_set(
+				e, ERR_SYSTEM, -ENOENT,
+				"%s/" STORE_FILE
+				" is gone, and %s/ beside it is not empty: put a copy of it back, or move %s/ away",
+				n->path, dirs[i], dirs[i]);
+	}
+	return 0;
 }
 
 /* A directory of its own, before it is needed: what is kept of it is the store's. */
@@ -397,94 +431,17 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e)
 {
+	int fd, waited;
 	bool new;
-	int fd = named_lock(n, box->id, &new);
 
+	/* who only looks has it for a moment */
+	for (waited = 0; (fd = named_lock(n, box->id, &new)) == -EWOULDBLOCK && waited < LOOK_MS;
+	     waited += WAIT_MS)
+		(void)usleep(WAIT_MS * 1000);
 	if (fd == -EWOULDBLOCK)
 		return err_set(e, ERR_SYSTEM, -EBUSY, "sandbox '%s' runs; first: bailey stop %s",
 			       box->name, box->name);
 	return fd < 0 ? err_sys(e, fd, "sandbox '%s'", box->name) : fd;
-}
-
-/* Remove what was taken out of the way. */
-static void forget(const struct named *n, const char *hidden, const struct jail_identity *id)
-{
-	_cleanup_close_ int dir =
-		openat(n->state, "sandboxes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (dir >= 0)
-		(void)stay_forget(dir, hidden,
-				  id); /* what is left is in nobody's way: prune removes it */
-}
-
-/* The log of its network. */
-static void forget_network(const struct named *n, const char *id)
-{
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	_cleanup_close_ int network = openat(n->state, "network", flags),
-			    heads = openat(n->state, "network/heads", flags);
-
-	if (network >= 0 && heads >= 0)
-		egress_forget(network, heads, id);
-}
-
-/* Set-id modes that it left on the host. With @force it goes even when they could not all be found, which was said. */
-static int sweep(const struct named_box *box, const char *dir, const struct jail_identity *id,
-		 bool force, struct err *e)
-{
-	struct err own = ERR_INIT;
-	int r = set_ids_end(dir, id, &own);
-
-	if (r < 0 && force) {
-		(void)dprintf(2, "bailey: notice: sandbox '%s' is removed all the same: %s\n",
-			      box->name, own.msg); /* a notice */
-		return 0;
-	}
-	if (r < 0)
-		*e = own;
-	return r;
-}
-
-int named_remove(const struct named *n, const struct named_box *box, bool force, struct err *e)
-{
-	char *const words[] = { (char *)(uintptr_t) "rm",
-				(char *)(uintptr_t)box->id, /* a word may have been its beginning */
-				NULL };
-	char path[64], away[64], whole[LIMIT_PATH];
-	_cleanup_close_ int lock = named_lock_stopped(n, box, e);
-	struct jail_identity id = { .lock = -1 };
-	int r;
-
-	if (lock < 0)
-		return lock;
-	r = stay_look(box->ids ? (unsigned int)strtoul(box->ids, NULL, 10) : 0, &id, e);
-	if (r == 0)
-		r = records_may_go(box, "rm", force, e);
-	if (r == 0 && snprintf(whole, sizeof(whole), "%s/sandboxes/%s", n->path, box->id) >=
-			      (int)sizeof(whole))
-		r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG, "the path of the state is too long");
-	if (r == 0) /* of one who was killed */
-		r = sweep(box, whole, &id, force, e);
-	if (r < 0)
-		return r;
-	(void)snprintf(path, sizeof(path), "sandboxes/%s", box->id);
-	(void)snprintf(away, sizeof(away), "sandboxes/" NAMED_AWAY "%s", box->id);
-	/* who has opened the lock sees that it is another's */
-	if (renameat(n->state, path, n->state, away) < 0)
-		return err_sys(e, -errno, "sandbox '%s'", box->name);
-	r = named_store(n, words, NULL, NULL, e);
-	if (r != 0) {
-		(void)renameat(n->state, away, n->state, path); /* it was not removed */
-		return r;
-	}
-	/* from here on it is gone: what is left is in nobody's way */
-	forget_network(n, box->id);
-	forget(n, strchr(away, '/') + 1, &id);
-	r = records_forget(box, e);
-	events_add(n->state,
-		   &(struct event){
-			   .what = "removed", .id = box->id, .name = box->name, .status = -1 });
-	return r;
 }
 
 bool named_lives(const struct named *n, const char *id)

@@ -10,6 +10,9 @@
 /* Before its id: the name of the directory of a sandbox that is being removed. */
 #define NAMED_AWAY "~"
 
+/* What bailey-store ends with when there is no such sandbox (store/store.h). */
+#define NAMED_ABSENT 3
+
 /* Where they are kept. */
 struct named {
 	char path[LIMIT_PATH]; /* of bailey's state */
@@ -72,6 +75,12 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e);
 bool named_list_quiet(struct named *n, const struct json_node **ret);
 
 /**
+ * named_kept() - that what the store knows was not lost: whoever removes what nobody has asks that first.
+ * Return: 0; -ENOENT with @e: there is no store, but something of sandboxes or volumes.
+ */
+int named_kept(const struct named *n, struct err *e);
+
+/**
  * named_lock() - the lock of the sandbox @id, which its supervisor holds as long as it lives.
  * @ret_new: whether there was no directory: either it was never started, or it was removed, which the store knows
  * Return: fd, locked; -EWOULDBLOCK: it lives; -ENOENT: it was removed meanwhile; other negative errno.
@@ -113,6 +122,9 @@ void named_dir(const struct named *n, const char *id);
 
 /** named_remove() - remove @box, which does not run, with all of its own. Return: as named_get(); -EBUSY with @e: it runs, or has changes that nobody has reviewed, unless @force. */
 int named_remove(const struct named *n, const struct named_box *box, bool force, struct err *e);
+
+/** named_forget_socket() - remove the socket of @box, whose lock we hold, while nobody else can have its name. */
+void named_forget_socket(const struct named *n, const struct named_box *box);
 
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);

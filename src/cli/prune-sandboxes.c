@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. A sandbox is in the store before it has a directory, and leaves the store after its directory has got another name. So a directory that was
- * seen, and whose sandbox is not in a list that was read after that, is nobody's; and a lock that can be had says that nobody works in it.
+ * seen under that name, and whose sandbox is not in a list that was read after that, is nobody's; and a lock that can be had says that nobody works in it. One that has
+ * its own name was not left by a removal: it may be of a sandbox that the store has lost, and is removed as those are that exist: after a question.
  */
 #include "prune-sandboxes.h"
 
@@ -21,6 +22,7 @@
 struct pruning {
 	struct named n;
 	const struct json_node *all;
+	struct buf unknown; /* names of directories, each with its NUL */
 	time_t before;
 };
 
@@ -87,15 +89,19 @@ static void remove_dir(const struct named *n, const char *name)
 		say("directory", name);
 }
 
-/* A socket of a sandbox that is not there, or does not live. */
-static void remove_socket(const struct pruning *p, const char *name)
+/* A socket of a sandbox that is not there, or does not live; also by now. */
+static void remove_socket(struct pruning *p, const char *name)
 {
 	const char *const own = name + strlen("sandbox-");
-	const struct json_node *v = find(p, "name", own);
-	const char *id = v ? json_text(v, "id") : NULL;
-	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int lock = -1, listens = named_connect(&p->n, own);
+	const struct json_node *v;
+	const char *id;
 	bool new;
 
+	if (listens >= 0 || !named_list_quiet(&p->n, &p->all))
+		return;
+	v = find(p, "name", own);
+	id = v ? json_text(v, "id") : NULL;
 	if (id) {
 		lock = named_lock(&p->n, id, &new);
 		if (lock < 0)
@@ -116,8 +122,12 @@ static int prune_left(struct pruning *p, struct err *e)
 	if (r == 0)
 		r = named_list(&p->n, &p->all, e);
 	for (at = dirs.data; r == 0 && at && at < dirs.data + dirs.len; at += strlen(at) + 1) {
-		if (!find(p, "id", at + strspn(at, NAMED_AWAY)))
+		if (find(p, "id", at + strspn(at, NAMED_AWAY)))
+			continue;
+		if (*at == *NAMED_AWAY || *at == '.')
 			remove_dir(&p->n, at);
+		else
+			buf_add(&p->unknown, at, strlen(at) + 1);
 	}
 	for (at = sockets.data; r == 0 && at && at < sockets.data + sockets.len;
 	     at += strlen(at) + 1) {
@@ -155,7 +165,7 @@ static int ask(const struct buf *names, size_t count, struct err *e)
 	if (!isatty(0) || !isatty(2))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"%zu sandboxes would be removed, and nobody can be asked: add --force, or leave --sandboxes out",
+			"%zu sandboxes would be removed, or directories that no sandbox has, and nobody can be asked: add --force, or leave --sandboxes out",
 			count);
 	buf_printf(&b, "Sandboxes to be removed, with what they have beside their workspaces:\n");
 	buf_add(&b, names->data, names->len);
@@ -166,13 +176,33 @@ static int ask(const struct buf *names, size_t count, struct err *e)
 	return n > 0 && (answer[0] == 'y' || answer[0] == 'Y') ? 0 : 1;
 }
 
-static int prune_old(const struct pruning *p, bool force, struct err *e)
+/* Return: as named_get(). */
+static int remove_box(struct pruning *p, const struct named_box *box)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	p->n.quiet = true;
+	r = named_remove(&p->n, box, false, &e);
+	p->n.quiet = false;
+	if (r == 0)
+		say("sandbox", box->name);
+	else if (r == -EBUSY || r == -ENOENT || r == NAMED_ABSENT)
+		r = 0; /* it was started meanwhile, or somebody else has removed it */
+	else if (r > 0)
+		(void)err_set(&e, ERR_SYSTEM, -EIO, "sandbox '%s' can't be removed", box->name);
+	return r == 0 ? 0 : cli_fail(&e);
+}
+
+/* What can't be removed is said, and keeps no other from it. Return: as prune_sandboxes(). */
+static int prune_old(struct pruning *p, bool force, struct err *e)
 {
 	struct buf names = BUF_INIT(1u << 20);
 	const struct json_node *v;
 	struct named_box box;
+	const char *at;
 	size_t count = 0;
-	int r = 0;
+	int r = 0, one;
 
 	for (v = p->all->first; v; v = v->next) {
 		if (!is_old(p, v, &box))
@@ -180,30 +210,40 @@ static int prune_old(const struct pruning *p, bool force, struct err *e)
 		buf_printf(&names, "  %s\n", box.name);
 		count++;
 	}
+	for (at = p->unknown.data; at && at < p->unknown.data + p->unknown.len;
+	     at += strlen(at) + 1) {
+		buf_puts(&names, "  sandboxes/");
+		buf_quote(&names, at);
+		buf_puts(&names, ", a directory that no sandbox has\n");
+		count++;
+	}
 	if (count && !force)
 		r = ask(&names, count, e);
-	for (v = p->all->first; count && r == 0 && v; v = v->next) {
-		if (!is_old(p, v, &box))
-			continue;
-		r = named_remove(&p->n, &box, false, e);
-		if (r == 0)
-			say("sandbox", box.name);
-		else if (r == -EBUSY)
-			r = 0; /* it was started meanwhile */
-	}
 	buf_done(&names);
+	if (r != 0)
+		return r;
+	for (at = p->unknown.data; at && at < p->unknown.data + p->unknown.len;
+	     at += strlen(at) + 1)
+		remove_dir(&p->n, at);
+	for (v = p->all->first; v; v = v->next) {
+		one = is_old(p, v, &box) ? remove_box(p, &box) : 0;
+		r = r ? r : one;
+	}
 	return r;
 }
 
 int prune_sandboxes(time_t before, bool force, struct err *e)
 {
-	struct pruning p = { .before = before };
+	struct pruning p = { .before = before, .unknown = BUF_INIT(1u << 20) };
 	int r = named_open(&p.n, e);
 
+	if (r == 0)
+		r = named_kept(&p.n, e);
 	if (r == 0)
 		r = prune_left(&p, e);
 	if (r == 0)
 		r = prune_old(&p, force, e);
+	buf_done(&p.unknown);
 	named_done(&p.n);
 	return r;
 }

@@ -25,7 +25,7 @@ static void fill(struct prune_options *o, struct opt *table)
 		OPT_FLAG(
 			"sandboxes", &o->sandboxes, NULL,
 			"Remove sandboxes that are stopped, too, and what is left of others",
-			"As 'bailey rm' does it, after a question. Also directories and sockets of sandboxes that do not exist any more: their removal was cut off."),
+			"As 'bailey rm' does it, after a question. Also what a removal that was cut off has left, and sockets of sandboxes that do not run; after the question, too, directories that no sandbox has."),
 		OPT_FLAG(
 			"volumes", &o->volumes, NULL,
 			"Remove volumes that no sandbox has, too, with their files",

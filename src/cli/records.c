@@ -126,8 +126,10 @@ static int boxes(struct named *n, bool quiet, const struct json_node **ret, stru
 	int r = named_open(n, e);
 
 	*ret = NULL;
-	if (r < 0 || (faccessat(n->state, "state.db", F_OK, 0) < 0 && errno == ENOENT))
+	if (r < 0)
 		return r;
+	if (faccessat(n->state, "state.db", F_OK, 0) < 0 && errno == ENOENT)
+		return named_kept(n, e);
 	n->quiet = quiet;
 	return named_list(n, ret, e);
 }
@@ -154,39 +156,74 @@ bool records_of_sandbox(const char *id)
 
 struct over {
 	time_t before;
-	struct buf ids; /* each with its NUL */
+	struct buf ids, of_sandboxes; /* each with its NUL */
 };
+
+/* Whether it is of a sandbox that stays: no command of a run knows its ID (overlay.c). */
+static bool is_sandboxs(const struct review_record *r)
+{
+	const char *const *v = r->argv;
+
+	return v && v[0] && v[1] && v[2] && !v[3] && strcmp(v[0], "bailey") == 0 &&
+	       strcmp(v[1], "exec") == 0 && strcmp(v[2], r->id) == 0;
+}
 
 static int is_over(void *arg, struct review *r, struct err *e)
 {
 	struct over *o = arg;
 
+	const bool stays = is_sandboxs(&r->record);
+
 	if (r->state == REVIEW_LIVE ||
-	    (r->state == REVIEW_ENDED && r->record.start.tv_sec >= o->before))
+	    (!stays && r->state == REVIEW_ENDED && r->record.start.tv_sec >= o->before))
 		return 0;
-	buf_add(&o->ids, r->record.id, strlen(r->record.id) + 1);
-	return o->ids.failed ? err_sys(e, -ENOMEM, "list of runs") : 0;
+	buf_add(stays ? &o->of_sandboxes : &o->ids, r->record.id, strlen(r->record.id) + 1);
+	return o->ids.failed || o->of_sandboxes.failed ? err_sys(e, -ENOMEM, "list of runs") : 0;
+}
+
+/* Whoever removed it has told the store, and was killed before the end: its changes would have gone next. */
+static bool is_being_removed(const struct named *n, const char *id)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/" NAMED_AWAY "%s", id);
+	return faccessat(n->state, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int records_each_over(struct records *rs, time_t before,
 		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
 		      struct err *e)
 {
-	struct over o = { .before = before, .ids = BUF_INIT(LIMIT_OUTPUT) };
+	struct over o = { .before = before,
+			  .ids = BUF_INIT(LIMIT_OUTPUT),
+			  .of_sandboxes = BUF_INIT(LIMIT_OUTPUT) };
 	struct named n = { .state = -1, .runtime = -1 };
 	const struct json_node *list = NULL;
 	int r = review_list(&rs->store, is_over, &o, e);
 	const char *id;
 
 	/* a sandbox is kept before it has a record: whose record was seen is in a list that is read after that */
-	if (r == 0 && o.ids.len)
+	if (r == 0 && (o.ids.len || o.of_sandboxes.len))
 		r = boxes(&n, false, &list, e);
 	for (id = o.ids.data; r == 0 && id && id < o.ids.data + o.ids.len; id += strlen(id) + 1) {
 		if (!has(list, id))
 			r = each(arg, id, e);
 	}
+	for (id = o.of_sandboxes.data;
+	     r == 0 && id && id < o.of_sandboxes.data + o.of_sandboxes.len; id += strlen(id) + 1) {
+		if (has(list, id))
+			continue;
+		if (is_being_removed(&n, id))
+			r = each(arg, id, e);
+		else
+			(void)dprintf(
+				2,
+				"bailey: notice: the changes %s are of a sandbox that is not kept any more, and stay; 'bailey discard %s' throws them away\n",
+				id, id);
+	}
 	named_done(&n);
 	buf_done(&o.ids);
+	buf_done(&o.of_sandboxes);
 	return r;
 }
 

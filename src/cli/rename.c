@@ -43,6 +43,7 @@ int rename_main(char **argv)
 		char *const words[] = { (char *)(uintptr_t) "rename", (char *)(uintptr_t)box.id,
 					argv[1], NULL };
 
+		named_forget_socket(&n, &box);
 		r = named_store(&n, words, NULL, NULL, &e);
 		named_changed(&n, box.id);
 		if (r == 0)

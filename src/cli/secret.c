@@ -92,7 +92,9 @@ static bool is_named(const struct named_box *box, const char *name)
 static int find_own(const char *word, const char *name, char *state, bool *ret_later, struct err *e)
 {
 	struct named n = { .state = -1, .runtime = -1 };
+	_cleanup_close_ int lock = -1;
 	struct named_box box;
+	bool new;
 	char dir[64];
 	int r = named_open(&n, e);
 
@@ -100,14 +102,14 @@ static int find_own(const char *word, const char *name, char *state, bool *ret_l
 		r = named_get(&n, word, &box, e);
 	if (r == 0) {
 		(void)snprintf(dir, sizeof(dir), "sandboxes/%s", box.id);
-		/* it has one since its first start */
-		if ((mkdirat(n.state, "sandboxes", 0700) < 0 && errno != EEXIST) ||
-		    (mkdirat(n.state, dir, 0700) < 0 && errno != EEXIST))
-			r = err_sys(e, -errno, "%s/%s", n.path, dir);
+		/* one that lives has it; else the lock makes it, or gives back what a removal has left */
+		lock = named_lock(&n, box.id, &new);
+		if (lock < 0 && lock != -EWOULDBLOCK)
+			r = err_sys(e, lock, "%s/%s", n.path, dir);
 		else if (snprintf(state, LIMIT_PATH, "%s/%s", n.path, dir) >= LIMIT_PATH)
 			r = err_set(e, ERR_SYSTEM, -ENAMETOOLONG,
 				    "the path of the state is too long");
-		*ret_later = name && named_lives(&n, box.id) && !is_named(&box, name);
+		*ret_later = name && lock == -EWOULDBLOCK && !is_named(&box, name);
 	}
 	named_done(&n);
 	return r;

@@ -39,7 +39,8 @@ int volume_list(struct named *n, const struct json_node **ret, struct err *e)
 	int r = named_store(n, words, NULL, &out, e);
 
 	if (r == 0)
-		r = json_read_kept(STORE_PROGRAM, out.data ? out.data : "", out.len, &n->arena, ret, e);
+		r = json_read_kept(STORE_PROGRAM, out.data ? out.data : "", out.len, &n->arena, ret,
+				   e);
 	if (r == 0 && (*ret)->type != JSON_LIST)
 		r = err_set(e, ERR_SYSTEM, -EBADMSG,
 			    STORE_PROGRAM ": an answer that is not understood");
@@ -59,8 +60,36 @@ static int remove_files(int dir, const char *name, struct err *e)
 	return r < 0 ? err_sys(e, r, VOLUMES "/%s", name) : 0;
 }
 
+/* @name was being removed, and who did it was killed: that is finished, or undone when the store was not told yet. */
+static void finish(int dir, const struct json_node *all, const char *name)
+{
+	const char *const own = name + strlen(NAMED_AWAY);
+	struct err e = ERR_INIT;
+	int r;
+
+	if (find(all, own)) {
+		(void)unlinkat(dir, own, AT_REMOVEDIR); /* a start has made a new one */
+		r = sys_rename_new(dir, name, own);
+		if (r < 0)
+			(void)err_sys(&e, r, VOLUMES "/%s", name);
+	} else {
+		r = remove_files(dir, name, &e);
+	}
+	if (r < 0)
+		(void)dprintf(2, "bailey: notice: %s\n", e.msg);
+}
+
+/* Files that no volume has were not left by a removal: that takes them out of the way first. They are somebody's, who may have lost what the store knew. */
+static void say_unknown(const char *state, const char *name)
+{
+	(void)dprintf(2,
+		      "bailey: notice: %s/" VOLUMES "/%s is of no volume that " STORE_FILE
+		      " knows, and stays: put an older " STORE_FILE " back, or move it away\n",
+		      state, name);
+}
+
 /* The directories are what the store says. @dir: volumes/, locked */
-static int heal(int dir, const struct json_node *all, struct err *e)
+static int heal(const char *state, int dir, const struct json_node *all, struct err *e)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -73,10 +102,11 @@ static int heal(int dir, const struct json_node *all, struct err *e)
 		cleanup_close(&fd);
 		return r;
 	}
-	while (r == 0 && (de = readdir(d))) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
-		    !find(all, de->d_name))
-			r = remove_files(dir, de->d_name, e);
+	while ((de = readdir(d))) {
+		if (strncmp(de->d_name, NAMED_AWAY, strlen(NAMED_AWAY)) == 0)
+			finish(dir, all, de->d_name);
+		else if (store_name_ok(de->d_name) && !find(all, de->d_name))
+			say_unknown(state, de->d_name);
 	}
 	(void)closedir(d);
 	for (v = all->first; r == 0 && v; v = v->next) {
@@ -95,6 +125,9 @@ static int begin(struct named *n, const struct json_node **ret, int *ret_status,
 	int r;
 
 	*ret_status = 0;
+	r = named_kept(n, e);
+	if (r < 0)
+		return r;
 	if (mkdirat(n->state, VOLUMES, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, -errno, "%s/" VOLUMES, n->path);
 	dir = openat(n->state, VOLUMES, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -110,7 +143,7 @@ static int begin(struct named *n, const struct json_node **ret, int *ret_status,
 		return -ECANCELED;
 	}
 	if (r == 0)
-		r = heal(dir, *ret, e);
+		r = heal(n->path, dir, *ret, e);
 	return r < 0 ? r : TAKE_FD(dir);
 }
 
@@ -130,6 +163,8 @@ int volume_create(struct named *n, const char *name, struct err *e)
 
 	if (r < 0 || dir < 0)
 		return r < 0 ? r : status ? status : dir;
+	if (!find(all, name) && unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, -errno, "%s/" VOLUMES "/%s is in the way", n->path, name);
 	r = ask(n, "add", name, e);
 	if (r == 0 && mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
 		r = err_sys(e, -errno, "%s/" VOLUMES "/%s", n->path, name);
@@ -139,13 +174,28 @@ int volume_create(struct named *n, const char *name, struct err *e)
 int volume_remove(struct named *n, const char *name, struct err *e)
 {
 	const struct json_node *all;
-	int status, r;
+	int status, r, moved = -ENOENT;
 	_cleanup_close_ int dir = begin(n, &all, &status, e);
+	char away[sizeof(NAMED_AWAY) + STORE_NAME_MAX];
+	const struct json_node *v, *users;
 
 	if (dir < 0)
 		return status ? status : dir;
+	(void)snprintf(away, sizeof(away), NAMED_AWAY "%s", name); /* a name of the store fits */
+	v = find(all, name);
+	users = json_member(v, "sandboxes");
+	if (v && !(users && users->first))
+		moved = sys_rename_new(dir, name, away);
+	if (moved < 0 && moved != -ENOENT)
+		return err_sys(e, moved, "%s/" VOLUMES "/%s", n->path, name);
 	r = ask(n, "rm", name, e); /* which names those that are there, or who has it */
-	return r == 0 ? remove_files(dir, name, e) : r;
+	if (moved < 0)
+		return r;
+	if (r != 0) {
+		(void)sys_rename_new(dir, away, name); /* it was not removed */
+		return r;
+	}
+	return remove_files(dir, away, e);
 }
 
 /* --- prune ---------------------------------------------------------------------------------------------------------------------------- */

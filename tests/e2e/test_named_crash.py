@@ -238,4 +238,8 @@ def test_rm_that_was_killed_gives_the_home_back(boxes, user, ws):
     os.rename(boxes.home / "sandboxes" / name, boxes.home / "sandboxes" / f"~{name}")  # what the call was to do before it was killed
     assert boxes("prune", "--sandboxes", "--force").rc == 0, "is not somebody's whom nobody has"
     assert boxes.exec(["sh", "-c", "cat ~/file"]).out == "mine\n" and {p.name for p in (boxes.home / "sandboxes").iterdir()} == before
+    assert boxes("stop", "box").rc == 0
+    os.rename(boxes.home / "sandboxes" / name, boxes.home / "sandboxes" / f"~{name}")
+    assert boxes("secret", "set", "--sandbox", "box", "key", "--host", "api.example.org", "--header", "X-Key", stdin="s3cret-of-box").rc == 0, "the directory that it makes is the one that was"
+    assert boxes.exec(["sh", "-c", "cat ~/file"]).out == "mine\n" and {p.name for p in (boxes.home / "sandboxes").iterdir()} == before
     assert boxes("rm", "-f", "box").rc == 0 and not list((boxes.home / "sandboxes").iterdir())

@@ -106,6 +106,50 @@ def test_a_copy_stays(copy, ws):
     assert names(copy("diff", "--json", "box")) == {("again", "added")}
 
 
+@pytest.mark.parametrize("lost", ["all of it", "what is new"])
+def test_a_state_that_was_lost(copy, ws, user, lost):
+    """Without state.db, and with an older copy of it, nothing is removed that nobody has asked for; with the right one all is as it was."""
+    state, away = copy.home / "state.db", copy.home / "away"
+    assert copy("volume", "create", "data").rc == 0
+    user.write(copy.home / "volumes/data/file", "x\n")
+    assert copy.exec(f"{CHANGES}; echo mine > ~/file").rc == 0 and copy("stop", "box").rc == 0
+    user.mkdir(away)
+    for f in copy.home.glob("state.db*"):
+        os.rename(f, away / f.name)
+
+    def kept():
+        return {str(p) for d in ("volumes/data", "sandboxes", "runs") for p in (copy.home / d).rglob("*") if "/work" not in str(p) and p.name != "lock"}
+    before = kept()
+
+    def stays():
+        return before == kept()
+
+    if lost == "what is new":
+        os.rename(copy.home / "volumes", away / "volumes")
+        os.rename(copy.home / "sandboxes", away / "sandboxes")
+        assert copy("volume", "create", "new").rc == 0
+        os.rename(away / "volumes/data", copy.home / "volumes/data")
+        os.rename(away / "sandboxes", copy.home / "sandboxes")
+    for words in (["volume", "create", "x"], ["prune", "--older", "0"], ["discard", "--all"], ["prune", "--sandboxes", "--older", "0"], ["prune", "--volumes", "--older", "1h"]):
+        r = copy(*words)
+        assert stays(), (words, r)
+        if lost == "all of it":
+            assert r.rc == 125 and "state.db is gone" in r.err and not state.exists(), (words, r)
+        elif words[-1] == "x":
+            assert r.rc == 0 and "volumes/data is of no volume" in r.err and copy("volume", "rm", "x").rc == 0, r
+            r = copy("volume", "create", "data")
+            assert r.rc == 125 and "volumes/data is in the way" in r.err, r
+        elif words[-1] == "0" and words[1] == "--older":
+            assert r.rc == 0 and "of a sandbox that is not kept any more" in r.err, r
+    for f in copy.home.glob("state.db*"):
+        f.unlink()
+    for f in away.glob("state.db*"):
+        os.rename(f, copy.home / f.name)
+    assert copy.exec("cat ~/file").out == "mine\n" and copy("stop", "box").rc == 0 and names(copy("diff", "--json", "box")) == CHANGED
+    shutil.rmtree(copy.home / "volumes/new", ignore_errors=True)
+    assert copy("volume", "rm", "data").rc == 0
+
+
 def test_only_its_name_throws_it_away(copy, ws):
     """What is for runs takes nothing of a sandbox that stays, however old it is."""
     assert copy.exec(CHANGES).rc == 0 and copy("stop", "box").rc == 0

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from typing import Any
 
@@ -605,20 +606,57 @@ def test_prune(boxes, ws, user):
     assert r.rc == 0 and set(boxes.ls()) == {"old", "new", "runs"}, "not without the option"
     r = boxes("prune", "--sandboxes")
     assert r.rc == 2 and "--force" in r.err and set(boxes.ls()) == {"old", "new", "runs"}, r
-    assert not (boxes.home / "sandboxes" / "0123456789").exists() and not (boxes.home / "sandboxes" / ".0123456789").exists()
+    assert (boxes.home / "sandboxes" / "0123456789").exists() and not (boxes.home / "sandboxes" / ".0123456789").exists()
     t = Pty(user, [BAILEY, "prune", "--sandboxes"], ws, env=boxes.env)
-    t.expect("Remove 1?")
+    t.expect("Remove 2?")
     t.type("n\n")
     assert t.wait() == 1 and set(boxes.ls()) == {"old", "new", "runs"}
     t = Pty(user, [BAILEY, "prune", "--sandboxes"], ws, env=boxes.env)
     t.expect("  old")
-    t.expect("Remove 1?")
+    t.expect("  sandboxes/0123456789, a directory that no sandbox has")
+    t.expect("Remove 2?")
     t.type("y\n")
-    assert t.wait() == 0 and set(boxes.ls()) == {"new", "runs"}
+    assert t.wait() == 0 and set(boxes.ls()) == {"new", "runs"} and not (boxes.home / "sandboxes" / "0123456789").exists()
     r = boxes("prune", "--sandboxes", "--force", "--older", "1ms")
     time.sleep(1)
     r = boxes("prune", "--sandboxes", "--force", "--older", "1ms")
     assert r.rc == 0 and set(boxes.ls()) == {"runs"} and state(boxes, "runs") == "running", r
+
+
+def test_two_prunes(boxes, user, ws):
+    """Each removes what the other has left: what is gone is no error."""
+    for i in range(20):
+        boxes.make(f"b{i}")
+    time.sleep(2)  # ages are counted in seconds
+    words = [BAILEY, "prune", "--sandboxes", "--force", "--older", "1ms"]
+    both = [user.popen(words, cwd=ws, env=boxes.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [p.communicate(timeout=120) for p in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    assert not boxes.ls() and not list((boxes.home / "sandboxes").iterdir()), said
+
+
+def test_prune_goes_on(boxes):
+    """One that can't be removed keeps no other from it."""
+    ids = [boxes.make(name) for name in ("a", "b", "c")]
+    time.sleep(2)
+    (boxes.home / "sandboxes" / f"~{ids[1]}").mkdir()
+    (boxes.home / "sandboxes" / f"~{ids[1]}" / "x").mkdir()
+    r = boxes("prune", "--sandboxes", "--force", "--older", "1ms")
+    assert r.rc == 125 and list(boxes.ls()) == ["b"] and "'b'" in r.err, r
+    (boxes.home / "sandboxes" / f"~{ids[1]}" / "x").rmdir()
+    time.sleep(2)
+    assert boxes("prune", "--sandboxes", "--force", "--older", "1ms").rc == 0 and not boxes.ls()
+
+
+def test_sockets_go_with_their_names(boxes):
+    """Of one that was killed: its name is free for another."""
+    for verb in (["rename", "box", "other"], ["rm", "other"]):
+        if verb[0] == "rename":
+            boxes.make()
+        boxes.exec("true", name=verb[1])
+        os.kill(supervisor(boxes), signal.SIGKILL)
+        assert wait_for(lambda: not boxes.supervisors()) and (boxes.home / f"run/sandbox-{verb[1]}").exists()
+        assert boxes(*verb).rc == 0 and not (boxes.home / f"run/sandbox-{verb[1]}").exists()
 
 
 def test_prune_sockets(boxes):

@@ -406,6 +406,14 @@ def test_killed(vols, user, verb):
     assert kills > 5 and seen == {True, False}, (kills, seen)
 
 
+def test_what_is_no_volumes(vols, user):
+    """What a file system of its own has in its root is nobody's, and in nobody's way."""
+    (vols.dir / "lost+found").mkdir(mode=0o700)
+    assert vols.volume("create", "other").rc == 0 and vols.volume("rm", "other").rc == 0 and vols("prune", "--volumes").rc == 0
+    assert (vols.dir / "lost+found").exists()
+    (vols.dir / "lost+found").rmdir()
+
+
 def test_a_directory_that_is_missing_is_made(vols):
     """Who was killed between the store and the directory is no hindrance to a start."""
     vols.make("box", "--volume", "data:/srv/data")
