@@ -8,7 +8,11 @@
 
 enum workspace_mode { WORKSPACE_RW, WORKSPACE_RO, WORKSPACE_OVERLAY };
 
-/* Split ":ro", ":rw" or ":overlay" off, unless a directory has that very name. Return: enum workspace_mode, or negative errno. */
+/*
+ * Split ":ro", ":rw" or ":overlay" off. What is on the disk has no say in it: a link named ".:overlay", which an earlier run left, would make the
+ * copy that was asked for a direct workspace.
+ * Return: enum workspace_mode, or negative errno.
+ */
 static int split_mode(const char *value, char *path, struct err *e)
 {
 	static const char *const modes[] = {
@@ -16,15 +20,12 @@ static int split_mode(const char *value, char *path, struct err *e)
 	};
 	const char *colon = strrchr(value, ':');
 	size_t n = strlen(value), i;
-	struct stat st;
 
 	if (n >= LIMIT_PATH)
 		return err_set(e, ERR_USAGE, -ENAMETOOLONG,
 			       "--workspace: the path is longer than %d bytes", LIMIT_PATH - 1);
 	memcpy(path, value, n + 1);
-	if (!colon || lstat(value, &st) == 0)
-		return WORKSPACE_RW;
-	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+	for (i = 0; colon && i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(colon, modes[i]) != 0)
 			continue;
 		path[colon - value] = '\0';
@@ -46,16 +47,13 @@ static bool another_place(const char *norm, const char *real, const struct stat 
 	return stat(norm, &st) < 0 || st.st_dev != there->st_dev || st.st_ino != there->st_ino;
 }
 
-static int add_workspace(struct sandbox *s, const char *value, const char *cwd, const char *origin,
-			 struct err *e)
+static int add_workspace(struct sandbox *s, const char *path, enum workspace_mode mode,
+			 const char *cwd, const char *origin, struct err *e)
 {
-	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
+	char norm[LIMIT_PATH], real[LIMIT_PATH];
 	struct stat st;
-	int mode, r;
+	int r;
 
-	mode = split_mode(value, path, e);
-	if (mode < 0)
-		return mode;
 	r = sandbox_path(path, cwd, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", origin);
@@ -301,18 +299,23 @@ static int start_here(struct sandbox *s, const char *cwd, struct err *e)
 int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 		       struct err *e)
 {
+	char path[LIMIT_PATH];
 	size_t i;
-	int r = 0;
+	int mode, r = 0;
 
 	if (o->front)
 		return start_here(s, cwd, e);
 
 	for (i = 0; r == 0 && i < o->files.n; i++) {
-		if (strcmp(o->files.v[i].opt->name, "workspace") == 0)
-			r = add_workspace(s, o->files.v[i].value, cwd, "--workspace", e);
+		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
+			continue;
+		r = mode = split_mode(o->files.v[i].value, path, e);
+		if (r >= 0)
+			r = add_workspace(s, path, (enum workspace_mode)mode, cwd, "--workspace",
+					  e);
 	}
 	if (r == 0 && s->n_workspaces == 0)
-		r = add_workspace(s, cwd, cwd, "workspace: the current directory", e);
+		r = add_workspace(s, cwd, WORKSPACE_RW, cwd, "workspace: the current directory", e);
 	return r == 0 ? check_workspaces(s, o, cwd, e) : r;
 }
 

@@ -324,6 +324,7 @@ void sandbox_options(struct sandbox_options *o, struct opt *table, size_t size)
 			"Give DIR, at the same path; default: the current directory",
 			"The command may write DIR, with \":ro\" only read it. With \":overlay\" it writes a copy, and DIR stays as it is: "
 			"'bailey diff' shows afterwards what was changed, 'bailey apply' takes it over, 'bailey discard' throws it away. "
+			"A word that ends so is never a name: for a directory \"x:ro\" write \"x:ro:rw\". "
 			"May be given several times; the command starts in the current directory when a workspace holds that, else in the first workspace."),
 		OPT_LIST(
 			"allow-write", &o->files, "filesystem.allowWrite", "PATH",

@@ -142,10 +142,25 @@ def test_odd_workspace_names(run, user, ws, name, how):
 
 
 def test_name_that_ends_like_a_mode(run, user, ws):
-    # A directory `x:ro` must never become a writable `x`, and is reachable by a mode of its own.
+    # A word that ends like a mode ends with one, whatever is on the disk. A directory `x:ro` is reachable by a mode of its own.
     d = user.mkdir(ws / "x:ro")
     r = run(["sh", "-c", 'cd "$1"; echo x > f', "sh", d], "--workspace", f"{d}:rw")
     assert (d / "f").exists(), r
+    r = run("true", "--workspace", d)
+    assert r.rc == 2 and f"'{ws}/x'" in r.err, r
+    user.mkdir(ws / "x")
+    assert run("echo x > x/f; echo x > x:ro/g", "--workspace", d, cwd=ws).rc != 0
+    assert not (ws / "x" / "f").exists() and not (d / "g").exists()
+    # without a word there is nothing to split
+    assert run("echo x > here", cwd=d).rc == 0 and (d / "here").exists()
+
+
+@pytest.mark.parametrize("mode", ["ro", "overlay"])
+def test_a_planted_link_is_no_mode(run, user, ws, mode):
+    name = f".:{mode}"
+    assert run(f"ln -s . {name}").rc == 0
+    r = run("echo x > f; ls", "--workspace", name)
+    assert not (ws / "f").exists() and ("f\n" in r.out) == (mode == "overlay"), r
 
 
 @pytest.mark.parametrize("what", ["/", "home", "/usr", "/proc", "/tmp"])
