@@ -233,6 +233,7 @@ struct sandbox {
 	struct sandbox_scan *scans;
 	struct guard_pattern *patterns; /* those that deny reading, for what comes later */
 	struct sandbox_socket *sockets;
+	struct sandbox_link *links; /* that names of grants lead through (grants.c) */
 	const struct sandbox_options
 		*options;  /* of the command line; merged with those of files, when there are any */
 	struct stay *stay; /* of a sandbox that stays, or NULL */

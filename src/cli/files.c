@@ -76,7 +76,9 @@ static int add_workspace(struct sandbox *s, const char *path, enum workspace_mod
 	if (!s->workspaces || !(s->workspaces[s->n_workspaces] = sandbox_keep(s, real)))
 		return sandbox_oom(e);
 	s->n_workspaces++;
-	r = policy_add(&s->policy, POLICY_ALLOW_READ, POLICY_COMMAND, real, origin, e);
+	r = sandbox_note_links(s, norm, real, "workspace", /* unprotects= */ false, e);
+	if (r == 0)
+		r = policy_add(&s->policy, POLICY_ALLOW_READ, POLICY_COMMAND, real, origin, e);
 	if (r == 0 && mode == WORKSPACE_OVERLAY)
 		return policy_add_copy(&s->policy, POLICY_COMMAND, real, origin, e);
 	if (r == 0 && mode == WORKSPACE_RW)
@@ -114,31 +116,9 @@ static int protect_read_only(struct sandbox *s, struct err *e)
 	return r;
 }
 
-static int check_grant(const char *dir, const char *norm, const char *real, const char *where,
-		       struct err *e)
-{
-	if (!path_covers(dir, norm) || path_covers(dir, real))
-		return 0;
-	return err_set(
-		e, ERR_POLICY, -ELOOP,
-		"%s '%s': a symlink leads out of '%s', to '%s'; if that is meant, name it itself",
-		where, norm, dir, real);
-}
-
-int sandbox_check_grant(const struct sandbox *s, const char *cwd, const char *norm,
-			const char *real, const char *where, struct err *e)
-{
-	int r = check_grant(cwd, norm, real, where, e);
-	size_t i;
-
-	for (i = 0; r == 0 && i < s->n_workspaces; i++)
-		r = check_grant(s->workspaces[i], norm, real, where, e);
-	return r;
-}
-
-/* Workspaces are grants, too; judged when all are known. */
-static int check_workspaces(const struct sandbox *s, const struct sandbox_options *o,
-			    const char *cwd, struct err *e)
+/* Judged when all are known. */
+static int check_copies(const struct sandbox *s, const struct sandbox_options *o, const char *cwd,
+			struct err *e)
 {
 	char path[LIMIT_PATH], norm[LIMIT_PATH], real[LIMIT_PATH];
 	size_t i;
@@ -155,9 +135,9 @@ static int check_workspaces(const struct sandbox *s, const struct sandbox_option
 			r = sandbox_path(path, cwd, s->home, norm, e);
 		if (r < 0 || jail_host_resolve(norm, true, real) < 0)
 			continue;
-		r = sandbox_check_grant(s, cwd, norm, real, "workspace", e);
+		r = 0;
 		copy = mode == WORKSPACE_RW ? policy_copy(&s->policy, real) : NULL;
-		if (r == 0 && copy)
+		if (copy)
 			r = err_set(
 				e, ERR_USAGE, -EINVAL,
 				"--workspace '%s': it lies in the overlay workspace '%s', where nothing of the host's is "
@@ -176,22 +156,6 @@ static int kind_of_option(const char *name)
 			return k;
 	}
 	return -ENOENT;
-}
-
-/* Within one directory, too, a planted link must not lead to what is protected. */
-static int check_unprotect(const struct sandbox *s, const char *norm, const char *real,
-			   const char *where, struct err *e)
-{
-	size_t i;
-
-	for (i = 0; strcmp(norm, real) != 0 && i < s->n_workspaces; i++) {
-		if (path_covers(s->workspaces[i], norm))
-			return err_set(
-				e, ERR_POLICY, -ELOOP,
-				"%s '%s': a symlink leads to '%s'; if that is meant, name it itself",
-				where, norm, real);
-	}
-	return 0;
 }
 
 #define DANGLING 8 /* links in a row that lead nowhere; a loop is one of those */
@@ -242,9 +206,7 @@ int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *n
 	if (r < 0)
 		return err_set(e, ERR_USAGE, r, "%s '%s': %s", where, norm, strerror(-r));
 	if (grant)
-		r = sandbox_check_grant(s, p->cwd, norm, real, where, e);
-	if (r == 0 && p->kind == POLICY_UNPROTECT)
-		r = check_unprotect(s, norm, real, where, e);
+		r = sandbox_note_links(s, norm, real, where, p->kind == POLICY_UNPROTECT, e);
 	if (r < 0)
 		return r;
 	if (grant && (p->kind == POLICY_ALLOW_READ || !p->required) && lstat(real, &st) < 0) {
@@ -266,7 +228,6 @@ static int add_path(struct sandbox *s, const struct opt_value *v, const char *cw
 				  .kind = (enum policy_kind)kind_of_option(v->opt->name),
 				  .layer = v->source ? v->source->layer : POLICY_COMMAND,
 				  .base = v->source ? v->source->base : cwd,
-				  .cwd = cwd,
 				  .origin = sandbox_origin(s, v),
 				  .required = !v->source };
 	char norm[LIMIT_PATH], where[LIMIT_WHERE];
@@ -316,7 +277,10 @@ int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const
 	}
 	if (r == 0 && s->n_workspaces == 0)
 		r = add_workspace(s, cwd, WORKSPACE_RW, cwd, "workspace: the current directory", e);
-	return r == 0 ? check_workspaces(s, o, cwd, e) : r;
+	/* now, too: files of a project are read from there */
+	if (r == 0)
+		r = sandbox_judge_links(s, cwd, e);
+	return r == 0 ? check_copies(s, o, cwd, e) : r;
 }
 
 int sandbox_paths(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
@@ -329,5 +293,7 @@ int sandbox_paths(struct sandbox *s, const struct sandbox_options *o, const char
 		if (strcmp(o->files.v[i].opt->name, "workspace") != 0)
 			r = add_path(s, &o->files.v[i], cwd, e);
 	}
+	if (r == 0)
+		r = sandbox_judge_links(s, cwd, e);
 	return r == 0 && !o->front ? protect_read_only(s, e) : r;
 }

@@ -102,7 +102,6 @@ struct sandbox_path {
 	enum policy_kind kind;
 	enum policy_layer layer;
 	const char *base;   /* relative paths begin here */
-	const char *cwd;    /* where the caller is */
 	const char *origin; /* of its rules */
 	bool required;      /* a grant of what is not there is an error */
 };
@@ -115,12 +114,19 @@ struct sandbox_path {
 int sandbox_place(struct sandbox *s, const struct sandbox_path *p, const char *norm, struct err *e);
 
 /**
- * sandbox_check_grant() - a grant whose name lies in a workspace, or in the current directory, must lead to a place in it: a link that an
- * earlier run left there must not turn the same words into another grant.
- * Return: 0, or -ELOOP with @e.
+ * sandbox_note_links() - keep the links that the name of a grant leads through, for sandbox_judge_links() (grants.c).
+ * @norm, @real: normalised, and where that leads to
+ * @unprotects: they must not lead to another place of their tree either
+ * Return: 0 or negative errno with @e.
  */
-int sandbox_check_grant(const struct sandbox *s, const char *cwd, const char *norm,
-			const char *real, const char *where, struct err *e);
+int sandbox_note_links(struct sandbox *s, const char *norm, const char *real, const char *where,
+		       bool unprotects, struct err *e);
+
+/**
+ * sandbox_judge_links() - a grant leads through no link that lies in the current directory, a workspace or another writable tree and leads out of
+ * that: an earlier run may have left it there. When all rules are known. Return: 0, or -ELOOP with @e.
+ */
+int sandbox_judge_links(const struct sandbox *s, const char *cwd, struct err *e);
 
 /** sandbox_pattern() - add the rules of a path with special characters (globs.c). Return: 0 or negative errno with @e. */
 int sandbox_pattern(struct sandbox *s, const struct sandbox_path *p, struct err *e);

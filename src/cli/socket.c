@@ -57,7 +57,7 @@ int sandbox_socket(struct sandbox *s, const struct sandbox_path *p, struct err *
 			e, ERR_POLICY, -EPERM,
 			"%s '%s': it belongs to uid %u: not to you, to root, or to the owner of its directory",
 			where, norm, (unsigned int)st.st_uid);
-	r = sandbox_check_grant(s, p->cwd, norm, real, where, e);
+	r = sandbox_note_links(s, norm, real, where, /* unprotects= */ false, e);
 	if (r < 0)
 		return r;
 	sock = arena_alloc(&s->arena, sizeof(*sock));

@@ -21,6 +21,46 @@ def test_a_planted_link_makes_no_grant(run, user, ws):
     assert run("echo x > new", "--workspace", ws, "--allow-write", user.home / "keys").rc == 0
 
 
+def test_a_planted_link_makes_no_grant_by_another_name(run, user, ws, outside):
+    keys = user.mkdir(user.home / "keys")
+    user.write(keys / "id", "PLANTED-KEY\n")
+    os.symlink(ws, outside / "alias")
+    os.symlink(keys, ws / "cache")
+    for option in ("--allow-write", "--allow-read", "--workspace", "--unprotect"):
+        r = run("echo ran", "--workspace", ws, option, outside / "alias" / "cache")
+        assert r.rc == 2 and f"symlink leads out of '{ws}'" in r.err and not r.out, r
+    # the alias itself is the caller's
+    user.mkdir(ws / "sub")
+    assert run("echo x > sub/f", "--workspace", outside / "alias", "--allow-write", outside / "alias" / "sub").rc == 0
+
+
+def test_a_link_planted_in_any_writable_tree_makes_no_grant(run, user, ws, outside):
+    keys = user.mkdir(user.home / "keys")
+    a = user.mkdir(outside / "a")
+    assert run(f"ln -s {keys} {a}/b; ln -s . {a}/here", "--allow-write", a).rc == 0
+    for options in (("--allow-write", a, "--allow-write", a / "b"), ("--allow-write", a / "b", "--allow-write", a),
+                    ("--allow-read", a / "here" / "b", "--allow-write", a)):  # fmt: skip
+        r = run("echo ran", *options)
+        assert r.rc == 2 and f"symlink leads out of '{a}'" in r.err and not r.out, r
+    # a link that stays inside is fine, and one in a tree that is not writable is the caller's
+    user.mkdir(a / "c")
+    assert run(f"echo x > {a}/c/f", "--allow-write", a, "--allow-write", a / "here" / "c").rc == 0
+    assert run(f"echo x > {keys}/f", "--allow-write", a / "b").rc == 0
+
+
+def test_a_planted_link_gives_no_socket(run, user, ws, outside):
+    path = str(outside / "real.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        s.listen(8)
+        os.chmod(path, 0o777)
+        user.own(outside / "real.sock")
+        os.symlink(ws, outside / "alias")
+        os.symlink(path, ws / "s")
+        r = run("echo ran", "--allow-socket", outside / "alias" / "s")
+        assert r.rc == 2 and f"symlink leads out of '{ws}'" in r.err and not r.out, r
+
+
 def test_a_link_that_stays_inside_is_fine(run, user, ws):
     user.mkdir(ws / "real")
     os.symlink("real", ws / "link")
