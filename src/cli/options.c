@@ -172,7 +172,7 @@ static size_t inspect_rows(struct sandbox_options *o, struct opt *table)
 			 "End TLS of HOST on the way, and judge its requests",
 			 "HOST is a name or *.NAME that a rule allows; or a JSON object that also says which requests may pass, as in a policy file. The sandbox trusts a certificate "
 			 "authority of this run alone. Every request is in the log.",
-			 OPT_INSPECT),
+			 OPT_INSPECT | OPT_WATCHES),
 		OPT_LIST(
 			"bypass", &o->net, "network.bypass", "RULE",
 			"Never end TLS of a host, whatever --inspect says",
@@ -268,7 +268,8 @@ static void run_rows(struct sandbox_options *o, struct opt *table)
 			"A JSON line for each file that the command opens, makes, renames, removes or changes: time, pid, op, path, decision (allow, deny, or none: it "
 			"fails without a sandbox, too), state, rule, rule_path, origin. It logs only: everything is allowed and denied as without it. Each open costs some "
 			"microseconds more. FILE must lie outside of what the command can write; lines are appended, at most 256 MiB in one run. In a policy file "
-			"it begins with / or ~/."),
+			"it begins with / or ~/.",
+			OPT_WATCHES),
 		OPT_FLAG(
 			"report-json", &o->json, NULL,
 			"Print what --report, --audit and --strict-protect say as JSON",

@@ -284,9 +284,21 @@ static void merge_limit(struct sandbox *s, const struct opt_value **now, const s
 	*now = v;
 }
 
+/*
+ * Who may not loosen. A front's settings say all that its command gets, and have their own words for it: of the administrator's file, the only one
+ * that counts beside them, what takes away and what looks on stays.
+ */
+static bool is_left_out(const struct sandbox_options *o, const struct opt_source *src,
+			const struct opt_value *v)
+{
+	if (!policy_file_loosens(v))
+		return false;
+	return src->layer == POLICY_UNTRUSTED || (o->front && !(v->opt->flags & OPT_WATCHES));
+}
+
 /* One scalar option: the values of all files, then the command line's. */
-static int merge_scalar(struct sandbox *s, const struct opt *from, const struct opt *to,
-			struct err *e)
+static int merge_scalar(struct sandbox *s, const struct sandbox_options *o, const struct opt *from,
+			const struct opt *to, struct err *e)
 {
 	const struct opt_value *now = NULL;
 	const char *word = from->type == OPT_TYPE_FLAG ? NULL : *(const char **)from->target;
@@ -299,8 +311,7 @@ static int merge_scalar(struct sandbox *s, const struct opt *from, const struct 
 		for (i = 0; i < src->file.n; i++) {
 			const struct opt_value *v = &src->file.values[i];
 
-			if (v->opt != from ||
-			    (src->layer == POLICY_UNTRUSTED && policy_file_loosens(v)))
+			if (v->opt != from || is_left_out(o, src, v))
 				continue;
 			if (from->number)
 				merge_limit(s, &now, v);
@@ -330,8 +341,8 @@ static int merge_scalar(struct sandbox *s, const struct opt *from, const struct 
 }
 
 /* The rows of a table that share a list: files first, then the command line; pointers to rows go over to the new table. */
-static int merge_list(const struct sandbox *s, const struct opt *from, const struct opt *to,
-		      size_t row, struct err *e)
+static int merge_list(const struct sandbox *s, const struct sandbox_options *o,
+		      const struct opt *from, const struct opt *to, size_t row, struct err *e)
 {
 	const struct opt_list *words = from[row].target;
 	const struct opt_source *src;
@@ -347,7 +358,7 @@ static int merge_list(const struct sandbox *s, const struct opt *from, const str
 		for (i = 0; r == 0 && i < src->file.n; i++) {
 			v = src->file.values[i];
 			if (v.opt->type != OPT_TYPE_LIST || v.opt->target != words ||
-			    (src->layer == POLICY_UNTRUSTED && policy_file_loosens(&v)))
+			    is_left_out(o, src, &v))
 				continue;
 			v.opt = to + (v.opt - from);
 			r = opt_list_add(to[row].target, &v);
@@ -384,9 +395,9 @@ int settings_merge(struct sandbox *s, const struct sandbox_options *o, struct er
 	/* @o's table may be a longer one, of a sandbox that stays (life.h): no policy file has those rows */
 	for (i = 0; r == 0 && m->table[i].type != OPT_TYPE_END; i++) {
 		if (from[i].type == OPT_TYPE_LIST)
-			r = merge_list(s, from, m->table, i, e);
+			r = merge_list(s, o, from, m->table, i, e);
 		else if (from[i].type != OPT_TYPE_GROUP)
-			r = merge_scalar(s, &from[i], &m->table[i], e);
+			r = merge_scalar(s, o, &from[i], &m->table[i], e);
 	}
 	return r;
 }

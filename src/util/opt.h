@@ -37,6 +37,8 @@ enum opt_type {
 #define OPT_INSPECT \
 	256u /* a host whose requests are judged: a name, or (here as JSON, in a file as it is) an object that says how */
 #define OPT_LOGIN 512u /* a log-in whose tokens are kept: a name, or an object as above */
+#define OPT_WATCHES \
+	1024u /* looks at what is done: the administrator's counts also where no grant of theirs does */
 #define OPT_WORDS 64u  /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
 #define OPT_LETTER(c) ((unsigned int)(c) << 16) /* a short form: -c; flags can be joined */

@@ -237,6 +237,25 @@ def test_no_policy_of_the_machine_opens_more_than_the_lists(managed, mode):
     assert Srt(net)({}, CAPTURED.replace("$1", "one.test")).stdout == "000\n"
 
 
+def test_no_grant_of_the_machine_widens_a_run(managed):
+    kept = "/srv/bailey-srt-managed"
+    net = managed({"network": {"allowedDomains": ["two.test"], "preset": "open-minus-private", "deniedDomains": ["sub.one.test"]},
+                   "filesystem": {"allowWrite": [kept]}})  # fmt: skip
+    os.mkdir(kept)
+    try:
+        srt = Srt(net)
+        assert srt({"allowedDomains": ["one.test"]}, FETCH.replace("$1", "one.test")).stdout == "200\n", "the control"
+        assert srt({"allowedDomains": ["one.test"]}, FETCH.replace("$1", "two.test")).stdout == "403\n"
+        assert srt({"allowedDomains": ["one.test", "*.one.test"]}, FETCH.replace("$1", "sub.one.test")).stdout == "403\n", "denials hold"
+        assert srt({}, CAPTURED.replace("$1", "one.test")).stdout == "000\n"
+        srt({}, f"echo x > {kept}/f")
+        assert not os.path.exists(f"{kept}/f")
+        native = net(f"echo x > {kept}/f", "--network", "none")
+        assert os.path.exists(f"{kept}/f"), ("the control: it counts in a native run", native)
+    finally:
+        shutil.rmtree(kept)
+
+
 def test_what_was_changed_live_stays(srt, net):
     with srt.live({"allowedDomains": ["one.test"]}, FETCH) as run:
         assert run.ask("one.test") == "200"
