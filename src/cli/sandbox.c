@@ -127,11 +127,7 @@ static int deny_later(struct sandbox *s, const char *path, struct err *e)
 
 	if (!p)
 		return sandbox_oom(e);
-	for (; *path; path++) {
-		if (strchr("*?[]\\", *path))
-			buf_puts(&b, "\\");
-		buf_add(&b, path, 1);
-	}
+	policy_glob_escape(&b, path);
 	if (b.failed)
 		r = sandbox_oom(e);
 	else

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "glob.h"
 #include "policy.h"
 #include "srt-read.h"
 
@@ -83,38 +84,69 @@ static const char *stem(struct reader *r, const char *path)
 	return s && !*s ? "/" : s;
 }
 
+/* @rest below @base, which is a directory's name even where @rest is a pattern; "" and "/": @rest is all. */
+static const char *join(struct reader *r, const char *base, const char *rest, bool pattern)
+{
+	struct buf b = BUF_INIT(2ul * LIMIT_PATH);
+	const char *s;
+
+	if (!base[0] || !base[1])
+		return rest;
+	if (pattern)
+		policy_glob_escape(&b, base);
+	else
+		buf_puts(&b, base);
+	buf_puts(&b, strcmp(rest, "/") == 0 ? "" : rest);
+	s = b.failed ? NULL : arena_strdup(r->arena, b.data);
+	buf_done(&b);
+	return s;
+}
+
+static bool is_root(const char *base, const char *rest)
+{
+	return (!base[0] || !base[1]) && strcmp(rest, "/") == 0;
+}
+
+/* The root directory itself must stay: what is in it is denied. */
+static int put_root(struct reader *r, const struct json_node *v, const char *key)
+{
+	return grants(key) ? note(r, v, "the root directory as a whole can't be given") :
+			     put(r, v, key, "/*", false);
+}
+
 /* A path of sandbox.filesystem, in srt's words. */
 static int sandbox_entry(struct reader *r, const struct json_node *v, const char *key)
 {
-	const char *text = v->text, *path, *globs[SRT_GLOBS] = { NULL };
+	const char *text = v->text, *base = "", *rest, *globs[SRT_GLOBS] = { NULL };
 	int n, i, ret = want(r, v, JSON_STRING);
 
 	if (ret < 0)
 		return ret;
 	if (!*text)
 		return srt_bad(&r->at, v, "the path is empty");
-	if (strncmp(text, "//", 2) == 0)
-		path = text + 1;
-	else if (*text == '/' || strcmp(text, "~") == 0 || strncmp(text, "~/", 2) == 0)
-		path = text;
-	else
-		path = arena_printf(r->arena, "%s/%s", r->places->root,
-				    text + (strncmp(text, "./", 2) == 0 ? 2 : 0));
-	path = path ? stem(r, path) : NULL;
-	if (!path)
+	if (strncmp(text, "//", 2) == 0) {
+		rest = text + 1;
+	} else if (*text == '/' || strcmp(text, "~") == 0 || strncmp(text, "~/", 2) == 0) {
+		rest = text;
+	} else {
+		base = r->places->root;
+		rest = arena_printf(r->arena, "/%s", text + (strncmp(text, "./", 2) == 0 ? 2 : 0));
+	}
+	rest = rest ? stem(r, rest) : NULL;
+	if (!rest)
 		return oom(r);
-	if (strcmp(path, "/") == 0)
-		return note(r, v, "the root directory as a whole can't be given or denied");
-	if (!srt_glob_special(path))
-		return put(r, v, key, path, true);
+	if (is_root(base, rest))
+		return put_root(r, v, key);
+	if (!srt_glob_special(rest))
+		return put(r, v, key, join(r, base, rest, false), true);
 	if (grants(key) && strstr(key, "Write"))
 		return note(r, v, "a pattern makes nothing writable on Linux");
-	n = srt_glob(path, r->arena, globs);
+	n = srt_glob(rest, r->arena, globs);
 	if (n < 0)
 		return srt_bad(&r->at, v,
 			       "the pattern can't be enforced: write \"**\" alone between slashes");
 	for (i = 0; ret == 0 && i < n; i++)
-		ret = put(r, v, key, globs[i], false);
+		ret = put(r, v, key, join(r, base, globs[i], true), false);
 	return ret;
 }
 
@@ -133,7 +165,7 @@ static int rule_path(struct reader *r, const struct json_node *v, const char *ke
 		     size_t n)
 {
 	char *path = arena_printf(r->arena, "%.*s", (int)n, text);
-	const char *full, *rest;
+	const char *base = "", *rest;
 	bool special;
 
 	if (!path)
@@ -141,29 +173,31 @@ static int rule_path(struct reader *r, const struct json_node *v, const char *ke
 	if (*path == '!')
 		return note(r, v, "a rule that takes another one back can't be said");
 	if (strncmp(path, "//", 2) == 0) {
-		full = path + 1;
+		rest = path + 1;
 	} else if (*path == '/') {
-		full = arena_printf(r->arena, "%s%s", r->places->root, path);
+		base = r->places->root;
+		rest = path;
 	} else if (*path == '~') {
-		full = path;
+		rest = path;
 	} else {
+		base = r->places->cwd;
 		rest = path + (strncmp(path, "./", 2) == 0 ? 2 : 0);
 		/* a name alone stands at any depth, as in .gitignore; a grant means the one right here */
 		if (!strchr(stem(r, rest) ? stem(r, rest) : "", '/') && !grants(key) &&
 		    rest == path)
-			full = arena_printf(r->arena, "%s/**/%s", r->places->cwd, rest);
+			rest = arena_printf(r->arena, "/**/%s", rest);
 		else
-			full = arena_printf(r->arena, "%s/%s", r->places->cwd, rest);
+			rest = arena_printf(r->arena, "/%s", rest);
 	}
-	full = full ? stem(r, full) : NULL;
-	if (!full)
+	rest = rest ? stem(r, rest) : NULL;
+	if (!rest)
 		return oom(r);
-	if (strcmp(full, "/") == 0)
-		return note(r, v, "the root directory as a whole can't be given or denied");
-	special = strpbrk(full, "*?[\\") != NULL;
+	if (is_root(base, rest))
+		return put_root(r, v, key);
+	special = policy_glob_special(rest);
 	if (special && grants(key))
 		return note(r, v, "a pattern makes nothing writable on Linux");
-	return put(r, v, key, full, !special);
+	return put(r, v, key, join(r, base, rest, special), !special);
 }
 
 static bool is_loopback(const struct net_rule *r)

@@ -112,6 +112,15 @@ bool policy_glob_special(const char *path)
 	return path[strcspn(path, "*?[\\")] != '\0';
 }
 
+void policy_glob_escape(struct buf *b, const char *path)
+{
+	for (; *path; path++) {
+		if (strchr("*?[]\\", *path))
+			buf_puts(b, "\\");
+		buf_add(b, path, 1);
+	}
+}
+
 /* Whether a part can be understood; "**" is a matter of the caller. */
 static int check_part(const char *p, struct err *e)
 {

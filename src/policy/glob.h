@@ -25,6 +25,9 @@ struct policy_glob {
 /** policy_glob_special() - whether @path has characters that mean something in a pattern. */
 bool policy_glob_special(const char *path);
 
+/** policy_glob_escape() - append @path so that a pattern matches just that. */
+void policy_glob_escape(struct buf *b, const char *path);
+
 /**
  * policy_glob_parse() - make @path absolute and take it apart.
  * @cwd, @home: as in path_normalize(); nothing in them is special

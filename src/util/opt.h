@@ -39,7 +39,7 @@ enum opt_type {
 #define OPT_LOGIN 512u /* a log-in whose tokens are kept: a name, or an object as above */
 #define OPT_WATCHES \
 	1024u /* looks at what is done: the administrator's counts also where no grant of theirs does */
-#define OPT_WORDS 64u  /* "RULE=TEXT", in a file an object, too, whose names are rules */
+#define OPT_WORDS 64u /* "RULE=TEXT", in a file an object, too, whose names are rules */
 
 #define OPT_LETTER(c) ((unsigned int)(c) << 16) /* a short form: -c; flags can be joined */
 

@@ -77,6 +77,29 @@ def test_where_relative_paths_begin(user, ws, project):
     assert of_user["filesystem"]["denyRead"][5] == f"{home}/.claude/r" and of_user["filesystem"]["denyRead"][7] == f"{ws}/t"
 
 
+@pytest.mark.parametrize("how", ["option", "file"])
+def test_a_directory_with_special_characters(user, ws, how):
+    d = user.mkdir(ws / "app[1]")
+    for name in ("secrets/a.key", "deep/.env", "lit/x", "sub/b.pem"):
+        user.write(d / name, "SECRET\n")
+    user.write(d / "open", "open\n")
+    f = user.write(d / ".claude" / "settings.json", json.dumps({
+        "sandbox": {"filesystem": {"denyRead": ["./secrets/*.key", "lit"]}}, "permissions": {"deny": ["Read(.env)", "Read(/sub/*.pem)"]}}))  # fmt: skip
+    r = user.exec([BAILEY, "import-claude-settings", f], cwd=d)
+    options = ["--import-claude-settings", f] if how == "option" else ["--policy", user.write(user.base / "imported.json", r.out)]
+    r = user.exec([BAILEY, "run", *options, "--", "sh", "-c", "cat secrets/a.key; cat deep/.env; cat lit/x; cat sub/b.pem; cat open"], cwd=d)
+    assert r.out == "open\n", r
+
+
+def test_the_root_directory_denied(user, ws, project, run_with):
+    f = project({"sandbox": {"filesystem": {"denyWrite": ["/"]}}})
+    r = run_with([f], "echo x > f; echo ran")
+    assert r.out == "ran\n" and not (ws / "f").exists(), r
+    f = project({"sandbox": {"filesystem": {"denyRead": ["/"], "allowRead": ["/usr", "/bin", "/lib", "/lib64", str(ws)]}}})
+    r = run_with([f], "cat /etc/passwd; echo ran")
+    assert r.out == "ran\n", r
+
+
 def test_patterns(user, ws, project):
     policy, err = imported(user, ws, project({"sandbox": {"filesystem": {"denyRead": ["/a/**.key", "/b/**", "/c/[!x]"], "allowWrite": ["/d/*", "/e/**"], "denyWrite": ["/f/*"]}},
                                              "permissions": {"allow": ["Edit(//g/**)", "Edit(//h/*.md)"]}}))  # fmt: skip
