@@ -25,7 +25,7 @@ static const struct form {
 	{ 45, false, 0, "0" },  { 46, false, 0, "0" },       { 47, false, 0, "0" },
 	{ 48, false, 4, "0" },  { 17, true, 24, "0" },       { 49, false, 4, "0" },
 	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 8, true, 16, "0" },
-	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "1" },
+	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "12" },
 	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
 	{ 42, false, 4, "0" },  { 57, false, 0, "4" },       { 18, true, 0, "1" },
 	{ 59, false, 0, "4" },  { 60, false, 0, "0" },       { 61, false, 0, "1" },
@@ -88,9 +88,10 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) >= 1 && number(p) <= 2 && number(p + 4) >= 1 && p[7] < 128 &&
 		       (p[39] < 128 || memcmp(p + 32, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0);
 	case 8:
-		return number(p) >= 1 && number(p + 4) <= 3 && p[15] < 128;
+		return number(p) >= 1 && number(p + 4) <= 7 && p[15] < 128;
 	case 37:
-		return number(p) <= 1 && p[7] < 128 && is_text(p + 8, 64);
+		return (number(p) == 0 || (number(p) <= 7 && (p[0] & 1))) && p[7] < 128 &&
+		       is_text(p + 8, 64);
 	case 38:
 		return number(p) <= 7 && number(p + 4) <= 65535 && number(p + 8) <= 65535 &&
 		       is_text(p + 12, 64);
