@@ -56,7 +56,7 @@ def test_add_and_get(store):
     blocks = {got["ids"], plain["ids"]}
     assert len(blocks) == 2 and all(1 <= b <= 2047 for b in blocks) if store.caller.uid == 0 else blocks == {None}
     assert plain == {**PRESET, "ids": plain["ids"], "id": ids["plain"], "name": "plain", "cwd": "/srv", "created": plain["created"], "changed": plain["created"]}
-    assert store("ls").json == [plain, got]
+    assert store("ls").json == [got, plain]
     st = [os.stat(p) for p in (store.state, store.db)]
     assert [(stat.S_IMODE(s.st_mode), s.st_uid) for s in st] == [(0o700, store.caller.uid), (0o600, store.caller.uid)]
     store.whole()
