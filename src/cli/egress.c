@@ -2,6 +2,7 @@
 #include "egress.h"
 #include "keys.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -77,6 +78,30 @@ enum jail_network egress_kind(const struct sandbox *s)
 	if (s->net.mode == NET_MODE_HOST)
 		return JAIL_NETWORK_HOST;
 	return egress_wanted(s) ? JAIL_NETWORK_GATEWAY : JAIL_NETWORK_NONE;
+}
+
+/* What listens inside where it is published has its own port. */
+static bool is_published(const struct sandbox *s, uint16_t port)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_published && s->published[i].inside != port; i++)
+		;
+	return i < s->n_published;
+}
+
+void egress_host_ports(const struct sandbox *s, uint16_t *ret)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->net.n && n < JAIL_HOST_PORTS; i++) {
+		const struct net_rule *r = &s->net.rules[i];
+
+		if (r->local && r->allow && (r->proto & NET_TCP) && r->port &&
+		    !is_published(s, r->port))
+			ret[n++] = htons(r->port);
+	}
+	ret[n] = 0;
 }
 
 uid_t egress_uid(const struct sandbox *s)

@@ -14,6 +14,9 @@ struct run;
 
 #define EGRESS_ID 10 /* lowercase hexadecimal digits */
 
+/** egress_host_ports() - which ports of the host are on the loopback of the sandbox, too. @ret: JAIL_HOST_PORTS + 1 places; network order, ended by 0 */
+void egress_host_ports(const struct sandbox *s, uint16_t *ret);
+
 /** egress_wanted() - whether the run's network needs a gateway. */
 bool egress_wanted(const struct sandbox *s);
 

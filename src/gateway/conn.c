@@ -428,6 +428,12 @@ static void captured(struct gateway *g, struct conn *c)
 		c->via = VIA_DNS;
 		return;
 	}
+	if (net_addr_class(&c->addr) == NET_CLASS_LOOPBACK) {
+		(void)snprintf(c->host, sizeof(c->host),
+			       NET_HOST_LOCAL); /* a port of the host's that was asked for */
+		conn_connect(g, c);
+		return;
+	}
 	i = names_by_addr(&g->names, &c->addr);
 	if (i == -ENOENT) {
 		conn_refuse(g, c, "no name has this address");

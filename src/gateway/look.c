@@ -70,7 +70,8 @@ static bool name_fits(struct gateway *g, const struct conn *c, const char *name)
 	struct net_verdict v;
 
 	if (*c->host)
-		return strcmp(c->host, name) == 0;
+		return strcmp(c->host, name) == 0 ||
+		       (conn_local(c) && strcmp(name, "localhost") == 0);
 	v = net_policy_judge(&g->policy, &q);
 	return v.allowed || !v.rule;
 }
@@ -299,7 +300,8 @@ static bool authority_fits(struct gateway *g, const struct conn *c, const struct
 	if (t->port && t->port != c->port)
 		return false;
 	if (net_addr_parse(&a, t->host.p, t->host.len))
-		return !*c->host && memcmp(&a, &c->addr, sizeof(a)) == 0;
+		return conn_local(c) ? net_addr_class(&a) == NET_CLASS_LOOPBACK :
+				       !*c->host && memcmp(&a, &c->addr, sizeof(a)) == 0;
 	return !t->bracketed && net_host_canon(t->host.p, t->host.len, host, NULL) >= 0 &&
 	       name_fits(g, c, host);
 }

@@ -5,6 +5,8 @@
  * transparent listener; that socket then has the real target as its own name, and the kernel finds it for all later packets by itself.
  * There is no address translation and no connection tracking.
  *
+ * Loopback is the sandbox's own, but for ports of the host that were asked for: their connections go the same way.
+ *
  * DNS comes to one socket on port 53, whatever server it is for. Ping: an address of ours answers, which says only that its name is
  * allowed; all others are unreachable.
  */
@@ -112,7 +114,21 @@ static void add_no_echo(struct nl *nl, struct family *f)
 	nft_rule_end(nl, &f->nft);
 }
 
-static int add_rules(struct family *f)
+/* Send what there is, and begin anew. */
+static int send_rules(struct nl *nl)
+{
+	int r;
+
+	nft_end(nl);
+	r = nl_talk(nl, NETLINK_NETFILTER);
+	nl->len = nl->message = 0;
+	nl->asked = 0;
+	nl->full = false;
+	nft_begin(nl);
+	return r;
+}
+
+static int add_rules(struct family *f, const uint16_t *host_ports)
 {
 	static const uint16_t dns = 0x3500; /* 53 in network order */
 	struct nl nl = NL_INIT;
@@ -121,6 +137,15 @@ static int add_rules(struct family *f)
 	nft_table(&nl, &f->nft);
 	nft_chain(&nl, &f->nft, NF_INET_PRE_ROUTING, MANGLE_PRIORITY, "filter");
 	add_capture(&nl, f, &dns); /* a resolver may be anywhere, on loopback, too */
+	if (*host_ports) {         /* as much as there is room for in one */
+		int r = send_rules(&nl);
+
+		for (; *host_ports; host_ports++)
+			add_capture(&nl, f, host_ports);
+		r = r < 0 ? r : send_rules(&nl);
+		if (r < 0)
+			return r;
+	}
 	add_accept(&nl, f, f->local_mask, f->local);
 	add_accept(&nl, f, NULL, f->own);
 	add_capture(&nl, f, NULL);
@@ -130,7 +155,7 @@ static int add_rules(struct family *f)
 	return nl_talk(&nl, NETLINK_NETFILTER);
 }
 
-static int capture4(void)
+static int capture4(const uint16_t *host_ports)
 {
 	static const unsigned char local[4] = { 127 }, local_mask[4] = { 255 },
 				   names[4] = { 198, 18 }, names_mask[4] = { 255, 254 };
@@ -146,10 +171,10 @@ static int capture4(void)
 			    .names = names,
 			    .names_mask = names_mask };
 
-	return add_rules(&f);
+	return add_rules(&f, host_ports);
 }
 
-static int capture6(void)
+static int capture6(const uint16_t *host_ports)
 {
 	static const unsigned char local[16] = { [15] = 1 }, names[16] = { JAIL_NET_NAMES6 },
 				   half[16] = { 255, 255, 255, 255, 255, 255, 255, 255 };
@@ -164,7 +189,7 @@ static int capture6(void)
 			    .names = names,
 			    .names_mask = half };
 
-	return add_rules(&f);
+	return add_rules(&f, host_ports);
 }
 
 static int set(int fd, int level, int option, int value)
@@ -245,7 +270,7 @@ static int open_local(uint16_t port)
 	return r < 0 ? r : fd;
 }
 
-int capture_make(struct capture *c)
+int capture_make(struct capture *c, const uint16_t *host_ports)
 {
 	bool v6;
 	size_t i;
@@ -262,9 +287,9 @@ int capture_make(struct capture *c)
 	/* a kernel without IPv6, or with it switched off, has one family less */
 	v6 = add_address(AF_INET6, own6, sizeof(own6)) == 0 &&
 	     nl_local_default(AF_INET6, own6, sizeof(own6)) == 0;
-	c->lost = capture4();
+	c->lost = capture4(host_ports);
 	if (c->lost == 0 && v6)
-		c->lost = capture6();
+		c->lost = capture6(host_ports);
 	c->step = "sockets";
 	c->sock[JAIL_NET_TCP] = open_listener(v6);
 	c->sock[JAIL_NET_DNS] = open_dns(v6);

@@ -15,10 +15,11 @@ struct capture {
 
 /**
  * capture_make() - in a new network namespace with loopback up: addresses, routes, rules, sockets.
+ * @host_ports: in network order, ended by 0: what is sent there on loopback arrives at the gateway, too
  * Should run where CAP_NET_ADMIN is had in the namespace. Mustn't touch errno: a bare thread calls it.
  * Return: 0, also when only connections can't be captured (c->lost); negative errno: c->step names what failed.
  */
-int capture_make(struct capture *c);
+int capture_make(struct capture *c, const uint16_t *host_ports);
 
 /**
  * capture_settings() - what stands in /proc/sys: the groups @first to @last may ping without CAP_NET_RAW (what answers is decided by the rules above), and TCP does not pace.

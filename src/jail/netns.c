@@ -66,7 +66,7 @@ static int make(struct netns *n)
 	}
 	if (r >= 0 && *n->gate == NETNS_CAPTURE) {
 		sock = r;
-		r = capture_make(&n->capture);
+		r = capture_make(&n->capture, n->host_ports);
 		n->step = n->capture.step;
 		r = r < 0 ? r : sock;
 	}
@@ -82,7 +82,7 @@ static int thread(void *arg)
 	return 0;
 }
 
-int netns_begin(struct netns *n, const uint32_t *gate, struct err *e)
+int netns_begin(struct netns *n, const uint32_t *gate, const uint16_t *host_ports, struct err *e)
 {
 	static _Alignas(16) unsigned char stack[16384];
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
@@ -90,6 +90,7 @@ int netns_begin(struct netns *n, const uint32_t *gate, struct err *e)
 
 	n->running = 1;
 	n->gate = gate;
+	n->host_ports = host_ports;
 	n->capture = (struct capture){ .sock = { -1, -1, -1, -1 } };
 	n->fd = -EINPROGRESS;
 	n->step = "thread";

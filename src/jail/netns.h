@@ -19,8 +19,9 @@ enum netns_gate {
 
 /* A network namespace in the making. Must stay where it is until netns_join() has returned. */
 struct netns {
-	uint32_t running;     /* cleared and woken by the kernel when the thread has ended */
-	const uint32_t *gate; /* enum netns_gate; not 0: the thread may begin */
+	uint32_t running;           /* cleared and woken by the kernel when the thread has ended */
+	const uint32_t *gate;       /* enum netns_gate; not 0: the thread may begin */
+	const uint16_t *host_ports; /* of jail_shared: there before the gate opens */
 	struct capture capture;
 	pid_t tid;
 	int fd;           /* the namespace, or negative errno */
@@ -30,9 +31,10 @@ struct netns {
 /**
  * netns_begin() - start a helper thread that will make a network namespace with loopback up. One at a time.
  * @gate: in memory that is shared with the one who opens it, by netns_open(); 0
+ * @host_ports: of capture_make(); in the same memory
  * The only place where a thread exists in a process that clones: it is joined before. Return: 0 or negative errno with @e.
  */
-int netns_begin(struct netns *n, const uint32_t *gate, struct err *e);
+int netns_begin(struct netns *n, const uint32_t *gate, const uint16_t *host_ports, struct err *e);
 
 /** netns_open() - let the thread that waits at @gate, in whatever process, make the namespace. After NETNS_BEGIN, another call must follow. */
 void netns_open(uint32_t *gate, enum netns_gate how);

@@ -504,7 +504,7 @@ static int stage_prepare(struct child *c, const struct jail_shared *shared, stru
 		return jail_rootfs_lost(&c->apply.lost, r, e);
 	stage_open_namespaces(c);
 	r = stage_bounding_set(c, e);
-	return r < 0 ? r : netns_begin(&c->net, &shared->gate, e);
+	return r < 0 ? r : netns_begin(&c->net, &shared->gate, shared->host_ports, e);
 }
 
 /* 10. The sockets leave before anything hostile runs; PID 1 keeps none of them. */

@@ -48,23 +48,21 @@ static void way_in_settings(const struct net_policy *p, const struct net_request
 static void way(const struct net_policy *p, const struct net_request *q, bool address, bool port,
 		struct buf *b)
 {
-	/* by the address no program comes out: inside that is the sandbox's own */
-	const bool by_address = !q->host && q->addr &&
-				net_addr_class(q->addr) == NET_CLASS_LOOPBACK &&
-				q->proto == NET_TCP;
+	/* no rule for names or addresses leads out: inside that is the sandbox's own */
+	const bool local = q->proto == NET_TCP &&
+			   (q->host ? strcmp(q->host, "localhost") == 0 :
+				      q->addr && net_addr_class(q->addr) == NET_CLASS_LOOPBACK);
 
 	if (p->settings) {
 		way_in_settings(p, q, !q->host || (address && q->addr), port, b);
 		return;
 	}
-	if ((q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) || by_address) {
+	if ((q->host && strcmp(q->host, NET_HOST_LOCAL) == 0) || local) {
 		buf_puts(b, "--allow-host-port ");
 		if (q->port)
 			buf_printf(b, "%u", q->port);
 		else
 			buf_puts(b, "PORT");
-		if (by_address)
-			buf_puts(b, ", and the name " NET_HOST_LOCAL);
 		return;
 	}
 	address = !q->host || (address && q->addr);

@@ -593,6 +593,19 @@ def test_srt_settings(net, ws):
 def test_a_port_of_the_host(net):
     r = net([*CLEAN, *CURL, "http://host.bailey.internal:80/x"], "--allow-host-port", "80")
     assert (r.rc, r.out) == (0, "127.0.0.1:80 GET /x host=localhost:80\n"), r.err
+    for env in WAYS:
+        for name in ("localhost", "127.0.0.1", "[::1]", "localhost:80", "127.0.0.1:80"):
+            r = net([*env, *CURL, f"http://{name}/x"], "--allow-host-port", "80")
+            assert r.rc == 0 and r.out.startswith("127.0.0.1:80 GET /x host="), (name, r)
+    for name in ("localhost:81", "127.0.0.1:81", "[::1]:81"):
+        r = net([*CURL, f"http://{name}/x"], "--allow-host-port", "80")
+        assert r.rc == 7 and "denied" not in r.err, "the sandbox's own, where nothing listens"
+    r = net([*CURL, "http://localhost/x"], "--allow-host-port", "80", "-p", "127.0.0.1:18082:80")
+    assert r.rc == 7, "what is published is the sandbox's own"
+    r = net([*CURL, "-H", "Host: one.test", "http://localhost/x"], "--allow-host-port", "80")
+    assert "fronting" in r.out + r.err and "GET" not in r.out, r
+    r = net(f"{PYTHON} -m http.server -b 127.0.0.1 8081 >/dev/null 2>&1 & for i in 1 2 3 4 5 6 7 8 9; do curl -s http://localhost:8081/ && break; sleep 1; done", "--allow-host-port", "80")
+    assert "Directory listing" in r.out, "and what listens there is reached"
     for opts in (["--allow-host-port", "81"], ["--network", "allow"], ["--allow-host", "host.bailey.internal"], ["--allow-host", "**"]):
         r = net([*CLEAN, *CURL, "http://host.bailey.internal/"], *opts)
         assert r.rc != 0 and "GET" not in r.out, opts
