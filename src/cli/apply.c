@@ -183,7 +183,10 @@ static void print_text(const struct review *r, const struct review_changes *c,
 		if (ways[fate]) {
 			buf_printf(b, "; %s", ways[fate]);
 			text_shell(b, path);
-			buf_printf(b, " %s", r->record.id);
+			buf_printf(b, " %s ", r->record.id);
+			text_shell(
+				b,
+				path); /* that alone: else all that is left would be applied, too */
 		}
 		buf_puts(b, "\n");
 	}

@@ -407,6 +407,8 @@ struct run {
 	int unfrozen, unfrozen_why; /* how often it could not be, and the last errno */
 	struct report *report;      /* what the observer collects, or NULL */
 	struct run_reader reader;
+	int counters;          /* of the network namespace of a run without a network; or -1 */
+	unsigned long counted; /* what they said when it was complete (no-network.c) */
 	int audit;             /* the log, or -1 */
 	pid_t observer;        /* 0: none */
 	int observer_end;      /* hangs up when the observer ends */

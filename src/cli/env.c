@@ -142,6 +142,69 @@ static int put_browser(struct sandbox *s, size_t *n, struct err *e)
 	return 0;
 }
 
+/*
+ * What tools keep below the home. Where that can't be written, npm takes a package that it can't keep for a broken one, and go does nothing at all. A
+ * place in the private /tmp is lost with the run, so it is only for where a caller says nothing of his own.
+ */
+static const struct cache {
+	const char *name, *other; /* the variable, and another one that says the same; or NULL */
+	const char *base, *below; /* where it is else: below the value of base, or of the home */
+	const char *dir;          /* of base; below: of the home */
+	const char *inside;
+	bool network; /* what is there already can be read: only who fetches more must write */
+} caches[] = {
+	{ "npm_config_cache", "NPM_CONFIG_CACHE", NULL, ".npm", NULL, "/tmp/.npm", true },
+	{ "GOCACHE", NULL, "XDG_CACHE_HOME", ".cache/go-build", "go-build", "/tmp/.go-build",
+	  false },
+};
+
+static const char *value_of(const struct sandbox *s, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; name && i < n; i++) {
+		if (is_var(s->env[i], name))
+			return s->env[i] + strlen(name) + 1;
+	}
+	return NULL;
+}
+
+static bool is_writable(const struct sandbox *s, const char *path)
+{
+	const size_t len = strlen(path);
+	size_t i;
+
+	for (i = 0; i < s->policy.n; i++) {
+		if (s->policy.rules[i].kind == POLICY_ALLOW_WRITE &&
+		    policy_rule_covers(&s->policy.rules[i], path, len))
+			return true;
+	}
+	return false;
+}
+
+static int put_caches(struct sandbox *s, size_t *n, struct err *e)
+{
+	const char *home = value_of(s, *n, "HOME");
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && home && i < ARRAY_SIZE(caches); i++) {
+		const struct cache *c = &caches[i];
+		const char *base = value_of(s, *n, c->base), *path;
+
+		if (value_of(s, *n, c->name) || value_of(s, *n, c->other) ||
+		    (c->network && s->net.mode == NET_MODE_NONE))
+			continue;
+		path = arena_printf(&s->arena, "%s/%s", base ? base : home,
+				    base ? c->dir : c->below);
+		if (!path)
+			return sandbox_oom(e);
+		if (!is_writable(s, path))
+			r = put_fmt(s, n, e, c->name, c->inside);
+	}
+	return r;
+}
+
 /* What a sandbox that stays says of its user; tools install below the home, since the system's directories are read-only. */
 static int put_user(struct sandbox *s, size_t *n, struct err *e)
 {
@@ -205,6 +268,8 @@ static int adjust(struct sandbox *s, size_t *n, struct err *e)
 				r = put_fmt(s, n, e, "LOGNAME", pw->pw_name);
 		}
 	}
+	if (r == 0 && !s->stay)
+		r = put_caches(s, n, e);
 	for (i = 0; r == 0 && egress_wanted(s) && egress_env[i]; i++)
 		put(s, n, egress_env[i]);
 	for (i = 0; r == 0 && keys_bundle(s) && i < ARRAY_SIZE(trust); i++)

@@ -174,6 +174,24 @@ static void say_listed(struct sandbox *s)
 	}
 }
 
+/* Rules that deny, of a command line that gives no network to deny anything of. */
+static void say_denials(struct sandbox *s)
+{
+	const struct net_policy *p = &s->net;
+	size_t i;
+
+	for (i = 0; p->mode == NET_MODE_NONE && i < p->n; i++) {
+		const struct net_rule *r = &p->rules[i];
+
+		if (r->layer < POLICY_COMMAND || r->allow || !r->proto)
+			continue;
+		sandbox_notice(
+			s,
+			"%s '%s' has no effect: network none (%s); for all but what is denied: --network allow",
+			r->origin, r->text, mode_origin(p));
+	}
+}
+
 static void say_scalars(struct sandbox *s)
 {
 	const struct sandbox_options *o = s->options;
@@ -195,6 +213,7 @@ static void say_scalars(struct sandbox *s)
 void overruled_say(struct sandbox *s)
 {
 	say_rules(s);
+	say_denials(s);
 	say_listed(s);
 	say_scalars(s);
 }

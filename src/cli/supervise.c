@@ -22,6 +22,7 @@
 #include "job.h"
 #include "keys.h"
 #include "live.h"
+#include "no-network.h"
 #include "open-urls.h"
 #include "report.h"
 #include "ssh.h"
@@ -268,6 +269,7 @@ static int on_report(void *arg, short revents, struct err *e)
 	case WIRE_READY:
 		on_ready(run, msg.ready.lost);
 		egress_ready(run);
+		no_network_ready(run);
 		ssh_ready(run);
 		open_urls_ready(run);
 		r = begin_watch(run, e);
@@ -535,6 +537,7 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .arg = &sh->cmd };
 	say_identity(s);
 	protect_say_before(s, say_line);
+	egress_host_ports(s, sh->jail.host_ports);
 	r = jail_continue(&run->jail, &sh->spec, e);
 	*ret_no_block = r == -EOPNOTSUPP && has_block(&s->id);
 	if (r == 0 && !dry_run)
@@ -581,6 +584,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	guard_say_end(run, s, say_line);
 	if (r >= 0 && !run->dry_run)
 		protect_say_after(s, r, say_line);
+	no_network_say(run, r, say_line);
 	return sh->spec.limits ? end_of_limits(run, r, e) : r;
 }
 

@@ -134,3 +134,21 @@ def test_bad_env_file(run, user, ws, text, want):
     assert not (ws / "witness").exists()
     assert run("true", "--env-file", ws / "none").rc == 2
     assert run("true", "--env-file", ws).rc == 2
+
+
+def test_caches_that_can_not_be_written(run, user, ws):
+    """npm and go need one: where the home's is read-only it is private, and what a caller says stays."""
+    def values(*options, env=None):
+        r = run("echo ${npm_config_cache-none} ${GOCACHE-none}", *options, env=env)
+        assert r.rc == 0, r
+        return r.out.split()
+
+    assert values() == ["none", "/tmp/.go-build"], "what is there can be read, and nobody fetches"
+    assert values("--network", "deny") == ["/tmp/.npm", "/tmp/.go-build"]
+    assert values("--network", "deny", env={"npm_config_cache": "/n", "GOCACHE": "/g"}) == ["/n", "/g"]
+    assert values("--network", "deny", "--env", "npm_config_cache=/n", "--env", "GOCACHE=/g") == ["/n", "/g"]
+    assert values("--network", "deny", env={"NPM_CONFIG_CACHE": "/n"})[0] == "none"
+    user.mkdir(user.home / ".npm", 0o700)
+    user.mkdir(user.home / ".cache", 0o700)
+    assert values("--network", "deny", "--allow-write", user.home / ".npm", "--allow-write", user.home / ".cache") == ["none", "none"]
+    assert values(env={"XDG_CACHE_HOME": str(ws)}) == ["none", "none"], "the workspace can be written"

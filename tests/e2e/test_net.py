@@ -209,3 +209,27 @@ def test_socket_families(run, args, expected):
     code = f"import socket\ntry: socket.socket({args}); print('made')\nexcept OSError as e: print(e.errno)"
     out = run([PYTHON, "-c", code]).out.strip()
     assert out == str(expected) if expected else out in (str(errno.EPERM), str(errno.EAFNOSUPPORT), str(errno.EACCES))
+
+
+TRIED = "notice: the command tried the network, and this run has none"
+
+
+@pytest.mark.parametrize("how", ["name", "address"])
+def test_who_tried_the_network_hears_that_there_is_none(run, how):
+    """A program says that a name was not found, or waits; nobody else would say why."""
+    script = {"name": "import socket; socket.getaddrinfo('registry.example.org', 443)",
+              "address": "import socket; socket.create_connection(('192.0.2.1', 443), 3)"}[how]  # fmt: skip
+    r = run([PYTHON, "-c", script])
+    assert r.rc == 1 and [line for line in r.err.splitlines() if TRIED in line and "(the default)" in line and "--allow-host HOST" in line], r
+    r = run([PYTHON, "-c", script], "--network", "none")
+    assert TRIED + " (--network)" in r.err, r
+    assert TRIED not in run([PYTHON, "-c", f"try:\n    {script}\nexcept OSError: pass"]).err, "one that can do without"
+    assert TRIED not in run([PYTHON, "-c", PAIR + "\nsys.exit(1)", "4", "tcp"]).err, "its own loopback"
+    assert TRIED not in run(["false"]).err
+    assert TRIED not in run([PYTHON, "-c", script], "--network", "deny").err
+
+
+def test_a_denial_alone_gives_no_network(run):
+    r = run(["true"], "--deny-host", "a.org")
+    assert r.err == "bailey: notice: --deny-host 'a.org' has no effect: network none (the default); for all but what is denied: --network allow\n", r
+    assert run(["true"], "--deny-host", "a.org", "--network", "allow").err == ""
