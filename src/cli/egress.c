@@ -23,6 +23,7 @@
 #include "open-urls.h"
 #include "request-text.h"
 #include "settings.h"
+#include "stay.h"
 #include "steer.h"
 
 #define STARTS_MAX 8      /* of one run: a gateway that always dies is not begun for ever */
@@ -274,6 +275,7 @@ static int start(struct egress *g, struct err *e)
 					.uid = (uid_t)-1,
 					.gid = (gid_t)-1 };
 	setup.upstream = &g->upstream;
+	setup.box = s->stay ? s->stay->name : NULL;
 	if (s->options->front) {
 		setup.external_http = s->options->front->external_http;
 		setup.external_socks = s->options->front->external_socks;

@@ -159,6 +159,7 @@ int network_check(const struct network_check *o, char *const *words, struct err 
 		return err_set(e, ERR_USAGE, -EINVAL, "--address '%.100s': this is no IP address",
 			       o->address);
 	r = sandbox_identify(&s, o->sandbox, false, e);
+	s.net.box = o->box;
 	if (r == 0)
 		sandbox_say_notices(&s);
 	if (o->json)

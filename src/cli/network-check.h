@@ -8,6 +8,7 @@ struct network_check {
 	const struct sandbox_options *sandbox;
 	bool json;
 	const char *address; /* that names are taken to have, or NULL */
+	const char *box;     /* of a sandbox that stays: its name, or NULL */
 };
 
 /**

@@ -304,6 +304,7 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 static int check_named(struct verb *v, struct network_named *x, char *const *targets, struct err *e)
 {
 	struct network_check c = { .sandbox = &x->options.sandbox,
+				   .box = x->box.name,
 				   .json = v->json,
 				   .address = v->address };
 	const struct opt *o = sandbox_options_given(&v->sandbox);

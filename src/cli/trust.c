@@ -204,18 +204,39 @@ static void say_grants(struct verb *v, const struct policy_file *f)
 	}
 }
 
+/* The settings of a file that give something. Return: how many */
+static size_t count_gives(const struct policy_file *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		n += policy_file_loosens(&f->values[i]);
+	return n;
+}
+
+/* The file at @path, whose text is @text. Return: 0 or negative errno with @e. */
+static int parse(struct verb *v, const char *path, const struct buf *text, struct policy_file *f,
+		 struct err *e)
+{
+	struct sandbox_options *o = arena_alloc(&v->s.arena, sizeof(*o));
+	struct opt *table = arena_alloc(&v->s.arena, SANDBOX_OPTIONS * sizeof(*table));
+
+	if (!o || !table)
+		return sandbox_oom(e);
+	sandbox_options(o, table, SANDBOX_OPTIONS);
+	return policy_file_parse(f, path, text->data ? text->data : "", text->len, table,
+				 &v->s.arena, e);
+}
+
 static int add(struct verb *v, const char *dir, struct err *e)
 {
-	struct sandbox_options o;
-	struct opt table[SANDBOX_OPTIONS];
 	char path[LIMIT_PATH], name[LIMIT_PATH], store_name[LIMIT_PATH];
 	struct buf text = BUF_INIT(LIMIT_POLICY_FILE + 1);
 	_cleanup_close_ int store = -1;
 	struct policy_file f = { .n = 0 };
-	size_t i, gives = 0;
+	size_t gives;
 	int r;
 
-	sandbox_options(&o, table, ARRAY_SIZE(table));
 	if (snprintf(path, sizeof(path), "%s/" SETTINGS_PROJECT, dir) >= (int)sizeof(path))
 		return err_set(e, ERR_USAGE, -ENAMETOOLONG, "'%.100s…': the path is too long", dir);
 	r = settings_read(AT_FDCWD, path, path, SETTINGS_ANY, &text, e);
@@ -223,8 +244,7 @@ static int add(struct verb *v, const char *dir, struct err *e)
 		r = err_set(e, ERR_USAGE, -ENOENT, "%s: no such file: there is nothing to trust",
 			    path);
 	if (r > 0)
-		r = policy_file_parse(&f, path, text.data ? text.data : "", text.len, table,
-				      &v->s.arena, e);
+		r = parse(v, path, &text, &f, e);
 	if (r == 0)
 		r = copy_name(dir, name, e);
 	if (r == 0) {
@@ -238,8 +258,7 @@ static int add(struct verb *v, const char *dir, struct err *e)
 	buf_done(&text);
 	if (r < 0)
 		return r;
-	for (i = 0; i < f.n; i++)
-		gives += policy_file_loosens(&f.values[i]);
+	gives = count_gives(&f);
 	say(v->o.json ? &v->j : NULL, &v->out, dir, "trusted", gives);
 	if (!v->o.json)
 		buf_puts(&v->out, gives ? "; it gives\n" : "; it only takes away\n");
@@ -277,6 +296,7 @@ static int list_one(struct verb *v, int store, const char *store_name, const cha
 	char path[LIMIT_PATH];
 	struct buf text = BUF_INIT(LIMIT_POLICY_FILE + 1);
 	struct err ignored = ERR_INIT;
+	struct policy_file f = { .n = 0 };
 	const char *state = "gone";
 	int r;
 
@@ -286,9 +306,11 @@ static int list_one(struct verb *v, int store, const char *store_name, const cha
 		if (r < 0)
 			return r;
 		state = r == TRUST_SAME ? "trusted" : "changed";
+		if (r == TRUST_SAME && parse(v, path, &text, &f, &ignored) < 0)
+			f.n = 0; /* of an older release, which had other words */
 	}
 	buf_done(&text);
-	say(v->o.json ? &v->j : NULL, &v->out, dir, state, 0);
+	say(v->o.json ? &v->j : NULL, &v->out, dir, state, count_gives(&f));
 	if (!v->o.json)
 		buf_puts(&v->out, "\n");
 	return 0;

@@ -278,7 +278,7 @@ const char *gw_own_why(const struct gateway *g, const struct net_addr *a, uint16
 		"it leads to %s, an address of this host itself, which needs a rule for that address alone; ",
 		addr);
 	net_request_way(&g->policy, &q, false, &b);
-	if (proto == NET_TCP && !g->policy.settings)
+	if (proto == NET_TCP && !g->policy.settings && !g->policy.box)
 		buf_printf(&b, ", or --allow-host-port %u", port);
 	(void)snprintf(why, sizeof(why), "%s",
 		       b.failed ? "it leads to an address of this host itself" : b.data);
@@ -543,6 +543,10 @@ static int begin(struct gateway *g, int tell, struct err *e)
 	if (s->upstream)
 		g->upstream = *s->upstream;
 	set_settings(g, s->settings);
+	if (s->box) {
+		(void)snprintf(g->box, sizeof(g->box), "%s", s->box);
+		g->policy.box = g->box;
+	}
 	g->external = (struct upstream_proxy){
 		.addr = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
 		.port = s->external_http

@@ -129,7 +129,7 @@ struct gateway_setup {
 	 */
 	uint16_t external_http, external_socks;
 	const struct gateway_style *style; /* NULL: our own words; in memory that stays */
-	const char *settings;              /* as in struct net_policy; it is copied */
+	const char *settings, *box;        /* as in struct net_policy; copied */
 	const struct net_policy *policy;
 	const char *id;
 	uid_t uid; /* whom to become, or -1 */

@@ -55,10 +55,10 @@ struct gateway {
 	struct watch asking[LIMIT_QUESTIONS]; /* the resolver's sockets */
 	struct upstream upstream;             /* a copy */
 	struct upstream_proxy external,
-		handed;     /* the host's own HTTP proxy; whoever is at the unix socket */
-	char settings[256]; /* a copy, of policy.settings */
-	uint64_t lines;     /* questions to the supervisor so far */
-	int own;            /* of own.h */
+		handed;              /* the host's own HTTP proxy; whoever is at the unix socket */
+	char settings[256], box[64]; /* copies, of those of policy */
+	uint64_t lines;              /* questions to the supervisor so far */
+	int own;                     /* of own.h */
 	struct names names;
 	struct audit audit;
 	struct quotas *quotas;

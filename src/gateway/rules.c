@@ -199,6 +199,7 @@ static void put(struct gateway *g, const struct net_policy *next, const struct a
 	g->arena = *fresh;
 	g->policy = *next;
 	g->policy.settings = *g->settings ? g->settings : NULL;
+	g->policy.box = *g->box ? g->box : NULL;
 	g->policy.arena = &g->arena;
 	forget_rules(g);
 	control_changed(g);

@@ -66,7 +66,10 @@ static void way(const struct net_policy *p, const struct net_request *q, bool ad
 		return;
 	}
 	address = !q->host || (address && q->addr);
-	buf_puts(b, address ? "--allow-cidr " : "--allow-host ");
+	if (p->box)
+		buf_printf(b, "bailey network allow %s ", p->box);
+	else
+		buf_puts(b, address ? "--allow-cidr " : "--allow-host ");
 	put_rule(q, address, port, b);
 }
 

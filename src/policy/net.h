@@ -135,6 +135,8 @@ struct net_policy {
 	size_t n_handed;
 	const char *
 		settings; /* a file of srt's settings, or "the settings": what refusals name in the place of options; NULL */
+	const char *
+		box; /* the name of a sandbox that stays: its rules are changed by a verb; NULL: by options of the next run */
 };
 
 struct net_request {

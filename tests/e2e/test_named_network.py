@@ -247,6 +247,8 @@ def test_check_by_name(web):
     web.make("--allow-host", "one.test")
     assert web.network("check", "box", "one.test:443").rc == 0 and web.network("check", "box", "two.test:443").rc == 1
     assert web.network("allow", "box", "two.test").rc == 0
+    # what is proposed is what changes the rules of a sandbox that stays
+    assert web.network("check", "box", "new.test:443").out == "new.test:443: denied: no rule allows it; bailey network allow box new.test\n"
     r = web.network("check", "box", "--json", "two.test:443")
     assert r.rc == 0 and json.loads(r.out)[0]["rule"]["origin"] == "live", r
     r = web.network("check", "--allow-host", "x.test", "box", "x.test:443")

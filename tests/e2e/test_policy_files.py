@@ -211,7 +211,7 @@ def test_an_untrusted_project_only_tightens(run, bailey, user, ws, store, loose)
 
 
 def test_trust_and_change(run, bailey, user, ws, store, loose):
-    r = bailey(["trust", ws], cwd=ws, env=store)
+    r_trust = r = bailey(["trust", ws], cwd=ws, env=store)
     assert r.rc == 0 and "filesystem.allowRead: ~/.ssh" in r.out and "line" in r.out, r
     loose = loose.replace("echo", "/bin/echo").replace("cat ", "/bin/cat ").replace("touch", "/bin/touch")
     r = run(["/bin/sh", "-c", loose], env={"MY_TOKEN": "t", **store})
@@ -220,6 +220,8 @@ def test_trust_and_change(run, bailey, user, ws, store, loose):
     assert (user.home / "loose" / "x").exists()
     # one byte more and it is another file
     text = (ws / ".bailey.json").read_text()
+    listed = json.loads(bailey(["trust", "--list", "--json"], env=store).out)
+    assert [(x["id"], x["state"]) for x in listed] == [(str(ws), "trusted")] and listed[0]["grants"] == r_trust.out.count("  line ") > 0, listed
     user.write(ws / ".bailey.json", text + " ")
     r = run(loose, env=store)
     assert "PRIVATE-KEY" not in r.out and "changed since it was trusted" in r.err
