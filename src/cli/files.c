@@ -275,8 +275,13 @@ int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const
 			r = add_workspace(s, path, (enum workspace_mode)mode, cwd, "--workspace",
 					  e);
 	}
-	if (r == 0 && s->n_workspaces == 0)
+	if (r == 0 && s->n_workspaces == 0) {
 		r = add_workspace(s, cwd, WORKSPACE_RW, cwd, "workspace: the current directory", e);
+		if (r == 0 && s->home && strcmp(s->workspaces[0], s->home) == 0)
+			sandbox_notice(
+				s,
+				"the current directory is the home, so the command may change all of it but what is protected; cd to a project, or say --workspace DIR");
+	}
 	/* now, too: files of a project are read from there */
 	if (r == 0)
 		r = sandbox_judge_links(s, cwd, e);

@@ -678,3 +678,10 @@ def test_nothing_is_left_on_the_host(run, user, ws, outside):
     for t, names in tmp.items():
         # Others use these places too: look for ours only.
         assert not [n for n in set(os.listdir(t)) - names if "bailey" in n and "e2e" not in n], t
+
+
+def test_the_home_as_workspace_is_said(run, user, ws):
+    said = "bailey: notice: the current directory is the home"
+    assert said in run(["true"], cwd=user.home).err
+    assert said not in run(["true"], "--workspace", user.home, cwd=user.home).err, "who names it means it"
+    assert said not in run(["true"], "--workspace", ws, cwd=user.home).err and said not in run(["true"]).err
