@@ -98,6 +98,24 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	return err_set(e, ERR_USAGE, -EINVAL, "--%s is not an option", o->name);
 }
 
+/* The shortest name that begins so is what was meant, if any is. */
+static int no_letter(const struct opt *opts, const char *word, char letter, struct err *e)
+{
+	const struct opt *o, *best = NULL;
+
+	for (o = opts; o->type != OPT_TYPE_END; o++) {
+		if (o->type != OPT_TYPE_GROUP && o->name[0] == letter &&
+		    (!best || strlen(o->name) < strlen(best->name)))
+			best = o;
+	}
+	if (best)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "unknown option '%.200s'; did you mean '--%s'?", word, best->name);
+	return err_set(e, ERR_USAGE, -EINVAL,
+		       "unknown option '%.200s'; options are long (--name), and --help lists them",
+		       word);
+}
+
 /* "-it", "-eVALUE", "-e VALUE". @i: of the word, moved on when the next one is its value */
 static int take_letters(const struct opt *opts, char *const *argv, size_t *i, struct err *e)
 {
@@ -109,10 +127,7 @@ static int take_letters(const struct opt *opts, char *const *argv, size_t *i, st
 		int r;
 
 		if (!o)
-			return err_set(
-				e, ERR_USAGE, -EINVAL,
-				"unknown option '%.200s'; options are long (--name), and --help lists them",
-				word);
+			return no_letter(opts, word, *p, e);
 		if (o->type != OPT_TYPE_FLAG && p[1])
 			value = p + 1;
 		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[*i + 1] &&
@@ -241,7 +256,7 @@ void opt_help(const struct opt *opts, bool bold, struct buf *b)
 
 const struct opt *opt_find(const struct opt *opts, const char *name)
 {
-	return find(opts, name, strlen(name));
+	return name[0] && !name[1] ? find_letter(opts, name[0]) : find(opts, name, strlen(name));
 }
 
 void opt_list_done(struct opt_list *l)

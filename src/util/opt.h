@@ -139,7 +139,7 @@ void opt_help(const struct opt *opts, bool bold, struct buf *b);
 /** opt_left() - the option with the name of its value, as help and errors show it: "--hide PATH". */
 void opt_left(const struct opt *o, char *out, size_t size);
 
-/** opt_find() - the row of that name. Return: it, or NULL. */
+/** opt_find() - the row of that name, or letter. Return: it, or NULL. */
 const struct opt *opt_find(const struct opt *opts, const char *name);
 
 /** opt_list_add() - append a copy of @v. Return: 0 or -ENOMEM. */
