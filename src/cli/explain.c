@@ -33,7 +33,7 @@ static const char *op_note(const struct jail_op *op)
 	case JAIL_OP_WHITEOUT:
 		return "absent";
 	case JAIL_OP_HOST:
-		return "stays a read-only bind (mounts below); sockets found in it are masked";
+		return "stays a read-only bind (mounts below, or a file system that overlays refuse); sockets found in it are masked";
 	case JAIL_OP_PROC:
 		return "fresh: only the sandbox's processes";
 	case JAIL_OP_DEV:

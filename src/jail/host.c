@@ -75,24 +75,54 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-/* The mount point in a line of mountinfo, field 5 (proc_pid_mountinfo(5)); cuts the line. NULL: a line of another form. */
-static char *mount_point(char *line)
+/*
+ * File systems whose names are not compared byte by byte, or that are not to be stacked upon: overlayfs answers EINVAL. Of those that are on no
+ * list here an overlay is tried.
+ */
+static enum jail_ground ground_of(const char *type)
 {
-	char *field = line, *end;
+	static const struct {
+		const char *type;
+		enum jail_ground ground;
+	} known[] = {
+		{ "autofs", JAIL_GROUND_TRIGGER },         { "proc", JAIL_GROUND_NO_SOCKETS },
+		{ "binfmt_misc", JAIL_GROUND_NO_SOCKETS }, { "efivarfs", JAIL_GROUND_NO_SOCKETS },
+		{ "vfat", JAIL_GROUND_NO_SOCKETS },        { "msdos", JAIL_GROUND_NO_SOCKETS },
+		{ "exfat", JAIL_GROUND_NO_SOCKETS },       { "iso9660", JAIL_GROUND_NO_SOCKETS },
+		{ "hfs", JAIL_GROUND_NO_SOCKETS },         { "hfsplus", JAIL_GROUND_BARE },
+		{ "ntfs", JAIL_GROUND_NO_SOCKETS },        { "ntfs3", JAIL_GROUND_BARE }
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		if (strcmp(known[i].type, type) == 0)
+			return known[i].ground;
+	}
+	return JAIL_GROUND_LAYER;
+}
+
+/* Of a line of mountinfo, the mount point, field 5, and the type, behind the hyphen (proc_pid_mountinfo(5)); cuts the line. False: a line of another form. */
+static bool parse_mount(char *line, struct jail_mount *ret)
+{
+	char *field = line, *end, *type;
 	int i;
 
 	for (i = 0; i < 4; i++) {
 		field = strchr(field, ' ');
 		if (!field)
-			return NULL;
+			return false;
 		field++;
 	}
 	end = strchr(field, ' ');
-	if (!end)
-		return NULL;
+	type = end ? strstr(end, " - ") : NULL;
+	if (!type)
+		return false;
 	*end = '\0';
+	type += strlen(" - ");
+	type[strcspn(type, " ")] = '\0';
 	unescape(field);
-	return field;
+	*ret = (struct jail_mount){ .point = field, .ground = ground_of(type) };
+	return true;
 }
 
 void jail_mountinfo_read(struct jail_mountinfo *m)
@@ -138,7 +168,7 @@ static void read_mounts(struct jail_host_ctx *ctx)
 {
 	const bool given = ctx->given && __atomic_load_n(&ctx->given->ready, __ATOMIC_ACQUIRE);
 	char *text = given ? ctx->given->text : read_mountinfo(ctx->arena), *line, *next;
-	const char **mounts = NULL;
+	struct jail_mount *mounts = NULL;
 	size_t n = 0;
 
 	ctx->asked = true;
@@ -151,8 +181,7 @@ static void read_mounts(struct jail_host_ctx *ctx)
 	n = 0;
 	for (line = text; (next = strchr(line, '\n')); line = next + 1) {
 		*next = '\0';
-		mounts[n] = mount_point(line);
-		if (mounts[n])
+		if (parse_mount(line, &mounts[n]))
 			n++;
 	}
 	ctx->mounts = mounts;
@@ -169,10 +198,29 @@ static bool host_mounts_below(void *vctx, const char *path)
 	if (!ctx->mounts)
 		return true; /* unknown: the overlay would fail, or must not be relied on */
 	for (i = 0; i < ctx->n_mounts; i++) {
-		if (path_covers(path, ctx->mounts[i]) && ctx->mounts[i][n])
+		if (path_covers(path, ctx->mounts[i].point) && ctx->mounts[i].point[n])
 			return true;
 	}
 	return false;
+}
+
+/* Of the deepest mount that @path is on; of equals, which are stacked, the last. */
+static enum jail_ground host_ground(void *vctx, const char *path)
+{
+	struct jail_host_ctx *ctx = vctx;
+	enum jail_ground ground = JAIL_GROUND_LAYER;
+	size_t i, n, best = 0;
+
+	if (!ctx->asked)
+		read_mounts(ctx);
+	for (i = 0; ctx->mounts && i < ctx->n_mounts; i++) {
+		n = strlen(ctx->mounts[i].point);
+		if (n < best || !path_covers(ctx->mounts[i].point, path))
+			continue;
+		best = n;
+		ground = ctx->mounts[i].ground;
+	}
+	return ground;
 }
 
 static bool host_empty(void *ctx, const char *path)
@@ -253,6 +301,7 @@ void jail_host_init(struct jail_host *host, struct jail_host_ctx *ctx, struct ar
 				    .type = host_type,
 				    .mode = host_mode,
 				    .mounts_below = host_mounts_below,
+				    .ground = host_ground,
 				    .searchable = host_searchable,
 				    .empty = host_empty,
 				    .children = host_children };

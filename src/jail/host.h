@@ -19,6 +19,11 @@ struct jail_mountinfo {
 /** jail_mountinfo_read() - fill @m, if all fits. Nothing depends on it: the planner reads for itself what is not there. */
 void jail_mountinfo_read(struct jail_mountinfo *m);
 
+struct jail_mount {
+	const char *point;
+	enum jail_ground ground;
+};
+
 struct jail_host_ctx {
 	struct arena *arena; /* borrowed */
 	uid_t uid;           /* whom the command runs as, in host ids */
@@ -28,7 +33,7 @@ struct jail_host_ctx {
 	int error;                    /* errno of that lstat, 0: st is valid */
 	struct jail_mountinfo *given; /* or NULL; changed */
 	bool asked;                   /* mounts was filled */
-	const char **mounts;          /* mount points; NULL: unknown */
+	struct jail_mount *mounts;    /* NULL: unknown */
 	size_t n_mounts;
 };
 

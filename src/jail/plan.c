@@ -198,14 +198,16 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 {
 	const struct jail_host *h = pl->host;
 	struct policy_verdict v = policy_eval(pl->policy, path);
+	enum jail_ground ground;
 	const char *const *names;
-	bool map;
+	bool map, below;
 	int r;
 
 	if (v.state != POLICY_SHOW_RO)
-		return 0;                    /* a rule of its own covers it */
+		return 0; /* a rule of its own covers it */
+	ground = h->ground ? h->ground(h->ctx, path) : JAIL_GROUND_LAYER;
 	if (strcmp(path, JAIL_STAGE) == 0 && /* it must be covered, or the stage would show */
-	    (h->live_sockets || h->mounts_below(h->ctx, path) ||
+	    (h->live_sockets || ground != JAIL_GROUND_LAYER || h->mounts_below(h->ctx, path) ||
 	     pl->plan->overlays == LIMIT_OVERLAYS))
 		return plan_add(pl, JAIL_OP_BIND, path, 0, JAIL_NO_REGION, v.read_rule);
 	/* not what is plain: /etc with mapped owners would show root's secrets */
@@ -214,14 +216,17 @@ static int plan_show(struct planner *pl, const char *path, bool plain, int depth
 		return 0; /* as it is */
 	if (!map && !h->searchable(h->ctx, path))
 		return 0; /* nobody can reach what is in it */
-	if (h->empty(h->ctx, path))
+	below = h->mounts_below(h->ctx, path);
+	if (ground == JAIL_GROUND_TRIGGER ? !below : h->empty(h->ctx, path))
 		return plan_add(pl, JAIL_OP_EMPTY, path, 0, JAIL_NO_REGION, NULL);
-	if (!h->mounts_below(h->ctx, path) && pl->plan->overlays < LIMIT_OVERLAYS) {
+	if (ground == JAIL_GROUND_NO_SOCKETS && !below && !map)
+		return 0; /* as it is */
+	if (ground == JAIL_GROUND_LAYER && !below && pl->plan->overlays < LIMIT_OVERLAYS) {
 		pl->plan->overlays++;
 		return plan_add_moded(pl, JAIL_OP_OVERLAY, path, map ? JAIL_OP_MAPPED : 0,
 				      JAIL_NO_REGION, NULL);
 	}
-	names = depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
+	names = below && depth < LIMIT_OVERLAY_DEPTH && pl->plan->overlays < LIMIT_OVERLAYS ?
 			h->children(h->ctx, path) :
 			NULL;
 	/* nobody gets through such a directory to mount on its children: with mapped owners it is given as a whole */

@@ -14,6 +14,14 @@
 
 enum jail_type { JAIL_ABSENT, JAIL_FILE, JAIL_DIR, JAIL_SYMLINK, JAIL_UNREACHABLE };
 
+/* What an overlay over a directory would stand on. */
+enum jail_ground {
+	JAIL_GROUND_LAYER,      /* overlayfs takes it as a layer, as far as is known */
+	JAIL_GROUND_BARE,       /* it does not */
+	JAIL_GROUND_NO_SOCKETS, /* nor can a socket be made in it */
+	JAIL_GROUND_TRIGGER,    /* whoever opens it waits for a mount (autofs) */
+};
+
 /* What the planner asks about the host. host.c answers from the kernel, tests from a table. */
 struct jail_host {
 	void *ctx;
@@ -26,6 +34,8 @@ struct jail_host {
 	mode_t (*mode)(void *ctx, const char *path);
 	/* whether a mount stands strictly below @path */
 	bool (*mounts_below)(void *ctx, const char *path);
+	/* the file system of the directory @path; NULL: JAIL_GROUND_LAYER everywhere */
+	enum jail_ground (*ground)(void *ctx, const char *path);
 	/* whether the sandboxed id could go through the directory @path */
 	bool (*searchable)(void *ctx, const char *path);
 	/* whether the directory @path, which is not searchable, is so with mapped owners; NULL: all are */

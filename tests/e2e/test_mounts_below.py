@@ -64,12 +64,12 @@ DIRS = ["ws/deep", "out", "vol/deep", "bound", ".config/sub", ".config/gcloud", 
 
 
 class Home:
-    def __init__(self, user, root, home, kind, loop=""):
+    def __init__(self, user, root, home, kind, loop="", last=""):
         self.user, self.root, self.home = user, root, home
         first, then, self.socks, self.writes = KINDS[kind]
         fill = f'cd "$H"; mkdir -p {" ".join(DIRS)}; for f in {" ".join(SECRETS)}; do echo key > "$f"; done; chown -R {user.uid}:{user.gid} .'
         again = f'mkdir -p {" ".join(DIRS)}; chown -R {user.uid}:{user.gid} .'
-        self.prep = f"set -e; H='{home}'; {first or ':'}; {fill}; {then or ':'}; {loop or ':'}; {again}; cd /"
+        self.prep = f"set -e; H='{home}'; {first or ':'}; {fill}; {then or ':'}; {loop or ':'}; {again}; {last or ':'}; cd /"
 
     def exec(self, *argv):
         ids = f"setpriv --reuid={self.user.uid} --regid={self.user.gid} --clear-groups"
@@ -139,7 +139,7 @@ def test_explain_says_how_each_tree_is_shown(home, user):
 def test_explain_says_what_is_too_deep(home, user):
     place = home("deep")
     ops = explained(place)
-    held = [p for p, op in ops.items() if op["op"] == "host" and op["note"].startswith("stays a read-only bind (mounts below)")]
+    held = [p for p, op in ops.items() if op["op"] == "host" and op["note"].startswith("stays a read-only bind (mounts below,")]
     # four from /, where root's home lies one nearer to it; with ids of its own root's is given as a whole
     assert held == ([] if has_own_ids(user, place.home) else ["a/b/c"] if user.is_root else ["a/b"]), ops
 
@@ -155,6 +155,18 @@ def test_a_workspace_on_a_disk_of_its_own(home, session_dir):
     r = place.exec(BAILEY, "doctor")
     assert r.rc == 0, r
     image.unlink()
+
+
+def test_a_file_system_that_overlays_refuse(home, user):
+    """As FAT, exFAT and ISO 9660 do, of which not every kernel has one: a second /proc."""
+    control = 'if mount -t overlay none -o "lowerdir=$H/sysinfo:$H/out" "$H/sysinfo" 2>/dev/null; then echo taken; exit 1; fi'
+    place = home("below", last=f'mkdir -p "$H/sysinfo"; mount -t proc proc "$H/sysinfo"; {control}')
+    r = place.exec(BAILEY, "run", "--", *place.attack())
+    assert (r.rc, r.out) == (0, "twin x\n"), r
+    r = place.exec(BAILEY, "run", "--", "sh", "-c", f"cat {place.home}/sysinfo/version; echo x > {place.home}/sysinfo/sys/kernel/hostname")
+    assert "Linux version" in r.out and r.rc != 0, r
+    r = place.exec(BAILEY, "doctor")
+    assert r.rc == 0 and "bailey run works here" in r.out, r
 
 
 def test_home_as_the_workspace_with_mounts_below(home):

@@ -3,7 +3,7 @@
  * A host of a few entries, for the planner. What is not named is absent; the parents of what is named are directories.
  *
  *	struct fake_host f = { 0 };
- *	fake_add(&f, "/home/u/.ssh dir mode=700");	types: dir file symlink unreachable; flags: mode=N mount empty closed unlisted
+ *	fake_add(&f, "/home/u/.ssh dir mode=700");	types: dir file symlink unreachable; flags: mode=N mount empty closed unlisted bare nosockets trigger
  *	fake_host(&f, &host);
  */
 #ifndef TESTS_FAKE_HOST_H
@@ -22,6 +22,7 @@ struct fake_entry {
 	enum jail_type type;
 	mode_t mode;
 	bool mount, empty, closed, unlisted;
+	enum jail_ground ground; /* of it alone, not of what is in it */
 };
 
 struct fake_host {
@@ -94,6 +95,12 @@ static inline int fake_add(struct fake_host *f, const char *text)
 			en->closed = true;
 		else if (strcmp(word, "unlisted") == 0)
 			en->unlisted = true;
+		else if (strcmp(word, "bare") == 0)
+			en->ground = JAIL_GROUND_BARE;
+		else if (strcmp(word, "nosockets") == 0)
+			en->ground = JAIL_GROUND_NO_SOCKETS;
+		else if (strcmp(word, "trigger") == 0)
+			en->ground = JAIL_GROUND_TRIGGER;
 		else
 			return -1;
 	}
@@ -125,6 +132,13 @@ static inline bool fake_mounts_below(void *ctx, const char *path)
 			return true;
 	}
 	return false;
+}
+
+static inline enum jail_ground fake_ground(void *ctx, const char *path)
+{
+	struct fake_entry *en = fake_find(ctx, path);
+
+	return en ? en->ground : JAIL_GROUND_LAYER;
 }
 
 static inline bool fake_searchable(void *ctx, const char *path)
@@ -176,6 +190,7 @@ static inline void fake_host(struct fake_host *f, struct jail_host *host)
 				    .type = fake_type,
 				    .mode = fake_mode,
 				    .mounts_below = fake_mounts_below,
+				    .ground = fake_ground,
 				    .searchable = fake_searchable,
 				    .empty = fake_empty,
 				    .children = fake_children };
