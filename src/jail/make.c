@@ -265,15 +265,39 @@ static int make_open(struct maker *m, struct make_call *call, int base, struct m
 	return r;
 }
 
+/*
+ * What gets a second name is opened, so that nothing else gets it after the judgement: a way by another process's working directory leads elsewhere
+ * at once. Return: O_PATH; or negative errno.
+ */
+static int open_old(struct make_call *call, int base, enum jail_make *ret_what)
+{
+	const bool follow = (call->flags & AT_SYMLINK_FOLLOW) != 0;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = replace_self(call, call->path[0]);
+
+	if (r < 0)
+		return r;
+	fd = openat(base, call->path[0], O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	/* a second name of a symbolic link, which a descriptor can lead to as well */
+	if (S_ISLNK(st.st_mode))
+		*ret_what = JAIL_MAKE_LINK;
+	return TAKE_FD(fd);
+}
+
 static int make_node(struct maker *m, struct make_call *call, const int base[2],
 		     struct make_answer *a)
 {
 	const bool second = call->op == MAKE_SYMLINK || call->op == MAKE_LINK;
-	const enum jail_make what = call->op == MAKE_MKDIR   ? JAIL_MAKE_DIR :
-				    call->op == MAKE_SYMLINK ? JAIL_MAKE_LINK :
-							       JAIL_MAKE_FILE;
+	enum jail_make what = call->op == MAKE_MKDIR   ? JAIL_MAKE_DIR :
+			      call->op == MAKE_SYMLINK ? JAIL_MAKE_LINK :
+							 JAIL_MAKE_FILE;
+	_cleanup_close_ int old = -1;
 	struct place at = { .dir = -1 };
 	struct stat st;
+	char by_fd[32];
 	int r = find_place(call, base[second], call->path[second], &at);
 
 	if (r == 1)
@@ -282,6 +306,10 @@ static int make_node(struct maker *m, struct make_call *call, const int base[2],
 		r = -EEXIST;
 	if (r == 0 && at.slash && what != JAIL_MAKE_DIR)
 		r = -ENOENT;
+	if (r == 0 && call->op == MAKE_LINK) {
+		old = open_old(call, base[0], &what);
+		r = old < 0 ? old : 0;
+	}
 	if (r == 0 && refused(m, &at, what, -1, a))
 		r = -EROFS;
 	if (r == 0) {
@@ -296,12 +324,8 @@ static int make_node(struct maker *m, struct make_call *call, const int base[2],
 			r = symlinkat(call->path[0], at.dir, at.name);
 			break;
 		default:
-			r = replace_self(call, call->path[0]);
-			if (r < 0)
-				errno = -r;
-			else
-				r = linkat(base[0], call->path[0], at.dir, at.name,
-					   call->flags & AT_SYMLINK_FOLLOW);
+			(void)snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", old);
+			r = linkat(AT_FDCWD, by_fd, at.dir, at.name, AT_SYMLINK_FOLLOW);
 			break;
 		}
 		r = r < 0 ? -errno : 0;

@@ -66,6 +66,8 @@ WAYS = {
     "deep": "mkdir -p a/b/c/d/e/f; echo x > a/b/c/d/e/f/.envrc",
     "a directory brings it": "mkdir d; echo x > d/tasks.json; mv d .vscode",
     "a link brings it": "mkdir d; echo x > d/tasks.json; ln -s d .vscode",
+    "a second name of a link brings it": "mkdir d; echo x > d/tasks.json; ln -s d x; ln -P x .vscode",
+    "a link's descriptor brings it": "mkdir d; echo x > d/tasks.json; ln -s d x; " + PYTHON + " -c 'import os, ctypes; fd = os.open(\"x\", os.O_PATH | os.O_NOFOLLOW); ctypes.CDLL(None).linkat(-100, f\"/proc/self/fd/{fd}\".encode(), -100, b\".vscode\", 0x400)'",
     "two levels": "mkdir -p d/runConfigurations; mv d .idea",
     "into a directory of the table": "mkdir .claude; mkdir .claude/hooks; echo x > .claude/hooks/a",
     "a pointer": "echo 'gitdir: /tmp/x' > .git",
