@@ -120,8 +120,7 @@ static int run_newidmap(const char *program, pid_t of, const struct jail_identit
 	if (pid < 0)
 		return err_sys(e, -errno, "fork");
 	if (pid == 0) {
-		(void)execvp(program, argv);
-		_exit(127);
+		_exit(tool_exec(program, argv) == -ENOENT ? 127 : 126);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

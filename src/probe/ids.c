@@ -109,9 +109,12 @@ static struct ranges read_ranges(const char *file, const char *name)
 static int run_newidmap(const char *program, pid_t of, unsigned int self, unsigned long first)
 {
 	char pid_text[16], host[24], count[16], self_text[16];
+	char name[16], zero[] = "0", one[] = "1";
+	char *const argv[] = { name, pid_text, zero, self_text, one, one, host, count, NULL };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), status;
 	pid_t pid;
 
+	(void)snprintf(name, sizeof(name), "%s", program);
 	(void)snprintf(pid_text, sizeof(pid_text), "%d", of);
 	(void)snprintf(count, sizeof(count), "%u", RANGE_SIZE);
 	(void)snprintf(host, sizeof(host), "%lu", first);
@@ -120,9 +123,7 @@ static int run_newidmap(const char *program, pid_t of, unsigned int self, unsign
 	if (pid == 0) {
 		if (null < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 			_exit(126);
-		(void)execlp(program, program, pid_text, "0", self_text, "1", "1", host, count,
-			     (char *)NULL);
-		_exit(errno == ENOENT ? 127 : 126);
+		_exit(tool_exec(program, argv) == -ENOENT ? 127 : 126);
 	}
 	cleanup_close(&null);
 	if (pid < 0)

@@ -9,7 +9,7 @@
  *  6. entries.h, tree.h            directories in order; whole trees, copied and removed
  *  7. netlink.h, nft.h             requests to the kernel's network
  *  8. sock.h, pty.h                addresses of unix sockets; terminals
- *  9. confine.h                    what a process gives up before it reads hostile bytes
+ *  9. confine.h, tool.h            what a process gives up before it reads hostile bytes; programs of the host
  */
 #ifndef BAILEY_UTIL_H
 #define BAILEY_UTIL_H
@@ -36,6 +36,7 @@
 #include "sock.h"
 #include "sys.h"
 #include "text.h"
+#include "tool.h"
 #include "tree.h"
 
 #endif

@@ -436,9 +436,26 @@ def test_ranges_of_ids(mended, user):
 
 
 @pytest.mark.parametrize("user", ["user"], indirect=True)  # root needs none
-def test_newuidmap_is_not_installed(doctor, user):
-    rc, facts = doctor("ids.ranges", env={"PATH": "/nonexistent"})
-    assert rc == 0 and facts["ids.ranges"]["state"] == "missing" and facts["ids.ranges"]["mend"] == "sudo apt-get install -y uidmap"
+def test_newuidmap_is_not_installed(user, root_user, ws):
+    if os.geteuid() != 0:
+        skip("to change the surroundings needs root")
+    prep = "mount -t tmpfs none /mnt; mknod /mnt/newuidmap c 0 0; mount -t overlay none -o lowerdir=/mnt:/usr/bin /usr/bin"
+    ids = f"setpriv --reuid={user.uid} --regid={user.gid} --init-groups"
+    r = root_user.exec(["unshare", "-m", "bash", "-ec", f"{prep}; exec {ids} '{BAILEY}' doctor --json ids.ranges"], cwd=ws, env=user.environ())
+    fact = parse(r.out)["ids.ranges"]
+    assert r.rc == 0 and fact["state"] == "missing" and fact["mend"] == "sudo apt-get install -y uidmap", r
+
+
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root needs none
+def test_a_planted_newuidmap_is_not_run(doctor, user, ws, outside):
+    """A PATH that leads through a workspace (.venv/bin): what is executed there would be outside."""
+    for name in ("newuidmap", "newgidmap"):
+        user.write(ws / name, f"#!/bin/sh\necho $0 > {outside}/ran\nexec /usr/bin/{name} \"$@\"\n").chmod(0o755)
+    control = user.exec(["sh", "-c", "newuidmap 2>&1"], cwd=ws, env={"PATH": f"{ws}:/usr/bin:/bin"})
+    assert (outside / "ran").exists(), control
+    (outside / "ran").unlink()
+    _, facts = doctor("ids.ranges", env={"PATH": f"{ws}:/usr/bin:/bin"})
+    assert facts["ids.ranges"]["state"] == "ok" and not (outside / "ran").exists(), facts
 
 
 @pytest.mark.parametrize("user", ["user"], indirect=True)  # root can write everywhere that is writable
