@@ -210,12 +210,21 @@ enum seccomp_variant {
 /*
  * X(value, errno, reason): ioctl commands (argument 1). The kernel looks at the low 32 bits, so a
  * comparison of 64 bits would let 0x1_0000_5412 through.
+ *
+ * A snapshot shows what is below the mounts that mask or protect, at a name that nobody judged, and
+ * anybody may ask for one of a tree that is his own. The numbers are written out: <linux/btrfs.h>
+ * has not all of them, and no header has bcachefs's.
  */
 #define SECCOMP_IOCTL_NR 16
-#define SECCOMP_DENY_IOCTL(X)                                 \
-	X(TIOCSTI, EPERM, "types into the caller's terminal") \
-	X(TIOCLINUX, EPERM, "pastes into the console")        \
-	X(TIOCSETD, EPERM, "loads line disciplines, kernel attack surface")
+#define SECCOMP_DENY_IOCTL(X)                                                       \
+	X(TIOCSTI, EPERM, "types into the caller's terminal")                       \
+	X(TIOCLINUX, EPERM, "pastes into the console")                              \
+	X(TIOCSETD, EPERM, "loads line disciplines, kernel attack surface")         \
+	X(0x50009401u, EPERM, "BTRFS_IOC_SNAP_CREATE: copies what is masked")       \
+	X(0x50009417u, EPERM, "BTRFS_IOC_SNAP_CREATE_V2")                           \
+	X(0x5000940eu, EPERM, "BTRFS_IOC_SUBVOL_CREATE: a name that nobody judged") \
+	X(0x50009418u, EPERM, "BTRFS_IOC_SUBVOL_CREATE_V2")                         \
+	X(0x4020bc10u, EPERM, "BCH_IOCTL_SUBVOLUME_CREATE: both, on bcachefs")
 
 /*
  * Sockets: socket (41) and socketpair (53), written out in tools/gen-seccomp.c.

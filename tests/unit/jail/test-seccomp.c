@@ -515,6 +515,7 @@ static size_t make_probes(struct probe *pr, size_t max)
 		{ "mknod 0104755", SYS_mknod, { P(file), S_IFREG | 04755, 0 }, EPERM, SET_ID },
 		{ "TIOCSTI", SYS_ioctl, { (uint64_t)-1, TIOCSTI, 0 }, EPERM, 1 },
 		{ "TIOCSTI, upper bits", SYS_ioctl, { (uint64_t)-1, 0x100005412ull }, EPERM, 1 },
+		{ "BTRFS_IOC_SNAP_CREATE_V2", SYS_ioctl, { (uint64_t)-1, 0x50009417, 0 }, EPERM, 1 },
 		{ "FIONREAD of no fd", SYS_ioctl, { (uint64_t)-1, FIONREAD, 0 }, EBADF, 0 },
 		{ "AF_UNIX", SYS_socket, { AF_UNIX, SOCK_STREAM, 0 }, 0, 0 },
 		{ "AF_INET", SYS_socket, { AF_INET, SOCK_STREAM, 0 }, 0, 0 },
