@@ -346,6 +346,15 @@ static int mount_lower(const char *path, struct err *e)
 	return r < 0 ? err_sys(e, r, "'%s'", path) : mount_layer(path, lower, e);
 }
 
+/* Where the loss is accepted the host's directory stays as it is, but where the stage hides that. */
+static int overlay_lost(struct jail_apply *a, size_t index, struct err *e)
+{
+	const char *path = a->spec->plan->ops[index].path;
+	int r = jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
+
+	return r == 0 && strcmp(path, STAGE) == 0 ? attach_fd(a, a->src[index], path, e) : r;
+}
+
 static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 {
 	const struct jail_op *op = &a->spec->plan->ops[index];
@@ -370,8 +379,7 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 		r = fill_hiding_layer(a, index, dir, e);
 		if (r ==
 		    -EPERM) /* mknod: a whiteout is a device, which some filters refuse to make */
-			return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded,
-					       &a->lost, e);
+			return overlay_lost(a, index, e);
 		if (r < 0)
 			return r;
 		(void)snprintf(opts, sizeof(opts), "lowerdir=" HIDE "/%s:%s", dir, lower);
@@ -379,9 +387,7 @@ static int apply_overlay(struct jail_apply *a, size_t index, struct err *e)
 	} else {
 		r = mount_layer(op->path, lower, e);
 	}
-	if (r == 0 || gone(a, op->path))
-		return 0;
-	return jail_layer_lost(JAIL_LAYER_OVERLAY, a->spec->allow_degraded, &a->lost, e);
+	return r == 0 || gone(a, op->path) ? 0 : overlay_lost(a, index, e);
 }
 
 /* The directory of the stage that a layer is attached to, which gives it a name. */
@@ -667,11 +673,7 @@ static int apply_op(struct jail_apply *a, size_t i, struct err *e)
 /* "/a/b" or what lies at it is mounted over only once everything that needs the stage is done. */
 static bool covers_stage(const struct jail_op *op)
 {
-	return (op->type == JAIL_OP_PRIVATE || op->type == JAIL_OP_BIND ||
-		op->type == JAIL_OP_MASK || op->type == JAIL_OP_OVERLAY ||
-		op->type == JAIL_OP_EMPTY || op->type == JAIL_OP_COPY ||
-		op->type == JAIL_OP_SHOWN) &&
-	       path_covers(STAGE, op->path);
+	return path_covers(STAGE, op->path);
 }
 
 static int open_root(struct jail_apply *a, struct err *e)

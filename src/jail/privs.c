@@ -70,8 +70,10 @@ struct child {
 	const struct jail_spec *spec;
 	int sock;
 	bool given, rooted; /* the ids come from the launcher; there is a root inside */
-	int lock;           /* holds the block of ids as long as PID 1 lives */
-	int held;           /* spec->held */
+	unsigned int
+		unscoped; /* the bit of Landlock: its scopes can't be had, which is accepted; it judges files all the same */
+	int lock; /* holds the block of ids as long as PID 1 lives */
+	int held; /* spec->held */
 	struct jail_apply apply;
 	struct netns net;
 	int ruleset;
@@ -232,8 +234,7 @@ static int stage_open(struct child *c, struct err *e)
 	if (c->spec->network == JAIL_NETWORK_HOST && jail_landlock_abi() < LANDLOCK_ABI_SCOPES) {
 		(void)err_set(e, ERR_LAYER, -EOPNOTSUPP,
 			      "abstract sockets of the host can't be refused");
-		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->apply.lost,
-				    e);
+		r = jail_layer_lost(JAIL_LAYER_LANDLOCK, c->spec->allow_degraded, &c->unscoped, e);
 		if (r < 0)
 			return r;
 	}
@@ -614,7 +615,7 @@ child_main(struct child *c, struct jail_shared *shared, size_t size)
 	r = build(c, shared, size, &e);
 	if (r < 0)
 		child_fail(c, &e);
-	msg.ready.lost = c->apply.lost;
+	msg.ready.lost = c->apply.lost | c->unscoped;
 	while (n < ARRAY_SIZE(c->service) && c->service[n] >= 0)
 		n++;
 	r = wire_send(c->sock, &msg, c->service, n < JAIL_NS_NUM ? 0 : n, true);

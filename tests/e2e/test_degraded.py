@@ -5,6 +5,8 @@ A layer that is missing is a refusal that names it, or a named loss. Never a sil
 Each case takes one mechanism away from outside bailey, by ../shim/deny or by the state of the surroundings.
 """
 import os
+import pathlib
+import shutil
 
 import pytest
 
@@ -222,6 +224,34 @@ def test_masked_proc_can_be_given_up(masked):
     assert r.out == "", r
     assert named("proc", r.bailey_err)
     assert "Read-only" in r.err or "denied" in r.err
+
+
+def test_overlay_lost_and_the_hosts_tmp(denied, user):
+    """It is shown, not what is staged there, and what is hidden in it can't be read."""
+    d = user.mkdir(pathlib.Path(f"/tmp/bailey-lost{os.getpid()}"))
+    try:
+        user.write(d / "plain", "plain\n")
+        user.write(d / "secret", "secret\n")
+        words = ["sh", "-c", f"cat {d}/plain {d}/secret; ls /tmp/h; touch {d}/new /tmp/new-{os.getpid()}; cat /tmp/../{d}/secret"]
+        opts = ["--allow-read", "/tmp", "--hide", d / "secret"]
+        for rules in ("mount=EINVAL", "mknod=EPERM,mknodat=EPERM"):
+            r = denied(rules, words, "--allow-degraded=overlay", *opts)
+            assert r.rc != 125 and r.out == "plain\n" and "overlay" in r.bailey_err, r
+            assert sorted(p.name for p in d.iterdir()) == ["plain", "secret"], r
+    finally:
+        shutil.rmtree(d)
+
+
+def test_landlock_without_scopes_judges_files_all_the_same(bailey, deny, user, ws, outside):
+    """ABI 2 to 5, in the host's network: what is given up is that abstract sockets are kept out."""
+    dst = user.write(outside / "out")
+    words = [deny, "landlock_create_ruleset@2:1=+5", "--", BAILEY, "run", "--network", "host"]
+    r = user.exec([*words, "--", "true"], cwd=ws)
+    assert r.rc == 125 and "landlock" in r.err, r
+    with open(dst, "ab") as f:
+        r = user.exec([*words, "--allow-degraded=landlock", "--", "sh", "-c", "echo one; echo evil > /proc/self/fd/1; readlink /proc/self/fd/1"], cwd=ws, stdout=f)
+    assert r.rc == 0 and "landlock" in r.bailey_err, r
+    assert dst.read_text() == f"one\n{dst}\n", (dst.read_text(), r)
 
 
 def test_landlock_lost_streams_travel_through_pipes(bailey, deny, user, ws, outside):

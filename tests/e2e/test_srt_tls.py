@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 from typing import Any
@@ -359,6 +360,18 @@ def test_a_file_is_shown_with_its_sentinel(srt):
     assert re.fullmatch(r"(bailey-secret-\w{32}\n)\1", r.stdout), r
     assert (srt.ws / "key").read_text() == VALUE + "\n" and not (srt.ws / "other").exists()
     assert srt("cat key").stdout == VALUE + "\n", "control: without a mask"
+
+
+def test_a_mask_below_tmp(srt):
+    """Where everything private is staged: it is put in its place when the rest is there."""
+    srt.ws = srt.user.mkdir(pathlib.Path(f"/tmp/bailey-masked{os.getpid()}"))
+    try:
+        srt.user.write(srt.ws / "key", VALUE + "\n", 0o600)
+        r = srt("cat key; echo x > new", None, file_mask())
+        assert re.fullmatch(r"bailey-secret-\w{32}\n", r.stdout) and (srt.ws / "new").exists(), r
+        assert (srt.ws / "key").read_text() == VALUE + "\n"
+    finally:
+        shutil.rmtree(srt.ws)
 
 
 def test_of_a_file_only_the_parts(srt):
