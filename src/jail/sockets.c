@@ -27,6 +27,8 @@ struct search {
 	struct jail_sockets *found;
 	long deadline; /* us of CLOCK_MONOTONIC; 0: none */
 	char *deep;    /* owned: the first directory that lies too deep to be searched, or NULL */
+	bool late;     /* one that fails is no reason to leave the others */
+	int failed;    /* of the first of these */
 };
 
 static int remember(const struct jail_plan *plan, struct jail_sockets *f, const char *path)
@@ -51,6 +53,15 @@ static int remember(const struct jail_plan *plan, struct jail_sockets *f, const 
 }
 
 static int search(struct search *s, int dfd, char *path, int depth, bool deep);
+
+/* What @r of one of many means for the search as a whole: 0 to go on, or negative errno. */
+static int past(struct search *s, int r)
+{
+	if (r >= 0 || !s->late || r == -E2BIG || r == -ENOMEM)
+		return r;
+	s->failed = s->failed ? s->failed : r;
+	return 0;
+}
 
 /* A directory of the caller's own that lets nobody in: the command could open it again, or knows a name in it. It is covered as a whole. */
 static int closed(struct search *s, int dfd, const char *name, const char *path)
@@ -111,15 +122,17 @@ static int search(struct search *s, int dfd, char *path, int depth, bool deep)
 			s->deep = strdup(path);
 		return s->deep ? 0 : -ENOMEM;
 	}
-	if (s->deadline && clock_us() > s->deadline)
-		return -ETIME;
 	while (r == 0) {
+		if (s->deadline && clock_us() > s->deadline)
+			return -ETIME;
 		n = sys_getdents(fd, buf, sizeof(buf));
+		if (n == -ENOENT || n == -ESTALE)
+			return 0; /* removed meanwhile */
 		if (n <= 0)
 			return (int)n;
 		o = 0;
 		while (r == 0 && (d = sys_dirent_next(buf, n, &o)))
-			r = search_entry(s, fd, path, d, depth, deep);
+			r = past(s, search_entry(s, fd, path, d, depth, deep));
 	}
 	return r;
 }
@@ -159,8 +172,10 @@ static int search_plan(const struct jail_plan *plan, struct search *s)
 		memcpy(path, op->path, op->len + 1);
 		if (op->len == 1)
 			path[0] = '\0'; /* names are put behind a slash */
-		r = search(s, fd, path, 0, !is_shallow(op));
+		r = past(s, search(s, fd, path, 0, !is_shallow(op)));
 	}
+	if (r == 0)
+		r = s->failed;
 	return r == 0 && s->deep ? -ELOOP : r;
 }
 
@@ -362,7 +377,7 @@ int jail_socket_cover(int root, const char *path)
 
 int jail_sockets_find_all(const struct jail_plan *plan, struct jail_sockets *found, struct err *e)
 {
-	struct search s = { .plan = plan, .found = found, .deadline = 0 };
+	struct search s = { .plan = plan, .found = found, .late = true };
 	int r = search_plan(plan, &s);
 
 	return found_all(&s, r, e);

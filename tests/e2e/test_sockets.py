@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -244,3 +245,15 @@ def test_a_workspace_that_is_too_deep_to_be_searched(run, ws):
     r = run("echo ran", "--allow-nested-sandbox")
     assert (r.rc, r.out) == (125, "") and "more than 128 directories inside each other" in r.err and f"'{ws}/d"[:50] in r.err and "loop" not in r.err, r
     assert "--allow-degraded=sockets" in r.err and run("echo ran", "--allow-nested-sandbox", "--allow-degraded=sockets").out == "ran\n"
+
+
+def test_directories_that_go_while_they_are_searched(run, user, ws):
+    """What is gone has no sockets: it is no reason to refuse the run."""
+    stop = ws / "stop"
+    with subprocess.Popen(["sh", "-c", f"while ! [ -e {stop} ]; do mkdir -p {ws}/a/b/c/d; rm -rf {ws}/a; done"]) as loop:
+        try:
+            bad = [r for r in (run(["true"]) for _ in range(100)) if r.rc != 0]
+        finally:
+            stop.touch()
+            loop.wait(10)
+    assert bad == [], bad[0]
