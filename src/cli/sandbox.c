@@ -90,6 +90,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 			      jail_identity_choose(&s->id, s->workspaces[0], e);
 	s->limits.nested = s->nested == JAIL_NESTED_SANDBOX;
 	s->limits.nested_owner = s->limits.nested && s->id.mode == JAIL_IDS_CALLER;
+	s->limits.rooted = jail_identity_rooted(&s->id);
 	return r == 0 && s->nested ? jail_identity_nest(&s->id, e) : r;
 }
 

@@ -530,8 +530,9 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 				       .dry_run = dry_run,
 				       .large = s->protect.large,
 				       .unprotected = !s->protect.whole,
-				       .limits = jail_limits_any(&s->limits) ? &sh->sandbox.limits :
-									       NULL,
+				       .limits = jail_limits_grouped(&s->limits) ?
+							 &sh->sandbox.limits :
+							 NULL,
 				       .held = run->record.begun ? run->record.lock : -1,
 				       .entry = run->live ? enter_serving : enter,
 				       .arg = &sh->cmd };

@@ -24,9 +24,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proc-stat.h"
+
 #define PREFIX "bailey-"
 #define CPU_PERIOD_US 100000u
 #define REMOVE_TRIES 2000 /* half a millisecond each */
+#define MOVE_TRIES 8
 
 /* Limits that cgroups can hold, and the controller of each. */
 static const struct {
@@ -258,28 +261,51 @@ static unsigned int parse_controllers(const char *list)
 	return bits;
 }
 
-/* Whether only this process and @pid are in @dir. */
+/* Whether only this process, its children, and @pid are in @dir. */
 static bool is_alone(int dir, pid_t pid)
 {
 	char text[256] = "", *end = text;
+	struct proc_stat st;
 	long v;
 
 	if (read_file(dir, "cgroup.procs", text, sizeof(text)) < 0)
 		return false;
 	while (*end) {
 		v = strtol(end, &end, 10);
-		if (*end != '\n' || (v != getpid() && v != pid))
+		if (*end != '\n')
+			return false;
+		if (v != getpid() && v != pid &&
+		    !(proc_stat((pid_t)v, &st) && st.parent == getpid()))
 			return false;
 		end++;
 	}
 	return true;
 }
 
+/* All processes of @from into @to, again while they fork. */
+static int move_all(int from, int to)
+{
+	char text[4096], *p, *end;
+	int tries, r = 0;
+
+	for (tries = 0; tries < MOVE_TRIES; tries++) {
+		r = read_file(from, "cgroup.procs", text, sizeof(text));
+		if (r < 0 || !text[0])
+			return r;
+		for (p = text; (end = strchr(p, '\n')); p = end + 1) {
+			*end = '\0';
+			r = fd_write_file(to, "cgroup.procs", p);
+			if (r < 0 && r != -ESRCH)
+				return r;
+		}
+	}
+	return -EBUSY;
+}
+
 /* Out of @dir, which is ours alone, into a leaf of it; cgroup_step_back() leads back. */
 static int step_aside(struct jail_limits *l, int dir, pid_t pid)
 {
 	int parent, r;
-	char text[32];
 
 	if (l->leaf.dir >= 0 || !is_alone(dir, pid))
 		return -EBUSY;
@@ -290,9 +316,7 @@ static int step_aside(struct jail_limits *l, int dir, pid_t pid)
 		return r;
 	}
 	l->passed = 0;
-	(void)snprintf(text, sizeof(text), "%d", (int)pid);
-	r = fd_write_file(l->leaf.dir, "cgroup.procs", "0");
-	return r == 0 && pid ? fd_write_file(l->leaf.dir, "cgroup.procs", text) : r;
+	return move_all(dir, l->leaf.dir);
 }
 
 void cgroup_step_back(struct jail_limits *l)
@@ -308,7 +332,8 @@ void cgroup_step_back(struct jail_limits *l)
 		if (l->passed & (1u << table[i].limit))
 			(void)fd_write_file(l->leaf.parent, "cgroup.subtree_control", text);
 	}
-	(void)fd_write_file(l->leaf.parent, "cgroup.procs", "0");
+	/* with what was started meanwhile and has more to do: a gateway, a watcher */
+	(void)move_all(l->leaf.dir, l->leaf.parent);
 	cgroup_remove(&l->leaf);
 	l->passed = 0;
 }

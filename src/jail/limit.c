@@ -48,6 +48,11 @@ bool jail_limits_any(const struct jail_limits *l)
 	return false;
 }
 
+bool jail_limits_grouped(const struct jail_limits *l)
+{
+	return l->nested || jail_limits_any(l);
+}
+
 const char *jail_mechanism_name(enum jail_mechanism m)
 {
 	return mechanisms[m].name;
@@ -58,7 +63,33 @@ bool jail_limit_soft(const struct jail_limits *l, enum policy_limit which)
 	const enum jail_mechanism by = l->by[which];
 
 	return mechanisms[by].soft || (by == JAIL_BY_TMPFS && l->nested) ||
-	       (by == JAIL_BY_CGROUP2 && l->nested_owner);
+	       (by == JAIL_BY_CGROUP2 && l->nested_owner) ||
+	       (by == JAIL_BY_RLIMIT && which == POLICY_LIMIT_PIDS && l->rooted);
+}
+
+static bool has_v2(const struct jail_limits *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (l->cgroups[i].v2)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A command that can mount shows itself the cgroup that its namespace begins at, and who owns that may kill or freeze it: so it is one of the
+ * run's own, not its caller's. Where none can be made, the caller's is rarely writable (SECURITY.md).
+ */
+static void make_apart(struct jail_limits *l)
+{
+	struct jail_cgroup *g = &l->cgroups[l->n];
+
+	if (!l->nested || has_v2(l) || cgroup_make_plain(g) < 0)
+		return;
+	g->controllers[0] = '\0';
+	l->n++;
 }
 
 int jail_limits_begin(struct jail_limits *l, pid_t pid, unsigned int allowed, unsigned int *lost,
@@ -89,6 +120,8 @@ int jail_limits_begin(struct jail_limits *l, pid_t pid, unsigned int allowed, un
 		if ((want & (1u << i)) && l->by[i] == JAIL_BY_NOTHING)
 			l->by[i] = otherwise[i];
 	}
+	if (r == 0)
+		make_apart(l);
 	return r;
 }
 
@@ -189,6 +222,8 @@ static int show(struct jail_apply *a, const struct jail_limits *l)
 	for (i = 0; r == 0 && i < l->n; i++) {
 		_cleanup_close_ int dir = -1;
 
+		if (l->cgroups[i].v2 && l->n > 1)
+			continue; /* it would cover the others */
 		(void)snprintf(path, sizeof(path), "%s%s%s", CGROUP_DIR,
 			       l->cgroups[i].v2 ? "" : "/", l->cgroups[i].controllers);
 		dir = resolve(a->root, path);

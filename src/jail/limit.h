@@ -28,7 +28,7 @@ enum jail_mechanism {
 };
 
 #define JAIL_WATCH_MS 100
-#define JAIL_CGROUPS 3
+#define JAIL_CGROUPS 4 /* of each limit one, and one that only keeps the run from the caller's */
 
 /* A cgroup of one run in one hierarchy. */
 struct jail_cgroup {
@@ -53,6 +53,7 @@ struct jail_limits {
 	char why[160];     /* there is no cgroup for a limit, because … */
 	bool nested;       /* the command can mount: other file systems in memory */
 	bool nested_owner; /* … and, as the owner of its cgroup, that */
+	bool rooted; /* there is a root inside, who can become other ids: what counts per id is no bound */
 };
 
 /* What PID 1 opens for the watchdog, in this order. */
@@ -68,6 +69,9 @@ struct jail_identity;
 
 /** jail_limits_any() - whether there is a limit at all. */
 bool jail_limits_any(const struct jail_limits *l);
+
+/** jail_limits_grouped() - whether a run has a cgroup of its own to get: it has limits, or its command could mount and write that of its caller. */
+bool jail_limits_grouped(const struct jail_limits *l);
 
 /** jail_mechanism_name() - "cgroup v2" … */
 const char *jail_mechanism_name(enum jail_mechanism m);

@@ -2,12 +2,13 @@
 """Namespaces and sandboxes of the command's own: --allow-userns, --allow-nested-sandbox, and how policy files treat them."""
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import BAILEY, counter, file_system, skip
+from conftest import BAILEY, counter, file_system, skip, wait_for
 
 BOTH = pytest.mark.parametrize("option", ["--allow-userns", "--allow-nested-sandbox"])
 NOTICE = "Landlock judges no files"
@@ -233,6 +234,40 @@ def test_the_limit_on_processes_holds(run, option):
     script = "import os, time\nn = 0\ntry:\n    while n < 200:\n        if os.fork() == 0:\n            time.sleep(60)\n        n += 1\nexcept OSError:\n    pass\nprint(n)"
     r = run(["unshare", "-Ur", "/usr/bin/python3", "-c", script], option, "--pids", "30")
     assert r.rc == 0 and 5 < int(r.out) < 30, r
+
+
+def cgroup2():
+    """Where version 2 is mounted."""
+    for line in open("/proc/mounts", encoding="utf-8"):
+        if line.split()[2] == "cgroup2":
+            return line.split()[1]
+    return skip("no cgroup v2")
+
+
+@pytest.mark.parametrize("limits", [(), ("--pids", "50")], ids=["", "limits"])
+def test_the_callers_cgroup_is_out_of_reach(user, root_user, ws, works, limits):
+    """Who owns a cgroup (a desktop's scopes) may kill all in it; a command that can mount would reach it."""
+    if os.geteuid() != 0:
+        skip("to give a cgroup away needs root")
+    assert works(user) == ""
+    group = f"{cgroup2()}/bailey-own{os.getpid()}"
+    attack = 'mount -t cgroup2 none /mnt && cat /mnt/cgroup.procs | wc -l; echo 1 > /mnt/cgroup.kill; echo outlived'
+    words = {"inside": [BAILEY, "run", *limits, "--allow-nested-sandbox", "--"], "outside": []}
+
+    def attempt(where):
+        inner = " ".join(map(str, words[where])) + f" unshare -UrmC --propagation unchanged sh -c '{attack}'"
+        script = (f"mkdir {group} && chown -R {user.uid}:{user.gid} {group} && echo $$ > {group}/cgroup.procs && "
+                  f"exec setpriv --reuid={user.uid} --regid={user.gid} --clear-groups sh -c \"$0\"")
+        r = root_user.exec(["bash", "-c", script, f"cd {ws}; {inner}; echo caller lives; ls -d {group}/bailey-*"], cwd=ws, env=user.environ())
+        assert wait_for(lambda: not (pathlib.Path(group) / "cgroup.procs").read_text())
+        os.rmdir(group)
+        return r
+
+    if not user.is_root:  # root's own mounts need no namespace, and root is not what comes out of one
+        r = attempt("outside")
+        assert "caller lives" not in r.out, ("control", r)
+    r = attempt("inside")
+    assert "caller lives\n" in r.out and "/bailey-" not in r.out.split("caller lives")[1], r
 
 
 def test_the_limit_on_private_files_is_soft(run):
