@@ -132,7 +132,7 @@ int steer_change(struct steer *st, const struct sandbox *s, const struct sandbox
 	set_socket(st, c->socket);
 	memset(&m, 0, sizeof(m));
 	m.word = GATEWAY_RULES;
-	if (line >= 0 && fd_send(line, &m, sizeof(m), &fd, 1) < 0)
+	if (line >= 0 && fd_send(line, &m, sizeof(m), &fd, 1, 0) < 0)
 		return err_set(e, ERR_SYSTEM, -EPIPE, "the gateway takes no rules any more");
 	return 0;
 }
@@ -192,5 +192,5 @@ bool steer_answer(const struct steer *st, int line, const struct gateway_message
 	answer.word = GATEWAY_DIALLED;
 	answer.error = fd < 0 ? -fd : 0;
 	/* when it does not read, its question is left without an answer, and ends in time */
-	return fd_send(line, &answer, sizeof(answer), &got, got >= 0) != -EPIPE;
+	return fd_send(line, &answer, sizeof(answer), &got, got >= 0, 0) != -EPIPE;
 }

@@ -92,7 +92,7 @@ static void unwatch_question(void *arg, int fd)
 
 static void say(struct dialer *d, const struct keys_call *m, int fd)
 {
-	if (fd_send(d->setup->keys, m, sizeof(*m), &fd, fd >= 0) < 0)
+	if (fd_send(d->setup->keys, m, sizeof(*m), &fd, fd >= 0, 0) < 0)
 		d->over = true;
 }
 

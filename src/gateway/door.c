@@ -70,7 +70,7 @@ static void __attribute__((noreturn)) serve(int sock)
 			_exit(0);
 		fd = make(&q);
 		error = fd < 0 ? fd : 0;
-		if (fd_send(sock, &error, sizeof(error), &fd, fd >= 0) < 0)
+		if (fd_send(sock, &error, sizeof(error), &fd, fd >= 0, 0) < 0)
 			_exit(0);
 		cleanup_close(&fd);
 	}
@@ -124,7 +124,7 @@ int door_socket(int sock, int type, bool v6, const struct net_addr *at, uint16_t
 		return -ENOTCONN;
 	if (at)
 		q.at = *at;
-	n = fd_send(sock, &q, sizeof(q), NULL, 0);
+	n = fd_send(sock, &q, sizeof(q), NULL, 0, 0);
 	if (n < 0)
 		return (int)n;
 	n = fd_recv(sock, &error, sizeof(error), fds, 0);

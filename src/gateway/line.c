@@ -77,7 +77,7 @@ static int tell(struct gateway *g, enum gateway_word word, uint64_t ticket)
 	m.word = word;
 	m.ticket = ticket;
 	/* its queue is full when the supervisor is busy: no reason to wait for it with all connections */
-	return fd_send(g->alive.fd, &m, sizeof(m), NULL, 0);
+	return fd_send(g->alive.fd, &m, sizeof(m), NULL, 0, 0);
 }
 
 int line_dial(struct gateway *g, struct conn *c)

@@ -519,7 +519,8 @@ int guard_watch(struct guard *g, const int ns[JAIL_NS_NUM])
 		return -EAGAIN;
 	}
 	memcpy(hello.id, g->id, sizeof(hello.id));
-	r = fd_send(sock, &hello, sizeof(hello), fds, ns[JAIL_NS_USER] < 0 ? 1 : 1 + JAIL_NS_NUM);
+	r = fd_send(sock, &hello, sizeof(hello), fds, ns[JAIL_NS_USER] < 0 ? 1 : 1 + JAIL_NS_NUM,
+		    0);
 	if (r == 0)
 		g->watch = TAKE_FD(sock);
 	return r;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,10 +30,13 @@ struct served {
 	pid_t pid;     /* leads a session */
 	bool group;    /* its process group ends with it */
 	bool terminal; /* it has one */
+	int said;      /* it is about to be executed: what spawn_end() takes; else -1 */
+	int master;    /* of its terminal, until the supervisor has that; or -1 */
 };
 
 struct server {
 	int sock, signals;
+	int begun; /* epoll: what is said of those that are about to be executed */
 	char *const *envp;
 	const struct init_agent *agent;
 	struct loop loop;
@@ -77,6 +81,51 @@ static pid_t next_dead(const struct server *s, int *st)
 	return waitpid(dead.si_pid, st, 0);
 }
 
+static void forget(struct server *s, size_t i)
+{
+	s->groups -= s->sessions[i].group;
+	s->sessions[i] = s->sessions[--s->n];
+}
+
+/* What is said of a command that was about to be executed. Return: whether it runs, or has run. */
+static bool settle(struct server *s, size_t i)
+{
+	struct served *one = &s->sessions[i];
+	struct wire_msg m = { .type = WIRE_STARTED,
+			      .session = one->id,
+			      .started = { .pid = (uint32_t)one->pid } };
+	struct err e = ERR_INIT;
+	const bool runs = spawn_end(TAKE_FD(one->said), &e) == 0;
+	_cleanup_close_ int master = TAKE_FD(one->master);
+
+	if (!runs) {
+		m.type = WIRE_FAILED;
+		m.failed = e;
+		forget(s, i); /* its end is nobody's */
+	}
+	tell(s, &m, runs ? master : -1);
+	return runs;
+}
+
+static int on_begun(void *arg, short revents, struct err *e)
+{
+	struct server *s = arg;
+	struct epoll_event ev;
+	size_t i;
+
+	(void)revents;
+	(void)e;
+	if (epoll_wait(s->begun, &ev, 1, 0) != 1)
+		return -EAGAIN;
+	for (i = 0; i < s->n; i++) {
+		if (s->sessions[i].id == ev.data.u32 && s->sessions[i].said >= 0) {
+			(void)settle(s, i);
+			break;
+		}
+	}
+	return -EAGAIN;
+}
+
 /* Reap what is dead. Return: -EAGAIN; 0 when we are to stop and nobody is left. */
 static int reap(struct server *s)
 {
@@ -87,11 +136,10 @@ static int reap(struct server *s)
 	while ((pid = next_dead(s, &st)) > 0) {
 		for (i = 0; i < s->n && s->sessions[i].pid != pid; i++)
 			;
-		if (i == s->n)
+		if (i == s->n || (s->sessions[i].said >= 0 && !settle(s, i)))
 			continue;
 		say_ended(s, s->sessions[i].id, st);
-		s->groups -= s->sessions[i].group;
-		s->sessions[i] = s->sessions[--s->n];
+		forget(s, i);
 	}
 	return s->stopping && pid < 0 && errno == ECHILD ? 0 : -EAGAIN;
 }
@@ -157,22 +205,21 @@ static char **make_env(char *const *base, struct init_ids *ids, char *const *add
 	return all;
 }
 
-/* Start what @fds bring: the words, and 0-2 but for a terminal. @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. @m: becomes what is said of it */
-static void start(struct server *s, enum wire_type type, const int fds[WIRE_FDS],
-		  struct wire_msg *m, int *ret_master, struct err *e)
+/* Start what @fds bring: the words, and 0-2 but for a terminal. @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. Return: 0 or negative errno with @e. */
+static int start(struct server *s, enum wire_type type, uint32_t id, const int fds[WIRE_FDS],
+		 struct err *e)
 {
+	struct served one = { .id = id, .group = type == WIRE_SERVICE, .said = -1, .master = -1 };
+	struct epoll_event ev = { .events = EPOLLIN, .data = { .u32 = id } };
 	struct init_command cmd;
 	struct init_ids ids;
 	int slave = -1, ttys[3], r;
 	void *memory = NULL;
 	char **envp = NULL;
-	pid_t pid;
 
 	r = init_unpack(fds[0], &cmd, &memory);
-	if (r < 0) {
-		(void)err_sys(e, r, "the command's words");
-		return;
-	}
+	if (r < 0)
+		return err_sys(e, r, "the command's words");
 	if (s->n == LIMIT_SERVED)
 		r = err_set(e, ERR_SYSTEM, -EAGAIN,
 			    "%d commands run in this sandbox, and no more can", LIMIT_SERVED);
@@ -181,7 +228,7 @@ static void start(struct server *s, enum wire_type type, const int fds[WIRE_FDS]
 	if (r == 0)
 		r = user_find(cmd.user, s->agent, &ids, e);
 	if (r == 0 && cmd.tty.fds)
-		r = tty_pair(&cmd.tty, &slave, ret_master, e);
+		r = tty_pair(&cmd.tty, &slave, &one.master, e);
 	/* as login does; where there is no root inside it is ours already */
 	if (r == 0 && slave >= 0 && s->agent->rooted && fchown(slave, ids.uid, TTY_GROUP) < 0)
 		r = err_sys(e, -errno, "the command's terminal");
@@ -194,49 +241,56 @@ static void start(struct server *s, enum wire_type type, const int fds[WIRE_FDS]
 		cmd.path = path_of(envp);
 		cmd.ids = s->agent->rooted ? &ids : NULL;
 		cmd.streams = slave >= 0 ? ttys : fds + 1;
-		r = type == WIRE_COPY ? copy_spawn(&cmd, &pid, e) : spawn(&cmd, slave, &pid, e);
+		one.terminal = slave >= 0;
+		r = type == WIRE_COPY ? copy_spawn(&cmd, &one.pid, e) :
+					spawn_begin(&cmd, slave, &one.pid, &one.said, e);
 	}
 	if (r == 0) {
-		s->sessions[s->n++] = (struct served){ .id = m->session,
-						       .pid = pid,
-						       .group = type == WIRE_SERVICE,
-						       .terminal = cmd.tty.fds != 0 };
-		s->groups += type == WIRE_SERVICE;
-		m->type = WIRE_STARTED;
-		m->started.pid = (uint32_t)pid;
+		s->sessions[s->n++] = one;
+		s->groups += one.group;
 	}
 	cleanup_close(&slave);
 	free(envp);
 	free(memory);
+	if (r < 0) {
+		cleanup_close(&one.master);
+		return r;
+	}
+	if (one.said < 0)
+		tell(s,
+		     &(struct wire_msg){ .type = WIRE_STARTED,
+					 .session = id,
+					 .started = { .pid = (uint32_t)one.pid } },
+		     -1);
+	else if (epoll_ctl(s->begun, EPOLL_CTL_ADD, one.said, &ev) < 0)
+		(void)settle(s, s->n - 1); /* no memory: then it is waited for */
+	return 0;
 }
 
 static void on_spawn(struct server *s, const struct wire_msg *asked, const int fds[WIRE_FDS])
 {
-	struct wire_msg m = { .session = asked->session };
+	struct wire_msg m = { .type = WIRE_FAILED, .session = asked->session };
 	struct err e = ERR_INIT;
-	int master = -1;
 
-	start(s, asked->type, fds, &m, &master, &e);
-	if (m.type != WIRE_STARTED) {
-		m.type = WIRE_FAILED;
-		m.failed = e;
-		if (m.failed.sys < 0)
-			m.failed.sys = -m.failed.sys;
-	}
-	tell(s, &m, m.type == WIRE_STARTED ? master : -1);
-	cleanup_close(&master);
+	if (start(s, asked->type, asked->session, fds, &e) == 0)
+		return;
+	m.failed = e;
+	if (m.failed.sys < 0)
+		m.failed.sys = -m.failed.sys;
+	tell(s, &m, -1);
 }
 
 static void signal_one(const struct server *s, const struct wire_msg *m)
 {
+	const pid_t *pid;
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
-		/* it may have ended this moment; then its number is not used again before we reap */
-		if (s->sessions[i].id == m->session)
-			(void)kill(m->signal.flags & WIRE_SIGNAL_GROUP ? -s->sessions[i].pid :
-									 s->sessions[i].pid,
-				   m->signal.signal);
+		pid = &s->sessions[i].pid;
+		/* it may have ended this moment; then its number is not used again before we reap. Before it is executed it may have no group yet */
+		if (s->sessions[i].id == m->session &&
+		    (!(m->signal.flags & WIRE_SIGNAL_GROUP) || kill(-*pid, m->signal.signal) < 0))
+			(void)kill(*pid, m->signal.signal);
 	}
 }
 
@@ -306,10 +360,14 @@ int init_serve(char *const *envp, const struct init_agent *agent, int sock, int 
 	s.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s.signals < 0)
 		return err_sys(e, -errno, "signalfd");
+	s.begun = epoll_create1(EPOLL_CLOEXEC);
+	if (s.begun < 0)
+		return err_sys(e, -errno, "epoll");
 	s.sessions = calloc(LIMIT_SERVED, sizeof(*s.sessions));
 	if (!s.sessions)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	(void)loop_add(&s.loop, s.signals, POLLIN, on_signal, &s); /* the table is empty */
+	(void)loop_add(&s.loop, s.begun, POLLIN, on_begun, &s);
 	(void)loop_add(&s.loop, s.sock, POLLIN, on_message, &s);
 	do {
 		r = loop_wait(&s.loop, -1, e);

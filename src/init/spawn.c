@@ -2,6 +2,7 @@
 #include "spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,7 +102,7 @@ static int take_streams(const struct init_command *cmd, int tty)
 
 /*
  * By system calls: the libc's would change every thread of what it takes for this process. The capabilities go with the last one, but for root's, whose
- * exec gives what the bounding set has. This memory is PID 1's, too, and must stay closed whatever fs.suid_dumpable says.
+ * exec gives what the bounding set has. This memory is a copy of PID 1's, and must stay closed whatever fs.suid_dumpable says.
  */
 int spawn_take_ids(const struct init_ids *ids)
 {
@@ -115,8 +116,8 @@ int spawn_take_ids(const struct init_ids *ids)
 	return r;
 }
 
-/* In the child, on the parent's memory: system calls alone. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
-static int become(const struct init_command *cmd, int tty, volatile bool *ret_nowhere)
+/* In the child. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
+static int become(const struct init_command *cmd, int tty, bool *ret_nowhere)
 {
 	sigset_t none;
 	int r = 0;
@@ -136,31 +137,70 @@ static int become(const struct init_command *cmd, int tty, volatile bool *ret_no
 	return r < 0 ? r : exec_search(cmd);
 }
 
-int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
+/* In the child: why it does not run. */
+static void explain(const struct init_command *cmd, int failed, bool nowhere, struct err *e)
 {
-	volatile int failed = 0; /* shared: vfork */
-	volatile bool nowhere = false;
+	if (nowhere)
+		(void)err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
+			      strerror(-failed));
+	else if (failed == -ENOENT || failed == -ENOTDIR)
+		(void)err_set(e, ERR_NOTFOUND, failed, "%s: command not found", cmd->argv[0]);
+	else
+		(void)err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
+}
+
+int spawn_begin(const struct init_command *cmd, int tty, pid_t *ret_pid, int *ret_said,
+		struct err *e)
+{
+	bool nowhere = false;
+	int said[2], failed;
 	pid_t pid;
 
-	/* A copy of PID 1 would cost more than the exec. Nothing but the exec happens in the child, on no memory that the parent needs. */
-	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
-	if (pid < 0)
-		return err_sys(e, -errno, "fork");
+	if (pipe2(said, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "pipe");
+	/* no vfork(2): it would hold us as long as somebody holds the child */
+	pid = fork();
 	if (pid == 0) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it tells the parent why */
 		failed = become(cmd, tty, &nowhere);
+		explain(cmd, failed, nowhere, e);
+		(void)fd_write_all(said[1], e, sizeof(*e)); /* there is room; or nobody who reads */
 		_exit(127);
 	}
-	if (failed) {
-		(void)waitpid(pid, NULL, 0);
-		if (nowhere)
-			return err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
-				       strerror(-failed));
-		if (failed == -ENOENT || failed == -ENOTDIR)
-			return err_set(e, ERR_NOTFOUND, failed, "%s: command not found",
-				       cmd->argv[0]);
-		return err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
+	(void)close(said[1]);
+	if (pid < 0) {
+		(void)close(said[0]);
+		return err_sys(e, -errno, "fork");
 	}
 	*ret_pid = pid;
+	*ret_said = said[0];
 	return 0;
+}
+
+int spawn_end(int said, struct err *e)
+{
+	_cleanup_close_ int fd = said;
+	struct err why;
+	ssize_t n;
+
+	do {
+		n = read(fd, &why, sizeof(why));
+	} while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return 0; /* the exec has closed it, or its end has */
+	if (n != (ssize_t)sizeof(why))
+		return err_sys(e, n < 0 ? -errno : -EBADMSG, "the command's start");
+	*e = why;
+	return e->sys ? -e->sys : -EIO;
+}
+
+int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
+{
+	int said, r = spawn_begin(cmd, tty, ret_pid, &said, e);
+
+	if (r < 0)
+		return r;
+	r = spawn_end(said, e);
+	if (r < 0)
+		(void)waitpid(*ret_pid, NULL, 0);
+	return r;
 }

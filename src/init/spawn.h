@@ -13,6 +13,17 @@
  */
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e);
 
+/**
+ * spawn_begin() - the same, without waiting for it: whoever may signal the command may stop it before it is executed.
+ * @ret_said: can be read when that is decided: spawn_end()
+ * Return: 0 or negative errno with @e.
+ */
+int spawn_begin(const struct init_command *cmd, int tty, pid_t *ret_pid, int *ret_said,
+		struct err *e);
+
+/** spawn_end() - @said: of spawn_begin(), taken. Return: as spawn(); when it can't be executed, it ends by itself, and is to be reaped. */
+int spawn_end(int said, struct err *e);
+
 /** spawn_take_ids() - in a new process: become @ids for good, and not dumpable. Return: 0 or negative errno. */
 int spawn_take_ids(const struct init_ids *ids);
 

@@ -63,7 +63,7 @@ void jail_settle(struct jail *jail)
 		return;
 	fds[0] = jail->drop[1];
 	fds[1] = jail->ns[JAIL_NS_MNT];
-	(void)fd_send(jail->drop[0], "", 1, fds, 2); /* else its close is the last, as usual */
+	(void)fd_send(jail->drop[0], "", 1, fds, 2, 0); /* else its close is the last, as usual */
 }
 
 void jail_done(struct jail *jail)

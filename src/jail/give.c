@@ -50,7 +50,7 @@ static void give_pipes(const struct jail_identity *id)
 /* A PID 1 that is gone has sent its reason, which jail_recv() gets. */
 static int give(struct jail *jail, const struct hand_over *m, size_t n, int fd, struct err *e)
 {
-	int r = fd_send(jail->sock, m, n, &fd, fd >= 0);
+	int r = fd_send(jail->sock, m, n, &fd, fd >= 0, 0);
 
 	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
 }
@@ -90,7 +90,7 @@ static int give_copy(struct jail *jail, const struct jail_op *op, size_t index, 
 	}
 	fds[0] = lower;
 	fds[1] = store;
-	r = fd_send(jail->sock, &m, sizeof(m.op), fds, 2);
+	r = fd_send(jail->sock, &m, sizeof(m.op), fds, 2, 0);
 	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;
 }
 
@@ -175,7 +175,7 @@ static int give_go(struct jail *jail, const struct jail_spec *spec, struct err *
 	n = jail_limits_fds(spec->limits, fds, e);
 	if (n < 0)
 		return n;
-	r = fd_send(jail->sock, &m, sizeof(m.op), fds, (size_t)n);
+	r = fd_send(jail->sock, &m, sizeof(m.op), fds, (size_t)n, 0);
 	while (n-- > 0)
 		(void)close(fds[n]);
 	return r < 0 && r != -EPIPE && r != -ECONNRESET ? err_sys(e, r, "PID 1") : 0;

@@ -169,8 +169,8 @@ static bool refused(const struct maker *m, const struct place *at, enum jail_mak
 
 static void answer(const struct maker *m, const struct make_answer *a, int fd)
 {
-	(void)fd_send(m->sock, a, sizeof(*a), &fd,
-		      fd >= 0); /* nobody is left to hear it: we end soon */
+	(void)fd_send(m->sock, a, sizeof(*a), &fd, fd >= 0,
+		      0); /* nobody is left to hear it: we end soon */
 }
 
 /* A FIFO, or what a link of /proc leads to: whatever waits, waits elsewhere. Return: 0; or negative errno: there is no answer yet. */

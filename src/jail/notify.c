@@ -484,7 +484,7 @@ static int send_call(struct jail_notify *n, const struct seccomp_notif *call,
 		if (base[i] >= 0)
 			fds[n_fds++] = base[i];
 	}
-	if (fd_send(n->maker, out, sizeof(*out), fds, (size_t)n_fds) < 0)
+	if (fd_send(n->maker, out, sizeof(*out), fds, (size_t)n_fds, 0) < 0)
 		return -EROFS;
 	n->with[place].id = call->id;
 	n->with[place].cloexec = out->op == MAKE_OPEN && out->flags & O_CLOEXEC;

@@ -88,7 +88,7 @@ union ctrl {
 	struct cmsghdr align;
 };
 
-int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds)
+int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds, int flags)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -111,7 +111,7 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds)
 		memcpy(CMSG_DATA(cm), fds, n_fds * sizeof(int));
 	}
 	do {
-		r = sendmsg(sock, &mh, MSG_NOSIGNAL);
+		r = sendmsg(sock, &mh, flags | MSG_NOSIGNAL);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;

@@ -26,8 +26,8 @@ bool fd_is_terminal(int fd);
 /** fd_close_others() - close every descriptor above 2 but the @n of @keep (-1: none). Return: 0 or negative errno. */
 int fd_close_others(const int *keep, size_t n);
 
-/** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. Return: 0 or negative errno. */
-int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds);
+/** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. @flags: MSG_DONTWAIT or 0. Return: 0 or negative errno. */
+int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds, int flags);
 
 /**
  * fd_recv() - receive one datagram with its fds (close-on-exec).

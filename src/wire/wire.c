@@ -574,7 +574,7 @@ int wire_send(int sock, const struct wire_msg *m, const int *fds, size_t n_fds, 
 	if (n == 0 || !wire_fds_ok(m->type, n_fds))
 		return -EINVAL;
 	if (n_fds > 0)
-		return fd_send(sock, bytes, n, fds, n_fds);
+		return fd_send(sock, bytes, n, fds, n_fds, wait ? 0 : MSG_DONTWAIT);
 	do {
 		r = send(sock, bytes, n, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
 	} while (r < 0 && errno == EINTR);

@@ -44,7 +44,7 @@ TEST(data_without_fds)
 	int fds[8], i;
 
 	open_pair();
-	CHECK(fd_send(pair[0], "hello", 5, NULL, 0) == 0);
+	CHECK(fd_send(pair[0], "hello", 5, NULL, 0, 0) == 0);
 	CHECK(fd_recv(pair[1], got, sizeof(got), fds, 0) == 5);
 	CHECK_STR(got, "hello");
 	for (i = 0; i < 8; i++)
@@ -66,7 +66,7 @@ TEST(fds_arrive_in_order_and_close_on_exec)
 	}
 	before = open_fds();
 	for (n = 1; n <= 8; n++) {
-		CHECK(fd_send(pair[0], "x", 1, out, (size_t)n) == 0);
+		CHECK(fd_send(pair[0], "x", 1, out, (size_t)n, 0) == 0);
 		CHECK(fd_recv(pair[1], &c, 1, in, 0) == 1);
 		for (i = 0; i < 8; i++) {
 			if (i >= n) {
@@ -86,7 +86,7 @@ TEST(more_than_eight_fds_are_not_sent)
 	int nine[9] = { 0 };
 
 	open_pair();
-	CHECK(fd_send(pair[0], "x", 1, nine, 9) == -EINVAL);
+	CHECK(fd_send(pair[0], "x", 1, nine, 9, 0) == -EINVAL);
 }
 
 /* What fd_send() would not do, a hostile peer does. */
@@ -119,7 +119,7 @@ TEST(cut_fds_are_refused_and_closed)
 	send_raw("x", 1, 20);
 	CHECK(fd_recv(pair[1], &c, 1, in, 0) == -EBADMSG);
 	CHECK(open_fds() == before);
-	CHECK(fd_send(pair[0], "y", 1, NULL, 0) == 0); /* the next datagram is whole again */
+	CHECK(fd_send(pair[0], "y", 1, NULL, 0, 0) == 0); /* the next datagram is whole again */
 	CHECK(fd_recv(pair[1], &c, 1, in, 0) == 1 && c == 'y');
 }
 
@@ -130,7 +130,7 @@ TEST(cut_data_is_refused_and_its_fds_closed)
 
 	open_pair();
 	before = open_fds();
-	CHECK(fd_send(pair[0], "12345", 5, &(int){ 1 }, 1) == 0);
+	CHECK(fd_send(pair[0], "12345", 5, &(int){ 1 }, 1, 0) == 0);
 	CHECK(fd_recv(pair[1], got, sizeof(got), in, 0) == -EBADMSG);
 	CHECK(open_fds() == before);
 }
@@ -141,7 +141,7 @@ TEST(fds_that_were_closed_are_not_handed_out)
 	char c;
 
 	open_pair();
-	CHECK(fd_send(pair[0], "12", 2, (int[]){ 1, 1 }, 2) == 0);
+	CHECK(fd_send(pair[0], "12", 2, (int[]){ 1, 1 }, 2, 0) == 0);
 	CHECK(fd_recv(pair[1], &c, 1, in, 0) == -EBADMSG);
 	for (i = 0; i < 8; i++)
 		CHECK(in[i] == -1);
@@ -156,7 +156,7 @@ TEST(closed_peer_and_empty_socket)
 	CHECK(fd_recv(pair[1], &c, 1, in, MSG_DONTWAIT) == -EAGAIN);
 	close(pair[0]);
 	CHECK(fd_recv(pair[1], &c, 1, in, 0) == 0);
-	CHECK(fd_send(pair[1], "x", 1, NULL, 0) == -EPIPE); /* and no SIGPIPE */
+	CHECK(fd_send(pair[1], "x", 1, NULL, 0, 0) == -EPIPE); /* and no SIGPIPE */
 	CHECK(fd_recv(-1, &c, 1, in, 0) == -EBADF);
 	CHECK(in[0] == -1);
 }
@@ -164,7 +164,7 @@ TEST(closed_peer_and_empty_socket)
 TEST(a_bad_fd_is_not_sent)
 {
 	open_pair();
-	CHECK(fd_send(pair[0], "x", 1, &(int){ 9999 }, 1) == -EBADF);
+	CHECK(fd_send(pair[0], "x", 1, &(int){ 9999 }, 1, 0) == -EBADF);
 }
 
 TEST(write_all_and_read_all_over_short_writes)

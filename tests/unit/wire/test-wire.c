@@ -427,21 +427,21 @@ TEST(descriptors_are_counted_and_closed)
 	close(next);
 	/* what wire_send() would not do, a hostile PID 1 does */
 	n = wire_encode(&from_init[3], bytes);
-	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0);
+	CHECK(fd_send(pair[0], bytes, n, &null, 1, 0) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG && fds[0] == -1);
 	n = wire_encode(&from_init[7], bytes);
-	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null }, 3) == 0);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null }, 3, 0) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
-	CHECK(fd_send(pair[0], bytes, n, NULL, 0) == 0);
+	CHECK(fd_send(pair[0], bytes, n, NULL, 0, 0) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	n = wire_encode(&from_init[0], bytes);
-	CHECK(fd_send(pair[0], bytes, n, &null, 1) == 0); /* one of three */
+	CHECK(fd_send(pair[0], bytes, n, &null, 1, 0) == 0); /* one of three */
 	CHECK(receive(&m, fds) == -EBADMSG);
-	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null }, 4) ==
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null }, 4, 0) ==
 	      0); /* four of six */
 	CHECK(receive(&m, fds) == -EBADMSG);
-	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null, null, null, null }, 7) ==
-	      0);
+	CHECK(fd_send(pair[0], bytes, n, (int[]){ null, null, null, null, null, null, null }, 7,
+		      0) == 0);
 	CHECK(receive(&m, fds) == -EBADMSG);
 	CHECK(!is_open(next)); /* nothing is left open */
 }
