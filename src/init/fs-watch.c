@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. inotify(7) tells of one directory; a tree has a watch for each. Who makes a directory and at once something in it may be faster than our watch, so
- * a new directory is listed when it has one: what is in it was made. So a name may be told as made twice, and none is missed. A directory that is moved away takes its
+ * a new directory is listed when it has one: what is in it was made. So a name may be told as made twice, and none is missed. When the queue was full, the whole tree is new. A directory that is moved away takes its
  * watches with it in the kernel; they are taken off, for their names are wrong. What a link leads to is not watched.
  */
 #include <dirent.h>
@@ -163,6 +163,22 @@ static int add(struct watch *w, const char *path, bool is_new, unsigned int dept
 
 /* NOLINTEND(misc-no-recursion) */
 
+/* Events were lost: whoever hears of that looks himself, but directories that were made meanwhile must have a watch. */
+static int begin_again(struct watch *w, struct err *e)
+{
+	int r = say("overflow", NULL, NULL, e);
+
+	if (r < 0 || !w->whole)
+		return r;
+	while (w->n) {
+		(void)inotify_rm_watch(w->fd, w->all[w->n - 1].wd); /* it may have gone */
+		forget(w, w->n - 1);
+	}
+	r = add(w, w->path, true, 0, e);
+	w->root = w->n ? w->all[0].wd : -1;
+	return r;
+}
+
 static int on_event(struct watch *w, const struct inotify_event *ev, struct err *e)
 {
 	const char *dir = path_of(w, ev->wd), *name = ev->len ? ev->name : NULL;
@@ -171,7 +187,7 @@ static int on_event(struct watch *w, const struct inotify_event *ev, struct err 
 	int r = 0;
 
 	if (ev->mask & IN_Q_OVERFLOW)
-		return say("overflow", NULL, NULL, e);
+		return begin_again(w, e);
 	if (!dir || (!name && !(ev->mask & IN_ATTRIB)))
 		return 0; /* of a watch that was taken off; or its end, of which the directory above tells */
 	(void)snprintf(path, sizeof(path), name ? "%s/%s" : "%s", dir[1] ? dir : "", name);

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -182,6 +183,37 @@ def test_watch_forgets_what_leaves(box, ws):
     end = {"event": "write", "path": f"{ws}/a/end"}
     seen = [x.get("path") for x in p.until(lambda got: end in got)]
     assert f"{ws}/a/b/before" in seen and f"{ws}/a/end" in seen and not [x for x in seen if x and x.endswith("after")], seen
+
+
+def test_watch_goes_on_after_an_overflow(box, ws):
+    """The watcher is stopped until the kernel's queue is full: what was made meanwhile has a watch afterwards."""
+    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as f:
+        most = int(f.read())
+    p = box.follow("fs", "--json", "-r", "box", "watch", "a")
+    p.until(lambda got: got)
+    (watcher,) = [pid for pid in os.listdir("/proc") if pid.isdigit() and is_watching(pid)]
+    os.kill(int(watcher), signal.SIGSTOP)
+    box.exec([PYTHON, "-c", f"import os\nfor i in range({most // 2 + 1000}): os.close(os.open('a/f', os.O_CREAT)); os.unlink('a/f')"])
+    box.exec("mkdir -p a/new/below")
+    os.kill(int(watcher), signal.SIGCONT)
+    made = {"event": "create", "path": f"{ws}/a/new/below"}
+    got = p.until(lambda got: made in got)
+    assert {"event": "overflow"} in got and made in got
+    box.exec("echo 1 > a/new/below/file")
+    late = {"event": "write", "path": f"{ws}/a/new/below/file"}
+    assert late in p.until(lambda got: late in got)
+    box.exec("rm -r a")
+    assert p.wait(20) == 1
+
+
+def is_watching(pid):
+    """Whether it is the one of this sandbox: no other test runs beside it in this pid namespace."""
+    try:
+        fds = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            return "anon_inode:inotify" in fds and "\nNSpid:" in (text := f.read()) and len(text.split("NSpid:")[1].split("\n")[0].split()) > 1
+    except OSError:
+        return False
 
 
 def test_watch_one_directory(box, ws):
