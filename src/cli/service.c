@@ -175,13 +175,21 @@ struct call {
 	unsigned int port;
 };
 
-static char **values(struct arena *a, const struct opt_list *l)
+/* Of two variables with one name the last one is in force. @vars: they are such */
+static char **values(struct arena *a, const struct opt_list *l, bool vars)
 {
 	char **v = arena_alloc(a, (l->n + 1) * sizeof(*v));
-	size_t i;
+	size_t i, k, n = 0;
 
-	for (i = 0; v && i < l->n; i++)
-		v[i] = (char *)(uintptr_t)l->v[i].value;
+	for (i = 0; v && i < l->n; i++) {
+		const char *word = l->v[i].value;
+
+		for (k = vars ? 0 : n; k < n && strncmp(v[k], word, strcspn(word, "=") + 1) != 0;
+		     k++)
+			;
+		v[k] = (char *)(uintptr_t)word;
+		n += k == n;
+	}
 	return v;
 }
 
@@ -189,8 +197,8 @@ static int add(struct call *c, struct err *e)
 {
 	struct service_def d = { .name = c->name,
 				 .argv = c->command,
-				 .env = values(&c->n.arena, &c->o.env),
-				 .needs = values(&c->n.arena, &c->o.needs),
+				 .env = values(&c->n.arena, &c->o.env, true),
+				 .needs = values(&c->n.arena, &c->o.needs, false),
 				 .dir = c->o.dir,
 				 .user = c->o.user,
 				 .port = c->port };

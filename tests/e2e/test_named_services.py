@@ -63,7 +63,7 @@ def test_they_are_kept(boxes):
     boxes.make()
     assert now(boxes) == {} and boxes.ls()["box"]["services"] is None and service(boxes, "ls", "box").out == ""
     words = ["sh", "-c", "echo \"$1 $X\"; pwd; id -un; exec sleep 1000", "sh", "ä b\n"]
-    service(boxes, "add", "--restart", "no", "--workdir", "/tmp", "-e", "X=1=2", "box", "a", "--", *words)
+    service(boxes, "add", "--restart", "no", "--workdir", "/tmp", "-e", "X=0", "-e", "X=1=2", "box", "a", "--", *words)
     want = {"name": "a", "command": words, "needs": [], "env": ["X=1=2"], "dir": "/tmp", "user": None, "port": 0, "restart": "no"}
     assert boxes.ls()["box"]["services"] == [want] and json.loads(boxes("inspect", "box").out)[0]["services"] == [want]
     assert now(boxes, "a") == {**want, "state": "stopped", "restarts": 0}
