@@ -89,6 +89,7 @@ static int run(int sock, const char *name, const struct attach_options *o,
 	c.attached = true;
 	c.read_only = o->read_only;
 	c.input = o->interactive;
+	c.types = !o->read_only;
 	if (r == 0)
 		r = terminal_find(true, &c.terminal, &unused, e);
 	if (r == 0) {

@@ -91,6 +91,13 @@ static int step_signal(struct client *c, bool *ret_over)
 	return 128 + c->signal;
 }
 
+/* Our terminal is to be typed at: as whoever reads one in the background we are stopped, until we are in front. */
+static void claim(const struct client *c)
+{
+	if (c->terminal && c->types && !terminal_in_foreground(c->terminal))
+		(void)kill(0, SIGTTIN); /* nobody could continue an orphan: it is not stopped */
+}
+
 /* Whose end is in the hands of a supervisor must be able to end without it. */
 static void expect_end(struct client *c, int sig)
 {
@@ -113,6 +120,12 @@ static int on_signal(void *arg, short revents, struct err *e)
 	if (si.ssi_signo == SIGWINCH) {
 		if (c->terminal)
 			terminal_resize(c->terminal);
+		return -EAGAIN;
+	}
+	if (si.ssi_signo == SIGCONT) {
+		if (c->terminal)
+			(void)terminal_again(c->terminal);
+		claim(c);
 		return -EAGAIN;
 	}
 	/* a session with a terminal outlives ours; and what others have started is theirs to end */
@@ -142,13 +155,18 @@ static void say_plain(const struct client *c)
 /* Of a session with a terminal. */
 static int begin_copy(struct client *c, struct err *e)
 {
+	int r;
+
 	const struct terminal_session s = {
 		.resize = say_size, .arg = c, .read_only = c->read_only, .attached = c->attached
 	};
 
-	return c->terminal && c->stream >= 0 ?
-		       terminal_start_session(c->terminal, &c->loop, TAKE_FD(c->stream), &s, e) :
-		       0;
+	if (!c->terminal || c->stream < 0)
+		return 0;
+	r = terminal_start_session(c->terminal, &c->loop, TAKE_FD(c->stream), &s, e);
+	if (r == 0)
+		claim(c);
+	return r;
 }
 
 /* Attached to one without: ours stays as it is, and its Ctrl-C is a signal. @flags: of WIRE_SESSION */
@@ -181,6 +199,17 @@ static const char *const whys[] = {
 	[WIRE_WHY_IDLE] = "was stopped: it was idle (--idle-stop)",
 	[WIRE_WHY_SIGNAL] = "was stopped: its supervisor was told to end",
 };
+
+/* The command will hear of a signal that we have handed on, but not now. Return: -EAGAIN, or an exit status. */
+static int on_paused(struct client *c, const struct err *why)
+{
+	if (!c->signal)
+		return -EAGAIN; /* it was not to end anything */
+	if (c->terminal)
+		terminal_take(c->terminal);
+	(void)cli_fail(why);
+	return 128 + c->signal;
+}
 
 /* What the supervisor says of our session. */
 static int on_report(void *arg, short revents, struct err *e)
@@ -215,8 +244,11 @@ static int on_report(void *arg, short revents, struct err *e)
 		c->why = m.leaving.why;
 		return -EAGAIN;
 	case WIRE_FAILED:
+		if (c->number && m.failed.sys == EBUSY)
+			return on_paused(c, &m.failed);
 		*e = m.failed;
-		return e->sys ? -e->sys : -EIO;
+		/* EAGAIN would let the loop go on */
+		return e->sys && e->sys != EAGAIN ? -e->sys : -EIO;
 	case WIRE_ENDED:
 		c->status = WIFSIGNALED(m.ended.status) ? 128 + WTERMSIG(m.ended.status) :
 							  WEXITSTATUS(m.ended.status);
@@ -245,7 +277,8 @@ static void say_broken(void *arg, size_t which)
 
 static int open_signals(void)
 {
-	static const int taken[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH };
+	static const int taken[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+				     SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH };
 	sigset_t set;
 	size_t i;
 

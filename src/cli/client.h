@@ -27,6 +27,7 @@ struct client {
 	bool plain;      /* attached, and it has no terminal */
 	bool read_only, ended;
 	bool input;        /* attached: it is to read our stdin, also without a terminal */
+	bool types;        /* somebody is to type at our terminal */
 	bool lost;         /* attached: nobody takes what it writes */
 	bool told;         /* its user knows that the supervisor does not answer */
 	long quiet_from;   /* ms of CLOCK_MONOTONIC: since when an answer is waited for */

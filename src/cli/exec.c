@@ -28,7 +28,7 @@ static void fill(struct exec_options *o, struct opt *table)
 	const struct opt rows[] = {
 		OPT_FLAG(
 			"interactive", &o->interactive, NULL, "Give the command our stdin",
-			"Without it the command reads nothing. With --detach its stdin stays open, and 'bailey attach -i' types there.",
+			"Without it the command reads nothing but what is typed at the terminal of --tty. With --detach its stdin stays open, and 'bailey attach -i' types there.",
 			OPT_LETTER('i')),
 		OPT_FLAG("tty", &o->tty, NULL, "Give the command a terminal",
 			 "Its size follows ours. Ctrl-C and Ctrl-Z are the command's.",
@@ -130,15 +130,18 @@ static int ask(const struct client *c, const struct exec_options *o, const struc
 	return r < 0 && e->code == ERR_NONE ? err_sys(e, r, "the sandbox") : r;
 }
 
-/* With a terminal, or in the background: the supervisor keeps what it writes. */
+/* With a terminal, or in the background: the supervisor keeps what it writes. @null: for a command that reads nothing */
 static int ask_held(struct client *c, const struct exec_options *o, struct init_command *cmd,
-		    struct err *e)
+		    int null, struct err *e)
 {
 	_cleanup_close_ int theirs = -1;
 	int r = 0;
 
+	c->types = o->interactive;
 	if (o->tty && o->detach) {
 		terminal_default(&cmd->tty);
+	} else if (o->tty && !o->interactive && !fd_is_terminal(0) && dup2(null, 0) < 0) {
+		r = err_sys(e, -errno, "stdin"); /* which is whose that has started us */
 	} else if (o->tty) {
 		r = terminal_find(true, &c->terminal, &cmd->tty, e);
 		if (r == 0)
@@ -185,7 +188,7 @@ static int run(int sock, const char *name, const struct exec_options *o, struct 
 		r = err_sys(e, -errno, "/dev/null");
 	c.detach = o->detach;
 	if (r == 0 && (o->tty || o->detach)) {
-		r = ask_held(&c, o, cmd, e);
+		r = ask_held(&c, o, cmd, null, e);
 	} else if (r == 0) {
 		if (o->interactive)
 			r = relay_start(&relay, RELAY_FILES | RELAY_TERMINALS | RELAY_INPUT, e);

@@ -43,7 +43,7 @@ const struct command_words kill_words = {
 		      { "bailey kill --signal KILL box 3", "do not ask" } },
 	.statuses = { { "0", "sent" },
 		      { "3", "there is no such sandbox or session" },
-		      { "4", "the sandbox does not run, or the session has ended" },
+		      { "4", "the sandbox does not run, or is paused, or the session has ended" },
 		      { "2", "wrong options" } },
 };
 
@@ -114,5 +114,5 @@ int kill_main(char **argv)
 	}
 	cleanup_close(&sock);
 	named_done(&n);
-	return r < 0 ? client_fail(&e) : r;
+	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? client_fail(&e) : r;
 }

@@ -6,6 +6,7 @@
  * Two states, which change together (docs/adr/0008):
  *	the command is in the foreground of its terminal   ⇔ the caller's terminal is raw, and read by us
  *	it is in the background                            ⇔ the caller's terminal is as it was, and not read
+ * A session's command (terminal_start_session()) knows nothing of ours and is always in front there, so we have the second state only while we are behind ourselves.
  * When all of 0-2 are terminals, it begins in the foreground. In a pipeline it begins in the background, because others may use the
  * caller's terminal, too: `bailey run -- make | less`. When it then reads or sets its terminal, the kernel stops it (SIGTTIN, SIGTTOU), and
  * supervise.c gives it the terminal and lets it go on, or stops us with it when we are in the background ourselves.
@@ -499,6 +500,8 @@ int terminal_start_session(struct terminal *t, struct loop *loop, int stream,
 
 	t->master = stream;
 	t->session = *s;
+	/* its command is in front in a terminal of its own, and never stopped for ours */
+	t->wanted = true;
 	if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_sys(e, -errno, "the session's stream");
 	return begin(t, loop, e);

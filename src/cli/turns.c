@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "util/limits.h"
+#include "util/util.h"
 
 int turns_begin(struct turns *t)
 {

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -180,6 +181,76 @@ def test_a_stopped_client_does_not_stop_the_command(boxes, pty, ws):
     assert wait_for((ws / "written").exists, 30)
     os.kill(t.pid, signal.SIGCONT)
     assert t.wait(20) == 125 and b"has not read" in t.out
+
+
+@pytest.mark.parametrize("client", ["exec -it box -- sh 2>err", "exec -it box -- sh | cat", "attach box work 2>err", "run box 2>err"])
+def test_a_terminal_whose_outputs_lead_elsewhere(boxes, user, ws, client):
+    """What is typed at the caller's terminal arrives, wherever 1 and 2 lead; and it is as it was afterwards."""
+    boxes.make()
+    assert boxes.exec(["sh"], "-d", "-t", "--name", "work").rc == 0
+    t = Pty(user, ["/bin/sh", "-c", f"{BAILEY} {client}; echo b''ack"], ws, env=boxes.env)
+    t.expect(r"[$#] $")
+    t.type("echo re''ady\n")
+    t.expect(r"ready\r")
+    t.type("exit\n")
+    t.expect("back")
+    assert t.settings()[3] & termios.ICANON and t.settings()[3] & termios.ECHO
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_client_in_the_background(boxes, user, ws, shell):
+    """It is stopped as whoever wants a terminal that is not its own, and can be typed at when it comes in front. The control: one that reads nothing runs on."""
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    t = Pty(user, [f"/bin/{shell}", *(["--norc"] if shell == "bash" else []), "-i"], ws, env={**boxes.env, "PS1": "host> "})
+    t.expect("host> $")
+    t.type(f"{BAILEY} exec -t box -- touch twin &\n")
+    assert wait_for((ws / "twin").exists)
+    t.type(f"{BAILEY} exec -it box -- sh -c 'echo re\"\"ady; read x; echo got=$x' &\n")
+    assert wait_for(lambda: [p for p in os.listdir("/proc") if p.isdigit() and is_stopped(p, "read x")])
+    t.type("fg\n")
+    t.expect("ready")
+    t.type("this\n")
+    t.expect("got=this")
+    t.type("exit\n")
+
+
+def is_stopped(pid, word):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+            named = word in f.read()
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return named and f.read().rsplit(")", 1)[1].split()[0] == "T"
+    except OSError:
+        return False
+
+
+def test_without_interactive_stdin_is_the_callers(boxes, user, ws):
+    """A loop over a list keeps it; the twin with -i reads it."""
+    boxes.make()
+    user.write(ws / "list", "a\nb\nc\n")
+    for words, want in (("-t", "[a]|[b]|[c]|"), ("-it", "[a]|")):
+        r = user.exec(["sh", "-c", f"while read x; do {BAILEY} exec {words} box -- sh -c \"echo [$x]; while read y; do :; done\" | tr -d '\\r' | grep '^\\[' | tr '\\n' '|'; done < list"], cwd=ws, env=boxes.env)
+        assert r.out == want, (words, r)
+
+
+def test_more_clients_than_places(boxes):
+    """The 65th command with a client is refused; who asks and who ends it is heard as before, and what runs may end by itself."""
+    boxes.make()
+    assert boxes.exec("(trap 'echo asked > asked; exit' TERM; > ready; while :; do sleep 0.1; done) >/dev/null 2>&1 & while ! [ -e ready ]; do sleep 0.01; done").rc == 0
+    waiting = [boxes.start("exec", "box", "--", "sleep", "1000", stdin=subprocess.DEVNULL) for _ in range(64)]
+    assert wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["attached"] == 64, 60)
+    r = boxes.exec("echo more")
+    assert (r.rc, r.out) == (125, "") and "64 clients" in r.err and r.err.count("\n") == 1, r
+    assert boxes.exec("true", "-d").rc == 125, "while it begins it has one, too"
+    assert boxes.ls()["box"]["state"] == "running" and len(sessions(boxes)) >= 64
+    assert boxes("kill", "box", str(sessions(boxes)[-1]["session"])).rc == 0
+    assert wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["attached"] == 63, 60)
+    assert boxes.exec("echo more").out == "more\n", "one has gone"
+    r = boxes("stop", "-t", "20s", "box")
+    assert r.rc == 0 and r.err == "" and boxes.exec("cat asked").out == "asked\n", r
+    for p in waiting:
+        p.communicate(timeout=60)
 
 
 def test_attach_without_a_terminal(boxes, pty):
@@ -523,6 +594,25 @@ def test_max_run_after_disconnect(boxes, pty):
         t.done()
     assert wait_for(lambda: one(boxes, "short")["state"] == "ended") and one(boxes, "short")["status"] == 143
     assert one(boxes, "long")["state"] == "running"
+
+
+def test_max_run_after_disconnect_and_a_pause(boxes):
+    """Time in which nothing runs does not count, before SIGTERM and after."""
+    boxes.make()
+    client = boxes.start("exec", "--max-run-after-disconnect", "2s", "--name", "short", "box", "--", "sh", "-c", "trap 'echo x >> asked' TERM; echo up; while :; do sleep 0.05; done")
+    assert client.stdout.readline() == b"up\n"
+    kill(client)
+    assert wait_for(lambda: one(boxes, "short")["clients"] == 0)
+    assert boxes("pause", "box").rc == 0
+    time.sleep(2.5)
+    assert boxes("resume", "box").rc == 0
+    assert boxes.exec("[ -e asked ]").rc == 1 and one(boxes, "short")["state"] == "running"
+    assert wait_for(lambda: boxes.exec("[ -e asked ]").rc == 0)
+    assert boxes("pause", "box").rc == 0
+    time.sleep(11)
+    assert boxes("resume", "box").rc == 0 and one(boxes, "short")["state"] == "running"
+    assert wait_for(lambda: one(boxes, "short")["state"] == "ended", 30) and one(boxes, "short")["status"] == 137
+    client.communicate()
 
 
 def test_max_run_after_disconnect_of_a_plain_command(boxes):
