@@ -8,7 +8,7 @@
  * by itself, and be woken by the watcher.
  *
  * sandboxes/ID/up stands as long as nobody has ended the sandbox on purpose. It says nothing of whether it lives (the lock does): who finds it beside a free
- * lock knows that the sandbox was ended by something else.
+ * lock knows that the sandbox was ended by something else. It is empty until that end is written down; who finds it empty does that.
  */
 #include "life.h"
 
@@ -235,14 +235,17 @@ static bool idle(struct life *l, bool attached, long now, long *wait)
 	}
 	if (!l->frozen && now >= l->look_at)
 		look(l, now);
-	if (!l->frozen && p->freeze_ms && now - l->active >= p->freeze_ms && life_pause(l, &e) < 0)
-		l->active = now; /* not at once again */
+	if (!l->frozen && p->freeze_ms && now - l->active >= p->freeze_ms && now >= l->retry_at &&
+	    life_pause(l, &e) < 0)
+		l->retry_at = now + p->freeze_ms; /* not at once again */
 	if (p->stop_ms && now - l->active >= p->stop_ms)
 		return true;
 	if (p->stop_ms)
 		until(l->active + p->stop_ms, now, wait);
 	if (!l->frozen && p->freeze_ms)
-		until(l->active + p->freeze_ms, now, wait);
+		until(l->active + p->freeze_ms > l->retry_at ? l->active + p->freeze_ms :
+							       l->retry_at,
+		      now, wait);
 	if (!l->frozen)
 		until(l->look_at, now, wait);
 	return false;
@@ -285,8 +288,10 @@ void life_end(struct life *l)
 {
 	if (l->run && l->why && l->why != WIRE_WHY_SIGNAL)
 		(void)named_mark(l->state, l->id, false);
-	if (l->run)
+	if (l->run) {
 		note(l, "stopped", whys[l->why]);
+		named_mark_written(l->state, l->id); /* where the mark stays */
+	}
 	free(l->frozen);
 	jail_freezer_done(&l->freezer);
 	cleanup_close(&l->state);

@@ -18,7 +18,8 @@ struct life {
 	struct life_policy policy;
 	struct jail_frozen *frozen; /* while it is paused */
 	struct jail_freezer freezer;
-	int unpaused; /* why the last pause was none, negative errno: said once for each reason */
+	long retry_at; /* ms of CLOCK_MONOTONIC: after a pause that has failed, not before */
+	int unpaused;  /* why the last pause was none, negative errno: said once for each reason */
 	long timeout_at;      /* ms of CLOCK_MONOTONIC, as all below; 0: never */
 	long active;          /* when it was used last, as far as is known */
 	long look_at, looked; /* the next look, 0: the first one is still to come; the last one */

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "live-state.h"
@@ -60,6 +62,31 @@ static void end_sessions(const struct live *l)
 	}
 }
 
+/* The sandbox is not of the shell that happens to start it: what programs get from the kernel's first one, within the hard limits. Signals are PID 1's own to set. */
+static void leave_caller(void)
+{
+	static const struct {
+		int which;
+		rlim_t soft; /* the rest: as the hard one */
+	} usual[] = { { RLIMIT_STACK, 8u << 20 }, { RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, 1024 } };
+	struct rlimit l;
+	int which;
+	size_t i;
+
+	(void)umask(022);
+	(void)setpriority(PRIO_PROCESS, 0, 0); /* not everybody may */
+	for (which = 0; which < (int)RLIM_NLIMITS; which++) {
+		if (getrlimit((unsigned int)which, &l) < 0)
+			continue;
+		l.rlim_cur = l.rlim_max;
+		for (i = 0; i < ARRAY_SIZE(usual); i++) {
+			if (usual[i].which == which && usual[i].soft < l.rlim_max)
+				l.rlim_cur = usual[i].soft;
+		}
+		(void)setrlimit((unsigned int)which, &l); /* within the hard limit it can't fail */
+	}
+}
+
 int live_main(void)
 {
 	static struct live l = { /* too big for a stack */
@@ -81,6 +108,7 @@ int live_main(void)
 	for (fd = LIVE_FD_STATUS; fd <= LIVE_FD_LOCK; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
+	leave_caller();
 	life_options(&o, table);
 	r = live_words_read(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
@@ -113,7 +141,7 @@ int live_main(void)
 		r = run_live(&o.sandbox, &l, &e);
 	end_sessions(&l);
 	life_end(&l.life);
-	if (l.runtime >= 0)
+	if (l.listener >= 0) /* it was never built */
 		(void)unlinkat(l.runtime, l.socket, 0);
 	if (r < 0 && l.status >= 0) {
 		buf_quote(&text, e.msg);

@@ -35,14 +35,35 @@ struct live {
 	bool begun;           /* the sandbox is complete, and its services begin */
 	bool ready, stopping; /* stopping: PID 1 was told, or is when the services have ended */
 	bool told;
-	long kill_at; /* ms of CLOCK_MONOTONIC */
-	long tell_at; /* when services have had time enough */
+	bool signalled; /* our end was asked for by a signal */
+	long kill_at;   /* ms of CLOCK_MONOTONIC */
+	long tell_at;   /* when services have had time enough */
 	struct sessions sessions;
 	struct services services;
-	struct client clients[LIMIT_CLIENTS];
+	struct client clients[LIMIT_CLIENTS + LIMIT_ASKING];
 };
 
 /** live_services() - what its services are made of. */
 void live_services(struct live *l);
+
+/* Between live.c and live-questions.c. */
+
+/** live_answer() - say @m, with @fd or -1, borrowed. Return: whether @c is still here. */
+bool live_answer(struct client *c, const struct wire_msg *m, int fd);
+
+/** live_refuse() - the same, why not; and let it go. */
+void live_refuse(struct client *c, const struct err *e);
+
+/** live_attached() - how many clients wait for a command of it. */
+unsigned int live_attached(const struct live *l);
+
+/** live_list() - answer with its sessions. */
+void live_list(struct client *c);
+
+/** live_question() - of the sandbox itself. */
+void live_question(struct client *c, const struct wire_msg *m);
+
+/** live_service_question() - of its services. @fds: what came with @m */
+void live_service_question(struct client *c, const struct wire_msg *m, const int fds[WIRE_FDS]);
 
 #endif

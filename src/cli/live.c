@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +20,7 @@
 #include "stay.h"
 
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
+#define FULL "%d clients wait for commands of this sandbox, and no more can; 'exec -d' needs none"
 
 void live_socket(const char *name, char out[LIVE_SOCKET])
 {
@@ -30,17 +31,41 @@ static struct client *free_place(struct live *l)
 {
 	size_t i;
 
-	for (i = 0; i < LIMIT_CLIENTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		if (l->clients[i].fd < 0)
 			return &l->clients[i];
 	}
 	return NULL;
 }
 
-/* Nobody waits in the queue of a supervisor whose places are all taken. */
+/* Nobody is let in where all places are taken. */
 static void update(struct live *l)
 {
 	l->source->events = l->ready && free_place(l) ? POLLIN : 0;
+}
+
+unsigned int live_attached(const struct live *l)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++)
+		n += l->clients[i].fd >= 0 && l->clients[i].session;
+	return n;
+}
+
+/*
+ * Those of sessions may stay for months, and leave places for those who ask, or stop it. What has a command's pipes has
+ * a session, or had one.
+ */
+static bool is_full(const struct live *l)
+{
+	const struct client *c;
+	unsigned int n = 0;
+
+	for (c = l->clients; c < l->clients + ARRAY_SIZE(l->clients); c++)
+		n += c->fd >= 0 && (c->session || c->ends[0] >= 0 || c->ends[1] >= 0);
+	return n >= LIMIT_CLIENTS;
 }
 
 /* It was one of its session's clients. */
@@ -71,7 +96,7 @@ static void leave(struct client *c)
 }
 
 /* Whoever can't take an answer at once has stopped reading: it is let go, its command runs on. */
-static bool answer(struct client *c, const struct wire_msg *m, int fd)
+bool live_answer(struct client *c, const struct wire_msg *m, int fd)
 {
 	if (wire_send(c->fd, m, &fd, fd >= 0, false) == 0)
 		return true;
@@ -79,12 +104,12 @@ static bool answer(struct client *c, const struct wire_msg *m, int fd)
 	return false;
 }
 
-static void refuse_with(struct client *c, const struct err *e)
+void live_refuse(struct client *c, const struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_FAILED, .session = WIRE_COMMAND, .failed = *e };
 
 	m.failed.sys = e->sys < 0 ? -e->sys : e->sys;
-	if (answer(c, &m, -1))
+	if (live_answer(c, &m, -1))
 		leave(c);
 }
 
@@ -97,7 +122,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct client *c, int e
 	va_start(ap, fmt);
 	(void)vsnprintf(e.msg, sizeof(e.msg), fmt, ap);
 	va_end(ap);
-	refuse_with(c, &e);
+	live_refuse(c, &e);
 }
 
 static void say_ended(struct client *c, int status)
@@ -106,7 +131,7 @@ static void say_ended(struct client *c, int status)
 			      .session = WIRE_COMMAND,
 			      .ended = { .status = status, .offset = -1 } };
 
-	if (answer(c, &m, -1))
+	if (live_answer(c, &m, -1))
 		leave(c);
 }
 
@@ -126,8 +151,9 @@ static void on_done(void *arg, const struct session *one, bool slow)
 	}
 }
 
-/* @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. @fds: the words, and what else sessions_streams() wants */
-static int spawn_in(const struct live *l, struct session *one, enum wire_type type, const int *fds)
+/* @type: WIRE_SPAWN, WIRE_COPY or WIRE_SERVICE. @fds: the words, and what else sessions_streams() wants. Return: 0 or negative errno with @e. */
+static int spawn_in(const struct live *l, struct session *one, enum wire_type type, const int *fds,
+		    struct err *e)
 {
 	struct wire_msg m = { .type = type, .session = sessions_wire(one) };
 	int own[3] = { -1, -1, -1 }, give[4], r;
@@ -135,10 +161,12 @@ static int spawn_in(const struct live *l, struct session *one, enum wire_type ty
 
 	r = sessions_streams(one, fds, give, &n, own);
 	if (r == 0)
-		r = wire_send(l->run->jail.sock, &m, give, n, true);
+		r = wire_send(l->run->jail.sock, &m, give, n, false);
 	for (i = 0; i < ARRAY_SIZE(own); i++)
 		cleanup_close(&own[i]);
-	return r;
+	if (r == -EAGAIN) /* its PID 1 reads nothing, and must not hold us up */
+		return err_set(e, ERR_SYSTEM, r, "the sandbox does not answer");
+	return r < 0 ? err_sys(e, r, "the sandbox") : 0;
 }
 
 /* @m: WIRE_OPEN; @type: what PID 1 is told */
@@ -159,8 +187,12 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 				     "one command for each connection");
 		return;
 	}
+	if (is_full(l)) {
+		refuse(c, EAGAIN, FULL, LIMIT_CLIENTS);
+		return;
+	}
 	if (life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
-		refuse_with(c, &e);
+		live_refuse(c, &e);
 		return;
 	}
 	r = init_unpack(fds[0], &cmd, &memory);
@@ -181,11 +213,8 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 					  sessions_oldest(one, false), true, c)))
 			r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
 	}
-	if (r == 0) {
-		r = spawn_in(l, one, type, fds);
-		if (r < 0)
-			(void)err_sys(&e, r, "the sandbox");
-	}
+	if (r == 0)
+		r = spawn_in(l, one, type, fds, &e);
 	if (r == 0 && !held) {
 		c->ends[0] = TAKE_FD(fds[4]);
 		c->ends[1] = TAKE_FD(fds[5]);
@@ -194,7 +223,7 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 		part(c);
 		if (one)
 			sessions_drop(&l->sessions, one);
-		refuse_with(c, &e);
+		live_refuse(c, &e);
 	}
 }
 
@@ -225,7 +254,7 @@ static bool say_which(struct client *c, const struct session *one, uint64_t from
 						  (one->input.fd >= 0 ? WIRE_SESSION_INPUT : 0),
 					 .history = history } };
 
-	return answer(c, &m, -1);
+	return live_answer(c, &m, -1);
 }
 
 static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_FDS])
@@ -239,8 +268,12 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 		refuse(c, EBUSY, "one session for each connection");
 		return;
 	}
+	if (is_full(l)) {
+		refuse(c, EAGAIN, FULL, LIMIT_CLIENTS);
+		return;
+	}
 	if (m->attach.flags & WIRE_ATTACH_TERMINAL && life_wake(&l->life, LIFE_WAKE_EXEC, &e) < 0) {
-		refuse_with(c, &e);
+		live_refuse(c, &e);
 		return;
 	}
 	one = which(c, m->attach.word, m->attach.flags & WIRE_ATTACH_TERMINAL);
@@ -280,6 +313,20 @@ static void signal_to(void *arg, const struct session *one, int sig)
 	(void)wire_send(l->run->jail.sock, &m, NULL, 0, false);
 }
 
+/* PID 1 hears of the signal when it runs again: who waits for what comes of it may wait for long. */
+static void say_paused(struct client *c)
+{
+	struct wire_msg m = { .type = WIRE_FAILED,
+			      .session = WIRE_COMMAND,
+			      .failed = { .sys = EBUSY, .code = ERR_SYSTEM } };
+
+	(void)snprintf(
+		m.failed.msg, sizeof(m.failed.msg),
+		"sandbox '%s' is paused, and gets the signal when it runs; first: bailey resume %s",
+		c->live->name, c->live->name);
+	(void)live_answer(c, &m, -1);
+}
+
 static void on_kill(struct client *c, const struct wire_msg *m)
 {
 	const struct session *one = which(c, m->end.word, true);
@@ -291,129 +338,10 @@ static void on_kill(struct client *c, const struct wire_msg *m)
 		return;
 	}
 	signal_to(c->live, one, m->end.signal);
-	(void)say_which(c, one, sessions_oldest(one, false));
-}
-
-static void on_list(struct client *c)
-{
-	const struct wire_msg m = { .type = WIRE_SESSIONS };
-	_cleanup_close_ int fd = memfd_create("bailey-sessions", MFD_CLOEXEC);
-	struct buf b = BUF_INIT(LIMIT_OUTPUT);
-
-	sessions_list(&c->live->sessions, &b);
-	if (fd < 0 || b.failed || fd_write_all(fd, b.data, b.len) < 0)
-		refuse(c, ENOMEM, "out of memory");
+	if (c->live->life.frozen)
+		say_paused(c);
 	else
-		(void)answer(c, &m, fd);
-	buf_done(&b);
-}
-
-/* Somebody waits for a command of it. */
-static unsigned int attached(const struct live *l)
-{
-	unsigned int n = 0;
-	size_t i;
-
-	for (i = 0; i < LIMIT_CLIENTS; i++)
-		n += l->clients[i].fd >= 0 && l->clients[i].session;
-	return n;
-}
-
-static struct wire_msg describe_port(const struct live *l, uint32_t number)
-{
-	const struct sandbox *s = supervise_sandbox(l->run);
-	const struct published *p = number < s->n_published ? &s->published[number] : NULL;
-	struct wire_msg m = { .type = WIRE_PORT, .port = { .total = (uint32_t)s->n_published } };
-
-	if (p) {
-		m.port.host = p->host;
-		m.port.inside = p->inside;
-		memcpy(m.port.at, p->at.b, sizeof(m.port.at));
-	}
-	return m;
-}
-
-/* Of the sandbox itself. */
-static void on_question(struct client *c, const struct wire_msg *m)
-{
-	struct live *l = c->live;
-	struct err e = ERR_INIT;
-	struct wire_msg state;
-	int r = 0;
-
-	if (l->stopping && m->type != WIRE_ASK && m->type != WIRE_PORT_ASK)
-		r = err_set(&e, ERR_SYSTEM, -EBUSY, "the sandbox is being stopped");
-	else if (m->type == WIRE_PAUSE)
-		r = life_pause(&l->life, &e);
-	else if (m->type == WIRE_RESUME)
-		life_resume(&l->life);
-	else if (m->type == WIRE_EXTEND)
-		r = life_extend(&l->life, m->extend.ms, &e);
-	state = m->type == WIRE_PORT_ASK ? describe_port(l, m->port_ask.number) :
-					   life_state(&l->life, attached(l));
-	if (r < 0)
-		state = (struct wire_msg){ .type = WIRE_FAILED,
-					   .session = WIRE_COMMAND,
-					   .failed = e };
-	if (r < 0 && state.failed.sys < 0)
-		state.failed.sys = -state.failed.sys;
-	(void)answer(c, &state, -1);
-}
-
-/* A file of memory that a client may still write to. Return: 0 or negative errno. */
-static int read_text(int fd, struct buf *b)
-{
-	char part[16384];
-	struct stat st;
-	ssize_t n = 1;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return -EBADMSG; /* it could keep us waiting */
-	while (n > 0 && !b->failed) {
-		n = pread(fd, part, sizeof(part), (off_t)b->len);
-		if (n > 0)
-			buf_add(b, part, (size_t)n);
-	}
-	return n < 0 ? -errno : b->failed ? -E2BIG : b->data ? 0 : -EBADMSG;
-}
-
-/* Of its services. */
-static void on_services(struct client *c, const struct wire_msg *m, const int fds[WIRE_FDS])
-{
-	struct live *l = c->live;
-	const struct wire_msg list = { .type = WIRE_SERVICES };
-	_cleanup_close_ int fd = memfd_create("bailey-services", MFD_CLOEXEC);
-	struct buf text = BUF_INIT(LIMIT_SPAWN), b = BUF_INIT(LIMIT_OUTPUT);
-	struct err e = ERR_INIT;
-	long wait = -1;
-	int r = 0;
-
-	if (l->stopping && m->type != WIRE_SERVICES_ASK) {
-		r = err_set(&e, ERR_SYSTEM, -EBUSY, "the sandbox is being stopped");
-	} else if (m->type == WIRE_SERVICE_ORDER) {
-		r = life_wake(&l->life, LIFE_WAKE_EXEC, &e);
-		if (r == 0)
-			r = services_order(&l->services, m, &e);
-	} else if (m->type == WIRE_SERVICES_SET) {
-		(void)life_wake(&l->life, LIFE_WAKE_EXEC,
-				&e); /* or they wait until it is resumed */
-		e = (struct err)ERR_INIT;
-		r = read_text(fds[0], &text);
-		r = r < 0 ? err_sys(&e, r, "the services") :
-			    services_set(&l->services, text.data, text.len, &e);
-	}
-	if (r == 0 && m->type != WIRE_SERVICES_ASK && !l->life.frozen)
-		services_step(&l->services, &wait);
-	l->services.paused = l->life.frozen;
-	services_list(&l->services, &b);
-	if (r == 0 && (fd < 0 || b.failed || fd_write_all(fd, b.data, b.len) < 0))
-		r = err_set(&e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	if (r < 0)
-		refuse_with(c, &e);
-	else
-		(void)answer(c, &list, fd);
-	buf_done(&text);
-	buf_done(&b);
+		(void)say_which(c, one, sessions_oldest(one, false));
 }
 
 static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
@@ -440,12 +368,14 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 			break;
 		m->session = sessions_wire(c->session);
 		(void)wire_send(l->run->jail.sock, m, NULL, 0, false);
+		if (l->life.frozen)
+			say_paused(c);
 		break;
 	case WIRE_KILL:
 		on_kill(c, m);
 		break;
 	case WIRE_LIST:
-		on_list(c);
+		live_list(c);
 		break;
 	case WIRE_BROKEN:
 		cleanup_close(&c->ends[m->broken.which]);
@@ -460,12 +390,12 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 	case WIRE_RESUME:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
-		on_question(c, m);
+		live_question(c, m);
 		break;
 	case WIRE_SERVICES_ASK:
 	case WIRE_SERVICES_SET:
 	case WIRE_SERVICE_ORDER:
-		on_services(c, m, fds);
+		live_service_question(c, m, fds);
 		break;
 	default: /* what only a supervisor says */
 		leave(c);
@@ -551,7 +481,7 @@ int live_add(struct run *run, struct err *e)
 	l->source = loop_add(&run->loop, l->listener, 0, on_connection, l);
 	l->sessions.done = on_done;
 	room = l->source && loop_add(&run->loop, l->sessions.epoll, POLLIN, on_sessions, l);
-	for (i = 0; i < LIMIT_CLIENTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		struct client *c = &l->clients[i];
 
 		*c = (struct client){ .live = l, .fd = -1, .ends = { -1, -1 } };
@@ -589,6 +519,13 @@ void live_ready(struct run *run)
 {
 	struct live *l = run->live;
 
+	struct rlimit files;
+
+	/* PID 1 has those of programs; we hold the streams of many */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
+	}
 	run->jail.order = WIRE_SERVING;
 	life_begin(&l->life, run);
 	l->begun = true;
@@ -600,9 +537,8 @@ static int spawn_service(void *arg, struct session *one, const struct init_comma
 			 struct err *e)
 {
 	_cleanup_close_ int words = init_pack(cmd, e);
-	int r = words < 0 ? words : spawn_in(arg, one, WIRE_SERVICE, &words);
 
-	return r < 0 && e->code == ERR_NONE ? err_sys(e, r, "the sandbox") : r;
+	return words < 0 ? words : spawn_in(arg, one, WIRE_SERVICE, &words, e);
 }
 
 static bool listens(void *arg, unsigned int port)
@@ -628,10 +564,10 @@ static void tell_clients(struct live *l, const struct session *one, const struct
 	size_t i;
 
 	copy.session = WIRE_COMMAND;
-	for (i = 0; i < LIMIT_CLIENTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		struct client *c = &l->clients[i];
 
-		if (c->fd < 0 || c->session != one || !answer(c, &copy, -1))
+		if (c->fd < 0 || c->session != one || !live_answer(c, &copy, -1))
 			continue;
 		if (c->ends[0] >= 0 || c->ends[1] >= 0)
 			part(c);
@@ -645,10 +581,10 @@ static void tell_started(struct live *l, const struct session *one, const struct
 {
 	size_t i;
 
-	for (i = 0; i < LIMIT_CLIENTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		if (l->clients[i].fd >= 0 && l->clients[i].session == one &&
 		    !l->clients[i].attached)
-			(void)answer(&l->clients[i], m, -1);
+			(void)live_answer(&l->clients[i], m, -1);
 	}
 }
 
@@ -715,9 +651,9 @@ static void tell_leaving(struct live *l)
 	const struct wire_msg m = { .type = WIRE_LEAVING, .leaving = { .why = l->life.why } };
 	size_t i;
 
-	for (i = 0; i < LIMIT_CLIENTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		if (l->clients[i].fd >= 0 && l->clients[i].session)
-			(void)answer(&l->clients[i], &m, -1);
+			(void)live_answer(&l->clients[i], &m, -1);
 	}
 }
 
@@ -737,6 +673,15 @@ void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why)
 	services_stop(&l->services, grace_ms);
 }
 
+void live_signal(struct run *run, int sig)
+{
+	struct live *l = run->live;
+	const bool ask = (sig == SIGTERM || sig == SIGHUP) && l->begun && !l->signalled;
+
+	l->signalled = true;
+	live_stop(run, ask ? GRACE_MS : 0, WIRE_WHY_SIGNAL);
+}
+
 /* Services have ended: now all else does. */
 static void end_all(struct live *l, long *wait)
 {
@@ -750,6 +695,15 @@ static void end_all(struct live *l, long *wait)
 	}
 	l->told = true;
 	(void)wire_send(l->run->jail.sock, &m, NULL, 0, false);
+}
+
+void live_over(struct run *run)
+{
+	struct live *l = run->live;
+
+	(void)unlinkat(l->runtime, l->socket, 0);
+	cleanup_close(&l->listener);
+	l->listener = -1;
 }
 
 bool live_stopping(const struct run *run)
@@ -774,13 +728,13 @@ bool live_step(struct run *run, long *wait)
 	struct live *l = run->live;
 	long left;
 
-	sessions_step(&l->sessions, wait, signal_to, l);
+	sessions_step(&l->sessions, l->life.frozen, wait, signal_to, l);
 	if (l->begun && !l->life.frozen) {
 		services_step(&l->services, wait);
 		if (!l->ready && services_settled(&l->services))
 			open_door(l);
 	}
-	if (life_step(&l->life, attached(l) > 0, wait))
+	if (life_step(&l->life, live_attached(l) > 0, wait))
 		live_stop(run, GRACE_MS, l->life.why);
 	if (!l->stopping)
 		return false;

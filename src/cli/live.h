@@ -43,6 +43,12 @@ void live_report(struct run *run, const struct wire_msg *m, int fd);
 /** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms, and tell who waits for a command @why. */
 void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why);
 
+/** live_signal() - we are to end by @sig: SIGTERM and SIGHUP ask everything in it first, unless one was there already. */
+void live_signal(struct run *run, int sig);
+
+/** live_over() - nothing runs in it any more: who comes from now on comes to the next one. */
+void live_over(struct run *run);
+
 /** live_wake() - somebody outside needs what runs in it, which may be paused. */
 void live_wake(struct run *run);
 

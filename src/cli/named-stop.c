@@ -68,11 +68,16 @@ static void repeat_end(int fd, off_t from)
 	buf_done(&b);
 }
 
-/* It does not understand us, but a signal: the only one that all versions do. @pidfd: of its supervisor */
-static void tell_other_version(const struct named *n, const struct named_box *box, int pidfd)
+/* It does not understand us, but signals, as all versions do: one that asks, and one that ends all at once. @pidfd: of its supervisor */
+static void tell_other_version(const struct named *n, const struct named_box *box, int pidfd,
+			       unsigned int grace_ms)
 {
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
 	if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
 		return;
+	if (poll(&p, 1, (int)grace_ms) == 0)
+		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGINT, NULL, 0); /* or it has ended */
 	(void)named_mark(n->state, box->id, false); /* it is ended on purpose */
 }
 
@@ -149,7 +154,7 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 	if (!wait_end(fd, supervisor, grace_ms)) /* it hangs up when it ends */
 		killed = end_deaf(box, pidfd);
 	if (!killed && wire_recv(fd, WIRE_FROM_INIT, &answer, fds) == -EPROTONOSUPPORT)
-		tell_other_version(n, box, pidfd);
+		tell_other_version(n, box, pidfd, grace_ms);
 	for (i = 0; i < 1000; i++) {
 		if (!named_lives(n, box->id) || started_again(n, box, supervisor)) {
 			if (killed)

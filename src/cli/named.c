@@ -342,13 +342,30 @@ int named_lock(const struct named *n, const char *id, bool *ret_new)
 bool named_mark(int state, const char *id, bool up)
 {
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "sandboxes/%s/up", id);
 	if (!up)
 		return unlinkat(state, path, 0) == 0;
 	fd = openat(state, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 && errno == EEXIST;
+	if (fd >= 0 || errno != EEXIST)
+		return false;
+	fd = openat(state, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return true;
+	return st.st_size == 0 || ftruncate(fd, 0) < 0; /* better twice than never */
+}
+
+void named_mark_written(int state, const char *id)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/up", id);
+	fd = openat(state, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		(void)fd_write_all(fd, "written\n", 8); /* at worst it is written twice */
 }
 
 void named_sync(int state, const char *id)

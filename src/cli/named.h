@@ -107,9 +107,12 @@ int named_lock_stopped(const struct named *n, const struct named_box *box, struc
 /**
  * named_mark() - the mark that the sandbox @id was not ended on purpose (life.c). @state: directory of bailey's state
  * @up: set it; else remove it
- * Return: whether it stood there before.
+ * Return: whether it stood there before; @up: of a life whose end nobody has written down.
  */
 bool named_mark(int state, const char *id, bool up);
+
+/** named_mark_written() - where it stands: the end of the sandbox is written down. */
+void named_mark_written(int state, const char *id);
 
 /** named_sync() - have the mark on the disk. */
 void named_sync(int state, const char *id);

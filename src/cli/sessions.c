@@ -434,16 +434,29 @@ static void end_alone(struct session *one, long now, long *wait,
 		*wait = KILL_AFTER_MS;
 }
 
-void sessions_step(struct sessions *s, long *wait,
+/* From @since to @now nothing has run: what has begun before ends so much later. */
+static void lengthen(struct session *one, long since, long now)
+{
+	if (one->alone_at)
+		one->alone_at += now - (one->alone_at > since ? one->alone_at : since);
+	if (one->kill_at)
+		one->kill_at += now - since;
+}
+
+void sessions_step(struct sessions *s, bool still, long *wait,
 		   void (*send)(void *arg, const struct session *one, int sig), void *arg)
 {
-	const long now = clock_ms();
+	const long now = clock_ms(), since = s->still_since;
 	struct session *one;
 
+	s->still_since = !still ? 0 : since ? since : now;
 	for (one = s->first; one; one = one->next) {
 		if (one->ended && !one->over)
 			views_drain(s, one); /* it may have waited for a client that has gone */
-		end_alone(one, now, wait, send, arg);
+		if (since && !still)
+			lengthen(one, since, now);
+		if (!still)
+			end_alone(one, now, wait, send, arg);
 	}
 	if (s->views)
 		views_late(s, now, wait);

@@ -75,7 +75,8 @@ struct sessions {
 	struct view *views;    /* the newest */
 	struct watched drains[LIMIT_DRAINS];
 	struct ring_budget budget;
-	uint32_t next; /* number */
+	uint32_t next;    /* number */
+	long still_since; /* ms of CLOCK_MONOTONIC: since when nothing runs; 0: it runs */
 	int epoll;
 	/* @client has everything that it will get of its session: over, or kept; or it was too slow */
 	void (*done)(void *client, const struct session *s, bool slow);
@@ -141,10 +142,11 @@ void sessions_list(const struct sessions *s, struct buf *b);
 
 /**
  * sessions_step() - between two polls: clients that are too slow are let go.
+ * @still: nothing of the sandbox runs, and this time does not count
  * @wait: until the next poll must end, -1: never
  * @send: called for sessions that have been alone for too long
  */
-void sessions_step(struct sessions *s, long *wait,
+void sessions_step(struct sessions *s, bool still, long *wait,
 		   void (*send)(void *arg, const struct session *one, int sig), void *arg);
 
 /** sessions_copy() - do what epoll has. */

@@ -84,14 +84,19 @@ static int start(struct named *n, const char *word, const void *arg, struct err 
 	const struct wire_msg m = { .type = WIRE_RESUME };
 	struct wire_msg answer;
 	struct named_box box;
-	int r = named_start(n, word, &box, e);
+	int i, r;
 
 	(void)arg;
-	if (r != 0)
-		return r;
-	/* one that was paused shall run, whatever its --wake says; one that is stopped meanwhile has run */
-	r = named_ask(n, &box, &m, &answer, e);
-	return r == -ENOENT ? 0 : r;
+	/* one that runs may be at its end, and hang up: then it is started. One that we have started, and that was stopped meanwhile, has run */
+	for (i = 0; i < 2; i++) {
+		r = named_start(n, word, &box, e);
+		/* one that was paused shall run, whatever its --wake says */
+		if (r == 0)
+			r = named_ask(n, &box, &m, &answer, e);
+		if (r != -ENOENT)
+			return r;
+	}
+	return 0;
 }
 
 int start_main(char **argv)

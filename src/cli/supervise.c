@@ -134,7 +134,7 @@ static int on_signal(void *arg, short revents, struct err *e)
 	else if (sig == SIGTSTP)
 		job_stop(run);
 	else if (sig != SIGWINCH && run->live)
-		live_stop(run, 0, WIRE_WHY_SIGNAL);
+		live_signal(run, sig);
 	else if (sig != SIGWINCH && run->ended)
 		return run->status; /* only output is left, and nobody wants to wait for that */
 	else if (sig != SIGWINCH)
@@ -575,6 +575,8 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 		r = run->live ? live_add(run, e) : 0;
 		if (r == 0)
 			r = loop(run, e);
+		if (run->live)
+			live_over(run);
 	}
 	finish(run); /* PID 1 is on its way out, or says so: it is not waited for, but ended */
 	report_say(run, s, r < 0 || run->dry_run);

@@ -38,12 +38,13 @@
 #define LIMIT_GLOB_ENTRIES 500000 /* names that the patterns of one run look at */
 #define LIMIT_WHERE 4352          /* bytes of "FILE:LINE:COLUMN: key" */
 #define LIMIT_NOTICES 64          /* lines that one run prints about its policy */
-#define LIMIT_SOURCES 128         /* descriptors that one poll loop waits for */
+#define LIMIT_SOURCES 144         /* descriptors that one poll loop waits for */
 #define LIMIT_SESSIONS 1          /* commands under PID 1 of a run */
 #define LIMIT_SERVED 1024         /* commands under PID 1 of a sandbox that stays */
 #define LIMIT_EVENTS \
 	(1u << 20)       /* bytes of one of the two files of what happened to sandboxes that stay */
-#define LIMIT_CLIENTS 64 /* of its supervisor at a time */
+#define LIMIT_CLIENTS 64 /* of sessions of one sandbox at a time */
+#define LIMIT_ASKING 16  /* beside them: who asks for something else, and goes */
 #define LIMIT_HELD 256   /* sessions of one whose output is kept, while they may write */
 #define LIMIT_ENDED 64   /* sessions of one that have ended and are remembered */
 #define LIMIT_SCROLLBACK (1u << 20)   /* bytes that are kept of one */

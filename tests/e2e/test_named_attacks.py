@@ -546,6 +546,16 @@ def test_a_pause_that_can_not_be(boxes, by_signals, deny, ws):
     assert boxes("pause", "box").rc == 0 and stands_still(ws)
 
 
+def test_a_pause_that_can_not_be_is_no_use(boxes, by_signals, deny):
+    """What can't be paused is idle all the same, and stopped when its time is over."""
+    boxes.make("box", "--idle-freeze", "400ms", "--idle-stop", "1500ms")
+    by_signals(deny, "424@1:19=EPERM", "--")  # SIGSTOP by pidfd_send_signal
+    boxes.exec("sleep 1000 >/dev/null 2>&1 & true")
+    assert wait_for(lambda: state(boxes) == "stopped", 30)
+    seen = [(e["event"], e.get("why")) for e in events(boxes)]
+    assert "pause-failed" in dict(seen) and seen[-1] == ("stopped", "idle"), seen
+
+
 TIMER = """
 import ctypes, os, signal, time
 signal.signal(signal.SIGCONT, lambda *a: None)  # without a handler newer kernels send nothing

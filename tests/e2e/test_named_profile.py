@@ -193,6 +193,18 @@ def test_every_start_has_the_same_environment(boxes, user):  # noqa: F811
     assert first["NVM_DIR"] == "/one" and first["LC_TIME"] == "en_GB.UTF-8" and first["SET"] == "1" and first["GITHUB_TOKEN"] == "s3cret", first
     assert not {"MINE", "JAVA_HOME", "PAGER", "TERM"} & set(first) and "/other/bin" not in first["PATH"] and first["PATH"].endswith(user.environ()["PATH"]), first
     assert seen(env={"PATH": "/usr/bin:/bin"}) == {k: v for k, v in first.items() if k != "GITHUB_TOKEN"}, "what is passed by name is of who starts it"
+    what = ["sh", "-c", "umask; ulimit -Sn; ulimit -Sc; ulimit -Ss; nice"]
+
+    def limits(*before):
+        assert boxes("stop", "box").rc == 0
+        assert user.exec(["sh", "-c", f"{'; '.join(before)}; exec \"$0\" start box", BAILEY], cwd=boxes.home, env=boxes.env).rc == 0
+        return boxes.exec(what).out.split()
+
+    usual = limits("true")
+    assert usual[:4] == ["0022", "1024", "0", "8192"], usual
+    assert limits("umask 077", "ulimit -Sn 200", "ulimit -Ss 4096", "ulimit -Sc 0") == usual
+    assert limits("umask 0", "ulimit -Sc unlimited", "ulimit -Sn 2000") == usual
+    assert not user.is_root or limits("renice -n 5 $$ >/dev/null") == [*usual[:4], "0"]
     run = boxes("run", "--", "env", env=other).out
     assert "MINE=two\n" in run and "NVM_DIR=/two\n" in run
 

@@ -105,7 +105,7 @@ static long turn(void)
 	int sig = 0;
 
 	sessions_copy(&all);
-	sessions_step(&all, &wait, no_signal, &sig);
+	sessions_step(&all, false, &wait, no_signal, &sig);
 	CHECK(sig == 0);
 	return wait;
 }
