@@ -27,7 +27,7 @@ def pid_1_of(supervisor_):
 def test_signals_to_a_client_of_what_is_paused(boxes, sig):  # noqa: F811
     """The client ends, and the command hears of it when it runs again. The control: a signal that ends nothing is handed on, and the client stays."""
     boxes.make()
-    p = boxes.start("exec", "box", "--", "sh", "-c", "trap 'echo x > one' USR1; trap 'echo x > two; exit 3' INT TERM; echo up; while :; do sleep 0.05; done")
+    p = boxes.start("exec", "box", "--", "sh", "-c", "trap 'echo x > one' USR1; trap 'echo x > two' INT TERM; echo up; while :; do sleep 0.05; done")
     assert p.stdout.readline() == b"up\n" and boxes("pause", "box").rc == 0
     p.send_signal(signal.SIGUSR1)
     time.sleep(0.5)
