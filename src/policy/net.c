@@ -28,6 +28,7 @@ struct ask {
 	enum net_class cls;
 	unsigned int bits; /* of @addr, on which the class hangs */
 	bool answer;       /* a name leads to @addr: rules that name addresses alone */
+	const struct net_rule *named; /* what decided about that name, or NULL */
 	uint16_t port;
 	enum net_proto proto;
 };
@@ -163,6 +164,14 @@ static void settle(const struct net_policy *p, struct weighed *w, unsigned int l
 	}
 }
 
+/* A name that was allowed by name is more specific than what stands about addresses. */
+static bool outweighs(const struct net_policy *p, const struct net_rule *named,
+		      const struct net_rule *deny)
+{
+	return named && named->allow && named->layer == deny->layer &&
+	       named->what != NET_RULE_ANY && (p->most_specific & 1u << deny->layer);
+}
+
 static void weigh(const struct net_policy *p, const struct ask *q, struct weighed *w)
 {
 	const struct net_rule *r, **best;
@@ -179,8 +188,12 @@ static void weigh(const struct net_policy *p, const struct ask *q, struct weighe
 			*best = r;
 		w->port[r->layer] |= r->allow && r->port;
 	}
-	for (layer = 0; layer < POLICY_LAYER_NUM; layer++)
+	for (layer = 0; layer < POLICY_LAYER_NUM; layer++) {
 		settle(p, w, layer);
+		/* after that: it says nothing against the name, but no grant that it has beaten counts again */
+		if (w->deny[layer] && outweighs(p, q->named, w->deny[layer]))
+			w->deny[layer] = NULL;
+	}
 }
 
 /* The rules' answer; @ret->rule is NULL when they have none. */
@@ -272,14 +285,6 @@ struct net_verdict net_policy_judge(const struct net_policy *p, const struct net
 	return v;
 }
 
-/* A name that was allowed by name is more specific than what stands about addresses. */
-static bool outweighs(const struct net_policy *p, const struct net_rule *named,
-		      const struct net_rule *deny)
-{
-	return named && named->allow && named->layer == deny->layer &&
-	       named->what != NET_RULE_ANY && (p->most_specific & 1u << deny->layer);
-}
-
 struct net_verdict net_policy_judge_answer(const struct net_policy *p, const struct net_request *q,
 					   const struct net_verdict *v, const struct net_addr *a)
 {
@@ -289,8 +294,9 @@ struct net_verdict net_policy_judge_answer(const struct net_policy *p, const str
 	if (!v->allowed || !q->host || p->mode == NET_MODE_HOST)
 		return *v;
 	ask = ask_addr(q, a, true);
+	ask.named = v->rule;
 	decide(p, &ask, &ret);
-	if (ret.rule && !ret.allowed && !outweighs(p, v->rule, ret.rule))
+	if (ret.rule && !ret.allowed)
 		return ret;
 	if (ask.cls == NET_CLASS_PUBLIC) {
 		ret = *v;
