@@ -227,6 +227,8 @@ int net_rule_parse(struct net_rule *ret, const char *text, bool allow, bool cidr
 
 	if (c.n > TEXT_MAX)
 		return bad(e, &c, "it is too long");
+	if (strstr(text, "://"))
+		return bad(e, &c, "write the name alone, without scheme and path");
 	take_proto(&c, &rule);
 	r = take_port(&c, &rule, &bracketed, e);
 	if (r == 0)
