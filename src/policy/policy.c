@@ -123,6 +123,9 @@ static bool lifts(const struct policy_rule *allow, const struct policy_rule *den
 	/* A later layer's deny tightens; an earlier layer's deny is final; only built-ins can be lifted from above. */
 	if (!builtin && allow->layer != deny->layer)
 		return false;
+	/* what is shown as a matter of course, the home or the current directory, is not bailey's own */
+	if (allow->layer == POLICY_BUILTIN && policy_rule_is_own(deny))
+		return false;
 	switch (deny->kind) {
 	case POLICY_DENY_WRITE:
 		if (!builtin || allow->layer == POLICY_BUILTIN)

@@ -343,6 +343,14 @@ static void test_builtin_depends_on_the_caller(__attribute__((unused)) const voi
 	CHECK(policy_eval(&policy, "/home/u/.ssh/id").state == POLICY_SHOW_RO);
 	CHECK(policy_eval(&policy, "/tmp/x").state == POLICY_SHOW_RO);
 	CHECK(policy_eval(&policy, "/proc/keys").state == POLICY_IS_DENIED);
+	/* nor does the directory where the command starts show them; what somebody asks for does */
+	CHECK(policy_add(&policy, POLICY_ALLOW_READ, POLICY_BUILTIN, "/home/u/.config/bailey",
+			 "built-in: the current directory", NULL) == 0);
+	CHECK(policy_add(&policy, POLICY_ALLOW_READ, POLICY_COMMAND, "/home/u/.local/state/bailey",
+			 "--allow-read", NULL) == 0);
+	policy_seal(&policy);
+	CHECK(policy_eval(&policy, "/home/u/.config/bailey/x").state == POLICY_IS_HIDDEN);
+	CHECK(policy_eval(&policy, "/home/u/.local/state/bailey/x").state == POLICY_SHOW_RO);
 	arena_done(&arena);
 }
 
