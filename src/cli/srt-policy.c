@@ -438,6 +438,24 @@ static int deny_writes(struct srt *s, struct err *e)
 	return r;
 }
 
+/* The settings of the next run are not this one's to write. */
+static int deny_settings(struct srt *s, struct err *e)
+{
+	const char *const files[] = { s->source.path, "~/.srt-settings.json" };
+	char path[LIMIT_PATH];
+	size_t i;
+	int r = 0;
+
+	for (i = strcmp(files[0], SRT_DEFAULTS) == 0; r == 0 && i < ARRAY_SIZE(files); i++) {
+		if (i == 1 && !s->home)
+			continue;
+		r = path_normalize(files[i], s->cwd, i == 1 ? s->home : NULL, path, e);
+		if (r == 0)
+			r = srt_denied_write(s, &s->own, NULL, path, e);
+	}
+	return r;
+}
+
 static int switches(struct srt *s, struct err *e)
 {
 	struct opt_value v = { .opt = opt_find(s->options->table, "allow-degraded"),
@@ -475,6 +493,8 @@ int srt_policy(struct srt *s, struct err *e)
 		r = deny_reads(s, e);
 	if (r == 0)
 		r = deny_writes(s, e);
+	if (r == 0)
+		r = deny_settings(s, e);
 	if (r == 0)
 		r = srt_names(s, e);
 	return r;

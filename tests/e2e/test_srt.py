@@ -34,7 +34,9 @@ SHOWN = {"D14": "test_bailey_keeps_its_state", "D16": "test_signals_go_to_the_co
          "D28": "test_another_host_and_trace_are_refused", "D29": "test_never_in_plain_text", "D30": "test_a_url_that_is_signed", "D31": "test_an_update_opens_no_way_past",
          "D32": "test_an_authority_of_the_callers_own", "D33": "test_a_masked_file_that_the_host_replaces",
          # in test_srt_proxy.py
-         "D34": "test_what_is_stricter"}
+         "D34": "test_what_is_stricter",
+         # here again
+         "D35": "test_the_settings_are_not_the_command_s_to_write"}
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +194,33 @@ def test_bailey_s_own_files_are_absent(user, ws, srt):
     path = user.write(user.home / ".config" / "bailey" / "x.json", "x")
     try:
         assert user.exec([srt, "cat", path], cwd=ws).rc == 1
+        assert user.exec([srt, "cat", path], cwd=path.parent).rc != 0, "the current directory is shown, but not this one"
         assert user.exec(["cat", path], cwd=ws).rc == 0, "the control"
     finally:
         path.unlink()
+
+
+def test_the_settings_are_not_the_command_s_to_write(user, ws, srt, home):
+    """A run does not write the rules of the next one, by whatever name the file is reached."""
+    text = json.dumps(changed(allowWrite=[".", str(user.home)]))
+    user.write(ws / "ci.json", text)
+    user.write(ws / "real.json", text)
+    (ws / "link.json").symlink_to("real.json")
+    for name, target in (("ci.json", "ci.json"), ("./ci.json", "ci.json"), (ws / "ci.json", "ci.json"), ("link.json", "real.json")):
+        r = user.exec([srt, "-s", name, "-c", f"echo {{}} > {target}; mv {target} gone; rm -f {name}; echo x > other"], cwd=ws)
+        assert r.rc == 0 and (ws / target).read_text() == text and (ws / "link.json").is_symlink() and (ws / "ci.json").exists() and (ws / "other").read_text() == "x\n", r
+    # the one that is read when none is named: there, and absent
+    path = home(changed(allowWrite=[str(user.home)]))
+    there = path.read_text()
+    for words in ([], ["-s", "ci.json"]):
+        r = user.exec([srt, *words, "-c", "echo {} > ~/.srt-settings.json"], cwd=ws)
+        assert r.rc == 1 and path.read_text() == there, r
+    path.unlink()
+    user.exec([srt, "-s", "ci.json", "-c", "echo {} > ~/.srt-settings.json"], cwd=ws)
+    assert not path.exists()
+    user.write(ws / "ci.json", json.dumps(changed(disabled=True)))
+    r = user.exec([srt, "-s", "ci.json", "-c", "echo {} > ci.json"], cwd=ws)
+    assert r.rc == 0 and (ws / "ci.json").read_text() == "{}\n", "who has no rules keeps none"
 
 
 def test_absent_denials_leave_nothing_on_the_host_meanwhile(user, ws, srt, home):
