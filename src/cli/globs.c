@@ -166,16 +166,38 @@ static int scan(struct sandbox *s, const struct sandbox_path *p, struct scan *sc
 	return scan_dir(sc, fd, path, policy_glob_start(&sc->glob), 0);
 }
 
+/* What stands before the first name with a special character is a path as any other. */
+static int check_beginning(struct sandbox *s, const struct sandbox_path *p, struct err *e)
+{
+	const char *text = p->value->value;
+	char norm[LIMIT_PATH], where[LIMIT_WHERE];
+	size_t n = strcspn(text, "*?[\\");
+	char *path;
+	int r;
+
+	while (n > 0 && text[n - 1] != '/')
+		n--;
+	if (n == 0)
+		return 0;
+	path = arena_printf(&s->arena, "%.*s", (int)n, text);
+	if (!path)
+		return sandbox_oom(e);
+	r = sandbox_path(path, p->base, s->home, norm, e);
+	return r < 0 ? err_wrap(e, r, "%s", sandbox_where(p->value, where)) : 0;
+}
+
 int sandbox_pattern(struct sandbox *s, const struct sandbox_path *p, struct err *e)
 {
 	struct scan sc = { .s = s, .path = p, .e = e };
 	char norm[LIMIT_PATH], where[LIMIT_WHERE];
 	bool literal;
 	struct stat st;
-	int r;
+	int r = check_beginning(s, p, e);
 
+	if (r < 0)
+		return r;
 	/* "pages/[id]" may be the name of a file; then that is what is meant, and to be safe a denial means what it matches, too */
-	literal = path_normalize(p->value->value, p->base, s->home, norm, NULL) == 0 &&
+	literal = sandbox_path(p->value->value, p->base, s->home, norm, NULL) == 0 &&
 		  lstat(norm, &st) == 0;
 	if (literal) {
 		r = sandbox_place(s, p, norm, e);

@@ -37,7 +37,7 @@ int sandbox_socket(struct sandbox *s, const struct sandbox_path *p, struct err *
 	int r;
 
 	(void)sandbox_where(p->value, where);
-	r = path_normalize(p->value->value, p->base, s->home, norm, e);
+	r = sandbox_path(p->value->value, p->base, s->home, norm, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", where);
 	r = jail_host_resolve(norm, true, real);

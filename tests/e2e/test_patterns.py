@@ -197,6 +197,21 @@ def test_bad_patterns(run, user, ws, pattern, want):
     assert not (ws / "witness").exists()
 
 
+def test_a_pattern_behind_a_link_and_two_dots(run, user, ws, outside):
+    """As a literal path: '..' behind a symlink is one directory for programs, and another for a shell's cd."""
+    user.mkdir(outside / "far" / "below")
+    (ws / "link").symlink_to(outside / "far" / "below")
+    user.mkdir(ws / "dir")
+    for option in ("--deny-read", "--deny-write", "--allow-write", "--hide"):
+        for pattern in ("link/../*.env", f"{ws}/link/../**/x", "dir/../link/../*", "link/../x/*"):
+            r = run("touch witness", option, pattern)
+            assert r.rc == 2 and "'..' behind a symlink" in r.err and option in r.err, r
+        assert run("true", option, "dir/../*.env").rc == 0
+    assert run("true", "--allow-socket", "link/../s").rc == 2
+    assert "'..' behind a symlink" in run("true", "--allow-socket", "link/../s").err
+    assert not (ws / "witness").exists()
+
+
 def test_check_follows_patterns(bailey, tree):
     assert bailey(["check", "--deny-read", "**/.env", "read", "a/.env"], cwd=tree).rc == 1
     assert bailey(["check", "--deny-read", "**/.env", "read", "env"], cwd=tree).rc == 0
