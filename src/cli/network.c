@@ -136,8 +136,8 @@ static int add_published(struct sandbox *s, const struct opt_value *v, struct er
 /* "RULE=SIZE", "RULE=SIZE/s" */
 static int add_quota(struct sandbox *s, const struct opt_value *v, struct err *e)
 {
-	const char *eq = strrchr(v->value, '='), *origin = sandbox_origin(s, v);
-	bool rate = is(v, "limit-rate");
+	const char *eq = strrchr(v->value, '='), *slash, *origin = sandbox_origin(s, v);
+	bool rate = is(v, "limit-rate"), cidr;
 	struct net_quota *q;
 	char where[LIMIT_WHERE];
 	char *rule;
@@ -161,8 +161,13 @@ static int add_quota(struct sandbox *s, const struct opt_value *v, struct err *e
 			       sandbox_where(v, where), v->value, rate ? " (bytes a second)" : "");
 	q = &s->net.quotas[s->net.n_quotas];
 	*q = (struct net_quota){ .bytes = rate ? 0 : bytes, .rate = rate ? bytes : 0 };
-	r = net_rule_parse(&q->rule, rule, false, strchr(rule, '/') && !strstr(rule, "/tcp"), true,
-			   POLICY_COMMAND, origin, NULL, &s->arena, e);
+	slash = strrchr(rule, '/');
+	if (slash && (strcmp(slash, "/tcp") == 0 || strcmp(slash, "/udp") == 0))
+		cidr = memchr(rule, '/', (size_t)(slash - rule)) != NULL;
+	else
+		cidr = slash != NULL;
+	r = net_rule_parse(&q->rule, rule, false, cidr, true, POLICY_COMMAND, origin, NULL,
+			   &s->arena, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", sandbox_where(v, where));
 	s->net.n_quotas++;

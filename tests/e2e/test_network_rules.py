@@ -48,6 +48,36 @@ def explained(bailey, ws, *opts, **kw):
     return json.loads(r.out)
 
 
+def test_budgets_of_names_and_ranges_with_a_protocol(bailey, ws):
+    for rule in ("one.test:7/udp", "one.test/tcp", "10.0.0.0/8", "10.0.0.0/8/tcp", "10.0.0.0/8:53/udp", "[fd00::/8]:7/udp"):
+        for option in ("--limit-bytes", "--limit-rate"):
+            doc = explained(bailey, ws, "--network", "allow", option, f"{rule}=10k")
+            assert [x["rule"] for x in doc["network"]["limits"]] == [rule], doc["network"]
+    for rule in ("one.test/x", "one.test/udp/tcp/x", "10.0.0.0/8/icmp"):
+        r = bailey(["run", "--explain=json", "--limit-bytes", f"{rule}=10k", "--", "true"], cwd=ws)
+        assert r.rc == 2 and "--limit-bytes" in r.err, r
+
+
+def test_of_files_the_preset_that_opens_less_counts(bailey, user, ws, outside):
+    files = {name: user.write(outside / f"{name}.json", json.dumps({"network": {"preset": name}})) for name in ("closed", "balanced", "open-minus-private")}
+    for loose, tight in (("open-minus-private", "balanced"), ("balanced", "closed")):
+        for pair in ((loose, tight), (tight, loose)):
+            doc = explained(bailey, ws, *(word for name in pair for word in ("--policy", files[name])))
+            assert doc["network"]["origin"] == f"preset {tight}", doc["network"]
+            assert [n for n in doc["notices"] if f"{files[loose]}:1:" in n and f"'{loose}': {files[tight]}:1:" in n and "the tighter one counts" in n], doc["notices"]
+    doc = explained(bailey, ws, "--policy", files["balanced"], "--policy", files["balanced"])
+    assert doc["network"]["origin"] == "preset balanced" and not doc["notices"], doc
+    # the command line begins where it says
+    assert explained(bailey, ws, "--policy", files["closed"], "--preset", "balanced")["network"]["origin"] == "preset balanced"
+
+
+@pytest.mark.parametrize("url", ["https://pypi.org/", "https://pypi.org", "http://pypi.org:80/simple", "https://[::1]/", "pypi.org/simple"])
+def test_a_url_is_no_rule(bailey, ws, url):
+    for words in (["run", "--explain", "--allow-host", url, "--", "true"], ["run", "--explain", "--deny-host", url, "--", "true"], ["network", "check", "--allow-host", url, "pypi.org:443"]):
+        r = bailey(words, cwd=ws)
+        assert r.rc == 2 and "write the name alone, without scheme and path" in r.err, r
+
+
 def test_check_answers(bailey, ws):
     r = bailey(["network", "check", "--allow-host", "*.example.org", "www.example.org:443"], cwd=ws)
     assert r.rc == 0 and r.said == "", r
