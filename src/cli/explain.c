@@ -226,7 +226,9 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 
 		buf_printf(b, "  %-11s ", policy_kind_name(r->kind));
 		buf_quote(b, r->path);
-		buf_printf(b, "  [%s]\n", r->origin);
+		buf_puts(b, "  [");
+		buf_quote(b, r->origin);
+		buf_puts(b, "]\n");
 	}
 	network_explain_text(s, b);
 	explain_settings_text(s, b);
@@ -243,8 +245,13 @@ static void explain_text(const struct sandbox *s, char *const *argv, struct buf 
 
 		buf_printf(b, "  %-9s ", jail_op_type_name(op->type));
 		buf_quote(b, op->path);
-		buf_printf(b, "  %s%s%s%s\n", op_note(op), op->rule ? "  [" : "",
-			   op->rule ? op->rule->origin : "", op->rule ? "]" : "");
+		buf_printf(b, "  %s", op_note(op));
+		if (op->rule) {
+			buf_puts(b, "  [");
+			buf_quote(b, op->rule->origin);
+			buf_puts(b, "]");
+		}
+		buf_puts(b, "\n");
 	}
 	for (i = 0; i < s->plan.n_absent; i++) {
 		buf_puts(b, "  absent    ");

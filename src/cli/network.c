@@ -366,12 +366,42 @@ static int find_preset(struct sandbox *s, struct err *e)
 	return err_wrap(e, r, "%s", sandbox_where(&at, where));
 }
 
-/* Nothing filters the host's own network. */
-static int check_host(const struct net_policy *p, struct err *e)
+static int find_true(const struct opt_value *v, void *arg, __attribute__((unused)) struct err *e)
 {
+	struct opt_value *at = arg;
+
+	if (strcmp(v->value, "true") == 0 && !at->value)
+		*at = *v;
+	return 0;
+}
+
+/* Nothing filters the host's own network, looks into it, or logs it. */
+static int check_host(const struct sandbox *s, struct err *e)
+{
+	const struct net_policy *p = &s->net;
+	struct opt_value audit = { .value = NULL };
+	char where[LIMIT_WHERE];
 	size_t i;
 
-	for (i = 0; p->mode == NET_MODE_HOST && i < p->n; i++) {
+	if (p->mode != NET_MODE_HOST)
+		return 0;
+	(void)each_value(s, "audit-required", find_true, &audit, NULL); /* can't fail */
+	if (audit.value)
+		return err_set(
+			e, ERR_POLICY, -EINVAL,
+			"network host (%s) has no log, but %s says true; --network allow has one",
+			p->mode_origin, sandbox_where(&audit, where));
+	for (i = 0; i < p->n_inspects; i++) {
+		const struct net_rule *r = &p->inspects[i];
+
+		/* who says both on the command line is told that one has no effect */
+		if (r->allow && r->layer != POLICY_BUILTIN && r->layer < POLICY_COMMAND)
+			return err_set(
+				e, ERR_POLICY, -EINVAL,
+				"network host (%s) can't be looked into, but '%s' is inspected (%s); --network allow can",
+				p->mode_origin, r->text, r->origin);
+	}
+	for (i = 0; i < p->n; i++) {
 		if (!p->rules[i].allow)
 			return err_set(
 				e, ERR_POLICY, -EINVAL,
@@ -467,7 +497,7 @@ int sandbox_network(struct sandbox *s, const struct sandbox_options *words, stru
 	if (r == 0)
 		r = repeat_changes(s, words->changes, true, e);
 	if (r == 0)
-		r = check_host(&s->net, e);
+		r = check_host(s, e);
 	if (r == 0)
 		r = inspect_check_udp(s, e);
 	if (r == 0 && !o->front)

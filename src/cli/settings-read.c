@@ -23,10 +23,16 @@ static int judge_owner(const struct stat *st, const char *name, enum settings_ow
 			e, ERR_POLICY, -EPERM,
 			"%s: it belongs to uid %u, but must belong to %s: chown it, or remove it",
 			name, (unsigned int)st->st_uid, owner == SETTINGS_ROOT ? "root" : "you");
-	if (st->st_mode & 022)
-		return err_set(e, ERR_POLICY, -EPERM,
-			       "%s: others may write it (mode %03o); mend: chmod go-w '%s'", name,
-			       (unsigned int)st->st_mode & 0777, name);
+	if (st->st_mode & 022) {
+		struct buf word = BUF_INIT(8ul * LIMIT_PATH);
+
+		text_shell(&word, name);
+		(void)err_set(e, ERR_POLICY, -EPERM,
+			      "%s: others may write it (mode %03o); mend: chmod go-w %s", name,
+			      (unsigned int)st->st_mode & 0777, word.failed ? "FILE" : word.data);
+		buf_done(&word);
+		return -EPERM;
+	}
 	return 0;
 }
 

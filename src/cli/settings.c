@@ -158,6 +158,18 @@ int settings_load(struct sandbox *s, const struct sandbox_options *o, const char
 	return r < 0 ? r : 0;
 }
 
+/* @path for a line that somebody may paste. */
+static const char *shell_word(struct sandbox *s, const char *path)
+{
+	struct buf b = BUF_INIT(8ul * LIMIT_PATH);
+	const char *word;
+
+	text_shell(&b, path);
+	word = b.data && !b.failed ? sandbox_keep(s, b.data) : NULL;
+	buf_done(&b);
+	return word ? word : "DIRECTORY";
+}
+
 /* Whether the file may loosen; if not, which of its settings stay out, in one line. */
 static int judge_project(struct sandbox *s, struct opt_source *src, const struct buf *text,
 			 struct err *e)
@@ -195,8 +207,9 @@ static int judge_project(struct sandbox *s, struct opt_source *src, const struct
 		line = v->line;
 		r = sandbox_ignore(s, v, src->state, e);
 	}
-	sandbox_notice(s, "%s: %s; ignored: %s. To allow what it says now: bailey trust '%s'",
-		       src->path, src->state + sizeof("project, ") - 1, list, src->base);
+	sandbox_notice(s, "%s: %s; ignored: %s. To allow what it says now: bailey trust %s",
+		       src->path, src->state + sizeof("project, ") - 1, list,
+		       shell_word(s, src->base));
 	return r < 0 ? r : 0;
 }
 
@@ -237,7 +250,7 @@ static void say_above(struct sandbox *s, const char *workspace)
 	}
 	sandbox_notice(
 		s, "'%s/%s' is not read, because the workspace is '%s'; to use it: --workspace %s",
-		dir, SETTINGS_PROJECT, workspace, dir);
+		dir, SETTINGS_PROJECT, workspace, shell_word(s, dir));
 }
 
 int settings_projects(struct sandbox *s, const struct sandbox_options *o, struct err *e)
@@ -284,6 +297,21 @@ static void merge_limit(struct sandbox *s, const struct opt_value **now, const s
 	*now = v;
 }
 
+/* Of two files' presets the one that opens less; a bad word stays, so that it is reported. */
+static const struct opt_value *merge_preset(struct sandbox *s, const struct opt_value *a,
+					    const struct opt_value *b)
+{
+	const int ranks[] = { net_policy_preset_rank(a->value), net_policy_preset_rank(b->value) };
+	const struct opt_value *stays = ranks[1] < ranks[0] ? b : a, *dropped = stays == a ? b : a;
+	char where[2][LIMIT_WHERE];
+
+	if (ranks[0] != ranks[1])
+		sandbox_notice(s, "%s '%s': %s says %s, and the tighter one counts",
+			       sandbox_where(dropped, where[0]), dropped->value,
+			       sandbox_where(stays, where[1]), stays->value);
+	return stays;
+}
+
 /*
  * Who may not loosen. A front's settings say all that its command gets, and have their own words for it: of the administrator's file, the only one
  * that counts beside them, what takes away and what looks on stays.
@@ -303,6 +331,7 @@ static int merge_scalar(struct sandbox *s, const struct sandbox_options *o, cons
 	const struct opt_value *now = NULL;
 	const char *word = from->type == OPT_TYPE_FLAG ? NULL : *(const char **)from->target;
 	bool flag = from->type == OPT_TYPE_FLAG && *(bool *)from->target, final = false;
+	char where[LIMIT_WHERE];
 	struct opt_value command = { .opt = from, .value = word };
 	const struct opt_source *src;
 	size_t i;
@@ -317,13 +346,14 @@ static int merge_scalar(struct sandbox *s, const struct sandbox_options *o, cons
 				merge_limit(s, &now, v);
 			else if (from->type == OPT_TYPE_FLAG)
 				now = now && !policy_file_loosens(now) ? now : v;
+			else if (now && strcmp(from->name, "preset") == 0)
+				now = merge_preset(s, now, v);
 			else if (!now)
 				now = v; /* can't be compared: the more authoritative file's */
 		}
 	}
 	if (from->type == OPT_TYPE_FLAG) {
 		bool value = now && strcmp(now->value, "true") == 0;
-		char where[LIMIT_WHERE];
 
 		final = now && !policy_file_loosens(now);
 		if (final && flag && !value)
@@ -332,6 +362,11 @@ static int merge_scalar(struct sandbox *s, const struct sandbox_options *o, cons
 		*(bool *)to->target = value || flag;
 		return 0;
 	}
+	/* what the administrator looks at is looked at there */
+	if (word && now && (from->flags & OPT_WATCHES) && now->source->layer == POLICY_MANAGED &&
+	    strcmp(now->value, word) != 0)
+		return err_set(e, ERR_POLICY, -EPERM, "--%s: %s says '%.200s', which is final",
+			       from->name, sandbox_where(now, where), now->value);
 	if (word && from->number)
 		merge_limit(s, &now, &command);
 	else if (word)

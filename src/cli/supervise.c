@@ -546,16 +546,29 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	return r;
 }
 
+/* They name files, whose names anybody may have made. */
+static void say_notices(const struct sandbox *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_notices; i++) {
+		struct buf b = BUF_INIT(4096);
+
+		buf_quote(&b, s->notices[i]);
+		if (b.data && !b.failed)
+			say("bailey: notice: %s\n", b.data);
+		buf_done(&b);
+	}
+}
+
 int supervise(struct run *run, char *const *argv, struct err *e)
 {
 	struct shared *sh = run->shared;
 	const struct sandbox *s = &sh->sandbox;
-	size_t i;
 	int r;
 
 	run->argv = argv;
-	for (i = 0; i < s->n_notices; i++)
-		say("bailey: notice: %s\n", s->notices[i]);
+	say_notices(s);
 	sh->cmd = (struct init_command){ .argv = argv,
 					 .envp = s->env,
 					 .path = path_of(s->env),

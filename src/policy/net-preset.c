@@ -140,6 +140,7 @@ struct preset {
 	size_t n;
 };
 
+/* What opens less comes first. */
 static const struct preset presets[] = {
 	{ "closed", "preset closed", NET_MODE_DENY, NULL, 0 },
 	{ "balanced", "preset balanced", NET_MODE_DENY, balanced, ARRAY_SIZE(balanced) },
@@ -165,14 +166,23 @@ static int add(struct net_policy *p, const struct preset *set, const struct host
 	return net_policy_add(p, &rule, e);
 }
 
+int net_policy_preset_rank(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(presets); i++) {
+		if (strcmp(presets[i].name, name) == 0)
+			return (int)i;
+	}
+	return -ENOENT;
+}
+
 int net_policy_preset(struct net_policy *p, const char *name, struct err *e)
 {
-	size_t i, k;
-	int r = 0;
+	int r = 0, i = net_policy_preset_rank(name);
+	size_t k;
 
-	for (i = 0; i < ARRAY_SIZE(presets) && strcmp(presets[i].name, name) != 0; i++)
-		;
-	if (i == ARRAY_SIZE(presets))
+	if (i < 0)
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "'%.100s': expected closed, balanced or open-minus-private", name);
 	for (k = 0; r == 0 && k < presets[i].n; k++)

@@ -181,6 +181,9 @@ int net_policy_add(struct net_policy *p, const struct net_rule *r, struct err *e
 /** net_policy_preset() - "closed", "balanced", "open-minus-private": add its rules and mode in the built-in layer. Return: 0, -ENOENT, or as net_policy_add(). */
 int net_policy_preset(struct net_policy *p, const char *name, struct err *e);
 
+/** net_policy_preset_rank() - how much a preset opens, compared with others. Return: that, or -ENOENT. */
+int net_policy_preset_rank(const char *name);
+
 /** net_policy_judge() - Never fails: what is in doubt is denied. Of an address request the class is judged, too. */
 struct net_verdict net_policy_judge(const struct net_policy *p, const struct net_request *q);
 

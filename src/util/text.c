@@ -98,7 +98,7 @@ void text_shell(struct buf *b, const char *s)
 	buf_puts(b, "'");
 	for (; *s; s++) {
 		if (*s == '\'')
-			buf_puts(b, "'\\''");
+			buf_puts(b, "'\"'\"'"); /* no backslash: messages escape those */
 		else
 			buf_add(b, s, 1);
 	}

@@ -357,7 +357,7 @@ def test_a_projects_file_binds_secrets_when_it_is_trusted(at, named):
     for text, why in ((json.dumps(doc), "not trusted"), (json.dumps(doc) + " ", "changed since it was trusted")):
         at.user.write(at.ws / ".bailey.json", text)
         r, said = asks(*NET)
-        assert f".bailey.json: {why}; ignored: {ignored}. To allow what it says now: bailey trust '{at.ws}'\n" in said, said
+        assert f".bailey.json: {why}; ignored: {ignored}. To allow what it says now: bailey trust {at.ws}\n" in said, said
         assert r.out == "200" and [a[-1] for a in arrived(at)] == ["none"], "it has neither the value nor a stand-in"
         # the twins: the same file, trusted; and the same words on the command line
         r = verb(at, "trust", str(at.ws))

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import stat
 import subprocess
@@ -74,6 +75,40 @@ def test_managed_network_rules(managed):
     assert said["network"]["mode"] == "deny" and said["network"]["origin"] == f"{MANAGED}:1", said["network"]
     assert [(x["action"], x["layer"]) for x in said["network"]["rules"]] == [("deny", "managed"), ("allow", "command")], said["network"]
     assert len(said["notices"]) == 2 and f"deny 'a.org' of {MANAGED}:1 is final" in said["notices"][1], said["notices"]
+
+
+def test_nothing_that_is_managed_is_stepped_over(managed, ws):
+    """The host's own network has no requests that could be judged, and no log; of the managed audit file there is no other."""
+    for doc, options, said in (
+        ({"network": {"inspect": [{"host": "a.org", "requests": [{"method": ["GET"], "action": "allow"}]}]}}, ["--network", "host"], f"'a.org' is inspected ({MANAGED}:1)"),
+        ({"network": {"auditRequired": True}}, ["--network", "host"], f"{MANAGED}:1:31: network.auditRequired says true"),
+        ({"filesystem": {"audit": "/var/log/audit.jsonl"}}, ["--audit", "/var/tmp/another.jsonl"], f"{MANAGED}:1:26: filesystem.audit says '/var/log/audit.jsonl', which is final"),
+    ):  # fmt: skip
+        r = managed(doc, "touch witness", *options)
+        assert r.returncode == 2 and said in r.stderr and not (ws / "witness").exists(), r
+        assert managed({}, "true", *options, "--explain").returncode == 0, "the control"
+    for options in (["--network", "allow"], []):
+        assert managed({"network": {"auditRequired": True}}, "true", "--explain", *options).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["it's", "e\x1b[31mx", "plain", "with space"])
+def test_names_are_escaped_and_quoted(bailey, user, outside, config, store, name):
+    """What is shown obeys nothing, and what is to be pasted is one word for a shell."""
+    d = user.mkdir(outside / name)
+    write(user, d / ".bailey.json", {"filesystem": {"allowRead": ["~/x"], "denyRead": ["y"]}})
+    user.mkdir(d / ".git")
+    below = user.mkdir(d / "below")
+    for cwd, words in ((d, "bailey trust "), (below, "to use it: --workspace ")):
+        r = bailey(["run", "--", "true"], cwd=cwd, env=store)
+        assert r.rc == 0 and "\x1b" not in r.err, r
+        hint = r.err.split(words)[1].split("\n")[0]
+        if "\x1b" not in name:
+            assert shlex.split(hint) == [str(d)], r
+        r = bailey(["run", "--explain", "--", "true"], cwd=cwd, env=store)
+        assert r.rc == 0 and "\x1b" not in r.out + r.err, r
+    # a rule's origin, of a file in that directory
+    r = bailey(["run", "--explain", "--policy", d / ".bailey.json", "--", "true"], cwd=outside, env=store)
+    assert r.rc == 0 and f"{d.name}/.bailey.json:".replace("\x1b", "\\x1b") in r.out and "\x1b" not in r.out, r
 
 
 def explain(bailey, ws, *opts, **kw):
@@ -198,7 +233,7 @@ def test_an_untrusted_project_only_tightens(run, bailey, user, ws, store, loose)
     assert not (user.home / "loose" / "x").exists()
     line = [li for li in r.err.splitlines() if li.startswith("bailey:")]
     assert len([li for li in line if "not trusted" in li]) == 1, r
-    for word in ("filesystem.allowRead", "filesystem.allowWrite", "environment.set", "environment.pass", f"bailey trust '{ws}'"):
+    for word in ("filesystem.allowRead", "filesystem.allowWrite", "environment.set", "environment.pass", f"bailey trust {shlex.quote(str(ws))}"):
         assert word in line[0] + (line[1] if len(line) > 1 else ""), word
     assert "denyRead" not in r.bailey_err and "timeout" not in r.bailey_err
     doc = explain(bailey, ws, env=store)
@@ -278,7 +313,7 @@ def test_a_projects_file_and_its_git_configuration(run, bailey, user, ws, store,
     f = project({"filesystem": {key: value}})
     r = run("git config x.y z", env=store)
     assert r.rc != 0 and (ws / ".git/config").read_text() == before, r
-    assert f"{f}: not trusted; ignored: filesystem.{key}" in r.bailey_err and f"bailey trust '{ws}'" in r.bailey_err, r
+    assert f"{f}: not trusted; ignored: filesystem.{key}" in r.bailey_err and f"bailey trust {shlex.quote(str(ws))}" in r.bailey_err, r
     assert [x["key"] for x in explain(bailey, ws, env=store)["ignored"]] == [f"filesystem.{key}"]
     r = bailey(["trust", ws], env=store)
     assert r.rc == 0 and f"filesystem.{key}" in r.out, r

@@ -56,7 +56,7 @@ TEST(words_for_a_shell)
 	shell("", "''");
 	shell("a b", "'a b'");
 	shell("~", "'~'");
-	shell("it's", "'it'\\''s'");
+	shell("it's", "'it'\"'\"'s'");
 	shell("$(x)", "'$(x)'");
 	shell("ä", "'ä'");
 	shell("a\nb", "$'a\\012b'");
