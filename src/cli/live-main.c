@@ -120,7 +120,7 @@ int live_main(void)
 		o.sandbox.box = argv[LIVE_WORD_ID];
 	if (r == 0 && argv && *argv[LIVE_WORD_CHANGES])
 		r = json_read_kept("changes of the network", argv[LIVE_WORD_CHANGES],
-			      strlen(argv[LIVE_WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
+				   strlen(argv[LIVE_WORD_CHANGES]), &arena, &o.sandbox.changes, &e);
 	if (r == 0 && sessions_begin(&l.sessions) < 0)
 		r = err_sys(&e, -errno, "epoll");
 	live_services(&l);

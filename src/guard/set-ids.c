@@ -145,11 +145,9 @@ static int push(struct walk *w, int fd)
 			return -ENOMEM;
 		w->levels = levels;
 	}
-	w->levels[w->n++] =
-		(struct level){ .who = w->now,
-				.dev = st.st_dev,
-				.ino = st.st_ino,
-				.group = st.st_mode & S_ISGID };
+	w->levels[w->n++] = (struct level){
+		.who = w->now, .dev = st.st_dev, .ino = st.st_ino, .group = st.st_mode & S_ISGID
+	};
 	w->dir = fd;
 	return 0;
 }

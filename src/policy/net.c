@@ -26,8 +26,8 @@ struct ask {
 	struct net_addr inner[NET_EMBEDDED]; /* IPv4 addresses in @addr, for denials */
 	size_t n_inner;
 	enum net_class cls;
-	unsigned int bits; /* of @addr, on which the class hangs */
-	bool answer;       /* a name leads to @addr: rules that name addresses alone */
+	unsigned int bits;            /* of @addr, on which the class hangs */
+	bool answer;                  /* a name leads to @addr: rules that name addresses alone */
 	const struct net_rule *named; /* what decided about that name, or NULL */
 	uint16_t port;
 	enum net_proto proto;

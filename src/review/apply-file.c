@@ -402,7 +402,8 @@ int apply_delete(struct applier *a, const struct review_change *c, bool force)
 	r = check(dir, name, c, force);
 	if (r < 0)
 		r = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT ? 0 : r;
-	else if (unlinkat(dir, name, S_ISDIR(c->old_mode) ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
+	else if (unlinkat(dir, name, S_ISDIR(c->old_mode) ? AT_REMOVEDIR : 0) < 0 &&
+		 errno != ENOENT)
 		r = errno == ENOTEMPTY || errno == EISDIR || errno == ENOTDIR ? -ESTALE : -errno;
 	journal_touched(&a->journal, dir);
 	return r;

@@ -96,7 +96,8 @@ int journal_touch(struct journal *j, int host_dir)
 
 void journal_touched(struct journal *j, int host_dir)
 {
-	(void)note(j, host_dir, true); /* without it the directory is taken for ours, as after a kill */
+	(void)note(j, host_dir,
+		   true); /* without it the directory is taken for ours, as after a kill */
 }
 
 void journal_end(struct journal *j, bool done)
