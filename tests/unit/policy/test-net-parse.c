@@ -399,7 +399,7 @@ static void test_refused_rules(__attribute__((unused)) const void *arg)
 		{ "example.org:http", "port", false, false },
 		{ "example.org:*", "port", false, false },
 		{ "example.org:80:80", "several colons", false, false },
-		{ "http://example.org", "port", false, false },
+		{ "http://example.org", "scheme", false, false },
 		{ "example.org/", "'/'", false, false },
 		{ "example.org/sctp", "'/'", false, false },
 		{ "example.org/TCP", "'/'", false, false },
