@@ -40,7 +40,7 @@ static void fill(struct exec_options *o, struct opt *table)
 		OPT_FLAG(
 			"split", &o->split, NULL,
 			"With --detach: keep what it writes on 1 and 2 apart",
-			"'bailey attach' then has them on its own 1 and 2. Without it both are one, so that the order of what was written stays."),
+			"With it, 'bailey attach' has them on its own 1 and 2. Without it both are one, so that the order of what was written stays."),
 		OPT_LIST("env", &o->env, NULL, "NAME=VALUE", "Set a variable",
 			 "NAME alone takes the value that it has here.", OPT_LETTER('e')),
 		OPT_LIST(
