@@ -146,7 +146,7 @@ int ls_main(char **argv)
 	struct err e = ERR_INIT;
 	struct named n = { .state = -1, .runtime = -1 };
 	const struct json_node *all;
-	struct buf b = BUF_INIT(2 * LIMIT_KEPT);
+	struct buf b = BUF_INIT((size_t)2 * LIMIT_KEPT);
 	bool dashes;
 	size_t i;
 	int r;

@@ -77,7 +77,8 @@ static void answer_json(const struct target *t, const struct net_verdict *v, con
 	json_str(j, "protocol", t->request.proto == NET_UDP ? "udp" : "tcp");
 	json_bool(j, "allowed", v->allowed);
 	json_bool(j, "any_protocol", v->names_port);
-	json_str(j, "class", t->request.addr ? net_class_name(v->cls) : NULL);
+	json_str(j, "class",
+		 t->request.addr ? net_class_name(net_addr_class(t->request.addr)) : NULL);
 	if (v->rule) {
 		json_open(j, "rule", '{');
 		json_str(j, "action", v->rule->allow ? "allow" : "deny");
@@ -115,26 +116,28 @@ static int check_one(const struct sandbox *s, const char *word, const struct net
 		     struct json *j, bool json, struct err *e)
 {
 	struct buf why = BUF_INIT(4ul * LIMIT_PATH);
+	struct net_request judged;
 	struct net_verdict v;
 	struct target t;
 	int r = read_target(&t, word, e);
 
 	if (r < 0)
 		return r;
-	if (is_loopback(s, &t.request)) {
-		t.request.host = NET_HOST_LOCAL;
-		t.request.addr = NULL;
+	judged = t.request;
+	if (is_loopback(s, &judged)) {
+		judged.host = NET_HOST_LOCAL;
+		judged.addr = NULL;
 	}
-	v = net_policy_judge(&s->net, &t.request);
-	if (answer && t.request.host) {
-		v = net_policy_judge_answer(&s->net, &t.request, &v, answer);
-		t.request.addr = answer;
+	v = net_policy_judge(&s->net, &judged);
+	if (answer && judged.host) {
+		v = net_policy_judge_answer(&s->net, &judged, &v, answer);
+		judged.addr = t.request.addr = answer;
 	}
-	if (v.allowed && leads_past(s, &t.request)) {
+	if (v.allowed && leads_past(s, &judged)) {
 		v.allowed = v.names_port = false;
 		buf_puts(&why, "denied: the host is inspected, which UDP would lead past");
 	} else {
-		net_verdict_text(&s->net, &t.request, &v, &why);
+		net_verdict_text(&s->net, &judged, &v, &why);
 	}
 	if (why.failed)
 		r = err_set(e, ERR_SYSTEM, -ENOMEM, "the answer does not fit");
