@@ -195,7 +195,7 @@ int spawn_end(int said, struct err *e)
 
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
 {
-	int said, r = spawn_begin(cmd, tty, ret_pid, &said, e);
+	int said = -1, r = spawn_begin(cmd, tty, ret_pid, &said, e);
 
 	if (r < 0)
 		return r;

@@ -285,7 +285,7 @@ static bool is_alone(int dir, pid_t pid)
 /* All processes of @from into @to, again while they fork. */
 static int move_all(int from, int to)
 {
-	char text[4096], *p, *end;
+	char text[4096] = "", *p, *end;
 	int tries, r = 0;
 
 	for (tries = 0; tries < MOVE_TRIES; tries++) {
