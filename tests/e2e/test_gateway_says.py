@@ -12,7 +12,8 @@ def test_the_own_name_is_known(net, opts):
     """As without a network, where the host's file is shown."""
     name = os.uname().nodename
     r = net("getent hosts $(uname -n); getent ahostsv4 $(uname -n)", *opts)
-    assert r.said == "", "nobody was asked"
+    # the host may not know its own name either: then that is asked for in vain, and said
+    assert r.said == "" or (not opts and r.rc != 0 and "the command tried the network" in r.said), "nobody was asked"
     if opts:
         assert r.rc == 0 and r.out.split()[:2] == ["::1", name] and "127.0.1.1" in r.out.split(), r
 
