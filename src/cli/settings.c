@@ -38,7 +38,6 @@ void sandbox_notice(struct sandbox *s, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of the line above */
 	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	if (!s->notices)

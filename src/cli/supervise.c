@@ -77,7 +77,6 @@ __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 	int n;
 
 	va_start(ap, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of the line above */
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	/* a notice; whoever does not read must not keep us from the time-out */

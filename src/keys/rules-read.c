@@ -24,7 +24,6 @@ __attribute__((format(printf, 3, 4))) static int bad(struct reader *r, const str
 	va_list ap;
 
 	va_start(ap, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of the line above */
 	(void)vsnprintf(what, sizeof(what), fmt, ap); /* cut where it is long */
 	va_end(ap);
 	json_key_path(n, where, sizeof(where));

@@ -174,9 +174,11 @@ static bool later(const struct walker *w, const struct stat *host)
 
 static bool exempt(const struct walker *w, const struct stat *host)
 {
-	const struct walk_touched *v = w->exempt.v ? w->exempt.v + w->exempt.n : NULL;
+	const struct walk_touched *v;
+	size_t i;
 
-	while (v && v-- > w->exempt.v) {
+	for (i = w->exempt.v ? w->exempt.n : 0; i > 0; i--) {
+		v = &w->exempt.v[i - 1];
 		if (v->dev == host->st_dev && v->ino == host->st_ino)
 			return v->sec == 0 ||
 			       (v->sec == host->st_ctim.tv_sec && v->nsec == host->st_ctim.tv_nsec);

@@ -412,7 +412,7 @@ TEST(more_turns_than_places)
 	begin();
 	one = open_split(WIRE_OPEN_SPLIT, fds);
 	show_apart(&clients[0], one, true, true);
-	for (idle = 0; idle < 3 && written < 3 * LIMIT_TURNS; written += 2) {
+	for (idle = 0; idle < 3 && written < (size_t)3 * LIMIT_TURNS; written += 2) {
 		REQUIRE(write(fds[1], "o", 1) == 1);
 		turn();
 		REQUIRE(write(fds[2], "e", 1) == 1);
