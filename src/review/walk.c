@@ -298,6 +298,7 @@ static int deleted(struct walker *w, const char *path, const struct stat *st, co
 		}
 		in.st_dev = c->seen.dev;
 		in.st_ino = c->seen.ino;
+		in.st_ctim = c->seen.ctime;
 		if (!c->conflict && walk_cmp_time(&c->seen.ctime, &w->r->record.start) > 0 &&
 		    !exempt(w, &in))
 			c->conflict = DIR_CHANGED;
