@@ -126,8 +126,14 @@ def living(at, named, cmd, *opts):
     assert at(None, *opts, "box", verb="create").rc == 0 and at(["true"], "box", verb="exec").rc == 0
     p = None
     try:
-        assert wait_for(lambda: len(supervisors(at.home)) == 1)
-        [top] = supervisors(at.home)
+        tops: list[int] = []
+
+        def stays():  # what it starts beside itself has gone
+            before, tops[:] = list(tops), supervisors(at.home)
+            return len(tops) == 1 and tops == before
+
+        assert wait_for(stays), tops
+        [top] = tops
         p = subprocess.Popen(at.argv(cmd, ["box"], "exec"), stdin=subprocess.DEVNULL, start_new_session=True, env=at.environ)
         yield top
     finally:
