@@ -87,8 +87,8 @@ def test_nothing_that_is_managed_is_stepped_over(managed, ws):
         r = managed(doc, "touch witness", *options)
         assert r.returncode == 2 and said in r.stderr and not (ws / "witness").exists(), r
         assert managed({}, "true", *options, "--explain").returncode == 0, "the control"
-    for options in (["--network", "allow"], []):
-        assert managed({"network": {"auditRequired": True}}, "true", "--explain", *options).returncode == 0
+    for more in ("--network=allow", "--network=deny"):
+        assert managed({"network": {"auditRequired": True}}, "true", "--explain", more).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["it's", "e\x1b[31mx", "plain", "with space"])

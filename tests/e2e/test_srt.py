@@ -212,7 +212,8 @@ def test_the_settings_are_not_the_command_s_to_write(user, ws, srt, home):
     # the one that is read when none is named: there, and absent
     path = home(changed(allowWrite=[str(user.home)]))
     there = path.read_text()
-    for words in ([], ["-s", "ci.json"]):
+    ways: tuple[list[str], ...] = ([], ["-s", "ci.json"])
+    for words in ways:
         r = user.exec([srt, *words, "-c", "echo {} > ~/.srt-settings.json"], cwd=ws)
         assert r.rc == 1 and path.read_text() == there, r
     path.unlink()
