@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -519,13 +518,8 @@ void live_ready(struct run *run)
 {
 	struct live *l = run->live;
 
-	struct rlimit files;
-
 	/* PID 1 has those of programs; we hold the streams of many */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
-	}
+	(void)fd_raise_limit(); /* fewer clients, then */
 	run->jail.order = WIRE_SERVING;
 	life_begin(&l->life, run);
 	l->begun = true;

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -390,17 +389,13 @@ static void loop(struct dialer *d)
 static int begin(struct dialer *d, struct err *e)
 {
 	const int keep[] = { d->setup->listener, d->setup->keys, d->setup->tell };
-	struct rlimit files;
 	int r = fd_close_others(keep, ARRAY_SIZE(keep));
 
 	if (r == 0)
 		r = confine_streams();
 	if (r < 0)
 		return err_sys(e, r, "dialer: descriptors");
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
-	}
+	(void)fd_raise_limit(); /* fewer connections, then */
 	d->now = (uint64_t)clock_ms();
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->own = own_open();

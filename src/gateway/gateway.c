@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -469,19 +468,12 @@ static void loop(struct gateway *g)
 
 static int take_memory(struct gateway *g, struct err *e)
 {
-	struct rlimit files;
+	const rlim_t files = fd_raise_limit();
 	int r;
 	size_t n = LIMIT_CONNS;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
-		if (files.rlim_max != RLIM_INFINITY &&
-		    files.rlim_max < LIMIT_CONNS * FDS_PER_CONN + FDS_OTHERS)
-			n = files.rlim_max > FDS_OTHERS + FDS_PER_CONN ?
-				    (files.rlim_max - FDS_OTHERS) / FDS_PER_CONN :
-				    1;
-	}
+	if (files != RLIM_INFINITY && files < LIMIT_CONNS * FDS_PER_CONN + FDS_OTHERS)
+		n = files > FDS_OTHERS + FDS_PER_CONN ? (files - FDS_OTHERS) / FDS_PER_CONN : 1;
 	g->conns = mmap(NULL, LIMIT_CONNS * sizeof(*g->conns), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (g->conns == MAP_FAILED)

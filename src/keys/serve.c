@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -732,17 +731,13 @@ static int begin(struct keys *k, const char *line, size_t n, struct err *e)
 
 int keys_give_up(const int *keep, size_t n)
 {
-	struct rlimit files;
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* can't fail with these arguments */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "bailey-keys", 0, 0, 0); /* for people */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);         /* before there is anything to see */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
-	}
+	(void)fd_raise_limit();                           /* fewer connections, then */
 	r = fd_close_others(keep, n);
 	return r == 0 ? confine_streams() : r;
 }

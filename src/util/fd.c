@@ -172,3 +172,14 @@ int fd_close_others(const int *keep, size_t n)
 		from = next + 1;
 	}
 }
+
+rlim_t fd_raise_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return RLIM_INFINITY;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files); /* up to the hard limit can't fail */
+	return files.rlim_max;
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct buf;
@@ -25,6 +26,9 @@ bool fd_is_terminal(int fd);
 
 /** fd_close_others() - close every descriptor above 2 but the @n of @keep (-1: none). Return: 0 or negative errno. */
 int fd_close_others(const int *keep, size_t n);
+
+/** fd_raise_limit() - have as many descriptors as the hard limit allows. Return: how many; RLIM_INFINITY, too, when that can't be known. */
+rlim_t fd_raise_limit(void);
 
 /** fd_send() - send one datagram with up to 8 fds over a connected AF_UNIX socket. @flags: MSG_DONTWAIT or 0. Return: 0 or negative errno. */
 int fd_send(int sock, const void *p, size_t n, const int *fds, size_t n_fds, int flags);

@@ -14,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -528,13 +527,8 @@ static int turn(struct bridge *b, struct err *e)
 
 static int start(struct bridge *b, struct err *e)
 {
-	struct rlimit files;
-
 	/* three of each command */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files); /* fewer commands, then */
-	}
+	(void)fd_raise_limit(); /* fewer commands, then */
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (b->epoll < 0 || pipe2(b->tube, O_CLOEXEC | O_NONBLOCK) < 0 ||
 	    fcntl(b->in, F_SETFL, O_NONBLOCK) < 0 || fcntl(b->out, F_SETFL, O_NONBLOCK) < 0)

@@ -207,6 +207,15 @@ TEST(write_all_and_read_all_report_errors)
 	CHECK(fd_write_all(p[1], "x", 1) == -EPIPE);
 }
 
+TEST(as_many_as_the_hard_limit_allows)
+{
+	struct rlimit l = { .rlim_cur = 20, .rlim_max = 30 };
+
+	CHECK(setrlimit(RLIMIT_NOFILE, &l) == 0);
+	CHECK(fd_raise_limit() == 30);
+	CHECK(getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur == 30 && l.rlim_max == 30);
+}
+
 TEST(write_file_needs_an_existing_file)
 {
 	char dir[] = "/tmp/test-fd-XXXXXX", got[8] = "";
