@@ -14,7 +14,7 @@
  * Two streams that are kept apart are in one ring, in the order in which they were read; turns.h knows which is which. A view with two sockets writes each byte
  * to its own, so it waits for both, and nothing can be read that would make the oldest turns unknown while a view still stands before them.
  *
- Everything that comes is
+ * Everything that comes is
  * of the sandbox, and is copied without being looked at. One event is taken from epoll at a time, because handling it may free what
  * the next one would be of.
  */
@@ -30,9 +30,6 @@
 #include "sessions.h"
 
 #define TURNS 64 /* events between two looks at everything else */
-/* What @member of it is at @p. */
-#define OWNER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
-
 #define READS 32 /* of one session in one go */
 
 void watch_for(const struct sessions *s, struct watched *w, uint32_t events)
@@ -356,19 +353,19 @@ void sessions_copy(struct sessions *s)
 
 		switch (w->kind) {
 		case WATCHED_OUTPUT:
-			on_output(s, OWNER(w, struct session, output), ev.events);
+			on_output(s, CONTAINER_OF(w, struct session, output), ev.events);
 			break;
 		case WATCHED_ERRORS:
-			on_errors(s, OWNER(w, struct session, errors));
+			on_errors(s, CONTAINER_OF(w, struct session, errors));
 			break;
 		case WATCHED_INPUT:
-			on_input(s, OWNER(w, struct session, input));
+			on_input(s, CONTAINER_OF(w, struct session, input));
 			break;
 		case WATCHED_VIEW:
-			on_view(s, OWNER(w, struct view, stream), ev.events, false);
+			on_view(s, CONTAINER_OF(w, struct view, stream), ev.events, false);
 			break;
 		case WATCHED_VIEW_ERRORS:
-			on_view(s, OWNER(w, struct view, errors), ev.events, true);
+			on_view(s, CONTAINER_OF(w, struct view, errors), ev.events, true);
 			break;
 		case WATCHED_DRAIN:
 			on_drain(s, w, s->buffer, sizeof(s->buffer));

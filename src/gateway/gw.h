@@ -24,9 +24,6 @@ struct watch {
 	void (*on)(struct gateway *g, struct watch *w, uint32_t events);
 };
 
-#define CONTAINER_OF(p, type, member) \
-	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
-
 /* What the sandbox's programs may have us do, each at its own pace. */
 enum gw_act {
 	GW_CONNS,     /* new connections of theirs, to whatever listener */

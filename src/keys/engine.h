@@ -78,9 +78,6 @@ struct watch {
 	void (*on)(struct keys *k, struct watch *w, uint32_t events);
 };
 
-#define CONTAINER_OF(p, type, member) \
-	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
-
 struct side {
 	struct watch watch;
 	struct conn *c;

@@ -39,4 +39,8 @@ static inline void cleanup_free(void *p)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* What has its @member at @p. */
+#define CONTAINER_OF(p, type, member) \
+	((type *)(void *)((char *)(p) - __builtin_offsetof(type, member)))
+
 #endif
