@@ -72,3 +72,13 @@ int env_file(struct sandbox *s, const struct opt_value *v, struct opt_list *out,
 	buf_done(&b);
 	return r < 0 ? err_wrap(e, r, "--env-file") : 0;
 }
+
+void env_put(char **env, size_t *n, const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < *n && strncmp(env[i], word, strcspn(word, "=") + 1) != 0; i++)
+		;
+	env[i] = (char *)(uintptr_t)word;
+	*n += i == *n;
+}

@@ -206,7 +206,6 @@ static int run(int sock, const char *name, const struct exec_options *o, struct 
 static int add_env(struct arena *a, char **env, size_t *n, const char *word, struct err *e)
 {
 	const char *here = strchr(word, '=') ? NULL : getenv(word);
-	size_t i = 0;
 
 	if (!*word || *word == '=')
 		return err_set(e, ERR_USAGE, -EINVAL, "--env '%.100s': expected NAME=VALUE", word);
@@ -215,10 +214,7 @@ static int add_env(struct arena *a, char **env, size_t *n, const char *word, str
 	word = here ? arena_printf(a, "%s=%s", word, here) : arena_strdup(a, word);
 	if (!word)
 		return sandbox_oom(e);
-	while (i < *n && strncmp(env[i], word, strcspn(word, "=") + 1) != 0)
-		i++;
-	env[i] = (char *)(uintptr_t)word;
-	*n += i == *n;
+	env_put(env, n, word);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "logs.h"
 #include "sandbox.h"
+#include "settings.h"
 
 #define GRACE_MS 10000
 #define WAIT_MS 10 /* between two looks at one that ends, or begins */
@@ -175,20 +176,17 @@ struct call {
 	unsigned int port;
 };
 
-/* Of two variables with one name the last one is in force. @vars: they are such */
+/* @vars: they are variables */
 static char **values(struct arena *a, const struct opt_list *l, bool vars)
 {
 	char **v = arena_alloc(a, (l->n + 1) * sizeof(*v));
-	size_t i, k, n = 0;
+	size_t i, n = 0;
 
 	for (i = 0; v && i < l->n; i++) {
-		const char *word = l->v[i].value;
-
-		for (k = vars ? 0 : n; k < n && strncmp(v[k], word, strcspn(word, "=") + 1) != 0;
-		     k++)
-			;
-		v[k] = (char *)(uintptr_t)word;
-		n += k == n;
+		if (vars)
+			env_put(v, &n, l->v[i].value);
+		else
+			v[n++] = (char *)(uintptr_t)l->v[i].value;
 	}
 	return v;
 }

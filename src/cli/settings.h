@@ -79,4 +79,7 @@ int trust_look(const char *home, const char *dir, const struct buf *text, struct
 /** env_file() - the variables of a file, as values of --env and --pass-env. Return: 0 or negative errno with @e. */
 int env_file(struct sandbox *s, const struct opt_value *v, struct opt_list *out, struct err *e);
 
+/** env_put() - put @word, NAME=VALUE, among the *@n variables @env, which has a place for it: of two with one name the last one is in force. */
+void env_put(char **env, size_t *n, const char *word);
+
 #endif
