@@ -273,7 +273,7 @@ static int try_pids(struct err *e)
 	    setrlimit(RLIMIT_NPROC, &(struct rlimit){ .rlim_cur = 1, .rlim_max = old.rlim_max }) <
 		    0)
 		return err_sys(e, -errno, "RLIMIT_NPROC");
-	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): as in init */
+	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): it does nothing but end */
 	if (pid == 0)
 		_exit(0);
 	if (pid > 0) {
