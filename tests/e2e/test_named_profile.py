@@ -437,10 +437,9 @@ def test_set_id_beside_what_is_closed(box, user, ws, after):
     shutil.rmtree(ws / "pgdata")
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root's sandbox has no id that is its owner
 def test_set_id_in_a_directory_of_a_foreign_group(box, user, ws):
-    """Its owner may enter it, and only as itself: no id inside has power over it. (Root's sandbox has no id that is its owner.)"""
-    if user.is_root:
-        return
+    """Its owner may enter it, and only as itself: no id inside has power over it."""
     closed(ws, user.uid)
     own = ws / "pgdata" / "base" / "own"
     assert box.exec(f"cp /bin/true {own} && chmod u+s {own}").rc == 0
@@ -449,10 +448,9 @@ def test_set_id_in_a_directory_of_a_foreign_group(box, user, ws):
     shutil.rmtree(ws / "pgdata")
 
 
+@pytest.mark.parametrize("user", ["user"], indirect=True)  # root opens every directory
 def test_rm_after_a_sweep_that_failed(box, user, ws):
     """What can't be searched holds rm up, and nothing is lost by that; --force goes on, and says so."""
-    if user.is_root:
-        return  # which opens every directory
     assert box.exec(f"{MAKE}; mkdir shut").rc == 0
     os.chown(ws / "shut", user.uid, 12345)
     (ws / "shut").chmod(0)
