@@ -90,9 +90,10 @@ static int start(struct named *n, const char *word, const void *arg, struct err 
 	/* one that runs may be at its end, and hang up: then it is started. One that we have started, and that was stopped meanwhile, has run */
 	for (i = 0; i < 2; i++) {
 		r = named_start(n, word, &box, e);
+		if (r != 0)
+			return r;
 		/* one that was paused shall run, whatever its --wake says */
-		if (r == 0)
-			r = named_ask(n, &box, &m, &answer, e);
+		r = named_ask(n, &box, &m, &answer, e);
 		if (r != -ENOENT)
 			return r;
 	}

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import PYTHON, skip, wait_for
+from conftest import BAILEY, PYTHON, skip, wait_for
 from test_named import boxes  # noqa: F401 (a fixture)
 from test_named_life import events, state, supervisor
 
@@ -86,6 +87,20 @@ def test_start_of_what_ends(boxes, words):  # noqa: F811
     assert again.wait(timeout=60) == 0
     assert supervisor(boxes) != first and state(boxes) == "running"
     stop.communicate(timeout=60)
+
+
+def test_start_without_the_store(boxes, user):  # noqa: F811
+    """What can't be started is no success. The control: with it it is."""
+    boxes.make()
+    d = user.mkdir(user.base / "alone")
+    shutil.copy(BAILEY, d / "bailey")
+    r = user.exec([d / "bailey", "start", "box"], env=boxes.env)
+    assert r.rc == 125 and "bailey-store is not installed" in r.err and r.err.count("\n") == 1 and state(boxes) == "stopped", r
+    shutil.copy(BAILEY.parent / "bailey-store", d)
+    r = user.exec([d / "bailey", "start", "box"], env=boxes.env)
+    assert r.rc == 0 and state(boxes) == "running", r
+    assert boxes("stop", "box").rc == 0
+    shutil.rmtree(d)
 
 
 @pytest.mark.parametrize("sig,asked,lasts", [(signal.SIGTERM, True, False), (signal.SIGHUP, True, False), (signal.SIGQUIT, False, False), (signal.SIGTERM, True, True)])
