@@ -95,9 +95,12 @@ static bool settle(struct server *s, size_t i)
 			      .session = one->id,
 			      .started = { .pid = (uint32_t)one->pid } };
 	struct err e = ERR_INIT;
-	const bool runs = spawn_end(TAKE_FD(one->said), &e) == 0;
 	_cleanup_close_ int master = TAKE_FD(one->master);
+	bool runs;
 
+	/* first: another child that is about to be executed has it, too, so that closing it is no end of it. That it is not among them is no news */
+	(void)epoll_ctl(s->begun, EPOLL_CTL_DEL, one->said, NULL);
+	runs = spawn_end(TAKE_FD(one->said), &e) == 0;
 	if (!runs) {
 		m.type = WIRE_FAILED;
 		m.failed = e;

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,31 @@ def test_start_without_the_store(boxes, user):  # noqa: F811
     assert r.rc == 0 and state(boxes) == "running", r
     assert boxes("stop", "box").rc == 0
     shutil.rmtree(d)
+
+
+def test_commands_that_are_held_before_they_begin(boxes, user):  # noqa: F811
+    """Each has copies of what PID 1 has of the others: that one has begun must not be heard again and again until the last one has."""
+    if os.geteuid() != 0 or not shutil.which("strace"):
+        skip("to hold them needs root, and strace")
+    boxes.make()
+    assert boxes.exec("true").rc == 0
+    inside = pid_1_of(supervisor(boxes))
+    log = user.base / "calls"
+    trace = subprocess.Popen(["strace", "-qq", "-f", "-o", log, "-e", "signal=none", "-e", "trace=execve,epoll_wait,epoll_pwait,poll,ppoll", "-e", "inject=execve:delay_enter=1500000", "-p", str(inside)])
+    try:
+        assert wait_for(lambda: "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{inside}/status").read_text())
+        held = []
+        for _ in range(4):
+            held.append(boxes.start("exec", "box", "--", "true"))
+            time.sleep(0.4)
+        assert [p.wait(timeout=60) for p in held] == [0] * 4
+    finally:
+        trace.send_signal(signal.SIGINT)
+        trace.wait(timeout=20)
+    calls = log.read_text()
+    log.unlink()
+    assert calls.count("execve(") >= 4, calls
+    assert calls.count("poll") < 200, calls[-2000:]
 
 
 @pytest.mark.parametrize("sig,asked,lasts", [(signal.SIGTERM, True, False), (signal.SIGHUP, True, False), (signal.SIGQUIT, False, False), (signal.SIGTERM, True, True)])
