@@ -102,7 +102,7 @@ static int take_streams(const struct init_command *cmd, int tty)
 
 /*
  * By system calls: the libc's would change every thread of what it takes for this process. The capabilities go with the last one, but for root's, whose
- * exec gives what the bounding set has. This memory is a copy of PID 1's, and must stay closed whatever fs.suid_dumpable says.
+ * exec gives what the bounding set has. This memory is PID 1's, or a copy of it, and must stay closed whatever fs.suid_dumpable says.
  */
 int spawn_take_ids(const struct init_ids *ids)
 {
@@ -116,8 +116,8 @@ int spawn_take_ids(const struct init_ids *ids)
 	return r;
 }
 
-/* In the child. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
-static int become(const struct init_command *cmd, int tty, bool *ret_nowhere)
+/* In the child, maybe on the parent's memory: system calls alone. Returns only on failure, with a negative errno; @ret_nowhere: it was the directory. */
+static int become(const struct init_command *cmd, int tty, volatile bool *ret_nowhere)
 {
 	sigset_t none;
 	int r = 0;
@@ -137,22 +137,21 @@ static int become(const struct init_command *cmd, int tty, bool *ret_nowhere)
 	return r < 0 ? r : exec_search(cmd);
 }
 
-/* In the child: why it does not run. */
-static void explain(const struct init_command *cmd, int failed, bool nowhere, struct err *e)
+/* Why it does not run. */
+static int explain(const struct init_command *cmd, int failed, bool nowhere, struct err *e)
 {
 	if (nowhere)
-		(void)err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
-			      strerror(-failed));
-	else if (failed == -ENOENT || failed == -ENOTDIR)
-		(void)err_set(e, ERR_NOTFOUND, failed, "%s: command not found", cmd->argv[0]);
-	else
-		(void)err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
+		return err_set(e, ERR_NOEXEC, failed, "the directory %s: %s", cmd->cwd,
+			       strerror(-failed));
+	if (failed == -ENOENT || failed == -ENOTDIR)
+		return err_set(e, ERR_NOTFOUND, failed, "%s: command not found", cmd->argv[0]);
+	return err_set(e, ERR_NOEXEC, failed, "%s: %s", cmd->argv[0], strerror(-failed));
 }
 
 int spawn_begin(const struct init_command *cmd, int tty, pid_t *ret_pid, int *ret_said,
 		struct err *e)
 {
-	bool nowhere = false;
+	volatile bool nowhere = false;
 	int said[2], failed;
 	pid_t pid;
 
@@ -162,7 +161,7 @@ int spawn_begin(const struct init_command *cmd, int tty, pid_t *ret_pid, int *re
 	pid = fork();
 	if (pid == 0) {
 		failed = become(cmd, tty, &nowhere);
-		explain(cmd, failed, nowhere, e);
+		(void)explain(cmd, failed, nowhere, e);
 		(void)fd_write_all(said[1], e, sizeof(*e)); /* there is room; or nobody who reads */
 		_exit(127);
 	}
@@ -195,12 +194,26 @@ int spawn_end(int said, struct err *e)
 
 int spawn(const struct init_command *cmd, int tty, pid_t *ret_pid, struct err *e)
 {
-	int said = -1, r = spawn_begin(cmd, tty, ret_pid, &said, e);
+	volatile int failed = 0; /* shared: vfork */
+	volatile bool nowhere = false;
+	pid_t pid;
 
-	if (r < 0)
-		return r;
-	r = spawn_end(said, e);
-	if (r < 0)
-		(void)waitpid(*ret_pid, NULL, 0);
-	return r;
+	/*
+	 * A copy of PID 1 would cost more than the exec. Nobody inside can hold the child, and us with it: it is the first process there. Who holds it
+	 * from outside holds a caller that waits for it anyway. Nothing but the exec happens in it, on no memory that we need.
+	 */
+	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	if (pid < 0)
+		return err_sys(e, -errno, "fork");
+	if (pid == 0) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it tells the parent why */
+		failed = become(cmd, tty, &nowhere);
+		_exit(127);
+	}
+	if (failed) {
+		(void)waitpid(pid, NULL, 0);
+		return explain(cmd, failed, nowhere, e);
+	}
+	*ret_pid = pid;
+	return 0;
 }

@@ -7,7 +7,8 @@
 #include "init.h"
 
 /**
- * spawn() - start the command: as leader of a session, or, with a terminal, of a process group in ours.
+ * spawn() - start the command: as leader of a session, or, with a terminal, of a process group in ours. It holds us until it is executed, so nobody may run who could
+ * hold it.
  * @tty: the controlling terminal of our session, or -1
  * Return: 0; -ENOENT with ERR_NOTFOUND, other errno with ERR_NOEXEC when it can't be executed; negative errno with @e.
  */
