@@ -248,6 +248,7 @@ int guard_set_ids(const char *dir, int64_t since, struct guard_set_ids *ret)
 	struct walk w = { .since = since, .found = ret, .dir = AT_FDCWD, .own = own, .now = own };
 	_cleanup_close_ int named = -1;
 	struct stat st;
+	bool in;
 	int fd, r;
 
 	if (lstat(dir, &st) < 0)
@@ -258,7 +259,8 @@ int guard_set_ids(const char *dir, int64_t since, struct guard_set_ids *ret)
 	named = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	fd = named < 0 ? -errno : enter(&w, named);
 	r = fd < 0 ? fd : push(&w, fd);
-	if (r < 0) {
+	in = r == 0;
+	if (!in) {
 		cleanup_close(&fd);
 		pass(&w, dir, r);
 	}
@@ -267,5 +269,6 @@ int guard_set_ids(const char *dir, int64_t since, struct guard_set_ids *ret)
 	become(&w, own);
 	cleanup_close(&w.dir);
 	free(w.levels);
-	return r < 0 && r != -EACCES ? r : w.error;
+	/* who was let in and can't go on has not seen all, whatever the reason */
+	return in && r < 0 ? r : w.error;
 }
