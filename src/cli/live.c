@@ -57,14 +57,14 @@ unsigned int live_attached(const struct live *l)
  * Those of sessions may stay for months, and leave places for those who ask, or stop it. What has a command's pipes has
  * a session, or had one.
  */
-static bool is_full(const struct live *l)
+static bool is_full(const struct live *l, unsigned int places)
 {
 	const struct client *c;
 	unsigned int n = 0;
 
 	for (c = l->clients; c < l->clients + ARRAY_SIZE(l->clients); c++)
 		n += c->fd >= 0 && (c->session || c->ends[0] >= 0 || c->ends[1] >= 0);
-	return n >= LIMIT_CLIENTS;
+	return n >= places;
 }
 
 /* It was one of its session's clients. */
@@ -186,7 +186,8 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 				     "one command for each connection");
 		return;
 	}
-	if (is_full(l)) {
+	/* who has none of its streams goes when it has begun; were all held before that, some places would still be left */
+	if (is_full(l, held && fds[1] < 0 ? LIMIT_CLIENTS + LIMIT_ASKING / 2 : LIMIT_CLIENTS)) {
 		refuse(c, EAGAIN, FULL, LIMIT_CLIENTS);
 		return;
 	}
@@ -267,7 +268,7 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 		refuse(c, EBUSY, "one session for each connection");
 		return;
 	}
-	if (is_full(l)) {
+	if (is_full(l, LIMIT_CLIENTS)) {
 		refuse(c, EAGAIN, FULL, LIMIT_CLIENTS);
 		return;
 	}

@@ -234,7 +234,7 @@ def test_without_interactive_stdin_is_the_callers(boxes, user, ws):
         assert r.out == want, (words, r)
 
 
-def test_more_clients_than_places(boxes):
+def test_more_clients_than_places(boxes, ws):
     """The 65th command with a client is refused; who asks and who ends it is heard as before, and what runs may end by itself."""
     boxes.make()
     assert boxes.exec("(trap 'echo asked > asked; exit' TERM; > ready; while :; do sleep 0.1; done) >/dev/null 2>&1 & while ! [ -e ready ]; do sleep 0.01; done").rc == 0
@@ -242,9 +242,11 @@ def test_more_clients_than_places(boxes):
     assert wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["attached"] == 64, 60)
     r = boxes.exec("echo more")
     assert (r.rc, r.out) == (125, "") and "64 clients" in r.err and r.err.count("\n") == 1, r
-    assert boxes.exec("true", "-d").rc == 125, "while it begins it has one, too"
+    assert boxes.exec("echo > detached", "-d").rc == 0 and wait_for((ws / "detached").exists), "as is said: it needs no client"
+    r = boxes("attach", "box", str(sessions(boxes)[-1]["session"]))
+    assert r.rc == 125 and "'exec -d'" in r.err, r
     assert boxes.ls()["box"]["state"] == "running" and len(sessions(boxes)) >= 64
-    assert boxes("kill", "box", str(sessions(boxes)[-1]["session"])).rc == 0
+    assert boxes("kill", "box", str(next(s["session"] for s in sessions(boxes) if s["state"] == "running"))).rc == 0
     assert wait_for(lambda: json.loads(boxes("stats", "--json", "box").out)[0]["attached"] == 63, 60)
     assert boxes.exec("echo more").out == "more\n", "one has gone"
     r = boxes("stop", "-t", "20s", "box")
