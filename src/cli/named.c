@@ -438,7 +438,7 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 		return -ESTALE;
 	if (r == STORE_INPUT)
 		return err_set(e, ERR_USAGE, -E2BIG,
-			       "what is new of sandbox '%s' is more than can be kept of one",
+			       "what is new of sandbox '%s' is not kept: it has, or all sandboxes together have, more than can be kept",
 			       box->name);
 	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
 			       "what is new of sandbox '%s' can't be kept (%s: is the disk full?)",
