@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Theory of operation. A volume is there when the store has it: that is one transaction, which also knows who has it. Its directory follows. Who makes or removes one holds a
- * lock on volumes/ meanwhile, and begins by making the directories what the store says: one that the store lacks is the rest of a removal that was cut off, and its files
- * must not come back with the name; one that is missing is the rest of a creation. A sandbox needs no lock: what it has can't leave the store.
+ * lock on volumes/ meanwhile, and begins by making the directories what the store says: one that has the name NAMED_AWAY is the rest of a removal that was cut off, and its files
+ * must not come back with the name; one that is missing is the rest of a creation. Another that the store lacks is of somebody who may have lost what the store knew: it is
+ * said, and stays. A sandbox needs no lock: what it has can't leave the store.
  */
 #include "volumes.h"
 
