@@ -190,7 +190,10 @@ static int remove_box(struct pruning *p, const struct named_box *box)
 	else if (r == -EBUSY || r == -ENOENT || r == NAMED_ABSENT)
 		r = 0; /* it was started meanwhile, or somebody else has removed it */
 	else if (r > 0)
-		(void)err_set(&e, ERR_SYSTEM, -EIO, "sandbox '%s' can't be removed", box->name);
+		(void)err_set(
+			&e, ERR_SYSTEM, -EIO,
+			"sandbox '%s' can't be removed (is the disk full?); 'bailey rm %s' says why",
+			box->name, box->name);
 	return r == 0 ? 0 : cli_fail(&e);
 }
 

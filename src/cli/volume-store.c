@@ -257,6 +257,11 @@ static int prune_old(struct named *n, const struct json_node *all, time_t before
 			buf_printf(&b, "removed volume %s\n", json_text(v, "name"));
 		else if (r == STORE_EXIT_ABSENT || r == STORE_EXIT_CONFLICT)
 			r = 0; /* it was removed, or a sandbox has it by now */
+		else if (r > 0)
+			r = err_set(
+				e, ERR_SYSTEM, -EIO,
+				"volume '%s' can't be removed (is the disk full?); 'bailey volume rm %s' says why",
+				json_text(v, "name"), json_text(v, "name"));
 	}
 	if (b.len && cli_print(&b) != 0 && r == 0)
 		r = 125;

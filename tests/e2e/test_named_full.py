@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -84,3 +85,17 @@ def test_full(disk, boxes, user, ws, verb):
     assert r.rc in ((0, 3, 4) if now.kept == new.kept != old.kept else (0,)), r
     then = s.look()
     assert then == new, (r, then.tree ^ new.tree)
+
+
+def test_prune_of_a_volume(disk, boxes):
+    """The same of a verb that tries several."""
+    assert boxes("volume", "create", "data").rc == 0
+    time.sleep(1.1)  # it counts ages in seconds
+    words = ("prune", "--volumes", "--force", "--older", "1ms")
+    disk.full()
+    r = boxes(*words)
+    assert r.rc == 125 and FULL.search(r.err) and "bailey volume rm data" in r.err and r.err.count("\n") == 1, r
+    assert (boxes.home / "volumes" / "data").exists()
+    disk.free()
+    r = boxes(*words)
+    assert r.rc == 0 and r.out == "removed volume data\n" and not (boxes.home / "volumes" / "data").exists(), r
