@@ -376,9 +376,10 @@ static int give_ids(struct store *s, const char *id, struct err *e)
 /* Bytes of the answer of one sandbox beside its longer texts, and of one volume's. */
 #define ANSWER 2048
 #define ANSWER_VOLUME 256
-#define ESCAPED 6 /* "\u0001" */
+#define ESCAPED 6       /* "\u0001" */
+#define ANSWER_VALUE 12 /* and for each of many short values, which has a node when it is read */
 
-/* What is kept can be read again: the list of all is no longer than who reads it takes. */
+/* What is kept can be read again: the list of all is no longer than who reads it takes, nor has it more values than LIMIT_KEPT_ARENA holds. */
 static int check_room(struct store *s, struct err *e)
 {
 	struct buf sql = BUF_INIT(4096);
@@ -393,6 +394,10 @@ static int check_room(struct store *s, struct err *e)
 		if (path || fields[i].kind == FIELD_WORDS || fields[i].kind == FIELD_RULES)
 			buf_printf(&sql, " + %d * ifnull(length(CAST(%s AS BLOB)), 0)",
 				   path ? ESCAPED : 1, fields[i].key);
+		if (!path && (fields[i].kind == FIELD_WORDS || fields[i].kind == FIELD_RULES))
+			buf_printf(&sql,
+				   " + %d * ifnull(length(%s) - length(replace(%s, ',', '')), 0)",
+				   ANSWER_VALUE, fields[i].key, fields[i].key);
 	}
 	buf_printf(
 		&sql,

@@ -117,8 +117,8 @@
 #define LIMIT_SANDBOXES 4096        /* named sandboxes of one store */
 #define LIMIT_KEPT (64u << 20)      /* bytes of all that one store says of its sandboxes */
 #define LIMIT_KEPT_TEXT (128 << 10) /* and of one text: what the kernel takes as one argument */
-#define LIMIT_KEPT_ARENA (64ul * LIMIT_KEPT) /* when it is read: a value of two bytes has a node */
-#define LIMIT_VOLUMES 4096                   /* and volumes */
-#define LIMIT_HOSTS_FILE (16u << 20)         /* bytes of /etc/hosts: some list what they block */
+#define LIMIT_KEPT_ARENA (8ul * LIMIT_KEPT) /* when it is read: the store counts values, too */
+#define LIMIT_VOLUMES 4096                  /* and volumes */
+#define LIMIT_HOSTS_FILE (16u << 20)        /* bytes of /etc/hosts: some list what they block */
 
 #endif

@@ -139,3 +139,12 @@ def test_how_much_of_all(mine):
     assert refused(mine("add", text={"name": "most", "cwd": "/", "options": ["x" * 130000] * 8}), "67108864 bytes")
     assert refused(mine("set", "more", text={"workspaces": ["x" * 130000] * 8}), "67108864 bytes")
     mine.add("less")
+
+
+def test_how_many_values_of_all(mine):
+    """A short value needs more memory where it is read than bytes here: all of them can be read, too."""
+    rules = [1] * 300000
+    for i in range(15):
+        mine.add(f"n{i}", network=rules)
+    assert refused(mine("add", text={"name": "most", "cwd": "/", "network": rules}), "67108864 bytes")
+    mine.add("less", network=rules[:1000])
