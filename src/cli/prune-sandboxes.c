@@ -18,6 +18,7 @@
 #include "live.h"
 #include "named.h"
 #include "stay.h"
+#include "store/store.h"
 
 struct pruning {
 	struct named n;
@@ -26,14 +27,14 @@ struct pruning {
 	time_t before;
 };
 
-static const struct json_node *find(const struct pruning *p, const char *key, const char *value)
+static const struct json_node *find(const struct pruning *p, const char *id)
 {
 	const struct json_node *v;
 
 	for (v = p->all->first; v; v = v->next) {
-		const char *text = json_text(v, key);
+		const char *text = json_text(v, "id");
 
-		if (text && strcmp(text, value) == 0)
+		if (text && strcmp(text, id) == 0)
 			return v;
 	}
 	return NULL;
@@ -94,16 +95,21 @@ static void remove_socket(struct pruning *p, const char *name)
 {
 	const char *const own = name + strlen("sandbox-");
 	_cleanup_close_ int lock = -1, listens = named_connect(&p->n, own);
-	const struct json_node *v;
-	const char *id;
+	struct err e = ERR_INIT;
+	struct named_box box;
 	bool new;
+	int r;
 
-	if (listens >= 0 || !named_list_quiet(&p->n, &p->all))
+	if (listens >= 0)
 		return;
-	v = find(p, "name", own);
-	id = v ? json_text(v, "id") : NULL;
-	if (id) {
-		lock = named_lock(&p->n, id, &new);
+	p->n.quiet = true;
+	r = named_get(&p->n, own, &box, &e);
+	p->n.quiet = false;
+	if (r != 0 && r != STORE_EXIT_ABSENT && r != STORE_EXIT_INPUT)
+		return;
+	/* else no sandbox has that name: it may be the beginning of an id */
+	if (r == 0 && strcmp(box.name, own) == 0) {
+		lock = named_lock(&p->n, box.id, &new);
 		if (lock < 0)
 			return;
 	}
@@ -122,7 +128,7 @@ static int prune_left(struct pruning *p, struct err *e)
 	if (r == 0)
 		r = named_list(&p->n, &p->all, e);
 	for (at = dirs.data; r == 0 && at && at < dirs.data + dirs.len; at += strlen(at) + 1) {
-		if (find(p, "id", at + strspn(at, NAMED_AWAY)))
+		if (find(p, at + strspn(at, NAMED_AWAY)))
 			continue;
 		if (*at == *NAMED_AWAY || *at == '.')
 			remove_dir(&p->n, at);
@@ -187,7 +193,7 @@ static int remove_box(struct pruning *p, const struct named_box *box)
 	p->n.quiet = false;
 	if (r == 0)
 		say("sandbox", box->name);
-	else if (r == -EBUSY || r == -ENOENT || r == NAMED_ABSENT)
+	else if (r == -EBUSY || r == -ENOENT || r == STORE_EXIT_ABSENT)
 		r = 0; /* it was started meanwhile, or somebody else has removed it */
 	else if (r > 0)
 		(void)err_set(

@@ -134,3 +134,15 @@ def test_reset_takes_secrets_away(boxes):
     assert not [p for p in boxes.home.rglob("*.secret") if "other" not in boxes.ls() or boxes.ls()["other"]["id"] not in str(p)]
     r = boxes("reset", "box")
     assert (r.rc, r.err) == (0, ""), r
+
+
+def test_prune_of_sockets(boxes, user):
+    """Of who is not there, or does not live; the beginning of an id is no name. The control: one that lives keeps its own."""
+    ids = {name: boxes.make(name) for name in ("box", "runs")}
+    assert boxes.exec("true", name="runs").rc == 0
+    left = [boxes.home / "run" / f"sandbox-{name}" for name in ("box", "gone", ids["runs"][:4])]
+    for path in left:
+        assert user.exec([PYTHON, "-c", f"import os, socket; os.chdir({str(path.parent)!r}); socket.socket(socket.AF_UNIX).bind({path.name!r})"]).rc == 0
+    r = boxes("prune", "--sandboxes", "--older", "1h")
+    assert r.rc == 0 and sorted(r.out.splitlines()) == sorted(f"removed socket {p.name}" for p in left), r
+    assert not any(p.exists() for p in left) and (boxes.home / "run" / "sandbox-runs").exists() and boxes.exec("echo up", name="runs").out == "up\n"
