@@ -16,6 +16,7 @@
 #include "named.h"
 #include "records.h"
 #include "stay.h"
+#include "store/store.h"
 
 /* Remove what was taken out of the way. */
 static void forget(const struct named *n, const char *hidden, const struct jail_identity *id)
@@ -93,11 +94,12 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 	if (renameat(n->state, path, n->state, away) < 0)
 		return err_sys(e, -errno, "sandbox '%s'", box->name);
 	r = named_store(n, words, NULL, NULL, e);
-	if (r != 0 && r != NAMED_ABSENT) {
+	if (r != 0 && r != STORE_EXIT_ABSENT) {
 		(void)renameat(n->state, away, n->state, path); /* it was not removed */
 		return r;
 	}
-	if (r == NAMED_ABSENT) { /* somebody else was faster, and this is what our lock has made */
+	if (r ==
+	    STORE_EXIT_ABSENT) { /* somebody else was faster, and this is what our lock has made */
 		forget(n, strchr(away, '/') + 1, &id);
 		return r;
 	}

@@ -27,16 +27,12 @@
 #include "live.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "store/store.h"
 
-#define STORE "bailey-store"
-#define STORE_FILE "state.db"
 #define START_MS 60000
 #define ANSWER_MS 5000
 #define WAIT_MS 5
 #define LOOK_MS 200
-/* what bailey-store ends with (store/store.h) */
-#define STORE_INPUT 2 /* it refuses what it was to keep */
-#define STORE_STALE 4 /* the generation is another */
 
 int named_open(struct named *n, struct err *e)
 {
@@ -70,7 +66,7 @@ static void __attribute__((noreturn))
 become_store(const struct named *n, int program, char *const *argv, int in, int out)
 {
 	const int null = n->quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-	char *words[16] = { (char *)(uintptr_t)STORE, (char *)(uintptr_t)n->path };
+	char *words[16] = { (char *)(uintptr_t)STORE_PROGRAM, (char *)(uintptr_t)n->path };
 	struct err e = ERR_INIT;
 	size_t i;
 
@@ -79,7 +75,7 @@ become_store(const struct named *n, int program, char *const *argv, int in, int 
 	if ((in >= 0 && dup2(in, 0) < 0) || (out >= 0 && dup2(out, 1) < 0) ||
 	    (null >= 0 && dup2(null, 2) < 0))
 		_exit(125);
-	(void)libexec_exec(program, STORE, words, &e);
+	(void)libexec_exec(program, STORE_PROGRAM, words, &e);
 	(void)cli_fail(&e);
 	_exit(125);
 }
@@ -88,7 +84,8 @@ int named_store(const struct named *n, char *const *argv, const struct buf *inpu
 		struct err *e)
 {
 	char path[LIMIT_PATH];
-	_cleanup_close_ int program = libexec_open(STORE, "keeps what sandboxes are", path, e),
+	_cleanup_close_ int program = libexec_open(STORE_PROGRAM, "keeps what sandboxes are", path,
+						   e),
 			    in = -1;
 	int pipes[2] = { -1, -1 }, status, r = 0;
 	pid_t pid;
@@ -115,9 +112,9 @@ int named_store(const struct named *n, char *const *argv, const struct buf *inpu
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (r < 0)
-		return err_sys(e, r, STORE);
+		return err_sys(e, r, STORE_PROGRAM);
 	if (!WIFEXITED(status))
-		return err_set(e, ERR_SYSTEM, -EIO, STORE " was ended by signal %d",
+		return err_set(e, ERR_SYSTEM, -EIO, STORE_PROGRAM " was ended by signal %d",
 			       WTERMSIG(status));
 	return WEXITSTATUS(status);
 }
@@ -129,7 +126,8 @@ static int ask(struct named *n, char *const *argv, const struct json_node **ret,
 	int r = named_store(n, argv, NULL, &out, e);
 
 	if (r == 0)
-		r = json_read_kept(STORE, out.data ? out.data : "", out.len, &n->arena, ret, e);
+		r = json_read_kept(STORE_PROGRAM, out.data ? out.data : "", out.len, &n->arena, ret,
+				   e);
 	buf_done(&out);
 	return r;
 }
@@ -161,9 +159,9 @@ int named_get(struct named *n, const char *word, struct named_box *ret, struct e
 
 	if (r != 0)
 		return r;
-	return named_box(root, ret) ?
-		       0 :
-		       err_set(e, ERR_SYSTEM, -EBADMSG, STORE ": an answer that is not understood");
+	return named_box(root, ret) ? 0 :
+				      err_set(e, ERR_SYSTEM, -EBADMSG,
+					      STORE_PROGRAM ": an answer that is not understood");
 }
 
 bool named_find(struct named *n, const char *word, struct named_box *ret)
@@ -216,7 +214,7 @@ int named_list(struct named *n, const struct json_node **ret, struct err *e)
 
 	return r == 0 && (*ret)->type != JSON_LIST ?
 		       err_set(e, ERR_SYSTEM, -EBADMSG,
-			       STORE ": an answer that is not understood") :
+			       STORE_PROGRAM ": an answer that is not understood") :
 		       r;
 }
 
@@ -434,12 +432,13 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 	}
 	buf_done(&b);
 	buf_done(&out);
-	if (r == STORE_STALE)
+	if (r == STORE_EXIT_CONFLICT)
 		return -ESTALE;
-	if (r == STORE_INPUT)
-		return err_set(e, ERR_USAGE, -E2BIG,
-			       "what is new of sandbox '%s' is not kept: it has, or all sandboxes together have, more than can be kept",
-			       box->name);
+	if (r == STORE_EXIT_INPUT)
+		return err_set(
+			e, ERR_USAGE, -E2BIG,
+			"what is new of sandbox '%s' is not kept: it has, or all sandboxes together have, more than can be kept",
+			box->name);
 	return r > 0 ? err_set(e, ERR_SYSTEM, -EIO,
 			       "what is new of sandbox '%s' can't be kept (%s: is the disk full?)",
 			       box->name, n->path) :

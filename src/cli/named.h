@@ -10,9 +10,6 @@
 /* Before its id: the name of the directory of a sandbox that is being removed. */
 #define NAMED_AWAY "~"
 
-/* What bailey-store ends with when there is no such sandbox (store/store.h). */
-#define NAMED_ABSENT 3
-
 /* Where they are kept. */
 struct named {
 	char path[LIMIT_PATH]; /* of bailey's state */

@@ -10,6 +10,7 @@
 #include "sandbox.h"
 #include "settings.h"
 #include "stay.h"
+#include "store/store.h"
 
 int records_path(const char *home, char *out, struct err *e)
 {
@@ -128,7 +129,7 @@ static int boxes(struct named *n, bool quiet, const struct json_node **ret, stru
 	*ret = NULL;
 	if (r < 0)
 		return r;
-	if (faccessat(n->state, "state.db", F_OK, 0) < 0 && errno == ENOENT)
+	if (faccessat(n->state, STORE_FILE, F_OK, 0) < 0 && errno == ENOENT)
 		return named_kept(n, e);
 	n->quiet = quiet;
 	return named_list(n, ret, e);
