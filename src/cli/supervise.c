@@ -399,6 +399,7 @@ int supervise_begin(struct run *run, bool given, unsigned int relay, struct err 
 
 	*run = (struct run){ .jail = JAIL_INIT,
 			     .signals = -1,
+			     .counters = -1,
 			     .observer_end = -1,
 			     .audit = -1,
 			     .guard = GUARD_INIT,
@@ -546,21 +547,6 @@ int supervise_build(struct run *run, bool dry_run, bool *ret_no_block, struct er
 	return r;
 }
 
-/* They name files, whose names anybody may have made. */
-static void say_notices(const struct sandbox *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->n_notices; i++) {
-		struct buf b = BUF_INIT(4096);
-
-		buf_quote(&b, s->notices[i]);
-		if (b.data && !b.failed)
-			say("bailey: notice: %s\n", b.data);
-		buf_done(&b);
-	}
-}
-
 int supervise(struct run *run, char *const *argv, struct err *e)
 {
 	struct shared *sh = run->shared;
@@ -568,7 +554,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 	int r;
 
 	run->argv = argv;
-	say_notices(s);
+	sandbox_say_notices(s);
 	sh->cmd = (struct init_command){ .argv = argv,
 					 .envp = s->env,
 					 .path = path_of(s->env),
