@@ -224,7 +224,8 @@ enum seccomp_variant {
 	X(0x50009417u, EPERM, "BTRFS_IOC_SNAP_CREATE_V2")                           \
 	X(0x5000940eu, EPERM, "BTRFS_IOC_SUBVOL_CREATE: a name that nobody judged") \
 	X(0x50009418u, EPERM, "BTRFS_IOC_SUBVOL_CREATE_V2")                         \
-	X(0x4020bc10u, EPERM, "BCH_IOCTL_SUBVOLUME_CREATE: both, on bcachefs")
+	X(0x4020bc10u, EPERM, "BCH_IOCTL_SUBVOLUME_CREATE: both, on bcachefs")      \
+	X(0x4030bc1du, EPERM, "BCH_IOCTL_SUBVOLUME_CREATE_v2")
 
 /*
  * Sockets: socket (41) and socketpair (53), written out in tools/gen-seccomp.c.
