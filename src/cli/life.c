@@ -98,9 +98,7 @@ int life_pause(struct life *l, struct err *e)
 		run->thaw_at = 0;
 	} else {
 		f = calloc(1, sizeof(*f));
-		r = f ? jail_pause(&l->freezer, f, run->jail.pid,
-				   jail_limits_any(run->limits) ? run->limits : NULL) :
-			-ENOMEM;
+		r = f ? jail_pause(&l->freezer, f, run->jail.pid, run->limits) : -ENOMEM;
 	}
 	if (r < 0) {
 		free(f);

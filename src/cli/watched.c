@@ -46,8 +46,7 @@ static void freeze(struct run *run)
 	if (!run->frozen)
 		r = -ENOMEM;
 	else if (!run->thaw_at && !run->ended)
-		r = jail_freeze(run->frozen, run->jail.pid,
-				jail_limits_any(run->limits) ? run->limits : NULL);
+		r = jail_freeze(run->frozen, run->jail.pid, run->limits);
 	run->thawed = clock_ms(); /* one that failed has stopped some, too */
 	if (r < 0) {
 		run->unfrozen++;

@@ -70,6 +70,41 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
+/* What a command has made in the cgroup of its run, whose processes have ended: deepest first. */
+static void remove_below(int parent, int depth)
+{
+	int fd = open_dir(parent, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *de;
+
+	if (!d)
+		cleanup_close(&fd);
+	while (d && (de = readdir(d))) {
+		_cleanup_close_ int dir = -1;
+
+		if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 ||
+		    strcmp(de->d_name, "..") == 0)
+			continue;
+		dir = depth > 0 ? open_dir(parent, de->d_name) : -1;
+		if (dir >= 0)
+			remove_below(dir, depth - 1);
+		(void)unlinkat(parent, de->d_name, AT_REMOVEDIR); /* busy: it is somebody's */
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+/* The cgroup @name, which is ours, and lies open as @dir. Return: 0 or negative errno. */
+static int remove_one(int parent, const char *name, int dir)
+{
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -errno;
+	remove_below(dir, LIMIT_SCAN_DEPTH);
+	return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
 /* Remove what killed launchers left in @parent. */
 static void sweep(int parent)
 {
@@ -88,8 +123,7 @@ static void sweep(int parent)
 			continue;
 		dir = open_dir(parent, de->d_name);
 		if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
-			(void)unlinkat(parent, de->d_name,
-				       AT_REMOVEDIR); /* busy: it is somebody's */
+			(void)remove_one(parent, de->d_name, dir); /* busy: it is somebody's */
 	}
 	(void)closedir(d);
 }
@@ -133,11 +167,9 @@ void cgroup_remove(struct jail_cgroup *g)
 	const struct timespec wait = { .tv_nsec = 500000 };
 	int i;
 
-	for (i = 0; i < REMOVE_TRIES && unlinkat(g->parent, g->name, AT_REMOVEDIR) < 0; i++) {
-		if (errno != EBUSY)
-			break; /* the next run's sweep */
+	/* what else goes wrong is the next run's sweep's */
+	for (i = 0; i < REMOVE_TRIES && remove_one(g->parent, g->name, g->dir) == -EBUSY; i++)
 		(void)nanosleep(&wait, NULL);
-	}
 	cleanup_close(&g->dir);
 	cleanup_close(&g->parent);
 	g->dir = g->parent = -1;

@@ -251,7 +251,7 @@ def test_the_callers_cgroup_is_out_of_reach(user, root_user, ws, works, limits):
         skip("to give a cgroup away needs root")
     assert works(user) == ""
     group = f"{cgroup2()}/bailey-own{os.getpid()}"
-    attack = 'mount -t cgroup2 none /mnt && cat /mnt/cgroup.procs | wc -l; echo 1 > /mnt/cgroup.kill; echo outlived'
+    attack = 'mount -t cgroup2 none /mnt && cat /mnt/cgroup.procs | wc -l; mkdir /mnt/x; echo 1 > /mnt/cgroup.kill; echo outlived'
     words = {"inside": [BAILEY, "run", *limits, "--allow-nested-sandbox", "--"], "outside": []}
 
     def attempt(where):
@@ -260,6 +260,8 @@ def test_the_callers_cgroup_is_out_of_reach(user, root_user, ws, works, limits):
                   f"exec setpriv --reuid={user.uid} --regid={user.gid} --clear-groups sh -c \"$0\"")
         r = root_user.exec(["bash", "-c", script, f"cd {ws}; {inner}; echo caller lives; ls -d {group}/bailey-*"], cwd=ws, env=user.environ())
         assert wait_for(lambda: not (pathlib.Path(group) / "cgroup.procs").read_text())
+        if where == "outside":
+            os.rmdir(f"{group}/x")  # there is nobody whom it would be left to
         os.rmdir(group)
         return r
 
@@ -268,6 +270,7 @@ def test_the_callers_cgroup_is_out_of_reach(user, root_user, ws, works, limits):
         assert "caller lives" not in r.out, ("control", r)
     r = attempt("inside")
     assert "caller lives\n" in r.out and "/bailey-" not in r.out.split("caller lives")[1], r
+    assert int(r.out.split()[0]) > 0, "it has mounted one: its own"
 
 
 def test_the_limit_on_private_files_is_soft(run):
