@@ -169,17 +169,17 @@ static const char *value_of(const struct sandbox *s, size_t n, const char *name)
 	return NULL;
 }
 
+/* @path: as a tool would name it */
 static bool is_writable(const struct sandbox *s, const char *path)
 {
-	const size_t len = strlen(path);
-	size_t i;
+	char norm[LIMIT_PATH], real[LIMIT_PATH];
+	enum policy_state state;
 
-	for (i = 0; i < s->policy.n; i++) {
-		if (s->policy.rules[i].kind == POLICY_ALLOW_WRITE &&
-		    policy_rule_covers(&s->policy.rules[i], path, len))
-			return true;
-	}
-	return false;
+	if (path_normalize(path, s->cwd, s->home, norm, &(struct err)ERR_INIT) < 0 ||
+	    jail_host_resolve(norm, true, real) < 0)
+		return false;
+	state = policy_eval(&s->policy, real).state;
+	return state == POLICY_SHOW_RW || state == POLICY_IS_PRIVATE;
 }
 
 static int put_caches(struct sandbox *s, size_t *n, struct err *e)
@@ -192,8 +192,10 @@ static int put_caches(struct sandbox *s, size_t *n, struct err *e)
 		const struct cache *c = &caches[i];
 		const char *base = value_of(s, *n, c->base), *path;
 
+		/* where /tmp is the host's, others could have put there what this one would trust */
 		if (value_of(s, *n, c->name) || value_of(s, *n, c->other) ||
-		    (c->network && s->net.mode == NET_MODE_NONE))
+		    (c->network && s->net.mode == NET_MODE_NONE) ||
+		    policy_eval(&s->policy, c->inside).state != POLICY_IS_PRIVATE)
 			continue;
 		path = arena_printf(&s->arena, "%s/%s", base ? base : home,
 				    base ? c->dir : c->below);

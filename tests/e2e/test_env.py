@@ -152,3 +152,7 @@ def test_caches_that_can_not_be_written(run, user, ws):
     user.mkdir(user.home / ".cache", 0o700)
     assert values("--network", "deny", "--allow-write", user.home / ".npm", "--allow-write", user.home / ".cache") == ["none", "none"]
     assert values(env={"XDG_CACHE_HOME": str(ws)}) == ["none", "none"], "the workspace can be written"
+    (ws / "home").symlink_to(user.home)
+    assert values("--network", "deny", "--workspace", user.home / ".cache", "--workspace", ws, env={"HOME": str(ws / "home")}) == ["/tmp/.npm", "none"], "by another name"
+    assert values("--network", "deny", "--allow-write", user.home / ".npm", "--deny-write", user.home / ".npm")[0] == "/tmp/.npm"
+    assert values("--network", "deny", "--allow-write", "/tmp") == ["none", "none"], "others could have filled the host's"
