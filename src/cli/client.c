@@ -155,11 +155,10 @@ static void say_plain(const struct client *c)
 /* Of a session with a terminal. */
 static int begin_copy(struct client *c, struct err *e)
 {
-	int r;
-
 	const struct terminal_session s = {
 		.resize = say_size, .arg = c, .read_only = c->read_only, .attached = c->attached
 	};
+	int r;
 
 	if (!c->terminal || c->stream < 0)
 		return 0;

@@ -81,25 +81,29 @@ enum jail_network egress_kind(const struct sandbox *s)
 	return egress_wanted(s) ? JAIL_NETWORK_GATEWAY : JAIL_NETWORK_NONE;
 }
 
-/* What listens inside where it is published has its own port. */
-static bool is_published(const struct sandbox *s, uint16_t port)
+/* Ports of the sandbox's loopback that are its own in any case: where it is published, and where the gateway listens. */
+static bool is_taken(const struct sandbox *s, uint16_t port)
 {
 	size_t i;
 
 	for (i = 0; i < s->n_published && s->published[i].inside != port; i++)
 		;
-	return i < s->n_published;
+	return i < s->n_published || port == 53 || port == JAIL_NET_CAPTURE_PORT ||
+	       port == JAIL_NET_HTTP_PORT || port == JAIL_NET_SOCKS_PORT;
 }
 
 void egress_host_ports(const struct sandbox *s, uint16_t *ret)
 {
-	size_t i, n = 0;
+	size_t i, k, n = 0;
 
 	for (i = 0; i < s->net.n && n < JAIL_HOST_PORTS; i++) {
 		const struct net_rule *r = &s->net.rules[i];
 
-		if (r->local && r->allow && (r->proto & NET_TCP) && r->port &&
-		    !is_published(s, r->port))
+		if (!r->local || !r->allow || !(r->proto & NET_TCP) || is_taken(s, r->port))
+			continue;
+		for (k = 0; k < n && ret[k] != htons(r->port); k++)
+			;
+		if (k == n)
 			ret[n++] = htons(r->port);
 	}
 	ret[n] = 0;

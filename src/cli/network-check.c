@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bailey network check: may a sandbox with these options reach a host? Asks nobody, not even for the name's addresses. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "egress.h"
 #include "network-check.h"
 #include "sandbox.h"
 
@@ -103,13 +105,16 @@ static bool leads_past(const struct sandbox *s, const struct net_request *q)
 	return q->proto == NET_UDP && net_policy_inspects(&s->net, &tcp);
 }
 
-/* Inside that is the sandbox's own, but for ports of the host (jail/capture.c). */
-static bool is_loopback(const struct sandbox *s, const struct net_request *q)
+/* Whether a port of loopback inside leads to the host's. */
+static bool is_hosts(const struct sandbox *s, uint16_t port)
 {
-	if (s->net.mode == NET_MODE_HOST || q->proto != NET_TCP)
-		return false;
-	return q->host ? strcmp(q->host, "localhost") == 0 :
-			 q->addr && net_addr_class(q->addr) == NET_CLASS_LOOPBACK;
+	uint16_t ports[JAIL_HOST_PORTS + 1];
+	size_t i;
+
+	egress_host_ports(s, ports);
+	for (i = 0; ports[i] && ports[i] != htons(port); i++)
+		;
+	return ports[i];
 }
 
 static int check_one(const struct sandbox *s, const char *word, const struct net_addr *answer,
@@ -119,12 +124,14 @@ static int check_one(const struct sandbox *s, const char *word, const struct net
 	struct net_request judged;
 	struct net_verdict v;
 	struct target t;
+	bool loopback;
 	int r = read_target(&t, word, e);
 
 	if (r < 0)
 		return r;
 	judged = t.request;
-	if (is_loopback(s, &judged)) {
+	loopback = s->net.mode != NET_MODE_HOST && net_request_loopback(&judged);
+	if (loopback) {
 		judged.host = NET_HOST_LOCAL;
 		judged.addr = NULL;
 	}
@@ -136,6 +143,13 @@ static int check_one(const struct sandbox *s, const char *word, const struct net
 	if (v.allowed && leads_past(s, &judged)) {
 		v.allowed = v.names_port = false;
 		buf_puts(&why, "denied: the host is inspected, which UDP would lead past");
+	} else if (v.allowed && loopback && !is_hosts(s, judged.port)) {
+		v.allowed = v.names_port = false;
+		buf_printf(
+			&why,
+			"denied: inside, this port of loopback is the sandbox's own; the host's is " NET_HOST_LOCAL
+			":%u",
+			judged.port);
 	} else {
 		net_verdict_text(&s->net, &judged, &v, &why);
 	}

@@ -121,7 +121,7 @@ static size_t network_rows(struct sandbox_options *o, struct opt *table)
 		OPT_LIST(
 			"allow-host-port", &o->net, "network.allowedHostPorts", "PORT",
 			"Let the command reach a port of this machine",
-			"As localhost:PORT, and as host.bailey.internal:PORT: both lead to PORT on the loopback of the host, and HTTP requests arrive there for localhost. Of more than 8 ports, and of those that --publish has, only the long name leads there."),
+			"As localhost:PORT, and as host.bailey.internal:PORT: both lead to PORT on the loopback of the host, and HTTP requests arrive there for localhost. Only the long name leads to more than 7 ports, to one that --publish has inside, and to 53, 1080 and 3128."),
 		OPT_LIST("publish", &o->net, NULL, "[IP:]HOST:PORT",
 			 "Let this machine connect to PORT of the sandbox",
 			 "On 127.0.0.1, or on IP. HOST 0 is any free one, which is said.",

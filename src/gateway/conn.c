@@ -326,6 +326,22 @@ bool conn_local(const struct conn *c)
 	return strcmp(c->host, NET_HOST_LOCAL) == 0;
 }
 
+void conn_mean_host(struct gateway *g, struct conn *c)
+{
+	const struct net_request q = conn_request(c), local = { .host = NET_HOST_LOCAL,
+								.port = c->port,
+								.proto = NET_TCP };
+	size_t i;
+
+	if (!net_request_loopback(&q) || !net_policy_judge(&g->policy, &local).allowed)
+		return;
+	for (i = 0; i < g->setup->n_published; i++) {
+		if (g->setup->published[i].port == c->port)
+			return;
+	}
+	(void)snprintf(c->host, sizeof(c->host), NET_HOST_LOCAL);
+}
+
 bool conn_judge(struct gateway *g, struct conn *c)
 {
 	const struct net_request q = conn_request(c);
@@ -428,13 +444,8 @@ static void captured(struct gateway *g, struct conn *c)
 		c->via = VIA_DNS;
 		return;
 	}
-	if (net_addr_class(&c->addr) == NET_CLASS_LOOPBACK) {
-		(void)snprintf(c->host, sizeof(c->host),
-			       NET_HOST_LOCAL); /* a port of the host's that was asked for */
-		conn_connect(g, c);
-		return;
-	}
-	i = names_by_addr(&g->names, &c->addr);
+	conn_mean_host(g, c);
+	i = *c->host ? -ERANGE : names_by_addr(&g->names, &c->addr);
 	if (i == -ENOENT) {
 		conn_refuse(g, c, "no name has this address");
 		return;

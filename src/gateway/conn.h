@@ -152,6 +152,12 @@ struct conn *conn_forwarded(struct gateway *g, int client);
 /** conn_published() - take connections of the host for @port inside. */
 void conn_published(struct gateway *g, int listener, uint16_t port);
 
+/**
+ * conn_mean_host() - where @c asks for loopback, and for a port of the host's that was asked for, it means NET_HOST_LOCAL. What is published is the
+ * sandbox's own.
+ */
+void conn_mean_host(struct gateway *g, struct conn *c);
+
 /** conn_local() - whether @c asks for the host itself. */
 bool conn_local(const struct conn *c);
 

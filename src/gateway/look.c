@@ -129,7 +129,7 @@ static bool look_at_tls(struct gateway *g, struct conn *c, size_t n)
 		return wait_for_more(g, c);
 	if (r < 0)
 		conn_refuse(g, c, "no valid ClientHello");
-	else if (!*h.sni && *c->host)
+	else if (!*h.sni && *c->host && !conn_local(c)) /* a port, by a rule of its own */
 		conn_refuse(g, c, "TLS without a server name can't be judged");
 	else if (!*h.sni && may_evade(g, c))
 		refuse_nameless(g, c, NAMELESS("TLS without a server name"));

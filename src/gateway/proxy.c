@@ -192,6 +192,7 @@ static bool http_step(struct gateway *g, struct conn *c)
 		answer_text(g, c, 400, e.msg);
 		return true;
 	}
+	conn_mean_host(g, c);
 	c->scan = 0;
 	if (connects) {
 		c->via = VIA_CONNECT;
@@ -245,6 +246,7 @@ static bool socks_step(struct gateway *g, struct conn *c)
 		memcpy(c->host, q.host, sizeof(c->host));
 		c->addr = q.addr;
 		c->port = q.port;
+		conn_mean_host(g, c);
 	}
 	if (!take(g, c, (size_t)r))
 		return true;

@@ -233,13 +233,14 @@ struct jail_spec {
 	void *arg;
 };
 
-/* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
-#define JAIL_HOST_PORTS 8 /* so many of --allow-host-port are on the sandbox's own loopback, too */
+#define JAIL_HOST_PORTS \
+	7 /* so many of --allow-host-port are on the sandbox's own loopback, too: what fits into one message of rules */
 
+/* What the memory that launcher and PID 1 share begins with; zeroed before jail_begin(). */
 struct jail_shared {
 	uint32_t gate; /* of the helper thread of PID 1: enum netns_gate (netns.h) */
-	uint16_t host_ports[JAIL_HOST_PORTS +
-			    1];       /* network order, ended by 0; said before jail_continue() */
+	/* network order, ended by 0; said before jail_continue() */
+	uint16_t host_ports[JAIL_HOST_PORTS + 1];
 	struct jail_mountinfo mounts; /* read by PID 1, which has time for it */
 };
 

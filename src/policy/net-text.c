@@ -49,9 +49,7 @@ static void way(const struct net_policy *p, const struct net_request *q, bool ad
 		struct buf *b)
 {
 	/* no rule for names or addresses leads out: inside that is the sandbox's own */
-	const bool local = q->proto == NET_TCP &&
-			   (q->host ? strcmp(q->host, "localhost") == 0 :
-				      q->addr && net_addr_class(q->addr) == NET_CLASS_LOOPBACK);
+	const bool local = net_request_loopback(q);
 
 	if (p->settings) {
 		way_in_settings(p, q, !q->host || (address && q->addr), port, b);

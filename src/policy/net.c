@@ -244,12 +244,31 @@ static struct ask ask_name(const struct net_request *q)
 	};
 }
 
-/* No mode, and no other rule than one for that port of the host, opens the host itself, whatever it covers. */
+bool net_request_loopback(const struct net_request *q)
+{
+	if (q->proto != NET_TCP)
+		return false;
+	return q->host ? strcmp(q->host, "localhost") == 0 :
+			 q->addr && net_addr_class(q->addr) == NET_CLASS_LOOPBACK;
+}
+
+/* No mode, and no other rule than one for that port of the host, opens the host itself, whatever it covers. A denial may name it as programs do. */
 static void judge_local(const struct net_policy *p, const struct net_request *q,
 			struct net_verdict *v)
 {
+	const struct net_request as_programs = { .host = "localhost",
+						 .port = q->port,
+						 .proto = q->proto };
+	const struct ask ask = ask_name(&as_programs);
+	struct net_verdict denied;
 	size_t i;
 
+	decide(p, &ask, &denied);
+	if (denied.rule && !denied.allowed && denied.rule->what == NET_RULE_HOST &&
+	    denied.rule->layer != POLICY_BUILTIN) {
+		*v = denied;
+		return;
+	}
 	*v = (struct net_verdict){ .allowed = false };
 	for (i = 0; i < p->n && !v->allowed; i++) {
 		const struct net_rule *r = &p->rules[i];

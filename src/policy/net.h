@@ -187,6 +187,9 @@ int net_policy_preset_rank(const char *name);
 /** net_policy_judge() - Never fails: what is in doubt is denied. Of an address request the class is judged, too. */
 struct net_verdict net_policy_judge(const struct net_policy *p, const struct net_request *q);
 
+/** net_request_loopback() - whether it is for loopback, which inside is the sandbox's own, but for ports of the host that were asked for (jail/capture.c). */
+bool net_request_loopback(const struct net_request *q);
+
 /**
  * net_policy_judge_answer() - an allowed name has the address @a: may it be dialled?
  * @v: of net_policy_judge() for the name

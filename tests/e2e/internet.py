@@ -9,7 +9,7 @@ Names (in /etc/hosts of the namespace) and what serves them; everything that arr
     six.test      2001:db8::20   HTTP on 80, echo on 7 (UDP); no IPv4
     private.test  10.1.2.3   HTTP on 80
     sub.wild.test 192.0.2.12   HTTP on 80
-    loop.test     127.0.0.1   HTTP on 80
+    loop.test     127.0.0.1   HTTP on 80, TLS on 443
     shut.test     192.0.2.99   nothing listens
     meta.test     169.254.169.254   HTTP on 80
     own.test      198.51.100.1      HTTP on 80, of the host that runs bailey
@@ -235,6 +235,7 @@ def main():
     for address in ("127.0.0.1", "198.51.100.1", "198.51.100.3"):  # the host itself
         spawn(Server((address, 80), Handler).serve_forever)
     os.read(serving[0], 1)
+    spawn(tls(Server(("127.0.0.1", 443), Handler), "one.test").serve_forever)
     print("ready", os.getpid(), far, flush=True)
     sys.stdin.read()  # until whoever made it has gone
 

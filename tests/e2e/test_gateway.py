@@ -593,10 +593,23 @@ def test_srt_settings(net, ws):
 def test_a_port_of_the_host(net):
     r = net([*CLEAN, *CURL, "http://host.bailey.internal:80/x"], "--allow-host-port", "80")
     assert (r.rc, r.out) == (0, "127.0.0.1:80 GET /x host=localhost:80\n"), r.err
-    for env in WAYS:
+    ways: tuple[list[str], ...] = ([], ["--noproxy", "", "-x", "http://127.0.0.1:3128"], ["--noproxy", "", "-p", "-x", "http://127.0.0.1:3128"],
+                                   ["--noproxy", "", "-x", "socks5h://127.0.0.1:1080"], ["--noproxy", "", "-x", "socks5://127.0.0.1:1080"])  # fmt: skip
+    for way in ways:
         for name in ("localhost", "127.0.0.1", "[::1]", "localhost:80", "127.0.0.1:80"):
-            r = net([*env, *CURL, f"http://{name}/x"], "--allow-host-port", "80")
-            assert r.rc == 0 and r.out.startswith("127.0.0.1:80 GET /x host="), (name, r)
+            r = net([*CURL, *way, f"http://{name}/x"], "--allow-host-port", "80")
+            assert r.rc == 0 and r.out.startswith("127.0.0.1:80 GET /x host="), (way, name, r)
+        r = net([*CURL, *way, "http://localhost/x"], "--allow-host-port", "81")
+        assert r.rc != 0 or "denied" in r.out, (way, r)
+    r = net([*CURL, "-k", "https://127.0.0.1/x"], "--allow-host-port", "443")
+    assert r.rc == 0 and "GET /x" in r.out, "certificates of addresses have no name to send"
+    r = net([*CURL, "http://localhost/x"], "--allow-host-port", "80", "--deny-host", "localhost")
+    assert r.rc != 0 and "GET" not in r.out, "a denial may name it as programs do"
+    # as many as fit are on loopback, twice is once, and more is no reason to refuse; the gateway's own ports stay its own
+    many = [o for port in (80, 80, *range(9001, 9020)) for o in ("--allow-host-port", str(port))]
+    assert net([*CURL, "http://localhost/x"], *many).rc == 0
+    r = net([*CURL, "http://one.test/y"], "--allow-host-port", "3128", "--allow-host-port", "1080", "--allow-host", "one.test")
+    assert r.rc == 0 and "GET /y" in r.out, r
     for name in ("localhost:81", "127.0.0.1:81", "[::1]:81"):
         r = net([*CURL, f"http://{name}/x"], "--allow-host-port", "80")
         assert r.rc == 7 and "denied" not in r.err, "the sandbox's own, where nothing listens"

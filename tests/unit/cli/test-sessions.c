@@ -342,6 +342,19 @@ static size_t all_of(int fd, char *out, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
+/* What @c can read now, of both its streams. */
+static void hears(const struct client *c, const char *want, const char *want_errors)
+{
+	char text[64];
+
+	all_of(c->fd, text, sizeof(text));
+	CHECK_STR(text, want);
+	if (c->errors < 0)
+		return;
+	all_of(c->errors, text, sizeof(text));
+	CHECK_STR(text, want_errors);
+}
+
 static void put(int fd, const char *text)
 {
 	REQUIRE(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
@@ -350,7 +363,6 @@ static void put(int fd, const char *text)
 
 TEST(two_streams_are_kept_apart)
 {
-	char out[64], errors[64];
 	struct session *one;
 	int fds[3];
 
@@ -364,12 +376,8 @@ TEST(two_streams_are_kept_apart)
 	put(fds[2], "worse");
 	sessions_ended(&all, one, 0);
 	turn();
-	all_of(clients[0].fd, out, sizeof(out));
-	all_of(clients[0].errors, errors, sizeof(errors));
-	CHECK_STR(out, "good better ");
-	CHECK_STR(errors, "bad worse");
-	all_of(clients[1].fd, out, sizeof(out));
-	CHECK_STR(out, "bad good better worse");
+	hears(&clients[0], "good better ", "bad worse");
+	hears(&clients[1], "bad good better worse", "");
 	CHECK(clients[0].gone && clients[0].status == 0 && clients[1].gone);
 	sessions_drop(&all, one);
 }
@@ -377,7 +385,6 @@ TEST(two_streams_are_kept_apart)
 /* The end is that of both: what is in either pipe then is read, and no more. */
 TEST(the_end_of_both)
 {
-	char out[64], errors[64];
 	struct session *one;
 	int fds[3];
 
@@ -386,10 +393,7 @@ TEST(the_end_of_both)
 	show_apart(&clients[0], one, true, true);
 	REQUIRE(write(fds[2], "last words", 10) == 10 && write(fds[1], "result", 6) == 6);
 	sessions_ended(&all, one, 0);
-	all_of(clients[0].fd, out, sizeof(out));
-	all_of(clients[0].errors, errors, sizeof(errors));
-	CHECK_STR(out, "result");
-	CHECK_STR(errors, "last words");
+	hears(&clients[0], "result", "last words");
 	CHECK(one->over && clients[0].gone && clients[0].status == 0);
 	/* of what the command has left running, one stream ends and the other is read on */
 	close(fds[1]);
