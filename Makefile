@@ -13,7 +13,7 @@ BUILD_DEPS := gcc libc6-dev linux-libc-dev musl-tools meson ninja-build pkg-conf
 # What demo, tests and checks need beyond that.
 DEMO_DEPS := make python3
 TEST_DEPS := $(DEMO_DEPS) bubblewrap clang clang-format clang-tidy llvm libclang-rt-14-dev cppcheck shellcheck codespell mypy python3-pytest python3-jsonschema \
-	strace gdb nodejs npm cargo g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap sudo systemd e2fsprogs tmux vim htop less zsh bash-completion mandoc man-db dnsmasq-base \
+	strace gdb nodejs npm cargo g++ procps iproute2 util-linux passwd libcap2-bin attr uidmap sudo systemd e2fsprogs ntfs-3g tmux vim htop less zsh bash-completion mandoc man-db dnsmasq-base \
 	curl wget nginx dropbear-bin openssh-client openssl bind9-dnsutils iputils-ping python3-websockets python3-h2 python3-grpcio nghttp2-client
 # What only test-full needs: another kernel (tools/vm-run), real programs with their test suites (tests/full); podman, and what the real srt needs, of BENCH_DEPS, too.
 FULL_DEPS := chromium qemu-system-x86 qemu-system-common linux-image-cloud-amd64 busybox-static cpio kmod \

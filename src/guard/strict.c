@@ -54,9 +54,9 @@ static bool is_or_brings(const struct made *m, const char *done, const char *nam
 {
 	const size_t n = strlen(name), len = strlen(done);
 
-	if (strncmp(done, name, n) == 0 && (done[n] == '\0' || done[n] == '/'))
+	if (strncasecmp(done, name, n) == 0 && (done[n] == '\0' || done[n] == '/'))
 		return true;
-	if (strncmp(done, name, len) != 0 || name[len] != '/')
+	if (strncasecmp(done, name, len) != 0 || name[len] != '/')
 		return false;
 	return m->what == JAIL_MAKE_LINK ||
 	       (m->what == JAIL_MAKE_TREE && (m->from < 0 || holds(m->from, name + len + 1)));
@@ -72,9 +72,9 @@ static bool is_git_dir(const struct made *m, size_t len)
 
 	memcpy(path, m->path, len);
 	path[len] = '\0';
-	if (len > 5 && strncmp(m->path + len - 5, "/.git", 5) == 0)
+	if (len > 5 && strncasecmp(m->path + len - 5, "/.git", 5) == 0)
 		return true;
-	if (strstr(path, "/.git/modules/"))
+	if (strcasestr(path, "/.git/modules/"))
 		return true;
 	for (i = 0; i < ARRAY_SIZE(parts); i++) {
 		(void)snprintf(path + len, sizeof(path) - len, "/%s", parts[i]);
@@ -91,7 +91,7 @@ static const struct policy_protected *in_worktree(const struct made *m, const ch
 	const struct policy_protected *row = NULL;
 	const char *rest;
 
-	if (strncmp(done, word, sizeof(word) - 1) != 0)
+	if (strncasecmp(done, word, sizeof(word) - 1) != 0)
 		return NULL;
 	done += sizeof(word) - 1;
 	/* whoever moves these, or puts a link there, moves what is in them: nothing of git's does that */
@@ -140,7 +140,7 @@ static const struct policy_protected *in_any(const struct made *m, const char *d
 		if (strcmp(row->name, ".git") != 0) {
 			if (is_or_brings(m, done, row->name))
 				return row;
-		} else if (strcmp(done, ".git") == 0) {
+		} else if (strcasecmp(done, ".git") == 0) {
 			if (m->what == JAIL_MAKE_FILE || m->what == JAIL_MAKE_LINK)
 				return row;
 			if (m->what == JAIL_MAKE_TREE)
@@ -159,11 +159,11 @@ static const struct policy_protected *completes(const struct made *m, const char
 	bool one = false;
 
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
-		one = one || strcmp(name, parts[i]) == 0;
+		one = one || strcasecmp(name, parts[i]) == 0;
 	if (!one || fstatat(m->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return NULL; /* it was there before */
 	for (i = 0; i < ARRAY_SIZE(parts); i++) {
-		if (strcmp(name, parts[i]) != 0 &&
+		if (strcasecmp(name, parts[i]) != 0 &&
 		    fstatat(m->dir, parts[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return NULL;
 	}

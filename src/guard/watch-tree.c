@@ -47,7 +47,7 @@ static bool is_known(const char *name)
 		for (; at; at = slash ? slash + 1 : NULL) {
 			slash = strchr(at, '/');
 			if ((slash ? (size_t)(slash - at) : strlen(at)) == len &&
-			    memcmp(at, name, len) == 0)
+			    strncasecmp(at, name, len) == 0)
 				return true;
 		}
 	}
@@ -125,7 +125,7 @@ static bool join(char *out, const char *dir, const char *name)
 /* A git directory's own are watched two levels deep (worktrees/NAME, modules/NAME), however deep it lies. */
 static unsigned int depth_of(const char *name, unsigned int depth)
 {
-	if (strcmp(name, ".git") == 0)
+	if (strcasecmp(name, ".git") == 0)
 		return LIMIT_PROTECT_DEPTH - 2;
 	return depth + 1;
 }
@@ -171,7 +171,7 @@ static int add_tree(struct trees *t, const char *path, unsigned int depth, size_
 int trees_add(struct trees *t, const char *root, bool again)
 {
 	size_t left = LIMIT_PROTECT_DIRS;
-	bool known;
+	bool known = false;
 	int r;
 
 	t->again = again;

@@ -30,6 +30,7 @@ struct listing {
 	unsigned int depth;
 	bool head, objects, refs, commondir; /* what makes it a git directory */
 	bool any;                            /* a name of the table, or the first part of one */
+	bool unsure; /* a root whose file system may fold names unknown to the kernel: asked by the first name that can tell */
 };
 
 void protect_enqueue(struct finder *f, const char *path, unsigned int depth)
@@ -74,6 +75,50 @@ static int push(struct finder *f, const char *dir, const char *name, unsigned in
 	return 0;
 }
 
+/* Servers and programs that take a name in any case without the kernel's knowing: to it each spelling is a name of its own, for a mount, too. */
+static bool may_fold(int fd)
+{
+	struct statfs sfs;
+
+	return fstatfs(fd, &sfs) == 0 &&
+	       (sfs.f_type == FUSE_SUPER_MAGIC || sfs.f_type == V9FS_MAGIC);
+}
+
+/* Whether @name is there in the other case, too, as the same file. *ret_letters: it has any */
+static bool folds(int fd, const char *name, bool *ret_letters)
+{
+	struct stat st, other;
+	char swapped[256];
+	size_t i;
+
+	*ret_letters = false;
+	for (i = 0; name[i] && i + 1 < sizeof(swapped); i++) {
+		const bool letter = (name[i] | 0x20) >= 'a' && (name[i] | 0x20) <= 'z';
+
+		swapped[i] = (char)(letter ? name[i] ^ 0x20 : name[i]);
+		*ret_letters = *ret_letters || letter;
+	}
+	swapped[i] = '\0';
+	return *ret_letters && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(fd, swapped, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_dev == other.st_dev && st.st_ino == other.st_ino;
+}
+
+static int say_folding(struct finder *f, struct listing *l, const char *name)
+{
+	bool letters;
+	const bool same = folds(l->fd, name, &letters);
+
+	l->unsure = !letters;
+	if (!same)
+		return 0;
+	return protect_note(
+		f, l->dir,
+		"names are the same here in any case, unknown to the kernel: what is protected could be "
+		"written by another spelling; an overlay workspace has no such names",
+		true);
+}
+
 static int on_entry(struct finder *f, const char *name, unsigned char type, void *arg)
 {
 	const struct policy_protected *row = NULL;
@@ -81,21 +126,25 @@ static int on_entry(struct finder *f, const char *name, unsigned char type, void
 	size_t n;
 	int r = 0;
 
+	if (l->unsure)
+		r = say_folding(f, l, name);
+	if (r < 0)
+		return r;
 	if (name[0] != '.') {
-		l->head = l->head || strcmp(name, "HEAD") == 0;
-		l->objects = l->objects || strcmp(name, "objects") == 0;
-		l->refs = l->refs || strcmp(name, "refs") == 0;
-		l->commondir = l->commondir || strcmp(name, "commondir") == 0;
+		l->head = l->head || strcasecmp(name, "HEAD") == 0;
+		l->objects = l->objects || strcasecmp(name, "objects") == 0;
+		l->refs = l->refs || strcasecmp(name, "refs") == 0;
+		l->commondir = l->commondir || strcasecmp(name, "commondir") == 0;
 		return type == DT_DIR ? push(f, l->dir, name, l->depth + 1) : 0;
 	}
-	if (strcmp(name, ".git") == 0) { /* what is writable itself was looked at first */
+	if (strcasecmp(name, ".git") == 0) { /* what is writable itself was looked at first */
 		l->any = true;
 		return l->depth > 0 ? protect_git_entry(f, l->dir, 0) : 0;
 	}
 	n = strlen(name);
 	/* every name of the table begins with a dot (a test sees to it) */
 	while (r == 0 && !f->pr->git_only && (row = policy_protected_next(POLICY_IN_ANY, row))) {
-		if (strncmp(row->name, name, n) != 0 || (row->name[n] != '/' && row->name[n]))
+		if (strncasecmp(row->name, name, n) != 0 || (row->name[n] != '/' && row->name[n]))
 			continue;
 		l->any = true;
 		r = protect_name(f, l->fd, l->dir, row);
@@ -247,6 +296,7 @@ static int search_one(struct finder *f, size_t i)
 	if (fstat(fd, &st) < 0)
 		return protect_note(f, l.dir, strerror(errno), false);
 	l.fd = fd;
+	l.unsure = l.depth == 0 && may_fold(fd);
 	f->bytes += (uint64_t)st.st_size;
 	f->unlisted = false;
 	r = look_into(f, &l, &st);

@@ -31,8 +31,8 @@ enum policy_place {
 struct policy_protected {
 	enum policy_class class;
 	enum policy_place place;
-	bool dir;           /* usually a directory */
-	const char *name;   /* relative to the place */
+	bool dir;         /* usually a directory */
+	const char *name; /* relative to the place; in any case (ADR 7): compared by strcasecmp() */
 	const char *origin; /* of the rule: "built-in: protected: git hooks" */
 	const char *why;    /* who executes or obeys it: for documents */
 };

@@ -13,14 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whether @rest is the name of @row, lies in it, or is a link in the place of a directory on the way to it. */
+/* Whether @rest is the name of @row (in any case: the host's file system may fold), lies in it, or is a link in the place of a directory on the way to it. */
 static bool is_name(const char *name, const char *rest, bool dir)
 {
 	size_t n = strlen(name), m = strlen(rest);
 
-	if (strncmp(rest, name, n) == 0 && (!rest[n] || rest[n] == '/'))
+	if (strncasecmp(rest, name, n) == 0 && (!rest[n] || rest[n] == '/'))
 		return true;
-	return !dir && m < n && name[m] == '/' && memcmp(name, rest, m) == 0;
+	return !dir && m < n && name[m] == '/' && strncasecmp(name, rest, m) == 0;
 }
 
 /* The row of @place that @rest is about; `protect` before `flag`. */
@@ -66,18 +66,18 @@ static const struct policy_protected *in_git(const char *rest, bool shared, mode
 	/* git makes none there: it could lead anywhere */
 	if (S_ISLNK(type))
 		return policy_protected_next(POLICY_IN_ANY, NULL);
-	if (strncmp(rest, "worktrees/", 10) == 0) {
+	if (strncasecmp(rest, "worktrees/", 10) == 0) {
 		s = next(rest + 10);
 		return s ? match(POLICY_IN_WORKTREE, s, dir) : NULL;
 	}
 	if (shared)
 		row = match(POLICY_IN_SHARED, rest, dir);
-	if (strncmp(rest, "modules/", 8) != 0)
+	if (strncasecmp(rest, "modules/", 8) != 0)
 		return stronger(row, match(POLICY_IN_GIT, rest, dir));
 	/* git directories, whose names have any number of slashes */
 	for (s = next(rest); s; s = next(s)) {
 		row = stronger(row, match(POLICY_IN_GIT, s, dir));
-		after = strncmp(s, "worktrees/", 10) == 0 ? next(s + 10) : NULL;
+		after = strncasecmp(s, "worktrees/", 10) == 0 ? next(s + 10) : NULL;
 		if (after)
 			row = stronger(row, match(POLICY_IN_WORKTREE, after, dir));
 	}
@@ -98,7 +98,7 @@ const struct policy_protected *review_names_protected(const char *path, bool git
 	}
 	for (s = path; s; s = after) {
 		after = next(s);
-		if (strncmp(s, ".git", 4) == 0 && (!s[4] || s[4] == '/')) {
+		if (strncasecmp(s, ".git", 4) == 0 && (!s[4] || s[4] == '/')) {
 			*ret_git = (size_t)(s - path) + 4;
 			if (after)
 				return stronger(row, in_git(after, false, type));
@@ -149,7 +149,7 @@ static const struct policy_protected *in_bare(const struct walk_tree *t, const c
 		if (row && row->class != POLICY_PROTECT)
 			row = NULL;
 		for (i = 0; !row && i < ARRAY_SIZE(parts); i++) {
-			if (strcmp(parts[i], s) == 0) /* with it the rest comes to life */
+			if (strcasecmp(parts[i], s) == 0) /* with it the rest comes to life */
 				row = match(POLICY_IN_GIT, "config", false);
 		}
 		if (!row)
