@@ -6,7 +6,7 @@
  * The journal is a WAL with synchronous=FULL: a commit is on the disk when it returns, and a commit that was cut short is not there.
  * It stays beside state.db when the last process goes (NO_CKPT_ON_CLOSE), because writing it back costs three syncs more; when it has WAL_BYTES the
  * last process does write it back and removes it. Only that makes it short again: how much of it is in state.db already stands in its index alone, which
- * is made anew by whoever opens the database first.
+ * is made anew by whoever opens the database first. On a full disk it does so before something is taken away (db_made_room()), which needs room, too.
  *
  * The index of a WAL is shared memory in a file of its own. Where that can't be had (a full disk, a file system without shared mappings) the
  * database is opened by one process at a time, which keeps it for itself: reading must work when nothing can be written.
@@ -194,6 +194,15 @@ int db_begin(struct store *s, bool write, struct err *e)
 		return r;
 	r = db_exec(s, "SELECT 1 FROM sandboxes LIMIT 1", e);
 	return r < 0 ? db_end(s, r, e) : 0;
+}
+
+bool db_made_room(struct store *s, int r, struct err *e)
+{
+	if (r != -ENOSPC ||
+	    sqlite3_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) != SQLITE_OK)
+		return false;
+	*e = (struct err)ERR_INIT;
+	return true;
 }
 
 int64_t db_now(void)

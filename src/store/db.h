@@ -47,6 +47,12 @@ int db_begin(struct store *s, bool write, struct err *e);
 /** db_end() - keep what was done since db_begin() when @r is not negative; else undo it. Return: @r, or negative errno. */
 int db_end(struct store *s, int r, struct err *e);
 
+/**
+ * db_made_room() - what takes something away has failed with @r: where there was no space, that of the WAL is given back, whose contents fit into state.db in
+ * most cases. Not within a transaction. Return: whether it is worth another try, with @e as new.
+ */
+bool db_made_room(struct store *s, int r, struct err *e);
+
 /** db_not_found() - say so, and which of the names in @table is the nearest. Return: negative errno. */
 int db_not_found(struct store *s, const char *what, const char *table, const char *word,
 		 struct err *e);

@@ -491,7 +491,7 @@ int store_sandbox_rename(struct store *s, const char *word, const char *name, st
 	return db_end(s, r, e);
 }
 
-int store_sandbox_remove(struct store *s, const char *word, struct err *e)
+static int take_away(struct store *s, const char *word, struct err *e)
 {
 	_cleanup_stmt_ sqlite3_stmt *stmt = NULL;
 	char id[STORE_ID + 1];
@@ -507,6 +507,13 @@ int store_sandbox_remove(struct store *s, const char *word, struct err *e)
 		r = db_step(s, stmt, e);
 	}
 	return db_end(s, r, e);
+}
+
+int store_sandbox_remove(struct store *s, const char *word, struct err *e)
+{
+	int r = take_away(s, word, e);
+
+	return db_made_room(s, r, e) ? take_away(s, word, e) : r;
 }
 
 static int set_field(struct store *s, const char *id, const struct field *f, const json_t *v,

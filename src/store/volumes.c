@@ -141,15 +141,21 @@ static int take_away(struct store *s, const char *name, struct err *e)
 		r = refuse_used(name, by, e);
 	if (r == 0)
 		r = db_prepare(s, "DELETE FROM volumes WHERE name = ?1", &stmt, e);
-	if (r < 0)
-		return r;
-	db_text(stmt, 1, name);
-	return db_step(s, stmt, e);
+	if (r == 0)
+		db_text(stmt, 1, name);
+	return r == 0 ? db_step(s, stmt, e) : r;
 }
 
-int store_volume_remove(struct store *s, const char *name, struct err *e)
+static int try_to_remove(struct store *s, const char *name, struct err *e)
 {
 	int r = db_begin(s, true, e);
 
 	return r == 0 ? db_end(s, take_away(s, name, e), e) : r;
+}
+
+int store_volume_remove(struct store *s, const char *name, struct err *e)
+{
+	int r = try_to_remove(s, name, e);
+
+	return db_made_room(s, r, e) ? try_to_remove(s, name, e) : r;
 }

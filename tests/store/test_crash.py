@@ -176,7 +176,7 @@ def test_disk_fails(strace, mine, request, verb, errno):
         still_works(store, what)
         back()
     print(f"{len(calls)} calls, {failed} failures")
-    assert failed > 2
+    assert failed > (1 if verb.endswith("rm") and errno == "ENOSPC" else 2), "what takes away makes room, and tries again"
 
 
 def test_replay_can_fail(strace, filled):
