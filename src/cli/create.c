@@ -11,12 +11,31 @@
 #include "stay.h"
 #include "volumes.h"
 
+/* What says something about one command, not about a sandbox. */
+static const char *const of_a_run[] = { "explain", "dry-run", "tty",   "no-tty",
+					"ask",     "report",  "audit", "report-json" };
+
+static bool is_of_a_run(const struct opt *row)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(of_a_run) && strcmp(of_a_run[i], row->name) != 0; i++)
+		;
+	return i < ARRAY_SIZE(of_a_run);
+}
+
 static const struct opt *options(void)
 {
 	static struct life_options o;
 	static struct opt table[LIFE_OPTIONS];
+	size_t i, n = 0;
 
 	life_options(&o, table);
+	for (i = 0; table[i].type != OPT_TYPE_END; i++) {
+		if (!is_of_a_run(&table[i]))
+			table[n++] = table[i];
+	}
+	table[n] = table[i];
 	return table;
 }
 
@@ -54,28 +73,18 @@ static bool is_utf8(const char *s)
 	return true;
 }
 
-/* Words that say something about one command, not about a sandbox. */
 static int check_given(const struct sandbox_options *o, struct err *e)
 {
-	const struct {
-		const char *name;
-		bool given;
-	} not_here[] = {
-		{ "explain", o->explain != NULL },
-		{ "dry-run", o->dry_run },
-		{ "tty", o->tty },
-		{ "no-tty", o->no_tty },
-		{ "ask", o->ask },
-		{ "report", o->report != NULL },
-		{ "audit", o->audit != NULL },
-	};
+	/* in the order of of_a_run */
+	const bool given[] = { o->explain != NULL, o->dry_run,       o->tty, o->no_tty, o->ask,
+			       o->report != NULL,  o->audit != NULL, o->json };
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(not_here); i++) {
-		if (not_here[i].given)
+	_Static_assert(ARRAY_SIZE(given) == ARRAY_SIZE(of_a_run), "each has its name");
+	for (i = 0; i < ARRAY_SIZE(given); i++) {
+		if (given[i])
 			return err_set(e, ERR_USAGE, -EINVAL,
-				       "--%s is for one command: 'bailey run' has it",
-				       not_here[i].name);
+				       "--%s is for one command: 'bailey run' has it", of_a_run[i]);
 	}
 	return 0;
 }
