@@ -79,13 +79,14 @@ static int ask(struct client *c, const struct attach_options *o, const char *wor
 	return r < 0 ? err_sys(e, r, "the sandbox") : 0;
 }
 
-static int run(int sock, const char *name, const struct attach_options *o,
+static int run(const struct named *n, int sock, const char *name, const struct attach_options *o,
 	       const struct detach_keys *keys, const char *word, struct err *e)
 {
 	struct init_tty unused;
 	struct client c;
 	int r = client_begin(&c, sock, name, e);
 
+	c.state = n->state;
 	c.attached = true;
 	c.read_only = o->read_only;
 	c.input = o->interactive;
@@ -130,7 +131,7 @@ int attach_main(char **argv)
 	if (r == 0)
 		r = client_reach(&n, argv[i], &sock, &e);
 	if (r == 0)
-		r = run(sock, argv[i], &o, &keys, argv[i + 1], &e);
+		r = run(&n, sock, argv[i], &o, &keys, argv[i + 1], &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	return r < 0 ? client_fail(&e) : r;

@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include <linux/sockios.h>
+
+#include "refusals.h"
 
 #define TAKE_MS 2000    /* as long a supervisor may take for a signal, before that ends us */
 #define ANSWER_MS 10000 /* a supervisor that is busy answers later than that to nobody */
@@ -242,6 +245,13 @@ static int on_report(void *arg, short revents, struct err *e)
 	case WIRE_LEAVING:
 		c->why = m.leaving.why;
 		return -EAGAIN;
+	case WIRE_LOGGED:
+		memcpy(c->log, m.logged.id, sizeof(c->log));
+		c->logged = m.logged.since;
+		return -EAGAIN;
+	case WIRE_NO_NETWORK:
+		c->no_network = true;
+		return -EAGAIN;
 	case WIRE_FAILED:
 		if (c->number && m.failed.sys == EBUSY)
 			return on_paused(c, &m.failed);
@@ -291,9 +301,12 @@ static int open_signals(void)
 
 int client_begin(struct client *c, int sock, const char *name, struct err *e)
 {
-	*c = (struct client){
-		.sock = sock, .name = name, .signals = open_signals(), .stream = -1, .errors = -1
-	};
+	*c = (struct client){ .sock = sock,
+			      .name = name,
+			      .signals = open_signals(),
+			      .stream = -1,
+			      .errors = -1,
+			      .state = -1 };
 	c->inlet.out = -1;
 	c->outlets = (struct outlets){ .give = { -1, -1 }, .broken = say_broken, .arg = c };
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -342,10 +355,40 @@ static void say_why(const struct client *c)
 			      whys[c->why]); /* who does not see it has the status */
 }
 
+static void say_line(const char *line)
+{
+	(void)dprintf(2, "bailey: %s\n", line);
+}
+
+static int open_dir(int at, const char *path)
+{
+	return openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* While it ran; another command of the sandbox may have been the one. */
+static void say_refused(const struct client *c)
+{
+	_cleanup_close_ int logs = -1, heads = -1, own = -1;
+
+	if (c->ended && c->status && c->no_network)
+		(void)dprintf(
+			2,
+			"bailey: notice: the command tried the network, and '%s' has none: bailey stop %s, then bailey network allow %s HOST\n",
+			c->name, c->name, c->name);
+	if (!c->ended || !*c->log || c->state < 0)
+		return;
+	logs = open_dir(c->state, "network");
+	heads = open_dir(logs, "heads");
+	own = open_dir(logs, c->log);
+	if (own >= 0)
+		refusals_say(own, heads, c->log, c->logged, c->name, say_line);
+}
+
 void client_done(struct client *c)
 {
 	terminal_finish(c->terminal);
 	say_why(c);
+	say_refused(c);
 	outlets_done(&c->outlets);
 	inlet_done(&c->inlet);
 	cleanup_close(&c->signals);
@@ -421,7 +464,8 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e)
 		r = wire_recv(sock, WIRE_FROM_INIT, ret, fds);
 		if (r <= 0)
 			return named_gone(r, e);
-	} while (ret->type == WIRE_LEAVING); /* and no descriptor comes with it */
+	} while (ret->type == WIRE_LEAVING || ret->type == WIRE_LOGGED ||
+		 ret->type == WIRE_NO_NETWORK); /* and no descriptor comes with them */
 	for (i = 1; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	if (ret->type == WIRE_FAILED) {

@@ -32,6 +32,10 @@ struct client {
 	bool told;         /* its user knows that the supervisor does not answer */
 	long quiet_from;   /* ms of CLOCK_MONOTONIC: since when an answer is waited for */
 	enum wire_why why; /* the sandbox ends; or 0 */
+	int state; /* directory of bailey's state, borrowed; -1: nothing is said of the network */
+	bool no_network;   /* it has none, and that was tried */
+	char log[WIRE_ID]; /* of the network, which has something new; or "" */
+	uint64_t logged;   /* the last line that is old */
 };
 
 /** client_begin() - @sock: to the supervisor, borrowed. Return: 0 or negative errno with @e; client_done() in any case. */

@@ -21,7 +21,7 @@
 #include "gateway/gateway.h"
 #include "live.h"
 #include "open-urls.h"
-#include "request-text.h"
+#include "refusals.h"
 #include "settings.h"
 #include "stay.h"
 #include "steer.h"
@@ -30,7 +30,6 @@
 #define END_MS 2000       /* in which it writes the ends of its connections */
 #define ABOUT_MAX 49152ul /* bytes of what is kept of a command line */
 #define LAST_WORDS 4096u  /* that are read when it has ended */
-#define SAID_MAX 5        /* refusals that the end of a run names */
 #define NOBODY 65534      /* whom root's gateway becomes where the sandbox has no block of ids */
 
 const char *const egress_env[] = { "HTTP_PROXY=http://127.0.0.1:3128",
@@ -458,6 +457,15 @@ int egress_change(struct run *run, const struct sandbox_network_rules *c, struct
 	return 0;
 }
 
+uint64_t egress_logged(const struct run *run)
+{
+	struct audit_head head;
+
+	if (!run->egress || run->egress->head < 0 || audit_head_read(run->egress->head, &head) < 0)
+		return 0;
+	return head.seq;
+}
+
 struct gateway_use egress_use(const struct run *run)
 {
 	return run->egress ? run->egress->kept->use : (struct gateway_use){ .connections = 0 };
@@ -582,94 +590,6 @@ int egress_begin(struct run *run, struct err *e)
 
 /* --- the end --- */
 
-struct refusals {
-	struct arena arena;
-	const char *said[SAID_MAX];
-	size_t n, more;
-	void (*say)(const char *line);
-};
-
-/* Of a request what it was, and why it was refused. */
-static const char *request_text(const struct json_node *root, const char *reason, struct arena *a)
-{
-	const char *what = request_text_of(json_text(root, "method"), json_text(root, "target"), a);
-	const char *text = what ? arena_printf(a, "%s denied: %s", what,
-					       reason ? reason : "a rule denies this request") :
-				  NULL;
-	struct buf b = BUF_INIT(4096);
-
-	buf_quote(&b, text ? text : "");
-	text = b.failed ? NULL : arena_strdup(a, b.data);
-	buf_done(&b);
-	return text;
-}
-
-/* "network: NAME:PORT denied: why"; of what failed only what the caller's own proxy is to blame for. */
-static const char *refusal_text(struct arena *out, struct arena *a, const struct json_node *root)
-{
-	const char *event = json_text(root, "event"), *name = json_text(root, "name"),
-		   *port = json_text(root, "port"), *reason = json_text(root, "reason"),
-		   *decision = json_text(root, "decision");
-	const char *head = "denied: ";
-
-	name = name ? name : json_text(root, "address");
-	if (!event || !name)
-		return NULL;
-	if (strcmp(event, "fail") == 0 && reason &&
-	    (strncmp(reason, "the proxy ", 10) == 0 ||
-	     strncmp(reason, "the upstream proxy ", 19) == 0))
-		head = "failed: ";
-	else if (strcmp(event, "request") == 0 && decision && strcmp(decision, "deny") == 0)
-		reason = request_text(root, reason, a);
-	else if (strcmp(event, "deny") != 0)
-		return NULL;
-	if (strcmp(event, "request") == 0 || (reason && strncmp(reason, "denied", 6) == 0))
-		head = "";
-	return arena_printf(out, "network: %s%s%s %s%s", name, port ? ":" : "", port ? port : "",
-			    head, reason ? reason : "no rule allows it");
-}
-
-/* A refusal of the log, once for each name and reason. */
-static int on_line(void *arg, const struct audit_line *line)
-{
-	struct refusals *f = arg;
-	struct arena a = ARENA_INIT(65536);
-	const struct json_node *root;
-	const char *text;
-	size_t i;
-
-	if (json_read("log", line->text, line->len, &a, &root, NULL) == 0) {
-		text = refusal_text(&f->arena, &a, root);
-		for (i = 0; text && i < f->n && strcmp(f->said[i], text) != 0; i++)
-			;
-		if (text && i == f->n && f->n < SAID_MAX)
-			f->said[f->n++] = text;
-		else if (text && i == f->n)
-			f->more++;
-	}
-	arena_done(&a);
-	return 0;
-}
-
-static void say_refused(struct egress *g, void (*out)(const char *line))
-{
-	struct refusals f = { .arena = ARENA_INIT(1u << 20) };
-	const char *why = NULL;
-	struct err e = ERR_INIT;
-	char line[200];
-	size_t i;
-
-	if (audit_read(g->own, g->heads, g->id, on_line, &f, NULL, &why, &e) == 0 && f.n > 0) {
-		for (i = 0; i < f.n; i++)
-			out(f.said[i]);
-		(void)snprintf(line, sizeof(line),
-			       "network: %s%s%sall of it: bailey network log %s",
-			       f.more ? "and more; " : "", why ? why : "", why ? "; " : "", g->id);
-		out(line);
-	}
-	arena_done(&f.arena);
-}
-
 void egress_forget(int dir, int heads, const char *id)
 {
 	static const char *const names[] = { "log.0", "log.1", "about", "control" };
@@ -728,7 +648,7 @@ void egress_end(struct run *run, void (*out)(const char *line))
 	if (g->head >= 0 && run->reader.network)
 		run->reader.network(run->reader.arg, g->own, g->heads, g->id);
 	else if (g->head >= 0 && !run->live) /* nobody reads it there; the log is kept */
-		say_refused(g, out);
+		refusals_say(g->own, g->heads, g->id, 0, g->id, out);
 	if (g->own >= 0)
 		(void)unlinkat(g->own, "control", 0); /* nobody listens any more */
 	if (g->head >= 0 && is_empty(g)) /* nobody has used the network: there is nothing to keep */

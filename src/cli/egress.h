@@ -48,6 +48,9 @@ void egress_ready(struct run *run);
 /** egress_use() - what the run has used of the network so far, as its gateway says; zeros where it has none. */
 struct gateway_use egress_use(const struct run *run);
 
+/** egress_logged() - the number of the last line of its log; 0: none. */
+uint64_t egress_logged(const struct run *run);
+
 /** egress_paused() - whether what runs in the sandbox is paused: then who connects to a published port wakes it (life.h). */
 void egress_paused(struct run *run, bool paused);
 

@@ -176,8 +176,8 @@ static int ask_plain(struct client *c, const struct exec_options *o, const struc
 }
 
 /* In the sandbox @sock. Return: exit status or negative errno with @e. */
-static int run(int sock, const char *name, const struct exec_options *o, struct init_command *cmd,
-	       struct err *e)
+static int run(const struct named *n, int sock, const char *name, const struct exec_options *o,
+	       struct init_command *cmd, struct err *e)
 {
 	struct client c;
 	struct relay relay = { .pid = { 0 } };
@@ -186,6 +186,7 @@ static int run(int sock, const char *name, const struct exec_options *o, struct 
 
 	if (r == 0 && null < 0)
 		r = err_sys(e, -errno, "/dev/null");
+	c.state = n->state;
 	c.detach = o->detach;
 	if (r == 0 && (o->tty || o->detach)) {
 		r = ask_held(&c, o, cmd, null, e);
@@ -294,7 +295,7 @@ int exec_in(struct named *n, const char *word, char *const *argv, bool tty, stru
 		r = add_terminal(&n->arena, env, &vars, e);
 	if (r == 0)
 		r = client_connect(n, word, &sock, e);
-	return r == 0 ? run(sock, word, &o, &cmd, e) : r;
+	return r == 0 ? run(n, sock, word, &o, &cmd, e) : r;
 }
 
 int exec_main(char **argv)
@@ -335,7 +336,7 @@ int exec_main(char **argv)
 	cmd.cwd = o.cwd;
 	cmd.user = o.user;
 	if (r == 0)
-		r = run(sock, argv[rest], &o, &cmd, &e);
+		r = run(&n, sock, argv[rest], &o, &cmd, &e);
 	cleanup_close(&sock);
 	named_done(&n);
 	opt_list_done(&o.env);

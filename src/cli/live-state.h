@@ -15,6 +15,8 @@ struct client {
 	struct session *session; /* of its command, or that it is attached to; NULL: it has none */
 	struct view *view;       /* what it sees of that, or NULL */
 	bool attached;           /* it has not started it */
+	uint64_t logged;         /* the last line of the network log when it came */
+	unsigned long tried;     /* no_network_count(), then */
 	int ends[2];             /* the other ends of its command's pipes, which it reads; or -1 */
 };
 

@@ -57,13 +57,18 @@ void no_network_ready(struct run *run)
 	const struct sandbox *s = supervise_sandbox(run);
 	char path[48];
 
-	if (s->net.mode != NET_MODE_NONE || run->live || s->options->front || run->dry_run)
+	if (s->net.mode != NET_MODE_NONE || s->options->front || run->dry_run)
 		return;
 	(void)snprintf(path, sizeof(path), "/proc/%d/net/snmp", (int)run->jail.pid);
 	run->counters = open(path, O_RDONLY | O_CLOEXEC); /* -1: nothing will be said */
 	if (run->counters >= 0)
 		run->counted =
 			count(run->counters); /* the kernel's own, of a loopback that comes up */
+}
+
+unsigned long no_network_count(const struct run *run)
+{
+	return run->counters < 0 ? 0 : count(run->counters);
 }
 
 void no_network_say(struct run *run, int status, void (*say)(const char *line))
@@ -74,7 +79,7 @@ void no_network_say(struct run *run, int status, void (*say)(const char *line))
 
 	if (run->counters < 0)
 		return;
-	tried = status > 0 && count(run->counters) > run->counted;
+	tried = status > 0 && !run->live && count(run->counters) > run->counted;
 	cleanup_close(&run->counters);
 	run->counters = -1;
 	if (!tried)

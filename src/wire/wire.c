@@ -41,6 +41,8 @@ static const struct row {
 	{ WIRE_EXTEND, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_PORT, WIRE_FROM_INIT, 24, 1u << 0 },
 	{ WIRE_LEAVING, WIRE_FROM_INIT, 4, 1u << 0 },
+	{ WIRE_LOGGED, WIRE_FROM_INIT, 8 + WIRE_ID, 1u << 0 },
+	{ WIRE_NO_NETWORK, WIRE_FROM_INIT, 0, 1u << 0 },
 	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_SESSION, WIRE_FROM_INIT, 16, 1u << 0 },
 	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
@@ -174,6 +176,7 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_SPAWN:
 	case WIRE_COPY:
 	case WIRE_SERVICE:
+	case WIRE_NO_NETWORK:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 	case WIRE_ASK:
@@ -200,6 +203,9 @@ static bool is_valid(const struct wire_msg *m)
 		return m->session == WIRE_SANDBOX && m->service.order >= WIRE_ORDER_START &&
 		       m->service.order <= WIRE_ORDER_RESTART &&
 		       m->service.grace_ms <= WIRE_GRACE_MAX && is_text(m->service.word, WIRE_WORD);
+	case WIRE_LOGGED:
+		return m->session != WIRE_SANDBOX && is_text(m->logged.id, WIRE_ID) &&
+		       *m->logged.id && !m->logged.id[strspn(m->logged.id, "0123456789abcdef")];
 	case WIRE_BROKEN:
 		return m->session != WIRE_SANDBOX && m->broken.which <= 1;
 	case WIRE_OPEN:
@@ -223,7 +229,7 @@ static bool is_valid(const struct wire_msg *m)
 	return false;
 }
 
-/* Of what is asked about a sandbox that stays as a whole. */
+/* Of what a sandbox that stays and its clients say to each other. */
 static void put_life(const struct wire_msg *m, unsigned char *p)
 {
 	switch (m->type) {
@@ -232,6 +238,13 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 		break;
 	case WIRE_LEAVING:
 		put(p, 4, m->leaving.why);
+		break;
+	case WIRE_BROKEN:
+		put(p, 4, m->broken.which);
+		break;
+	case WIRE_LOGGED:
+		put(p, 8, m->logged.since);
+		memcpy(p + 8, m->logged.id, WIRE_ID);
 		break;
 	case WIRE_EXTEND:
 		put(p, 4, m->extend.ms);
@@ -295,6 +308,8 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		break;
 	case WIRE_STOP:
 	case WIRE_LEAVING:
+	case WIRE_BROKEN:
+	case WIRE_LOGGED:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
@@ -326,11 +341,9 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p, 4, (uint32_t)m->end.signal);
 		memcpy(p + 4, m->end.word, WIRE_WORD);
 		break;
-	case WIRE_BROKEN:
-		put(p, 4, m->broken.which);
-		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
+	case WIRE_NO_NETWORK:
 	case WIRE_SPAWN:
 	case WIRE_ASK:
 	case WIRE_PAUSE:
@@ -354,6 +367,13 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 		break;
 	case WIRE_LEAVING:
 		m->leaving.why = (uint32_t)get(p, 4);
+		break;
+	case WIRE_BROKEN:
+		m->broken.which = (uint32_t)get(p, 4);
+		break;
+	case WIRE_LOGGED:
+		m->logged.since = get(p, 8);
+		memcpy(m->logged.id, p + 8, WIRE_ID);
 		break;
 	case WIRE_EXTEND:
 		m->extend.ms = (uint32_t)get(p, 4);
@@ -417,6 +437,8 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		break;
 	case WIRE_STOP:
 	case WIRE_LEAVING:
+	case WIRE_BROKEN:
+	case WIRE_LOGGED:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
@@ -448,11 +470,9 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->end.signal = get_int(p);
 		memcpy(m->end.word, p + 4, WIRE_WORD);
 		break;
-	case WIRE_BROKEN:
-		m->broken.which = (uint32_t)get(p, 4);
-		break;
 	case WIRE_LISTENER:
 	case WIRE_NETWORK:
+	case WIRE_NO_NETWORK:
 	case WIRE_SPAWN:
 	case WIRE_ASK:
 	case WIRE_PAUSE:

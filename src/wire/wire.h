@@ -45,6 +45,10 @@ enum wire_type {
 		18, /* its services as they are now, as JSON in a file of memory that comes with it; to SERVICES_ASK, SERVICES_SET, SERVICE_ORDER */
 	WIRE_LEAVING =
 		19, /* the sandbox ends now, and the command of this client with it; ENDED follows */
+	WIRE_LOGGED =
+		20, /* the network log has lines since the command of this client began, or it was attached; ENDED follows */
+	WIRE_NO_NETWORK =
+		21, /* the network was tried meanwhile, of which this sandbox has none; ENDED follows */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -94,6 +98,7 @@ enum wire_why { WIRE_WHY_ASKED = 1, WIRE_WHY_TIMEOUT, WIRE_WHY_IDLE, WIRE_WHY_SI
 #define WIRE_CONTINUE_FOREGROUND \
 	1u /* the command may use its terminal; without: it is in the background there */
 
+#define WIRE_ID 16u   /* bytes of the id of a sandbox, with its NUL: lowercase hexadecimal digits */
 #define WIRE_WORD 64u /* bytes of a session's name or number, as text, with its NUL */
 
 #define WIRE_OPEN_HELD 1u /* the supervisor keeps what the command writes */
@@ -147,6 +152,10 @@ struct wire_msg {
 		struct {
 			uint32_t why; /* enum wire_why */
 		} leaving;
+		struct {
+			uint64_t since;   /* the number of the last line before */
+			char id[WIRE_ID]; /* of the log */
+		} logged;
 		struct {
 			uint32_t ms;
 		} extend;

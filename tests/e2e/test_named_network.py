@@ -74,6 +74,35 @@ def test_kept_for_the_next_start(web):
     assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
 
 
+def test_what_was_refused_is_said(web):
+    """By exec when its command has ended, as by a run: of its own time only, each once; and how it is allowed."""
+    web.make("--allow-host", "one.test")
+    r = web("exec", "box", "--", *CURL, "http://one.test/")
+    assert r.rc == 0 and r.err == "", r
+    fetch = "; ".join(f"curl -s -m 8 http://{name}/" for name in ("two.test", "two.test", "one.test", "six.test"))
+    r = web("exec", "box", "--", "sh", "-c", f"({fetch}) > /dev/null; exit 7")
+    assert r.rc == 7 and r.err.splitlines() == [
+        "bailey: network: two.test:80 denied: no rule allows it; bailey network allow box two.test",
+        "bailey: network: six.test:80 denied: no rule allows it; bailey network allow box six.test",
+        "bailey: network: all of it: bailey network log box"], r
+    assert web("exec", "box", "--", "true").err == "", "that was another one's"
+    assert web("exec", "-d", "--name", "job", "box", "--", "sh", "-c", f"sleep 1; {fetch}").err == ""
+    r = web("attach", "box", "job")
+    assert r.err.count("two.test:80 denied") == 1, r
+    assert "network:" not in web("logs", "box", "job").err, "what it has written, and no more"
+    assert web.network("allow", "box", "two.test").rc == 0
+    assert web("exec", "box", "--", *CURL, "http://two.test/").err == ""
+
+
+def test_who_has_no_network_hears_so(web):
+    web.make()
+    for want in (True, False):
+        r = web("exec", "box", "--", "sh", "-c", "curl -s http://one.test/; exit 7" if want else "exit 7")
+        assert r.rc == 7 and ("tried the network, and 'box' has none: bailey stop box, then bailey network allow box HOST\n" in r.err) == want, r
+    assert web("exec", "box", "--", "sh", "-c", "curl -s http://one.test/; true").err == "", "it has not failed"
+    assert web("stop", "box").rc == 0 and web.network("allow", "box", "one.test").rc == 0 and web.reaches("http://one.test/"), "as is said"
+
+
 def test_changed_while_it_runs(web):
     """At once, for what is open, too; and still so after a stop, and after the gateway was killed."""
     web.make("--allow-host", "one.test")

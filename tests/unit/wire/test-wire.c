@@ -37,6 +37,10 @@ static const struct wire_msg from_init[] = {
 	{ .type = WIRE_SESSIONS },
 	{ .type = WIRE_SERVICES },
 	{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL } },
+	{ .type = WIRE_LOGGED,
+	  .session = 1,
+	  .logged = { .since = UINT64_MAX, .id = "0123456789abcde" } },
+	{ .type = WIRE_NO_NETWORK, .session = 1 },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -264,6 +268,12 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_PORT, .session = 1 },
 		{ .type = WIRE_LEAVING, .session = 1, .leaving = { .why = WIRE_WHY_ASKED } },
 		{ .type = WIRE_LEAVING, .leaving = { .why = 0 } },
+		{ .type = WIRE_NO_NETWORK },
+		{ .type = WIRE_LOGGED, .logged = { .id = "01" } },
+		{ .type = WIRE_LOGGED, .session = 1 },
+		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = "../heads" } },
+		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = "0123456789abcdef" } },
+		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = { '0', '\0', '1' } } },
 		{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL + 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 0, .pid = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 3, .pid = 1 } },
