@@ -49,7 +49,7 @@ const struct command_words srt_verb_words = {
 		"Does what srt (@anthropic-ai/sandbox-runtime) does: the same options, settings file, defaults and exit statuses. bailey does it, "
 		"too, when it is called by the name srt.\n\n"
 		"The words of the command are quoted one by one and given to bash; '-c LINE' gives it a line as it is. "
-		"srt's options count anywhere before '--', so a command that has some is best put behind it. "
+		"srt's options count anywhere before '--', so a command that has some is best put behind it. 'bailey srt proxy' is srt's proxy alone, for a host that runs the command elsewhere. "
 		"bailey-srt(1) lists every difference.",
 	.options = options,
 	.examples = { { "bailey srt -c 'ls | wc -l'", "a line for the shell, with srt's settings" },
