@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple, Optional
 
 from callers import BAILEY, skip
 
-SLOW = 1500  # seconds for one suite; about 100 on a quiet machine
+SLOW = 3000  # seconds for one suite; about 100 on a quiet machine, and 20 times that where a fork takes 10 ms
 
 Results = dict[str, str]
 
