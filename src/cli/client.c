@@ -373,8 +373,8 @@ static void say_refused(const struct client *c)
 	if (c->ended && c->status && c->no_network)
 		(void)dprintf(
 			2,
-			"bailey: notice: the command tried the network, and '%s' has none: bailey stop %s, then bailey network allow %s HOST\n",
-			c->name, c->name, c->name);
+			"bailey: notice: the command tried the network, and '%s' has none: 'bailey network allow %s HOST' says how to give it one\n",
+			c->name, c->name);
 	if (!c->ended || !*c->log || c->state < 0)
 		return;
 	logs = open_dir(c->state, "network");

@@ -42,6 +42,7 @@ static const struct opt *options(void)
 const struct command_words create_words = {
 	.about =
 		"Makes a sandbox that stays, and starts nothing yet: 'bailey exec NAME' does. The options are those of 'bailey run', which hold for every command in it, and those of its life. "
+		"Where neither they nor a policy file say anything that opens or closes its network, --preset balanced is one of them: hosts of package managers, git and toolchains. "
 		"The workspace is the current directory, unless others are named. Policy files are read anew at each start.\n\n"
 		"With ':overlay' behind a WORKSPACE the commands write a copy, which stays with the sandbox: 'bailey diff NAME' shows what they have changed, and once it is stopped "
 		"'bailey apply NAME' takes that over, or 'bailey discard NAME' throws it away.",
@@ -100,7 +101,7 @@ static bool is_kept(const char *entry)
 	       strlen(entry) < LIMIT_PATH && !policy_env_secret(name, strchr(entry, '=') + 1);
 }
 
-/* The first words of a sandbox, variables of now, and room for @more, and for one if a home must be found. @ret_n: how many. Return: an array, or NULL. */
+/* The first words of a sandbox, variables of now, and room for @more, and for a home and a preset that are found. @ret_n: how many. Return: an array, or NULL. */
 static char **keep_variables(struct arena *a, size_t more, size_t *ret_n)
 {
 	size_t i, k = 0, vars = 0;
@@ -108,7 +109,7 @@ static char **keep_variables(struct arena *a, size_t more, size_t *ret_n)
 
 	while (environ[vars])
 		vars++;
-	v = arena_alloc(a, (vars + more + 3) * sizeof(*v));
+	v = arena_alloc(a, (vars + more + 4) * sizeof(*v));
 	for (i = 0; v && i < vars; i++) {
 		if (!is_kept(environ[i]))
 			continue;
@@ -244,7 +245,7 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 	s->stay->given = &o.volumes;
 	s->stay->home = o.home;
 	s->stay->host_env = &o.host_env;
-	s->stay->seeks_home = true;
+	s->stay->created = true;
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
 	*ret_moved = r == 0 && s->stay->home != o.home;
@@ -313,7 +314,7 @@ int create_main(char **argv)
 	struct err e = ERR_INIT;
 	char cwd[LIMIT_PATH], **words = NULL;
 	bool moved = false;
-	size_t i;
+	size_t n = 0;
 	int r = keep_words(&arena, argv, &words, &e);
 
 	if (r == 0 && !argv[0])
@@ -324,10 +325,12 @@ int create_main(char **argv)
 	stay_init(&stay, r == 0 ? argv[0] : "", NULL, 0);
 	if (r == 0)
 		r = try_words(words, &s, &life, &moved, &e);
-	for (i = 0; r == 0 && moved && words[i]; i++)
-		;
-	if (r == 0 && moved && !(words[i] = arena_printf(&arena, "--home=%s", stay.home)))
+	while (r == 0 && words[n])
+		n++;
+	if (r == 0 && moved && !(words[n++] = arena_printf(&arena, "--home=%s", stay.home)))
 		r = sandbox_oom(&e);
+	if (r == 0 && stay.balanced)
+		words[n] = (char *)(uintptr_t) "--preset=" STAY_PRESET;
 	if (r == 0)
 		r = check_kept(words, cwd, &e);
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sandbox.h"
+#include "stay.h"
 
 #define ROWS 12
 
@@ -67,6 +68,10 @@ void life_options(struct life_options *o, struct opt *table)
 	*o = (struct life_options){ .wake = NULL };
 	sandbox_options(&o->sandbox, table, SANDBOX_OPTIONS);
 	for (; table[n].type != OPT_TYPE_END; n++) {
+		if (strcmp(table[n].name, "network") == 0)
+			table[n].help = "What the network is beyond its rules";
+		if (strcmp(table[n].name, "preset") == 0)
+			table[n].help = "Begin with a set of rules; default: " STAY_PRESET;
 		if (strcmp(table[n].name, "timeout") != 0)
 			continue;
 		table[n].help = "Stop the sandbox after 500ms, 10s, 5m, 1h, 30d";

@@ -8,6 +8,7 @@
 #include "overruled.h"
 #include "own-secrets.h"
 #include "sandbox.h"
+#include "stay.h"
 
 const char *network_words(enum net_mode m)
 {
@@ -279,6 +280,13 @@ static int find_mode(struct sandbox *s, const struct sandbox_options *words, str
 		r = take_mode(&command, &m, e);
 	if (r < 0)
 		return r;
+	if (s->stay && s->stay->created && m.said == NET_MODE_NUM && !s->options->preset &&
+	    !allows(p)) {
+		r = net_policy_preset(p, STAY_PRESET, e);
+		if (r < 0)
+			return r;
+		s->stay->balanced = true;
+	}
 	if (m.said < NET_MODE_NUM) {
 		p->mode = (enum net_mode)m.said;
 		p->mode_origin = sandbox_origin(s, &m.by);

@@ -408,7 +408,7 @@ int stay_plan(struct sandbox *s, struct err *e)
 			"%s is the home of the sandbox's user, and can hold no workspace or other directory of the host's; move that elsewhere, or use 'bailey run'",
 			a->home);
 	r = place(s, a->home, "home", e);
-	if (r == -ENOENT && s->stay->seeks_home && !s->stay->home) {
+	if (r == -ENOENT && s->stay->created && !s->stay->home) {
 		*e = (struct err)ERR_INIT;
 		s->stay->home = s->stay->agent.home = OTHER_HOME;
 		r = place(s, a->home, "home", e);

@@ -13,11 +13,14 @@ struct stay {
 	const struct opt_list *given;    /* --volume, --cache, or NULL */
 	const char *home;                /* --home, or NULL */
 	const struct opt_list *host_env; /* --host-env, or NULL */
-	bool seeks_home; /* it is being created: a home may be found elsewhere, and home says where */
+	bool created;  /* now: a home may be found elsewhere, and home says where */
+	bool balanced; /* the same: nobody says a word of its network, so it has that preset */
 	struct jail_volume *volumes; /* what they say, once it was planned */
 	size_t n_volumes;
 	char why[JAIL_WHY]; /* why there is no root inside, and what mends it; "": there is one */
 };
+
+#define STAY_PRESET "balanced" /* of one that is created without a word about its network */
 
 /** stay_init() - whom commands run as in it. @name, @dir: borrowed */
 void stay_init(struct stay *stay, const char *name, const char *dir, unsigned int block);

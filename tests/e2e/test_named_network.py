@@ -57,12 +57,10 @@ def web(net, boxes, works, user):  # noqa: F811
 
 
 def test_kept_for_the_next_start(web):
-    """Of a sandbox that has no network: an allowed name makes one at the next start; what is denied, and what was never allowed, is refused."""
+    """Allowed while it is stopped; what is denied, and what was never allowed, is refused."""
     web.make()
     assert not web.reaches("http://one.test/")
-    r = web.network("allow", "box", "one.test")
-    assert r.rc == 2 and "bailey stop box" in r.err and r.err.count("\n") == 1, "it runs without a network"
-    assert web.rules() == ("none", set())
+    assert web.rules() == ("deny", set())
     assert web("stop", "box").rc == 0
     assert web.network("allow", "box", "one.test", "two.test").rc == 0
     assert web.rules() == ("deny", {("allow", "one.test"), ("allow", "two.test")}), "while it is stopped"
@@ -72,6 +70,29 @@ def test_kept_for_the_next_start(web):
         assert web("stop", "box").rc == 0
     assert web.network("remove", "box", "two.test").rc == 0
     assert web.reaches("http://one.test/") and not web.reaches("http://two.test/")
+
+
+@pytest.mark.parametrize("words,policy,npm,word", [
+    ((), None, True, True),
+    (("-p", "0:80"), None, True, True),
+    (("--deny-host", "registry.npmjs.org"), None, False, True),
+    (("--network", "none"), None, False, False),
+    (("--preset", "closed"), None, False, False),
+    (("--allow-host", "one.test"), None, False, False),
+    ((), {"network": {"mode": "none"}}, False, False),
+    ((), {"network": {"preset": "closed"}}, False, False),
+    ((), {"network": {"allowedDomains": ["one.test"]}}, False, False),
+])  # fmt: skip
+def test_without_a_word_about_the_network(web, user, words, policy, npm, word):
+    """It has what package managers need; a word about it, wherever it stands, is meant."""
+    if policy:
+        user.write(user.mkdir(user.home / ".config/bailey") / "policy.json", json.dumps(policy))
+    try:
+        web.make(*words)
+        assert ("--preset=balanced" in json.loads(web("inspect", "box").out)[0]["options"]) == word
+        assert web.reaches("http://registry.npmjs.org/") == npm and not web.reaches("http://two.test/")
+    finally:
+        (user.home / ".config/bailey/policy.json").unlink(missing_ok=True)
 
 
 def test_what_was_refused_is_said(web):
@@ -95,12 +116,14 @@ def test_what_was_refused_is_said(web):
 
 
 def test_who_has_no_network_hears_so(web):
-    web.make()
+    web.make("--network", "none")
     for want in (True, False):
         r = web("exec", "box", "--", "sh", "-c", "curl -s http://one.test/; exit 7" if want else "exit 7")
-        assert r.rc == 7 and ("tried the network, and 'box' has none: bailey stop box, then bailey network allow box HOST\n" in r.err) == want, r
+        assert r.rc == 7 and ("tried the network, and 'box' has none: 'bailey network allow box HOST' says how to give it one\n" in r.err) == want, r
     assert web("exec", "box", "--", "sh", "-c", "curl -s http://one.test/; true").err == "", "it has not failed"
-    assert web("stop", "box").rc == 0 and web.network("allow", "box", "one.test").rc == 0 and web.reaches("http://one.test/"), "as is said"
+    r = web.network("allow", "box", "one.test")
+    assert r.rc == 2 and "bailey network proxy box --policy deny" in r.err, r
+    assert web("stop", "box").rc == 0 and web.network("proxy", "box", "--policy", "deny", "--allow-host", "one.test").rc == 0 and web.reaches("http://one.test/"), "as is said"
 
 
 def test_changed_while_it_runs(web):
