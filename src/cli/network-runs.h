@@ -28,6 +28,9 @@ struct network_log_options {
 /** network_runs_log() - print the log of run @word. Return: 0; 1: it was tampered with (said on stderr); or negative errno with @e. */
 int network_runs_log(const char *word, const struct network_log_options *o, struct err *e);
 
+/** network_docker_log() - the same as Docker prints it, of all sandboxes that stay, or of @word. Return: 0; an exit status > 0, and the reason was said; or negative errno with @e. */
+int network_docker_log(const char *word, const struct network_log_options *o, struct err *e);
+
 /** network_runs_list() - print them; @word: only that run or sandbox, or NULL. Return: 0 or negative errno with @e. */
 int network_runs_list(const char *word, bool json, struct err *e);
 

@@ -18,7 +18,7 @@ struct verb {
 	struct network_log_options log;
 	struct opt_list proxy; /* --block-host … */
 	bool json, cidr, quiet, i_know;
-	const char *address, *limit, *reason;
+	const char *address, *limit, *reason, *format;
 };
 
 /* Return: how many rows, without the end. */
@@ -46,6 +46,10 @@ static size_t own_rows(struct verb *v, struct opt *table)
 		OPT_FLAG("quiet", &v->quiet, NULL, "Print nothing but the lines",
 			 "There is never more: this is for scripts that were written for others.",
 			 OPT_LETTER('q')),
+		OPT_STRING(
+			"format", &v->format, NULL, "docker",
+			"As Docker's sandboxes print it: of all that stay, or one",
+			"Requests alone, and what was not looked into as a CONNECT; with --json one object, whose key is \"entries\"."),
 		OPT_GROUP("allow, deny, remove"),
 		OPT_FLAG("cidr", &v->cidr, NULL,
 			 "RULE is an address or a range, as for --allow-cidr",
@@ -297,7 +301,15 @@ static int log_or_list(struct verb *v, const char *word, char *const *argv, stru
 			return err_set(e, ERR_USAGE, -EINVAL, "--limit '%.100s': expected a number",
 				       v->limit);
 	}
-	return network_runs_log(argv[0], &v->log, e);
+	if (!v->format)
+		return network_runs_log(argv[0], &v->log, e);
+	if (strcmp(v->format, "docker") != 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "--format '%.100s': expected docker",
+			       v->format);
+	if (v->log.follow || v->log.verify)
+		return err_set(e, ERR_USAGE, -EINVAL, "--%s is no option of --format docker",
+			       v->log.follow ? "follow" : "verify");
+	return network_docker_log(argv[0], &v->log, e);
 }
 
 /* With the options of a sandbox that stays, as if they were ours. */
@@ -440,6 +452,7 @@ static int check_options(const struct verb *v, const char *word, struct err *e)
 		    { "denied", v->log.denied, " log " },
 		    { "verify", v->log.verify, " log " },
 		    { "limit", v->limit, " log " },
+		    { "format", v->format, " log " },
 		    { "quiet", v->quiet, " log " },
 		    { "cidr", v->cidr, changes },
 		    { "reason", v->reason, changes },

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,28 @@ def test_without_a_word_about_the_network(web, user, words, policy, npm, word):
         assert web.reaches("http://registry.npmjs.org/") == npm and not web.reaches("http://two.test/")
     finally:
         (user.home / ".config/bailey/policy.json").unlink(missing_ok=True)
+
+
+def test_the_log_as_docker_prints_it(web):
+    web.make("--allow-host", "one.test", "--inspect", "one.test")
+    web("create", "--allow-host", "two.test", "other")
+    assert web.network("log", "--format", "docker").out == "" and json.loads(web.network("log", "--format", "docker", "--json").out) == {"entries": []}
+    try:
+        assert web("exec", "box", "--", *CURL, "https://one.test/a%20b?c").rc == 0
+        assert web("exec", "other", "--", *CURL, "https://two.test/").rc == 0 and not web.reaches("https://six.test/")
+        lines = [line.split(" ", 1) for line in web.network("log", "--format", "docker").out.splitlines()]
+        assert sorted(lines) == lines and all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", time) for time, _ in lines), lines
+        said = [text for _, text in lines]
+        assert any(s.startswith("sandbox=box request GET https://one.test/a%20b") and s.endswith(" allowed") for s in said), said
+        assert "sandbox=other request CONNECT two.test:443 allowed" in said and said[-1].startswith("sandbox=box request CONNECT six.test") and said[-1].endswith(" denied"), said
+        one = web.network("log", "--format", "docker", "other").out
+        assert one and "sandbox=box" not in one
+        got = json.loads(web.network("log", "--format", "docker", "--json", "--limit", "1", "-q").out)["entries"]
+        assert [(x["sandbox"], x["method"], x["allowed"]) for x in got] == [("box", "CONNECT", False)] and got[0]["url"].startswith("six.test") and got[0]["reason"], got
+        for words in (("--format", "podman"), ("--format", "docker", "--follow"), ("--format", "docker", "none")):
+            assert web.network("log", *words).rc in (2, 3), words
+    finally:
+        web("rm", "-f", "other")
 
 
 def test_what_was_refused_is_said(web):
