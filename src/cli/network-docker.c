@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/audit.h"
+#include "gateway/gateway.h"
 #include "named.h"
 #include "network-runs.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/audit.h"
+#include "gateway/gateway.h"
 #include "policy/policy.h"
 #include "request-text.h"
 #include "util/util.h"
