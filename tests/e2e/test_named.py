@@ -103,7 +103,7 @@ def test_a_life(boxes, ws):
 def test_it_is_a_sandbox(boxes, user, outside, ws):
     """The walls of `bailey run` stand, for every command; the controls: outside, the same is done."""
     secret = user.write(outside / "secret", "s3cret\n")
-    boxes.make("box", "--deny-read", outside)
+    boxes.make("box", "--deny-read", outside, "--network", "none")
     for cmd in (f"cat {secret}", f"echo x > {user.home}/new", "echo x > /usr/new", "unshare -U true", "mount -t tmpfs none /mnt"):
         r = boxes.exec(cmd)
         assert r.rc != 0 and "s3cret" not in r.out, (cmd, r)
@@ -695,11 +695,11 @@ def test_without_a_terminal_there_is_none(boxes, ws, user):
 
 
 def test_the_network_of_a_sandbox(net, boxes):
-    """The options of create hold for every exec: an allowed name answers, another is refused; without them there is no network."""
+    """The options of create hold for every exec: an allowed name answers, another is refused; --network none is none."""
     def there(verb, *words):
         return net(None, *words, verb=verb, env=boxes.env)
 
-    assert there("create", "--allow-host", "one.test", "web").rc == 0 and there("create", "closed").rc == 0
+    assert there("create", "--allow-host", "one.test", "web").rc == 0 and there("create", "--network", "none", "closed").rc == 0
     for _ in range(2):
         r = there("exec", "web", "--", "curl", "-sS", "-m", "8", "http://one.test/")
         assert r.rc == 0 and "host=one.test" in r.out, r
