@@ -98,7 +98,8 @@ void egress_host_ports(const struct sandbox *s, uint16_t *ret)
 	for (i = 0; i < s->net.n && n < JAIL_HOST_PORTS; i++) {
 		const struct net_rule *r = &s->net.rules[i];
 
-		if (!r->local || !r->allow || !(r->proto & NET_TCP) || is_taken(s, r->port))
+		if (!r->local || !r->allow || !(r->proto & NET_TCP) || !r->port ||
+		    is_taken(s, r->port))
 			continue;
 		for (k = 0; k < n && ret[k] != htons(r->port); k++)
 			;

@@ -4,6 +4,7 @@
  * CONNECT, as its proxy sees it. Their JSON is one object, so nothing is followed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,8 @@ static const char *keep(struct requests *l, const char *text)
 static const char *url_of(struct requests *l, const struct json_node *root)
 {
 	const char *name = json_text(root, "name"), *port = json_text(root, "port"),
-		   *target = json_text(root, "target");
+		   *target = json_text(root, "target"), *spoken = json_text(root, "spoken");
+	const bool tls = !spoken || strcmp(spoken, "http") != 0;
 
 	if (!name)
 		name = json_text(root, "address");
@@ -46,11 +48,10 @@ static const char *url_of(struct requests *l, const struct json_node *root)
 		return "";
 	if (!target)
 		return arena_printf(&l->arena, "%s%s%s", name, port ? ":" : "", port ? port : "");
-	/* what is looked into without TLS has port 80 */
-	if (!port || strcmp(port, "443") == 0 || strcmp(port, "80") == 0)
-		return arena_printf(&l->arena, "http%s://%s%s",
-				    port && strcmp(port, "80") == 0 ? "" : "s", name, target);
-	return arena_printf(&l->arena, "https://%s:%s%s", name, port, target);
+	if (!port || strcmp(port, tls ? "443" : "80") == 0)
+		port = NULL;
+	return arena_printf(&l->arena, "http%s://%s%s%s%s", tls ? "s" : "", name, port ? ":" : "",
+			    port ? port : "", target);
 }
 
 /* Return: whether there was memory. */
@@ -138,12 +139,10 @@ static void print_json(const struct requests *l, size_t from, struct buf *b)
 }
 
 /* What one has logged; none is no error. */
-static int read_one(struct requests *l, const struct network_runs *n, const char *word,
-		    struct err *e)
+static int read_one(struct requests *l, const struct network_runs *n, const char *id, struct err *e)
 {
-	char id[EGRESS_ID + 1];
-	struct err none = ERR_INIT;
-	_cleanup_close_ int dir = network_runs_find(n, word, id, &none);
+	_cleanup_close_ int dir =
+		openat(n->dir, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r = dir < 0 ? 0 : audit_read(dir, n->heads, id, on_line, l, NULL, NULL, e);
 
 	return r == -ENOMEM ? oom(e) : r;
@@ -162,15 +161,15 @@ static int read_all(struct requests *l, const struct network_runs *n, const char
 		if (r == 0 && !(l->sandbox = arena_strdup(&l->arena, box.name)))
 			r = oom(e);
 		if (r == 0)
-			r = read_one(l, n, box.name, e);
+			r = read_one(l, n, box.id, e);
 	} else if (r == 0) {
 		r = named_list(&named, &boxes, e);
 		for (v = boxes ? boxes->first : NULL; r == 0 && v; v = v->next) {
-			const char *name = json_text(v, "name");
+			const char *id = json_text(v, "id");
 
-			l->sandbox = keep(l, name);
-			if (l->sandbox)
-				r = read_one(l, n, l->sandbox, e);
+			l->sandbox = keep(l, json_text(v, "name"));
+			if (id && l->sandbox)
+				r = read_one(l, n, id, e);
 		}
 	}
 	named_done(&named);

@@ -199,6 +199,7 @@ static void log_request(struct gateway *g, const struct offer *o, const struct k
 	if (o->c)
 		conn_log_open(g, o->c);
 	ev.decision = m->flags & KEYS_DENIED ? "deny" : "allow";
+	ev.spoken = o->tls ? "tls" : "http";
 	ev.method = m->method;
 	ev.target = m->target;
 	ev.cut = (m->flags & KEYS_CUT) != 0;

@@ -101,12 +101,13 @@ def test_the_log_as_docker_prints_it(web):
     web("create", "--allow-host", "two.test", "other")
     assert web.network("log", "--format", "docker").out == "" and json.loads(web.network("log", "--format", "docker", "--json").out) == {"entries": []}
     try:
-        assert web("exec", "box", "--", *CURL, "https://one.test/a%20b?c").rc == 0
+        assert web("exec", "box", "--", *CURL, "https://one.test/a%20b?c").rc == 0 and web("exec", "box", "--", *CURL, "http://one.test:8080/plain").rc == 0
         assert web("exec", "other", "--", *CURL, "https://two.test/").rc == 0 and not web.reaches("https://six.test/")
         lines = [line.split(" ", 1) for line in web.network("log", "--format", "docker").out.splitlines()]
         assert sorted(lines) == lines and all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", time) for time, _ in lines), lines
         said = [text for _, text in lines]
         assert any(s.startswith("sandbox=box request GET https://one.test/a%20b") and s.endswith(" allowed") for s in said), said
+        assert "sandbox=box request GET http://one.test:8080/plain allowed" in said, said
         assert "sandbox=other request CONNECT two.test:443 allowed" in said and said[-1].startswith("sandbox=box request CONNECT six.test") and said[-1].endswith(" denied"), said
         one = web.network("log", "--format", "docker", "other").out
         assert one and "sandbox=box" not in one
