@@ -140,8 +140,12 @@ static bool wants_websocket(const struct http_head *r)
 	return false;
 }
 
-/* As a struct head. Return: 0 or -EBADMSG with @e. */
-static int take_request(struct head *w, const struct http_head *r, struct err *e)
+/*
+ * As a struct head. @length: with Content-Length, as it was sent: signatures are over it. It is looked at, and never passed on: h1_send_request() writes the framing by what
+ * the parser took for it.
+ * Return: 0 or -EBADMSG with @e.
+ */
+static int take_request(struct head *w, const struct http_head *r, bool length, struct err *e)
 {
 	struct http_target t;
 	size_t i;
@@ -166,7 +170,7 @@ static int take_request(struct head *w, const struct http_head *r, struct err *e
 							    http_slice("/");
 	}
 	for (i = 0; i < r->n; i++) {
-		if (!h1_ours(r, i, true))
+		if (!h1_ours(r, i, !length))
 			head_add(w, r->fields[i].name, r->fields[i].value);
 	}
 	return 0;
@@ -322,7 +326,7 @@ static bool step_head(struct conn *c)
 	}
 	error = n < 0 ? (int)n : http_request_parse(&r, fifo_head(&s->in), (size_t)n, &e);
 	if (error == 0)
-		error = take_request(&work, &r, &e);
+		error = take_request(&work, &r, /* length= */ !c->px, &e);
 	if (error < 0) {
 		head_clear(&work);
 		keys_log(c, NULL, error == -E2BIG ? 431 : 400, true, e.msg, NULL);

@@ -291,31 +291,34 @@ def test_what_is_too_long_for_the_log_is_marked(bound, http):
     assert e["cut"] == 1 and e["method"] == "M" * 31
 
 
-def sign(key, identity, method, path, host, body, region="us-east-1", service="bedrock", now=None):
+def sign(key, identity, method, path, host, body, length=False, now=None):
     """SigV4 of a request without x-amz-content-sha256."""
+    region, service = "us-east-1", "bedrock"
     now = now or datetime.datetime.utcnow().strftime("%Y%m%dT%H%M%SZ")
     scope = f"{now[:8]}/{region}/{service}/aws4_request"
-    canonical = f"{method}\n{path}\n\nhost:{host}\nx-amz-date:{now}\n\nhost;x-amz-date\n{hashlib.sha256(body).hexdigest()}"
+    names, first = ("content-length;host;x-amz-date", f"content-length:{len(body)}\n") if length else ("host;x-amz-date", "")
+    canonical = f"{method}\n{path}\n\n{first}host:{host}\nx-amz-date:{now}\n\n{names}\n{hashlib.sha256(body).hexdigest()}"
     text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     k = ("AWS4" + key).encode()
     for part in (now[:8], region, service, "aws4_request"):
         k = hmac.new(k, part.encode(), hashlib.sha256).digest()
     signature = hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
-    return now, f"AWS4-HMAC-SHA256 Credential={identity}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"
+    return now, f"AWS4-HMAC-SHA256 Credential={identity}/{scope}, SignedHeaders={names}, Signature={signature}"
 
 
 @pytest.mark.parametrize("http", VERSIONS)
-def test_aws_signs_what_it_must_know_as_a_whole(store, door, nginx, shown, http):
+@pytest.mark.parametrize("length", [False, True], ids=["", "length"])
+def test_aws_signs_what_it_must_know_as_a_whole(store, door, nginx, shown, http, length):
     real = ("AKIAREALREALREALREAL", "real-secret-real-secret-real-secret-real1")
     d = door(nginx, **store("set", "aws", "--service", "aws", "--host", "web.test", value=":".join(real)))
     env = d.keys.hello["env"]
     identity, key = env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
     host, body = f"web.test:{d.port}", b"prompt" * 20000
-    now, auth = sign(key, identity, "POST", "/back/model", host, body)
+    now, auth = sign(key, identity, "POST", "/back/model", host, body, length)
     r = d.curl(http, "--data-binary", "@-", "-H", f"Authorization: {auth}", "-H", f"X-Amz-Date: {now}", path="/back/model", ca=d.ca, input=body)
     assert r.returncode == 0 and shown.got, r
     head = shown.got[0][0].decode()
-    assert sign(real[1], real[0], "POST", "/back/model", host, body, now=now)[1] in head, head
+    assert sign(real[1], real[0], "POST", "/back/model", host, body, length, now=now)[1] in head, head
     assert shown.got[0][1] == body
     # a body that was not signed
     r = d.curl(http, "-i", "--data-binary", "@-", "-H", f"Authorization: {auth}", "-H", f"X-Amz-Date: {now}", path="/back/model", ca=d.ca, input=b"other" + body)
@@ -601,6 +604,49 @@ def test_chunks_of_aws_as_large_as_they_may_be(store, door, plain, authority, si
         assert status(ask(s, sent.bytes())[0]) == 200
     got = sigv4.Message.parse(kept[0])
     assert sigv4.Server().check(got) == "" and len(got.body) == len(sent.body)
+
+
+def chunked(m):
+    """The same body in chunks: nothing says its length any more."""
+    m.fields = [("Transfer-Encoding", "chunked") if n == "Content-Length" else (n, v) for n, v in m.fields]
+    m.body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(m.body), m.body)
+
+
+def longer(m):
+    m.fields = [(n, str(len(m.body) + 1) if n == "Content-Length" else v) for n, v in m.fields]
+    m.body += b"!"
+
+
+@pytest.mark.parametrize("body, change, good", [
+    (b"body", None, True), (b"", None, True), (b"body" * 30000, None, True),
+    (b"body", longer, False), (b"body", chunked, False),
+    (b"body", lambda m: m.fields.append(("Content-Length", "4")), False),
+    (b"body", lambda m: m.fields.append(("Transfer-Encoding", "chunked")), False),
+], ids=["short", "empty", "long", "another", "chunked", "twice", "both"])  # fmt: skip
+def test_a_length_that_aws_signs(store, door, plain, authority, body, change, good):
+    """What is verified is the number that the client has sent, and what is signed anew is the one that goes out: once, with as many bytes behind it."""
+    kept = []
+
+    def serve(head, s, f):
+        kept.append(head + f.read(int(head.lower().split(b"\r\ncontent-length: ")[1].split(b"\r\n")[0])))
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = plain(serve, cert=authority.issue("s3-length", f"DNS:{HOST}"))
+    d = door(server, host=HOST, **store("set", "aws", "--service", "aws", value=":".join(sigv4.REAL)))
+    d.port = 443
+    env = d.keys.hello["env"]
+    client = sigv4.Client((env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]))
+    m = client.sign("PUT", "/key", [] if body else [("Content-Length", "0")], body, payload="UNSIGNED-PAYLOAD")
+    assert "content-length;" in m.all("authorization")[0]
+    if change:
+        change(m)
+    with d.talk(d.trust) as s:
+        assert status(ask(s, m.bytes())[0]) in ((200,) if good else (400, 403))
+    if not good:
+        assert kept == [] and d.keys.requests()[0]["denied"] == 1
+        return
+    got = sigv4.Message.parse(kept[0])
+    assert sigv4.Server().check(got) == "" and got.body == body and got.all("content-length") == [str(len(body))] and not got.all("transfer-encoding")
 
 
 HOST = "bucket.s3.eu-west-1.amazonaws.com"

@@ -97,9 +97,9 @@ class Client:
         m = Message(method, target, [("Host", self.host), ("X-Amz-Date", DATE), *fields], body)
         if send_hash:
             m.fields.append(("X-Amz-Content-Sha256", payload))
-        names = sorted({k.lower() for k, _ in m.fields} - set(unsigned))
         if body:
             m.fields.append(("Content-Length", str(len(body))))
+        names = sorted({k.lower() for k, _ in m.fields} - set(unsigned))
         self.seed = m.signature(self.pair[1], names, self.scope, payload)
         m.fields.append(("Authorization", f"AWS4-HMAC-SHA256 Credential={self.pair[0]}/{self.scope}, SignedHeaders={';'.join(names)}, Signature={self.seed}"))
         return m
@@ -119,9 +119,9 @@ class Client:
     def stream(self, target, parts, trailer=None):
         payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" + ("-TRAILER" if trailer else "")
         fields = [("Content-Encoding", "aws-chunked"), ("X-Amz-Decoded-Content-Length", str(sum(map(len, parts))))]
+        fields.append(("Content-Length", str(len(self.chunks(parts, trailer, seed=EMPTY)))))  # of any seed
         m = self.sign("PUT", target, fields + ([("X-Amz-Trailer", trailer.split(":")[0])] if trailer else []), payload=payload)
         m.body = self.chunks(parts, trailer)
-        m.fields.append(("Content-Length", str(len(m.body))))
         return m
 
     def presign(self, method, target, expires=900):
@@ -448,6 +448,19 @@ def test_signers_that_read_a_target_in_another_way(keys, monkeypatch, target, re
     k = keys()
     passes(k, Client(k.pair).sign("GET", target))
     passes(k, Client(k.pair).presign("GET", target))
+
+
+def test_a_length_is_signed_or_not(keys):
+    """SDKs of Go, Java and JavaScript sign it, others don't; one that is signed is the one that was sent."""
+    k = keys()
+    c, host = Client(k.pair), "bucket.s3.eu-west-1.amazonaws.com"
+    for unsigned in ((), ("content-length",)):
+        got = passes(k, c.sign("PUT", "/k", body=b"body", payload="UNSIGNED-PAYLOAD", unsigned=unsigned))
+        assert ("content-length;" in got.all("authorization")[0]) == (not unsigned) and got.all("content-length") == ["4"]
+    m = c.sign("PUT", "/k", body=b"body", payload="UNSIGNED-PAYLOAD")
+    m.fields = [(n, "5" if n == "Content-Length" else v) for n, v in m.fields]
+    m.body += b"!"
+    assert k.send(m, host) == "foreign-credential: signature of AWS, not by the pair of this sandbox"
 
 
 def test_many_requests(keys):
