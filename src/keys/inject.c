@@ -614,6 +614,7 @@ static int judge(struct inject *i, struct err *e)
 	add_field(i, "accept-encoding", "identity");
 	if (r == 0)
 		r = signatures(i, e);
+	i->fixed = r > 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = inject_query(i, e);

@@ -72,6 +72,7 @@ struct inject {
 	struct http_slice target;
 	enum inject_kind body;
 	bool resized; /* of INJECT_STREAM: Content-Length is gone from the fields; the body must be framed anew */
+	bool fixed; /* it is signed with the head: nothing of it may be changed but by inject_step() */
 	const char *
 		secret; /* name of the one that was put in, or NULL; inject_step() and inject_end() set it, too, where the head had none */
 	char why[256];  /* of a refusal: "foreign-credential: header authorization; …" */

@@ -310,7 +310,8 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 	q.n = x->head->n;
 	q.authority = x->head->authority;
 	error = inject_request(x->inject, v, n, &q, &e);
-	x->body = body && x->kind == LOGIN_ENDPOINT && x->n_tokens > 0 && x->to.tls;
+	x->body = body && x->n_tokens > 0 && x->to.tls && !x->inject->fixed &&
+		  login_takes(&c->k->logins, x->to.host, h->target);
 	if (error == 0 && x->body && x->inject->body == INJECT_STREAM)
 		return refuse(
 			r, 403,

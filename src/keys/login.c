@@ -116,7 +116,7 @@ static int take_url(struct logins *l, struct login *to, const char *text, struct
 			   "token '%.100s': a host that has no name, or a path that can't be read",
 			   text);
 	host = arena_strdup(&l->arena, f.host);
-	kept = arena_strdup(&l->arena, path);
+	kept = arena_strdup(&l->arena, f.path); /* with the slashes that it ends with */
 	return host && kept ? add_endpoint(l, to, host, kept, e) : no_memory(e);
 }
 
@@ -226,23 +226,53 @@ static bool covers(const struct login *login, const char *host)
 	return inject_applies(&s, host);
 }
 
+static struct http_slice path_of(struct http_slice target)
+{
+	const char *mark = memchr(target.p, '?', target.len);
+
+	target.len = mark ? (size_t)(mark - target.p) : target.len;
+	return target;
+}
+
+/* Whether a server may take @path (decoded, lower case) for that of the endpoint. */
+static bool is_endpoint(const struct login_endpoint *f, const char *path)
+{
+	static char want[CARRIER_PATH];
+
+	return inject_decode(http_slice(f->path), want, sizeof(want)) &&
+	       carrier_path_is(path, want);
+}
+
+bool login_takes(const struct logins *l, const char *host, struct http_slice target)
+{
+	const struct http_slice path = path_of(target);
+	size_t i, k;
+
+	for (i = 0; i < l->n; i++) {
+		for (k = 0; k < l->v[i].n_from; k++) {
+			if (strcmp(l->v[i].from[k].host, host) == 0 &&
+			    slice_is(path, l->v[i].from[k].path))
+				return true;
+		}
+	}
+	return false;
+}
+
 enum login_kind login_of(struct logins *l, const char *host, struct http_slice target,
 			 struct login **ret)
 {
 	static char path[CARRIER_PATH]; /* one process, one loop */
-	const char *mark = memchr(target.p, '?', target.len);
 	enum login_kind kind = LOGIN_NOT;
 	size_t i, k;
 	bool reads;
 
-	target.len = mark ? (size_t)(mark - target.p) : target.len;
-	reads = inject_decode(target, path, sizeof(path));
+	reads = inject_decode(path_of(target), path, sizeof(path));
 	for (i = 0; i < l->n; i++) {
 		struct login *login = &l->v[i];
 
 		for (k = 0; k < login->n_from; k++) {
 			if (!reads || strcmp(login->from[k].host, host) != 0 ||
-			    !carrier_path_is(path, login->from[k].path))
+			    !is_endpoint(&login->from[k], path))
 				continue;
 			*ret = login;
 			return LOGIN_ENDPOINT;

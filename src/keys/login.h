@@ -5,7 +5,7 @@
  *  2. login_of()                               whether a request is for an endpoint that gives tokens
  *  3. login_answer()                           its answer, with sentinels
  *  4. login_bind()                             tokens as secrets that inject.c puts into a request
- *     login_body()                             … and into the body of one to an endpoint
+ *     login_takes(), login_body()              … and into the body of one to an endpoint
  *  5. logins_print(), logins_load()            what is kept for the sandbox's next start
  */
 #ifndef BAILEY_KEYS_LOGIN_H
@@ -24,7 +24,7 @@
 
 /* Where tokens come from. */
 struct login_endpoint {
-	const char *host, *path; /* canonical; lower case */
+	const char *host, *path; /* canonical; as it was written */
 };
 
 struct login {
@@ -72,6 +72,12 @@ enum login_kind {
 /** login_of() - what a request to @host with @target (origin form) is. @ret: set unless LOGIN_NOT */
 enum login_kind login_of(struct logins *l, const char *host, struct http_slice target,
 			 struct login **ret);
+
+/**
+ * login_takes() - whether a request to @host with @target is for an endpoint of a log-in in the very form that its URL has: then tokens are put into its body. A token that comes
+ * is caught however the path is written; one that goes out must go where it belongs, and what another spelling leads to only the server knows. A query may follow.
+ */
+bool login_takes(const struct logins *l, const char *host, struct http_slice target);
 
 /**
  * login_answer() - the body of an answer, JSON, with each token replaced by its sentinel; new ones are kept.

@@ -245,6 +245,32 @@ def test_no_spelling_of_the_path_gives_a_token_away(world, path):
     assert code != 200 or b"bailey-secret-" in body
 
 
+@pytest.mark.parametrize("path, good", [
+    ("/oauth/token", True), ("/oauth/token?x=/../y", True),
+    ("//oauth/token", False), ("/./oauth/token", False), ("/x/../oauth/token", False), ("/oauth/%74oken", False), ("/oauth/token/", False), ("/oauth/token;a", False),
+    ("/OAuth/Token", False), ("/oauth/token.json", False), ("/x%2f..%2foauth/token", False), ("/oauth/token%3fx", False),
+])  # fmt: skip
+def test_a_token_is_put_only_where_it_belongs(world, path, good):
+    """What comes is caught however the path is written; what goes out asks for the path as the log-in has it."""
+    w = world()
+    d, token, real = w.doors[TOKEN], log_in(w)["refresh_token"], w.service.refresh
+    for kind, data in (("application/json", json.dumps({"refresh_token": token})), ("application/x-www-form-urlencoded", f"refresh_token={urllib.parse.quote(token)}")):
+        with d.talk(d.trust) as s:
+            exchange(s, request(d, "POST", path, data.encode(), Content_Type=kind))
+        head, body = w.service.seen[-1]
+        assert head.split(b" ")[1] == path.encode()
+        assert (real.encode() in body or urllib.parse.quote(real, safe="").encode() in body) == good and (b"bailey-secret-" in body) == (not good), body
+
+
+def test_a_path_with_a_slash_at_its_end(world):
+    w = world(logins=({"name": "own", "token": [f"https://{TOKEN}/oauth/token/"]},))
+    d, token = w.doors[TOKEN], log_in(w)["refresh_token"]
+    for path in ("/oauth/token/", "/oauth/token"):
+        with d.talk(d.trust) as s:
+            exchange(s, request(d, "POST", path, json.dumps({"refresh_token": token}).encode(), Content_Type="application/json"))
+        assert (b"bailey-secret-" in w.service.seen[-1][1]) == (path == "/oauth/token")
+
+
 PLANS = {
     "text": (200, b"text/plain", b"", b"access_token=gho_16C7e42F292c6912E7710c838347Ae178B4a&scope=repo"),
     "no-type": (200, b"", b"", b'{"access_token": "gho_16C7e42F292c6912E7710c838347Ae178B4a"}'),
