@@ -230,23 +230,34 @@ static const char *prepare(struct view *v, const struct rules *rules, const char
 	return NULL;
 }
 
-/* Fields of several rules: all of them, in their order. Return: whether there is place. */
+/*
+ * Fields of several rules: all of them, in their order; of a request that goes elsewhere those of the entries that say so. What another entry sets is for its own host: a
+ * credential, perhaps. What it takes away is taken away all the same.
+ */
 static bool add_fields(struct rules_verdict *ret, const struct entry *y)
 {
 	static struct rules_field all[RULES_FIELDS];
+	const bool turns = y->forward && !ret->forward, set = y->forward || !ret->forward;
+	const size_t before = ret->n;
+	size_t i;
 
 	if (ret->n + y->n_fields > RULES_FIELDS)
 		return false;
-	if (ret->n == 0) {
+	if (ret->n == 0 && set) {
 		ret->fields = y->fields; /* nearly always there are no others */
 		ret->n = y->n_fields;
 		return true;
 	}
-	memmove(all, ret->fields, ret->n * sizeof(*all));
-	if (y->n_fields)
-		memcpy(all + ret->n, y->fields, y->n_fields * sizeof(*all));
+	ret->n = 0;
+	for (i = 0; i < before; i++) {
+		if (!turns || !ret->fields[i].value.p)
+			all[ret->n++] = ret->fields[i];
+	}
+	for (i = 0; i < y->n_fields; i++) {
+		if (set || !y->fields[i].value.p)
+			all[ret->n++] = y->fields[i];
+	}
 	ret->fields = all;
-	ret->n += y->n_fields;
 	return true;
 }
 

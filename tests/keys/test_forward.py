@@ -202,6 +202,28 @@ def test_headers_go_with_it(two):
     assert b"x-team: blue\r\n" in body and b"Gone" not in body and b"red" not in body and b"orwarded" not in body
 
 
+def setting(name, url=None):
+    """A rule of web.test for every request: it sets a field, and takes one away."""
+    return {"host": "web.test", "requests": [{"action": {"headers": {f"x-{name}": name, f"x-no-{name}": None}, **({"forward": url} if url else {})}}]}
+
+
+@pytest.mark.parametrize("order", [("before", "it", "after"), ("it", "after"), ("it", "also"), ("before", "after")])
+def test_fields_of_other_rules_stay_at_their_host(two, order):
+    """What they take away is gone there, too; the host that gets it has rules of its own."""
+    url = "https://other.test"
+    d = two(*(setting(n, url if n in ("it", "also") else None) for n in order), {"host": "other.test", "requests": [{"action": {"headers": {"x-own": "own"}}}]})
+    d.here.answer = d.elsewhere.answer
+    with d.talk(d.trust) as s:
+        body = ask(s, get(d, b"/", b"X-Before: mine\r\nX-No-Before: 1\r\nX-No-After: 1\r\nX-No-It: 1\r\nX-No-No: 1\r\n"))[1].lower()
+    forwarded = "it" in order
+    assert (b"host: other.test\r\n" in body) == (b"x-own: own\r\n" in body) == forwarded and b"x-no-no: 1" in body, body
+    for name in ("before", "it", "after", "also"):
+        goes = name in order and (name in ("it", "also") or not forwarded)
+        assert (f"x-{name}: {name}\r\n".encode() in body) == goes, (name, body)
+        assert (f"x-no-{name}: 1\r\n".encode() in body) == (name not in order and name != "also"), (name, body)
+    assert (b"x-before: mine" in body) == (forwarded or "before" not in order), body
+
+
 def keep(state, name, host):
     r = subprocess.run([program(), "secret", str(state), "set", name, "--host", host, "--env", name.upper(), "--header", "Authorization"],
                        input=f"{VALUE}-{name}".encode(), capture_output=True, check=False)
