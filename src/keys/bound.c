@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "erase.h"
+#include "policy/policy.h"
 #include "scrub.h"
 
 static void free_set(struct bound_set *set)
@@ -89,6 +90,80 @@ static size_t earlier_size(const struct bound_set *now)
 	return size;
 }
 
+/* Return: whether there is place, and memory. */
+static bool add_left(struct bound_set *set, struct inject_secret *to, const char **v,
+		     const char *rule)
+{
+	size_t i;
+
+	for (i = 0; i < to->n_more; i++) {
+		if (strcmp(v[i], rule) == 0)
+			return true;
+	}
+	if (to->n_more == BOUND_LEFT)
+		return false;
+	v[to->n_more] = arena_strdup(&set->arena, rule);
+	return v[to->n_more++] != NULL;
+}
+
+static bool has_rule(const struct inject_secret *s, const char *rule)
+{
+	size_t i;
+
+	for (i = 0; i < s->hosts.n && strcmp(s->hosts.v[i], rule) != 0; i++)
+		;
+	return i < s->hosts.n;
+}
+
+/* Which hosts it has now is said by @set already. All rules that it has had so far are kept, those of now among them, which bound_removed() knows. */
+static int take_left(const struct bound *b, struct bound_set *set, const char *name,
+		     struct buf *notes, struct err *e)
+{
+	const struct inject_secret *old = was(b, name),
+				   *left = b->now ? find(b->now->left, b->now->n_left, name) : NULL,
+				   *now = find(set->v, set->n, name);
+	struct inject_secret *to = &set->left[set->n_left];
+	const char **v = arena_alloc(&set->arena, BOUND_LEFT * sizeof(*v));
+	size_t i;
+	bool ok = v != NULL;
+
+	*to = (struct inject_secret){ .secret.name = arena_strdup(&set->arena, name), .more = v };
+	for (i = 0; ok && left && i < left->n_more; i++)
+		ok = add_left(set, to, v, left->more[i]);
+	for (i = 0; ok && old && i < old->hosts.n; i++) {
+		ok = add_left(set, to, v, old->hosts.v[i]);
+		if (ok && notes && now && !has_rule(now, old->hosts.v[i]))
+			buf_printf(
+				notes,
+				"%ssecret '%s' is not bound to %s any more: requests are refused",
+				notes->len ? "; " : "", name, old->hosts.v[i]);
+	}
+	if (ok && to->secret.name) {
+		set->n_left++;
+		return 0;
+	}
+	if (to->n_more < BOUND_LEFT)
+		return no_memory(e);
+	return err_set(
+		e, ERR_POLICY, -E2BIG,
+		"secret '%s' was bound to more than %u hosts while the sandbox runs: start it anew for others",
+		name, BOUND_LEFT);
+}
+
+/* Bytes that these may take. */
+static size_t left_size(const struct bound_set *now, size_t n)
+{
+	size_t size = n * (sizeof(struct inject_secret) + SECRET_NAME_MAX +
+			   BOUND_LEFT * sizeof(char *)),
+	       i, k;
+
+	for (i = 0; now && i < now->n_left; i++) {
+		for (k = 0; k < now->left[i].n_more; k++)
+			size += strlen(now->left[i].more[k]) + sizeof(max_align_t);
+	}
+	return size + n * SECRET_LIST_MAX * (NET_HOST_MAX + 2 + sizeof(max_align_t));
+}
+
 static int take_one(const struct bound *b, struct bound_set *set, const char *name,
 		    const char *line, size_t len, struct err *e)
 {
@@ -163,7 +238,8 @@ static int take_all(const struct bound *b, struct bound_set *set, const char *co
 
 	set->v = arena_alloc(&set->arena, (n + b->n_masks + 1) * sizeof(*set->v));
 	set->gone = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->gone));
-	if (!set->v || !set->gone)
+	set->left = arena_alloc(&set->arena, (n ? n : 1) * sizeof(*set->left));
+	if (!set->v || !set->gone || !set->left)
 		return no_memory(e);
 	for (i = 0; r == 0 && i < n; i++, p = stop + 1) {
 		stop = memchr(p, '\n', (size_t)(end - p));
@@ -173,6 +249,8 @@ static int take_all(const struct bound *b, struct bound_set *set, const char *co
 			r = take_removed(b, set, names[i], notes, e);
 		else
 			r = take_one(b, set, names[i], p, (size_t)(stop - p), e);
+		if (r == 0)
+			r = take_left(b, set, names[i], notes, e);
 	}
 	if (r == 0 && p != end)
 		r = err_set(e, ERR_SYSTEM, -EBADMSG, "secrets: the answer is too long");
@@ -220,9 +298,10 @@ static int make_set(const struct bound *b, const char *const *names, size_t n,
 	int r;
 
 	/* values of JSON are small, and there is one for each part of a record */
-	if (!set || !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768 +
-							   b->n_masks * sizeof(*set->v) +
-							   earlier_size(b->now))) {
+	if (!set ||
+	    !erase_arena_init(&set->arena, 4 * text->len + (n + 1) * 32768 +
+						   b->n_masks * sizeof(*set->v) +
+						   earlier_size(b->now) + left_size(b->now, n))) {
 		free(set);
 		return no_memory(e);
 	}
@@ -258,16 +337,27 @@ int bound_take(struct bound *b, const char *const *names, size_t n, const char *
 	set->refs = 1;
 	bound_done(b);
 	b->now = set;
+	b->serial++;
 	return 0;
 }
 
-const char *bound_removed(const struct bound_set *set, const char *host)
+const char *bound_removed(const struct bound_set *set, const char *host, bool *ret_left)
 {
+	const struct inject_secret *now;
 	size_t i;
 
 	for (i = 0; set && i < set->n_gone; i++) {
-		if (inject_bound(&set->gone[i], 1, host))
-			return set->gone[i].secret.name;
+		if (!inject_bound(&set->gone[i], 1, host))
+			continue;
+		*ret_left = false;
+		return set->gone[i].secret.name;
+	}
+	for (i = 0; set && i < set->n_left; i++) {
+		now = find(set->v, set->n, set->left[i].secret.name);
+		if (!inject_bound(&set->left[i], 1, host) || (now && inject_bound(now, 1, host)))
+			continue;
+		*ret_left = true;
+		return set->left[i].secret.name;
 	}
 	return NULL;
 }
@@ -293,27 +383,50 @@ void bound_done(struct bound *b)
 
 int bound_scrub(const struct bound_set *set, const char *host, struct scrub **ret, struct err *e)
 {
-	return bound_scrub_of(set ? set->v : NULL, set ? set->n : 0, host, ret, e);
-}
-
-int bound_scrub_of(const struct inject_secret *v, size_t n_secrets, const char *host,
-		   struct scrub **ret, struct err *e)
-{
-	struct scrub_pair pairs[2 * INJECT_SECRETS + BOUND_SECRETS * BOUND_EARLIER];
-	size_t i, k, n = 0;
+	const struct bound_list list = { set ? set->v : NULL, set ? set->n : 0 };
 
 	*ret = NULL;
-	for (i = 0; i < n_secrets; i++) {
-		const struct inject_secret *s = &v[i];
+	return bound_scrub_of(&list, 1, host, ret, e);
+}
 
-		if (!inject_bound(s, 1, host))
-			continue;
-		pairs[n++] = (struct scrub_pair){ s->secret.value, s->sentinel.value };
-		if (s->secret.token)
-			pairs[n++] = (struct scrub_pair){ s->secret.token,
-							  s->token ? s->token : s->sentinel.value };
-		for (k = 0; k < s->n_earlier; k++)
-			pairs[n++] = (struct scrub_pair){ s->earlier[k], s->sentinel.value };
+/* What two lists have in common is looked for once. */
+struct pairs {
+	struct scrub_pair v[BOUND_LISTS * (2 * INJECT_SECRETS + BOUND_SECRETS * BOUND_EARLIER)];
+	size_t n;
+};
+
+static void add_pair(struct pairs *p, const char *from, const char *to)
+{
+	size_t i;
+
+	for (i = 0; i < p->n && strcmp(p->v[i].from, from) != 0; i++)
+		;
+	if (i == p->n)
+		p->v[p->n++] = (struct scrub_pair){ from, to };
+}
+
+int bound_scrub_of(const struct bound_list *lists, size_t n, const char *host, struct scrub **s,
+		   struct err *e)
+{
+	struct pairs pairs = { .n = 0 };
+	size_t i, k;
+
+	for (; n > 0; n--, lists++) {
+		for (i = 0; i < lists->n; i++) {
+			const struct inject_secret *one = &lists->v[i];
+			const char *to = one->sentinel.value;
+
+			if (!inject_bound(one, 1, host))
+				continue;
+			add_pair(&pairs, one->secret.value, to);
+			if (one->secret.token)
+				add_pair(&pairs, one->secret.token, one->token ? one->token : to);
+			for (k = 0; k < one->n_earlier; k++)
+				add_pair(&pairs, one->earlier[k], to);
+		}
 	}
-	return n ? scrub_new(ret, pairs, n, SCRUB_ALL, e) : 0;
+	if (pairs.n == 0)
+		return 0;
+	return *s ? scrub_renew(*s, pairs.v, pairs.n, e) :
+		    scrub_new(s, pairs.v, pairs.n, SCRUB_ALL, e);
 }

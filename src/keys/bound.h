@@ -10,7 +10,8 @@
  *			set = bound_hold(&b); inject_request(&i, set->v, set->n, …); …; bound_release(set);
  * A request holds the set that it began with; one that was replaced is erased with its last request. Sentinels stay, and the last few values, for answers alone: one that
  * was replaced is often good for a while, and what was stored somewhere through the sentinel could be read back then. Of a secret that was removed from the store stay its name and
- * its hosts: requests to them are refused (bound_removed()).
+ * its hosts: requests to them are refused (bound_removed()). The same happens at a host that one is bound to no more, though it is there: what that host has stored of it would come
+ * back, and anybody's credential could be used where the sandbox knows its way.
  */
 #ifndef BAILEY_KEYS_BOUND_H
 #define BAILEY_KEYS_BOUND_H
@@ -19,6 +20,7 @@
 
 #define BOUND_SECRETS 32u
 #define BOUND_EARLIER 4u /* texts that a secret was before, which are taken out of answers, too */
+#define BOUND_LEFT 64u   /* rules of hosts that a secret was bound to before */
 #define BOUND_MAX ((size_t)BOUND_SECRETS * SECRET_RECORD_MAX) /* bytes of an answer of the helper */
 #define BOUND_ASK 'r'
 #define BOUND_KEEP 'k'
@@ -41,6 +43,8 @@ struct bound_set {
 	size_t n;
 	struct inject_secret *gone; /* removed: without values */
 	size_t n_gone;
+	struct inject_secret *left; /* of each name: the hosts that it was bound to, its .more */
+	size_t n_left;
 	size_t refs;
 	struct arena arena; /* erased */
 };
@@ -50,7 +54,15 @@ struct bound {
 	const struct inject_secret
 		*masks; /* beside them (mask.h), borrowed; with INJECT_SECRETS together */
 	size_t n_masks;
+	uint64_t serial; /* of what bound_take() has taken last */
 };
+
+/* Some of those that count for a request. */
+struct bound_list {
+	const struct inject_secret *v;
+	size_t n;
+};
+#define BOUND_LISTS 2u
 
 /**
  * bound_read() - read the secrets of that name, whose commands are run when they have expired. Waits.
@@ -75,8 +87,8 @@ void bound_helper(int fd, const struct bound_places *p);
 int bound_take(struct bound *b, const char *const *names, size_t n, const char *p, size_t len,
 	       struct buf *notes, struct err *e);
 
-/** bound_removed() - the secret that @host was bound to and that is no more. Return: its name, or NULL. */
-const char *bound_removed(const struct bound_set *set, const char *host);
+/** bound_removed() - the secret that @host was bound to and that is no more, or (@ret_left) is bound to it no more. Return: its name, or NULL. */
+const char *bound_removed(const struct bound_set *set, const char *host, bool *ret_left);
 
 /** bound_hold() - the secrets as they are now, for one request. Return: NULL: none is bound. */
 struct bound_set *bound_hold(struct bound *b);
@@ -84,8 +96,8 @@ struct bound_set *bound_hold(struct bound *b);
 /** bound_release() - the request is over; takes NULL. */
 void bound_release(struct bound_set *set);
 
-/** bound_scrub_of() - as bound_scrub(), of these. */
-int bound_scrub_of(const struct inject_secret *v, size_t n, const char *host, struct scrub **ret,
+/** bound_scrub_of() - as bound_scrub(), of these, BOUND_LISTS at most. @s: NULL, or what goes on with them (scrub_renew()) */
+int bound_scrub_of(const struct bound_list *lists, size_t n, const char *host, struct scrub **s,
 		   struct err *e);
 
 /** bound_scrub() - what takes the secrets of @host out of an answer. *@ret: NULL when none is bound to it. Return: 0 or -ENOMEM with @e. */

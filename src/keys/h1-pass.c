@@ -70,6 +70,8 @@ ssize_t h1_pass_piece(struct conn *c, bool up, size_t most, bool *ret_done, char
 	struct err e = ERR_INIT;
 	ssize_t n;
 
+	if (!up && !judge_goes_on(&h->x, why))
+		return -EACCES;
 	if (frame == FRAME_VERBATIM)
 		n = http_body_step(body, fifo_head(&from->in), most, ret_done, &e);
 	else

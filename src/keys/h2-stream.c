@@ -457,6 +457,7 @@ static bool is_changed(const struct stream *st, bool up)
 void stream_data(struct stream *st, bool up, const void *p, size_t n)
 {
 	struct leg *leg = up ? &st->up : &st->down;
+	char why[KEYS_WHY_MAX];
 
 	leg->owed += n;
 	if (st->answered || st->failed || (up ? st->s_closed : st->c_closed)) {
@@ -466,7 +467,9 @@ void stream_data(struct stream *st, bool up, const void *p, size_t n)
 			stream_reset(st, NGHTTP2_NO_ERROR);
 		return;
 	}
-	if (is_changed(st, up))
+	if (!up && !judge_goes_on(&st->x, why))
+		refuse(st, 502, why);
+	else if (is_changed(st, up))
 		change(st, up, p, n);
 	else
 		leg_add(st, up, p, n);

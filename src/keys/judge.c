@@ -251,28 +251,60 @@ static bool ask_plainly(struct exchange *x)
 	       keep_fields(x, fields, ARRAY_SIZE(fields) - (x->kind != LOGIN_ENDPOINT));
 }
 
-/* The secrets that count for this host: those that are bound, and the tokens of log-ins. Return: whether there was memory. */
-static bool find_secrets(struct exchange *x, const struct inject_secret **ret, size_t *ret_n)
+/* Those that are bound now, and the tokens of log-ins. Return: whether there was memory; drop_secrets() in any case. */
+static bool find_secrets(const struct exchange *x, struct judge_secrets *s)
 {
-	struct logins *l = &x->c->k->logins;
-	size_t n = x->set ? x->set->n : 0;
+	struct keys *k = x->c->k;
+	const struct bound_set *set = s->set = bound_hold(&k->bound);
 
-	*ret = x->set ? x->set->v : NULL;
-	*ret_n = n;
-	if (!l->tokens)
+	s->v = set ? set->v : NULL;
+	s->n = set ? set->n : 0;
+	if (!k->logins.tokens)
 		return true;
-	x->tokens = calloc(LOGIN_TOKENS, sizeof(struct login_token *));
-	x->all = calloc(n + LOGIN_TOKENS, sizeof(*x->all));
-	if (!x->tokens || !x->all)
+	s->tokens = calloc(LOGIN_TOKENS, sizeof(struct login_token *));
+	s->all = calloc(s->n + LOGIN_TOKENS, sizeof(*s->all));
+	if (!s->tokens || !s->all)
 		return false;
-	x->n_tokens = login_bind(l, x->to.host, x->tokens, x->all);
-	if (x->n_tokens == 0)
+	s->n_tokens = login_bind(&k->logins, x->to.host, s->tokens, s->all);
+	if (s->n_tokens == 0)
 		return true;
-	if (n > 0 && *ret)
-		memcpy(x->all + x->n_tokens, *ret, n * sizeof(*x->all));
-	*ret = x->all;
-	*ret_n = n + x->n_tokens;
+	if (s->n > 0 && s->v)
+		memcpy(s->all + s->n_tokens, s->v, s->n * sizeof(*s->all));
+	s->v = s->all;
+	s->n += s->n_tokens;
 	return true;
+}
+
+static void drop_secrets(struct judge_secrets *s)
+{
+	bound_release(s->set);
+	login_release(s->tokens, s->n_tokens);
+	free(s->tokens);
+	free(s->all);
+	*s = (struct judge_secrets){ .n = 0 };
+}
+
+/* Changes with what find_secrets() would find. */
+static uint64_t serial_now(const struct keys *k)
+{
+	return k->bound.serial + k->logins.serial;
+}
+
+/* The secret that was here. Return: whether there was none; else @r. */
+static bool none_removed(const struct exchange *x, struct reply *r)
+{
+	char why[KEYS_WHY_MAX];
+	bool left;
+	const char *removed = bound_removed(x->first.set, x->to.host, &left);
+
+	if (!removed)
+		return true;
+	(void)snprintf(
+		why, sizeof(why),
+		left ? "secret-unbound: the secret '%s' is not bound to this host any more; bind it again (bailey secret set --replace), or start the sandbox anew" :
+		       "secret-removed: the secret '%s' of this host is no more",
+		removed); /* fits */
+	return refuse(r, 403, why);
 }
 
 static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
@@ -282,35 +314,31 @@ static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x
 				    .own = listed(c->k->own, x->to.host),
 				    .body = body };
 	struct err e = ERR_INIT;
-	const struct inject_secret *v;
-	const char *removed;
-	char why[KEYS_WHY_MAX];
-	size_t n;
+	const struct judge_secrets *s = &x->first;
 	int error;
 
-	x->set = bound_hold(&c->k->bound);
-	removed = bound_removed(x->set, x->to.host);
-	if (removed) {
-		(void)snprintf(why, sizeof(why),
-			       "secret-removed: the secret '%s' of this host is no more", removed);
-		return refuse(r, 403, why);
-	}
-	x->kind = login_of(&c->k->logins, x->to.host, h->target, &x->login);
-	if (!ask_plainly(x) || !find_secrets(x, &v, &n))
+	x->serial = serial_now(c->k);
+	if (!find_secrets(x, &x->first))
 		return refuse(r, 503, "out of memory");
-	if (!inject_bound(v, n, x->to.host))
+	if (!none_removed(x, r))
+		return false;
+	x->kind = login_of(&c->k->logins, x->to.host, h->target, &x->login);
+	if (!ask_plainly(x))
+		return refuse(r, 503, "out of memory");
+	if (!inject_bound(s->v, s->n, x->to.host))
 		return true;
 	x->head = head_dup(h);
 	x->inject = calloc(1, sizeof(*x->inject));
-	if (!x->head || !x->inject || bound_scrub_of(v, n, x->to.host, &x->scrub, &e) < 0)
+	if (!x->head || !x->inject ||
+	    bound_scrub_of(&(struct bound_list){ s->v, s->n }, 1, x->to.host, &x->scrub, &e) < 0)
 		return refuse(r, 503, "out of memory");
 	q.method = x->head->method;
 	q.target = x->head->target;
 	q.fields = x->head->fields;
 	q.n = x->head->n;
 	q.authority = x->head->authority;
-	error = inject_request(x->inject, v, n, &q, &e);
-	x->body = body && x->n_tokens > 0 && x->to.tls && !x->inject->fixed &&
+	error = inject_request(x->inject, s->v, s->n, &q, &e);
+	x->body = body && s->n_tokens > 0 && x->to.tls && !x->inject->fixed &&
 		  login_takes(&c->k->logins, x->to.host, h->target);
 	if (error == 0 && x->body && x->inject->body == INJECT_STREAM)
 		return refuse(
@@ -382,8 +410,8 @@ static int put_tokens(struct exchange *x, const char *p, size_t n, struct err *e
 		return 0;
 	if (!erase_buf_init(&x->made, 4 * LOGIN_BODY))
 		return -ENOMEM;
-	return login_body(x->tokens, x->n_tokens, head_find(x->head, "content-type"), p, n,
-			  &x->made, e);
+	return login_body(x->first.tokens, x->first.n_tokens, head_find(x->head, "content-type"), p,
+			  n, &x->made, e);
 }
 
 bool judge_held(struct conn *c, struct exchange *x, const char *p, size_t n, struct reply *r)
@@ -541,10 +569,51 @@ bool judge_rewrites(const struct exchange *x)
 	return x->scrub || x->gathers;
 }
 
+/*
+ * @begun: some of the answer has gone on, in its own framing if it is not rewritten.
+ * What there was in between is forgotten by then: as the values of a secret are, but for the last few, which the newest set has.
+ */
+static bool renew(struct exchange *x, bool begun, char *why)
+{
+	struct judge_secrets later = { .n = 0 };
+	struct bound_list lists[BOUND_LISTS] = { { x->first.v, x->first.n } };
+	struct err e = ERR_INIT;
+	bool found;
+
+	/* `srt proxy` has neither */
+	if (!x->c || x->serial == serial_now(x->c->k))
+		return true;
+	found = find_secrets(x, &later);
+	lists[1] = (struct bound_list){ later.v, later.n };
+	if (found && begun && !judge_rewrites(x) && inject_bound(later.v, later.n, x->to.host)) {
+		drop_secrets(&later);
+		return say(
+			why,
+			"since this answer began a secret is bound to the host, for which it was not searched: ask again");
+	}
+	found = found && bound_scrub_of(lists, BOUND_LISTS, x->to.host, &x->scrub, &e) == 0;
+	if (!found) {
+		drop_secrets(&later);
+		return say(why, "out of memory");
+	}
+	drop_secrets(&x->later);
+	x->later = later;
+	x->serial = serial_now(x->c->k);
+	count(x, true);
+	return true;
+}
+
+bool judge_goes_on(struct exchange *x, char *why)
+{
+	return renew(x, /* begun= */ true, why);
+}
+
 bool judge_answer(struct exchange *x, struct head *h, char *why)
 {
 	size_t i;
 
+	if (!renew(x, /* begun= */ !h->status, why))
+		return false;
 	if (x->strip)
 		strip(x, h);
 	if (x->kind != LOGIN_NOT && h->status && !expect_tokens(x, h, why))
@@ -634,10 +703,8 @@ void exchange_done(struct exchange *x)
 		free(x->inject);
 	}
 	scrub_free(x->scrub);
-	bound_release(x->set);
-	login_release(x->tokens, x->n_tokens);
-	free(x->tokens);
-	free(x->all);
+	drop_secrets(&x->first);
+	drop_secrets(&x->later);
 	erase_buf_done(&x->made);
 	erase_buf_done(&x->answer);
 	head_free(x->head);

@@ -5,7 +5,7 @@
  *  2. judge_fields()              what the request looks like that is sent
  *  3. judge_up(), judge_up_end()  its body, where it is not passed on as it is
  *  4. judge_answer()              the answer's head
- *  5. judge_down() …              its body
+ *  5. judge_goes_on(), judge_down() …  its body
  */
 #ifndef BAILEY_KEYS_JUDGE_H
 #define BAILEY_KEYS_JUDGE_H
@@ -16,31 +16,40 @@
 
 #define JUDGE_MORE CONN_MORE /* what one piece of a body may become */
 
+/* The secrets that count for a host, at one moment; held. */
+struct judge_secrets {
+	struct bound_set *set;
+	struct login_token **tokens; /* owned, LOGIN_TOKENS places; NULL: none */
+	size_t n_tokens;
+	struct inject_secret *all;     /* owned: these and those of @set; NULL: @set's alone */
+	const struct inject_secret *v; /* of one of the two */
+	size_t n;
+};
+
 /* One request and its answer. */
 struct exchange {
 	struct conn *c;
-	struct forward_url to; /* where the request goes */
-	bool forwarded;        /* a rule says so, and it is not the connection's own host */
-	struct inject *inject; /* owned; NULL: no secret is bound to the host */
-	struct scrub *scrub;   /* owned; NULL: the answer is passed on as it is */
-	struct bound_set *set; /* of both; held */
+	struct forward_url to;      /* where the request goes */
+	bool forwarded;             /* a rule says so, and it is not the connection's own host */
+	struct inject *inject;      /* owned; NULL: no secret is bound to the host */
+	struct scrub *scrub;        /* owned; NULL: the answer is passed on as it is */
+	struct judge_secrets first; /* of the request, and of its answer … */
+	struct judge_secrets later; /* … with these, once there were others (judge_goes_on()) */
+	uint64_t serial;            /* of those that count for the answer */
 	struct head *
 		head; /* owned: the request's, while there is an inject, or while it waits for its server */
 	const char *const *strip;   /* fields that the answer must not have; NULL: none */
 	struct rules_field *fields; /* owned, with its texts: of a rule, to be set */
 	size_t n_fields;
 	/* of log-ins */
-	enum login_kind kind;        /* of the request; LOGIN_NOT: it gives no tokens */
-	struct login *login;         /* that it is of */
-	struct login_token **tokens; /* owned, LOGIN_TOKENS places: held for this host; NULL: none */
-	size_t n_tokens;
-	struct inject_secret *all; /* owned: these and those of @set */
-	bool body;                 /* the request has one, which may hold sentinels of tokens */
-	struct buf made;           /* that one, with tokens; erased */
-	char length[24];           /* of it, in digits */
-	bool gathers;              /* the answer is gathered, for its tokens */
-	struct buf answer;         /* so far; erased */
-	size_t size, kept;         /* bytes that are counted in c->exchanges, in c->held */
+	enum login_kind kind; /* of the request; LOGIN_NOT: it gives no tokens */
+	struct login *login;  /* that it is of */
+	bool body;            /* the request has one, which may hold sentinels of tokens */
+	struct buf made;      /* that one, with tokens; erased */
+	char length[24];      /* of it, in digits */
+	bool gathers;         /* the answer is gathered, for its tokens */
+	struct buf answer;    /* so far; erased */
+	size_t size, kept;    /* bytes that are counted in c->exchanges, in c->held */
 };
 
 /* An answer of ours. */
@@ -98,6 +107,12 @@ bool judge_rewrites(const struct exchange *x);
 
 /** judge_answer() - an answer's head, or trailers. Return: as above; a refusal becomes a 502. */
 bool judge_answer(struct exchange *x, struct head *h, char *why);
+
+/**
+ * judge_goes_on() - before each piece of the answer's body that has come: secrets that are bound, and tokens that were given, since the request began are looked for from here on, since
+ * what is put into another request may come back in this answer. Return: as above; false where its beginning went on without being searched.
+ */
+bool judge_goes_on(struct exchange *x, char *why);
 
 /** judge_down() - a piece of the answer's body; @n = 0: its end. Return: as above. */
 bool judge_down(struct exchange *x, const char *p, size_t n, struct buf *out, char *why);

@@ -532,6 +532,7 @@ static struct login_token *add_token(struct logins *l, struct login *login, cons
 	}
 	l->tokens = t;
 	l->changed = true;
+	l->serial++;
 	return t;
 }
 

@@ -50,7 +50,8 @@ struct logins {
 	size_t n;
 	struct arena arena; /* of names */
 	struct login_token *tokens;
-	bool changed; /* since it was set to false */
+	uint64_t serial; /* of the token that came last */
+	bool changed;    /* since it was set to false */
 };
 
 /**

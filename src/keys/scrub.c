@@ -501,6 +501,25 @@ fail:
 	return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
 }
 
+int scrub_renew(struct scrub *s, const struct scrub_pair *pairs, size_t n, struct err *e)
+{
+	struct scrub *made = NULL, old = *s;
+	int r = scrub_new(&made, pairs, n, s->forms, e);
+
+	if (r < 0 || !made)
+		return r;
+	*s = *made;
+	s->data = old.data;
+	s->len = old.len;
+	s->size = old.size;
+	s->count = old.count;
+	if (s->most < old.most)
+		s->most = old.most; /* what was kept must fit */
+	free((void *)(uintptr_t)old.pairs);
+	free(made);
+	return 0;
+}
+
 struct scrub *scrub_free(struct scrub *s)
 {
 	if (!s)

@@ -31,6 +31,12 @@ enum scrub_forms {
 int scrub_new(struct scrub **ret, const struct scrub_pair *pairs, size_t n, enum scrub_forms forms,
 	      struct err *e);
 
+/**
+ * scrub_renew() - other pairs from here on, between two pieces: what was kept because it could have been the beginning of a text is looked at anew, what was passed on is not.
+ * The old pairs are borrowed no more. Return: as above; then nothing has changed.
+ */
+int scrub_renew(struct scrub *s, const struct scrub_pair *pairs, size_t n, struct err *e);
+
 /** scrub_step() - take @n bytes, append what is decided to @out. Return: 0 or -EFBIG (@out's cap, or no memory). */
 int scrub_step(struct scrub *s, const char *p, size_t n, struct buf *out);
 
@@ -40,7 +46,7 @@ int scrub_end(struct scrub *s, struct buf *out);
 /** scrub_count() - how many were replaced so far. */
 size_t scrub_count(const struct scrub *s);
 
-/** scrub_last() - the .from of the pair that was replaced last, itself; NULL: none was, or @s is NULL. */
+/** scrub_last() - the .from of the pair that was replaced last, itself; NULL: none of these pairs was, or @s is NULL. */
 const char *scrub_last(const struct scrub *s);
 
 /** scrub_size() - bytes of memory that it has now; takes NULL. */

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -334,6 +335,72 @@ def test_rotation(bound, shown, store):
     assert VALUE.encode() in shown.got[0][0] and b"another-value-another-value" in shown.got[1][0]
 
 
+def meanwhile(shown, first, then, change):
+    """A server that sends FIRST, and what THEN gives once CHANGE() was done."""
+    begun, done = threading.Event(), threading.Event()
+
+    def say(head, body, s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(first), first))
+        begun.set()
+        done.wait(30)
+        for i in range(0, len(then), 11):
+            s.sendall(b"%x\r\n%b\r\n" % (len(then[i:i + 11]), then[i:i + 11]))
+        s.sendall(b"0\r\n\r\n")
+
+    def run():
+        if begun.wait(30):
+            time.sleep(0.5)  # until what was sent has been passed on
+            change()
+        done.set()
+
+    shown.plans["say"] = say
+    t = threading.Thread(target=run)
+    t.start()
+    return t
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+@pytest.mark.parametrize("kind", ["rotated", "moved", "as it was"])
+def test_an_answer_that_began_before_a_rotation(bound, shown, store, http, kind):
+    """It is searched for what comes after, whatever was kept of it at that moment, and goes on being searched for what was before; also where the secret has other hosts then."""
+    new = "another-value-another-value"
+    d = bound()
+
+    def change():
+        if kind == "moved":
+            store("set", "mine", "--replace", "--host", "other.test", "--env", "MY_KEY", value=new)
+        elif kind == "rotated":
+            for value in (*(f"value-in-between-{n}" for n in range(EARLIER + 1)), new):
+                store("rotate", "mine", value=value)
+                assert d.keys.say({"reload": True})["ok"]
+        assert d.keys.say({"reload": True})["ok"]
+
+    t = meanwhile(shown, b"<" + VALUE[:9].encode(), VALUE[9:].encode() + b"|" + VALUE.encode() + b"|" + new.encode() + b"|" + base64.b64encode(new.encode()) + b">", change)
+    r = d.curl(http, "-N", "-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
+    t.join()
+    assert r.returncode == 0 and r.stdout.startswith(f"<{d.sentinel}|{d.sentinel}|".encode()) and r.stdout.endswith(b">"), r
+    assert (new.encode() in r.stdout, base64.b64encode(new.encode())[:-4] in r.stdout) == ((kind != "rotated"),) * 2, r
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+@pytest.mark.parametrize("began", [True, False], ids=["began", "control"])
+def test_an_answer_that_began_before_its_host_was_bound(bound, shown, store, http, began):
+    """Its beginning was in the server's own framing, and not searched: it ends."""
+    d = bound(host="other.test")
+
+    def change():
+        store("set", "mine", "--replace", "--host", "web.test", "--env", "MY_KEY")
+        assert d.keys.say({"reload": True})["ok"]
+
+    if not began:
+        change()
+    t = meanwhile(shown, b"<begun", VALUE.encode() + b">", change)
+    r = d.curl(http, "-N", path="/back/x", ca=d.ca)
+    t.join()
+    assert VALUE.encode() not in r.stdout and (r.returncode == 0) == (not began), r
+    assert r.stdout == (b"<begun" if began else f"<begun{d.sentinel}>".encode()), r
+
+
 def memories(d):
     """Of the process, and of the one that reads the store."""
     readers = [int(p) for p in subprocess.run(["pgrep", "-P", str(d.keys.process.pid)], capture_output=True, check=True, text=True).stdout.split()]
@@ -403,6 +470,28 @@ def test_one_that_is_removed(bound, shown, store, http):
     assert d.keys.say({"reload": True}) == {"ok": True}
     d.curl(*use, path="/back/x", ca=d.ca)
     assert b"another-value-another-value" in shown.got[1][0]
+
+
+@pytest.mark.parametrize("http", VERSIONS)
+def test_a_host_that_it_is_bound_to_no_more(bound, shown, store, http):
+    """There the sandbox's own credentials are foreign as before, and what the host has stored of the secret doesn't come back."""
+    d = bound()
+    use = ("-i", http, "-H", f"Authorization: Bearer {d.sentinel}")
+    d.curl(*use, path="/back/x", ca=d.ca)
+    assert VALUE.encode() in shown.got[0][0]
+    shown.plans["say"] = lambda head, body, s: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(VALUE), VALUE.encode()))
+    for host in ("other.test", "*.web.test"):
+        store("set", "mine", "--replace", "--host", host, "--env", "MY_KEY", value="another-value-another-value")
+        answer = d.keys.say({"reload": True})
+        assert answer["ok"] and "is not bound to" in answer["notice"]
+        for more in (use, ("-i", http), ("-i", http, "-H", "Authorization: Bearer other-key-other-key")):
+            r = d.curl(*more, path="/back/x", ca=d.ca)
+            assert b"403" in r.stdout.split(b"\r\n")[0] and b"secret-unbound: the secret 'mine'" in r.stdout and VALUE.encode() not in r.stdout, r
+    assert len(shown.got) == 1
+    store("set", "mine", "--replace", "--host", "web.test", "--env", "MY_KEY", value="third-value-third-value")
+    assert d.keys.say({"reload": True})["ok"]
+    r = d.curl(*use, path="/back/x", ca=d.ca)
+    assert b"third-value-third-value" in shown.got[1][0] and VALUE.encode() not in r.stdout and b"200" in r.stdout.split(b"\r\n")[0]
 
 
 def test_one_that_fails_does_not_hold_up_the_others(store, door, nginx, shown, tmp_path):

@@ -499,6 +499,46 @@ def test_the_table(keys):
     assert {"api.anthropic.com", "platform.claude.com", "auth.openai.com", "chatgpt.com", "oauth2.googleapis.com", "cloudcode-pa.googleapis.com", "github.com", "api.github.com"} <= set(k.hello["hosts"])
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "another"])
+def test_an_answer_that_began_before_a_token_came(world, first):
+    """It is searched for that, too. The first token of all finds answers that were not searched at all: they end."""
+    w = world()
+    d, begun, done = w.doors[API], threading.Event(), threading.Event()
+    usual = w.server.answer
+
+    def answer(head, s, f):
+        if b" /stream " not in head.split(b"\r\n")[0]:
+            return usual(head, s, f)
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n")
+        begun.set()
+        done.wait(30)
+        text = w.service.access.encode()
+        s.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(text), text))
+        return True
+
+    w.server.answer = answer
+    if not first:
+        log_in(w)
+    with d.talk(d.trust) as s:
+        s.sendall(request(d, "GET", "/stream"))
+        assert begun.wait(20)
+        while b"begun" not in s.recv(4096):
+            pass
+        got = log_in(w)
+        done.set()
+        rest = b""
+        while not rest.endswith(b"0\r\n\r\n"):
+            try:
+                more = s.recv(4096)
+            except ssl.SSLError:
+                break
+            if not more:
+                break
+            rest += more
+    assert w.service.access.encode() not in rest and (got["access_token"].encode() in rest) == (not first), rest
+    assert call(w, got["access_token"])[0] == 200
+
+
 def test_at_the_same_time(world):
     w = world()
     failed = []

@@ -281,6 +281,53 @@ TEST(other_bytes)
 	scrub_free(s);
 }
 
+/* Other pairs between two pieces: at each place of the text, for what was begun with the old ones and for what comes. */
+TEST(renewed_on_its_way)
+{
+	static const struct scrub_pair both[] = { { "secret/one-secret", "[A]" },
+						  { "Another Value", "[B]" } };
+	/* the first piece ends within it, and has the second text once, which nobody knows yet */
+	static const char in[] = "Another Value secret/one-secret",
+			  next[] = " c2VjcmV0L29uZS1zZWNyZXQ= Another Value another";
+	struct err e = ERR_INIT;
+	size_t cut, len = strlen(in);
+
+	for (cut = 13; cut <= len; cut++) {
+		struct buf out = BUF_INIT(1 << 16);
+		struct scrub *s = NULL;
+
+		REQUIRE(scrub_new(&s, both, 1, SCRUB_ALL, &e) == 0);
+		REQUIRE(scrub_step(s, in, cut, &out) == 0);
+		REQUIRE(scrub_renew(s, both, 2, &e) == 0);
+		REQUIRE(scrub_step(s, in + cut, len - cut, &out) == 0);
+		REQUIRE(scrub_step(s, next, strlen(next), &out) == 0 && scrub_end(s, &out) == 0);
+		buf_puts(&out, "");
+		CHECK_STR(out.data, "Another Value [A] W0Fd [B] another");
+		CHECK(scrub_count(s) == 3);
+		scrub_free(s);
+		buf_done(&out);
+	}
+}
+
+/* What was kept for a long text must fit when only a short one is looked for. */
+TEST(renewed_with_less)
+{
+	static char text[40001];
+	const struct scrub_pair old = { text, "[A]" };
+	struct buf out = BUF_INIT(1 << 20);
+	struct scrub *s = NULL;
+	struct err e = ERR_INIT;
+
+	memset(text, 'a', sizeof(text) - 1);
+	REQUIRE(scrub_new(&s, &old, 1, SCRUB_ALL, &e) == 0);
+	REQUIRE(scrub_step(s, text, sizeof(text) - 2, &out) == 0 && out.len == 0);
+	REQUIRE(scrub_renew(s, pair, 1, &e) == 0);
+	REQUIRE(scrub_step(s, text, sizeof(text) - 1, &out) == 0 && scrub_end(s, &out) == 0);
+	CHECK(out.len == 2 * sizeof(text) - 3);
+	scrub_free(s);
+	buf_done(&out);
+}
+
 TEST(refusals)
 {
 	static const struct scrub_pair none[] = { { "", "x" } };
@@ -290,6 +337,7 @@ TEST(refusals)
 
 	CHECK(scrub_new(&s, none, 1, SCRUB_ALL, &e) == -EINVAL && !s);
 	REQUIRE(scrub_new(&s, pair, 1, SCRUB_ALL, &e) == 0);
+	CHECK(scrub_renew(s, none, 1, &e) == -EINVAL);
 	CHECK(scrub_step(s, "more than eight bytes", 21, &small) == -EFBIG);
 	buf_done(&small);
 	CHECK(scrub_free(scrub_free(s)) == NULL);

@@ -396,6 +396,13 @@ static int take_again(struct bound *b, const char *at, const char *const *names,
 	return r;
 }
 
+static bool is_left;
+
+static const char *removed(const struct bound *b, const char *host)
+{
+	return bound_removed(b->now, host, &is_left);
+}
+
 /* Each stands alone: one that is removed, or that can't be read, doesn't hold up another. */
 TEST(bound_one_by_one)
 {
@@ -415,7 +422,7 @@ TEST(bound_one_by_one)
 		s.hosts.v[0] = i == 0 ? "*.a.test" : i == 1 ? "b.test" : "c.test";
 		REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
 	}
-	REQUIRE(take(&b, at, names, 3, &e) == 0 && !bound_removed(b.now, "x.a.test"));
+	REQUIRE(take(&b, at, names, 3, &e) == 0 && !removed(&b, "x.a.test"));
 	snprintf(first, sizeof(first), "%s", b.now->v[0].sentinel.value);
 	/* nothing of "b" can be read: "c" is rotated all the same */
 	snprintf(path, sizeof(path), "%s/secrets/b.secret", at);
@@ -433,8 +440,8 @@ TEST(bound_one_by_one)
 	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0);
 	CHECK(strstr(notes.data, "'a' was removed"));
 	REQUIRE(b.now->n == 2 && b.now->n_gone == 1 && !b.now->gone[0].secret.value);
-	CHECK_STR(bound_removed(b.now, "x.a.test"), "a");
-	CHECK(!bound_removed(b.now, "b.test") && !bound_removed(b.now, "c.test") &&
+	CHECK_STR(removed(&b, "x.a.test"), "a");
+	CHECK(!removed(&b, "b.test") && !removed(&b, "c.test") &&
 	      !inject_bound(b.now->v, b.now->n, "x.a.test"));
 	REQUIRE(take_again(&b, at, names, 3, &notes, &e) == 0 && b.now->n_gone == 1);
 	CHECK(!notes.len || !strstr(notes.data, "'a'"));
@@ -450,6 +457,65 @@ TEST(bound_one_by_one)
 	store_done(&st);
 	buf_done(&notes);
 	remove_dir();
+}
+
+/* What it was bound to is not forgotten while a sandbox runs: until it is bound to that again. */
+TEST(bound_to_other_hosts)
+{
+	static const char *const names[] = { "a", "b" };
+	static const char *const hosts[] = { "*.a.test", "x.a.test", "c.test", "*.a.test" };
+	static const struct {
+		const char *host;
+		bool left[ARRAY_SIZE(hosts)];
+	} rows[] = { { "x.a.test", { false, false, true, false } },
+		     { "y.a.test", { false, true, true, false } },
+		     { "c.test", { false, false, false, true } },
+		     { "b.test", { false, false, false, false } },
+		     { "d.test", { false, false, false, false } } };
+	const char *at = make_dir();
+	struct store st = STORE_INIT;
+	struct bound b = { .now = NULL };
+	struct buf notes = BUF_INIT(1024);
+	struct err e = ERR_INIT;
+	struct secret s = custom("b", "first-value");
+	const char *name;
+	char rule[16];
+	size_t i, k;
+
+	REQUIRE(store_open(&st, at, true, &e) == 0);
+	s.hosts.v[0] = "b.test";
+	REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+	s = custom("a", "first-value");
+	for (i = 0; i < ARRAY_SIZE(hosts); i++) {
+		s.hosts.v[0] = hosts[i];
+		notes.len = 0;
+		REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+		REQUIRE((i ? take_again(&b, at, names, 2, &notes, &e) :
+			     take(&b, at, names, 2, &e)) == 0);
+		CHECK((i > 0) == (notes.len && strstr(notes.data, "not bound to")));
+		for (k = 0; k < ARRAY_SIZE(rows); k++) {
+			name = removed(&b, rows[k].host);
+			CHECK(name ? rows[k].left[i] && is_left && strcmp(name, "a") == 0 :
+				     !rows[k].left[i]);
+		}
+	}
+	/* one that is removed is no more where it was long ago, either */
+	REQUIRE(store_remove(&st, "a", &e) == 0);
+	REQUIRE(take_again(&b, at, names, 2, &notes, &e) == 0);
+	CHECK(removed(&b, "y.a.test") && !is_left && removed(&b, "c.test") && is_left);
+	/* there is an end of it, and then nothing changes */
+	s.hosts.v[0] = rule;
+	for (i = 0; i < BOUND_LEFT + 2; i++) {
+		snprintf(rule, sizeof(rule), "h%zu.test", i);
+		REQUIRE(store_write(&st, &s, STORE_KEY_ANY, &e) == 0);
+		if (take_again(&b, at, names, 2, &notes, &e) < 0)
+			break;
+	}
+	CHECK(i > BOUND_LEFT - 5 && i < BOUND_LEFT + 2 && strstr(e.msg, "start it anew"));
+	CHECK(removed(&b, "x.a.test") && removed(&b, "h0.test"));
+	bound_done(&b);
+	store_done(&st);
+	buf_done(&notes);
 }
 
 /* When a command is to be run again. */
