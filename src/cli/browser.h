@@ -8,7 +8,7 @@
 struct browser;
 
 /**
- * browser_find() - look for it. Nothing is taken, and nothing is left in its PATH, that the sandbox could have written.
+ * browser_find() - look for it. Nothing is taken, and nothing is left in its PATH and the other variables that it gets, that the sandbox could have written.
  * Should be called before anything hostile runs: the policy lies in memory that PID 1 shares.
  * Return: it, owned by the caller; NULL: there is none, or no memory.
  */

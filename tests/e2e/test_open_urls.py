@@ -22,7 +22,7 @@ BROWSER = """#!/usr/bin/python3
 import json, os, sys, urllib.parse, urllib.request
 log = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "log")
 said = {"argv": sys.argv[1:], "cwd": os.getcwd(), "path": os.environ["PATH"], "browser": os.environ.get("BROWSER"), "home": os.environ["HOME"], "uid": os.getuid(),
-        "tty": os.isatty(0), "fds": sorted(os.listdir("/proc/self/fd"))}
+        "tty": os.isatty(0), "env": dict(os.environ), "fds": sorted(os.listdir("/proc/self/fd"))}
 back = urllib.parse.parse_qs(urllib.parse.urlsplit(sys.argv[1]).query).get("redirect_uri", [None])[0]
 if back:
     try:
@@ -303,6 +303,33 @@ def test_nothing_that_the_sandbox_can_write_is_executed(term, browser, user, ws,
         assert not (outside / "evil").exists(), own
     t = term(["xdg-open", page()], env={"PATH": f"{evil}:/usr/bin:/bin"} if not pathlib.Path("/usr/bin/xdg-open").exists() else {"PATH": str(evil)})
     assert t.wait() == 4 and b"the host has no browser for it" in t.out and b"Open it?" not in t.out
+
+
+def test_no_variable_leads_to_what_the_sandbox_can_write(term, browser, user, ws, outside):
+    """Who it is and where the screen is, it gets; of places those that the sandbox has no hand in; and no variable that nobody has thought of."""
+    good, evil = user.mkdir(outside / "share"), user.mkdir(ws / "share")
+    user.symlink(evil, outside / "evil")
+    user.write(outside / "cookie", "")
+    user.write(evil / "cookie", "")
+    bad = {v: str(evil) for v in ("LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "PERL5OPT", "NODE_OPTIONS", "GTK_PATH", "GIO_EXTRA_MODULES", "BROWSER_ARGS", "XDG_CONFIG_HOME")}
+    bad |= {"LD_PRELOAD": "", "XDG_DATA_HOME": f"{outside}/evil", "XDG_RUNTIME_DIR": "share", "XDG_CONFIG_DIRS": f"{evil}:share", "XDG_SESSION_PATH": "/org/x", "LANGUAGE": "../x",
+            "DBUS_SESSION_BUS_ADDRESS": f"unix:path={evil}/cookie"}
+    fine = {"XAUTHORITY": f"{outside}/cookie", "DISPLAY": ":7", "WAYLAND_DISPLAY": "wayland-0", "LC_TIME": "C.UTF-8", "XDG_SESSION_TYPE": "wayland", "XDG_CURRENT_DESKTOP": "a:b"}
+    cases: list[tuple[dict[str, str], dict[str, str]]] = [
+        (bad | fine | {"XDG_DATA_DIRS": f"{evil}:{good}:{outside}/evil:share:/usr/share"}, fine | {"XDG_DATA_DIRS": f"{good}:/usr/share"}),
+        ({"DBUS_SESSION_BUS_ADDRESS": f"unix:path={outside}/cookie,guid=1", "XAUTHORITY": f"{evil}/cookie", "XDG_RUNTIME_DIR": str(outside), "WAYLAND_DISPLAY": f"{evil}/x"},
+         {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={outside}/cookie", "XDG_RUNTIME_DIR": str(outside)}),
+        ({"DBUS_SESSION_BUS_ADDRESS": f"unixexec:path={outside}/cookie"}, {})]  # fmt: skip
+    for env, want in cases:
+        browser.log.unlink(missing_ok=True)
+        t = term(["xdg-open", page()], env={**browser.env, **env})
+        answer(t, "y")
+        assert t.wait() == 0, t.out
+        (said,) = browser.said()
+        got = said["env"]
+        assert {k: v for k, v in got.items() if k in env} == want, got
+        assert got["HOME"] and got["PATH"] and not [v for k, v in got.items() if str(ws) in v or ("evil" in v and k != "PATH")], got
+        assert set(got) - set(want) <= {"HOME", "PATH", "USER", "LOGNAME", "LANG", "TERM", "LC_ALL", "LC_CTYPE", "DISPLAY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}, got
 
 
 # --- in the place of the terminal ---
