@@ -101,6 +101,11 @@ static const char *const body[] = {
 	"samlassertion",
 	"totp",
 	"otp",
+	"signature",
+	"awsaccesskeyid",
+	"x-amz-signature",
+	"x-amz-credential",
+	"x-amz-security-token",
 };
 
 static const char *const cookies[] = {
@@ -219,10 +224,22 @@ bool carrier_header(const struct inject_secret *s, struct http_slice name)
 	return false;
 }
 
+/* Google takes $key for key, and has names with "$." in front. */
+static struct http_slice without_dollar(const char *name)
+{
+	name += *name == '$' ? 1 + (name[1] == '.') : 0;
+	return http_slice(name);
+}
+
+bool carrier_upload(const struct inject_secret *s, const char *name)
+{
+	return s->service && s->service->upload &&
+	       same_name(without_dollar(name), s->service->upload);
+}
+
 bool carrier_query(const struct inject_secret *s, const char *name)
 {
-	struct http_slice n =
-		http_slice(*name == '$' ? name + 1 : name); /* Google takes $key for key */
+	const struct http_slice n = without_dollar(name);
 	size_t i;
 
 	for (i = 0; i < s->n_ways; i++) {

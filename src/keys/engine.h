@@ -183,6 +183,7 @@ struct keys {
 	bool keeps_logins; /* the helper writes them down */
 	/* secrets (bound.h): the helper reads them */
 	struct bound bound;
+	struct inject_uploads uploads;
 	const char **names; /* those that may be everybody's first */
 	size_t n_names, n_shared;
 	struct watch helper;

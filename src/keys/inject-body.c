@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies for endpoints that give tokens: log-ins with somebody else's secret are refused there, too. */
+/* Bodies for endpoints that give tokens: log-ins with somebody else's secret are refused there, too. And those in which whole requests stand. */
 #include <errno.h>
 #include <string.h>
 
@@ -117,4 +117,27 @@ int inject_judge_token(struct inject *i, const char *p, size_t n, struct err *e)
 	    (type.len > 5 && http_is((struct http_slice){ type.p + type.len - 5, 5 }, "+json")))
 		return judge_json(i, p, n, e);
 	return inject_refuse(i, e, "body of a type that can't be read");
+}
+
+int inject_batch(struct inject *i, struct err *e)
+{
+	const char *mark = memchr(i->q.target.p, '?', i->q.target.len);
+	struct http_slice target = i->q.target;
+	char path[CARRIER_PATH];
+	bool batches = false, parts = false;
+	size_t k;
+
+	for (k = 0; k < i->n_secrets; k++)
+		batches |= i->secrets[k].service && i->secrets[k].service->batches &&
+			   inject_applies(&i->secrets[k], i->q.host);
+	for (k = 0; k < i->q.n; k++)
+		parts |= http_is(i->q.fields[k].name, "content-type") &&
+			 slice_begins(i->q.fields[k].value, "multipart/");
+	if (!batches || !parts || !i->q.body)
+		return 0;
+	target.len = mark ? (size_t)(mark - target.p) : target.len;
+	/* what can't be read as a path may be any */
+	if (inject_decode(target, path, sizeof(path)) && !strstr(path, "/batch"))
+		return 0;
+	return inject_refuse(i, e, "multipart body for /batch, whose parts have headers");
 }

@@ -30,6 +30,12 @@ bool carrier_header(const struct inject_secret *s, struct http_slice name);
 /** carrier_query() - the same of a field of the query (decoded, lower case). */
 bool carrier_query(const struct inject_secret *s, const char *name);
 
+/** carrier_upload() - whether a field of the query (the same) opens an upload that was begun before. */
+bool carrier_upload(const struct inject_secret *s, const char *name);
+
+/** inject_upload_begun() - whether that is of an upload which this sandbox has begun; @u: NULL: none was. */
+bool inject_upload_begun(const struct inject_uploads *u, struct http_slice value);
+
 /** carrier_body() - the same of a field of a body for an endpoint that gives tokens (lower case). */
 bool carrier_body(const char *name);
 
@@ -49,6 +55,9 @@ bool carrier_path_is(const char *path, const char *want);
 
 /** inject_judge_token() - a body for such an endpoint. Return: 0, -EACCES, -ENOMEM. */
 int inject_judge_token(struct inject *i, const char *p, size_t n, struct err *e);
+
+/** inject_batch() - refuse a body in which requests stand, which nobody reads, where the service takes such. Return: 0 or -EACCES. */
+int inject_batch(struct inject *i, struct err *e);
 
 /** inject_aws() - the signature of a head, when there is one. Return: 1: there was; 0; or negative. */
 int inject_aws(struct inject *i, const struct inject_secret *s, struct err *e);

@@ -76,6 +76,19 @@ static bool authenticates(const struct inject *i, const char *name)
 	return false;
 }
 
+/* Whether it opens an upload that somebody else may have begun. */
+static bool opens_upload(const struct inject *i, const char *name, struct http_slice value)
+{
+	size_t k;
+
+	for (k = 0; k < i->n_secrets; k++) {
+		if (inject_applies(&i->secrets[k], i->q.host) &&
+		    carrier_upload(&i->secrets[k], name))
+			return !inject_upload_begun(i->q.uploads, value);
+	}
+	return false;
+}
+
 /* With each sentinel of a secret that goes anywhere replaced by it, coded. */
 static int put_anywhere(struct inject *i, struct making *m, struct http_slice s, bool *found,
 			struct err *e)
@@ -135,6 +148,8 @@ static int take_pair(struct inject *i, struct making *m, struct http_slice pair,
 		r = inject_refuse(i, e, "query field with a NUL in its name");
 	else if (known && authenticates(i, plain))
 		r = inject_refuse(i, e, "query %s", plain);
+	else if (known && opens_upload(i, plain, value))
+		r = inject_refuse(i, e, "query %s of an upload begun elsewhere", plain);
 	return r;
 }
 

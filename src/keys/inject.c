@@ -610,6 +610,8 @@ static int judge(struct inject *i, struct err *e)
 		return inject_deny(i, e, "TRACE would show the secret to who asks");
 	for (k = 0; r == 0 && k < i->q.n; k++)
 		r = take_field(i, &i->q.fields[k], e);
+	if (r == 0)
+		r = inject_batch(i, e);
 	/* before the query is changed: signatures are of what was sent */
 	add_field(i, "accept-encoding", "identity");
 	if (r == 0)

@@ -48,9 +48,19 @@ struct inject_secret {
 		no_urls; /* of AWS: such requests are refused: signed chunk by chunk, or in the URL */
 };
 
+#define INJECT_UPLOADS 256u
+#define INJECT_UPLOAD_HASH 32u
+
+/* Uploads that this sandbox has begun: hashes, the last ones of @n. */
+struct inject_uploads {
+	unsigned char v[INJECT_UPLOADS][INJECT_UPLOAD_HASH];
+	size_t n;
+};
+
 struct inject_request {
-	const char *host;                 /* canonical; judged */
-	bool tls;                         /* and verified: secrets are put in */
+	const struct inject_uploads *uploads; /* or NULL */
+	const char *host;                     /* canonical; judged */
+	bool tls;                             /* and verified: secrets are put in */
 	bool own;                         /* --allow-own-credentials: what is no sentinel passes */
 	bool body;                        /* there is one, or may be */
 	struct http_slice method, target; /* target in origin form */
@@ -121,6 +131,10 @@ int inject_end(struct inject *i, struct buf *out, struct err *e);
 
 /** inject_trailers() - judge fields behind the body; none is changed. Return: 0 or -EACCES with i->why. */
 int inject_trailers(struct inject *i, const struct http_field *fields, size_t n, struct err *e);
+
+/** inject_upload() - a field of the answer, 200, to the request: an upload may begin with it. */
+void inject_upload(const struct inject *i, struct inject_uploads *u, struct http_slice name,
+		   struct http_slice value);
 
 /** inject_size() - bytes of memory that it has, without bodies. */
 size_t inject_size(const struct inject *i);

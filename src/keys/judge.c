@@ -309,7 +309,8 @@ static bool none_removed(const struct exchange *x, struct reply *r)
 
 static bool inject(struct conn *c, struct head *h, bool body, struct exchange *x, struct reply *r)
 {
-	struct inject_request q = { .host = x->to.host,
+	struct inject_request q = { .uploads = &c->k->uploads,
+				    .host = x->to.host,
 				    .tls = x->to.tls,
 				    .own = listed(c->k->own, x->to.host),
 				    .body = body };
@@ -618,6 +619,8 @@ bool judge_answer(struct exchange *x, struct head *h, char *why)
 		strip(x, h);
 	if (x->kind != LOGIN_NOT && h->status && !expect_tokens(x, h, why))
 		return false;
+	for (i = 0; x->inject && h->status == 200 && i < h->n; i++)
+		inject_upload(x->inject, &x->c->k->uploads, h->fields[i].name, h->fields[i].value);
 	if (!x->scrub)
 		return true;
 	for (i = 0; i < h->n; i++) {

@@ -62,6 +62,8 @@ struct secret_service {
 	const char
 		*subprotocol; /* the beginning of the one in which the sentinel is taken; or NULL */
 	bool forms;           /* multipart forms that are posted carry signatures */
+	bool batches; /* multipart bodies for /batch are requests, with headers of their own */
+	const char *upload; /* the field of the query that opens an upload which was begun; or NULL */
 };
 
 extern const struct secret_service secret_services[];

@@ -55,7 +55,9 @@ const struct secret_service secret_services[] = {
 			  { .carrier = SECRET_QUERY, .field = "key" } },
 		.n_ways = 2,
 		.headers = { "x-goog-iam-authorization-token", "x-goog-iap-jwt-assertion" },
-		.query = { "key" },
+		.query = { "key", "httpheaders" },
+		.batches = true,
+		.upload = "upload_id",
 	},
 	{
 		.name = "aws",

@@ -326,6 +326,28 @@ def test_aws_signs_what_it_must_know_as_a_whole(store, door, nginx, shown, http,
     assert b"403" in r.stdout and len(shown.got) == 1, r
 
 
+@pytest.mark.parametrize("http", VERSIONS)
+@pytest.mark.parametrize("field", ["X-Goog-Upload-URL", "Location"])
+def test_uploads_that_this_sandbox_has_begun(bound, shown, http, field):
+    """They go on by what an answer to one with the secret has said; those of others don't, whatever an error, or an answer to one without it, says."""
+    d = bound("--service", "google")
+    key = ("-H", f"X-Goog-Api-Key: {d.sentinel}")
+    url = f"https://web.test:{d.port}/back/upload?upload_protocol=resumable&upload_id=%b"
+
+    def say(head, body, s):
+        code, name = (404, b"lied") if b"/lie" in head else (200, b"known" if b"x-goog-api-key" in head.lower() else b"nobodys")
+        more = b"%b: %b\r\n" % (field.encode(), url.encode() % name) if b"/begin" in head or b"/lie" in head else b""
+        s.sendall(b"HTTP/1.1 %d X\r\n%bContent-Length: 2\r\n\r\nok" % (code, more))
+
+    shown.plans["say"] = say
+    go_on = lambda name: d.curl(http, "-i", "-X", "PUT", "-d", "x", path=f"/back/upload?upload_id={name}&upload_protocol=resumable", ca=d.ca).stdout  # noqa: E731
+    assert b"foreign-credential: query upload_id" in go_on("known")
+    for path, more in (("/back/begin", key), ("/back/begin", ()), ("/back/lie", key)):
+        d.curl(http, *more, path=path, ca=d.ca)
+    assert [b"ok" in go_on(name) for name in ("known", "nobodys", "lied", "knowN", "another")] == [True] + [False] * 4
+    assert [h.split(b" ")[1] for h, _ in shown.got].count(b"/back/upload?upload_id=known&upload_protocol=resumable") == 1
+
+
 def test_rotation(bound, shown, store):
     d = bound()
     d.curl("-H", f"Authorization: Bearer {d.sentinel}", path="/back/x", ca=d.ca)
