@@ -21,6 +21,10 @@ static void fill(struct logs_options *o, struct opt *table)
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an object for each line",
 			"Keys: session (its number), line. What is not UTF-8, and NUL, becomes U+FFFD; what is longer than 64 KiB is several."),
+		OPT_FLAG(
+			"supervisor", &o->supervisor, NULL,
+			"Print what the sandbox's own supervisor has said",
+			"Notices of its starts, what was found at its ends, what went wrong between: since it was made, whether it runs or not. With --tail the last lines of that."),
 		OPT_STRING("tail", &o->tail, NULL, "N", "Only the last N lines of what is kept",
 			   "With --follow, what comes then is printed, too.", OPT_LETTER('n')),
 		OPT_END,
@@ -30,7 +34,7 @@ static void fill(struct logs_options *o, struct opt *table)
 	memcpy(table, rows, sizeof(rows));
 }
 
-#define ROWS 4
+#define ROWS 5
 
 static const struct opt *options(void)
 {
@@ -48,7 +52,8 @@ const struct command_words logs_words = {
 	.options = options,
 	.examples = { { "bailey logs box web", "what the session 'web' has written" },
 		      { "bailey logs --follow --tail 10 box",
-			"the last ten lines of the newest, and what comes" } },
+			"the last ten lines of the newest, and what comes" },
+		      { "bailey logs --supervisor box", "why it has ended" } },
 	.statuses = { { "N", "the command's own, when it has ended" },
 		      { "0", "printed, and it runs" },
 		      { "3", "there is no such sandbox or session" },
@@ -217,6 +222,51 @@ int logs_tail(const char *text, long *ret, struct err *e)
 	return 0;
 }
 
+/* What the supervisor of @word has said. @tail: as in print_kept() */
+static int show_supervisor(struct named *n, const char *word, long tail, struct err *e)
+{
+	struct buf b = BUF_INIT(LIMIT_SCROLLBACK + 1);
+	_cleanup_close_ int log = -1;
+	struct named_box box;
+	char part[16384];
+	ssize_t got = 1;
+	off_t size;
+	int r = named_get(n, word, &box, e);
+
+	if (r != 0)
+		return r;
+	log = named_log(n, box.id);
+	size = log < 0 ? 0 : lseek(log, 0, SEEK_END);
+	/* of many lines the last are near the end */
+	if (log >= 0)
+		(void)lseek(log,
+			    tail >= 0 && size > (off_t)LIMIT_SCROLLBACK ?
+				    size - (off_t)LIMIT_SCROLLBACK :
+				    0,
+			    SEEK_SET);
+	if (log >= 0 && tail >= 0) {
+		r = fd_read_all(log, &b);
+		got = b.data ? (ssize_t)tail_of(b.data, b.len, tail) : 0;
+		if (r == 0 && b.data)
+			r = fd_write_all(1, b.data + got, b.len - (size_t)got);
+	}
+	while (log >= 0 && tail < 0 && r == 0 && (got = read(log, part, sizeof(part))) != 0)
+		r = got < 0 ? -errno : fd_write_all(1, part, (size_t)got);
+	buf_done(&b);
+	return r < 0 ? err_sys(e, r, "what the supervisor of '%s' has said", box.name) : 0;
+}
+
+/* What goes with --supervisor. */
+static int check(const struct logs_options *o, char *const *argv, struct err *e)
+{
+	if (o->supervisor && (o->follow || o->json || argv[1]))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--supervisor: what it says is no session's: bailey logs --supervisor [--tail N] %.100s",
+			argv[0]);
+	return 0;
+}
+
 int logs_main(char **argv)
 {
 	struct logs_options o;
@@ -232,13 +282,17 @@ int logs_main(char **argv)
 		r = err_set(
 			&e, ERR_USAGE, -EINVAL,
 			"name the sandbox, and at most one session: bailey logs SANDBOX [SESSION]");
+	if (r == 0)
+		r = check(&o, argv, &e);
 	if (r == 0 && o.tail)
 		r = logs_tail(o.tail, &tail, &e);
 	if (r == 0)
 		r = named_open(&n, &e);
-	if (r == 0)
+	if (r == 0 && o.supervisor)
+		r = show_supervisor(&n, argv[0], tail, &e);
+	else if (r == 0)
 		r = client_reach(&n, argv[0], &sock, &e);
-	if (r == 0)
+	if (r == 0 && !o.supervisor)
 		r = logs_show(sock, &o, tail, argv[1], &e);
 	cleanup_close(&sock);
 	named_done(&n);

@@ -8,7 +8,7 @@
 struct err;
 
 struct logs_options {
-	bool follow, json;
+	bool follow, json, supervisor;
 	const char *tail;
 };
 

@@ -40,7 +40,7 @@ static bool started_again(const struct named *n, const struct named_box *box, pi
 	return was && now && now != was;
 }
 
-static int open_log(const struct named *n, const char *id)
+int named_log(const struct named *n, const char *id)
 {
 	char path[64];
 
@@ -136,7 +136,7 @@ int named_stop(const struct named *n, const struct named_box *box, unsigned int 
 	struct wire_msg answer;
 	bool killed = false;
 	int fds[WIRE_FDS];
-	_cleanup_close_ int log = open_log(n, box->id), pidfd = -1;
+	_cleanup_close_ int log = named_log(n, box->id), pidfd = -1;
 	const off_t said = log < 0 ? 0 : lseek(log, 0, SEEK_END);
 	pid_t supervisor;
 	int i, r;

@@ -126,6 +126,9 @@ int named_remove(const struct named *n, const struct named_box *box, bool force,
 /** named_forget_socket() - remove the socket of @box, whose lock we hold, while nobody else can have its name. */
 void named_forget_socket(const struct named *n, const struct named_box *box);
 
+/** named_log() - open what the supervisors of the sandbox @id have said. Return: fd, or -1: it was never started. */
+int named_log(const struct named *n, const char *id);
+
 /** named_lives() - whether the sandbox @id lives. */
 bool named_lives(const struct named *n, const char *id);
 
