@@ -29,7 +29,8 @@ static const struct form {
 	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
 	{ 42, false, 4, "0" },  { 57, false, 0, "4" },       { 18, true, 0, "1" },
 	{ 59, false, 0, "4" },  { 60, false, 0, "0" },       { 61, false, 0, "1" },
-	{ 62, false, 72, "0" }, { 19, true, 4, "0" },
+	{ 62, false, 72, "0" }, { 19, true, 4, "0" },        { 20, true, 24, "0" },
+	{ 21, true, 0, "0" },   { 22, true, 8, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -79,7 +80,10 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 	case 34:
 		return number(p) <= 1;
 	case 19:
-		return number(p) >= 1 && number(p) <= 4;
+		return number(p) >= 1 && number(p) <= 5;
+	case 20: /* of the log's name, some digits */
+		return p[8] && is_text(p + 8, 16) &&
+		       !p[8 + strspn((const char *)p + 8, "0123456789abcdef")];
 	case 36:
 		return number(p) <= 600000;
 	case 48:

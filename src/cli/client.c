@@ -202,6 +202,20 @@ static const char *const whys[] = {
 	[WIRE_WHY_SIGNAL] = "was stopped: its supervisor was told to end",
 };
 
+/* @out: size @size. Return: why the sandbox ends, behind its name. */
+static const char *why(const struct client *c, char *out, size_t size)
+{
+	char limit[POLICY_LIMIT_TEXT];
+
+	if (c->why != WIRE_WHY_MEMORY)
+		return whys[c->why];
+	(void)snprintf(
+		out, size,
+		"was ended: it had used more than its --memory %s. 'bailey exec' starts it again; let it do less at a time, or 'bailey create' one with more",
+		policy_limit_format(POLICY_LIMIT_MEMORY, c->memory, limit));
+	return out;
+}
+
 /* The command will hear of a signal that we have handed on, but not now. Return: -EAGAIN, or an exit status. */
 static int on_paused(struct client *c, const struct err *why)
 {
@@ -219,13 +233,15 @@ static int on_report(void *arg, short revents, struct err *e)
 	struct client *c = arg;
 	struct wire_msg m;
 	int fds[WIRE_FDS], r = wire_recv(c->sock, WIRE_FROM_INIT, &m, fds);
+	char text[256];
 	size_t i;
 
 	(void)revents;
 	if (r == -EAGAIN)
 		return r;
 	if (r == 0 && c->why)
-		return err_set(e, ERR_SYSTEM, -EPIPE, "sandbox '%s' %s", c->name, whys[c->why]);
+		return err_set(e, ERR_SYSTEM, -EPIPE, "sandbox '%s' %s", c->name,
+			       why(c, text, sizeof(text)));
 	if (r <= 0)
 		return named_gone(r, e);
 	for (i = 0; i < WIRE_FDS; i++)
@@ -251,6 +267,9 @@ static int on_report(void *arg, short revents, struct err *e)
 		return -EAGAIN;
 	case WIRE_NO_NETWORK:
 		c->no_network = true;
+		return -EAGAIN;
+	case WIRE_MEMORY:
+		c->memory = m.memory.limit;
 		return -EAGAIN;
 	case WIRE_FAILED:
 		if (c->number && m.failed.sys == EBUSY)
@@ -350,9 +369,28 @@ int client_wait(struct client *c, struct err *e)
 /* The status alone does not say that it was not the command's own end. */
 static void say_why(const struct client *c)
 {
+	char text[256];
+
 	if (c->ended && c->why)
 		(void)dprintf(2, "bailey: notice: sandbox '%s' %s\n", c->name,
-			      whys[c->why]); /* who does not see it has the status */
+			      why(c, text, sizeof(text))); /* who does not see it has the status */
+}
+
+/* The kernel chooses the process that uses most: it may have been another one than the command itself. */
+static void say_memory(const struct client *c)
+{
+	char limit[POLICY_LIMIT_TEXT];
+
+	if (!c->ended || c->why || !c->status || !c->memory)
+		return;
+	(void)dprintf(
+		2,
+		"bailey: notice: %s: '%s' had used more than its --memory %s; let it do less at a time, or 'bailey create' one with more\n",
+		c->status == 128 + SIGKILL ? "the command was ended" :
+					     "processes were ended while the command ran",
+		c->name,
+		policy_limit_format(POLICY_LIMIT_MEMORY, c->memory,
+				    limit)); /* who does not see it has the status */
 }
 
 static void say_line(const char *line)
@@ -388,6 +426,7 @@ void client_done(struct client *c)
 {
 	terminal_finish(c->terminal);
 	say_why(c);
+	say_memory(c);
 	say_refused(c);
 	outlets_done(&c->outlets);
 	inlet_done(&c->inlet);
@@ -465,7 +504,8 @@ int client_hear(int sock, struct wire_msg *ret, int *ret_fd, struct err *e)
 		if (r <= 0)
 			return named_gone(r, e);
 	} while (ret->type == WIRE_LEAVING || ret->type == WIRE_LOGGED ||
-		 ret->type == WIRE_NO_NETWORK); /* and no descriptor comes with them */
+		 ret->type == WIRE_NO_NETWORK ||
+		 ret->type == WIRE_MEMORY); /* and no descriptor comes with them */
 	for (i = 1; i < WIRE_FDS; i++)
 		cleanup_close(&fds[i]);
 	if (ret->type == WIRE_FAILED) {

@@ -34,6 +34,7 @@ struct client {
 	enum wire_why why; /* the sandbox ends; or 0 */
 	int state; /* directory of bailey's state, borrowed; -1: nothing is said of the network */
 	bool no_network;   /* it has none, and that was tried */
+	uint64_t memory;   /* processes were ended, since it had used more than this; or 0 */
 	char log[WIRE_ID]; /* of the network, which has something new; or "" */
 	uint64_t logged;   /* the last line that is old */
 };

@@ -226,6 +226,20 @@ static int check_kept(char *const *words, const char *cwd, struct err *e)
 	return 0;
 }
 
+/* What holds its limits is found by trying, as a start does. @ret: a line about those that are soft, or "" */
+static int try_limits(struct sandbox *s, char *ret, size_t size, struct err *e)
+{
+	int r = 0;
+
+	*ret = '\0';
+	if (jail_limits_any(&s->limits)) {
+		r = jail_limits_begin(&s->limits, 0, s->allow_degraded, &(unsigned int){ 0 }, e);
+		limits_notice(&s->limits, ret, size);
+		jail_limits_end(&s->limits, NULL);
+	}
+	return r;
+}
+
 /* Could it be started as it is? @ret_moved: with its home in another place, which its words must say. Return: 0 or negative errno with @e. */
 static int try_words(char *const *words, struct sandbox *s, struct life_policy *life,
 		     bool *ret_moved, struct err *e)
@@ -313,6 +327,7 @@ int create_main(char **argv)
 	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct err e = ERR_INIT;
 	char cwd[LIMIT_PATH], **words = NULL;
+	char soft[512] = "";
 	bool moved = false;
 	size_t n = 0;
 	int r = keep_words(&arena, argv, &words, &e);
@@ -325,6 +340,8 @@ int create_main(char **argv)
 	stay_init(&stay, r == 0 ? argv[0] : "", NULL, 0);
 	if (r == 0)
 		r = try_words(words, &s, &life, &moved, &e);
+	if (r == 0)
+		r = try_limits(&s, soft, sizeof(soft), &e);
 	while (r == 0 && words[n])
 		n++;
 	if (r == 0 && moved && !(words[n++] = arena_printf(&arena, "--home=%s", stay.home)))
@@ -339,6 +356,7 @@ int create_main(char **argv)
 		r = keep(argv[0], &stay, &b, &e);
 	if (r == 0) {
 		sandbox_say_notices(&s); /* what a start says is in a log */
+		(void)fd_write_all(2, soft, strlen(soft)); /* a notice */
 		say_user(&stay, moved);
 	}
 	sandbox_done(&s);

@@ -272,6 +272,7 @@ static const char *const whys[] = {
 	[WIRE_WHY_TIMEOUT] = "timeout",
 	[WIRE_WHY_IDLE] = "idle",
 	[WIRE_WHY_SIGNAL] = "signal",
+	[WIRE_WHY_MEMORY] = "memory",
 };
 
 void life_ends(struct life *l, enum wire_why why)
@@ -282,9 +283,15 @@ void life_ends(struct life *l, enum wire_why why)
 		l->why = why;
 }
 
+/* Whoever wants it up after a failure does not mean these. */
+static bool on_purpose(enum wire_why why)
+{
+	return why && why != WIRE_WHY_SIGNAL && why != WIRE_WHY_MEMORY;
+}
+
 void life_end(struct life *l)
 {
-	if (l->run && l->why && l->why != WIRE_WHY_SIGNAL)
+	if (l->run && on_purpose(l->why))
 		(void)named_mark(l->state, l->id, false);
 	if (l->run) {
 		note(l, "stopped", whys[l->why]);

@@ -24,7 +24,7 @@ struct life {
 	long active;          /* when it was used last, as far as is known */
 	long look_at, looked; /* the next look, 0: the first one is still to come; the last one */
 	long long ticks;      /* of processor time, at the last look */
-	enum wire_why why;    /* it is ended on purpose; or 0 */
+	enum wire_why why;    /* it is ended, not by itself; or 0 */
 };
 
 /** life_open() - @o: options of the sandbox; @state: directory of bailey's state, taken; @id, @name: borrowed. Return: 0 or -EINVAL with @e. */

@@ -17,7 +17,8 @@ struct client {
 	bool attached;           /* it has not started it */
 	uint64_t logged;         /* the last line of the network log when it came */
 	unsigned long tried;     /* no_network_count(), then */
-	int ends[2];             /* the other ends of its command's pipes, which it reads; or -1 */
+	unsigned long long killed; /* jail_limits_killed(), then */
+	int ends[2]; /* the other ends of its command's pipes, which it reads; or -1 */
 };
 
 struct live {
@@ -37,9 +38,10 @@ struct live {
 	bool begun;           /* the sandbox is complete, and its services begin */
 	bool ready, stopping; /* stopping: PID 1 was told, or is when the services have ended */
 	bool told;
-	bool signalled; /* our end was asked for by a signal */
-	long kill_at;   /* ms of CLOCK_MONOTONIC */
-	long tell_at;   /* when services have had time enough */
+	bool signalled;            /* our end was asked for by a signal */
+	long kill_at;              /* ms of CLOCK_MONOTONIC */
+	long tell_at;              /* when services have had time enough */
+	unsigned long long killed; /* jail_limits_killed(), when the last command began or ended */
 	struct sessions sessions;
 	struct services services;
 	struct client clients[LIMIT_CLIENTS + LIMIT_ASKING];
@@ -48,7 +50,16 @@ struct live {
 /** live_services() - what its services are made of. */
 void live_services(struct live *l);
 
-/* Between live.c and live-questions.c. */
+/* Between live.c, live-told.c and live-questions.c. */
+
+/** live_note() - what happens in the sandbox from now on @c is told of at the end of its command: it has come. */
+void live_note(struct client *c);
+
+/** live_tell() - its command ends: tell it, so that it can say what may have been the reason. Return: whether @c is still here. */
+bool live_tell(struct client *c);
+
+/** live_tell_leaving() - who waits for a command hears why it ends, before it does. */
+void live_tell_leaving(struct live *l);
 
 /** live_answer() - say @m, with @fd or -1, borrowed. Return: whether @c is still here. */
 bool live_answer(struct client *c, const struct wire_msg *m, int fd);

@@ -16,7 +16,6 @@
 
 #include "egress.h"
 #include "listening.h"
-#include "no-network.h"
 #include "sandbox.h"
 #include "stay.h"
 
@@ -126,36 +125,13 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct client *c, int e
 	live_refuse(c, &e);
 }
 
-/* What it uses of the network from now on is its command's. */
-static void note_network(struct client *c)
-{
-	c->logged = egress_logged(c->live->run);
-	c->tried = no_network_count(c->live->run);
-}
-
-/* What was refused meanwhile it can read itself. Return: whether @c is still here. */
-static bool say_network(struct client *c)
-{
-	const struct wire_msg none = { .type = WIRE_NO_NETWORK, .session = WIRE_COMMAND };
-	struct wire_msg m = { .type = WIRE_LOGGED,
-			      .session = WIRE_COMMAND,
-			      .logged = { .since = c->logged } };
-
-	if (no_network_count(c->live->run) > c->tried)
-		return live_answer(c, &none, -1);
-	if (egress_logged(c->live->run) == c->logged)
-		return true;
-	(void)snprintf(m.logged.id, sizeof(m.logged.id), "%s", c->live->id);
-	return live_answer(c, &m, -1);
-}
-
 static void say_ended(struct client *c, int status)
 {
 	struct wire_msg m = { .type = WIRE_ENDED,
 			      .session = WIRE_COMMAND,
 			      .ended = { .status = status, .offset = -1 } };
 
-	if (say_network(c) && live_answer(c, &m, -1))
+	if (live_tell(c) && live_answer(c, &m, -1))
 		leave(c);
 }
 
@@ -232,7 +208,7 @@ static void on_open(struct client *c, const struct wire_msg *m, enum wire_type t
 	free(memory);
 	if (r == 0) {
 		c->session = one;
-		note_network(c);
+		live_note(c);
 		sessions_enter(one);
 		if (held && fds[1] >= 0 &&
 		    !(c->view = view_open(&l->sessions, one, TAKE_FD(fds[1]), -1,
@@ -323,7 +299,7 @@ static void on_attach(struct client *c, const struct wire_msg *m, int fds[WIRE_F
 	}
 	c->session = one;
 	c->attached = true;
-	note_network(c);
+	live_note(c);
 	sessions_enter(one);
 	c->view->read_only = m->attach.flags & WIRE_ATTACH_READ_ONLY;
 	view_resize(&l->sessions, c->view, m->attach.rows, m->attach.cols);
@@ -589,7 +565,7 @@ static void tell_clients(struct live *l, const struct session *one, const struct
 	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
 		struct client *c = &l->clients[i];
 
-		if (c->fd < 0 || c->session != one || (m->type == WIRE_ENDED && !say_network(c)) ||
+		if (c->fd < 0 || c->session != one || (m->type == WIRE_ENDED && !live_tell(c)) ||
 		    !live_answer(c, &copy, -1))
 			continue;
 		if (c->ends[0] >= 0 || c->ends[1] >= 0)
@@ -668,25 +644,13 @@ void live_report(struct run *run, const struct wire_msg *m, int fd)
 							    WEXITSTATUS(m->ended.status));
 }
 
-/* Who waits for a command hears why it ends, before it does. */
-static void tell_leaving(struct live *l)
-{
-	const struct wire_msg m = { .type = WIRE_LEAVING, .leaving = { .why = l->life.why } };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(l->clients); i++) {
-		if (l->clients[i].fd >= 0 && l->clients[i].session)
-			(void)live_answer(&l->clients[i], &m, -1);
-	}
-}
-
 void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why)
 {
 	struct live *l = run->live;
 
 	life_ends(&l->life, why);
 	if (!l->stopping)
-		tell_leaving(l);
+		live_tell_leaving(l);
 	if (!l->stopping || l->kill_at > clock_ms() + (long)grace_ms)
 		l->kill_at = clock_ms() + (long)grace_ms;
 	l->stopping = true;

@@ -43,6 +43,12 @@ void live_report(struct run *run, const struct wire_msg *m, int fd);
 /** live_stop() - end everything in the sandbox, by SIGKILL after @grace_ms, and tell who waits for a command @why. */
 void live_stop(struct run *run, unsigned int grace_ms, enum wire_why why);
 
+/** live_exceeded() - everything in it is ended now, since it has used more memory than it may: who waits for a command hears why. */
+void live_exceeded(struct run *run);
+
+/** live_lost() - its PID 1 was killed: if the kernel did that because of its memory, the same. */
+void live_lost(struct run *run);
+
 /** live_signal() - we are to end by @sig: SIGTERM and SIGHUP ask everything in it first, unless one was there already. */
 void live_signal(struct run *run, int sig);
 

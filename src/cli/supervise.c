@@ -175,6 +175,8 @@ static bool watch(struct run *run, long *wait)
 	if (now >= run->watch) {
 		if (limits_exceeded(&run->shared->sandbox.limits, &run->jail)) {
 			run->events.killed++;
+			if (run->live)
+				live_exceeded(run);
 			(void)kill(run->jail.pid, SIGKILL);
 			return true;
 		}
@@ -257,6 +259,8 @@ static int on_report(void *arg, short revents, struct err *e)
 			return 124;
 		if (run->live && live_stopping(run))
 			return 0;
+		if (run->live)
+			live_lost(run);
 		return err_set(e, ERR_SYSTEM, -EPIPE,
 			       "the sandbox ended without a report (PID 1 was killed)");
 	}

@@ -148,16 +148,29 @@ int jail_limits_fds(const struct jail_limits *l, int fds[8], struct err *e)
 	return (int)l->n;
 }
 
+unsigned long long jail_limits_killed(const struct jail_limits *l)
+{
+	unsigned long long killed = 0;
+	size_t i;
+
+	for (i = 0; l->by[POLICY_LIMIT_MEMORY] && i < l->n; i++) {
+		const struct jail_cgroup *g = &l->cgroups[i];
+
+		killed +=
+			cgroup_event(g, g->v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+	}
+	return killed;
+}
+
 void jail_limits_end(struct jail_limits *l, struct jail_limit_events *ret)
 {
 	size_t i;
 
+	if (ret)
+		ret->killed += jail_limits_killed(l);
 	for (i = 0; i < l->n; i++) {
 		struct jail_cgroup *g = &l->cgroups[i];
 
-		if (ret && l->by[POLICY_LIMIT_MEMORY])
-			ret->killed += cgroup_event(
-				g, g->v2 ? "memory.events" : "memory.oom_control", "oom_kill");
 		if (ret && l->by[POLICY_LIMIT_PIDS])
 			ret->refused += cgroup_event(g, "pids.events", "max");
 		cgroup_remove(g);

@@ -107,6 +107,9 @@ int jail_limits_files(const struct jail_limits *l, struct err *e);
 /** jail_limits_end() - remove the cgroups, when every process in them is dead. @ret: what happened in them. */
 void jail_limits_end(struct jail_limits *l, struct jail_limit_events *ret);
 
+/** jail_limits_killed() - how many processes the kernel has ended so far to hold the sandbox to its memory; 0 where no cgroup does that. */
+unsigned long long jail_limits_killed(const struct jail_limits *l);
+
 /**
  * jail_watch_memory() - how much memory the sandbox uses.
  * @watch: from PID 1

@@ -43,6 +43,7 @@ static const struct row {
 	{ WIRE_LEAVING, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_LOGGED, WIRE_FROM_INIT, 8 + WIRE_ID, 1u << 0 },
 	{ WIRE_NO_NETWORK, WIRE_FROM_INIT, 0, 1u << 0 },
+	{ WIRE_MEMORY, WIRE_FROM_INIT, 8, 1u << 0 },
 	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
 	{ WIRE_SESSION, WIRE_FROM_INIT, 16, 1u << 0 },
 	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
@@ -134,7 +135,7 @@ static bool is_valid_life(const struct wire_msg *m)
 	case WIRE_STOP:
 		return m->stop.grace_ms <= WIRE_GRACE_MAX;
 	case WIRE_LEAVING:
-		return m->leaving.why >= WIRE_WHY_ASKED && m->leaving.why <= WIRE_WHY_SIGNAL;
+		return m->leaving.why >= WIRE_WHY_ASKED && m->leaving.why <= WIRE_WHY_MEMORY;
 	case WIRE_EXTEND:
 		return m->extend.ms > 0 && m->extend.ms <= WIRE_EXTEND_MAX;
 	case WIRE_STATE:
@@ -150,10 +151,6 @@ static bool is_valid_life(const struct wire_msg *m)
 static bool is_valid(const struct wire_msg *m)
 {
 	switch (m->type) {
-	case WIRE_READY:
-	case WIRE_LISTENER:
-	case WIRE_NETWORK:
-		return m->session == WIRE_SANDBOX;
 	case WIRE_FAILED:
 		/* one that is none would make a success of what never ran */
 		return m->failed.sys >= 0 && m->failed.code > ERR_NONE &&
@@ -177,6 +174,7 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_COPY:
 	case WIRE_SERVICE:
 	case WIRE_NO_NETWORK:
+	case WIRE_MEMORY:
 		return m->session != WIRE_SANDBOX;
 	case WIRE_STOP:
 	case WIRE_ASK:
@@ -193,6 +191,9 @@ static bool is_valid(const struct wire_msg *m)
 		       (m->which.flags &
 			~(WIRE_SESSION_TERMINAL | WIRE_SESSION_ENDED | WIRE_SESSION_INPUT)) == 0 &&
 		       m->which.history <= INT64_MAX;
+	case WIRE_READY:
+	case WIRE_LISTENER:
+	case WIRE_NETWORK:
 	case WIRE_SESSIONS:
 	case WIRE_LIST:
 	case WIRE_SERVICES:
@@ -245,6 +246,13 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 	case WIRE_LOGGED:
 		put(p, 8, m->logged.since);
 		memcpy(p + 8, m->logged.id, WIRE_ID);
+		break;
+	case WIRE_RESIZE:
+		put(p, 4, m->resize.rows);
+		put(p + 4, 4, m->resize.cols);
+		break;
+	case WIRE_MEMORY:
+		put(p, 8, m->memory.limit);
 		break;
 	case WIRE_EXTEND:
 		put(p, 4, m->extend.ms);
@@ -310,6 +318,8 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_LEAVING:
 	case WIRE_BROKEN:
 	case WIRE_LOGGED:
+	case WIRE_MEMORY:
+	case WIRE_RESIZE:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
@@ -332,10 +342,6 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 		put(p + 4, 4, m->attach.rows);
 		put(p + 8, 4, m->attach.cols);
 		memcpy(p + 12, m->attach.word, WIRE_WORD);
-		break;
-	case WIRE_RESIZE:
-		put(p, 4, m->resize.rows);
-		put(p + 4, 4, m->resize.cols);
 		break;
 	case WIRE_KILL:
 		put(p, 4, (uint32_t)m->end.signal);
@@ -374,6 +380,13 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 	case WIRE_LOGGED:
 		m->logged.since = get(p, 8);
 		memcpy(m->logged.id, p + 8, WIRE_ID);
+		break;
+	case WIRE_RESIZE:
+		m->resize.rows = (uint32_t)get(p, 4);
+		m->resize.cols = (uint32_t)get(p + 4, 4);
+		break;
+	case WIRE_MEMORY:
+		m->memory.limit = get(p, 8);
 		break;
 	case WIRE_EXTEND:
 		m->extend.ms = (uint32_t)get(p, 4);
@@ -439,6 +452,8 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_LEAVING:
 	case WIRE_BROKEN:
 	case WIRE_LOGGED:
+	case WIRE_MEMORY:
+	case WIRE_RESIZE:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
 	case WIRE_PORT:
@@ -461,10 +476,6 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 		m->attach.rows = (uint32_t)get(p + 4, 4);
 		m->attach.cols = (uint32_t)get(p + 8, 4);
 		memcpy(m->attach.word, p + 12, WIRE_WORD);
-		break;
-	case WIRE_RESIZE:
-		m->resize.rows = (uint32_t)get(p, 4);
-		m->resize.cols = (uint32_t)get(p + 4, 4);
 		break;
 	case WIRE_KILL:
 		m->end.signal = get_int(p);

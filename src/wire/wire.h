@@ -49,6 +49,8 @@ enum wire_type {
 		20, /* the network log has lines since the command of this client began, or it was attached; ENDED follows */
 	WIRE_NO_NETWORK =
 		21, /* the network was tried meanwhile, of which this sandbox has none; ENDED follows */
+	WIRE_MEMORY =
+		22, /* processes of the sandbox were killed meanwhile, because it had used more memory than it may; ENDED follows, or LEAVING, when all of them were */
 	/* the supervisor says */
 	WIRE_SIGNAL = 33,   /* send a signal to the command */
 	WIRE_CONTINUE = 34, /* let the command go on, if it was stopped */
@@ -91,7 +93,13 @@ enum wire_side { WIRE_FROM_INIT, WIRE_FROM_SUPERVISOR };
 enum wire_state { WIRE_STATE_RUNS = 1, WIRE_STATE_PAUSED };
 
 /* Why one ends. */
-enum wire_why { WIRE_WHY_ASKED = 1, WIRE_WHY_TIMEOUT, WIRE_WHY_IDLE, WIRE_WHY_SIGNAL };
+enum wire_why {
+	WIRE_WHY_ASKED = 1,
+	WIRE_WHY_TIMEOUT,
+	WIRE_WHY_IDLE,
+	WIRE_WHY_SIGNAL,
+	WIRE_WHY_MEMORY
+};
 
 #define WIRE_SIGNAL_GROUP 1u /* for the command's whole process group, as a terminal's are */
 
@@ -156,6 +164,9 @@ struct wire_msg {
 			uint64_t since;   /* the number of the last line before */
 			char id[WIRE_ID]; /* of the log */
 		} logged;
+		struct {
+			uint64_t limit; /* bytes */
+		} memory;
 		struct {
 			uint32_t ms;
 		} extend;

@@ -36,11 +36,12 @@ static const struct wire_msg from_init[] = {
 		     .history = INT64_MAX } },
 	{ .type = WIRE_SESSIONS },
 	{ .type = WIRE_SERVICES },
-	{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL } },
+	{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_MEMORY } },
 	{ .type = WIRE_LOGGED,
 	  .session = 1,
 	  .logged = { .since = UINT64_MAX, .id = "0123456789abcde" } },
 	{ .type = WIRE_NO_NETWORK, .session = 1 },
+	{ .type = WIRE_MEMORY, .session = 1, .memory = { .limit = UINT64_MAX } },
 };
 
 static const struct wire_msg from_supervisor[] = {
@@ -274,7 +275,8 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = "../heads" } },
 		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = "0123456789abcdef" } },
 		{ .type = WIRE_LOGGED, .session = 1, .logged = { .id = { '0', '\0', '1' } } },
-		{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_SIGNAL + 1 } },
+		{ .type = WIRE_LEAVING, .leaving = { .why = WIRE_WHY_MEMORY + 1 } },
+		{ .type = WIRE_MEMORY, .memory = { .limit = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 0, .pid = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 3, .pid = 1 } },
 		{ .type = WIRE_STATE, .state = { .state = 1, .pid = 0 } },
