@@ -17,6 +17,7 @@
 #include "egress.h"
 #include "listening.h"
 #include "sandbox.h"
+#include "ssh.h"
 #include "stay.h"
 
 #define GRACE_MS 10000 /* of a sandbox whose time is over */
@@ -511,9 +512,17 @@ struct stay *live_stay(struct live *live, struct sandbox *s)
 /* Clients are let in. */
 static void open_door(struct live *l)
 {
+	const char *missing = ssh_missing(l->run);
+	struct buf text = BUF_INIT(4096);
+
 	l->ready = true;
 	update(l);
-	(void)fd_write_all(l->status, "ok", 2); /* who has started us may have gone */
+	buf_puts(&text, "ok");
+	if (missing)
+		buf_quote(&text, missing);
+	(void)fd_write_all(l->status, text.failed ? "ok" : text.data,
+			   text.failed ? 2 : text.len); /* who has started us may have gone */
+	buf_done(&text);
 	cleanup_close(&l->status);
 	l->status = -1;
 }

@@ -14,9 +14,10 @@ struct live;
 #define LIVE_WORD "supervise-sandbox" /* the word behind bailey that runs live_main() */
 
 /* Its descriptors above 2. */
-#define LIVE_FD_STATUS 3 /* a pipe: "ok" when it is ready, else why it is not */
-#define LIVE_FD_WORDS 4  /* strings, each ended by a NUL (live-words.h) */
-#define LIVE_FD_LOCK 5   /* locked: whoever holds that is the sandbox's supervisor */
+#define LIVE_FD_STATUS \
+	3 /* a pipe: "ok" when it is ready, with what it misses all the same behind that; else why it is not */
+#define LIVE_FD_WORDS 4 /* strings, each ended by a NUL (live-words.h) */
+#define LIVE_FD_LOCK 5  /* locked: whoever holds that is the sandbox's supervisor */
 
 /** live_socket() - the name of the socket of the sandbox @name. @out: LIVE_SOCKET bytes */
 #define LIVE_SOCKET 80

@@ -549,8 +549,14 @@ static int wait_ready(int fd, const char *name, struct err *e)
 		n += got > 0 ? (size_t)got : 0;
 	}
 	text[n] = '\0';
-	if (strcmp(text, "ok") == 0)
+	if (strncmp(text, "ok", 2) == 0) {
+		if (text[2])
+			(void)dprintf(
+				2,
+				"bailey: notice: sandbox '%s': %s; the next log-in looks again\n",
+				name, text + 2); /* nobody is left to tell */
 		return 0;
+	}
 	return err_set(e, ERR_LAYER, -EIO, "sandbox '%s' can't be started: %s", name,
 		       n ? text : "its supervisor has ended without a word");
 }

@@ -2,6 +2,9 @@
 /*
  * Theory of operation. A private directory of the host holds a socket, which the process listens at, and a file of known hosts; the sandbox is shown both at the same
  * place. When it has its mounts the names are removed on the host: what is mounted stays, nobody else can come by them, and nothing is left behind when we are killed.
+ *
+ * A sandbox that stays starts without an agent, too (a boot), and outlives one (a log-out): no process is there then, and who connects to the socket is heard by us. If an agent
+ * answers now a process is started, which finds the client waiting; else the client is let go. So code inside may have it tried as often as it likes: once in RETRY_MS.
  */
 #include "ssh.h"
 
@@ -14,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +31,7 @@
 #define PROGRAM "bailey-keys"
 #define DIR_MAX PRIVATE_DIR_MAX
 #define END_MS 2000
+#define RETRY_MS 1000
 #define SAID_MAX 20 /* lines of each kind that the end of a run prints */
 #define CONFIG "/etc/ssh/ssh_config"
 #define CONFIG_MAX (1u << 20)
@@ -34,7 +39,16 @@
 struct ssh_run {
 	pid_t pid;
 	int control;
-	char dir[DIR_MAX]; /* "": its names are gone */
+	char dir[DIR_MAX];   /* "": its names are gone */
+	int listener, known; /* the socket and the file in it; of a run known alone */
+	/* the rest is a sandbox's that stays */
+	struct run *run;
+	bool ready; /* the process has answered */
+	struct loop_source *asked,
+		*said; /* listener, while there is no process; control, while there is one */
+	long retry_at; /* ms of CLOCK_MONOTONIC */
+	char missing[sizeof(
+		((struct err *)0)->msg)]; /* why there is no process, as it was said last, or "" */
 };
 
 static bool is_key(const struct opt_value *v)
@@ -111,14 +125,14 @@ static int show(struct sandbox *s, const struct ssh_run *k, struct err *e)
 static int make_dir(struct sandbox *s, struct ssh_run *k, struct err *e)
 {
 	char path[DIR_MAX + 32];
-	_cleanup_close_ int known = -1, listener = -1;
+	_cleanup_close_ int listener = -1;
 	int r = private_dir_make("bailey-ssh", k->dir, e);
 
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "%s/known_hosts", k->dir); /* fits */
-	known = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (known < 0 || fchmod(known, 0644) < 0)
+	k->known = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (k->known < 0 || fchmod(k->known, 0644) < 0)
 		return err_sys(e, -errno, "%s", path);
 	listener = private_dir_socket(k->dir, "agent", e);
 	if (listener < 0)
@@ -139,6 +153,8 @@ static int tell(const struct sandbox *s, const struct ssh_run *k, const char *ag
 	json_int(&j, "version", KEYS_VERSION);
 	json_str(&j, "agent", agent);
 	json_str(&j, "home", s->home);
+	if (k->run->live)
+		json_bool(&j, "stays", true);
 	json_open(&j, "grants", '[');
 	for (i = 0; i < l->n; i++) {
 		if (is_key(&l->v[i]))
@@ -156,33 +172,92 @@ static int tell(const struct sandbox *s, const struct ssh_run *k, const char *ag
 	return r < 0 ? err_sys(e, r, "--ssh-key: " PROGRAM) : 0;
 }
 
-int ssh_begin(struct run *run, struct err *e)
+bool ssh_answers(const char *path)
 {
-	struct sandbox *s = supervise_sandbox(run);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	if (fd < 0 || !path || *path != '/' || strlen(path) >= sizeof(at.sun_path))
+		return false;
+	memcpy(at.sun_path, path, strlen(path) + 1);
+	return connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 || errno == EAGAIN;
+}
+
+/* The process, for the agent that the variable names. */
+static int start_program(struct ssh_run *k, struct err *e)
+{
 	const char *agent = getenv("SSH_AUTH_SOCK");
-	_cleanup_close_ int listener = -1;
-	struct ssh_run *k;
 	int control[2], r;
 
-	if (s->n_ssh == 0)
-		return 0;
 	if (!agent || *agent != '/')
 		return err_set(
 			e, ERR_USAGE, -ENOENT,
 			"--ssh-key: SSH_AUTH_SOCK names no agent of yours: start one and add the key (eval \"$(ssh-agent)\"; ssh-add)");
-	run->ssh = k = malloc(sizeof(*k));
-	if (!k)
-		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
-	*k = (struct ssh_run){ .control = -1 };
-	listener = make_dir(s, k, e);
-	if (listener < 0)
-		return err_wrap(e, listener, "--ssh-key");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
 		return err_sys(e, -errno, "--ssh-key: " PROGRAM);
 	k->control = control[0];
-	r = keys_program_start("ssh-agent", control[1], listener, &k->pid, e);
+	r = keys_program_start("ssh-agent", control[1], k->listener, &k->pid, e);
 	(void)close(control[1]);
-	return r < 0 ? err_wrap(e, r, "--ssh-key") : tell(s, k, agent, e);
+	return r < 0 ? err_wrap(e, r, "--ssh-key") : tell(supervise_sandbox(k->run), k, agent, e);
+}
+
+static void end_program(struct ssh_run *k)
+{
+	cleanup_close(&k->control);
+	k->control = -1;
+	if (k->pid > 0) {
+		(void)kill(k->pid, SIGKILL); /* our child, not reaped yet; it keeps nothing */
+		while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	k->pid = 0;
+	k->ready = false;
+}
+
+/* There is no agent, or it has not the keys. Return: whether that is new. */
+static bool is_new(struct ssh_run *k, const struct err *why)
+{
+	if (strcmp(k->missing, why->msg) == 0)
+		return false;
+	(void)snprintf(k->missing, sizeof(k->missing), "%s", why->msg);
+	return true;
+}
+
+/* It starts without. */
+static void go_without(struct ssh_run *k, struct err *e)
+{
+	if (is_new(k, e))
+		sandbox_notice(supervise_sandbox(k->run),
+			       "%s; the first log-in that needs it looks again", k->missing);
+	end_program(k);
+	*e = (struct err)ERR_INIT;
+}
+
+int ssh_begin(struct run *run, struct err *e)
+{
+	struct sandbox *s = supervise_sandbox(run);
+	struct ssh_run *k;
+	int r;
+
+	if (s->n_ssh == 0)
+		return 0;
+	run->ssh = k = malloc(sizeof(*k));
+	if (!k)
+		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	*k = (struct ssh_run){ .run = run, .control = -1, .listener = -1, .known = -1 };
+	k->listener = make_dir(s, k, e);
+	if (k->listener < 0)
+		return err_wrap(e, k->listener, "--ssh-key");
+	r = start_program(k, e);
+	if (r == -ENOENT && e->code == ERR_USAGE && run->live) {
+		go_without(k, e);
+		r = 0;
+	}
+	if (!run->live) {
+		cleanup_close(&k->listener);
+		k->listener = -1;
+	}
+	return r;
 }
 
 /* --- its answers --- */
@@ -191,46 +266,62 @@ static int write_known(const struct ssh_run *k, const struct json_node *lines, s
 {
 	struct buf b = BUF_INIT(KEYS_LINE_MAX);
 	const struct json_node *n;
-	char path[DIR_MAX + 32];
-	_cleanup_close_ int fd = -1;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/known_hosts", k->dir); /* fits */
-	fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	for (n = lines->first; n; n = n->next) {
 		buf_puts(&b, n->type == JSON_STRING ? n->text : "");
 		buf_puts(&b, "\n");
 	}
-	r = fd < 0 ? -errno : b.failed ? -ENOMEM : fd_write_all(fd, b.data ? b.data : "", b.len);
+	r = b.failed ? -ENOMEM : 0;
+	/* of one that was there before: the sandbox has the file mounted */
+	if (r == 0 && (ftruncate(k->known, 0) < 0 || lseek(k->known, 0, SEEK_SET) < 0))
+		r = -errno;
+	if (r == 0)
+		r = fd_write_all(k->known, b.data ? b.data : "", b.len);
 	buf_done(&b);
-	return r < 0 ? err_sys(e, r, "%s", path) : 0;
+	return r < 0 ? err_sys(e, r, "the sandbox's known_hosts") : 0;
+}
+
+/* @ret_missing: after a failure: the agent, or a key, is not there */
+static int take_answer(struct ssh_run *k, bool *ret_missing, struct err *e)
+{
+	struct buf b = BUF_INIT(KEYS_LINE_MAX);
+	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
+	const struct json_node *root, *error = NULL, *known = NULL, *missing = NULL;
+	int r = keys_read_line(k->control, &b, e);
+
+	if (r == 0)
+		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
+	if (r == 0 && root->type == JSON_OBJECT) {
+		missing = json_member_as(root, "missing", JSON_STRING);
+		error = missing ? missing : json_member_as(root, "error", JSON_STRING);
+		known = json_member_as(root, "known", JSON_LIST);
+	}
+	*ret_missing = missing;
+	if (r == 0 && error)
+		r = err_set(e, ERR_POLICY, -EINVAL, "--ssh-key: %.400s", error->text);
+	else if (r == 0 && known)
+		r = write_known(k, known, e);
+	else if (r == 0)
+		r = err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": an answer that makes no sense");
+	k->ready = r == 0;
+	arena_done(&a);
+	buf_done(&b);
+	return r;
 }
 
 int ssh_answer(struct run *run, struct err *e)
 {
-	struct buf b = BUF_INIT(KEYS_LINE_MAX);
-	struct arena a = ARENA_INIT((size_t)8 * KEYS_LINE_MAX);
-	const struct json_node *root, *error = NULL, *known = NULL;
+	bool missing;
 	int r;
 
-	if (!run->ssh)
+	if (!run->ssh || run->ssh->pid <= 0)
 		return 0;
-	r = keys_read_line(run->ssh->control, &b, e);
-	if (r == 0)
-		r = json_read(PROGRAM, b.data, b.len - 1, &a, &root, e);
-	if (r == 0 && root->type == JSON_OBJECT) {
-		error = json_member_as(root, "error", JSON_STRING);
-		known = json_member_as(root, "known", JSON_LIST);
-	}
-	if (r == 0 && error)
-		r = err_set(e, ERR_POLICY, -EINVAL, "--ssh-key: %.400s", error->text);
-	else if (r == 0 && known)
-		r = write_known(run->ssh, known, e);
-	else if (r == 0)
-		r = err_set(e, ERR_SYSTEM, -EBADMSG, PROGRAM ": an answer that makes no sense");
-	arena_done(&a);
-	buf_done(&b);
-	return r;
+	r = take_answer(run->ssh, &missing, e);
+	if (r == 0 || !missing || !run->live)
+		return r;
+	go_without(run->ssh, e);
+	return 0;
 }
 
 /* What it has to say at the end; its words are made of what clients sent, so only letters are printed. */
@@ -302,6 +393,101 @@ static void ask_all(const struct ssh_run *k, void (*say)(const char *line))
 	buf_done(&b);
 }
 
+/* --- while a sandbox that stays lives --- */
+
+static void say_stderr(const char *line)
+{
+	(void)dprintf(2, "bailey: %s\n", line); /* its log */
+}
+
+/* Who waits for an agent that is not there. */
+static void let_go(const struct ssh_run *k)
+{
+	int fd;
+
+	while ((fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		(void)close(fd);
+}
+
+/* There is a process, or there is none, and then somebody may ask for one. */
+static void watch_what_is_there(struct ssh_run *k)
+{
+	k->asked->events = k->pid > 0 ? 0 : POLLIN;
+	k->said->fd = k->pid > 0 ? k->control : -1;
+	k->said->events = k->pid > 0 ? POLLIN : 0;
+}
+
+static void not_there(struct ssh_run *k, const struct err *why)
+{
+	if (is_new(k, why))
+		(void)dprintf(2, "bailey: notice: %s\n", why->msg); /* its log */
+	end_program(k);
+	let_go(k);
+}
+
+/* Somebody inside has connected, and there is no process. */
+static int on_asked(void *arg, short revents, struct err *e)
+{
+	struct ssh_run *k = arg;
+	const char *path = getenv("SSH_AUTH_SOCK");
+	struct err own = ERR_INIT;
+
+	(void)revents;
+	(void)e;
+	if (clock_ms() < k->retry_at) {
+		let_go(k);
+		return -EAGAIN;
+	}
+	k->retry_at = clock_ms() + RETRY_MS;
+	if (path && *path == '/' && !ssh_answers(path))
+		(void)err_set(&own, ERR_USAGE, -ECONNREFUSED,
+			      "--ssh-key: no agent answers at SSH_AUTH_SOCK '%.100s'", path);
+	else
+		(void)start_program(k, &own);
+	if (own.code)
+		not_there(k, &own);
+	watch_what_is_there(k);
+	return -EAGAIN;
+}
+
+/* It has its answer, or has ended. */
+static int on_said(void *arg, short revents, struct err *e)
+{
+	struct ssh_run *k = arg;
+	struct err own = ERR_INIT;
+	bool missing;
+
+	(void)revents;
+	(void)e;
+	if (k->ready) {
+		ask_all(k, say_stderr);
+		end_program(k);
+	} else if (take_answer(k, &missing, &own) < 0) {
+		not_there(k, &own);
+	} else {
+		k->missing[0] = '\0';
+	}
+	watch_what_is_there(k);
+	return -EAGAIN;
+}
+
+void ssh_supervise(struct run *run)
+{
+	struct ssh_run *k = run->ssh;
+
+	if (!k || !run->live)
+		return;
+	k->asked = loop_add(&run->loop, k->listener, 0, on_asked, k); /* there is room */
+	k->said = loop_add(&run->loop, -1, 0, on_said, k);
+	if (k->asked && k->said)
+		watch_what_is_there(k);
+}
+
+const char *ssh_missing(const struct run *run)
+{
+	return run->ssh && *run->ssh->missing ? run->ssh->missing : NULL;
+}
+
 /* --- what the sandbox sees --- */
 
 const char *ssh_variable(struct sandbox *s)
@@ -351,14 +537,11 @@ void ssh_end(struct run *run, void (*say)(const char *line))
 	if (!k)
 		return;
 	ssh_ready(run);
-	if (k->pid > 0 && say)
+	if (k->ready && say)
 		ask_all(k, say);
-	cleanup_close(&k->control);
-	if (k->pid > 0) {
-		(void)kill(k->pid, SIGKILL); /* our child, not reaped yet; it keeps nothing */
-		while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	end_program(k);
+	cleanup_close(&k->listener);
+	cleanup_close(&k->known);
 	free(k);
 	run->ssh = NULL;
 }

@@ -17,6 +17,15 @@ int ssh_begin(struct run *run, struct err *e);
 /** ssh_answer() - wait until it is ready, write what it says of known hosts. Before sandbox_plan(). Return: 0 or negative errno with @e. */
 int ssh_answer(struct run *run, struct err *e);
 
+/** ssh_answers() - whether an agent, or who may be one, listens at @path. */
+bool ssh_answers(const char *path);
+
+/** ssh_supervise() - the run's loop is there: of a sandbox that stays an agent that is missing is looked for when it is needed. */
+void ssh_supervise(struct run *run);
+
+/** ssh_missing() - why a sandbox that stays has no agent now. Return: NULL: it has one, or wants none. */
+const char *ssh_missing(const struct run *run);
+
 /** ssh_plan() - tell ssh in the sandbox of these known hosts. Return: 0 or negative errno with @e. */
 int ssh_plan(struct sandbox *s, struct err *e);
 

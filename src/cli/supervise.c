@@ -575,6 +575,7 @@ int supervise(struct run *run, char *const *argv, struct err *e)
 		run->dry_run = sh->spec.dry_run;
 		add_sources(run);
 		keys_supervise(run);
+		ssh_supervise(run);
 		r = run->live ? live_add(run, e) : 0;
 		if (r == 0)
 			r = loop(run, e);

@@ -47,6 +47,7 @@ struct agent {
 	int fd; /* of the caller's; -1: it is gone */
 	struct fifo in, out;
 	bool busy; /* it owes an answer */
+	bool stays; /* when it has gone this process ends, too, and another one is started when it is needed */
 	size_t for_whom, last;
 	struct client clients[CLIENTS];
 };
@@ -242,9 +243,8 @@ static void agent_lost(struct agent *a)
 {
 	size_t i;
 
-	ssh_note(
-		&rules,
-		"the caller's agent has ended, or said something that is no answer: nothing is signed any more");
+	ssh_note(&rules, "the caller's agent has ended, or said something that is no answer: %s",
+		 a->stays ? "the next log-in looks for it again" : "nothing is signed any more");
 	cleanup_close(&a->fd);
 	a->fd = -1;
 	a->busy = false;
@@ -368,6 +368,8 @@ static void loop(struct agent *a)
 		wait_for_all(a, p);
 		if (p[AT_CONTROL].revents)
 			return; /* it has nothing more to say */
+		if (a->fd < 0 && a->stays)
+			return; /* who waited has heard */
 		if (p[AT_AGENT].revents)
 			agent_step(a, p[AT_AGENT].revents);
 		for (i = 0; i < CLIENTS; i++) {
@@ -450,12 +452,14 @@ static int begin(struct agent *a, const struct buf *line, struct buf *out, struc
 	struct buf known = BUF_INIT(KEYS_LINE_MAX / 2);
 	struct json j = { .out = out };
 	const struct json_node *root = NULL;
+	bool missing = false;
 	int r = json_read("control", text, strcspn(text, "\n"), &arena, &root, e);
 
 	if (r == 0 && root->type != JSON_OBJECT)
 		r = err_set(e, ERR_USAGE, -EINVAL, "control: expected an object");
 	if (r == 0)
-		r = a->fd = ssh_setup(&rules, root, &known, e);
+		r = a->fd = ssh_setup(&rules, root, &known, &missing, e);
+	a->stays = r >= 0 && json_member_as(root, "stays", JSON_BOOL);
 	if (r >= 0)
 		r = confine(&(struct confine_plan){ .who = "ssh-agent",
 						    .uid = number_of(root, "uid"),
@@ -465,7 +469,7 @@ static int begin(struct agent *a, const struct buf *line, struct buf *out, struc
 			    e);
 	json_open(&j, NULL, '{');
 	if (r < 0)
-		json_str(&j, "error", e->msg);
+		json_str(&j, missing ? "missing" : "error", e->msg);
 	else
 		put_lines(&j, known.data);
 	json_close(&j, '}');

@@ -102,8 +102,10 @@ struct json_node;
 /**
  * ssh_setup() - from the first line: connect to the caller's agent, find the keys, read the known hosts.
  * @known: gets the lines that the sandbox may see
+ * @ret_missing: after a failure: that the agent is not there, or has not the keys, which may come
  * Return: the connection, or negative errno with @e.
  */
-int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *known, struct err *e);
+int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *known,
+	      bool *ret_missing, struct err *e);
 
 #endif

@@ -359,7 +359,8 @@ static int take_grants(struct ssh_rules *s, const struct json_node *root, const 
 	return r;
 }
 
-int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *known, struct err *e)
+int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *known,
+	      bool *ret_missing, struct err *e)
 {
 	static struct ssh_identity ids[IDENTITIES];
 	const char *agent = json_string(root, "agent"), *home = json_string(root, "home");
@@ -370,11 +371,13 @@ int ssh_setup(struct ssh_rules *s, const struct json_node *root, struct buf *kno
 
 	if (!agent)
 		return err_set(e, ERR_USAGE, -EINVAL, "control: agent: expected a path");
+	*ret_missing = true;
 	fd = connect_agent(agent, e);
 	if (fd < 0)
 		return fd;
 	n = list_keys(fd, &b, ids, e);
 	r = n < 0 ? (int)n : take_grants(s, root, home, ids, (size_t)n, e);
+	*ret_missing = r < 0;
 	if (r == 0)
 		r = read_all_known(s, home, known, e);
 	if (r == 0 && (known->failed || known->len > SHOWN_MAX))
