@@ -4,10 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "events.h"
 #include "life-options.h"
 #include "named.h"
 #include "own-secrets.h"
+#include "start-env.h"
 #include "stay.h"
 #include "volumes.h"
 
@@ -109,13 +111,15 @@ static char **keep_variables(struct arena *a, size_t more, size_t *ret_n)
 
 	while (environ[vars])
 		vars++;
-	v = arena_alloc(a, (vars + more + 4) * sizeof(*v));
+	v = arena_alloc(a, (vars + START_ENV_WORDS + more + 4) * sizeof(*v));
 	for (i = 0; v && i < vars; i++) {
 		if (!is_kept(environ[i]))
 			continue;
 		v[k] = arena_printf(a, "--host-env=%s", environ[i]);
 		v = v[k++] ? v : NULL;
 	}
+	if (v && !start_env_keep(a, v, &k))
+		v = NULL;
 	*ret_n = k;
 	return v;
 }
@@ -266,6 +270,8 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 	if (r == 0)
 		r = overlay_check(s, e);
 	if (r == 0)
+		r = egress_check(s, e);
+	if (r == 0)
 		own_secrets_say_missing(s, s->stay->name);
 	s->stay->given = s->stay->host_env = NULL;
 	life_options_done(&o);
@@ -356,6 +362,7 @@ int create_main(char **argv)
 		r = keep(argv[0], &stay, &b, &e);
 	if (r == 0) {
 		sandbox_say_notices(&s); /* what a start says is in a log */
+		start_env_say();
 		(void)fd_write_all(2, soft, strlen(soft)); /* a notice */
 		say_user(&stay, moved);
 	}

@@ -535,6 +535,19 @@ static const char *either(const char *lower, const char *upper)
 	return v && *v ? v : upper ? getenv(upper) : NULL;
 }
 
+static int read_proxies(struct upstream *ret, struct err *e)
+{
+	return upstream_parse(ret, either("http_proxy", NULL), either("https_proxy", "HTTPS_PROXY"),
+			      either("no_proxy", "NO_PROXY"), e);
+}
+
+int egress_check(const struct sandbox *s, struct err *e)
+{
+	struct upstream u = { .n = 0 };
+
+	return egress_wanted(s) ? read_proxies(&u, e) : 0;
+}
+
 int egress_begin(struct run *run, struct err *e)
 {
 	struct egress *g = calloc(1, sizeof(*g));
@@ -561,10 +574,7 @@ int egress_begin(struct run *run, struct err *e)
 	steer_begin(&g->steer, supervise_sandbox(run));
 	if (front && front->upstream)
 		g->upstream = *front->upstream;
-	r = front && front->upstream ? 0 :
-				       upstream_parse(&g->upstream, either("http_proxy", NULL),
-						      either("https_proxy", "HTTPS_PROXY"),
-						      either("no_proxy", "NO_PROXY"), e);
+	r = front && front->upstream ? 0 : read_proxies(&g->upstream, e);
 	if (r < 0)
 		return r;
 	r = open_log(g, e);

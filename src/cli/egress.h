@@ -33,6 +33,9 @@ extern const char *const egress_env[];
 /* What /etc/hosts says inside: the host's entries would hide names from the rules. */
 extern const char egress_hosts[];
 
+/** egress_check() - whether the caller's proxies could be used, where there is a network. Return: 0 or -EINVAL with @e. */
+int egress_check(const struct sandbox *s, struct err *e);
+
 /** egress_begin() - the sandbox has sent its sockets (jail->net). Return: 0 or negative errno with @e. */
 int egress_begin(struct run *run, struct err *e);
 

@@ -12,6 +12,7 @@
 #include "sandbox.h"
 #include "settings.h"
 #include "ssh.h"
+#include "start-env.h"
 #include "stay.h"
 
 static bool is_var(const char *entry, const char *name)
@@ -61,7 +62,8 @@ static int copy_kept(struct sandbox *s, const struct opt_list *vars, size_t *n, 
 	for (i = 0; kept && i < kept->n; i++) {
 		if (!strchr(kept->v[i].value, '=') || kept->v[i].value[0] == '=')
 			return err_set(e, ERR_USAGE, -EINVAL, "--host-env: expected NAME=VALUE");
-		put(s, n, kept->v[i].value);
+		if (!start_env_only(kept->v[i].value))
+			put(s, n, kept->v[i].value);
 	}
 	for (i = 0; environ[i]; i++) {
 		char name[4096];

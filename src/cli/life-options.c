@@ -43,7 +43,9 @@ static void life_rows(struct life_options *o, struct opt *table)
 			"host-env", &o->host_env, NULL, "NAME=VALUE",
 			"A variable as it is on the host; 'bailey create' adds these itself",
 			"What says where programs and settings of the host are (PATH, LANG, LC_*, TZ, EDITOR, NVM_DIR, JAVA_HOME …) is kept from the environment of 'bailey create', so that every start, also that "
-			"of the machine, gives commands the same. Nothing else of the caller's environment comes in; --env sets more, and what is given twice is the last."),
+			"of the machine, gives commands the same. Nothing else of the caller's environment comes in; --env sets more, and what is given twice is the last. HOME, XDG_CONFIG_HOME, XDG_RUNTIME_DIR, "
+			"http_proxy, https_proxy, no_proxy and SSH_AUTH_SOCK are kept, too, and are for the sandbox's network, policy files and --ssh-key alone: commands do not get them. A user and a password in a proxy's "
+			"URL are not kept."),
 		OPT_GROUP("Volumes"),
 		OPT_LIST(
 			"volume", &o->volumes, NULL, "NAME:PATH[:ro]",

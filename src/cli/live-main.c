@@ -15,6 +15,7 @@
 #include "live-words.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "start-env.h"
 
 /* @ret_state: the directory of bailey's state */
 static int listen_as(struct live *l, const char *name, const char *id, int *ret_state,
@@ -116,6 +117,8 @@ int live_main(void)
 		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[LIVE_WORD_CWD]);
 	if (r == 0 && argv)
 		r = opt_parse(table, argv + LIVE_WORDS, &rest, &dashes, &e);
+	if (r == 0)
+		r = start_env_set(&o.host_env, &e);
 	if (argv)
 		o.sandbox.box = argv[LIVE_WORD_ID];
 	if (r == 0 && argv && *argv[LIVE_WORD_CHANGES])

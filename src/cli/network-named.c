@@ -16,6 +16,7 @@
 
 #include "network-runs.h"
 #include "sandbox.h"
+#include "start-env.h"
 
 #define CHANGES_MAX 512 /* kept with one sandbox; LIMIT_NET_LIVE and GATEWAY_LIVE hold more */
 #define TRIES 10
@@ -44,6 +45,7 @@ int network_named_options(struct network_named *x, struct err *e)
 	const struct json_node *v;
 	bool dashes;
 	size_t n = 0;
+	int r;
 
 	if (!table || !words)
 		return sandbox_oom(e);
@@ -57,7 +59,8 @@ int network_named_options(struct network_named *x, struct err *e)
 	life_options_done(&x->options);
 	life_options(&x->options, table);
 	x->options.sandbox.changes = x->box.changes;
-	return opt_parse(table, words, &n, &dashes, e);
+	r = opt_parse(table, words, &n, &dashes, e);
+	return r < 0 ? r : start_env_set(&x->options.host_env, e); /* its policy, not ours */
 }
 
 /* --- what is kept --- */
