@@ -64,7 +64,13 @@ int opt_list_add(struct opt_list *l, const struct opt_value *value)
 	return 0;
 }
 
-static int take(const struct opt *o, const char *value, struct err *e)
+/* Who wants to hear of each option, or nobody. */
+struct hearer {
+	opt_each_fn *each;
+	void *arg;
+};
+
+static int set(const struct opt *o, const char *value, struct err *e)
 {
 	switch (o->type) {
 	case OPT_TYPE_FLAG:
@@ -98,6 +104,13 @@ static int take(const struct opt *o, const char *value, struct err *e)
 	return err_set(e, ERR_USAGE, -EINVAL, "--%s is not an option", o->name);
 }
 
+static int take(const struct hearer *h, const struct opt *o, const char *value, struct err *e)
+{
+	int r = set(o, value, e);
+
+	return r == 0 && h->each ? h->each(h->arg, o, value, e) : r;
+}
+
 /* The shortest name that begins so is what was meant, if any is. */
 static int no_letter(const struct opt *opts, const char *word, char letter, struct err *e)
 {
@@ -117,7 +130,8 @@ static int no_letter(const struct opt *opts, const char *word, char letter, stru
 }
 
 /* "-it", "-eVALUE", "-e VALUE". @i: of the word, moved on when the next one is its value */
-static int take_letters(const struct opt *opts, char *const *argv, size_t *i, struct err *e)
+static int take_letters(const struct opt *opts, char *const *argv, size_t *i,
+			const struct hearer *h, struct err *e)
 {
 	const char *word = argv[*i], *p;
 
@@ -133,16 +147,17 @@ static int take_letters(const struct opt *opts, char *const *argv, size_t *i, st
 		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[*i + 1] &&
 			 strcmp(argv[*i + 1], "--") != 0)
 			value = argv[++*i];
-		r = take(o, value, e);
+		r = take(h, o, value, e);
 		if (r < 0 || (value && o->type != OPT_TYPE_FLAG))
 			return r;
 	}
 	return 0;
 }
 
-int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
-	      struct err *e)
+int opt_each(const struct opt *opts, char *const *argv, opt_each_fn *each, void *arg,
+	     size_t *ret_rest, bool *ret_dashes, struct err *e)
 {
+	const struct hearer h = { .each = each, .arg = arg };
 	size_t i;
 	int r;
 
@@ -160,7 +175,7 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 			return err_set(e, ERR_HELP, -ECANCELED, "help is asked for");
 		if (word[1] != '-') {
-			r = take_letters(opts, argv, &i, e);
+			r = take_letters(opts, argv, &i, &h, e);
 			if (r < 0)
 				return r;
 			continue;
@@ -174,13 +189,19 @@ int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool 
 		else if ((o->type == OPT_TYPE_STRING || o->type == OPT_TYPE_LIST) && argv[i + 1] &&
 			 strcmp(argv[i + 1], "--") != 0) /* a forgotten value must not eat that */
 			value = argv[++i];
-		r = take(o, value, e);
+		r = take(&h, o, value, e);
 		if (r < 0)
 			return r;
 	}
 	*ret_rest = i;
 	*ret_dashes = false;
 	return 0;
+}
+
+int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
+	      struct err *e)
+{
+	return opt_each(opts, argv, NULL, NULL, ret_rest, ret_dashes, e);
 }
 
 int opt_parse_all(const struct opt *opts, char **argv, struct err *e)

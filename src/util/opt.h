@@ -126,6 +126,13 @@ extern const struct opt opt_help_row;
 int opt_parse(const struct opt *opts, char *const *argv, size_t *ret_rest, bool *ret_dashes,
 	      struct err *e);
 
+/* What is done with one option that was read. @value: NULL: it has none. Return: 0 or negative errno with @e. */
+typedef int opt_each_fn(void *arg, const struct opt *o, const char *value, struct err *e);
+
+/** opt_each() - opt_parse() that also calls @each for every option, in their order, once its target is set. Return: as that, or what @each has returned. */
+int opt_each(const struct opt *opts, char *const *argv, opt_each_fn *each, void *arg,
+	     size_t *ret_rest, bool *ret_dashes, struct err *e);
+
 /**
  * opt_parse_all() - opt_parse() for verbs without a command: options may stand among the operands, too, up to "--".
  * @argv: the operands are moved together at its beginning, in their order, and NULL is behind them

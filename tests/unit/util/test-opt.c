@@ -53,6 +53,35 @@ TEST(options_among_operands)
 	CHECK(opt_parse_all(opts, wrong, &e) == -EINVAL && strstr(e.msg, "--nothing"));
 }
 
+static char heard[256];
+
+static int hear(void *arg, const struct opt *o, const char *value, struct err *why)
+{
+	const size_t n = strlen(heard);
+
+	CHECK(arg == heard);
+	(void)snprintf(heard + n, sizeof(heard) - n, "%s=%s;", o->name, value ? value : "-");
+	return value && strcmp(value, "no") == 0 ? err_set(why, ERR_USAGE, -EPERM, "no") : 0;
+}
+
+TEST(each_is_heard_of)
+{
+	char *words[] = { W("--hide"),    W("/a"),          W("--dry-run"),
+			  W("--explain"), W("--explain=x"), W("--hide="),
+			  W("one"),       W("--hide=/b"),   NULL },
+	     *refused[] = { W("--hide=no"), W("--dry-run"), NULL },
+	     *wrong[] = { W("--hide=/c"), W("--nothing"), NULL };
+
+	REQUIRE(opt_each(opts, words, hear, heard, &rest, &dashes, &e) == 0);
+	CHECK(rest == 6 && !dashes && flag && list.n == 2);
+	CHECK_STR(heard, "hide=/a;dry-run=-;explain=-;explain=x;hide=;");
+	flag = false;
+	CHECK(opt_each(opts, refused, hear, heard, &rest, &dashes, &e) == -EPERM && !flag);
+	*heard = '\0';
+	CHECK(opt_each(opts, wrong, hear, heard, &rest, &dashes, &e) == -EINVAL);
+	CHECK_STR(heard, "hide=/c;");
+}
+
 TEST(every_type)
 {
 	CHECK(PARSE(W("--hide"), W("/a"), W("--dry-run"), W("--timeout=5s"), W("--explain"),
