@@ -87,7 +87,7 @@ int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool ow
 	if (r == 0)
 		r = s->stay ? stay_identify(s, owner, e) :
 		    owner   ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-			      jail_identity_choose(&s->id, s->workspaces[0], e);
+			      jail_identity_choose(&s->id, NULL, s->workspaces[0], e);
 	s->limits.nested = s->nested == JAIL_NESTED_SANDBOX;
 	s->limits.nested_owner = s->limits.nested && s->id.mode == JAIL_IDS_CALLER;
 	s->limits.rooted = jail_identity_rooted(&s->id);

@@ -20,7 +20,6 @@
 
 #define AGENT "agent"
 #define AGENT_ID 1000u
-#define AGENT_HOME "/home/" AGENT
 #define OTHER_HOME "/run/" AGENT /* where no overlay can make a directory appear */
 #define NO_FILTER "--allow-degraded=seccomp"
 #define PEOPLE 1000u /* login.defs: UID_MIN of distributions */
@@ -45,7 +44,7 @@ void stay_init(struct stay *stay, const char *name, const char *dir, unsigned in
 		.name = name,
 		.dir = dir,
 		.block = block,
-		.agent = { .uid = AGENT_ID, .gid = AGENT_ID, .name = AGENT, .home = AGENT_HOME }
+		.agent = { .uid = AGENT_ID, .gid = AGENT_ID, .name = AGENT, .home = STAY_HOME }
 	};
 }
 
@@ -99,10 +98,11 @@ static int choose_home(const struct sandbox *s, struct err *e)
 }
 
 /* A run's ids: something else than a root inside was asked for. */
-static int identify_as_run(struct sandbox *s, bool single, const char *option, struct err *e)
+static int identify_as_run(struct sandbox *s, const struct jail_user *user, bool single,
+			   const char *option, struct err *e)
 {
 	int r = single ? jail_identity_owner(&s->id, s->workspaces[0], e) :
-			 jail_identity_choose(&s->id, s->workspaces[0], e);
+			 jail_identity_choose(&s->id, user, s->workspaces[0], e);
 
 	say_rootless(s->stay, option);
 	if (s->id.mode == JAIL_IDS_BLOCK || s->id.mode == JAIL_IDS_CALLER) {
@@ -125,9 +125,9 @@ int stay_identify(struct sandbox *s, bool single, struct err *e)
 	if (r < 0)
 		return r;
 	if (s->allow_degraded & (1u << JAIL_LAYER_SECCOMP))
-		r = identify_as_run(s, single, NO_FILTER, e);
+		r = identify_as_run(s, &user, single, NO_FILTER, e);
 	else if (s->nested || s->strict)
-		r = identify_as_run(s, single,
+		r = identify_as_run(s, &user, single,
 				    s->strict                       ? "--strict-protect" :
 				    s->nested == JAIL_NESTED_USERNS ? "--allow-userns" :
 								      "--allow-nested-sandbox",

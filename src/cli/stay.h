@@ -5,6 +5,8 @@
 
 #include "sandbox.h"
 
+#define STAY_HOME "/home/agent" /* where its home is, if nothing is said or in the way */
+
 struct stay {
 	const char *name; /* of the sandbox, and so of its host */
 	const char *dir; /* of the host, resolved: what is kept of it; NULL: it is only described */

@@ -72,34 +72,6 @@ int jail_identity_owner(struct jail_identity *id, const char *workspace, struct 
 	return 0;
 }
 
-int jail_identity_choose(struct jail_identity *id, const char *workspace, struct err *e)
-{
-	struct statfs sfs;
-	struct stat st;
-	int r;
-
-	*id = (struct jail_identity){
-		.mode = JAIL_IDS_CALLER, .uid = geteuid(), .gid = getegid(), .lock = -1
-	};
-	id->host_uid = id->uid;
-	id->host_gid = id->gid;
-	if (id->uid != 0)
-		return 0;
-	if (stat(workspace, &st) < 0 || statfs(workspace, &sfs) < 0)
-		return err_sys(e, -errno, "workspace '%s'", workspace);
-	/* somebody's workspace: act as that user, which needs no block; overlayfs refuses idmapped mounts (EINVAL) */
-	if (st.st_uid != 0 || sfs.f_type == OVERLAYFS_MAGIC)
-		return jail_identity_owner(id, workspace, e);
-	id->mode = JAIL_IDS_BLOCK;
-	id->uid = id->gid = 0;
-	r = block_take(id, e);
-	/* root without a place for the lock is root of some container: it has no ids to give either */
-	if (r != -EACCES && r != -EPERM && r != -EROFS && r != -ENOENT)
-		return r;
-	*e = (struct err)ERR_INIT;
-	return jail_identity_owner(id, workspace, e);
-}
-
 /*
  * The block that the store has given to the sandbox; other stores of this machine may have given it, too. A PID 1 whose supervisor was killed holds
  * it until it has ended, too: a moment, which is waited for.
@@ -122,6 +94,42 @@ static int block_take_kept(struct jail_identity *id, unsigned int n, struct err 
 			       err_sys(e, -errno, "%s: lock", BLOCK_FILE);
 	id->lock = TAKE_FD(fd);
 	return 0;
+}
+
+/* The block of a sandbox that stays is its own: what it keeps has the same owners at each start. */
+static int block_take_own(struct jail_identity *id, const struct jail_user *user, struct err *e)
+{
+	id->host_uid = id->host_gid = BLOCK_FIRST + (user->block - 1) * JAIL_BLOCK_SIZE;
+	return user->start ? block_take_kept(id, user->block - 1, e) : 0;
+}
+
+int jail_identity_choose(struct jail_identity *id, const struct jail_user *user,
+			 const char *workspace, struct err *e)
+{
+	struct statfs sfs;
+	struct stat st;
+	int r;
+
+	*id = (struct jail_identity){
+		.mode = JAIL_IDS_CALLER, .uid = geteuid(), .gid = getegid(), .lock = -1
+	};
+	id->host_uid = id->uid;
+	id->host_gid = id->gid;
+	if (id->uid != 0)
+		return 0;
+	if (stat(workspace, &st) < 0 || statfs(workspace, &sfs) < 0)
+		return err_sys(e, -errno, "workspace '%s'", workspace);
+	/* somebody's workspace: act as that user, which needs no block; overlayfs refuses idmapped mounts (EINVAL) */
+	if (st.st_uid != 0 || sfs.f_type == OVERLAYFS_MAGIC)
+		return jail_identity_owner(id, workspace, e);
+	id->mode = JAIL_IDS_BLOCK;
+	id->uid = id->gid = 0;
+	r = user && user->block ? block_take_own(id, user, e) : block_take(id, e);
+	/* root without a place for the lock is root of some container: it has no ids to give either */
+	if (r != -EACCES && r != -EPERM && r != -EROFS && r != -ENOENT)
+		return r;
+	*e = (struct err)ERR_INIT;
+	return jail_identity_owner(id, workspace, e);
 }
 
 /* "; mend it by: …", for a line about what is missing. */

@@ -135,11 +135,13 @@ int jail_identity_stay(struct jail_identity *id, const struct jail_user *user,
 
 /**
  * jail_identity_choose() - whom the command runs as.
+ * @user: of a sandbox that stays, whose own block is taken; or NULL
  * @workspace: directory whose owner counts when the caller is root
  * Takes a block of ids when one is needed; jail_identity_done() gives it back.
  * Return: 0 or negative errno with @e.
  */
-int jail_identity_choose(struct jail_identity *id, const char *workspace, struct err *e);
+int jail_identity_choose(struct jail_identity *id, const struct jail_user *user,
+			 const char *workspace, struct err *e);
 
 /** jail_identity_owner() - fall back from a block to the owner of @workspace. Return: as jail_identity_choose(). */
 int jail_identity_owner(struct jail_identity *id, const char *workspace, struct err *e);
