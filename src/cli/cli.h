@@ -145,6 +145,8 @@ struct sandbox_options {
 	bool tty, no_tty;
 	struct sandbox_front *front; /* NULL: native */
 	const char *box;             /* ID of the sandbox that stays; NULL: a run */
+	const char *
+		cwd; /* where relative paths begin, and nobody can be: it is gone; NULL: the current directory */
 };
 
 /** sandbox_options() - the option table of verbs that describe a sandbox; targets are in @o. @size: places in @table. */
@@ -213,6 +215,7 @@ struct sandbox {
 	struct jail_plan plan;
 	struct jail_identity id;
 	const char *cwd;  /* inside */
+	const char *base; /* of the host: where relative paths of the options begin */
 	const char *home; /* normalised and resolved, or NULL */
 	const char **workspaces;
 	size_t n_workspaces;
@@ -480,6 +483,11 @@ int overlay_begin(struct run *run, char *const *argv, struct err *e);
 
 /** overlay_check() - whether the changes of the copies of a plan could be kept. Return: 0 or negative errno with @e. */
 int overlay_check(struct sandbox *s, struct err *e);
+
+struct named_box;
+
+/** overlay_keeps() - whether the changes that the sandbox @box has in its copies are of those of the plan, too. Return: 0; -EBUSY or another negative errno with @e. */
+int overlay_keeps(struct sandbox *s, const struct named_box *box, struct err *e);
 
 /** overlay_end() - PID 1 is gone: keep the record and say what is in it, or remove it. */
 void overlay_end(struct run *run, void (*say)(const char *line));

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "egress.h"
 #include "events.h"
+#include "kept-words.h"
 #include "life-options.h"
 #include "named.h"
 #include "own-secrets.h"
@@ -26,13 +30,39 @@ static bool is_of_a_run(const struct opt *row)
 	return i < ARRAY_SIZE(of_a_run);
 }
 
+/* What is said of the making, beside what it makes. */
+struct create_options {
+	bool replace;
+	struct life_options life;
+};
+
+#define CREATE_ROWS 2
+
+/* @table: CREATE_ROWS + LIFE_OPTIONS places. life_options_done() of what is in @o. */
+static void fill(struct create_options *o, struct opt *table)
+{
+	const struct opt rows[] = {
+		OPT_GROUP("The sandbox"),
+		OPT_FLAG(
+			"replace", &o->replace, NULL,
+			"Give the sandbox NAME, which is there, these options and workspaces",
+			"They take the place of all that it had ('bailey inspect --command NAME' prints those); the sandbox must be stopped. Its ID, its home, what is in its volumes, its services, its logs, what "
+			"'bailey network' has changed and the changes in its overlay workspaces stay. What would lose such changes is refused."),
+	};
+
+	_Static_assert(ARRAY_SIZE(rows) == CREATE_ROWS, "CREATE_ROWS is how many there are");
+	o->replace = false;
+	memcpy(table, rows, sizeof(rows));
+	life_options(&o->life, table + CREATE_ROWS);
+}
+
 static const struct opt *options(void)
 {
-	static struct life_options o;
-	static struct opt table[LIFE_OPTIONS];
+	static struct create_options o;
+	static struct opt table[CREATE_ROWS + LIFE_OPTIONS];
 	size_t i, n = 0;
 
-	life_options(&o, table);
+	fill(&o, table);
 	for (i = 0; table[i].type != OPT_TYPE_END; i++) {
 		if (!is_of_a_run(&table[i]))
 			table[n++] = table[i];
@@ -57,9 +87,13 @@ const struct command_words create_words = {
 		      { "bailey create --cache npm,pip box",
 			"what npm and pip download is there for other sandboxes, too" },
 		      { "bailey create --idle-freeze 10m --idle-stop 8h --restart always box",
-			"it uses no processor when nobody uses it" } },
+			"it uses no processor when nobody uses it" },
+		      { "bailey create --replace -p 8081:80 box ~/src",
+			"other options for it; what is in it stays" } },
 	.statuses = { { "0", "made; its ID is printed" },
-		      { "4", "there is one of that name" },
+		      { "3", "with --replace: there is none of that name" },
+		      { "4",
+			"there is one of that name; with --replace: it runs, or has changes in overlay workspaces that it would not have any more" },
 		      { "125", "it could not be built here; one line says why" },
 		      { "2", "wrong options, name or policy; nothing was made" } },
 };
@@ -103,96 +137,99 @@ static bool is_kept(const char *entry)
 	       strlen(entry) < LIMIT_PATH && !policy_env_secret(name, strchr(entry, '=') + 1);
 }
 
-/* The first words of a sandbox, variables of now, and room for @more, and for a home and a preset that are found. @ret_n: how many. Return: an array, or NULL. */
-static char **keep_variables(struct arena *a, size_t more, size_t *ret_n)
+/* The first words of a sandbox: variables of now. */
+static int keep_variables(struct kept_words *w, struct err *e)
 {
-	size_t i, k = 0, vars = 0;
-	char **v;
+	static const struct opt row = { .name = "host-env" };
+	size_t i;
+	int r = 0;
 
-	while (environ[vars])
-		vars++;
-	v = arena_alloc(a, (vars + START_ENV_WORDS + more + 4) * sizeof(*v));
-	for (i = 0; v && i < vars; i++) {
-		if (!is_kept(environ[i]))
-			continue;
-		v[k] = arena_printf(a, "--host-env=%s", environ[i]);
-		v = v[k++] ? v : NULL;
+	for (i = 0; r == 0 && environ[i]; i++) {
+		if (is_kept(environ[i]))
+			r = kept_words_add(w, &row, environ[i], e);
 	}
-	if (v && !start_env_keep(a, v, &k))
-		v = NULL;
-	*ret_n = k;
-	return v;
+	return r == 0 ? start_env_keep(w, e) : r;
+}
+
+static int keep_word(void *arg, const struct opt *o, const char *value, struct err *e)
+{
+	return strcmp(o->name, "replace") == 0 ? 0 : kept_words_add(arg, o, value, e);
 }
 
 /*
- * The words that describe the sandbox: variables, options as they were written, wherever they stand before "--", and each workspace as one. What is left in @argv is the
- * name and the workspaces.
+ * The words that describe the sandbox: variables, options, wherever they stand before "--", and workspaces. What is left in @argv is the name and the workspaces.
+ * @ret_replace: of one that is there
  */
-static int keep_words(struct arena *a, char **argv, char ***ret, struct err *e)
+static int keep_words(struct kept_words *w, char **argv, bool *ret_replace, struct err *e)
 {
-	struct life_options o;
-	struct opt table[LIFE_OPTIONS];
-	size_t i = 0, k = 0, n = 0, used = 0;
+	struct create_options o;
+	struct opt table[CREATE_ROWS + LIFE_OPTIONS];
+	size_t i = 0, n = 0, used = 0;
 	bool dashes = false;
-	char **v;
-	int r = 0;
+	int r = keep_variables(w, e);
 
-	while (argv[n])
-		n++;
-	v = keep_variables(a, n, &k);
-	life_options(&o, table);
-	for (n = 0; v && r == 0;) {
-		r = opt_parse(table, argv + i, &used, &dashes, e);
-		for (; r == 0 && used > dashes; used--)
-			v[k++] = argv[i++];
-		i += r == 0 && dashes;
-		if (r < 0 || !argv[i])
+	fill(&o, table);
+	while (r == 0) {
+		r = opt_each(table, argv + i, keep_word, w, &used, &dashes, e);
+		if (r < 0)
 			break;
-		do {
+		for (i += used; argv[i];) {
 			argv[n++] = argv[i++];
-		} while (dashes && argv[i]);
+			if (!dashes)
+				break; /* the next word may be an option */
+		}
 		if (!argv[i])
 			break;
 	}
-	life_options_done(&o);
+	*ret_replace = o.replace;
+	life_options_done(&o.life);
 	if (r < 0 && strstr(e->msg, "unknown option '--name"))
 		(void)err_set(e, ERR_USAGE, r,
 			      "the name is a word: bailey create [OPTIONS] NAME [WORKSPACE...]");
 	if (r < 0)
 		return r;
 	argv[n] = NULL;
-	for (i = 1; v && i < n; i++) {
-		v[k] = arena_printf(a, "--workspace=%s", argv[i]);
-		v = v[k++] ? v : NULL;
-	}
-	if (!v)
-		return sandbox_oom(e);
-	*ret = v;
-	return 0;
+	for (i = 1; r == 0 && i < n; i++)
+		r = kept_words_workspace(w, argv[i], e);
+	return r;
 }
 
 /* Of that alone that lists show; what holds are the words. */
 static void describe_life(struct json *j, const struct life_policy *p, long timeout_ms)
 {
+	const struct {
+		const char *key;
+		long ms; /* 0: never */
+	} intervals[] = { { "timeout", timeout_ms },
+			  { "freeze", p->freeze_ms },
+			  { "stop", p->stop_ms } };
+	size_t i;
+
 	json_bool(j, "restart", p->restart != LIFE_RESTART_NO);
-	if (timeout_ms)
-		json_int(j, "timeout", timeout_ms);
-	if (p->freeze_ms)
-		json_int(j, "freeze", p->freeze_ms);
-	if (p->stop_ms)
-		json_int(j, "stop", p->stop_ms);
+	for (i = 0; i < ARRAY_SIZE(intervals); i++) {
+		if (intervals[i].ms)
+			json_int(j, intervals[i].key, intervals[i].ms);
+		else /* one that is there may have had it */
+			json_str(j, intervals[i].key, NULL);
+	}
 }
 
-static void describe(struct buf *b, const char *name, char *const *words, const struct sandbox *s,
-		     const struct life_policy *life, const char *cwd)
+/* @name: of a new one; @old: of one that is there, all else of which stays */
+static void describe(struct buf *b, const char *name, const struct named_box *old,
+		     char *const *words, const struct sandbox *s, const struct life_policy *life,
+		     const char *cwd)
 {
 	struct json j = { .out = b };
 	size_t i;
 
 	json_open(&j, NULL, '{');
-	json_str(&j, "name", name);
-	json_str(&j, "isolation", "process");
-	json_str(&j, "template", "host");
+	if (old) {
+		json_raw(&j, "generation", old->generation);
+	} else {
+		json_str(&j, "name", name);
+		json_str(&j, "isolation", "process");
+		json_str(&j, "template", "host");
+	}
 	json_str(&j, "cwd", cwd);
 	json_open(&j, "options", '[');
 	for (i = 0; words[i]; i++)
@@ -244,9 +281,9 @@ static int try_limits(struct sandbox *s, char *ret, size_t size, struct err *e)
 	return r;
 }
 
-/* Could it be started as it is? @ret_moved: with its home in another place, which its words must say. Return: 0 or negative errno with @e. */
-static int try_words(char *const *words, struct sandbox *s, struct life_policy *life,
-		     bool *ret_moved, struct err *e)
+/* Could it be started as it is? @old: what is there of it, or NULL. @ret_moved: with its home in another place, which its words must say. Return: 0 or negative errno with @e. */
+static int try_words(char *const *words, const struct named_box *old, struct sandbox *s,
+		     struct life_policy *life, bool *ret_moved, struct err *e)
 {
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
@@ -264,6 +301,8 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 	s->stay->home = o.home;
 	s->stay->host_env = &o.host_env;
 	s->stay->created = true;
+	o.sandbox.box = old ? old->id : NULL;
+	o.sandbox.changes = old ? old->changes : NULL;
 	if (r == 0)
 		r = sandbox_make(s, &o.sandbox, e);
 	*ret_moved = r == 0 && s->stay->home != o.home;
@@ -279,35 +318,89 @@ static int try_words(char *const *words, struct sandbox *s, struct life_policy *
 }
 
 /* Keep it. The directory is only made before it is needed. Return: as named_get(). */
-static int keep(const char *name, const struct stay *stay, const struct buf *what, struct err *e)
+static int keep(struct named *n, const char *name, const struct stay *stay, const struct buf *what,
+		struct err *e)
 {
 	char *const add[] = { (char *)(uintptr_t) "add", NULL };
-	struct named n = { .state = -1, .runtime = -1 };
 	struct buf id = BUF_INIT(256);
-	int r = named_open(&n, e);
+	int r = volumes_need(n, stay, e);
 
 	if (r == 0)
-		r = volumes_need(&n, stay, e);
-	if (r == 0)
-		r = named_store(&n, add, what, &id, e);
+		r = named_store(n, add, what, &id, e);
 	if (r == 0 && id.len > 1) {
 		id.data[id.len - 1] = '\0'; /* it was a line */
-		named_dir(&n, id.data);
-		events_add(n.state,
+		named_dir(n, id.data);
+		events_add(n->state,
 			   &(struct event){
 				   .what = "created", .id = id.data, .name = name, .status = -1 });
 		id.data[id.len - 1] = '\n';
 		r = cli_print(&id);
 	}
-	named_done(&n);
 	buf_done(&id);
 	return r;
 }
 
-/* What it will not have, before anybody wonders. */
-static void say_user(const struct stay *stay, bool moved)
+/* What is in its home belongs to the user that it had: as root, an id that follows from the words and from the owner of the first workspace. */
+static int check_home(const struct named *n, const struct named_box *old, const struct sandbox *s,
+		      struct err *e)
 {
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "sandboxes/%s/home", old->id);
+	if (geteuid() != 0 || !s->stay->block ||
+	    fstatat(n->state, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == s->id.host_uid)
+		return 0;
+	return err_set(
+		e, ERR_USAGE, -EBUSY,
+		"the home of sandbox '%s' belongs to uid %u, and with these words its user would be uid %u of the host%s%s; use a first workspace of the same owner and the options that it had about its root (bailey inspect --command %s), or first: bailey reset %s, which empties the home",
+		old->name, (unsigned int)st.st_uid, (unsigned int)s->id.host_uid,
+		*s->stay->why ? ", without a root inside: " : "", s->stay->why, old->name,
+		old->name);
+}
+
+/* Give it these words. What it has beside them must go with them. Return: as named_get(). */
+static int replace(struct named *n, const struct named_box *old, struct sandbox *s,
+		   const struct buf *what, struct err *e)
+{
+	struct buf id = BUF_INIT(256);
+	_cleanup_close_ int lock = named_lock_stopped(n, old, e);
+	const char *generation;
+	int r = lock < 0 ? lock : check_home(n, old, s, e);
+
+	if (r == 0)
+		r = overlay_keeps(s, old, e);
+	if (r == 0)
+		r = volumes_need(n, s->stay, e);
+	if (r == 0)
+		r = named_set(n, old, what, &generation, e);
+	if (r == -ESTALE)
+		return err_set(e, ERR_USAGE, -EBUSY,
+			       "sandbox '%s' was changed meanwhile by another command: try again",
+			       old->name);
+	if (r != 0)
+		return r;
+	named_changed(n, old->id);
+	events_add(n->state,
+		   &(struct event){
+			   .what = "replaced", .id = old->id, .name = old->name, .status = -1 });
+	buf_printf(&id, "%s\n", old->id);
+	r = cli_print(&id);
+	buf_done(&id);
+	return r;
+}
+
+/* What it will not have, before anybody wonders. @old: as in try_words() */
+static void say_user(const struct stay *stay, const struct named_box *old, bool moved)
+{
+	const char *before = old ? life_home(old->options) : NULL;
 	struct buf b = BUF_INIT(4096);
+
+	before = old && !before ? STAY_HOME : before;
+	if (before && strcmp(before, stay->agent.home) != 0)
+		buf_printf(&b,
+			   "bailey: notice: its home is %s now, and was %s: paths in it change\n",
+			   stay->agent.home, before);
 
 	if (*stay->why)
 		buf_printf(&b, "bailey: notice: no root inside, and so no sudo: %s\n", stay->why);
@@ -322,52 +415,91 @@ static void say_user(const struct stay *stay, bool moved)
 	buf_done(&b);
 }
 
+/* Everything of `bailey create` that an end must free. */
+struct create {
+	struct named named;
+	struct named_box box;
+	const struct named_box *old; /* &box, of --replace; or NULL */
+	struct stay stay;
+	struct sandbox s;
+	struct arena arena;
+	struct kept_words words;
+	struct life_policy life;
+	struct buf what; /* for the store */
+	bool moved;
+	char soft[512]; /* a notice of soft limits */
+};
+
+/* What the words say, as the store has it. Return: as named_get(). */
+static int make(struct create *c, char **argv, struct err *e)
+{
+	char cwd[LIMIT_PATH];
+	const char *name = argv[0];
+	bool replaces = false;
+	int r = 0;
+
+	if (!getcwd(cwd, sizeof(cwd)))
+		r = err_sys(e, -errno, "the current directory");
+	c->words = (struct kept_words){ .arena = &c->arena, .cwd = cwd };
+	if (r == 0)
+		r = keep_words(&c->words, argv, &replaces, e);
+	name = argv[0];
+	if (r == 0 && !name)
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
+	if (r == 0 && replaces) {
+		r = named_open(&c->named, e);
+		if (r == 0)
+			r = named_get(&c->named, name, &c->box, e);
+		c->old = &c->box;
+		name = c->box.name;
+	}
+	if (r != 0)
+		return r;
+	stay_init(&c->stay, name, NULL,
+		  c->old && c->old->ids ? (unsigned int)strtoul(c->old->ids, NULL, 10) : 0);
+	r = try_words(c->words.v, c->old, &c->s, &c->life, &c->moved, e);
+	if (r == 0)
+		r = try_limits(&c->s, c->soft, sizeof(c->soft), e);
+	/* as it is now, whatever else is shown there later */
+	if (r == 0 && !c->words.workspace)
+		r = kept_words_workspace(&c->words, ".", e);
+	if (r == 0 && c->moved)
+		r = kept_words_add(&c->words, &(struct opt){ .name = "home" }, c->stay.home, e);
+	if (r == 0 && c->stay.balanced)
+		r = kept_words_add(&c->words, &(struct opt){ .name = "preset" }, STAY_PRESET, e);
+	if (r == 0)
+		r = check_kept(c->words.v, cwd, e);
+	if (r < 0)
+		return r;
+	describe(&c->what, name, c->old, c->words.v, &c->s, &c->life, cwd);
+	if (!replaces)
+		r = named_open(&c->named, e);
+	return r < 0  ? r :
+	       c->old ? replace(&c->named, c->old, &c->s, &c->what, e) :
+			keep(&c->named, name, &c->stay, &c->what, e);
+}
+
 int create_main(char **argv)
 {
-	struct stay stay;
-	struct sandbox s = { .arena = ARENA_INIT(LIMIT_ARENA),
-			     .id = { .lock = -1 },
-			     .stay = &stay };
-	struct arena arena = ARENA_INIT(LIMIT_SPAWN);
-	struct life_policy life;
-	struct buf b = BUF_INIT(LIMIT_SPAWN);
+	struct create c = { .named = { .state = -1, .runtime = -1 },
+			    .s = { .arena = ARENA_INIT(LIMIT_ARENA), .id = { .lock = -1 } },
+			    .arena = ARENA_INIT(LIMIT_SPAWN),
+			    .what = BUF_INIT(LIMIT_SPAWN) };
 	struct err e = ERR_INIT;
-	char cwd[LIMIT_PATH], **words = NULL;
-	char soft[512] = "";
-	bool moved = false;
-	size_t n = 0;
-	int r = keep_words(&arena, argv, &words, &e);
+	int r;
 
-	if (r == 0 && !argv[0])
-		r = err_set(&e, ERR_USAGE, -EINVAL,
-			    "there is no name: bailey create [OPTIONS] NAME [WORKSPACE...]");
-	if (r == 0 && !getcwd(cwd, sizeof(cwd)))
-		r = err_sys(&e, -errno, "the current directory");
-	stay_init(&stay, r == 0 ? argv[0] : "", NULL, 0);
-	if (r == 0)
-		r = try_words(words, &s, &life, &moved, &e);
-	if (r == 0)
-		r = try_limits(&s, soft, sizeof(soft), &e);
-	while (r == 0 && words[n])
-		n++;
-	if (r == 0 && moved && !(words[n++] = arena_printf(&arena, "--home=%s", stay.home)))
-		r = sandbox_oom(&e);
-	if (r == 0 && stay.balanced)
-		words[n] = (char *)(uintptr_t) "--preset=" STAY_PRESET;
-	if (r == 0)
-		r = check_kept(words, cwd, &e);
-	if (r == 0)
-		describe(&b, argv[0], words, &s, &life, cwd);
-	if (r == 0)
-		r = keep(argv[0], &stay, &b, &e);
+	c.s.stay = &c.stay;
+	r = make(&c, argv, &e);
 	if (r == 0) {
-		sandbox_say_notices(&s); /* what a start says is in a log */
+		sandbox_say_notices(&c.s); /* what a start says is in a log */
 		start_env_say();
-		(void)fd_write_all(2, soft, strlen(soft)); /* a notice */
-		say_user(&stay, moved);
+		(void)fd_write_all(2, c.soft, strlen(c.soft)); /* a notice */
+		say_user(&c.stay, c.old, c.moved);
 	}
-	sandbox_done(&s);
-	buf_done(&b);
-	arena_done(&arena);
-	return r < 0 ? cli_fail(&e) : r;
+	sandbox_done(&c.s);
+	buf_done(&c.what);
+	named_done(&c.named);
+	arena_done(&c.arena);
+	return c.old && r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
 }

@@ -44,8 +44,10 @@ int env_file(struct sandbox *s, const struct opt_value *v, struct opt_list *out,
 	unsigned int number = 1;
 	struct opt_value var = *v;
 	char *line;
-	int r = getcwd(cwd, sizeof(cwd)) ? path_normalize(v->value, cwd, s->home, path, e) :
-					   err_sys(e, -errno, "current directory");
+	const char *base =
+		s->base ? s->base : getcwd(cwd, sizeof(cwd)); /* exec has options alone */
+	int r = base ? path_normalize(v->value, base, s->home, path, e) :
+		       err_sys(e, -errno, "current directory");
 
 	if (r == 0)
 		r = settings_read(AT_FDCWD, path, path, SETTINGS_ANY, &b, e);

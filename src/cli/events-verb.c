@@ -26,7 +26,7 @@ static void fill(struct events_options *o, struct opt *table)
 			 "Until it is interrupted.", OPT_LETTER('f')),
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print the lines as they are, JSON objects",
-			"Keys: time (ns since 1970), event (created, started, paused, pause-failed, resumed, stopped, renamed, reset, removed, exec-started, exec-ended, exec-failed), id, name (what it was then); "
+			"Keys: time (ns since 1970), event (created, started, paused, pause-failed, resumed, stopped, renamed, replaced, reset, removed, exec-started, exec-ended, exec-failed), id, name (what it was then); "
 			"from of renamed (the name before); why of stopped (asked, idle, timeout, signal, memory, ended, lost: it was killed, which the next start writes) and of pause-failed; session of a command, "
 			"service whose command it is, and its exit status (137 for what ended with the sandbox); exec-failed: the command of a service can't be executed."),
 		OPT_STRING("since", &o->since, NULL, "DURATION",

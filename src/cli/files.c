@@ -8,6 +8,22 @@
 
 enum workspace_mode { WORKSPACE_RW, WORKSPACE_RO, WORKSPACE_OVERLAY };
 
+static const char *const modes[] = {
+	[WORKSPACE_RW] = ":rw", [WORKSPACE_RO] = ":ro", [WORKSPACE_OVERLAY] = ":overlay"
+};
+
+size_t sandbox_workspace_path(const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	size_t i;
+
+	for (i = 0; colon && i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(colon, modes[i]) == 0)
+			return (size_t)(colon - value);
+	}
+	return strlen(value);
+}
+
 /*
  * Split ":ro", ":rw" or ":overlay" off. What is on the disk has no say in it: a link named ".:overlay", which an earlier run left, would make the
  * copy that was asked for a direct workspace.
@@ -15,21 +31,17 @@ enum workspace_mode { WORKSPACE_RW, WORKSPACE_RO, WORKSPACE_OVERLAY };
  */
 static int split_mode(const char *value, char *path, struct err *e)
 {
-	static const char *const modes[] = {
-		[WORKSPACE_RW] = ":rw", [WORKSPACE_RO] = ":ro", [WORKSPACE_OVERLAY] = ":overlay"
-	};
-	const char *colon = strrchr(value, ':');
-	size_t n = strlen(value), i;
+	const size_t n = sandbox_workspace_path(value);
+	size_t i;
 
-	if (n >= LIMIT_PATH)
+	if (strlen(value) >= LIMIT_PATH)
 		return err_set(e, ERR_USAGE, -ENAMETOOLONG,
 			       "--workspace: the path is longer than %d bytes", LIMIT_PATH - 1);
-	memcpy(path, value, n + 1);
-	for (i = 0; colon && i < ARRAY_SIZE(modes); i++) {
-		if (strcmp(colon, modes[i]) != 0)
-			continue;
-		path[colon - value] = '\0';
-		return (int)i;
+	memcpy(path, value, n);
+	path[n] = '\0';
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(value + n, modes[i]) == 0)
+			return (int)i;
 	}
 	return WORKSPACE_RW;
 }

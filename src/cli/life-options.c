@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sandbox.h"
 #include "stay.h"
@@ -90,6 +91,14 @@ void life_options_done(struct life_options *o)
 	sandbox_options_done(&o->sandbox);
 	opt_list_done(&o->volumes);
 	opt_list_done(&o->host_env);
+}
+
+void life_enter(struct life_options *o, const char *cwd)
+{
+	if (chdir(cwd) == 0)
+		return;
+	o->sandbox.cwd = cwd;
+	(void)chdir("/"); /* not where whoever starts it happens to be; it can't fail */
 }
 
 /* One of @words, NULL behind the last. Return: which, 0 for none given; or -EINVAL with @e. */

@@ -40,6 +40,9 @@ void life_options(struct life_options *o, struct opt *table);
 /** life_options_done() - free the lists. */
 void life_options_done(struct life_options *o);
 
+/** life_enter() - go to where their relative paths begin: to @cwd, where they were said. Where that is gone nothing but these need it (sandbox_options.cwd; borrowed). */
+void life_enter(struct life_options *o, const char *cwd);
+
 /** life_policy() - what they say. Return: 0 or -EINVAL with @e, which names the option. */
 int life_policy(const struct life_options *o, struct life_policy *ret, struct err *e);
 

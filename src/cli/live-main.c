@@ -88,6 +88,22 @@ static void leave_caller(void)
 	}
 }
 
+/* To who starts it: one line. What is held by others, or damaged, other options would not mend. */
+static void say_failure(int status, const char *name, const struct err *e)
+{
+	struct buf b = BUF_INIT(4096), hint = BUF_INIT(256);
+
+	buf_quote(&b, e->msg);
+	buf_printf(&hint, "; for other options: bailey create --replace %s", name ? name : "");
+	/* the whole of it goes into one message, with the name once more */
+	if (name && e->sys != EBUSY && e->sys != EBADMSG && !hint.failed &&
+	    b.len + 2 * hint.len < sizeof(e->msg))
+		buf_puts(&b, hint.data);
+	(void)fd_write_all(status, b.data, b.len);
+	buf_done(&b);
+	buf_done(&hint);
+}
+
 int live_main(void)
 {
 	static struct live l = { /* too big for a stack */
@@ -98,7 +114,7 @@ int live_main(void)
 	};
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
-	struct buf words = BUF_INIT(LIMIT_SPAWN), text = BUF_INIT(4096);
+	struct buf words = BUF_INIT(LIMIT_SPAWN);
 	struct arena arena = ARENA_INIT(LIMIT_ARENA);
 	struct err e = ERR_INIT;
 	char **argv = NULL;
@@ -113,8 +129,8 @@ int live_main(void)
 	life_options(&o, table);
 	r = live_words_read(&words, &argv, &e);
 	(void)close(LIVE_FD_WORDS);
-	if (r == 0 && argv && chdir(argv[LIVE_WORD_CWD]) < 0)
-		r = err_sys(&e, -errno, "%s, where the sandbox was created", argv[LIVE_WORD_CWD]);
+	if (r == 0 && argv)
+		life_enter(&o, argv[LIVE_WORD_CWD]);
 	if (r == 0 && argv)
 		r = opt_parse(table, argv + LIVE_WORDS, &rest, &dashes, &e);
 	if (r == 0)
@@ -146,14 +162,11 @@ int live_main(void)
 	life_end(&l.life);
 	if (l.listener >= 0) /* it was never built */
 		(void)unlinkat(l.runtime, l.socket, 0);
-	if (r < 0 && l.status >= 0) {
-		buf_quote(&text, e.msg);
-		(void)fd_write_all(l.status, text.data, text.len);
-	}
+	if (r < 0 && l.status >= 0)
+		say_failure(l.status, argv ? argv[LIVE_WORD_NAME] : NULL, &e);
 	life_options_done(&o);
 	arena_done(&arena);
 	free(argv);
 	buf_done(&words);
-	buf_done(&text);
 	return r < 0 ? cli_fail(&e) : 0;
 }

@@ -15,7 +15,7 @@ const struct command commands[] = {
 	{ "run", run_main, "bailey run [OPTIONS] -- COMMAND [ARG...]",
 	  "run a command in a sandbox of its own", &run_words },
 	{ "create", create_main, "bailey create [OPTIONS] NAME [WORKSPACE...]",
-	  "make a sandbox that stays", &create_words },
+	  "make a sandbox that stays, or change one", &create_words },
 	{ "exec", exec_main, "bailey exec [OPTIONS] SANDBOX -- COMMAND [ARG...]",
 	  "run a command in a sandbox that stays", &exec_words },
 	{ "cp", cp_main, "bailey cp [OPTIONS] PATH PATH",

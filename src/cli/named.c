@@ -410,8 +410,7 @@ int named_settle(const struct named *n, const struct named_box *box, int *ret_lo
 int named_keep(struct named *n, const struct named_box *box, const char *key, const char *json,
 	       const char **ret_generation, struct err *e)
 {
-	char *words[] = { (char *)(uintptr_t) "set", (char *)(uintptr_t)box->id, NULL };
-	struct buf b = BUF_INIT(LIMIT_SPAWN), out = BUF_INIT(4096);
+	struct buf b = BUF_INIT(LIMIT_SPAWN);
 	struct json j = { .out = &b };
 	int r;
 
@@ -419,9 +418,21 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 	json_raw(&j, "generation", box->generation);
 	json_raw(&j, key, json);
 	json_close(&j, '}');
+	r = named_set(n, box, &b, ret_generation, e);
+	buf_done(&b);
+	return r;
+}
+
+int named_set(struct named *n, const struct named_box *box, const struct buf *what,
+	      const char **ret_generation, struct err *e)
+{
+	char *words[] = { (char *)(uintptr_t) "set", (char *)(uintptr_t)box->id, NULL };
+	struct buf out = BUF_INIT(4096);
+	int r;
+
 	n->quiet = true;
-	r = b.failed ? err_set(e, ERR_USAGE, -E2BIG, "what is to be kept is too long") :
-		       named_store(n, words, &b, &out, e);
+	r = what->failed ? err_set(e, ERR_USAGE, -E2BIG, "what is to be kept is too long") :
+			   named_store(n, words, what, &out, e);
 	n->quiet = false;
 	if (r == 0) {
 		*ret_generation = arena_printf(&n->arena, "%.*s",
@@ -430,10 +441,12 @@ int named_keep(struct named *n, const struct named_box *box, const char *key, co
 		if (!*ret_generation)
 			r = sandbox_oom(e);
 	}
-	buf_done(&b);
 	buf_done(&out);
 	if (r == STORE_EXIT_CONFLICT)
 		return -ESTALE;
+	if (r == STORE_EXIT_ABSENT)
+		return err_set(e, ERR_ABSENT, -ENOENT, "sandbox '%s' was removed meanwhile",
+			       box->name);
 	if (r == STORE_EXIT_INPUT)
 		return err_set(
 			e, ERR_USAGE, -E2BIG,

@@ -98,6 +98,10 @@ int named_settle(const struct named *n, const struct named_box *box, int *ret_lo
 int named_keep(struct named *n, const struct named_box *box, const char *key, const char *json,
 	       const char **ret_generation, struct err *e);
 
+/** named_set() - the same of several fields: @what is an object of them, with the generation. */
+int named_set(struct named *n, const struct named_box *box, const struct buf *what,
+	      const char **ret_generation, struct err *e);
+
 /** named_lock_stopped() - the same, for changes that a sandbox that runs does not take. Return: fd, or negative errno with @e; -EBUSY: it runs. */
 int named_lock_stopped(const struct named *n, const struct named_box *box, struct err *e);
 

@@ -54,10 +54,9 @@ int network_named_options(struct network_named *x, struct err *e)
 		if (!words[n++])
 			return sandbox_oom(e);
 	}
-	if (chdir(x->box.cwd) < 0)
-		return err_sys(e, -errno, "%s, where the sandbox was created", x->box.cwd);
 	life_options_done(&x->options);
 	life_options(&x->options, table);
+	life_enter(&x->options, x->box.cwd);
 	x->options.sandbox.changes = x->box.changes;
 	r = opt_parse(table, words, &n, &dashes, e);
 	return r < 0 ? r : start_env_set(&x->options.host_env, e); /* its policy, not ours */
@@ -374,8 +373,8 @@ static int check_mode(struct network_named *x, const struct list *l, const struc
 		network = x->options.sandbox.network;
 	return network && strcmp(network, "none") == 0 ?
 		       err_set(e, ERR_USAGE, -EPERM,
-			       "sandbox '%s' was made with --network none, so no rule gives it a network; make it anew without that, or: bailey network proxy %s --policy deny",
-			       x->box.name, x->box.name) :
+			       "sandbox '%s' was made with --network none, so no rule gives it a network: bailey network proxy %s --policy deny does; or for other options: bailey create --replace %s",
+			       x->box.name, x->box.name, x->box.name) :
 		       0;
 }
 

@@ -322,9 +322,10 @@ static int check_named(struct verb *v, struct network_named *x, char *const *tar
 	const struct opt *o = sandbox_options_given(&v->sandbox);
 
 	if (o)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "--%s: sandbox '%s' has the options that it was made with", o->name,
-			       x->box.name);
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--%s: sandbox '%s' has options of its own; for others: bailey create --replace %s",
+			o->name, x->box.name, x->box.name);
 	if (!targets[0])
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "say which host: bailey network check %s HOST:PORT", x->box.name);

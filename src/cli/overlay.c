@@ -128,6 +128,20 @@ int overlay_check(struct sandbox *s, struct err *e)
 	return n < 0 ? n : 0;
 }
 
+int overlay_keeps(struct sandbox *s, const struct named_box *box, struct err *e)
+{
+	struct review_record as = { .n_trees = 0 };
+	struct review_tree *trees;
+	char path[LIMIT_PATH];
+	int n = find(s, &trees, path, e);
+
+	if (n < 0)
+		return n;
+	as.trees = trees;
+	as.n_trees = (size_t)n;
+	return records_keep(box, &as, e);
+}
+
 /* What the record of a sandbox that stays says of its command: it has many. Return: words, or NULL. */
 static char *const *words_of(struct sandbox *s, const char *id)
 {

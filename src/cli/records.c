@@ -228,8 +228,11 @@ int records_each_over(struct records *rs, time_t before,
 	return r;
 }
 
-/* Its record, with its changes. Return: 1: it has one; 0; negative errno with @e. @remove: and it is gone */
-static int of_box(const struct named_box *box, bool remove, struct err *e)
+/* What is done with a record that is ours alone. Return: 0, 1, or negative errno with @e. */
+typedef int record_fn(struct review *r, const void *arg, struct err *e);
+
+/* Its record, with its changes. Return: 0: it has none; what @fn returned; negative errno with @e. */
+static int of_box(const struct named_box *box, record_fn *fn, const void *arg, struct err *e)
 {
 	struct records rs = { .store = { .fd = -1 } };
 	struct err own = ERR_INIT;
@@ -239,7 +242,7 @@ static int of_box(const struct named_box *box, bool remove, struct err *e)
 	if (ret == 0) {
 		ret = review_open(&r, &rs.store, box->id, true, &own);
 		if (ret == 0)
-			ret = remove ? review_remove(&r, e) : 1;
+			ret = fn(&r, arg, e);
 		else if (ret == -ENOENT)
 			ret = 0;
 		else
@@ -250,9 +253,41 @@ static int of_box(const struct named_box *box, bool remove, struct err *e)
 	return ret;
 }
 
+static int is_there(struct review *r, const void *arg, struct err *e)
+{
+	(void)r;
+	(void)arg;
+	(void)e;
+	return 1;
+}
+
+static int remove_it(struct review *r, const void *arg, struct err *e)
+{
+	(void)arg;
+	return review_remove(r, e);
+}
+
+static int is_other(struct review *r, const void *arg, struct err *e)
+{
+	(void)e;
+	return r->state == REVIEW_BROKEN || !review_same_trees(&r->record, arg);
+}
+
+int records_keep(const struct named_box *box, const struct review_record *as, struct err *e)
+{
+	int r = of_box(box, is_other, as, e);
+
+	if (r == 1)
+		return err_set(
+			e, ERR_USAGE, -EBUSY,
+			"sandbox '%s' has changes in overlay workspaces, and these words have other ones: bailey diff %s shows them; first: bailey apply %s, or bailey discard %s",
+			box->name, box->name, box->name, box->name);
+	return r;
+}
+
 int records_may_go(const struct named_box *box, const char *verb, bool force, struct err *e)
 {
-	int r = of_box(box, false, e);
+	int r = of_box(box, is_there, NULL, e);
 
 	if (r == 1 && !force)
 		return err_set(
@@ -264,7 +299,7 @@ int records_may_go(const struct named_box *box, const char *verb, bool force, st
 
 int records_forget(const struct named_box *box, struct err *e)
 {
-	return of_box(box, true, e);
+	return of_box(box, remove_it, NULL, e);
 }
 
 int records_host(struct records *rs, const struct review *r, struct review_host *ret, struct err *e)

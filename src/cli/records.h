@@ -52,6 +52,9 @@ int records_each_over(struct records *rs, time_t before,
 		      int (*each)(void *arg, const char *id, struct err *e), void *arg,
 		      struct err *e);
 
+/** records_keep() - whether the sandbox @box, which is stopped, could go on with its changes if its overlay workspaces were those of @as. Return: 0, -EBUSY or another negative errno with @e. */
+int records_keep(const struct named_box *box, const struct review_record *as, struct err *e);
+
 /** records_may_go() - whether the record of the sandbox @box, which is stopped, may be removed: not when there are changes in it, unless @force. @verb: who asks, for what is said. Return: 0, -EBUSY or another negative errno with @e. */
 int records_may_go(const struct named_box *box, const char *verb, bool force, struct err *e);
 

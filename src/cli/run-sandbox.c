@@ -49,8 +49,8 @@ static int check_options(struct sandbox_options *o, const char *name, struct err
 	if (given)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"--%s: sandbox '%s' has the options that it was made with; leave it out, or make another sandbox",
-			given->name, name);
+			"--%s: sandbox '%s' has the options that it was made with; leave it out, or give it others: bailey create --replace %s (bailey inspect --command %s prints what it has)",
+			given->name, name, name, name);
 	return tty && no_tty ? err_set(e, ERR_USAGE, -EINVAL,
 				       "--tty and --no-tty contradict each other: leave one out") :
 			       0;

@@ -18,13 +18,13 @@ char *sandbox_keep(struct sandbox *s, const char *str)
 	return arena_strdup(&s->arena, str);
 }
 
-/* The command starts where the caller is, when a workspace holds that; else in the first workspace. */
-static int choose_cwd(struct sandbox *s, const char *cwd, struct err *e)
+/* The command starts where the caller is, when a workspace holds that; else in the first workspace. @gone: it is not there */
+static int choose_cwd(struct sandbox *s, const char *cwd, bool gone, struct err *e)
 {
 	const char *best = s->workspaces[0];
 	size_t i;
 
-	for (i = 0; i < s->n_workspaces; i++) {
+	for (i = 0; i < s->n_workspaces && !gone; i++) {
 		if (path_covers(s->workspaces[i], cwd))
 			best = cwd;
 	}
@@ -33,8 +33,7 @@ static int choose_cwd(struct sandbox *s, const char *cwd, struct err *e)
 }
 
 /* What options and files say together. */
-static int collect(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
-		   struct err *e)
+static int collect(struct sandbox *s, const struct sandbox_options *o, bool gone, struct err *e)
 {
 	int r = o->timeout ? sandbox_duration(o->timeout, &s->timeout_ms, e) : 0;
 
@@ -44,38 +43,48 @@ static int collect(struct sandbox *s, const struct sandbox_options *o, const cha
 	if (r == 0)
 		r = sandbox_degraded(&o->degraded, &s->allow_degraded, e);
 	if (r == 0)
-		r = sandbox_paths(s, o, cwd, e);
-	return r < 0 ? r : choose_cwd(s, cwd, e);
+		r = sandbox_paths(s, o, s->base, e);
+	return r < 0 ? r : choose_cwd(s, s->base, gone, e);
+}
+
+/* Where relative paths begin. */
+static int find_base(struct sandbox *s, const struct sandbox_options *o, struct err *e)
+{
+	char cwd[LIMIT_PATH];
+
+	if (!o->cwd && (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/'))
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       "the current directory has no path (was it removed?)");
+	s->base = sandbox_keep(s, o->cwd ? o->cwd : cwd);
+	return s->base ? 0 : sandbox_oom(e);
 }
 
 int sandbox_identify(struct sandbox *s, const struct sandbox_options *o, bool owner, struct err *e)
 {
-	char cwd[LIMIT_PATH];
 	int r;
 
 	s->id.lock = -1;
 	jail_host_init(&s->host, &s->host_ctx, &s->arena, s->mounts);
 	policy_init(&s->policy, &s->arena);
 	net_policy_init(&s->net, &s->arena);
-	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
-		return err_set(e, ERR_USAGE, -ENOENT,
-			       "the current directory has no path (was it removed?)");
-	r = sandbox_tty(s, o, e);
+	r = find_base(s, o, e);
+	if (r == 0)
+		r = sandbox_tty(s, o, e);
 	if (r == 0)
 		r = sandbox_report(s, o, e);
 	if (r == 0)
 		r = sandbox_find_home(s, e);
 	if (r == 0)
-		r = settings_load(s, o, cwd, e);
+		r = settings_load(s, o, s->base, e);
 	if (r == 0)
-		r = sandbox_workspaces(s, o, cwd, e);
+		r = sandbox_workspaces(s, o, s->base, e);
 	if (r == 0)
 		r = settings_projects(s, o, e);
 	s->options = o;
 	if (r == 0 && s->sources)
 		r = settings_merge(s, o, e);
 	if (r == 0)
-		r = collect(s, s->options, cwd, e);
+		r = collect(s, s->options, o->cwd != NULL, e);
 	if (r == 0)
 		r = sandbox_nested(s, o, e);
 	if (r == 0)

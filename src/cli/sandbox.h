@@ -88,6 +88,9 @@ int sandbox_limits(struct sandbox *s, const struct sandbox_options *o, struct er
 /** sandbox_find_home() - s->home: HOME, else the password file's; resolved, because rules compare resolved paths. */
 int sandbox_find_home(struct sandbox *s, struct err *e);
 
+/** sandbox_workspace_path() - of a value of --workspace, how many bytes are the path; what follows, if anything, is its mode. */
+size_t sandbox_workspace_path(const char *value);
+
 /** sandbox_workspaces() - the workspaces, and their rules; @cwd is absolute. Return: 0 or negative errno with @e. */
 int sandbox_workspaces(struct sandbox *s, const struct sandbox_options *o, const char *cwd,
 		       struct err *e);

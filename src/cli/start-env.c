@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kept-words.h"
 #include "sandbox.h"
 #include "ssh.h"
 
@@ -62,27 +63,25 @@ static const char *behind_password(const char *url, int *ret_before)
 	return at ? at + 1 : NULL;
 }
 
-bool start_env_keep(struct arena *a, char **words, size_t *n)
+int start_env_keep(struct kept_words *w, struct err *e)
 {
+	static const struct opt row = { .name = "host-env" };
 	size_t i;
+	int r = 0;
 
-	_Static_assert(ARRAY_SIZE(vars) - 4 < START_ENV_WORDS, "one for each but PATH …");
-	for (i = 0; i < ARRAY_SIZE(vars); i++) {
-		const char *value = getenv(vars[i].name), *host;
+	for (i = 0; r == 0 && i < ARRAY_SIZE(vars); i++) {
+		const char *value = getenv(vars[i].name), *host, *entry;
 		int before = 0;
 
 		if (vars[i].use == ALSO_OF_COMMANDS || ((!value || !*value) && i > 0))
 			continue;
-		host = value && vars[i].use == PROXY ? behind_password(value, &before) : NULL;
-		words[*n] = arena_printf(a, "--host-env=%s=%.*s%s", vars[i].name, before,
-					 value ? value : "",
-					 host  ? host :
-					 value ? value :
-						 "");
-		if (!words[(*n)++])
-			return false;
+		value = value ? value : "";
+		host = vars[i].use == PROXY ? behind_password(value, &before) : NULL;
+		entry = arena_printf(w->arena, "%s=%.*s%s", vars[i].name, before, value,
+				     host ? host : value);
+		r = entry ? kept_words_add(w, &row, entry, e) : sandbox_oom(e);
 	}
-	return true;
+	return r;
 }
 
 void start_env_say(void)

@@ -9,13 +9,13 @@
 
 #include "cli.h"
 
-#define START_ENV_WORDS 10 /* at most, of start_env_keep() */
+struct kept_words;
 
 /** start_env_only() - whether @entry, NAME=VALUE of what is kept, is for the supervisor, and for no command. */
 bool start_env_only(const char *entry);
 
-/** start_env_keep() - add the words to @words, of *@n. Return: whether there was memory. */
-bool start_env_keep(struct arena *a, char **words, size_t *n);
+/** start_env_keep() - add the words to @w. Return: 0 or -ENOMEM with @e. */
+int start_env_keep(struct kept_words *w, struct err *e);
 
 /** start_env_say() - which passwords of the caller's variables are not kept, on stderr. */
 void start_env_say(void);

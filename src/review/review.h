@@ -85,6 +85,9 @@ int review_begin(const struct review_store *s, struct review_run *run, uid_t own
 int review_resume(const struct review_store *s, struct review_run *run, const char *id, uid_t owner,
 		  gid_t group, struct err *e);
 
+/** review_same_trees() - whether the changes of the one are of the same places as those of the other, in their order. */
+bool review_same_trees(const struct review_record *a, const struct review_record *b);
+
 /** review_layer() - the absolute path of the layers of tree @i. @out: LIMIT_PATH bytes. Return: 0 or -ENAMETOOLONG. */
 int review_layer(const struct review_store *s, const struct review_run *run, size_t i, char *out);
 

@@ -406,7 +406,7 @@ void review_done(struct review *r)
 	arena_done(&r->arena);
 }
 
-static bool same_trees(const struct review_record *a, const struct review_record *b)
+bool review_same_trees(const struct review_record *a, const struct review_record *b)
 {
 	size_t i;
 
@@ -447,7 +447,7 @@ static int take_up(struct review_run *run, struct review *r, uid_t owner, gid_t 
 			e, ERR_USAGE, -EBADMSG,
 			"what the sandbox changed in its overlay workspace can't be read (%s); first: bailey discard %s",
 			r->why, r->record.id);
-	if (!same_trees(&run->record, &r->record))
+	if (!review_same_trees(&run->record, &r->record))
 		return err_set(
 			e, ERR_USAGE, -EBUSY,
 			"the sandbox has other overlay workspaces than it had (a git worktree?); first: bailey apply %s, or bailey discard %s",

@@ -38,6 +38,9 @@ SERVICE = ["--", "sleep", "1000"]
 VERBS: dict[str, tuple[list[str], list[list[str]], bool, list[str]]] = {
     "create": ([], [], False, ["create", "new"]),
     "create with volumes": ([], [], False, ["create", "--cache", "npm", "--volume", "data:/tmp/data", "new"]),
+    "replace": (["--timeout", "1h", "--env", "A=b"], [["exec", "box", "--", "sh", "-c", HOME]], False, ["create", "--replace", "--env", "A=c", "--idle-stop", "2h", "box", ".:ro"]),
+    "replace with volumes": (["--volume", "data:/tmp/other"], [], False, ["create", "--replace", "--cache", "npm", "--volume", "data:/tmp/data", "box"]),
+    "replace of a copy": (["--workspace", ".:overlay"], [["exec", "box", "--", "sh", "-c", CHANGES]], False, ["create", "--replace", "--env", "A=c", "box", ".:overlay"]),
     "rename": ([], [], False, ["rename", "box", "other"]),
     "reset": ([], [["exec", "box", "--", "sh", "-c", HOME]], False, ["reset", "box"]),
     "reset of one that runs": ([], [["exec", "box", "--", "sh", "-c", HOME]], True, ["reset", "-f", "box"]),
