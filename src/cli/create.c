@@ -340,16 +340,20 @@ static int keep(struct named *n, const char *name, const struct stay *stay, cons
 	return r;
 }
 
-/* What is in its home belongs to the user that it had: as root, an id that follows from the words and from the owner of the first workspace. */
+/*
+ * What is in its home belongs to the user that it had: as root, an id that follows from the words and from the owner of the first workspace. Whether it is that owner because a mount
+ * can't be mapped is found by a start alone (sandbox_identify() with @owner), so this is no reason to refuse.
+ */
 static int check_home(const struct named *n, const struct named_box *old, const struct sandbox *s,
 		      struct err *e)
 {
 	char path[64];
-	struct stat st;
+	struct stat st, workspace;
 
 	(void)snprintf(path, sizeof(path), "sandboxes/%s/home", old->id);
 	if (geteuid() != 0 || !s->stay->block ||
-	    fstatat(n->state, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == s->id.host_uid)
+	    fstatat(n->state, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid == s->id.host_uid ||
+	    stat(s->workspaces[0], &workspace) < 0 || st.st_uid == workspace.st_uid)
 		return 0;
 	return err_set(
 		e, ERR_USAGE, -EBUSY,

@@ -98,7 +98,8 @@ void life_enter(struct life_options *o, const char *cwd)
 	if (chdir(cwd) == 0)
 		return;
 	o->sandbox.cwd = cwd;
-	(void)chdir("/"); /* not where whoever starts it happens to be; it can't fail */
+	if (chdir("/") < 0)
+		return; /* it is nowhere in particular, only not where whoever starts it happens to be */
 }
 
 /* One of @words, NULL behind the last. Return: which, 0 for none given; or -EINVAL with @e. */

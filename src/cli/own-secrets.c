@@ -91,10 +91,20 @@ int own_secrets_find(struct sandbox *s, struct err *e)
 	return read_names(s, dir, e);
 }
 
+/* Whether the secret @name may be kept in @state: not when there is no such file. */
+static bool may_be_in(const char *state, const char *name)
+{
+	char path[LIMIT_PATH + 16];
+
+	return snprintf(path, sizeof(path), "%s/secrets/%s" SUFFIX, state, name) >=
+		       (int)sizeof(path) ||
+	       access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 void own_secrets_say_missing(struct sandbox *s, const char *box)
 {
 	const struct opt_list *l = &s->options->secrets;
-	char state[LIMIT_PATH], path[LIMIT_PATH + 16];
+	char state[LIMIT_PATH];
 	size_t i;
 
 	if (!keys_wanted(s) || settings_state_dir(s->home, state) < 0)
@@ -102,11 +112,8 @@ void own_secrets_say_missing(struct sandbox *s, const char *box)
 	for (i = 0; i < l->n; i++) {
 		const char *name = l->v[i].value;
 
-		if (strcmp(l->v[i].opt->name, "secret") != 0 ||
-		    snprintf(path, sizeof(path), "%s/secrets/%s" SUFFIX, state, name) >=
-			    (int)sizeof(path))
-			continue;
-		if (access(path, F_OK) < 0 && errno == ENOENT)
+		if (strcmp(l->v[i].opt->name, "secret") == 0 && !may_be_in(state, name) &&
+		    !(s->own_store && may_be_in(s->own_store, name)))
 			sandbox_notice(
 				s,
 				"there is no secret '%.100s' yet, and without it nothing starts: bailey secret set %.100s, or for this sandbox alone: bailey secret set --sandbox %s %.100s",

@@ -11,7 +11,7 @@ int own_secrets_find(struct sandbox *s, struct err *e);
 /** own_secrets_named() - whether a --secret names @name. */
 bool own_secrets_named(const struct sandbox *s, const char *name);
 
-/** own_secrets_say_missing() - a notice for each --secret that is not kept yet, where the sandbox @box is made and has none of its own either. */
+/** own_secrets_say_missing() - a notice for each --secret that is not kept yet, where the sandbox @box is made, or given other words, and has none of its own either. */
 void own_secrets_say_missing(struct sandbox *s, const char *box);
 
 /** own_secrets_place() - the directory whose changes are to be heard of; made. @path: LIMIT_PATH bytes. Return: whether there is one. */

@@ -349,7 +349,18 @@ def test_a_home_of_another_user(boxes, user, ws, option):
     assert boxes("stop", "box").rc == 0
 
 
-def test_two_at_a_time(boxes, user):
+def test_secrets_of_its_own(boxes):
+    """Words that name one find it; those that do not leave it where it is."""
+    boxes.make()
+    assert boxes("secret", "set", "--sandbox", "box", "key", "--host", "api.example.org", "--header", "X-Key", stdin="s3cret-of-box").rc == 0
+    r = boxes("create", "--replace", "--secret", "key", "--allow-host", "api.example.org", "box")
+    assert r.rc == 0 and "key" not in r.err, ("the control is the next one", r)
+    r = boxes("create", "--replace", "--secret", "other", "--allow-host", "api.example.org", "box")
+    assert r.rc == 0 and "other" in r.err, r
+    assert boxes("create", "--replace", "box").rc == 0 and "key" in boxes("secret", "ls", "--sandbox", "box").out
+
+
+def test_two_at_a_time(boxes):
     """Each is done as a whole, or refused as one that came too late."""
     boxes.make()
     ps = [boxes.start("create", "--replace", "--env", f"A={n}", "--timeout", f"{n + 1}h", "box") for n in range(4)]
@@ -359,3 +370,18 @@ def test_two_at_a_time(boxes, user):
     (env,) = [w for w in one["options"] if w.startswith("--env=")]
     n = int(env[-1])
     assert one["timeout"] == (n + 1) * 3600000 and statuses[n] == 0 and one["generation"] == 1 + statuses.count(0)
+
+
+@pytest.mark.parametrize("user", ["root"], indirect=True)  # an ordinary user is always himself
+def test_a_workspace_of_another_owner(boxes, plain_user):
+    """Where nothing is mapped, its user is the owner of its workspace: the home is that one's, too."""
+    other = plain_user.mkdir(plain_user.base / "of-another")
+    filled(boxes, [])
+    before, place = about(boxes), boxes.home / "sandboxes" / about(boxes)["id"] / "home"
+    r = boxes("create", "--replace", "box", other)
+    if before["root"]:
+        assert r.rc == 0, r
+        assert boxes.exec("cat ~/f; echo x > new", cwd="/").out == "kept\n" and (other / "new").stat().st_uid == plain_user.uid, "the same id inside, mapped to another owner"
+        assert boxes("stop", "box").rc == 0
+        r = boxes("create", "--replace", "--allow-userns", "box", other)
+    assert r.rc == 4 and f"uid {place.stat().st_uid}" in r.err and f"uid {plain_user.uid} of the host" in r.err, r
