@@ -438,7 +438,7 @@ struct create {
 static int make(struct create *c, char **argv, struct err *e)
 {
 	char cwd[LIMIT_PATH];
-	const char *name = argv[0];
+	const char *name;
 	bool replaces = false;
 	int r = 0;
 

@@ -110,7 +110,7 @@ int kept_words_workspace(struct kept_words *w, const char *value, struct err *e)
 	if (!path)
 		return sandbox_oom(e);
 	w->workspace = true;
-	if (n >= LIMIT_PATH || !absolute(w, path, out))
+	if (!absolute(w, path, out))
 		return put(w, arena_printf(w->arena, "--workspace=%s", value), e);
 	if (!*mode && out[sandbox_workspace_path(out)])
 		mode = ":rw"; /* the end of a name must not be read as one */

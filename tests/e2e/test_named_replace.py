@@ -271,7 +271,7 @@ def test_rules_that_were_given_live(boxes):
 # --- what is refused ---
 
 
-BAD = [
+BAD: list[tuple[list[str], int, str]] = [
     (["--tiemout", "5s", "box"], 2, "did you mean '--timeout'?"),
     (["--timeout", "x", "box"], 2, "--timeout"),
     (["--tty", "box"], 2, "--tty"),
