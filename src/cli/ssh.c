@@ -403,9 +403,11 @@ static void say_stderr(const char *line)
 /* Who waits for an agent that is not there. */
 static void let_go(const struct ssh_run *k)
 {
+	struct sockaddr_un from;
 	int fd;
 
-	while ((fd = accept4(k->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+	while ((fd = accept4(k->listener, (struct sockaddr *)&from, &(socklen_t){ sizeof(from) },
+			     SOCK_CLOEXEC)) >= 0)
 		(void)close(fd);
 }
 

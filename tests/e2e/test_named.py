@@ -240,7 +240,7 @@ def test_options_may_stand_behind_the_name(boxes, ws):
     new = boxes.ls()["new"]
     assert r.rc == 0 and new["timeout"] == 50000, (r, new)
     words = [w for w in new["options"] if not w.startswith("--host-env=")]
-    assert words == ["--env=A=b", "--timeout=50s", "--env=C=d", f"--workspace={ws}", f"--workspace={ws}:ro"], new
+    assert words == ["--env=A=b", "--timeout=50s", "--env=C=d", f"--workspace={ws}", f"--workspace={ws}:ro", "--preset=balanced"], new
     r = boxes("create", "other", "--", "--timeout")
     assert r.rc == 2 and "other" not in boxes.ls(), ("a workspace of that name", r)
     r = boxes("create", "other", "--tiemout", "5s")

@@ -132,7 +132,7 @@ def test_the_directory_of_create_is_gone(boxes, user, ws):
 def test_the_workspace_of_create_is_gone(boxes, user, ws):
     here, other = user.mkdir(ws / "here"), user.mkdir(ws / "other")
     filled(boxes, [], cwd=here)
-    assert words(boxes) == [f"--workspace={here}"]
+    assert words(boxes) == [f"--workspace={here}", "--preset=balanced"]
     os.rmdir(here)
     refused(boxes, str(here))
     mended(boxes, [], cwd=other)
@@ -180,7 +180,7 @@ def test_words_are_absolute(boxes, user, ws):
     assert r.rc == 0, r
     assert words(boxes) == [f"--policy={ws}/in/p.json", f"--import-claude-settings={ws}/in/c.json", f"--env-file={ws}/in/vars", f"--allow-write={ws}/in/d", f"--deny-read={ws}/in/e/*.key",
                             f"--hide={ws}/in/d/x", "--deny-write=~/x", "--env=B=./c", "--allow-git-config", "--publish=0:80", f"--unprotect={ws}/in", "--allow-read=/usr",
-                            f"--workspace={ws}:ro", f"--workspace={ws}/in/d"]
+                            f"--workspace={ws}:ro", f"--workspace={ws}/in/d", "--preset=balanced"]
     r = boxes.exec('echo "$A $B"; echo x > in/d/x; echo x > in/x', cwd="/")
     assert r.out == "b ./c\n" and "in/x" in r.err, r
 

@@ -125,7 +125,7 @@ def test_a_proxy_that_cannot_be_used(boxes):
     """Refused when it is created, not at each start for ever; the control: without a network it is no matter."""
     r = boxes("create", "--allow-host", "one.test", "box", env={"https_proxy": "socks5://127.0.0.1:9"})
     assert r.rc == 2 and "HTTPS_PROXY: only proxies of http:// can be used" in r.err and not boxes.ls(), r
-    assert boxes("create", "box", env={"https_proxy": "socks5://127.0.0.1:9"}).rc == 0 and boxes.exec("true").rc == 0
+    assert boxes("create", "--network", "none", "box", env={"https_proxy": "socks5://127.0.0.1:9"}).rc == 0 and boxes.exec("true").rc == 0
 
 
 def test_words_of_an_older_bailey(boxes, user, ws, outside, begin):

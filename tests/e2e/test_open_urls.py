@@ -314,7 +314,8 @@ def test_no_variable_leads_to_what_the_sandbox_can_write(term, browser, user, ws
     bad = {v: str(evil) for v in ("LD_LIBRARY_PATH", "PYTHONPATH", "PERL5LIB", "PERL5OPT", "NODE_OPTIONS", "GTK_PATH", "GIO_EXTRA_MODULES", "BROWSER_ARGS", "XDG_CONFIG_HOME")}
     bad |= {"LD_PRELOAD": "", "XDG_DATA_HOME": f"{outside}/evil", "XDG_RUNTIME_DIR": "share", "XDG_CONFIG_DIRS": f"{evil}:share", "XDG_SESSION_PATH": "/org/x", "LANGUAGE": "../x",
             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={evil}/cookie"}
-    fine = {"XAUTHORITY": f"{outside}/cookie", "DISPLAY": ":7", "WAYLAND_DISPLAY": "wayland-0", "LC_TIME": "C.UTF-8", "XDG_SESSION_TYPE": "wayland", "XDG_CURRENT_DESKTOP": "a:b"}
+    fine = {"XAUTHORITY": f"{outside}/cookie", "DISPLAY": ":7", "WAYLAND_DISPLAY": "wayland-0", "LC_TIME": "C.UTF-8", "XDG_SESSION_TYPE": "wayland", "XDG_CURRENT_DESKTOP": "a:b",
+            "https_proxy": "http://proxy.test:3128/", "NO_PROXY": "localhost,.test"}
     cases: list[tuple[dict[str, str], dict[str, str]]] = [
         (bad | fine | {"XDG_DATA_DIRS": f"{evil}:{good}:{outside}/evil:share:/usr/share"}, fine | {"XDG_DATA_DIRS": f"{good}:/usr/share"}),
         ({"DBUS_SESSION_BUS_ADDRESS": f"unix:path={outside}/cookie,guid=1", "XAUTHORITY": f"{evil}/cookie", "XDG_RUNTIME_DIR": str(outside), "WAYLAND_DISPLAY": f"{evil}/x"},
