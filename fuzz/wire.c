@@ -30,7 +30,7 @@ static const struct form {
 	{ 42, false, 4, "0" },  { 57, false, 0, "4" },       { 18, true, 0, "1" },
 	{ 59, false, 0, "4" },  { 60, false, 0, "0" },       { 61, false, 0, "1" },
 	{ 62, false, 72, "0" }, { 19, true, 4, "0" },        { 20, true, 24, "0" },
-	{ 21, true, 0, "0" },   { 22, true, 8, "0" },
+	{ 21, true, 0, "0" },   { 22, true, 8, "0" },        { 50, false, 24, "0" },
 };
 
 /* Little-endian, of four bytes. */
@@ -58,8 +58,8 @@ static bool is_signal(uint32_t v)
 static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 {
 	/* the sandbox as a whole */
-	static const char whole[] = { 1,  6,  7,  9,  16, 17, 36, 40, 45,
-				      46, 47, 48, 49, 18, 19, 60, 61, 62 };
+	static const char whole[] = { 1,  6,  7,  9,  16, 17, 36, 40, 45, 46,
+				      47, 48, 49, 50, 18, 19, 60, 61, 62 };
 
 	if ((session == 0) != (memchr(whole, (int)type, sizeof(whole)) != NULL) && type != 2)
 		return false;
@@ -88,6 +88,8 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) <= 600000;
 	case 48:
 		return number(p) >= 1 && number(p) <= 2000000000;
+	case 50: /* what is taken away has a port of the host */
+		return (p[6] || p[7]) && (number(p) == 0 || (number(p) == 1 && (p[4] || p[5])));
 	case 16:
 		return number(p) >= 1 && number(p) <= 2 && number(p + 4) >= 1 && p[7] < 128 &&
 		       (p[39] < 128 || memcmp(p + 32, "\xff\xff\xff\xff\xff\xff\xff\xff", 8) == 0);

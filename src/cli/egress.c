@@ -21,6 +21,7 @@
 #include "gateway/gateway.h"
 #include "live.h"
 #include "open-urls.h"
+#include "published.h"
 #include "refusals.h"
 #include "settings.h"
 #include "stay.h"
@@ -292,9 +293,8 @@ static int start(struct egress *g, struct err *e)
 	setup.kept = g->kept;
 	setup.keys = keys_gateway(g->run);
 	for (i = 0; i < s->n_published; i++)
-		setup.published[setup.n_published++] =
-			(struct gateway_published){ .listener = s->published[i].fd,
-						    .port = s->published[i].inside };
+		setup.published[i] = (struct gateway_published){ .listener = s->published[i].fd,
+								 .port = s->published[i].inside };
 	supervise_memory(g->run, &setup.forget, &setup.n_forget);
 	if (geteuid() == 0) {
 		setup.uid = egress_uid(s);
@@ -329,7 +329,7 @@ static void want(struct egress *g, bool yes)
 		g->controlled->events = yes ? POLLIN : 0;
 	for (i = 0; i < GATEWAY_PUBLISHED; i++) {
 		if (g->published[i])
-			g->published[i]->events = yes ? POLLIN : 0;
+			g->published[i]->events = yes && g->published[i]->fd >= 0 ? POLLIN : 0;
 	}
 }
 
@@ -490,41 +490,127 @@ void egress_close(struct run *run)
 	}
 }
 
+/* Where there is no gateway, who connects is what starts one. Return: 0 or negative errno with @e. */
+static int wait_for(struct egress *g, size_t place, struct err *e)
+{
+	const int fd = supervise_sandbox(g->run)->published[place].fd;
+
+	if (!g->published[place])
+		g->published[place] = loop_add(&g->run->loop, fd, 0, on_wanted, g);
+	if (!g->published[place])
+		return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+	g->published[place]->fd = fd;
+	g->published[place]->events = g->alive < 0 && fd >= 0 ? POLLIN : 0;
+	return 0;
+}
+
 /* Listen for the host's programs. */
 static int publish(struct egress *g, struct err *e)
 {
 	struct sandbox *s = supervise_sandbox(g->run);
-	struct sockaddr_storage at;
-	struct net_addr addr;
 	char text[NET_ADDR_TEXT], line[200];
-	uint16_t port;
-	socklen_t n;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < s->n_published; i++) {
+		struct published *p = &s->published[i];
+		const bool chosen = p->host == 0;
+
+		r = published_listen(p, e);
+		if (r == 0 && chosen) {
+			net_addr_text(&p->at, text);
+			(void)snprintf(line, sizeof(line),
+				       "bailey: port %u of the sandbox is %s port %u here\n",
+				       p->inside, text, p->host);
+			(void)fd_write_all(2, line, strlen(line)); /* a notice */
+		}
+		if (r == 0)
+			r = wait_for(g, i, e);
+	}
+	return r;
+}
+
+/* A gateway that can't be told ends, and the next one begins with what is published then. */
+static void tell_published(struct egress *g, size_t place)
+{
+	const struct published *p = &supervise_sandbox(g->run)->published[place];
+	struct gateway_message m;
+
+	memset(&m, 0, sizeof(m));
+	m.word = GATEWAY_PUBLISH;
+	m.ticket = place;
+	m.port = p->inside;
+	if (g->alive >= 0 && fd_send(g->alive, &m, sizeof(m), &p->fd, p->fd >= 0, 0) < 0)
+		end(g);
+}
+
+/* A port that leads to the host can't lead in. */
+static bool is_of_host(const struct sandbox *s, uint16_t port)
+{
+	size_t i;
+
+	for (i = 0; i < s->net.n; i++) {
+		if (s->net.rules[i].local && s->net.rules[i].allow && s->net.rules[i].port == port)
+			return true;
+	}
+	return false;
+}
+
+int egress_publish(struct run *run, const struct published *want, struct published *ret,
+		   struct err *e)
+{
+	struct sandbox *s = supervise_sandbox(run);
+	struct published p = *want;
+	size_t i = 0;
+	int r;
+
+	if (!run->egress || run->jail.net[JAIL_NET_TCP] < 0)
+		return err_set(
+			e, ERR_USAGE, -ENOTCONN,
+			"it was started without a network of its own, so nothing leads in while it runs");
+	if (is_of_host(s, p.inside))
+		return err_set(e, ERR_USAGE, -EADDRINUSE,
+			       "its port %u leads to the host while it runs (--allow-host-port %u)",
+			       p.inside, p.inside);
+	while (i < s->n_published && s->published[i].inside)
+		i++;
+	if (i == GATEWAY_PUBLISHED)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %u published ports",
+			       GATEWAY_PUBLISHED);
+	r = published_listen(&p, e);
+	if (r < 0)
+		return r;
+	s->published[i] = p;
+	s->n_published += i == s->n_published;
+	r = wait_for(run->egress, i, e);
+	if (r < 0) {
+		(void)egress_unpublish(run, &p, NULL);
+		return r;
+	}
+	tell_published(run->egress, i);
+	*ret = p;
+	return 0;
+}
+
+int egress_unpublish(struct run *run, const struct published *which, struct err *e)
+{
+	struct sandbox *s = supervise_sandbox(run);
 	size_t i;
 
 	for (i = 0; i < s->n_published; i++) {
 		struct published *p = &s->published[i];
 
-		n = gateway_sockaddr(&p->at, p->host, &at);
-		net_addr_text(&p->at, text);
-		p->fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (p->fd < 0 ||
-		    setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
-		    bind(p->fd, (struct sockaddr *)&at, n) < 0 || listen(p->fd, 128) < 0)
-			return err_sys(e, -errno, "--publish: listen on %s port %u", text, p->host);
-		n = sizeof(at);
-		if (p->host == 0 && getsockname(p->fd, (struct sockaddr *)&at, &n) == 0 &&
-		    gateway_address(&at, &addr, &port)) {
-			(void)snprintf(line, sizeof(line),
-				       "bailey: port %u of the sandbox is %s port %u here\n",
-				       p->inside, text, port);
-			(void)fd_write_all(2, line, strlen(line)); /* a notice */
-			p->host = port;
-		}
-		g->published[i] = loop_add(&g->run->loop, p->fd, POLLIN, on_wanted, g);
-		if (!g->published[i])
-			return err_set(e, ERR_SYSTEM, -ENOSPC, "too many things to wait for");
+		if (!p->inside || p->inside != which->inside || p->host != which->host ||
+		    memcmp(p->at.b, which->at.b, sizeof(p->at.b)) != 0)
+			continue;
+		cleanup_close(&p->fd);
+		*p = (struct published){ .fd = -1 };
+		if (run->egress->published[i])
+			(void)wait_for(run->egress, i, NULL); /* it is there: it can't fail */
+		tell_published(run->egress, i);
+		return 0;
 	}
-	return 0;
+	return err_set(e, ERR_USAGE, -ENOENT, "port %u is not published any more", which->inside);
 }
 
 /* HTTP_PROXY in capitals is not read, as curl does: a web server's scripts get it from any client. */

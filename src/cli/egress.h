@@ -54,6 +54,13 @@ struct gateway_use egress_use(const struct run *run);
 /** egress_logged() - the number of the last line of its log; 0: none. */
 uint64_t egress_logged(const struct run *run);
 
+/** egress_publish() - of one that lives: have programs of the host connect to one more port. @ret: with the port that was chosen. Return: 0 or negative errno with @e: nothing has changed. */
+int egress_publish(struct run *run, const struct published *want, struct published *ret,
+		   struct err *e);
+
+/** egress_unpublish() - to that one no more; connections that are open stay. Return: 0, or -ENOENT with @e. */
+int egress_unpublish(struct run *run, const struct published *which, struct err *e);
+
 /** egress_paused() - whether what runs in the sandbox is paused: then who connects to a published port wakes it (life.h). */
 void egress_paused(struct run *run, bool paused);
 

@@ -131,13 +131,12 @@ int kept_words_add(void *arg, const struct opt *o, const char *value, struct err
 	return put(w, value ? arena_printf(w->arena, "--%s=%s", o->name, value) : NULL, e);
 }
 
-int kept_words_line(struct arena *a, const struct named_box *box, struct buf *b, struct err *e)
+int kept_words_of(struct kept_words *w, const struct named_box *box, struct err *e)
 {
-	struct kept_words w = { .arena = a, .cwd = box->cwd };
 	struct life_options o;
 	struct opt table[LIFE_OPTIONS];
 	const struct json_node *v;
-	char **words = arena_alloc(a, (box->options->n + 1) * sizeof(*words));
+	char **words = arena_alloc(w->arena, (box->options->n + 1) * sizeof(*words));
 	size_t i = 0;
 	bool dashes;
 	int r;
@@ -148,13 +147,22 @@ int kept_words_line(struct arena *a, const struct named_box *box, struct buf *b,
 		words[i++] = (char *)(uintptr_t)v->text;
 	words[i] = NULL;
 	life_options(&o, table);
-	r = opt_each(table, words, kept_words_add, &w, &i, &dashes, e);
+	r = opt_each(table, words, kept_words_add, w, &i, &dashes, e);
 	life_options_done(&o);
 	/* a release before this one has not kept that */
-	if (r == 0 && !w.workspace)
-		r = kept_words_workspace(&w, ".", e);
+	if (r == 0 && !w->workspace)
+		r = kept_words_workspace(w, ".", e);
+	return r < 0 ? err_wrap(e, r, "the words of sandbox '%s'", box->name) : 0;
+}
+
+int kept_words_line(struct arena *a, const struct named_box *box, struct buf *b, struct err *e)
+{
+	struct kept_words w = { .arena = a, .cwd = box->cwd };
+	size_t i;
+	int r = kept_words_of(&w, box, e);
+
 	if (r < 0)
-		return err_wrap(e, r, "the words of sandbox '%s'", box->name);
+		return r;
 	buf_puts(b, "bailey create --replace");
 	for (i = 0; i < w.n; i++) {
 		buf_puts(b, " ");

@@ -25,6 +25,9 @@ int kept_words_add(void *arg, const struct opt *o, const char *value, struct err
 /** kept_words_workspace() - append --workspace=@value. Return: 0 or -ENOMEM with @e. */
 int kept_words_workspace(struct kept_words *w, const char *value, struct err *e);
 
+/** kept_words_of() - append the words of @box, a workspace among them; w->cwd is that of @box. Return: 0 or negative errno with @e. */
+int kept_words_of(struct kept_words *w, const struct named_box *box, struct err *e);
+
 /** kept_words_line() - append the command that makes the options of @box what they are, as a shell reads it. Return: 0 or negative errno with @e. */
 int kept_words_line(struct arena *a, const struct named_box *box, struct buf *b, struct err *e);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "egress.h"
 #include "live-state.h"
 #include "sandbox.h"
 
@@ -24,12 +25,14 @@ void live_list(struct client *c)
 	buf_done(&b);
 }
 
-static struct wire_msg describe_port(const struct live *l, uint32_t number)
+/* @p: one of them, or NULL */
+static struct wire_msg say_port(const struct sandbox *s, const struct published *p)
 {
-	const struct sandbox *s = supervise_sandbox(l->run);
-	const struct published *p = number < s->n_published ? &s->published[number] : NULL;
-	struct wire_msg m = { .type = WIRE_PORT, .port = { .total = (uint32_t)s->n_published } };
+	struct wire_msg m = { .type = WIRE_PORT };
+	size_t i;
 
+	for (i = 0; i < s->n_published; i++)
+		m.port.total += s->published[i].inside > 0;
 	if (p) {
 		m.port.host = p->host;
 		m.port.inside = p->inside;
@@ -38,11 +41,37 @@ static struct wire_msg describe_port(const struct live *l, uint32_t number)
 	return m;
 }
 
+static struct wire_msg describe_port(const struct live *l, uint32_t number)
+{
+	const struct sandbox *s = supervise_sandbox(l->run);
+	const struct published *p = NULL;
+	size_t i;
+
+	for (i = 0; i < s->n_published && !p; i++) {
+		if (s->published[i].inside && number-- == 0)
+			p = &s->published[i];
+	}
+	return say_port(s, p);
+}
+
+/* @m: the question; then its answer, if there is no error */
+static int publish(const struct live *l, struct wire_msg *m, struct err *e)
+{
+	struct published p = { .host = m->publish.host, .inside = m->publish.inside, .fd = -1 };
+	int r;
+
+	memcpy(p.at.b, m->publish.at, sizeof(p.at.b));
+	r = m->publish.remove ? egress_unpublish(l->run, &p, e) : egress_publish(l->run, &p, &p, e);
+	if (r == 0)
+		*m = say_port(supervise_sandbox(l->run), &p);
+	return r;
+}
+
 void live_question(struct client *c, const struct wire_msg *m)
 {
 	struct live *l = c->live;
 	struct err e = ERR_INIT;
-	struct wire_msg state;
+	struct wire_msg state = *m;
 	int r = 0;
 
 	if (l->stopping && m->type != WIRE_ASK && m->type != WIRE_PORT_ASK)
@@ -53,8 +82,12 @@ void live_question(struct client *c, const struct wire_msg *m)
 		life_resume(&l->life);
 	else if (m->type == WIRE_EXTEND)
 		r = life_extend(&l->life, m->extend.ms, &e);
-	state = m->type == WIRE_PORT_ASK ? describe_port(l, m->port_ask.number) :
-					   life_state(&l->life, live_attached(l));
+	else if (m->type == WIRE_PUBLISH)
+		r = publish(l, &state, &e);
+	if (m->type == WIRE_PORT_ASK)
+		state = describe_port(l, m->port_ask.number);
+	else if (m->type != WIRE_PUBLISH)
+		state = life_state(&l->life, live_attached(l));
 	if (r < 0)
 		state = (struct wire_msg){ .type = WIRE_FAILED,
 					   .session = WIRE_COMMAND,

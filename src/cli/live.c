@@ -394,6 +394,7 @@ static void on_message(struct client *c, struct wire_msg *m, int fds[WIRE_FDS])
 	case WIRE_RESUME:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
+	case WIRE_PUBLISH:
 		live_question(c, m);
 		break;
 	case WIRE_SERVICES_ASK:

@@ -680,6 +680,7 @@ static int ask_over(const struct named *n, int fd, const struct named_box *box,
 	_cleanup_close_ int sock = fd;
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 	int fds[WIRE_FDS], r;
+	bool port;
 	size_t i;
 
 	if (sock == -ENOENT || sock == -ECONNREFUSED)
@@ -701,7 +702,8 @@ static int ask_over(const struct named *n, int fd, const struct named_box *box,
 		*e = ret->failed;
 		return e->sys ? -e->sys : -EIO;
 	}
-	return r == 1 && ret->type == (m->type == WIRE_PORT_ASK ? WIRE_PORT : WIRE_STATE) ?
+	port = m->type == WIRE_PORT_ASK || m->type == WIRE_PUBLISH;
+	return r == 1 && ret->type == (port ? WIRE_PORT : WIRE_STATE) ?
 		       0 :
 		       err_sys(e, r < 0 ? r : -EBADMSG, "sandbox '%s'", box->name);
 }

@@ -7,6 +7,7 @@
 #include "egress.h"
 #include "overruled.h"
 #include "own-secrets.h"
+#include "published.h"
 #include "sandbox.h"
 #include "stay.h"
 
@@ -99,37 +100,18 @@ static int add_host_port(struct sandbox *s, const struct opt_value *v, struct er
 	return r;
 }
 
-/* "[IP:]HOST:PORT": a port of the sandbox, for the host. */
+/* A port of the sandbox, for the host. */
 static int add_published(struct sandbox *s, const struct opt_value *v, struct err *e)
 {
-	struct published *p = &s->published[s->n_published];
-	const char *text = v->value, *inside = strrchr(text, ':'), *host;
 	char where[LIMIT_WHERE];
-	unsigned int a = 0, b = 0;
-	bool ok = inside != NULL;
 
 	if (s->n_published == GATEWAY_PUBLISHED)
 		return err_set(e, ERR_USAGE, -E2BIG, "more than %u published ports",
 			       GATEWAY_PUBLISHED);
-	for (host = inside; ok && host > text && host[-1] != ':'; host--)
-		;
-	ok = ok && read_port(inside + 1, strlen(inside + 1), &b) &&
-	     (read_port(host, (size_t)(inside - host), &a) || (inside - host == 1 && *host == '0'));
-	*p = (struct published){ .at = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
-				 .host = (uint16_t)a,
-				 .inside = (uint16_t)b,
-				 .fd = -1 };
-	if (ok && host > text) {
-		size_t n = (size_t)(host - 1 - text);
-
-		ok = n > 2 && text[0] == '[' && text[n - 1] == ']' ?
-			     net_addr_parse(&p->at, text + 1, n - 2) :
-			     net_addr_parse(&p->at, text, n);
-	}
-	if (!ok)
+	if (published_parse(v->value, &s->published[s->n_published]) == PUBLISHED_WRONG)
 		return err_set(e, ERR_USAGE, -EINVAL,
-			       "%s '%.100s': expected [IP:]HOST:PORT, as 127.0.0.1:8080:80",
-			       sandbox_where(v, where), text);
+			       "%s '%.100s': expected " PUBLISHED_FORM ", as 127.0.0.1:8080:80",
+			       sandbox_where(v, where), v->value);
 	s->n_published++;
 	return 0;
 }

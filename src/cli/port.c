@@ -9,18 +9,30 @@
 #include "jail/jail.h"
 #include "listening.h"
 #include "named.h"
+#include "port-change.h"
+#include "published.h"
 
 #define EACH_US 200000 /* the kernel tells nobody of a new listener */
 
 struct port_options {
 	bool json, listening, follow;
+	struct opt_list change;
 };
 
-#define ROWS 4
+#define ROWS 6
 
 static void fill(struct port_options *o, struct opt *table)
 {
 	const struct opt rows[] = {
+		OPT_LIST(
+			"publish", &o->change, NULL, PUBLISHED_FORM,
+			"Let this machine connect to one more port of the sandbox",
+			"As with 'bailey create': on 127.0.0.1, or on IP; HOST 0, or none, is any free one, which is printed. It is kept with the sandbox, and holds at once if it runs.",
+			OPT_LETTER('p')),
+		OPT_LIST(
+			"unpublish", &o->change, NULL, PUBLISHED_FORM,
+			"Let nothing of this machine connect to that port any more",
+			"PORT alone is each way to that port of the sandbox. Connections that are open stay."),
 		OPT_FLAG(
 			"json", &o->json, NULL, "Print an array of objects",
 			"Keys: inside (a port of the sandbox), address and port (on the host). With --listening: address and port (of the sandbox); and with --follow, too, an object a line, with event (open, closed)."),
@@ -49,55 +61,42 @@ static const struct opt *options(void)
 
 const struct command_words port_words = {
 	.about =
-		"Lists the ports of a sandbox that programs of the host can connect to (--publish), with those that the system has chosen; or those that its programs listen at.",
+		"Lists the ports of a sandbox that programs of the host can connect to (--publish), with those that the system has chosen; changes them; or lists those that its programs listen at.",
 	.options = options,
 	.examples = { { "bailey port box", "\"8080/tcp -> 127.0.0.1:40001\"" },
+		      { "bailey port box -p 3000:3000",
+			"a server in it can be looked at from here" },
 		      { "bailey port --listening -f box", "tell when a server comes up" } },
-	.statuses = { { "0", "printed" },
+	.statuses = { { "0", "printed, or changed" },
 		      { "3", "there is no such sandbox" },
-		      { "4", "it does not run" },
+		      { "4", "it does not run; to change them, it need not" },
+		      { "125", "that port of this machine can't be had" },
 		      { "2", "wrong options" } },
 };
-
-static void print(const struct wire_msg *m, bool as_json, struct json *j)
-{
-	struct net_addr at;
-	char text[NET_ADDR_TEXT];
-
-	memcpy(at.b, m->port.at, sizeof(at.b));
-	net_addr_text(&at, text);
-	if (!as_json) {
-		buf_printf(j->out, strchr(text, ':') ? "%u/tcp -> [%s]:%u\n" : "%u/tcp -> %s:%u\n",
-			   m->port.inside, text, m->port.host);
-		return;
-	}
-	json_open(j, NULL, '{');
-	json_int(j, "inside", m->port.inside);
-	json_str(j, "address", text);
-	json_int(j, "port", m->port.host);
-	json_close(j, '}');
-}
 
 static int list(const struct named *n, const struct named_box *box, bool as_json, struct buf *b,
 		struct err *e)
 {
-	struct wire_msg ask = { .type = WIRE_PORT_ASK }, m;
+	struct published ports[GATEWAY_PUBLISHED];
 	struct json j = { .out = b };
-	int r;
+	size_t i, count;
+	int r = port_list(n, box, ports, &count, e);
 
+	if (r < 0)
+		return r;
 	if (as_json)
 		json_open(&j, NULL, '[');
-	for (;; ask.port_ask.number++) {
-		r = named_order(n, box, &ask, &m, e);
-		if (r < 0 || ask.port_ask.number >= m.port.total)
-			break;
-		print(&m, as_json, &j);
+	for (i = 0; i < count; i++) {
+		if (as_json)
+			published_json(&j, &ports[i]);
+		else
+			published_line(b, &ports[i]);
 	}
 	if (as_json) {
 		json_close(&j, ']');
 		buf_puts(b, "\n");
 	}
-	return r;
+	return 0;
 }
 
 /* Those at which bailey takes what the sandbox sends, where there is a network. */
@@ -224,11 +223,15 @@ int port_main(char **argv)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "name one sandbox: bailey port SANDBOX");
 	if (r == 0 && o.follow && !o.listening)
 		r = err_set(&e, ERR_USAGE, -EINVAL, "--follow is for --listening");
+	if (r == 0 && o.change.n && o.listening)
+		r = err_set(&e, ERR_USAGE, -EINVAL, "--listening changes nothing");
 	if (r == 0)
 		r = named_open(&n, &e);
 	if (r == 0)
 		r = named_get(&n, argv[0], &box, &e);
-	if (r == 0 && o.listening)
+	if (r == 0 && o.change.n)
+		r = port_change(&n, &box, &o.change, o.json, &b, &e);
+	else if (r == 0 && o.listening)
 		r = listeners(&n, &box, &o, &e);
 	else if (r == 0)
 		r = list(&n, &box, o.json, &b, &e);
@@ -236,5 +239,6 @@ int port_main(char **argv)
 		r = cli_print(&b);
 	buf_done(&b);
 	named_done(&n);
+	opt_list_done(&o.change);
 	return r == -EBUSY ? (cli_fail(&e), 4) : r < 0 ? cli_fail(&e) : r;
 }

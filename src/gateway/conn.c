@@ -335,8 +335,8 @@ void conn_mean_host(struct gateway *g, struct conn *c)
 
 	if (!net_request_loopback(&q) || !net_policy_judge(&g->policy, &local).allowed)
 		return;
-	for (i = 0; i < g->setup->n_published; i++) {
-		if (g->setup->published[i].port == c->port)
+	for (i = 0; i < ARRAY_SIZE(g->published); i++) {
+		if (g->published[i].port == c->port)
 			return;
 	}
 	(void)snprintf(c->host, sizeof(c->host), NET_HOST_LOCAL);

@@ -74,8 +74,8 @@ static void listen_all(struct gateway *g, uint32_t events)
 
 	listen_inside(g, events);
 	listen_for(g, &g->control, events);
-	for (i = 0; i < g->setup->n_published; i++)
-		listen_for(g, &g->published[i], events);
+	for (i = 0; i < ARRAY_SIZE(g->published); i++)
+		listen_for(g, &g->published[i].watch, events);
 }
 
 void gw_pause(struct gateway *g)
@@ -328,7 +328,23 @@ static void on_dns(struct gateway *g, struct watch *w, uint32_t events)
 static void on_published(struct gateway *g, struct watch *w, uint32_t events)
 {
 	(void)events;
-	conn_published(g, w->fd, g->setup->published[w - g->published].port);
+	conn_published(g, w->fd, CONTAINER_OF(w, struct published, watch)->port);
+}
+
+int gw_publish(struct gateway *g, size_t place, int fd, uint16_t port)
+{
+	struct published *p = &g->published[place];
+	int r = 0;
+
+	gw_close(&p->watch);
+	*p = (struct published){ .watch = { .fd = fd, .on = on_published }, .port = port };
+	if (fd >= 0)
+		r = gw_watch(g, &p->watch, g->paused ? 0 : EPOLLIN);
+	if (fd >= 0 && r == 0)
+		return 0;
+	gw_close(&p->watch);
+	p->port = 0;
+	return r;
 }
 
 static void on_control(struct gateway *g, struct watch *w, uint32_t events)
@@ -497,6 +513,19 @@ static int listen_to(struct gateway *g, struct watch *w, int fd,
 	return r < 0 ? err_sys(e, r, "gateway: epoll") : 0;
 }
 
+static int publish_all(struct gateway *g, struct err *e)
+{
+	const struct gateway_published *p = g->setup->published;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < GATEWAY_PUBLISHED; i++) {
+		if (p[i].port)
+			r = gw_publish(g, i, p[i].listener, p[i].port);
+	}
+	return r < 0 ? err_sys(e, r, "gateway: epoll") : 0;
+}
+
 /* Whose name is too long for a message has none there. */
 static void set_settings(struct gateway *g, const char *name)
 {
@@ -507,21 +536,32 @@ static void set_settings(struct gateway *g, const char *name)
 	g->policy.settings = g->settings;
 }
 
-static int begin(struct gateway *g, int tell, struct err *e)
+static int close_others(struct gateway *g, int tell)
 {
 	const struct gateway_setup *s = g->setup;
 	int keep[12 + GATEWAY_PUBLISHED] = { s->tcp,  s->dns,     s->http,   s->socks,
 					     s->door, s->control, s->log[0], s->log[1],
 					     s->head, s->alive,   s->keys,   tell };
 	size_t i, n = 12;
+
+	for (i = 0; i < GATEWAY_PUBLISHED; i++) {
+		g->published[i].watch.fd = -1;
+		if (s->published[i].port)
+			keep[n++] = s->published[i].listener;
+	}
+	return fd_close_others(keep, n);
+}
+
+static int begin(struct gateway *g, int tell, struct err *e)
+{
+	const struct gateway_setup *s = g->setup;
+	size_t i;
 	int r;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_sys(e, -errno, "gateway: death signal");
 	(void)prctl(PR_SET_NAME, "bailey-gateway", 0, 0, 0); /* for people */
-	for (i = 0; i < s->n_published; i++)
-		keep[n++] = s->published[i].listener;
-	r = fd_close_others(keep, n);
+	r = close_others(g, tell);
 	if (r == 0)
 		r = confine_streams();
 	if (r < 0)
@@ -578,8 +618,8 @@ static int begin(struct gateway *g, int tell, struct err *e)
 		r = listen_to(g, &g->http, s->http, on_http, e);
 	if (r == 0)
 		r = listen_to(g, &g->socks, s->socks, on_socks, e);
-	for (i = 0; r == 0 && i < s->n_published; i++)
-		r = listen_to(g, &g->published[i], s->published[i].listener, on_published, e);
+	if (r == 0)
+		r = publish_all(g, e);
 	if (r == 0)
 		r = listen_to(g, &g->control, s->control, on_control, e);
 	if (r == 0)

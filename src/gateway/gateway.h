@@ -27,8 +27,8 @@
 
 /* A port of the sandbox that the host's programs may connect to. */
 struct gateway_published {
+	uint16_t port; /* inside, on loopback; 0: this place is free */
 	int listener;  /* on the host */
-	uint16_t port; /* inside, on loopback */
 };
 
 #define GATEWAY_LIVE 262144u /* pages that nobody has written to cost nothing */
@@ -90,13 +90,15 @@ enum gateway_word {
 	GATEWAY_DIAL,      /* to the supervisor: connect to the unix socket */
 	GATEWAY_DIALLED,   /* to the gateway: the answer, with a socket, or an error */
 	GATEWAY_UNLOGGED,  /* to the supervisor, once: the log can't be written */
-	GATEWAY_WAKE /* to the supervisor: the sandbox is paused, and somebody connects to a published port */
+	GATEWAY_WAKE, /* to the supervisor: the sandbox is paused, and somebody connects to a published port */
+	GATEWAY_PUBLISH /* to the gateway: with the listener at the place .ticket for the port .port, or, without one, that place is free now */
 };
 
 struct gateway_message {
 	uint32_t word;   /* enum gateway_word */
 	int32_t error;   /* of GATEWAY_DIALLED: an errno, or 0 */
 	uint64_t ticket; /* of GATEWAY_DIAL; its answer has the same */
+	uint32_t port;   /* of GATEWAY_PUBLISH */
 };
 
 /* What a gateway is given. Descriptors stay the caller's; the gateway has its own copies after the fork. */
@@ -113,7 +115,6 @@ struct gateway_setup {
 	unsigned int
 		handshake_ms; /* in which a client that is inspected must have said its first message; 0: the usual times */
 	struct gateway_published published[GATEWAY_PUBLISHED];
-	size_t n_published;
 	int log[2]; /* of audit_open() */
 	int head;
 	int alive; /* of struct gateway_message (SOCK_SEQPACKET, not blocking); hangs up when the supervisor has gone */

@@ -45,7 +45,11 @@ struct gateway {
 	struct net_policy policy; /* ours: rules come and go while it lives */
 	struct arena arena;       /* of those rules */
 	uint64_t now;             /* ms, at the beginning of this turn of the loop */
-	struct watch tcp, dns, http, socks, control, alive, keys, published[GATEWAY_PUBLISHED];
+	struct watch tcp, dns, http, socks, control, alive, keys;
+	struct published {
+		struct watch watch;
+		uint16_t port; /* inside; 0: this place is free */
+	} published[GATEWAY_PUBLISHED];
 	struct pace pace[GW_ACTS];
 	struct resolve_conf conf;
 	struct resolver *resolver;
@@ -97,6 +101,9 @@ void gw_close(struct watch *w);
 
 /** gw_pause() - no descriptor is free, or no memory: accept nothing until the next tick, else the listeners would be ready for ever. */
 void gw_pause(struct gateway *g);
+
+/** gw_publish() - have @fd, which is the gateway's then, at the @place of published ports, or, with -1, nothing any more. Return: 0 or negative errno: nothing is there. */
+int gw_publish(struct gateway *g, size_t place, int fd, uint16_t port);
 
 /** gw_may() - whether one more @act may be done now; else nothing tells of any for some milliseconds. */
 bool gw_may(struct gateway *g, enum gw_act act);

@@ -45,6 +45,14 @@ static void dialled(struct gateway *g, const struct gateway_message *m, int *fd)
 	conn_dialled_by(g, c, TAKE_FD(*fd));
 }
 
+static void publish(struct gateway *g, const struct gateway_message *m, int *fd)
+{
+	if (m->ticket >= GATEWAY_PUBLISHED || (*fd >= 0) != (m->port > 0) || m->port > UINT16_MAX)
+		return;
+	/* what could not be watched is closed: who connects is refused */
+	(void)gw_publish(g, (size_t)m->ticket, *fd >= 0 ? TAKE_FD(*fd) : -1, (uint16_t)m->port);
+}
+
 void line_event(struct gateway *g, struct watch *w, uint32_t events)
 {
 	struct gateway_message m;
@@ -62,6 +70,8 @@ void line_event(struct gateway *g, struct watch *w, uint32_t events)
 			take_rules(g, fds[0]);
 		else if (n == (ssize_t)sizeof(m) && m.word == GATEWAY_DIALLED)
 			dialled(g, &m, &fds[0]);
+		else if (n == (ssize_t)sizeof(m) && m.word == GATEWAY_PUBLISH)
+			publish(g, &m, &fds[0]);
 		for (i = 0; i < ARRAY_SIZE(fds); i++)
 			cleanup_close(&fds[i]);
 	}

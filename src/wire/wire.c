@@ -45,6 +45,7 @@ static const struct row {
 	{ WIRE_NO_NETWORK, WIRE_FROM_INIT, 0, 1u << 0 },
 	{ WIRE_MEMORY, WIRE_FROM_INIT, 8, 1u << 0 },
 	{ WIRE_PORT_ASK, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
+	{ WIRE_PUBLISH, WIRE_FROM_SUPERVISOR, 24, 1u << 0 },
 	{ WIRE_SESSION, WIRE_FROM_INIT, 16, 1u << 0 },
 	{ WIRE_SESSIONS, WIRE_FROM_INIT, 0, 1u << 1 },
 	{ WIRE_OPEN, WIRE_FROM_SUPERVISOR, 8 + WIRE_WORD,
@@ -138,10 +139,16 @@ static bool is_valid_life(const struct wire_msg *m)
 		return m->leaving.why >= WIRE_WHY_ASKED && m->leaving.why <= WIRE_WHY_MEMORY;
 	case WIRE_EXTEND:
 		return m->extend.ms > 0 && m->extend.ms <= WIRE_EXTEND_MAX;
+	case WIRE_PUBLISH:
+		return m->publish.inside > 0 && m->publish.remove <= (m->publish.host > 0);
 	case WIRE_STATE:
 		return m->state.left_ms >= -1 &&
 		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
 		       m->state.pid > 0 && m->state.pid <= INT32_MAX;
+	case WIRE_SERVICE_ORDER:
+		return m->service.order >= WIRE_ORDER_START &&
+		       m->service.order <= WIRE_ORDER_RESTART &&
+		       m->service.grace_ms <= WIRE_GRACE_MAX && is_text(m->service.word, WIRE_WORD);
 	default:
 		return true;
 	}
@@ -182,9 +189,11 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_RESUME:
 	case WIRE_PORT:
 	case WIRE_PORT_ASK:
+	case WIRE_PUBLISH:
 	case WIRE_LEAVING:
 	case WIRE_EXTEND:
 	case WIRE_STATE:
+	case WIRE_SERVICE_ORDER:
 		return m->session == WIRE_SANDBOX && is_valid_life(m);
 	case WIRE_SESSION:
 		return m->session != WIRE_SANDBOX && m->which.number > 0 &&
@@ -200,10 +209,6 @@ static bool is_valid(const struct wire_msg *m)
 	case WIRE_SERVICES_ASK:
 	case WIRE_SERVICES_SET:
 		return m->session == WIRE_SANDBOX;
-	case WIRE_SERVICE_ORDER:
-		return m->session == WIRE_SANDBOX && m->service.order >= WIRE_ORDER_START &&
-		       m->service.order <= WIRE_ORDER_RESTART &&
-		       m->service.grace_ms <= WIRE_GRACE_MAX && is_text(m->service.word, WIRE_WORD);
 	case WIRE_LOGGED:
 		return m->session != WIRE_SANDBOX && is_text(m->logged.id, WIRE_ID) &&
 		       *m->logged.id && !m->logged.id[strspn(m->logged.id, "0123456789abcdef")];
@@ -266,6 +271,12 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 		put(p + 6, 2, m->port.inside);
 		memcpy(p + 8, m->port.at, sizeof(m->port.at));
 		break;
+	case WIRE_PUBLISH:
+		put(p, 4, m->publish.remove);
+		put(p + 4, 2, m->publish.host);
+		put(p + 6, 2, m->publish.inside);
+		memcpy(p + 8, m->publish.at, sizeof(m->publish.at));
+		break;
 	case WIRE_STATE:
 		put(p, 4, m->state.state);
 		put(p + 4, 4, m->state.pid);
@@ -322,6 +333,7 @@ static void put_payload(const struct wire_msg *m, unsigned char *p)
 	case WIRE_RESIZE:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
+	case WIRE_PUBLISH:
 	case WIRE_PORT:
 	case WIRE_STATE:
 	case WIRE_SERVICE_ORDER:
@@ -400,6 +412,12 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 		m->port.inside = (uint16_t)get(p + 6, 2);
 		memcpy(m->port.at, p + 8, sizeof(m->port.at));
 		break;
+	case WIRE_PUBLISH:
+		m->publish.remove = (uint32_t)get(p, 4);
+		m->publish.host = (uint16_t)get(p + 4, 2);
+		m->publish.inside = (uint16_t)get(p + 6, 2);
+		memcpy(m->publish.at, p + 8, sizeof(m->publish.at));
+		break;
 	case WIRE_STATE:
 		m->state.state = (uint32_t)get(p, 4);
 		m->state.pid = (uint32_t)get(p + 4, 4);
@@ -456,6 +474,7 @@ static void get_payload(struct wire_msg *m, const unsigned char *p)
 	case WIRE_RESIZE:
 	case WIRE_EXTEND:
 	case WIRE_PORT_ASK:
+	case WIRE_PUBLISH:
 	case WIRE_PORT:
 	case WIRE_STATE:
 	case WIRE_SERVICE_ORDER:

@@ -40,7 +40,7 @@ enum wire_type {
 	WIRE_SESSIONS = 9, /* all of them, as JSON in a file of memory that comes with it */
 	/* the supervisor of a sandbox that stays answers its clients */
 	WIRE_STATE = 16, /* how the sandbox is; to ASK, PAUSE, RESUME, EXTEND */
-	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK */
+	WIRE_PORT = 17,  /* one of its published ports; to PORT_ASK, PUBLISH */
 	WIRE_SERVICES =
 		18, /* its services as they are now, as JSON in a file of memory that comes with it; to SERVICES_ASK, SERVICES_SET, SERVICE_ORDER */
 	WIRE_LEAVING =
@@ -68,6 +68,8 @@ enum wire_type {
 	WIRE_RESUME = 47,   /* go on */
 	WIRE_EXTEND = 48,   /* do not time out before that */
 	WIRE_PORT_ASK = 49, /* which is the published port of that number? Answered by PORT */
+	WIRE_PUBLISH =
+		50, /* have the host's programs connect to one more port, or to one less. Answered by PORT */
 	/* the rest is said by a client, to the supervisor of a sandbox that stays */
 	WIRE_OPEN =
 		37, /* start a command as a session; with what it is, then nothing, or a stream for its output and what is typed, or its 0-2, and the other ends of those that are pipes of the client's: when that has gone, they are read and what comes is thrown away */
@@ -178,6 +180,11 @@ struct wire_msg {
 			uint16_t host, inside;
 			unsigned char at[16]; /* address on the host; IPv4 as ::ffff:a.b.c.d */
 		} port;
+		struct {
+			uint32_t remove;       /* 0 or 1: that very one, which PORT has described */
+			uint16_t host, inside; /* host 0: any that is free */
+			unsigned char at[16];  /* as in port */
+		} publish;
 		struct {
 			uint32_t state;       /* enum wire_state */
 			uint32_t pid;         /* PID 1, as the supervisor's /proc has it */

@@ -638,9 +638,9 @@ def test_a_published_port(net, internet):
         p.terminate()
         p.communicate(timeout=TIMEOUT)
     assert fetch() == "", "gone with the run"
-    for bad in ("8080", "x:80", "1.2.3.4.5:1:2", "70000:80", "80:0"):
+    for bad in ("", "0", "x:80", "1.2.3.4.5:1:2", "70000:80", "80:0", "80/udp", "80:"):
         r = net("true", "--publish", bad)
-        assert r.rc == 2 and "[IP:]HOST:PORT" in r.err, bad
+        assert r.rc == 2 and "[[IP:]HOST:]PORT" in r.err, bad
 
 
 def test_a_budget_of_bytes(net):

@@ -58,6 +58,8 @@ static const struct wire_msg from_supervisor[] = {
 	{ .type = WIRE_RESUME },
 	{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX } },
 	{ .type = WIRE_PORT_ASK, .port_ask = { .number = UINT32_MAX } },
+	{ .type = WIRE_PUBLISH,
+	  .publish = { .remove = 1, .host = 65535, .inside = 1, .at = { [0] = 0x20, [15] = 1 } } },
 	{ .type = WIRE_OPEN,
 	  .session = 1,
 	  .open = { .flags = WIRE_OPEN_HELD | WIRE_OPEN_INPUT | WIRE_OPEN_SPLIT,
@@ -266,6 +268,10 @@ TEST(values_of_a_sandbox_that_stays)
 		{ .type = WIRE_EXTEND, .extend = { .ms = 0 } },
 		{ .type = WIRE_EXTEND, .extend = { .ms = WIRE_EXTEND_MAX + 1 } },
 		{ .type = WIRE_PORT_ASK, .session = 1 },
+		{ .type = WIRE_PUBLISH, .session = 1, .publish = { .inside = 1 } },
+		{ .type = WIRE_PUBLISH, .publish = { .host = 1 } },
+		{ .type = WIRE_PUBLISH, .publish = { .remove = 1, .inside = 1 } },
+		{ .type = WIRE_PUBLISH, .publish = { .remove = 2, .host = 1, .inside = 1 } },
 		{ .type = WIRE_PORT, .session = 1 },
 		{ .type = WIRE_LEAVING, .session = 1, .leaving = { .why = WIRE_WHY_ASKED } },
 		{ .type = WIRE_LEAVING, .leaving = { .why = 0 } },
@@ -318,7 +324,14 @@ TEST(values_of_a_sandbox_that_stays)
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		CHECK(wire_encode(&bad[i], bytes) == 0);
+}
+
+TEST(descriptors_of_a_sandbox_that_stays)
+{
+	size_t i;
+
 	for (i = 0; i <= WIRE_FDS; i++) {
+		CHECK(wire_fds_ok(WIRE_PUBLISH, i) == (i == 0));
 		CHECK(wire_fds_ok(WIRE_SPAWN, i) == (i == 1 || i == 4));
 		CHECK(wire_fds_ok(WIRE_COPY, i) == (i == 4));
 		CHECK(wire_fds_ok(WIRE_STARTED, i) == (i <= 1));
