@@ -23,7 +23,7 @@ static const struct form {
 	{ 7, true, 0, "4" },    { 33, false, 8, "0" },       { 34, false, 4, "0" },
 	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 16, true, 40, "0" },
 	{ 45, false, 0, "0" },  { 46, false, 0, "0" },       { 47, false, 0, "0" },
-	{ 48, false, 4, "0" },  { 17, true, 24, "0" },       { 49, false, 4, "0" },
+	{ 48, false, 4, "0" },  { 17, true, 28, "0" },       { 49, false, 4, "0" },
 	{ 35, false, 0, "14" }, { 36, false, 4, "0" },       { 8, true, 16, "0" },
 	{ 9, true, 0, "1" },    { 37, false, 72, "12456" },  { 38, false, 76, "12" },
 	{ 39, false, 8, "0" },  { 40, false, 0, "0" },       { 41, false, 68, "0" },
@@ -88,6 +88,8 @@ static bool usable(unsigned int type, uint32_t session, const uint8_t *p)
 		return number(p) <= 600000;
 	case 48:
 		return number(p) >= 1 && number(p) <= 2000000000;
+	case 17: /* a port that was chosen is one */
+		return number(p + 24) == 0 || (number(p + 24) == 1 && (p[4] || p[5]));
 	case 50: /* what is taken away has a port of the host */
 		return (p[6] || p[7]) && (number(p) == 0 || (number(p) == 1 && (p[4] || p[5])));
 	case 16:

@@ -267,7 +267,8 @@ struct sandbox {
 	struct published { /* ports of the sandbox that the host may connect to */
 		struct net_addr at;
 		uint16_t host, inside;
-		int fd; /* once it listens */
+		bool chosen; /* the system has chosen the host's port */
+		int fd;      /* once it listens */
 	} published[GATEWAY_PUBLISHED];
 	size_t n_published;
 	const char **notices; /* lines to print when the run starts */

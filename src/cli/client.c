@@ -211,7 +211,7 @@ static const char *why(const struct client *c, char *out, size_t size)
 		return whys[c->why];
 	(void)snprintf(
 		out, size,
-		"was ended: it had used more than its --memory %s. 'bailey exec' starts it again; let it do less at a time, or 'bailey create' one with more",
+		"was ended: it had used more than its --memory %s. 'bailey exec' starts it again; let it do less at a time, or give it more: bailey create --replace",
 		policy_limit_format(POLICY_LIMIT_MEMORY, c->memory, limit));
 	return out;
 }
@@ -385,7 +385,7 @@ static void say_memory(const struct client *c)
 		return;
 	(void)dprintf(
 		2,
-		"bailey: notice: %s: '%s' had used more than its --memory %s; let it do less at a time, or 'bailey create' one with more\n",
+		"bailey: notice: %s: '%s' had used more than its --memory %s; let it do less at a time, or give it more: bailey create --replace\n",
 		c->status == 128 + SIGKILL ? "the command was ended" :
 					     "processes were ended while the command ran",
 		c->name,

@@ -65,7 +65,8 @@ struct egress {
 	unsigned int starts;
 	struct upstream upstream;
 	struct steer steer;
-	struct gateway_kept *kept; /* of a gateway that died, for the next */
+	struct gateway_kept *kept;                /* of a gateway that died, for the next */
+	uint16_t host_ports[JAIL_HOST_PORTS + 1]; /* of the sandbox's loopback, that lead out */
 	struct ask *ask;
 };
 
@@ -545,15 +546,13 @@ static void tell_published(struct egress *g, size_t place)
 }
 
 /* A port that leads to the host can't lead in. */
-static bool is_of_host(const struct sandbox *s, uint16_t port)
+static bool is_of_host(const struct egress *g, uint16_t port)
 {
 	size_t i;
 
-	for (i = 0; i < s->net.n; i++) {
-		if (s->net.rules[i].local && s->net.rules[i].allow && s->net.rules[i].port == port)
-			return true;
-	}
-	return false;
+	for (i = 0; g->host_ports[i] && g->host_ports[i] != htons(port); i++)
+		;
+	return g->host_ports[i] != 0;
 }
 
 int egress_publish(struct run *run, const struct published *want, struct published *ret,
@@ -565,10 +564,10 @@ int egress_publish(struct run *run, const struct published *want, struct publish
 	int r;
 
 	if (!run->egress || run->jail.net[JAIL_NET_TCP] < 0)
-		return err_set(
-			e, ERR_USAGE, -ENOTCONN,
-			"it was started without a network of its own, so nothing leads in while it runs");
-	if (is_of_host(s, p.inside))
+		return err_set(e, ERR_USAGE, -ENOTCONN, "%s, so nothing leads in while it runs",
+			       run->egress ? "its gateway has ended too often" :
+					     "it was started without a network of its own");
+	if (is_of_host(run->egress, p.inside))
 		return err_set(e, ERR_USAGE, -EADDRINUSE,
 			       "its port %u leads to the host while it runs (--allow-host-port %u)",
 			       p.inside, p.inside);
@@ -603,6 +602,7 @@ int egress_unpublish(struct run *run, const struct published *which, struct err 
 		if (!p->inside || p->inside != which->inside || p->host != which->host ||
 		    memcmp(p->at.b, which->at.b, sizeof(p->at.b)) != 0)
 			continue;
+		(void)shutdown(p->fd, SHUT_RDWR); /* at once, whoever else has it open */
 		cleanup_close(&p->fd);
 		*p = (struct published){ .fd = -1 };
 		if (run->egress->published[i])
@@ -656,6 +656,7 @@ int egress_begin(struct run *run, struct err *e)
 	g->kept = gateway_kept_new();
 	if (!g->kept)
 		return err_set(e, ERR_SYSTEM, -ENOMEM, "out of memory");
+	egress_host_ports(supervise_sandbox(run), g->host_ports);
 	front = supervise_sandbox(run)->options->front;
 	steer_begin(&g->steer, supervise_sandbox(run));
 	if (front && front->upstream)

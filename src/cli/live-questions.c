@@ -35,6 +35,7 @@ static struct wire_msg say_port(const struct sandbox *s, const struct published 
 		m.port.total += s->published[i].inside > 0;
 	if (p) {
 		m.port.host = p->host;
+		m.port.chosen = p->chosen;
 		m.port.inside = p->inside;
 		memcpy(m.port.at, p->at.b, sizeof(m.port.at));
 	}

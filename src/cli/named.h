@@ -90,6 +90,9 @@ void named_changed(const struct named *n, const char *id);
 /** named_settle() - the lock of @box, or that it is complete; what is between is waited for. Return: 1 with *@ret_lock; 0: it lives; negative errno with @e. */
 int named_settle(const struct named *n, const struct named_box *box, int *ret_lock, struct err *e);
 
+/** named_turn() - the turn of who changes what is kept of a sandbox that lives, and what it does, together. Return: fd, to be closed afterwards; negative errno with @e. */
+int named_turn(const struct named *n, const struct named_box *box, struct err *e);
+
 /**
  * named_keep() - have the store keep @json as the field @key of @box, as it was read.
  * @ret_generation: the new one

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "network-runs.h"
@@ -20,8 +19,6 @@
 
 #define CHANGES_MAX 512 /* kept with one sandbox; LIMIT_NET_LIVE and GATEWAY_LIVE hold more */
 #define TRIES 10
-#define TURN_MS 10000 /* a command before us has for its turn */
-#define TURN_STEP_MS 5
 
 int network_named_open(struct network_named *x, const char *word)
 {
@@ -243,24 +240,6 @@ static int tell(struct network_named *x, const struct list *l, size_t new, bool 
 	return r;
 }
 
-/* The lock of the directory, of who changes a sandbox that lives. Return: fd, or negative errno with @e. */
-static int take_turn(const struct network_named *x, struct err *e)
-{
-	_cleanup_close_ int fd = -1;
-	char path[64];
-	int waited;
-
-	(void)snprintf(path, sizeof(path), "sandboxes/%s", x->box.id);
-	fd = openat(x->named.state, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	for (waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; waited += TURN_STEP_MS) {
-		if (errno != EWOULDBLOCK || waited >= TURN_MS)
-			return err_sys(e, -errno, "sandbox '%s' is changed by another command",
-				       x->box.name);
-		(void)usleep(TURN_STEP_MS * 1000);
-	}
-	return fd < 0 ? err_sys(e, -errno, "sandbox '%s'", x->box.name) : TAKE_FD(fd);
-}
-
 /* The gateway was not told what is kept. Where the sandbox has ended that is no matter. */
 static int not_told(struct network_named *x, struct err *e)
 {
@@ -294,7 +273,7 @@ static int change_live(struct network_named *x, struct list *l, const struct net
 			e, ERR_USAGE, -ENOTCONN,
 			"sandbox '%s' was started without a network that can be changed, and gets none while it runs; first: bailey stop %s",
 			x->box.name, x->box.name);
-	turn = take_turn(x, e);
+	turn = named_turn(&x->named, &x->box, e);
 	r = turn < 0 ? turn : read_again(x, e);
 	if (r == 0)
 		r = list_make(x, l, c, n, e);
@@ -312,7 +291,7 @@ static void tell_kept(struct network_named *x)
 {
 	struct list *l = arena_alloc(&x->named.arena, sizeof(*l));
 	struct err e = ERR_INIT;
-	_cleanup_close_ int turn = take_turn(x, &e);
+	_cleanup_close_ int turn = named_turn(&x->named, &x->box, &e);
 
 	if (!l || turn < 0 || read_again(x, &e) < 0)
 		return;

@@ -2,7 +2,7 @@
 /*
  * Theory of operation. What a sandbox publishes stands among the words that it was made with (--publish), which each start reads, so a change is one of these words. Of one
  * that lives its supervisor has the sockets: it is asked first for all that is new, because a port may be taken; then the words are kept; then it is told what goes. Who is
- * killed between leaves ports that are published until the next stop, which 'bailey port' shows, and nothing that is only kept.
+ * killed between leaves ports that are published until the next stop, which 'bailey port' shows, and the same command finishes. Whoever changes one that lives takes his turn.
  */
 #include "port-change.h"
 
@@ -24,7 +24,7 @@ struct change {
 	const char *text;
 	enum published_words said;
 	struct published port; /* of one that is new and lives: as it listens */
-	bool remove, done;     /* the supervisor has done it */
+	bool remove, told;     /* the supervisor was told of it, and may listen */
 };
 
 struct changes {
@@ -48,6 +48,7 @@ int port_list(const struct named *n, const struct named_box *box, struct publish
 			break;
 		ret[ask.port_ask.number] = (struct published){ .host = m.port.host,
 							       .inside = m.port.inside,
+							       .chosen = m.port.chosen,
 							       .fd = -1 };
 		memcpy(ret[ask.port_ask.number].at.b, m.port.at, sizeof(m.port.at));
 	}
@@ -78,21 +79,27 @@ static int read_changes(struct changes *c, const struct opt_list *words, struct 
 	return 0;
 }
 
-/* Of a removal, whether it means @p. @any_host: also where the port of the host is chosen at each start */
-static bool means(const struct change *c, const struct published *p, bool any_host)
+static bool same_at(const struct published *a, const struct published *b)
 {
-	return c->port.inside == p->inside &&
-	       (c->said != PUBLISHED_ADDRESS || memcmp(c->port.at.b, p->at.b, 16) == 0) &&
-	       (c->said == PUBLISHED_INSIDE || c->port.host == p->host ||
-		(any_host && p->host == 0));
+	return memcmp(a->at.b, b->at.b, sizeof(a->at.b)) == 0;
 }
 
-static bool goes_live(const struct changes *all, const struct change *c)
+/* Of a removal, whether it means @p: a port that is there, or a word. HOST 0 is each that the system has chosen, or will. */
+static bool means(const struct change *c, const struct published *p)
+{
+	return c->port.inside == p->inside &&
+	       (c->said != PUBLISHED_ADDRESS || same_at(&c->port, p)) &&
+	       (c->said == PUBLISHED_INSIDE || c->port.host == p->host ||
+		(c->port.host == 0 && p->chosen));
+}
+
+/* Whether @c has it removed, or somebody in @all if that is NULL. */
+static bool goes(const struct changes *all, const struct change *c, const struct published *p)
 {
 	size_t i;
 
-	for (i = 0; i < all->n_old; i++) {
-		if (means(c, &all->old[i], false))
+	for (i = 0; i < all->n; i++) {
+		if ((!c || c == &all->v[i]) && all->v[i].remove && means(&all->v[i], p))
 			return true;
 	}
 	return false;
@@ -104,42 +111,81 @@ static bool word_port(const char *word, struct published *ret)
 	       published_parse(word + strlen(WORD), ret) != PUBLISHED_WRONG;
 }
 
-/* Return: how many words went. */
-static size_t take_out(const struct change *c, struct kept_words *w, bool any_host)
+static void take_out(struct kept_words *w, size_t i)
 {
-	struct published p;
-	size_t i, k = 0, before = w->n;
+	memmove(w->v + i, w->v + i + 1, (w->n - i) * sizeof(*w->v)); /* with the NULL */
+	w->n--;
+}
+
+/* The word that @p, which lives, was made of: there may be several of a port that is chosen, and one is as good as another. */
+static void take_out_of(struct kept_words *w, const struct published *p)
+{
+	struct published of;
+	size_t i;
 
 	for (i = 0; i < w->n; i++) {
-		if (!word_port(w->v[i], &p) || !means(c, &p, any_host))
-			w->v[k++] = w->v[i];
+		if (word_port(w->v[i], &of) && of.inside == p->inside && same_at(&of, p) &&
+		    of.host == (p->chosen ? 0 : p->host)) {
+			take_out(w, i);
+			return;
+		}
 	}
-	w->n = k;
-	w->v[k] = NULL;
-	return before - k;
 }
 
 /* Take the words out that @c means. Return: whether there is something that it means. */
 static bool forget(const struct changes *all, const struct change *c, struct kept_words *w)
 {
-	const bool live = goes_live(all, c);
+	struct published p;
+	bool found = false;
+	size_t i;
 
-	/* a port of the host that was chosen stands in no word */
-	return take_out(c, w, false) > 0 || (live && (take_out(c, w, true), true));
+	for (i = 0; i < all->n_old; i++) {
+		if (goes(all, c, &all->old[i])) {
+			take_out_of(w, &all->old[i]);
+			found = true;
+		}
+	}
+	for (i = 0; i < w->n;) {
+		if (word_port(w->v[i], &p) && means(c, &p)) {
+			take_out(w, i);
+			found = true;
+		} else {
+			i++;
+		}
+	}
+	return found;
 }
 
-static int add(const struct change *c, struct kept_words *w, struct err *e)
+/* Whether both can't be bound: one of them is of all addresses, or they are the same. */
+static bool collide(const struct published *a, const struct published *b)
+{
+	static const struct published any4 = { .at = { { [10] = 0xff, [11] = 0xff } } },
+				      any6 = { .at = { { 0 } } };
+
+	return a->host && a->host == b->host &&
+	       (same_at(a, b) || same_at(a, &any4) || same_at(b, &any4) || same_at(a, &any6) ||
+		same_at(b, &any6));
+}
+
+static int add(const struct changes *all, const struct change *c, struct kept_words *w,
+	       struct err *e)
 {
 	static const struct opt row = { .name = "publish" };
 	struct published p;
 	size_t i;
 
 	for (i = 0; i < w->n; i++) {
-		if (c->port.host && word_port(w->v[i], &p) && p.host == c->port.host &&
-		    memcmp(p.at.b, c->port.at.b, sizeof(p.at.b)) == 0)
+		if (word_port(w->v[i], &p) && collide(&c->port, &p))
 			return err_set(
 				e, ERR_USAGE, -EEXIST,
 				"--publish '%.100s': that port of the host is published already",
+				c->text);
+	}
+	for (i = 0; i < all->n_old; i++) {
+		if (collide(&c->port, &all->old[i]) && goes(all, NULL, &all->old[i]))
+			return err_set(
+				e, ERR_USAGE, -EADDRINUSE,
+				"--publish '%.100s': that port of the host is free when --unpublish is done: say that alone first",
 				c->text);
 	}
 	return kept_words_add(w, &row, c->text, e);
@@ -162,7 +208,7 @@ static int make_words(const struct changes *all, const struct named_box *box, st
 	}
 	for (i = 0; r == 0 && i < all->n; i++) {
 		if (!all->v[i].remove)
-			r = add(&all->v[i], w, e);
+			r = add(all, &all->v[i], w, e);
 	}
 	return r;
 }
@@ -254,9 +300,24 @@ static int tell(const struct named *n, const struct named_box *box, const struct
 	r = named_order(n, box, &m, &answer, e);
 	if (r < 0)
 		return r == -EBUSY ? r : err_wrap(e, r, "sandbox '%s'", box->name);
-	if (ret)
+	if (ret) {
 		ret->host = answer.port.host;
+		ret->chosen = answer.port.chosen;
+	}
 	return 0;
+}
+
+/* A command that was killed has left it so. */
+static bool is_there(const struct changes *all, const struct published *p)
+{
+	size_t i;
+
+	for (i = 0; i < all->n_old; i++) {
+		if (all->old[i].inside == p->inside && all->old[i].host == p->host &&
+		    same_at(&all->old[i], p))
+			return true;
+	}
+	return false;
 }
 
 static int publish_live(struct changes *all, const struct named *n, const struct named_box *box,
@@ -268,50 +329,63 @@ static int publish_live(struct changes *all, const struct named *n, const struct
 	for (i = 0; r == 0 && i < all->n; i++) {
 		struct change *c = &all->v[i];
 
-		if (c->remove)
+		if (c->remove || is_there(all, &c->port))
 			continue;
+		c->told = true;
 		r = tell(n, box, &c->port, false, &c->port, e);
-		c->done = r == 0;
 	}
 	return r;
 }
 
-/* What was published for nothing. */
+/* What was published for nothing, or may be. */
 static void take_back(const struct changes *all, const struct named *n, const struct named_box *box)
 {
+	struct err e = ERR_INIT;
 	size_t i;
 
 	for (i = 0; i < all->n; i++) {
-		if (all->v[i].done)
+		if (all->v[i].told && all->v[i].port.host)
 			(void)tell(n, box, &all->v[i].port, true, NULL,
-				   NULL); /* where it has ended nothing is left */
+				   &e); /* where it has ended, or has not begun, nothing is left */
 	}
 }
 
 static int unpublish_live(const struct changes *all, const struct named *n,
 			  const struct named_box *box, struct err *e)
 {
-	size_t i, k;
+	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < all->n_old; i++) {
-		for (k = 0; k < all->n; k++) {
-			if (all->v[k].remove && means(&all->v[k], &all->old[i], false))
-				break;
-		}
-		if (k < all->n)
+		if (goes(all, NULL, &all->old[i]))
 			r = tell(n, box, &all->old[i], true, NULL, e);
 		if (r == -ENOENT || r == -EBUSY)
-			r = 0; /* somebody else has, or it has ended */
+			r = 0; /* it has gone, or the sandbox has ended, or does */
 	}
 	return r;
 }
 
+/* Somebody may have ended it meanwhile, and somebody may be about to start it with the words of before. */
+static int settle(struct named *n, const struct named_box *box, struct err *e)
+{
+	int lock = -1, r = named_settle(n, box, &lock, e);
+
+	if (lock >= 0) {
+		named_changed(n, box->id);
+		(void)close(lock);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int change_live(struct changes *all, struct named *n, struct named_box *box, struct err *e)
 {
-	struct kept_words w = { .arena = &n->arena, .cwd = box->cwd };
-	int r = port_list(n, box, all->old, &all->n_old, e);
+	struct kept_words w = { .arena = &n->arena };
+	_cleanup_close_ int turn = named_turn(n, box, e);
+	int r = turn < 0 ? turn : named_get(n, box->id, box, e);
 
+	w.cwd = box->cwd;
+	if (r == 0)
+		r = port_list(n, box, all->old, &all->n_old, e);
 	if (r == 0)
 		r = make_words(all, box, &w, e);
 	if (r == 0)
@@ -322,10 +396,11 @@ static int change_live(struct changes *all, struct named *n, struct named_box *b
 		take_back(all, n, box);
 		return r;
 	}
-	return unpublish_live(all, n, box, e);
+	r = unpublish_live(all, n, box, e);
+	return r < 0 ? r : settle(n, box, e);
 }
 
-static void print(const struct changes *all, bool as_json, struct buf *out)
+static void print(const struct changes *all, bool lives, bool as_json, struct buf *out)
 {
 	struct json j = { .out = out };
 	size_t i;
@@ -333,7 +408,7 @@ static void print(const struct changes *all, bool as_json, struct buf *out)
 	if (as_json)
 		json_open(&j, NULL, '[');
 	for (i = 0; i < all->n; i++) {
-		if (!all->v[i].done)
+		if (all->v[i].remove || !lives)
 			continue;
 		if (as_json)
 			published_json(&j, &all->v[i].port);
@@ -356,12 +431,12 @@ int port_change(struct named *n, struct named_box *box, const struct opt_list *w
 		r = named_settle(n, box, &lock, e);
 	if (r < 0)
 		return r;
-	r = r == 0 ? change_live(&all, n, box, e) : keep(&all, n, box, true, e);
+	r = lock < 0 ? change_live(&all, n, box, e) : keep(&all, n, box, true, e);
+	if (r == 0)
+		print(&all, lock < 0, as_json, out);
 	if (lock >= 0) {
 		named_changed(n, box->id);
 		(void)close(lock);
 	}
-	if (r == 0)
-		print(&all, as_json, out);
 	return r;
 }

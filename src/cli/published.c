@@ -64,6 +64,7 @@ int published_listen(struct published *p, struct err *e)
 	socklen_t n = gateway_sockaddr(&p->at, p->host, &at);
 	_cleanup_close_ int fd =
 		socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const bool chosen = p->host == 0;
 	char text[NET_ADDR_TEXT];
 	struct net_addr addr;
 
@@ -75,6 +76,7 @@ int published_listen(struct published *p, struct err *e)
 	if (getsockname(fd, (struct sockaddr *)&at, &n) < 0 ||
 	    !gateway_address(&at, &addr, &p->host))
 		return err_sys(e, -errno, "--publish: %s", text);
+	p->chosen = chosen;
 	p->fd = TAKE_FD(fd);
 	return 0;
 }

@@ -127,6 +127,9 @@ static bool stays(size_t i, const char *kept, const char *own)
 
 	if (vars[i].use == PROXY)
 		return *kept && same_proxy(kept, own);
+	if (vars[i].use ==
+	    ALSO_OF_COMMANDS) /* one that could not be kept: programs of secrets are found by it */
+		return !*kept && strcmp(vars[i].name, "PATH") == 0;
 	if (vars[i].use == AGENT)
 		return !*kept || !ssh_answers(kept);
 	/* where the home says where the sandbox itself is kept, who has found it has the right one, also when that was moved */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "answer.h"
@@ -490,11 +491,13 @@ static struct conn *take(struct gateway *g, int listener, enum conn_via via, boo
 {
 	struct sockaddr_storage from;
 	socklen_t size = sizeof(from);
-	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	/* musl's own answers EINVAL with accept(2), which the filter does not know */
+	int fd = (int)syscall(SYS_accept4, listener, &from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	*ret_more = fd >= 0;
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED &&
+		    errno != EINVAL) /* the supervisor has ended it */
 			gw_pause(g);
 		return NULL;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The line to the supervisor: one datagram each (struct gateway_message). When it hangs up, the run is over. New rules come over it as a file of memory; if
- * they can't be taken, this gateway ends, and the next one begins with them. A unix socket of the host is connected to by the supervisor, because
+ * The line to the supervisor: one datagram each (struct gateway_message). When it hangs up, the run is over. New rules come over it as a file of memory, published
+ * ports as sockets; what can't be taken ends this gateway, and the next one begins with it. A unix socket of the host is connected to by the supervisor, because
  * nothing here can name a file; it sends what it has got.
  */
 #include "line.h"
@@ -47,10 +47,9 @@ static void dialled(struct gateway *g, const struct gateway_message *m, int *fd)
 
 static void publish(struct gateway *g, const struct gateway_message *m, int *fd)
 {
-	if (m->ticket >= GATEWAY_PUBLISHED || (*fd >= 0) != (m->port > 0) || m->port > UINT16_MAX)
-		return;
-	/* what could not be watched is closed: who connects is refused */
-	(void)gw_publish(g, (size_t)m->ticket, *fd >= 0 ? TAKE_FD(*fd) : -1, (uint16_t)m->port);
+	if (m->ticket >= GATEWAY_PUBLISHED || (*fd >= 0) != (m->port > 0) || m->port > UINT16_MAX ||
+	    gw_publish(g, (size_t)m->ticket, *fd >= 0 ? TAKE_FD(*fd) : -1, (uint16_t)m->port) < 0)
+		g->over = true; /* else who connects would wait for ever */
 }
 
 void line_event(struct gateway *g, struct watch *w, uint32_t events)
@@ -64,7 +63,8 @@ void line_event(struct gateway *g, struct watch *w, uint32_t events)
 		n = fd_recv(w->fd, &m, sizeof(m), fds, MSG_DONTWAIT);
 		if (n < 0 && n != -EBADMSG)
 			break;
-		if (n == 0)
+		if (n <=
+		    0) /* what comes with a message can't be had: the next gateway gets all of it */
 			g->over = true;
 		else if (n == (ssize_t)sizeof(m) && m.word == GATEWAY_RULES)
 			take_rules(g, fds[0]);

@@ -39,7 +39,7 @@ static const struct row {
 	{ WIRE_PAUSE, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
 	{ WIRE_RESUME, WIRE_FROM_SUPERVISOR, 0, 1u << 0 },
 	{ WIRE_EXTEND, WIRE_FROM_SUPERVISOR, 4, 1u << 0 },
-	{ WIRE_PORT, WIRE_FROM_INIT, 24, 1u << 0 },
+	{ WIRE_PORT, WIRE_FROM_INIT, 28, 1u << 0 },
 	{ WIRE_LEAVING, WIRE_FROM_INIT, 4, 1u << 0 },
 	{ WIRE_LOGGED, WIRE_FROM_INIT, 8 + WIRE_ID, 1u << 0 },
 	{ WIRE_NO_NETWORK, WIRE_FROM_INIT, 0, 1u << 0 },
@@ -139,6 +139,8 @@ static bool is_valid_life(const struct wire_msg *m)
 		return m->leaving.why >= WIRE_WHY_ASKED && m->leaving.why <= WIRE_WHY_MEMORY;
 	case WIRE_EXTEND:
 		return m->extend.ms > 0 && m->extend.ms <= WIRE_EXTEND_MAX;
+	case WIRE_PORT:
+		return m->port.chosen <= (m->port.host > 0 ? 1u : 0u);
 	case WIRE_PUBLISH:
 		return m->publish.inside > 0 && m->publish.remove <= (m->publish.host > 0);
 	case WIRE_STATE:
@@ -270,6 +272,7 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 		put(p + 4, 2, m->port.host);
 		put(p + 6, 2, m->port.inside);
 		memcpy(p + 8, m->port.at, sizeof(m->port.at));
+		put(p + 24, 4, m->port.chosen);
 		break;
 	case WIRE_PUBLISH:
 		put(p, 4, m->publish.remove);
@@ -411,6 +414,7 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 		m->port.host = (uint16_t)get(p + 4, 2);
 		m->port.inside = (uint16_t)get(p + 6, 2);
 		memcpy(m->port.at, p + 8, sizeof(m->port.at));
+		m->port.chosen = (uint32_t)get(p + 24, 4);
 		break;
 	case WIRE_PUBLISH:
 		m->publish.remove = (uint32_t)get(p, 4);

@@ -179,6 +179,7 @@ struct wire_msg {
 			uint32_t total; /* how many there are; 0, or as many as the number that was asked for: what follows is zero */
 			uint16_t host, inside;
 			unsigned char at[16]; /* address on the host; IPv4 as ::ffff:a.b.c.d */
+			uint32_t chosen;      /* 1: the host's port was, by the system */
 		} port;
 		struct {
 			uint32_t remove;       /* 0 or 1: that very one, which PORT has described */

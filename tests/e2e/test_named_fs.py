@@ -43,7 +43,7 @@ def box(boxes, ws, user):  # noqa: F811
 
 
 def lines(raw):
-    return [json.loads(x) for x in raw.decode().splitlines()]
+    return [json.loads(x) for x in raw.decode().splitlines(keepends=True) if x.endswith("\n")]  # half a line is none yet
 
 
 def of(r):

@@ -8,6 +8,8 @@ import signal
 import socket
 import sqlite3
 
+import pytest
+
 from conftest import PYTHON, wait_for
 from test_named import boxes, by_signals  # noqa: F401 (fixtures)
 
@@ -116,11 +118,18 @@ def test_a_port_that_is_chosen(boxes, ws):
         for other in (f"{port + 1}:8000", "8001", f"127.0.0.3:{port}:8000"):
             r = boxes("port", "box", "--unpublish", other)
             assert r.rc == 2 and "publishes no such port" in r.err, r
-        r = boxes("port", "box", "--unpublish", spec if spec != "0:8000" else f"{port}:8000")
-        if spec.startswith("127"):
-            assert r.rc == 0 and words(boxes) == [], "as it was asked for"
-            assert boxes("port", "box", "--unpublish", f"{port}:8000").rc == 0
+        r = boxes("port", "box", "--unpublish", spec)
+        assert r.rc == 0 and ports(boxes) == set() and words(boxes) == [] and ask(port, address) == "", "as it was asked for"
+        assert boxes("port", "box", "-p", spec).rc == 0
+        ((_, _, port),) = ports(boxes)
+        r = boxes("port", "box", "--unpublish", f"{port}:8000")
         assert r.rc == 0 and ports(boxes) == set() and words(boxes) == [] and ask(port, address) == "", r
+    # of several like it one is as it is now
+    assert boxes("port", "box", "-p", "8000", "-p", "127.0.0.2:0:8000", "-p", "8000").rc == 0
+    (port, _) = [p for _, a, p in ports(boxes) if a == "127.0.0.1"]
+    assert boxes("port", "box", "--unpublish", f"{port}:8000").rc == 0
+    assert sorted(words(boxes)) == ["127.0.0.2:0:8000", "8000"] and len(ports(boxes)) == 2 and port not in {p for *_, p in ports(boxes)}
+    assert boxes("port", "box", "--unpublish", "0:8000").rc == 0 and ports(boxes) == set() and words(boxes) == [], "all that were chosen"
     # the twin: what is like it, and is not meant, stays
     one = free()
     assert boxes("port", "box", "-p", "8000", "-p", f"{one}:8000").rc == 0 and len(ports(boxes)) == 2
@@ -138,7 +147,7 @@ def test_what_cannot_be_changes_nothing(boxes, ws):
     with socket.create_server(("127.0.0.1", 0)) as s:
         taken = s.getsockname()[1]
         for bad, rc, says in [((f"{taken}:8000",), 125, f"listen on 127.0.0.1 port {taken}: Address"), ((f"{one}:8000", f"{taken}:8001"), 125, "in use"),
-                              ((f"{one}:8000", f"{one}:8001"), 2, "is published already"), ((f"{one}:7000",), 2, "--allow-host-port 7000"), (("x:80",), 2, "expected [[IP:]HOST:]PORT"),
+                              ((f"{one}:8000", f"{one}:8001"), 2, "is published already"), ((f"0.0.0.0:{one}:8000", f"{one}:8001"), 2, "is published already"), ((f"{one}:7000",), 2, "--allow-host-port 7000"), (("x:80",), 2, "expected [[IP:]HOST:]PORT"),
                               (("80/udp",), 2, "expected [[IP:]HOST:]PORT"), (("1.2.3.4.5:1:2",), 2, "expected"), (("80:0",), 2, "expected"), (("",), 2, "expected"),
                               (("192.0.2.1:0:80",), 125, "listen on 192.0.2.1 port 0"), (["0:8000"] * 17, 2, "more than 16")]:
             r = boxes("port", "box", *(f"--publish={b}" for b in bad))
@@ -147,6 +156,9 @@ def test_what_cannot_be_changes_nothing(boxes, ws):
     r = boxes("port", "box", "--publish", f"{one}:8000", "--unpublish", "9")
     assert r.rc == 2 and "publishes no such port" in r.err and ports(boxes) == set(), r
     assert boxes("port", "box", "--publish", f"{one}:8000").rc == 0 and ask(one) == "8000 hears me", "the twin"
+    r = boxes("port", "box", "--unpublish", f"{one}:8000", "-p", f"{one}:8001")
+    assert r.rc == 2 and "say that alone first" in r.err and ask(one) == "8000 hears me", r
+    assert boxes("port", "box", "--unpublish", f"{one}:8000").rc == 0 and boxes("port", "box", "-p", f"{one}:8001").rc == 0, "at once"
     assert boxes("port", "nobox", "-p", "80").rc == 3
     r = boxes("port", "box", "--listening", "-p", "80")
     assert r.rc == 2 and "changes nothing" in r.err
@@ -201,6 +213,43 @@ def test_it_wakes(boxes, ws, by_signals):
     assert boxes("port", "box", "-p", f"{one}:8000").rc == 0
     assert wait_for(lambda: boxes.ls()["box"]["state"] == "paused")
     assert ask(one) == "8000 hears me"
+
+
+def test_a_gateway_that_is_busy(boxes, ws):
+    """What is taken away is away when the command says so, whether the gateway has heard of it or not."""
+    boxes.make()
+    serve(boxes, ws, 8000)
+    one = free()
+    assert boxes("port", "box", "-p", f"{one}:8000").rc == 0 and ask(one) == "8000 hears me"
+    (gateway,) = gateways(boxes)
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        assert boxes("port", "box", "--unpublish", f"{one}:8000").rc == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", one), 20)
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    assert boxes("port", "box", "-p", f"{one}:8000").rc == 0 and ask(one) == "8000 hears me" and gateways(boxes) == [gateway]
+
+
+def test_who_is_killed(boxes, ws):
+    """It listens, and is not kept: the same command finishes."""
+    boxes.make()
+    serve(boxes, ws, 8000)
+    one = free()
+    with contextlib.closing(sqlite3.connect(boxes.home / "state.db")) as db:
+        db.execute("BEGIN IMMEDIATE")  # nobody can write
+        p = boxes.start("port", "box", "-p", f"{one}:8000")
+        children = pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children")
+        assert wait_for(lambda: ask(one) == "8000 hears me") and wait_for(lambda: children.read_text())
+        store = int(children.read_text())
+        p.kill()
+        os.kill(store, signal.SIGKILL)
+        p.wait()
+        db.rollback()
+    assert words(boxes) == [] and ports(boxes) == {(8000, "127.0.0.1", one)}
+    r = boxes("port", "box", "-p", f"{one}:8000")
+    assert r.rc == 0 and words(boxes) == [f"{one}:8000"] and ask(one) == "8000 hears me", r
 
 
 def test_several_at_once(boxes, ws):
