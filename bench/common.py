@@ -131,7 +131,7 @@ def isolation(who: Who, argv: list[str], cwd: str) -> dict[str, object]:
 
 def spawn(tool: str, who: Who, commands: list[tuple[str, list[str]]], rounds: int, pause: int,
           view: list[str] | None = None) -> list[list[float]]:
-    """Milliseconds of each (directory, command), per round. VIEW is a command that starts the timing in another view of the host."""
+    """A list for each (directory, command): its milliseconds in each round. VIEW is a command that starts the timing in another view of the host."""
     ids = [str(who.uid), str(who.gid)] if os.geteuid() == 0 else ["-1", "-1"]
     argv = [*(view or []), tool, str(rounds), str(max(2, rounds // 20)), str(pause), *ids]
     for cwd, command in commands:
@@ -139,7 +139,10 @@ def spawn(tool: str, who: Who, commands: list[tuple[str, list[str]]], rounds: in
     out = subprocess.run(argv, env=who.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if out.returncode:
         raise Failed(out.stderr.strip())
-    return [[int(n) / 1e6 for n in line.split()] for line in out.stdout.splitlines()]
+    times = [[int(n) / 1e6 for n in line.split()] for line in out.stdout.splitlines()]
+    if [len(t) for t in times] != [rounds] * len(commands):
+        raise Failed(f"spawn has said {[len(t) for t in times]} times of {rounds}")
+    return times
 
 
 def interval(a: list[float], b: list[float], value, times: int = 1000) -> tuple[float, float]:

@@ -40,8 +40,7 @@ def bailey(at: Place, who: Who, ws: str, *words: str) -> str:
 
 
 def exec_row(at: Place, who: Who, ws: str, rounds: int, other: str, argv: list[str], view: list[str] | None = None) -> None:
-    times = spawn(at.tool, who, [(ws, [at.bailey, "exec", "box", "--", "true"]), (ws, argv)], rounds, 0, view)
-    a, b = ([t[i] for t in times] for i in (0, 1))
+    a, b = spawn(at.tool, who, [(ws, [at.bailey, "exec", "box", "--", "true"]), (ws, argv)], rounds, 0, view)
     low, high = interval(a, b, lambda x, y: x / y)
     ratio = statistics.median(a) / statistics.median(b)
     row = {"bench": "exec", "who": who.label, "against": other, "bailey_ms": spread(a), "other_ms": spread(b), "ratio": round(ratio, 3),
