@@ -31,8 +31,7 @@ enum kind {
 	KIND_PATH,  /* one, absolute */
 	KIND_PATHS, /* several, with colons between them */
 	KIND_BUS,   /* an address of D-Bus: of a socket */
-	KIND_PROXY, /* where it leads out: a place of the network, no file */
-	KIND_HOME,  /* as it is: what lies there is SECURITY.md's */
+	KIND_AS_IS, /* a home, what lies in which is SECURITY.md's; a proxy, which is no file */
 };
 
 /* Who the caller is, in which language, where the screen is, which programs open what, and the way out. */
@@ -40,7 +39,7 @@ static const struct {
 	const char *name; /* with a "*" at its end: every one that begins so */
 	enum kind kind;
 } passed[] = {
-	{ "HOME", KIND_HOME },
+	{ "HOME", KIND_AS_IS },
 	{ "USER", KIND_TEXT },
 	{ "LOGNAME", KIND_TEXT },
 	{ "LANG", KIND_TEXT },
@@ -59,14 +58,14 @@ static const struct {
 	{ "XDG_DATA_HOME", KIND_PATH },
 	{ "XDG_CONFIG_DIRS", KIND_PATHS },
 	{ "XDG_DATA_DIRS", KIND_PATHS },
-	{ "http_proxy", KIND_PROXY },
-	{ "HTTP_PROXY", KIND_PROXY },
-	{ "https_proxy", KIND_PROXY },
-	{ "HTTPS_PROXY", KIND_PROXY },
-	{ "all_proxy", KIND_PROXY },
-	{ "ALL_PROXY", KIND_PROXY },
-	{ "no_proxy", KIND_PROXY },
-	{ "NO_PROXY", KIND_PROXY },
+	{ "http_proxy", KIND_AS_IS },
+	{ "HTTP_PROXY", KIND_AS_IS },
+	{ "https_proxy", KIND_AS_IS },
+	{ "HTTPS_PROXY", KIND_AS_IS },
+	{ "all_proxy", KIND_AS_IS },
+	{ "ALL_PROXY", KIND_AS_IS },
+	{ "no_proxy", KIND_AS_IS },
+	{ "NO_PROXY", KIND_AS_IS },
 };
 
 /* Whether neither @real (resolved) nor a directory above it is something that the sandbox may write. */
@@ -144,8 +143,7 @@ static void add_value(struct buf *b, const struct sandbox *s, enum kind kind, co
 		if (!strchr(value, '/'))
 			buf_puts(b, value);
 		break;
-	case KIND_PROXY:
-	case KIND_HOME:
+	case KIND_AS_IS:
 		buf_puts(b, value);
 		break;
 	}

@@ -34,10 +34,10 @@ static struct wire_msg say_port(const struct sandbox *s, const struct published 
 	for (i = 0; i < s->n_published; i++)
 		m.port.total += s->published[i].inside > 0;
 	if (p) {
-		m.port.host = p->host;
+		m.port.place.host = p->host;
 		m.port.chosen = p->chosen;
-		m.port.inside = p->inside;
-		memcpy(m.port.at, p->at.b, sizeof(m.port.at));
+		m.port.place.inside = p->inside;
+		memcpy(m.port.place.at, p->at.b, sizeof(m.port.place.at));
 	}
 	return m;
 }
@@ -58,10 +58,12 @@ static struct wire_msg describe_port(const struct live *l, uint32_t number)
 /* @m: the question; then its answer, if there is no error */
 static int publish(const struct live *l, struct wire_msg *m, struct err *e)
 {
-	struct published p = { .host = m->publish.host, .inside = m->publish.inside, .fd = -1 };
+	struct published p = { .host = m->publish.place.host,
+			       .inside = m->publish.place.inside,
+			       .fd = -1 };
 	int r;
 
-	memcpy(p.at.b, m->publish.at, sizeof(p.at.b));
+	memcpy(p.at.b, m->publish.place.at, sizeof(p.at.b));
 	r = m->publish.remove ? egress_unpublish(l->run, &p, e) : egress_publish(l->run, &p, &p, e);
 	if (r == 0)
 		*m = say_port(supervise_sandbox(l->run), &p);

@@ -28,17 +28,6 @@ static bool is(const struct opt_value *v, const char *name)
 	return strcmp(v->opt->name, name) == 0;
 }
 
-static bool read_port(const char *p, size_t n, unsigned int *ret)
-{
-	unsigned int v = 0;
-	size_t i;
-
-	for (i = 0; i < n && i < 6 && p[i] >= '0' && p[i] <= '9'; i++)
-		v = v * 10 + (unsigned int)(p[i] - '0');
-	*ret = v;
-	return n > 0 && i == n && p[0] != '0' && v > 0 && v <= 65535;
-}
-
 /* The reason of a denial: its own, or that of --deny-reason in the same place. */
 static const char *find_reason(const struct opt_list *l, const struct opt_value *rule)
 {
@@ -77,12 +66,12 @@ static int add_host_port(struct sandbox *s, const struct opt_value *v, struct er
 	char text[NET_HOST_MAX + 16], where[LIMIT_WHERE];
 	const char *origin = sandbox_origin(s, v);
 	struct net_rule rule;
-	unsigned int port;
+	uint16_t port;
 	int r;
 
 	if (!origin)
 		return sandbox_oom(e);
-	if (!read_port(v->value, strlen(v->value), &port))
+	if (!published_port(v->value, strlen(v->value), &port))
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "%s '%.100s': expected a port from 1 to 65535",
 			       sandbox_where(v, where), v->value);

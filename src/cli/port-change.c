@@ -46,11 +46,11 @@ int port_list(const struct named *n, const struct named_box *box, struct publish
 			return r;
 		if (ask.port_ask.number >= m.port.total)
 			break;
-		ret[ask.port_ask.number] = (struct published){ .host = m.port.host,
-							       .inside = m.port.inside,
+		ret[ask.port_ask.number] = (struct published){ .host = m.port.place.host,
+							       .inside = m.port.place.inside,
 							       .chosen = m.port.chosen,
 							       .fd = -1 };
-		memcpy(ret[ask.port_ask.number].at.b, m.port.at, sizeof(m.port.at));
+		memcpy(ret[ask.port_ask.number].at.b, m.port.place.at, sizeof(m.port.place.at));
 	}
 	*ret_n = ask.port_ask.number;
 	return 0;
@@ -291,17 +291,17 @@ static int tell(const struct named *n, const struct named_box *box, const struct
 		bool remove, struct published *ret, struct err *e)
 {
 	struct wire_msg m = { .type = WIRE_PUBLISH,
-			      .publish = {
-				      .remove = remove, .host = p->host, .inside = p->inside } };
+			      .publish = { .remove = remove,
+					   .place = { .host = p->host, .inside = p->inside } } };
 	struct wire_msg answer;
 	int r;
 
-	memcpy(m.publish.at, p->at.b, sizeof(m.publish.at));
+	memcpy(m.publish.place.at, p->at.b, sizeof(m.publish.place.at));
 	r = named_order(n, box, &m, &answer, e);
 	if (r < 0)
 		return r == -EBUSY ? r : err_wrap(e, r, "sandbox '%s'", box->name);
 	if (ret) {
-		ret->host = answer.port.host;
+		ret->host = answer.port.place.host;
 		ret->chosen = answer.port.chosen;
 	}
 	return 0;

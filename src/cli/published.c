@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool read_port(const char *p, size_t n, uint16_t *ret)
+bool published_port(const char *p, size_t n, uint16_t *ret)
 {
 	unsigned int v = 0;
 	size_t i;
@@ -43,14 +43,14 @@ enum published_words published_parse(const char *text, struct published *ret)
 	if (n > strlen(tcp) && strcmp(text + n - strlen(tcp), tcp) == 0)
 		n -= strlen(tcp);
 	inside = last_part(text, n);
-	if (!read_port(inside, n - (size_t)(inside - text), &ret->inside))
+	if (!published_port(inside, n - (size_t)(inside - text), &ret->inside))
 		return PUBLISHED_WRONG;
 	if (inside == text)
 		return PUBLISHED_INSIDE;
 	n = (size_t)(inside - 1 - text);
 	host = last_part(text, n);
 	len = n - (size_t)(host - text);
-	if (!read_port(host, len, &ret->host) && !(len == 1 && *host == '0'))
+	if (!published_port(host, len, &ret->host) && !(len == 1 && *host == '0'))
 		return PUBLISHED_WRONG;
 	if (host == text)
 		return PUBLISHED_HOST;

@@ -10,6 +10,9 @@
 /* What was written of it. */
 enum published_words { PUBLISHED_WRONG, PUBLISHED_INSIDE, PUBLISHED_HOST, PUBLISHED_ADDRESS };
 
+/** published_port() - read a port, 1 to 65535, of @n digits. Return: whether it is one. */
+bool published_port(const char *p, size_t n, uint16_t *ret);
+
 /** published_parse() - "80", "0:80": any free port of the host; "8080:80"; "[::1]:8080:80"; each may end in /tcp. @ret: not listening yet; 127.0.0.1 where no address is given. */
 enum published_words published_parse(const char *text, struct published *ret);
 

@@ -91,6 +91,20 @@ static uint64_t get(const unsigned char *p, size_t n)
 	return v;
 }
 
+static void put_place(unsigned char *p, const struct wire_place *v)
+{
+	put(p, 2, v->host);
+	put(p + 2, 2, v->inside);
+	memcpy(p + 4, v->at, sizeof(v->at));
+}
+
+static void get_place(struct wire_place *ret, const unsigned char *p)
+{
+	ret->host = (uint16_t)get(p, 2);
+	ret->inside = (uint16_t)get(p + 2, 2);
+	memcpy(ret->at, p + 4, sizeof(ret->at));
+}
+
 static int32_t get_int(const unsigned char *p)
 {
 	return (int32_t)(uint32_t)get(p, 4);
@@ -140,9 +154,10 @@ static bool is_valid_life(const struct wire_msg *m)
 	case WIRE_EXTEND:
 		return m->extend.ms > 0 && m->extend.ms <= WIRE_EXTEND_MAX;
 	case WIRE_PORT:
-		return m->port.chosen <= (m->port.host > 0 ? 1u : 0u);
+		return m->port.chosen <= (m->port.place.host > 0 ? 1u : 0u);
 	case WIRE_PUBLISH:
-		return m->publish.inside > 0 && m->publish.remove <= (m->publish.host > 0);
+		return m->publish.place.inside > 0 &&
+		       m->publish.remove <= (m->publish.place.host > 0);
 	case WIRE_STATE:
 		return m->state.left_ms >= -1 &&
 		       (m->state.state == WIRE_STATE_RUNS || m->state.state == WIRE_STATE_PAUSED) &&
@@ -269,16 +284,12 @@ static void put_life(const struct wire_msg *m, unsigned char *p)
 		break;
 	case WIRE_PORT:
 		put(p, 4, m->port.total);
-		put(p + 4, 2, m->port.host);
-		put(p + 6, 2, m->port.inside);
-		memcpy(p + 8, m->port.at, sizeof(m->port.at));
+		put_place(p + 4, &m->port.place);
 		put(p + 24, 4, m->port.chosen);
 		break;
 	case WIRE_PUBLISH:
 		put(p, 4, m->publish.remove);
-		put(p + 4, 2, m->publish.host);
-		put(p + 6, 2, m->publish.inside);
-		memcpy(p + 8, m->publish.at, sizeof(m->publish.at));
+		put_place(p + 4, &m->publish.place);
 		break;
 	case WIRE_STATE:
 		put(p, 4, m->state.state);
@@ -411,16 +422,12 @@ static void get_life(struct wire_msg *m, const unsigned char *p)
 		break;
 	case WIRE_PORT:
 		m->port.total = (uint32_t)get(p, 4);
-		m->port.host = (uint16_t)get(p + 4, 2);
-		m->port.inside = (uint16_t)get(p + 6, 2);
-		memcpy(m->port.at, p + 8, sizeof(m->port.at));
+		get_place(&m->port.place, p + 4);
 		m->port.chosen = (uint32_t)get(p + 24, 4);
 		break;
 	case WIRE_PUBLISH:
 		m->publish.remove = (uint32_t)get(p, 4);
-		m->publish.host = (uint16_t)get(p + 4, 2);
-		m->publish.inside = (uint16_t)get(p + 6, 2);
-		memcpy(m->publish.at, p + 8, sizeof(m->publish.at));
+		get_place(&m->publish.place, p + 4);
 		break;
 	case WIRE_STATE:
 		m->state.state = (uint32_t)get(p, 4);

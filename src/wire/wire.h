@@ -131,6 +131,12 @@ enum wire_order_word { WIRE_ORDER_START = 1, WIRE_ORDER_STOP, WIRE_ORDER_RESTART
 #define WIRE_SANDBOX 0u /* what concerns the sandbox as a whole */
 #define WIRE_COMMAND 1u /* the first command, which a run has only */
 
+/* A published port. */
+struct wire_place {
+	uint16_t host, inside;
+	unsigned char at[16]; /* address on the host; IPv4 as ::ffff:a.b.c.d */
+};
+
 struct wire_msg {
 	enum wire_type type;
 	uint32_t session;
@@ -177,14 +183,12 @@ struct wire_msg {
 		} port_ask;
 		struct {
 			uint32_t total; /* how many there are; 0, or as many as the number that was asked for: what follows is zero */
-			uint16_t host, inside;
-			unsigned char at[16]; /* address on the host; IPv4 as ::ffff:a.b.c.d */
-			uint32_t chosen;      /* 1: the host's port was, by the system */
+			struct wire_place place;
+			uint32_t chosen; /* 1: the host's port was, by the system */
 		} port;
 		struct {
-			uint32_t remove;       /* 0 or 1: that very one, which PORT has described */
-			uint16_t host, inside; /* host 0: any that is free */
-			unsigned char at[16];  /* as in port */
+			uint32_t remove; /* 0 or 1: that very one, which PORT has described */
+			struct wire_place place; /* host 0: any that is free */
 		} publish;
 		struct {
 			uint32_t state;       /* enum wire_state */
